@@ -1,0 +1,35 @@
+"""Self-supervised pre-training of detector backbones in Keras."""
+
+import importlib
+
+from kerassl._errors import UserError
+from kerassl._version import __version__
+
+_ROOMS = (
+    "augment",
+    "backbones",
+    "callbacks",
+    "datasets",
+    "detectors",
+    "experiment",
+    "explain",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "serving",
+)
+__all__ = ["SimCLR", "UserError", "__version__", *_ROOMS]
+
+
+def __getattr__(name):
+    # Loaded on first use: TensorFlow, KerasCV and tf-keras-vis take seconds each.
+    if name in _ROOMS:
+        return importlib.import_module(f"kerassl.{name}")
+    if name == "SimCLR":
+        return importlib.import_module("kerassl.models").SimCLR
+    raise AttributeError(f"module 'kerassl' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

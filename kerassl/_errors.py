@@ -1,0 +1,9 @@
+"""The one exception that means: a person gave something that kerassl cannot use."""
+
+
+class UserError(ValueError):
+    """A person's mistake, told in one line: what was wrong, what is accepted, what to do.
+
+    It is a `ValueError` for whoever calls from Python; the `kerassl` command prints it without a traceback and
+    exits with status 2.
+    """

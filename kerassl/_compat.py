@@ -17,5 +17,103 @@ if os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 KERAS_3 = not keras.__version__.startswith("2.")
+
+
+def variable_name(layer, variable):
+    """The name of a layer's variable that both stacks give to a weight, as `kernel` or `moving_mean`.
+
+    Keras 2.15 calls it `stem_conv/kernel:0`, Keras 3 `kernel`; a depthwise kernel is `depthwise_kernel` in Keras 2.15
+    (and in every published weight file) and `kernel` in Keras 3.
+    """
+    name = variable.name.split("/")[-1].split(":")[0]
+    if isinstance(layer, keras.layers.DepthwiseConv2D) and name == "kernel":
+        return "depthwise_kernel"
+    return name
+
+
+class Loss(keras.losses.Loss):
+    """A loss that reduces itself: `call` returns the scalar that is to be minimised.
+
+    The default reduction raises inside a replica on Keras 2.15. Keras 3 casts what it is given to `dtype`; Keras 2.15
+    has no such argument and casts nothing.
+    """
+
+    def __init__(self, name=None, dtype=None):
+        if KERAS_3:
+            super().__init__(name=name, reduction="none", dtype=dtype)
+        else:
+            super().__init__(name=name, reduction="none")
+            self.dtype = dtype or keras.backend.floatx()
+
+
+class Optimizer(keras.optimizers.Optimizer):
+    """An optimiser whose update is written once for both stacks.
+
+    `update_step` and `add_variable_from_reference` take other arguments in Keras 3 than in Keras 2.15, the learning
+    rate is handed over in one and built in the other. Subclasses list their `slot_names` and write
+    `update(gradient, variable, learning_rate, *slots)` in terms of `tf.Variable.assign`.
+    """
+
+    slot_names = ()
+
+    def __init__(self, learning_rate, name, **kwargs):
+        if KERAS_3:
+            super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        else:
+            super().__init__(name=name, **kwargs)
+            self._learning_rate = self._build_learning_rate(learning_rate)
+
+    def build(self, variables):
+        built = self._slots is not None if hasattr(self, "_slots") else False
+        super().build(variables)
+        if built:
+            return
+        self._slots = [[self._new_slot(variable, name) for name in self.slot_names] for variable in variables]
+
+    def _new_slot(self, variable, name):
+        if KERAS_3:
+            return self.add_variable_from_reference(reference_variable=variable, name=name)
+        return self.add_variable_from_reference(model_variable=variable, variable_name=name)
+
+    def update_step(self, gradient, variable, learning_rate=None):
+        if KERAS_3:
+            index = self._get_variable_index(variable)
+            slots = [slot.value for slot in self._slots[index]]
+        else:
+            learning_rate = self.learning_rate
+            slots = self._slots[self._index_dict[self._var_key(variable)]]
+        self.update(gradient, variable, tf.cast(learning_rate, variable.dtype), *slots)
+
+    def update(self, gradient, variable, learning_rate, *slots):
+        raise NotImplementedError
+
+
+def scale_loss(optimizer, loss):
+    """The loss times the scale of a loss-scaling optimiser; other optimisers leave it as it is.
+
+    Keras 3 names the method `scale_loss`, Keras 2.15 `get_scaled_loss`.
+    """
+    if isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+        return optimizer.scale_loss(loss) if KERAS_3 else optimizer.get_scaled_loss(loss)
+    return loss
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """Applies gradients of `scale_loss(optimizer, loss)`, summed over replicas.
+
+    A loss-scaling optimiser divides the scale out by itself in Keras 3 and is told to in Keras 2.15.
+    """
+    if not KERAS_3 and isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(zip(gradients, variables))
+
+
+def dtype_policy(layer):
+    """A layer's precision policy, in the form that a new layer takes as `dtype`.
+
+    Keras 3 has `layer.dtype_policy`; in Keras 2.15 the policy of a layer is public only in its config.
+    """
+    return layer.dtype_policy if KERAS_3 else layer.get_config()["dtype"]

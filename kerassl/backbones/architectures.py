@@ -1,0 +1,129 @@
+"""Networks of `keras.applications` by name, all with images in [0, 255] as input."""
+
+import keras
+import numpy as np
+
+from kerassl import _compat  # noqa: F401
+from kerassl._errors import UserError
+from kerassl.backbones import fast_layers
+from kerassl.backbones import weights as _weights
+
+# The mean and the standard deviation of ImageNet's pixels, in [0, 1].
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+
+FAMILIES = (*(f"EfficientNetB{size}" for size in range(8)), "MobileNet")
+"""Names that `build` knows."""
+
+_TOP_LAYERS = ("predictions", "conv_preds")
+
+
+def canonical(name):
+    """The catalogue's spelling of a network's name, or None."""
+    return {family.lower(): family for family in FAMILIES}.get(str(name).lower())
+
+
+def build(name="EfficientNetB1", weights=None, until=None, *, batch_norm_momentum=0.9, drop_connect=0.0):
+    """Builds a backbone: a flat network of any input size, without classifier, with the fast layers.
+
+    Every backbone takes images in [0, 255] and scales them inside, whatever its weights: the arms of a comparison see
+    the same input.
+
+    Args:
+        name: one of `FAMILIES`, as `"EfficientNetB1"`.
+        weights: None for a random start, `"imagenet"` for the ones that Keras downloads, or the path of a `.npz`
+            (`<layer>/<weight>`), a Keras `.h5` or a `.keras` file that `save` wrote. They must fit whole.
+        until: str or None. The name of the layer after which the network is cut.
+        batch_norm_momentum: float in (0, 1). Keras's own 0.99 lags behind the weights for hundreds of steps.
+        drop_connect: float in [0, 1). The share of residual blocks that are dropped while training. Noise between
+            two views harms contrastive pre-training; 0.2 is Keras's own for supervised training.
+
+    Returns:
+        Functional `keras.Model` from `[B, H, W, 3]` float32 in [0, 255] to the last feature map `[B, h, w, C]`.
+
+    Raises:
+        UserError: if the name, the layer or the weights file is unknown or does not fit.
+
+    Example:
+        >>> backbone = kerassl.backbones.build("EfficientNetB1")
+        >>> backbone(tf.zeros([1, 224, 224, 3])).shape
+        TensorShape([1, 7, 7, 1280])
+    """
+    family = canonical(name)
+    if family is None:
+        raise UserError(f"there is no network {name!r}; there are {', '.join(FAMILIES)}")
+    arrays = None
+    if weights == "imagenet":
+        arrays = _imagenet(family)
+    elif weights is not None:
+        arrays, _ = _weights.read(weights)
+    source = "Keras's ImageNet file" if weights == "imagenet" else weights
+    return from_table(family, arrays, source, until, batch_norm_momentum, drop_connect)
+
+
+def from_table(family, arrays, source, until=None, batch_norm_momentum=0.9, drop_connect=0.0):
+    """`build` for weights that are at hand: a table by name, or None for a random start."""
+    mean, variance = _take_input_scale(arrays, family)
+    model = _whole(family)
+    names = {layer.name for layer in model.layers}
+    if until is not None:
+        if until not in names:
+            tail = ", ".join(layer.name for layer in model.layers[-3:])
+            raise UserError(f"{family} has no layer {until!r} to cut after; its last ones are {tail}")
+        model = keras.Model(model.input, model.get_layer(until).output)
+
+    def prepare(layer):
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Normalization):
+            # As constants of the layer, not as weights: they cannot be lost when weights are copied.
+            return keras.layers.Normalization(mean=mean, variance=variance, name=layer.name)
+        if isinstance(layer, keras.layers.Dropout):
+            # Keras's rates rise linearly from the first to the last block, up to 0.2.
+            config["rate"] = config["rate"] / 0.2 * drop_connect
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["momentum"] = batch_norm_momentum
+        return fast_layers.to_fast(layer.__class__.from_config(config))
+
+    model = keras.models.clone_model(model, clone_function=prepare)
+    model = keras.Model(model.input, model.output, name=family.lower())
+    if arrays is not None:
+        _weights.assign(model, arrays, source, may_be_left=names.union(_TOP_LAYERS))
+    return model
+
+
+def _whole(family):
+    application = getattr(keras.applications, family)
+    if family == "MobileNet":
+        inputs = keras.Input((None, None, 3))
+        scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
+        return application(include_top=False, weights=None, input_tensor=scaled)
+    return application(include_top=False, weights=None, input_shape=(None, None, 3))
+
+
+def _imagenet(family):
+    try:
+        application = getattr(keras.applications, family)
+        model = application(include_top=False, weights="imagenet", input_shape=(None, None, 3))
+    except Exception as error:  # a download fails in many ways, and some Keras versions cannot read their own file
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(
+            f"Keras could not get its ImageNet weights of {family} ({reason}); give the path of a local .h5 or .npz file"
+        ) from error
+    return _weights.table(model)
+
+
+def _take_input_scale(arrays, family):
+    """Takes the input normalisation out of a table of weights; ImageNet's where there is none.
+
+    EfficientNet's published files hold the standard deviation in the place of the variance. Keras makes up for it by
+    a second rescaling layer, but only if the weights are asked for as `"imagenet"`; here the square does it.
+    """
+    mean, variance = np.array(_MEAN), np.square(_DEVIATION)
+    if arrays is None or family == "MobileNet":
+        return tuple(mean), tuple(variance)
+    arrays.pop("normalization/count", None)
+    mean = np.asarray(arrays.pop("normalization/mean", mean), "float64").reshape(-1)
+    variance = np.asarray(arrays.pop("normalization/variance", variance), "float64").reshape(-1)
+    if np.allclose(variance, _DEVIATION, atol=1e-3):
+        variance = np.square(variance)
+    return tuple(map(float, mean)), tuple(map(float, variance))

@@ -1,0 +1,100 @@
+"""Backbone files: whole, checked, readable by plain Keras and by the other stack."""
+
+import io
+import json
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+
+from kerassl import _compat  # noqa: F401
+from kerassl import _files
+from kerassl._errors import UserError
+from kerassl._version import __version__
+from kerassl.backbones import architectures, fast_layers
+from kerassl.backbones import weights as _weights
+
+
+def save(backbone, path):
+    """Saves a backbone as a `.keras` file that plain `keras.saving.load_model` opens without kerassl.
+
+    The file holds Keras's own layers in place of the fast ones, and beside Keras's parts the weights by name, the
+    name of the network and a checksum, from which the other Keras version rebuilds it.
+
+    Args:
+        backbone: flat functional `keras.Model`, as `build` gives it.
+        path: str or `pathlib.Path` that ends in `.keras`. Written whole; an older file is replaced.
+
+    Returns:
+        str, the checksum of the weights.
+
+    Raises:
+        UserError: if `path` does not end in `.keras`.
+
+    Example:
+        >>> kerassl.backbones.save(model.backbone, "backbone.keras")
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".keras":
+        raise UserError(f"a backbone is saved as a .keras file, not as {path.name}; try {path.stem}.keras")
+    weights = _weights.table(backbone)
+    family = architectures.canonical(backbone.name)
+    description = {
+        "network": family or backbone.name,
+        "until": backbone.layers[-1].name,
+        "known_network": family is not None,
+        "input_scale": _input_scale(backbone),
+        "checksum": _weights.checksum(weights),
+        "kerassl": __version__,
+        "keras": keras.__version__,
+    }
+    packed = io.BytesIO()
+    np.savez(packed, **weights)
+    with _files.whole(path) as part:
+        fast_layers.stock(backbone).save(part)
+        with zipfile.ZipFile(part, "a") as archive:
+            archive.writestr(_weights.WEIGHTS, packed.getvalue())
+            archive.writestr(_weights.DESCRIPTION, json.dumps(description, indent=1))
+    return description["checksum"]
+
+
+def _input_scale(backbone):
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            return [np.ravel(layer.mean).tolist(), np.ravel(layer.variance).tolist()]
+    return None
+
+
+def load(path):
+    """Loads a backbone that `save` wrote, on either Keras version, with the fast layers.
+
+    Args:
+        path: str or `pathlib.Path` of a `.keras` file.
+
+    Returns:
+        Functional `keras.Model`, as `build` gives it.
+
+    Raises:
+        UserError: if the file is missing or damaged, or holds a network that this Keras version cannot rebuild.
+
+    Example:
+        >>> backbone = kerassl.backbones.load("backbone.keras")
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".keras":
+        raise UserError(f"{path} is not a .keras file; give a file of weights alone to backbones.build(weights=…)")
+    weights, description = _weights.read(path)
+    if description["known_network"]:
+        if description["input_scale"]:
+            mean, variance = description["input_scale"]
+            weights.update({"normalization/mean": mean, "normalization/variance": variance})
+        return architectures.from_table(description["network"], weights, path, until=description["until"])
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # whatever the other Keras version's config makes this one raise
+        raise UserError(
+            f"{path} holds a network of one's own, {description['network']!r}, which only the Keras version that saved "
+            f"it ({description['keras']}) can open"
+        ) from error
+    return fast_layers.fast(model)

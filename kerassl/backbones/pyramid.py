@@ -1,0 +1,66 @@
+"""The levels P3 to P5 of a backbone, told by stride."""
+
+from kerassl._errors import UserError
+
+LEVELS = {"P3": 8, "P4": 16, "P5": 32}
+"""Pixels of the input for one cell, by level."""
+
+
+def check_image_size(size):
+    """Refuses an image side that the strides 8, 16 and 32 do not divide.
+
+    Args:
+        size: int, in pixels.
+
+    Returns:
+        `size`.
+
+    Raises:
+        UserError: if `size` is no positive multiple of 32.
+    """
+    if int(size) != size or size < 32 or size % 32:
+        below = max(32, int(size) // 32 * 32)
+        raise UserError(
+            f"image size {size} is no multiple of 32: the feature maps of strides 8, 16 and 32 would not line up with "
+            f"the image; use {below} or {below + 32}"
+        )
+    return int(size)
+
+
+def pyramid(backbone):
+    """Finds the last feature map of each of the strides 8, 16 and 32.
+
+    Args:
+        backbone: flat functional `keras.Model` of images `[B, H, W, 3]`.
+
+    Returns:
+        Dict `{"P3": layer name, "P4": layer name, "P5": layer name}`.
+
+    Raises:
+        UserError: if the network has no feature map of one of the strides.
+
+    Example:
+        >>> kerassl.backbones.pyramid(kerassl.backbones.build("EfficientNetB1"))["P5"]
+        'top_activation'
+    """
+    strides = {}  # by the identity of a symbolic tensor; None where it is no feature map
+    last = {}
+    for layer in backbone.layers:
+        inputs = layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
+        known = [strides.get(id(tensor)) for tensor in inputs]
+        stride = max((value for value in known if value), default=None)
+        kind = type(layer).__name__
+        if kind == "InputLayer":
+            stride = 1
+        elif len(layer.output.shape) != 4 or layer.output.shape[1] == 1:  # pooled to a vector, as in squeeze-excite
+            stride = None
+        elif stride:
+            step = getattr(layer, "strides", 1)
+            stride *= step[0] if isinstance(step, (list, tuple)) else step
+        strides[id(layer.output)] = stride
+        if "Padding" not in kind:  # a padded map is a cell larger than the image's share
+            last[stride] = layer.name
+    missing = [f"{level} (stride {stride})" for level, stride in LEVELS.items() if stride not in last]
+    if missing:
+        raise UserError(f"{backbone.name} has no feature map for {', '.join(missing)}; a detector needs all of P3 to P5")
+    return {level: last[stride] for level, stride in LEVELS.items()}

@@ -1,0 +1,142 @@
+"""Weights by name: a table from `layer/weight` to array, assigned whole or not at all."""
+
+import hashlib
+import json
+import pathlib
+import zipfile
+
+import h5py
+import numpy as np
+
+from kerassl import _compat
+from kerassl._errors import UserError
+
+
+def _variables(model):
+    return {
+        f"{layer.name}/{_compat.variable_name(layer, variable)}": variable
+        for layer in model.layers
+        for variable in layer.weights
+    }
+
+
+def table(model):
+    """The weights of a flat model by name.
+
+    Args:
+        model: functional `keras.Model` without nested models.
+
+    Returns:
+        Dict from `"<layer>/<weight>"`, as `"stem_conv/kernel"`, to `np.ndarray`.
+    """
+    return {name: np.asarray(variable) for name, variable in _variables(model).items()}
+
+
+def checksum(weights):
+    """SHA-256 over names, types, shapes and bytes of a table of weights, in the order of the names.
+
+    Args:
+        weights: dict from name to `np.ndarray`.
+
+    Returns:
+        str of 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def assign(model, weights, source, may_be_left=()):
+    """Puts a table of weights into a model: every weight of the model, and none left over.
+
+    Args:
+        model: functional `keras.Model` without nested models.
+        weights: dict from `"<layer>/<weight>"` to array.
+        source: str or path. Where the table is from, for messages.
+        may_be_left: collection of layer names whose weights the table may hold though the model does not.
+
+    Raises:
+        UserError: if a weight is missing, is of another shape, or belongs to nothing. The model is unchanged then.
+    """
+    variables = _variables(model)
+    missing = [name for name in variables if name not in weights]
+    left = [name for name in weights if name not in variables and name.split("/")[0] not in may_be_left]
+    wrong = [name for name in variables if name in weights and weights[name].shape != tuple(variables[name].shape)]
+    problems = []
+    for what, names in (("missing", missing), ("of another shape", wrong), ("unknown to the network", left)):
+        if names:
+            problems.append(f"{len(names)} {what} ({', '.join(sorted(names)[:3])}{', …' if len(names) > 3 else ''})")
+    if problems:
+        raise UserError(
+            f"{source} does not fit {model.name} ({len(variables)} weights): {'; '.join(problems)}. "
+            "Weights are taken whole or not at all; name the network they were made for, or cut it with `until`"
+        )
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+
+
+def read(path):
+    """Reads a table of weights from `.npz`, legacy Keras `.h5` or a `.keras` file that kerassl wrote.
+
+    Args:
+        path: str or `pathlib.Path`.
+
+    Returns:
+        Dict from `"<layer>/<weight>"` to `np.ndarray`, and the description that a kerassl file carries (else None).
+
+    Raises:
+        UserError: if the file is missing, of another kind, or damaged.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no weights file {path}")
+    if path.suffix not in _READERS:
+        raise UserError(f"{path} is not a weights file that kerassl reads; it reads {', '.join(_READERS)}")
+    try:
+        return _READERS[path.suffix](path)
+    except UserError:
+        raise
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged or not a {path.suffix} file of weights ({error})") from error
+
+
+def _read_npz(path):
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays), None
+
+
+def _read_h5(path):
+    # The form of the files of keras.applications: <layer>/<layer>/<weight>:0, at any depth.
+    weights = {}
+
+    def collect(name, item):
+        if isinstance(item, h5py.Dataset):
+            parts = [part for part in name.split("/") if part != "model_weights"]
+            weights[f"{parts[0]}/{parts[-1].split(':')[0]}"] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(collect)
+    if not weights:
+        raise UserError(f"{path} holds no weights")
+    return weights, None
+
+
+DESCRIPTION, WEIGHTS = "kerassl/backbone.json", "kerassl/weights.npz"
+
+
+def _read_keras(path):
+    with zipfile.ZipFile(path) as archive:
+        if DESCRIPTION not in archive.namelist():
+            raise UserError(f"{path} was not written by kerassl.backbones.save and so has no weights by name")
+        description = json.loads(archive.read(DESCRIPTION))
+        with archive.open(WEIGHTS) as member, np.load(member, allow_pickle=False) as arrays:
+            weights = dict(arrays)
+    if checksum(weights) != description["checksum"]:
+        raise UserError(f"{path} is damaged: its weights do not have the checksum that was written with them")
+    return weights, description
+
+
+_READERS = {".keras": _read_keras, ".h5": _read_h5, ".npz": _read_npz}

@@ -1,0 +1,5 @@
+"""Contrastive losses."""
+
+from kerassl.losses.info_nce import InfoNCE
+
+__all__ = ["InfoNCE"]

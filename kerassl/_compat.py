@@ -16,8 +16,8 @@ if os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import keras
+import tensorflow as tf
 
 KERAS_3 = not keras.__version__.startswith("2.")
 
@@ -90,6 +90,12 @@ class Optimizer(keras.optimizers.Optimizer):
     def update(self, gradient, variable, learning_rate, *slots):
         raise NotImplementedError
 
+    def get_config(self):
+        config = super().get_config()
+        if not KERAS_3:  # there each optimiser adds its own
+            config["learning_rate"] = self._serialize_hyperparameter(self._learning_rate)
+        return config
+
 
 def scale_loss(optimizer, loss):
     """The loss times the scale of a loss-scaling optimiser; other optimisers leave it as it is.
@@ -117,3 +123,18 @@ def dtype_policy(layer):
     Keras 3 has `layer.dtype_policy`; in Keras 2.15 the policy of a layer is public only in its config.
     """
     return layer.dtype_policy if KERAS_3 else layer.get_config()["dtype"]
+
+
+def build_optimizer(optimizer, variables):
+    """Creates an optimiser's own variables, so that a checkpoint can fill them; Keras 3 builds once alone."""
+    if not getattr(optimizer, "built", False):
+        optimizer.build(variables)
+
+
+def optimizer_variables(optimizer):
+    """All variables of an optimiser, the one of a loss-scaling optimiser included, in a fixed order.
+
+    They are a list in Keras 3 and in Keras 2.15 a list that can be called.
+    """
+    variables = optimizer.variables
+    return list(variables() if callable(variables) else variables)

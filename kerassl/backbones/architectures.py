@@ -1,5 +1,7 @@
 """Networks of `keras.applications` by name, all with images in [0, 255] as input."""
 
+import re
+
 import keras
 import numpy as np
 
@@ -76,7 +78,9 @@ def from_table(family, arrays, source, until=None, batch_norm_momentum=0.9, drop
         config = layer.get_config()
         if isinstance(layer, keras.layers.Normalization):
             # As constants of the layer, not as weights: they cannot be lost when weights are copied.
-            return keras.layers.Normalization(mean=mean, variance=variance, name=layer.name)
+            return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
+        if isinstance(layer, keras.layers.Rescaling):
+            config["name"] = "rescaling"  # Keras numbers the ones of a process
         if isinstance(layer, keras.layers.Dropout):
             # Keras's rates rise linearly from the first to the last block, up to 0.2.
             config["rate"] = config["rate"] / 0.2 * drop_connect
@@ -107,7 +111,7 @@ def _imagenet(family):
     except Exception as error:  # a download fails in many ways, and some Keras versions cannot read their own file
         reason = str(error).splitlines()[0][:200]
         raise UserError(
-            f"Keras could not get its ImageNet weights of {family} ({reason}); give the path of a local .h5 or .npz file"
+            f"Keras could not get its ImageNet weights of {family} ({reason}); give the path of a .h5 or .npz file"
         ) from error
     return _weights.table(model)
 
@@ -121,9 +125,9 @@ def _take_input_scale(arrays, family):
     mean, variance = np.array(_MEAN), np.square(_DEVIATION)
     if arrays is None or family == "MobileNet":
         return tuple(mean), tuple(variance)
-    arrays.pop("normalization/count", None)
-    mean = np.asarray(arrays.pop("normalization/mean", mean), "float64").reshape(-1)
-    variance = np.asarray(arrays.pop("normalization/variance", variance), "float64").reshape(-1)
+    scale = {name: name.split("/")[1] for name in arrays if re.match(r"normalization(_\d+)?/", name)}
+    scale = {weight: np.asarray(arrays.pop(name), "float64").reshape(-1) for name, weight in scale.items()}
+    mean, variance = scale.get("mean", mean), scale.get("variance", variance)
     if np.allclose(variance, _DEVIATION, atol=1e-3):
         variance = np.square(variance)
     return tuple(map(float, mean)), tuple(map(float, variance))

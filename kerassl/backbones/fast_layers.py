@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kerassl import _compat  # noqa: F401
+from kerassl import _compat
 
 
 def _compiled(function):

@@ -8,8 +8,10 @@ import zipfile
 import keras
 import numpy as np
 
-from kerassl import _compat  # noqa: F401
-from kerassl import _files
+from kerassl import (
+    _compat,  # noqa: F401
+    _files,
+)
 from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.backbones import architectures, fast_layers

@@ -62,5 +62,7 @@ def pyramid(backbone):
             last[stride] = layer.name
     missing = [f"{level} (stride {stride})" for level, stride in LEVELS.items() if stride not in last]
     if missing:
-        raise UserError(f"{backbone.name} has no feature map for {', '.join(missing)}; a detector needs all of P3 to P5")
+        raise UserError(
+            f"{backbone.name} has no feature map for {', '.join(missing)}; a detector needs all of P3 to P5"
+        )
     return {level: last[stride] for level, stride in LEVELS.items()}

@@ -1,0 +1,179 @@
+"""What a run is told: a YAML file, checked key by key, with flags over it."""
+
+import difflib
+import os
+import pathlib
+import re
+from typing import Literal
+
+import pydantic
+import yaml
+
+from kerassl._errors import UserError
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
+class Scenes(_Section):
+    """Generated scenes to work on, where no images of one's own are named."""
+
+    train: pydantic.PositiveInt = 600
+    val: pydantic.PositiveInt = 200
+    unlabelled: pydantic.NonNegativeInt = 1000
+    single_object: bool = True
+
+
+class Voc(_Section):
+    """A VOCdevkit: labels to fine-tune on and to score on."""
+
+    root: str
+    year: int = 2007
+    train: str = "train"
+    test: str = "val"
+    classes: list[str] | None = None
+    count: pydantic.PositiveInt | None = None
+    fraction: float | None = pydantic.Field(None, gt=0, le=1)
+
+
+class Data(_Section):
+    images: list[str] = []
+    voc: Voc | None = None
+    scenes: Scenes | None = None
+    # Pre-train on the images of the training split too, without their labels.
+    use_training_images: bool = True
+
+
+class Pretrain(_Section):
+    image_size: int = 96
+    load_size: int | None = None
+    batch_size: pydantic.PositiveInt = 64
+    epochs: pydantic.PositiveInt = 10
+    optimizer: Literal["lars", "adamw"] = "lars"
+    learning_rate: pydantic.PositiveFloat | None = None
+    weight_decay: pydantic.NonNegativeFloat = 1e-6
+    warmup: float = pydantic.Field(0.1, ge=0, lt=1)
+    temperature: pydantic.PositiveFloat = 0.1
+    decoupled: bool = False
+    projection_dim: pydantic.PositiveInt = 128
+    hidden_dim: pydantic.PositiveInt | None = None
+    smallest_crop: float = pydantic.Field(0.08, gt=0, le=1)
+    strength: pydantic.NonNegativeFloat = 1.0
+
+
+class Localizer(_Section):
+    image_size: int = 128
+    batch_size: pydantic.PositiveInt = 32
+    epochs: pydantic.PositiveInt = 10
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    freeze: bool = False
+
+
+class Detector(_Section):
+    image_size: int = 160
+    batch_size: pydantic.PositiveInt = 16
+    epochs: pydantic.PositiveInt = 10
+    learning_rate: pydantic.PositiveFloat = 1e-3
+
+
+class Explain(_Section):
+    images: pydantic.PositiveInt = 4
+    level: Literal["P3", "P4", "P5"] = "P5"
+
+
+class Config(_Section):
+    """All settings of a run. Every command uses the sections that it needs."""
+
+    backbone: str = "EfficientNetB1"
+    seed: int = 0
+    strategy: Literal["none", "mirrored"] = "none"
+    devices: list[str] | None = None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    data: Data = pydantic.Field(default_factory=Data)
+    pretrain: Pretrain = pydantic.Field(default_factory=Pretrain)
+    localizer: Localizer | None = None
+    detector: Detector | None = None
+    explain: Explain = pydantic.Field(default_factory=Explain)
+    # How each arm's backbone starts: "self-supervised", "random", "imagenet" or the path of a file of weights.
+    arms: dict[str, str] = {"self-supervised": "self-supervised", "random start": "random"}
+
+
+def read_config(path=None, flags=None):
+    """Reads a configuration, puts flags over it and checks every key.
+
+    Args:
+        path: str or `pathlib.Path` of a YAML file, or None for the defaults. Environment variables in its values, as
+            `${KERASSL_REAL_DATA}`, are expanded.
+        flags: dict from dotted key to value, as `{"pretrain.epochs": 3}`; None values are passed over.
+
+    Returns:
+        `Config`.
+
+    Raises:
+        UserError: if the file is missing or no YAML, a variable is unset, or a key or value is not accepted.
+    """
+    values = {}
+    if path is not None:
+        path = pathlib.Path(path)
+        if not path.is_file():
+            raise UserError(f"there is no configuration {path}; see the files in configs/")
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            where = getattr(error, "problem_mark", None)
+            line = f" at line {where.line + 1}" if where else ""
+            raise UserError(f"{path} is no YAML{line}: {getattr(error, 'problem', None) or error}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path} must hold sections with keys, as 'pretrain: {{epochs: 10}}'")
+        values = _expand(values, path)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _put(values, key.split("."), value)
+    try:
+        return Config.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise UserError(_one_line(error.errors()[0], path or "the flags")) from error
+
+
+def _put(values, keys, value):
+    for key in keys[:-1]:
+        values = (
+            values.setdefault(key, {}) if values.get(key) is not None else values.__setitem__(key, {}) or values[key]
+        )
+    values[keys[-1]] = value
+
+
+def _expand(value, path):
+    if isinstance(value, dict):
+        return {key: _expand(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, path) for item in value]
+    if not isinstance(value, str):
+        return value
+    expanded = os.path.expanduser(os.path.expandvars(value))
+    unset = re.search(r"\$\{?(\w+)", expanded)
+    if unset:
+        raise UserError(f"{path} uses the environment variable {unset[1]}, which is not set; set it or give a path")
+    return expanded
+
+
+def _one_line(problem, path):
+    keys = [str(key) for key in problem["loc"]]
+    name = ".".join(keys)
+    if problem["type"] != "extra_forbidden":
+        return f"{path}: {name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    section = Config
+    for key in keys[:-1]:
+        section = _section_of(section.model_fields[key].annotation)
+    accepted = list(section.model_fields)
+    close = difflib.get_close_matches(keys[-1], accepted, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"accepted are {', '.join(accepted)}"
+    return f"{path}: there is no setting {name!r}; {hint}"
+
+
+def _section_of(annotation):
+    for option in getattr(annotation, "__args__", (annotation,)):
+        if isinstance(option, type) and issubclass(option, _Section):
+            return option
+    raise TypeError(f"{annotation} is no section")

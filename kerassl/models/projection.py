@@ -1,0 +1,28 @@
+"""The head that contrastive pre-training puts on a backbone and throws away afterwards."""
+
+import keras
+
+from kerassl.backbones import FastBatchNormalization
+
+
+def projection_head(features, hidden_dim, projection_dim):
+    """SimCLR's two-layer head: dense, batch normalisation, ReLU, dense.
+
+    Args:
+        features: int. Length of the backbone's pooled features.
+        hidden_dim: int. Length of the hidden layer.
+        projection_dim: int. Length of the embeddings that are contrasted.
+
+    Returns:
+        `keras.Sequential` from `[B, features]` to `[B, projection_dim]`.
+    """
+    return keras.Sequential(
+        [
+            keras.Input((features,)),
+            keras.layers.Dense(hidden_dim, use_bias=False, name="hidden"),
+            FastBatchNormalization(momentum=0.9, name="hidden_bn"),
+            keras.layers.ReLU(name="hidden_relu"),
+            keras.layers.Dense(projection_dim, use_bias=False, dtype="float32", name="projection"),
+        ],
+        name="projection_head",
+    )

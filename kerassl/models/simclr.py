@@ -1,0 +1,176 @@
+"""Contrastive pre-training of a backbone."""
+
+import keras
+import tensorflow as tf
+
+from kerassl import _compat, backbones
+from kerassl._errors import UserError
+from kerassl.augment import SimCLRViews, Views
+from kerassl.losses import InfoNCE
+from kerassl.losses.info_nce import contrast_logits
+from kerassl.models.projection import projection_head
+
+
+@keras.saving.register_keras_serializable(package="kerassl")
+class SimCLR(keras.Model):
+    """Learns to tell that two random views are of one image: a backbone, a projection head and a contrastive step.
+
+    `fit` takes batches of images `[B, H, W, 3]` in [0, 255], from which the model draws two views itself, or batches
+    of `augment.Views`. Draws depend on `seed`, the step and the image's place in the global batch alone. Under a
+    `tf.distribute` strategy the negatives are those of all replicas and batch normalisation is synchronised.
+
+    Args:
+        backbone: name of a `keras.applications` network, as `"EfficientNetB1"`, or a flat functional `keras.Model`
+            from images to a feature map.
+        image_size: int. Side of the views, in pixels; a multiple of 32. 96 to 128 suits a CPU.
+        projection_dim: int. Length of the embeddings that are contrasted.
+        hidden_dim: int or None. Length of the head's hidden layer; None takes the backbone's number of channels.
+        temperature: float > 0. Used where `loss` is None. Lower looks harder at near negatives; 0.1 to 0.2 suits
+            small networks.
+        loss: callable of two `[N, D]` embeddings, or None for `losses.InfoNCE(temperature)`.
+        augmentation: callable of images and a seed that gives `augment.Views`, or None for
+            `augment.SimCLRViews(image_size)`.
+        seed: int. Of the views' draws.
+
+    Attributes:
+        backbone: `keras.Model`, what pre-training is for. Save it by `backbones.save`.
+        projection_head: `keras.Sequential`, thrown away after pre-training.
+        augmentation: as given.
+
+    Raises:
+        UserError: if the image size is no multiple of 32 or the backbone is unknown.
+
+    Example:
+        >>> model = kerassl.SimCLR("EfficientNetB1", image_size=128)
+        >>> model.compile(kerassl.optimizers.LARS(0.6))
+        >>> model.fit(kerassl.datasets.image_folder("photos", image_size=160, batch_size=64), epochs=100)
+        >>> kerassl.backbones.save(model.backbone, "backbone.keras")
+
+    Reference:
+        Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", 2020.
+    """
+
+    def __init__(
+        self,
+        backbone="EfficientNetB1",
+        image_size=128,
+        *,
+        projection_dim=128,
+        hidden_dim=None,
+        temperature=0.1,
+        loss=None,
+        augmentation=None,
+        seed=0,
+        name="simclr",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.image_size = backbones.check_image_size(image_size)
+        self.backbone = backbones.build(backbone) if isinstance(backbone, str) else backbone
+        features = self.backbone.output_shape[-1]
+        self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
+        self.projection_head = projection_head(features, hidden_dim or features, projection_dim)
+        self.objective = loss if loss is not None else InfoNCE(temperature)
+        self.augmentation = augmentation if augmentation is not None else SimCLRViews(self.image_size)
+        self.seed = int(seed)
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.accuracy_tracker = keras.metrics.Mean(name="contrast_accuracy")
+        self._config = {"projection_dim": projection_dim, "hidden_dim": hidden_dim, "temperature": temperature}
+        # Every part is built here: what is first called inside `train_step` would be saved as zeros.
+        self.pool.build((None, None, None, features))
+        self.built = True
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def compile(self, optimizer="adam", **kwargs):
+        """As `keras.Model.compile`. The whole step is never compiled by XLA: on a CPU that is ten times slower."""
+        kwargs.setdefault("jit_compile", False)
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def call(self, images, training=False):
+        """Embeddings for the contrastive loss, `[B, projection_dim]`, of images `[B, H, W, 3]` in [0, 255]."""
+        return self.projection_head(self.pool(self.backbone(images, training=training)), training=training)
+
+    def embed(self, images):
+        """The backbone's pooled features, which outlive pre-training.
+
+        Args:
+            images: `[B, H, W, 3]` in [0, 255].
+
+        Returns:
+            `[B, features]` float32.
+        """
+        return tf.cast(self.pool(self.backbone(tf.cast(images, tf.float32), training=False)), tf.float32)
+
+    @property
+    def metrics(self):
+        return [self.loss_tracker, self.accuracy_tracker]
+
+    def train_step(self, data):
+        views = self._views(data)
+        with tf.GradientTape() as tape:
+            first, second = self._embed_views(views, training=True)
+            loss = self.objective(first, second)
+            scaled = _compat.scale_loss(self.optimizer, loss)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        _compat.apply_gradients(self.optimizer, gradients, self.trainable_variables)
+        return self._log(loss, first, second)
+
+    def test_step(self, data):
+        first, second = self._embed_views(self._views(data), training=False)
+        return self._log(self.objective(first, second), first, second)
+
+    def _views(self, data):
+        if isinstance(data, Views):
+            return data
+        images = data[0] if isinstance(data, (tuple, list)) else data
+        if not hasattr(images, "shape") or len(images.shape) != 4 or images.shape[-1] != 3:
+            raise UserError("SimCLR takes batches of images [batch, height, width, 3] in [0, 255], or augment.Views")
+        offset, total = _place_in_global_batch(tf.shape(images)[0])
+        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        return self.augmentation(images, seed, offset=offset, total=total)
+
+    def _embed_views(self, views, training):
+        # One pass over both views: half the calls, and batch statistics over the two together.
+        embeddings = self(tf.concat([views.first, views.second], axis=0), training=training)
+        return tf.split(embeddings, 2, axis=0)
+
+    def _log(self, loss, first, second):
+        logits, positive = contrast_logits(first, second, temperature=1.0)
+        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), positive)
+        share = tf.reduce_sum(tf.cast(right, tf.float32)) / tf.cast(tf.shape(logits)[1], tf.float32)
+        loss = tf.cast(loss, tf.float32)
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:  # shares of the global batch, which add up
+            loss, share = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, share])
+        self.loss_tracker.update_state(loss)
+        self.accuracy_tracker.update_state(share)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def get_config(self):
+        return {
+            **self._config,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "image_size": self.image_size,
+            "loss": keras.saving.serialize_keras_object(self.objective),
+            "augmentation": keras.saving.serialize_keras_object(self.augmentation),
+            "seed": self.seed,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for part in ("backbone", "loss", "augmentation"):
+            config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)
+
+
+def _place_in_global_batch(batch):
+    """How many images the replicas before this one hold, and how many all hold together."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return 0, batch
+    sizes = context.all_gather(tf.reshape(batch, [1]), axis=0)
+    return tf.reduce_sum(sizes[: context.replica_id_in_sync_group]), tf.reduce_sum(sizes)

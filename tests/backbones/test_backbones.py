@@ -1,0 +1,166 @@
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import UserError, backbones
+
+
+def images(size=64, seed=0):
+    return tf.constant(np.random.default_rng(seed).uniform(0, 255, (2, size, size, 3)), "float32")
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    return backbones.build("MobileNet", until="conv_pw_12_relu")
+
+
+@pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNet"])
+@pytest.mark.parametrize("size", [224, 256])
+def test_pyramid_has_strides_8_16_32(name, size, mobilenet):
+    import keras
+
+    backbone = mobilenet if name == "MobileNet" else backbones.build(name)
+    levels = backbones.pyramid(backbone)
+    outputs = {level: backbone.get_layer(layer).output for level, layer in levels.items()}
+    features = keras.Model(backbone.input, outputs)(tf.zeros([1, size, size, 3]))
+    assert {level: size // feature.shape[1] for level, feature in features.items()} == {"P3": 8, "P4": 16, "P5": 32}
+    assert all(feature.shape[1] == feature.shape[2] for feature in features.values())
+
+
+def test_pyramid_of_efficientnet_ends_each_stride_at_its_widest_map():
+    levels = backbones.pyramid(backbones.build("EfficientNetB1"))
+    assert levels == {"P3": "block4a_expand_activation", "P4": "block6a_expand_activation", "P5": "top_activation"}
+
+
+def test_pyramid_is_refused_when_a_stride_is_missing(mobilenet):
+    with pytest.raises(UserError, match="P5"):
+        backbones.pyramid(backbones.build("MobileNet", until="conv_pw_5_relu"))
+
+
+@pytest.mark.parametrize("size", [240, 0, -32, 100.5])
+def test_image_size_is_refused_when_no_multiple_of_32(size):
+    with pytest.raises(UserError, match="multiple of 32"):
+        backbones.check_image_size(size)
+
+
+def test_saved_backbone_loads_with_equal_features(tmp_path, mobilenet):
+    path = tmp_path / "backbone.keras"
+    digest = backbones.save(mobilenet, path)
+    loaded = backbones.load(path)
+    np.testing.assert_array_equal(loaded(images()), mobilenet(images()))
+    assert backbones.checksum(backbones.table(loaded)) == digest
+    assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in mobilenet.layers[1:]]
+
+
+def test_saved_backbone_opens_with_plain_keras_without_kerassl(tmp_path):
+    backbone = backbones.build("EfficientNetB0", until="block2b_add")
+    for layer in backbone.layers:  # a trained network's statistics are not those it starts with
+        for variable in layer.non_trainable_variables:
+            variable.assign(variable + 0.5)
+    path = tmp_path / "backbone.keras"
+    backbones.save(backbone, path)
+    np.save(tmp_path / "images.npy", images())
+    code = (
+        "import sys, keras, numpy as np;"
+        f"m = keras.saving.load_model(r'{path}');"
+        f"np.save(r'{tmp_path / 'features.npy'}', m(np.load(r'{tmp_path / 'images.npy'}')));"
+        "assert 'kerassl' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=240)
+    expected = np.asarray(backbone(images()))
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(np.load(tmp_path / "features.npy"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_network_of_ones_own_is_saved_and_loaded(tmp_path, tiny_backbone):
+    backbone = tiny_backbone()
+    backbones.save(backbone, tmp_path / "own.keras")
+    np.testing.assert_array_equal(backbones.load(tmp_path / "own.keras")(images()), backbone(images()))
+
+
+def test_weights_of_npz_are_taken_by_name(tmp_path, mobilenet):
+    table = backbones.table(mobilenet)
+    np.savez(tmp_path / "weights.npz", **dict(reversed(table.items())))
+    twin = backbones.build("MobileNet", weights=tmp_path / "weights.npz", until="conv_pw_12_relu")
+    np.testing.assert_array_equal(twin(images()), mobilenet(images()))
+
+
+def test_weights_are_refused_and_nothing_changes_when_they_fit_in_part(tmp_path, mobilenet):
+    table = backbones.table(mobilenet)
+    before = backbones.checksum(table)
+    partial = {name: array + 1 for name, array in table.items() if name != "conv1/kernel"}
+    with pytest.raises(UserError, match=r"1 missing \(conv1/kernel\)"):
+        backbones.assign(mobilenet, partial, "file.npz")
+    with pytest.raises(UserError, match=r"1 unknown to the network \(other/kernel\)"):
+        backbones.assign(mobilenet, {**table, "other/kernel": np.zeros(3)}, "file.npz")
+    with pytest.raises(UserError, match="1 of another shape"):
+        backbones.assign(mobilenet, {**table, "conv1/kernel": np.zeros(3)}, "file.npz")
+    assert backbones.checksum(backbones.table(mobilenet)) == before
+
+
+def test_published_efficientnet_file_gives_what_keras_gives_for_imagenet(tmp_path):
+    import h5py
+    import keras
+
+    stock = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(None, None, 3))
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    table = {name: array for name, array in backbones.table(stock).items() if "normalization" not in name}
+    table.update({"normalization/mean": mean, "normalization/variance": deviation, "normalization/count": 0})
+    with h5py.File(tmp_path / "notop.h5", "w") as file:  # the form and the quirk of the published files
+        for name, array in table.items():
+            layer, weight = name.split("/")
+            file[f"{layer}/{layer}/{weight}:0"] = array
+    ours = backbones.build("EfficientNetB0", weights=tmp_path / "notop.h5")
+    first = keras.Model(ours.input, ours.get_layer("normalization").output)
+    pixels = images(32)
+    np.testing.assert_allclose(first(pixels), (pixels / 255.0 - mean) / deviation, rtol=1e-4, atol=1e-5)
+    # A file kept from such a network carries the same scale on.
+    backbones.save(ours, tmp_path / "kept.keras")
+    kept = backbones.load(tmp_path / "kept.keras")
+    np.testing.assert_allclose(kept(pixels), ours(pixels), rtol=1e-5, atol=1e-7)
+
+
+def test_damaged_file_is_refused(tmp_path, mobilenet):
+    path = tmp_path / "backbone.keras"
+    backbones.save(mobilenet, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    description = json.loads(members["kerassl/backbone.json"])
+    members["kerassl/backbone.json"] = json.dumps({**description, "checksum": "0" * 64}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(UserError, match="checksum"):
+        backbones.load(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="damaged"):
+        backbones.load(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"name": "EfficientNetB9"}, "EfficientNetB1"),
+        ({"name": "MobileNet", "until": "conv_pw_99"}, "conv_pw_99"),
+        ({"name": "MobileNet", "weights": "nowhere.npz"}, "nowhere.npz"),
+        ({"name": "MobileNet", "weights": "notes.txt"}, "notes.txt"),
+    ],
+)
+def test_build_is_refused_in_one_line_when_argument_is_unknown(arguments, told):
+    with pytest.raises(UserError, match=told) as caught:
+        backbones.build(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.realdata
+def test_imagenet_mobilenet_fits_its_trunk_whole(real_data):
+    weights = real_data / "mobilenet_v1_1.0_imagenet_minus_pw13.npz"
+    trunk = backbones.build("MobileNet", weights=weights, until="conv_pw_12_relu")
+    assert backbones.pyramid(trunk) == {"P3": "conv_pw_5_relu", "P4": "conv_pw_11_relu", "P5": "conv_pw_12_relu"}
+    with pytest.raises(UserError, match="conv_pw_13/kernel"):
+        backbones.build("MobileNet", weights=weights)

@@ -1,0 +1,69 @@
+"""What all tests share: four CPU devices for replica tests, and the smallest network with a pyramid."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import keras
+import pytest
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
+)
+
+
+def _tiny_backbone(width=8, name="tiny", batch_norm=True):
+    """A flat network with feature maps of strides 8, 16 and 32; `width` channels at stride 8, twice that after it."""
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
+    for level, channels in enumerate([width, width, width, 2 * width, 2 * width], start=1):
+        x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False, name=f"conv{level}")(x)
+        if batch_norm:
+            x = keras.layers.BatchNormalization(momentum=0.9, name=f"bn{level}")(x)
+        x = keras.layers.Activation("swish", name=f"act{level}")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+@pytest.fixture
+def tiny_backbone():
+    """Builds such a network, with the fast layers: `tiny_backbone(width=8)`."""
+    from kerassl import backbones
+
+    def build(width=8, name="tiny", batch_norm=True):
+        return backbones.fast(_tiny_backbone(width, name, batch_norm))
+
+    return build
+
+
+@pytest.fixture
+def stock_backbone():
+    """The same with Keras's own layers."""
+    return _tiny_backbone
+
+
+@pytest.fixture
+def mirrored():
+    """`mirrored(replicas)`: a `MirroredStrategy` over that many CPU devices.
+
+    Strategies of one process number their collective calls alike, and TensorFlow takes those of the second for calls
+    of the first; it has this base for tests.
+    """
+
+    def strategy(replicas):
+        tf.distribute.MirroredStrategy._collective_key_base += 1_000_000
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+
+    return strategy
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real images, or a skipped test."""
+    folder = os.environ.get("KERASSL_REAL_DATA")
+    if not folder:
+        pytest.skip("KERASSL_REAL_DATA is not set")
+    return pathlib.Path(folder)

@@ -1,0 +1,114 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import UserError
+from kerassl.losses import InfoNCE
+
+
+def plain_loop(first, second, temperature, decoupled):
+    """Equation 1 of the SimCLR paper, one view and one negative at a time."""
+    views = [row / np.linalg.norm(row) for row in np.concatenate([first, second]).astype("float64")]
+    images = len(first)
+    total = 0.0
+    for i, anchor in enumerate(views):
+        other = (i + images) % (2 * images)
+        positive = math.exp(float(anchor @ views[other]) / temperature)
+        denominator = 0.0 if decoupled else positive
+        for k, negative in enumerate(views):
+            if k not in (i, other):
+                denominator += math.exp(float(anchor @ negative) / temperature)
+        total += -math.log(positive / denominator)
+    return total / (2 * images)
+
+
+def embeddings(images, dimensions=16, seed=0):
+    random = np.random.default_rng(seed)
+    first = random.normal(size=(images, dimensions))
+    return first, first + random.normal(size=(images, dimensions))
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("images", [2, 7, 32])
+def test_loss_equals_plain_loop(images, dtype, tolerance, decoupled):
+    first, second = embeddings(images)
+    loss = InfoNCE(temperature=0.2, decoupled=decoupled, dtype=dtype)
+    value = loss(tf.constant(first, dtype), tf.constant(second, dtype))
+    assert value.dtype == dtype
+    np.testing.assert_allclose(value, plain_loop(first, second, 0.2, decoupled), rtol=tolerance)
+
+
+@pytest.mark.parametrize(("decoupled", "choices"), [(False, 15), (True, 14)])
+def test_loss_is_log_of_choices_when_embeddings_are_identical(decoupled, choices):
+    same = tf.ones([8, 4])
+    assert float(InfoNCE(0.1, decoupled)(same, same)) == pytest.approx(math.log(choices), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_loss_is_finite_float32_when_embeddings_are_half_precision(dtype):
+    first, second = embeddings(16)
+    first, second = tf.Variable(tf.cast(first * 100, dtype)), tf.Variable(tf.cast(second * 100, dtype))
+    with tf.GradientTape() as tape:
+        value = InfoNCE(temperature=0.01, dtype="float32")(first, second)
+    assert value.dtype == tf.float32
+    assert np.isfinite(float(value))
+    for gradient in tape.gradient(value, [first, second]):
+        assert np.all(np.isfinite(tf.cast(gradient, tf.float32)))
+
+
+def under_replicas(strategy, dtype, decoupled, sizes):
+    """Loss and gradients with the batch dealt to replicas, each holding its own `sizes[r]` images."""
+    first, second = embeddings(sum(sizes))
+    starts = np.cumsum([0, *sizes])
+    with strategy.scope():
+        weight = tf.Variable(np.eye(16), dtype=dtype)
+    loss = InfoNCE(0.2, decoupled, dtype=dtype)
+
+    def deal(array):
+        parts = [tf.constant(array[starts[r] : starts[r + 1]], dtype) for r in range(len(sizes))]
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: parts[context.replica_id_in_sync_group]
+        )
+
+    def step(one, two):
+        with tf.GradientTape() as tape:
+            value = loss(tf.matmul(one, weight), tf.matmul(two, weight))
+        gradient = tape.gradient(value, weight)
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce("SUM", value), context.all_reduce("SUM", gradient)
+
+    value, gradient = tf.function(lambda one, two: strategy.run(step, (one, two)))(deal(first), deal(second))
+    return [np.asarray(strategy.experimental_local_results(part)[0]) for part in (value, gradient)]
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize(("dtype", "loss_close", "close"), [("float64", 1e-12, 1e-10), ("float32", 1e-6, 1e-4)])
+@pytest.mark.parametrize("sizes", [(6, 6), (3, 3, 3, 3), (7, 5)])
+def test_replicas_add_up_to_one_replica_in_loss_and_gradient(mirrored, sizes, dtype, loss_close, close, decoupled):
+    value, gradient = under_replicas(mirrored(len(sizes)), dtype, decoupled, sizes)
+    expected, expected_gradient = under_replicas(mirrored(1), dtype, decoupled, [sum(sizes)])
+    np.testing.assert_allclose(value, expected, rtol=loss_close)
+    assert np.linalg.norm(gradient - expected_gradient) <= close * np.linalg.norm(expected_gradient)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [([1, 4], [1, 4], "batch of 1"), ([4, 4], [4, 5], "shapes"), ([4, 4, 4], [4, 4, 4], "shapes")],
+)
+def test_loss_is_refused_when_shapes_make_no_contrast(first, second, told):
+    with pytest.raises(UserError, match=told):
+        InfoNCE()(tf.ones(first), tf.ones(second))
+
+
+@pytest.mark.parametrize("temperature", [0, -0.1])
+def test_loss_is_refused_when_temperature_is_not_positive(temperature):
+    with pytest.raises(UserError, match="temperature"):
+        InfoNCE(temperature)
+
+
+def test_config_restores_loss():
+    loss = InfoNCE(0.3, decoupled=True, dtype="float64")
+    assert InfoNCE.from_config(loss.get_config()).get_config() == loss.get_config()

@@ -138,9 +138,9 @@ def read_config(path=None, flags=None):
 
 def _put(values, keys, value):
     for key in keys[:-1]:
-        values = (
-            values.setdefault(key, {}) if values.get(key) is not None else values.__setitem__(key, {}) or values[key]
-        )
+        if not isinstance(values.get(key), dict):
+            values[key] = {}
+        values = values[key]
     values[keys[-1]] = value
 
 

@@ -1,0 +1,44 @@
+# Everything a newcomer needs: each target sets up its own environment first.
+#   make demo         pre-train, fine-tune, score, explain and export on generated scenes; open runs/demo/report.html
+#   make test         the tests, on TensorFlow 2.21 and Keras 3
+#   make test-addons  the tests beside tensorflow-addons, on TensorFlow 2.15 and Keras 2.15 (Python 3.11)
+#   make lint         formatting and common mistakes
+.PHONY: demo test test-addons lint bench clean
+
+# A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
+find_python = $(shell for p in $(1); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done)
+PYTHON ?= $(call find_python,python3.13 python3.12 python3.11)
+PYTHON_ADDONS ?= $(call find_python,python3.11)
+
+demo: .venv/.ready
+	.venv/bin/kerassl compare --config configs/demo.yaml --out runs/demo --replace
+
+test: .venv/.ready
+	.venv/bin/python -m pytest
+
+test-addons: .venv-addons/.ready
+	.venv-addons/bin/python -m pytest
+
+lint: .venv/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+bench: .venv/.ready
+	.venv/bin/python -m benchmarks.step
+
+.venv/.ready: requirements/current.txt setup.cfg
+	@test -n "$(PYTHON)" || { echo "kerassl needs Python 3.13, 3.12 or 3.11 with venv; none of them runs here: install one (on Debian: apt install python3 python3-venv), or give its path, as in: make test PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --requirement requirements/current.txt
+	.venv/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv-addons/.ready: requirements/addons.txt setup.cfg
+	@test -n "$(PYTHON_ADDONS)" || { echo "tensorflow-addons needs Python 3.11 with venv, which does not run here: install it, or give its path, as in: make test-addons PYTHON_ADDONS=/path/to/python3.11"; exit 1; }
+	$(PYTHON_ADDONS) -m venv --clear .venv-addons
+	.venv-addons/bin/python -m pip install --quiet --requirement requirements/addons.txt
+	.venv-addons/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-addons runs build *.egg-info

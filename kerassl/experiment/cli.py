@@ -1,0 +1,161 @@
+"""The `kerassl` command."""
+
+import argparse
+import logging
+import os
+import sys
+
+from kerassl._errors import UserError
+from kerassl._version import __version__
+
+
+def main(arguments=None):
+    """Runs the command line.
+
+    Args:
+        arguments: list of str, or None for those of the process.
+
+    Returns:
+        int, the exit status: 0, or 2 after a person's mistake, which is told in one line.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("kerassl").setLevel(logging.INFO)
+    try:
+        # Imported here: TensorFlow takes seconds, and --help needs none of it.
+        from kerassl.experiment import commands
+
+        getattr(commands, options.command)(options)
+    except UserError as error:
+        print(f"kerassl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("kerassl: stopped; what was finished is kept, --resume continues", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="kerassl",
+        description="Pre-train a detector's backbone on unlabelled photographs, then train, score, explain and export "
+        "the detector.",
+    )
+    parser.add_argument("--version", action="version", version=f"kerassl {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    pretrain = _command(commands, "pretrain", "learn a backbone from images without labels", run=True)
+    pretrain.add_argument(
+        "--images", nargs="+", metavar="FOLDER", help="folders of photographs; a few thousand at least, best like yours"
+    )
+    pretrain.add_argument("--backbone", help="network, as EfficientNetB1 (default), EfficientNetB0, MobileNet")
+    pretrain.add_argument(
+        "--image-size", type=int, help="side of the views in pixels, a multiple of 32; 96 to 128 on a CPU, 224 on a GPU"
+    )
+    pretrain.add_argument(
+        "--batch-size", type=int, help="images a step; 64 fits 24 GiB of memory on a CPU, more gives more negatives"
+    )
+    pretrain.add_argument(
+        "--epochs", type=int, help="passes over the photographs; contrastive learning wants many, 100 and more"
+    )
+    pretrain.add_argument(
+        "--temperature", type=float, help="0.1 to 0.2; lower looks harder at near negatives and is less stable"
+    )
+    _seed(pretrain)
+
+    finetune = _command(commands, "finetune", "train a detector or a localiser on VOC labels", run=True)
+    finetune.add_argument("--task", choices=("detector", "localizer"), default="detector", help="what to train")
+    finetune.add_argument("--backbone", help="backbone.keras of a pre-training, a file of weights, or a network's name")
+    _voc(finetune, "train")
+    finetune.add_argument("--fraction", type=float, help="share of the training images whose labels are used, 0 to 1")
+    finetune.add_argument("--count", type=int, help="number of training images whose labels are used")
+    finetune.add_argument("--image-size", type=int, help="side in pixels, a multiple of 32; 160 on a CPU, 512 on a GPU")
+    finetune.add_argument("--batch-size", type=int, help="images a step; 8 to 32")
+    finetune.add_argument(
+        "--epochs", type=int, help="passes over the labelled images; 10 to 100, more for fewer images"
+    )
+    _seed(finetune)
+
+    predict = _command(commands, "predict", "detect objects in images; writes predictions.json and drawings")
+    _model(predict)
+    predict.add_argument("--images", nargs="+", required=True, metavar="PATH", help="images or folders of them")
+    predict.add_argument("--out", required=True, metavar="FOLDER", help="a new folder for the results")
+    predict.add_argument(
+        "--score", type=float, default=0.3, help="lowest score that is drawn; 0.3 to 0.5 looks tidy (default 0.3)"
+    )
+
+    embed = _command(commands, "embed", "features of images from a backbone, as .npz of names and vectors")
+    embed.add_argument("--backbone", required=True, help="backbone.keras of a pre-training")
+    embed.add_argument("--images", nargs="+", required=True, metavar="PATH", help="images or folders of them")
+    embed.add_argument("--out", required=True, metavar="FILE", help="the .npz file to write")
+    embed.add_argument("--image-size", type=int, default=128, help="side in pixels, a multiple of 32 (default 128)")
+
+    evaluate = _command(commands, "evaluate", "score a detector, or predictions saved before, on VOC labels")
+    evaluate.add_argument("--model", help="detector.keras or localizer.keras")
+    evaluate.add_argument("--predictions", metavar="FILE", help="predictions.json, in place of --model")
+    _voc(evaluate, "test")
+    evaluate.add_argument("--out", metavar="FILE", help="also write the figures to this .json file")
+
+    explain = _command(commands, "explain", "draw where a model looks (Grad-CAM)")
+    explain.add_argument(
+        "--models", nargs="+", required=True, metavar="NAME=FILE", help="arms, as ours=a/detector.keras random=b/…"
+    )
+    explain.add_argument("--images", nargs="+", required=True, metavar="PATH", help="images or folders of them")
+    explain.add_argument("--class", dest="class_name", help="whose evidence to draw; default: the best-scoring class")
+    explain.add_argument("--level", choices=("P3", "P4", "P5"), help="feature map; P5 is coarse and sure (default P5)")
+    explain.add_argument("--count", type=int, default=8, help="at most so many images (default 8)")
+    explain.add_argument("--out", required=True, metavar="FILE", help="the .png file to write")
+
+    export = _command(commands, "export", "write a SavedModel for TensorFlow Serving")
+    _model(export)
+    export.add_argument(
+        "--out",
+        required=True,
+        metavar="FOLDER",
+        help="a new version's folder, as servables/voc/1; the number counts up",
+    )
+
+    scenes = _command(commands, "scenes", "generate a VOCdevkit of toy scenes with exact boxes and masks")
+    scenes.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write")
+    scenes.add_argument("--train", type=int, help="labelled images to train on; 600 trains a small localiser")
+    scenes.add_argument("--val", type=int, help="labelled images to score on; under 200 figures jump about")
+    scenes.add_argument("--unlabelled", type=int, help="images without labels, for pre-training")
+    scenes.add_argument("--single-object", action="store_true", default=None, help="one object an image")
+    _seed(scenes)
+
+    compare = _command(commands, "compare", "the whole road for several arms, into one report.html", run=True)
+    compare.add_argument("--backbone", help="network of every arm, as EfficientNetB1")
+    _seed(compare)
+    return parser
+
+
+def _command(commands, name, purpose, run=False):
+    parser = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+    parser.add_argument("--config", metavar="FILE", help="settings in YAML, as those in configs/; flags go over it")
+    if run:
+        parser.add_argument("--out", required=True, metavar="FOLDER", help="the run's folder; must be new or empty")
+        again = parser.add_mutually_exclusive_group()
+        again.add_argument("--resume", action="store_true", help="continue the run that stands in the folder")
+        again.add_argument("--replace", action="store_true", help="remove the run that stands in the folder")
+    return parser
+
+
+def _voc(parser, split):
+    parser.add_argument("--voc", metavar="FOLDER", help="a VOCdevkit: the folder that holds VOC2007 or VOC2012")
+    parser.add_argument("--year", type=int, help="2007 to 2012")
+    parser.add_argument("--split", help=f"a list in ImageSets/Main (default: data.voc.{split} of the configuration)")
+    parser.add_argument("--classes", nargs="+", help="class names in your order; default: the 20 of VOC")
+
+
+def _model(parser):
+    parser.add_argument("--model", required=True, metavar="FILE", help="detector.keras or localizer.keras of a run")
+
+
+def _seed(parser):
+    parser.add_argument("--seed", type=int, help="any number; the same gives the same run on the same machine")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

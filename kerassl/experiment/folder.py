@@ -1,0 +1,80 @@
+"""The output folder of a run: claimed, logged to, and the same inside every time."""
+
+import contextlib
+import fcntl
+import logging
+import pathlib
+import shutil
+
+import yaml
+
+from kerassl import _files
+from kerassl._errors import UserError
+from kerassl._version import __version__
+
+
+@contextlib.contextmanager
+def run_folder(path, config, resume=False, replace=False):
+    """Claims a folder for a run, and writes there the resolved configuration and the log.
+
+    Args:
+        path: str or `pathlib.Path`.
+        config: `Config`.
+        resume: bool. Continue a run of the same configuration that stands there.
+        replace: bool. Remove what stands there.
+
+    Yields:
+        `pathlib.Path` of the folder, with `config.yaml` and a growing `log.txt` in it.
+
+    Raises:
+        UserError: if the folder holds something and neither `resume` nor `replace` was asked for, if another run is
+            using it, or if it was written with other settings.
+    """
+    path = pathlib.Path(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; give a folder for the run's output")
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"another run is writing to {path}; wait for it or choose another folder") from None
+        _prepare(path, config, resume, replace)
+        handler = logging.FileHandler(path / "log.txt", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log = logging.getLogger("kerassl")
+        log.addHandler(handler)
+        try:
+            yield path
+        finally:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _prepare(path, config, resume, replace):
+    inside = [item for item in path.iterdir() if item.name != ".lock"]
+    settings = config.model_dump(mode="json")
+    if inside and replace:
+        if not (path / "config.yaml").exists():
+            raise UserError(f"{path} holds files but no run; kerassl replaces none of them, choose another folder")
+        for item in inside:
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+    elif inside and not resume:
+        raise UserError(f"{path} already holds files; add --resume to continue a run, --replace to write it anew")
+    elif inside:
+        _check_same(path, settings)
+    with _files.whole(path / "config.yaml") as part:
+        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        part.write_text(f"# As resolved by kerassl {__version__}\n{text}", encoding="utf-8")
+
+
+def _check_same(path, settings):
+    if not (path / "config.yaml").exists():
+        raise UserError(f"{path} holds files but no run to resume; choose another folder")
+    before = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    for key in settings:
+        if before.get(key) != settings[key]:
+            raise UserError(
+                f"{path} was run with other settings of {key!r} ({before.get(key)}, now {settings[key]}); resume with "
+                "the same, or choose another folder"
+            )

@@ -1,0 +1,144 @@
+"""One HTML page a run: curves, a table by arm, detections, heatmaps. It needs no network and no other file."""
+
+import base64
+import html
+import io
+import json
+import math
+import pathlib
+
+from matplotlib.figure import Figure
+
+from kerassl import _files
+
+# The figures of the table: key, heading, what it means.
+COLUMNS = {
+    "mean_iou": ("mean IoU", "overlap of the best box with the image's largest object, mean over images"),
+    "loc_acc_50": ("LocAcc@0.5", "share of images whose box overlaps the object by 0.5 or more"),
+    "loc_acc_70": ("LocAcc@0.7", "the same from 0.7 on: tight boxes"),
+    "top1": ("Top-1", "share of images whose object's class is named right"),
+    "top3": ("Top-3", "the same among three guesses"),
+    "voc07_ap50": ("AP VOC07", "average precision at IoU 0.5, 11 points, by the rules of VOC 2007"),
+    "voc10_ap50": ("AP VOC10", "average precision at IoU 0.5, all points, by the rules of VOC 2010 and later"),
+    "coco_ap": ("AP COCO", "average precision, mean over IoU 0.50 to 0.95"),
+    "coco_ap50": ("AP50 COCO", "average precision at IoU 0.5"),
+    "coco_ap75": ("AP75 COCO", "average precision at IoU 0.75"),
+    "minutes": ("minutes", "training and scoring on this machine"),
+}
+_COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed")
+
+
+def write_report(folder):
+    """Writes `report.html` from what a run left in its folder.
+
+    Args:
+        folder: str or `pathlib.Path` of a run: `results.json`, and where they exist `metrics.jsonl`, `config.yaml`
+            and the pictures that `results.json` names.
+
+    Returns:
+        `pathlib.Path` of the page.
+    """
+    folder = pathlib.Path(folder)
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    lines = []
+    if (folder / "metrics.jsonl").exists():
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    parts = [f"<h1>{html.escape(results['title'])}</h1>", f"<p>{html.escape(results['summary'])}</p>"]
+    if results.get("generated"):
+        parts.append(
+            "<p class='note'>These results are on <b>generated scenes</b>: they show that the road works, not how "
+            "good pre-training is on photographs.</p>"
+        )
+    parts += [_tables(results["arms"]), _seen(results["arms"])]
+    parts.append(_curves(lines, results.get("pretrain")))
+    for picture in results.get("pictures", []):
+        encoded = base64.b64encode((folder / picture["file"]).read_bytes()).decode()
+        parts.append(f"<h2>{html.escape(picture['title'])}</h2><p>{html.escape(picture['says'])}</p>")
+        parts.append(f"<img alt='{html.escape(picture['title'])}' src='data:image/png;base64,{encoded}'>")
+    settings = (folder / "config.yaml").read_text(encoding="utf-8") if (folder / "config.yaml").exists() else ""
+    parts.append(f"<h2>Settings and machine</h2><p>{html.escape(results['machine'])}</p>")
+    parts.append(f"<details><summary>all settings</summary><pre>{html.escape(settings)}</pre></details>")
+    with _files.whole(folder / "report.html") as part:
+        part.write_text(_PAGE.replace("@@TITLE@@", html.escape(results["title"])).replace("@@BODY@@", "\n".join(parts)))
+    return folder / "report.html"
+
+
+def _tables(arms):
+    """One table for each task: arms down, figures across; the best of a column in bold."""
+    tasks = [task for task in ("localizer", "detector") if any(task in arm for arm in arms.values())]
+    blocks = []
+    for task in tasks:
+        rows = {name: arm[task] for name, arm in arms.items() if task in arm}
+        keys = [key for key in COLUMNS if any(key in row for row in rows.values())]
+        heads = "".join(f"<th title='{html.escape(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
+        body = []
+        for name, row in rows.items():
+            cells = "".join(f"<td>{_cell(row, key, rows.values())}</td>" for key in keys)
+            body.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
+        names = {"localizer": "Localiser (one object an image)", "detector": "Detector (RetinaNet, all objects)"}
+        head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
+        blocks.append(f"<h2>{names[task]}</h2>{head}<tbody>{''.join(body)}</tbody></table>")
+    legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, says in COLUMNS.values())
+    return "".join(blocks) + f"<details><summary>what the figures mean</summary><ul>{legend}</ul></details>"
+
+
+def _cell(row, key, rows):
+    if row.get(key) is None:
+        return "–"
+    if key == "minutes":
+        return f"{row[key]:.1f}"
+    best = max(other[key] for other in rows if other.get(key) is not None)
+    text = f"{100 * row[key]:.1f}"
+    return f"<b>{text}</b>" if row[key] == best else text
+
+
+def _seen(arms):
+    items = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(arm['seen'])}</li>" for name, arm in arms.items())
+    return f"<h2>What each arm has seen</h2><ul>{items}</ul>"
+
+
+def _curves(lines, pretrain):
+    """Loss of each stage over its epochs; the pre-training's with its chance line."""
+    stages = {}
+    for line in lines:
+        if line["kind"] == "epoch" and "loss" in line:
+            stages.setdefault(line["stage"], {})[line["epoch"]] = line["loss"]
+    if not stages:
+        return ""
+    tasks = sorted({stage.split(":")[0] for stage in stages}, key=["pretrain", "localizer", "detector"].index)
+    figure = Figure(figsize=(4.2 * len(tasks), 3.2), layout="constrained")
+    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks):
+        own = {stage: losses for stage, losses in stages.items() if stage.split(":")[0] == task}
+        for colour, (stage, losses) in zip(_COLOURS, own.items()):
+            epochs = sorted(losses)
+            axes.plot(epochs, [losses[e] for e in epochs], "o-", ms=3, color=colour, label=stage.partition(":")[2])
+        if task == "pretrain" and pretrain:
+            chance = math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
+            axes.axhline(chance, color="#6b7280", ls="--", lw=1)
+            axes.annotate(f"chance {chance:.2f}", (1, chance), va="bottom", color="#6b7280", fontsize=8)
+            axes.set_ylim(bottom=0, top=1.12 * max(chance, *own["pretrain"].values()))
+        elif len(own) > 1:
+            axes.legend(frameon=False, fontsize=8)
+        axes.set(title={"pretrain": "pre-training loss (nats)"}.get(task, f"{task} loss"), xlabel="epoch")
+        axes.spines[["top", "right"]].set_visible(False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    encoded = base64.b64encode(picture.getvalue()).decode()
+    return f"<h2>Training</h2><img alt='loss by epoch' src='data:image/png;base64,{encoded}'>"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>@@TITLE@@</title>
+<style>
+body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1f2937}
+h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}
+table{border-collapse:collapse;width:100%}th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #e5e7eb}
+th:first-child,td:first-child{text-align:left}thead th{color:#4b5563;font-weight:600;font-size:.85rem}
+img{max-width:100%}pre{background:#f3f4f6;padding:1rem;overflow:auto;font-size:.8rem}
+.note{background:#fef3c7;padding:.6rem 1rem;border-radius:.3rem}details{margin:.6rem 0;color:#4b5563}
+</style>
+<body>
+@@BODY@@
+</body></html>
+"""

@@ -1,0 +1,65 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import UserError
+from kerassl.callbacks import MetricsFile, Resume
+from kerassl.optimizers import LARS
+
+
+def small_model(units=3):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, name="dense")])
+    model.compile(LARS(0.1), loss="mse")
+    return model
+
+
+def batches(units=3):
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(12, 4)), random.normal(size=(12, units))
+    return tf.data.Dataset.from_tensor_slices((x.astype("float32"), y.astype("float32"))).batch(4)
+
+
+def test_metrics_file_holds_a_line_an_epoch_and_every_so_many_steps(tmp_path):
+    path = tmp_path / "deep" / "metrics.jsonl"
+    small_model().fit(batches(), epochs=2, verbose=0, callbacks=[MetricsFile(path, "probe", 4, every=2)])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["kind"], line["epoch"], line["step"]) for line in lines] == [
+        ("step", 1, 2),
+        ("epoch", 1, 3),
+        ("step", 2, 4),
+        ("step", 2, 6),
+        ("epoch", 2, 6),
+    ]
+    assert all(line["stage"] == "probe" and line["loss"] > 0 and line["images_per_second"] > 0 for line in lines)
+
+
+def test_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path):
+    whole = small_model()
+    start = whole.get_weights()
+    whole.fit(batches(), epochs=3, verbose=0)
+
+    first = small_model()
+    first.set_weights(start)
+    first.fit(batches(), epochs=2, verbose=0, callbacks=[Resume(tmp_path)])
+    second, resume = small_model(), Resume(tmp_path)
+    epoch = resume.restore(second)
+    assert epoch == 2
+    second.fit(batches(), epochs=3, initial_epoch=epoch, verbose=0, callbacks=[resume])
+    for expected, value in zip(whole.get_weights(), second.get_weights()):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_restore_starts_from_nothing_when_there_is_no_checkpoint(tmp_path):
+    assert Resume(tmp_path / "new").restore(small_model()) == 0
+
+
+def test_restore_is_refused_and_changes_nothing_when_network_differs(tmp_path):
+    small_model().fit(batches(), verbose=0, callbacks=[Resume(tmp_path)])
+    other = small_model(units=5)
+    before = other.get_weights()
+    with pytest.raises(UserError, match="another network"):
+        Resume(tmp_path).restore(other)
+    np.testing.assert_array_equal(other.get_weights()[0], before[0])

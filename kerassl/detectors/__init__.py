@@ -1,0 +1,6 @@
+"""Object detectors over a kerassl backbone: training, decoding, prediction and drawing."""
+
+from kerassl.detectors.decoding import decode
+from kerassl.detectors.retinanet import RetinaNet, retinanet
+
+__all__ = ["RetinaNet", "decode", "retinanet"]

@@ -1,0 +1,69 @@
+"""From a detector's outputs to boxes: decoding, clipping, non-maximum suppression, all in the graph."""
+
+import tensorflow as tf
+
+from kerassl import _compat  # noqa: F401
+from kerassl.detectors import boxes as _boxes
+
+_CANDIDATES = 1000  # anchors of an image that suppression looks at, as many as the paper takes of each level
+
+
+def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max_detections=100):
+    """The best boxes of each image, class by class, without those that a better one of their class covers.
+
+    Args:
+        boxes: `[B, A, 4]` float32, xyxy in pixels.
+        scores: `[B, A, C]` float32 in [0, 1].
+        areas: `[B, 2]` float32, height and width of each image in pixels; boxes are clipped to it.
+        score_threshold: float. Lower scores are dropped. Average precision needs them from about 0.01 up.
+        iou_threshold: float. Of two boxes of a class that overlap more than that, the better one stays.
+        max_detections: int, for an image.
+
+    Returns:
+        Boxes `[B, max_detections, 4]`, scores `[B, max_detections]`, classes int32 `[B, max_detections]` and counts
+        int32 `[B]`, by falling score. Rows from the count on are 0.
+    """
+    best = tf.reduce_max(scores, -1)  # [B, A]
+    kept = tf.math.top_k(best, tf.minimum(_CANDIDATES, tf.shape(best)[1])).indices
+    boxes, scores = tf.gather(boxes, kept, batch_dims=1), tf.gather(scores, kept, batch_dims=1)
+    limits = tf.concat([areas[:, ::-1], areas[:, ::-1]], -1)[:, None]  # [B, 1, 4]: width, height, width, height
+    boxes = tf.clip_by_value(boxes, 0.0, limits)
+    boxes, scores, classes, counts = tf.image.combined_non_max_suppression(
+        boxes[:, :, None],  # one box for all classes
+        scores,
+        max_output_size_per_class=max_detections,
+        max_total_size=max_detections,
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        clip_boxes=False,
+    )
+    return boxes, scores, tf.cast(classes, tf.int32), counts
+
+
+def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5, max_detections=100):
+    """Detects in letterboxed images, in the graph; the batch may be of any size.
+
+    Args:
+        model: `RetinaNet` of `detectors.retinanet`.
+        images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
+        areas: `[B, 2]` float32, height and width of the picture in the letterbox, or None for all of it.
+        score_threshold, iou_threshold, max_detections: those of `predict`.
+
+    Returns:
+        Boxes `[B, max_detections, 4]` xyxy in pixels of the letterboxed image, scores `[B, max_detections]`, classes
+        int32 `[B, max_detections]` and counts int32 `[B]`, by falling score. Rows from the count on are 0.
+
+    Example:
+        >>> boxes, scores, classes, counts = kerassl.detectors.decode(detector, images)
+    """
+    outputs = model(images, training=False)
+    if areas is None:
+        areas = tf.fill([tf.shape(images)[0], 2], float(model.image_size))
+    return select(
+        _boxes.decode_offsets(tf.cast(outputs["box"], tf.float32), model.anchors()),
+        tf.sigmoid(tf.cast(outputs["classification"], tf.float32)),
+        areas,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+    )

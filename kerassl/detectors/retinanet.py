@@ -1,0 +1,197 @@
+"""KerasCV's RetinaNet over a kerassl backbone."""
+
+import keras
+import keras_cv
+import numpy as np
+import tensorflow as tf
+
+from kerassl import backbones
+from kerassl._errors import UserError
+from kerassl.detectors import boxes as _boxes
+from kerassl.detectors.decoding import select
+from kerassl.datasets.class_names import check_class_names
+
+_STRIDES = (8, 16, 32, 64, 128)
+
+
+@keras.saving.register_keras_serializable(package="kerassl")
+class RetinaNet(keras_cv.models.RetinaNet):
+    """KerasCV's RetinaNet as one flat functional model, with its own targets, decoding and configuration.
+
+    It differs from `keras_cv.models.RetinaNet` in what was needed to save, explain and serve it: the backbone's
+    layers are the model's own layers (so that Grad-CAM sees them), `.keras` files reload exactly, every object has an
+    anchor to answer for it, the loss is divided by the matched anchors of the global batch (so that the replicas'
+    losses add up to that of one replica with the whole batch), and `predict` keeps detections from a score of 0.01,
+    not 0.5.
+
+    Args:
+        backbone: flat functional `keras.Model` of images in [0, 255]. Trained in place.
+        classes: sequence of str, the names of the classes.
+        image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
+        anchor_sizes: five floats, the side of the smallest square anchor of P3 to P7 in pixels.
+        **kwargs: those of `keras.Model`.
+
+    Call arguments:
+        images: `[B, S, S, 3]` float32 in [0, 255].
+
+    Returns:
+        Dict `{"box": offsets [B, A, 4], "classification": logits [B, A, C]}`.
+
+    Reference:
+        Lin et al., "Focal Loss for Dense Object Detection", 2017.
+    """
+
+    def __init__(self, backbone, classes, image_size, anchor_sizes, **kwargs):
+        levels = backbones.pyramid(backbone)
+        feature_pyramid = keras_cv.models.retinanet.FeaturePyramid(name="feature_pyramid")
+        # At the start every anchor says 0.01, or the background would drown the first steps (Lin et al., 4.1).
+        prior = keras.initializers.Constant(-np.log((1 - 0.01) / 0.01))
+        classification_head = keras_cv.models.retinanet.PredictionHead(
+            9 * len(classes), prior, name="classification_head"
+        )
+        box_head = keras_cv.models.retinanet.PredictionHead(9 * 4, keras.initializers.Zeros(), name="box_head")
+        features = feature_pyramid({level: backbone.get_layer(name).output for level, name in levels.items()})
+        box = [keras.layers.Reshape((-1, 4))(box_head(feature)) for feature in features]
+        logits = [keras.layers.Reshape((-1, len(classes)))(classification_head(feature)) for feature in features]
+        outputs = {
+            "box": keras.layers.Concatenate(axis=1, name="box")(box),
+            "classification": keras.layers.Concatenate(axis=1, name="classification")(logits),
+        }
+        # Past KerasCV's own constructor, which nests the backbone as one layer.
+        super(keras_cv.models.RetinaNet, self).__init__(inputs=backbone.input, outputs=outputs, **kwargs)
+        self.backbone = backbone
+        self.classes = list(classes)
+        self.image_size = image_size
+        self.anchor_sizes = [float(size) for size in anchor_sizes]
+        self.num_classes = len(classes)
+        self.bounding_box_format = "xyxy"
+        self.feature_pyramid = feature_pyramid
+        self.classification_head = classification_head
+        self.box_head = box_head
+        self.anchor_generator = keras_cv.layers.AnchorGenerator(
+            bounding_box_format="xyxy",
+            sizes=self.anchor_sizes,
+            aspect_ratios=[0.5, 1.0, 2.0],
+            scales=[2**power for power in (0, 1 / 3, 2 / 3)],
+            strides=list(_STRIDES),
+            clip_boxes=True,
+        )
+        self._prediction_decoder = keras_cv.layers.NonMaxSuppression(
+            bounding_box_format="xyxy", from_logits=True, confidence_threshold=0.01
+        )
+
+    def anchors(self):
+        """The anchors in the order of the outputs: `[A, 4]` float32, xyxy in pixels of the letterboxed image."""
+        by_level = self.anchor_generator(image_shape=(self.image_size, self.image_size, 3))
+        return tf.concat(list(by_level.values()), 0)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+        if tuple(x.shape[1:3]) != (self.image_size, self.image_size):
+            raise UserError(
+                f"the images are {x.shape[1]} x {x.shape[2]} pixels, but the detector was built for "
+                f"{self.image_size} x {self.image_size}; give the reader image_size={self.image_size}"
+            )
+        classes = tf.cast(y["classes"], tf.float32)
+        known = tf.debugging.assert_less(
+            classes, float(self.num_classes), f"a label is beyond the detector's {self.num_classes} classes"
+        )
+        with tf.control_dependencies([known] if known is not None else []):
+            offsets, labels = _boxes.targets(self.anchors(), tf.cast(y["boxes"], tf.float32), classes)
+        found = tf.cast(labels >= 0, tf.float32)  # [B, A]
+        asked = tf.cast(labels != _boxes.IGNORED, tf.float32)
+        # A batch without objects still teaches what background looks like.
+        count = tf.maximum(_over_replicas(tf.reduce_sum(found)), 1.0)
+        one_hot = tf.one_hot(tf.cast(labels, tf.int32), self.num_classes)
+        return super(keras_cv.models.RetinaNet, self).compute_loss(
+            x=x,
+            y={"box": offsets, "classification": one_hot},
+            y_pred=y_pred,
+            sample_weight={"box": found / count, "classification": asked / count},
+        )
+
+    def decode_predictions(self, predictions, images):
+        boxes, scores, classes, counts = select(
+            _boxes.decode_offsets(tf.cast(predictions["box"], tf.float32), self.anchors()),
+            tf.sigmoid(tf.cast(predictions["classification"], tf.float32)),
+            tf.fill([tf.shape(predictions["box"])[0], 2], float(self.image_size)),
+        )
+        return {"boxes": boxes, "confidence": scores, "classes": classes, "num_detections": counts}
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "classes": list(self.classes),
+            "image_size": self.image_size,
+            "anchor_sizes": list(self.anchor_sizes),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
+        return cls(**config)
+
+    def get_compile_config(self):
+        # Keras leaves a model whose `compile` is its own uncompiled at load; only the optimiser is free to choose.
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+
+    def compile_from_config(self, config):
+        _compile(self, keras.saving.deserialize_keras_object(config["optimizer"]))
+        if hasattr(self.optimizer, "build"):  # so that its slots can be loaded; tensorflow-addons' make theirs later
+            self.optimizer.build(self.trainable_variables)
+
+
+def _over_replicas(number):
+    context = tf.distribute.get_replica_context()
+    return number if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, number)
+
+
+def _compile(model, optimizer):
+    # Never compiled as a whole: XLA on a CPU is ten times slower here.
+    model.compile(box_loss="smoothl1", classification_loss="focal", optimizer=optimizer, jit_compile=False)
+
+
+def retinanet(backbone, classes, *, image_size=512, anchor_sizes=None, learning_rate=1e-3, freeze=False):
+    """Builds a compiled RetinaNet over a backbone.
+
+    Args:
+        backbone: flat functional `keras.Model` of images in [0, 255], as `backbones.build` or `backbones.load` gives
+            it. It becomes a part of the detector and is trained in place.
+        classes: sequence of str, the names of the classes, as `datasets.VOC_CLASSES`.
+        image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
+        anchor_sizes: five floats in pixels, the side of the smallest square anchor at strides 8, 16, 32, 64 and 128;
+            each level also has it times 1.26 and 1.59, at aspect 1:2, 1:1 and 2:1. None takes twice the stride. The
+            paper's four times are made for images of 800 pixels: of VOC's objects, an anchor fits 63 % with an IoU of
+            0.5 in images of 128 pixels (80 % at twice the stride), 81 % (92 %) at 224 and 95 % (98 %) at 512.
+        learning_rate: float or schedule of the optimiser, AdamW with weight decay 1e-4 and gradients clipped to a
+            global norm of 10. `compile(box_loss="smoothl1", classification_loss="focal", optimizer=…)` changes it.
+        freeze: bool. Train neck and heads alone; the backbone's batch normalisation then stays as it is.
+
+    Returns:
+        `RetinaNet`, compiled. `fit` it on `datasets.voc` or `datasets.detection_batches`.
+
+    Raises:
+        UserError: if the image size is no multiple of 32, the backbone lacks a pyramid level, or the class names are
+            none, not strings or doubled.
+
+    Example:
+        >>> backbone = kerassl.backbones.load("backbone.keras")
+        >>> detector = kerassl.detectors.retinanet(backbone, kerassl.datasets.VOC_CLASSES, image_size=256)
+        >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
+
+    Reference:
+        Lin et al., "Focal Loss for Dense Object Detection", 2017.
+    """
+    backbones.check_image_size(image_size)
+    classes = check_class_names(classes)
+    if anchor_sizes is None:
+        anchor_sizes = [2 * stride for stride in _STRIDES]
+    if len(anchor_sizes) != len(_STRIDES) or min(anchor_sizes) <= 0:
+        raise UserError(f"anchor_sizes is {anchor_sizes}; give five sizes in pixels above 0, one for each of P3 to P7")
+    if freeze:
+        backbone.trainable = False
+    model = RetinaNet(backbone, classes, image_size, anchor_sizes, name="retinanet")
+    _compile(model, keras.optimizers.AdamW(learning_rate, weight_decay=1e-4, global_clipnorm=10.0))
+    return model

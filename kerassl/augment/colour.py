@@ -1,0 +1,85 @@
+"""Colour jitter as one affine map of (red, green, blue) for each image."""
+
+import math
+import typing
+
+import tensorflow as tf
+
+# Weights of the luma (ITU-R BT.601), and its colour axes I and Q, by rows.
+LUMA = (0.299, 0.587, 0.114)
+YIQ = (LUMA, (0.59590059, -0.27455667, -0.32134392), (0.21153661, -0.52273617, 0.31119955))
+RGB = ((1.0, 0.95598634, 0.6208248), (1.0, -0.27201283, -0.64720424), (1.0, -1.10674021, 1.70423049))
+
+
+class Jitter(typing.NamedTuple):
+    """What is done to the colours of each image.
+
+    Attributes:
+        brightness: `[N]` float32, factor of all values.
+        contrast: `[N]` float32, factor of the distance from the image's mean luma.
+        saturation: `[N]` float32, factor of the distance from each pixel's luma.
+        hue: `[N]` float32, turn of the colour circle, in turns.
+        order: `[N, 4]` int32, a permutation of 0 (brightness), 1 (contrast), 2 (saturation) and 3 (hue).
+        grey: `[N]` bool, whether only the luma is kept at the end.
+    """
+
+    brightness: tf.Tensor
+    contrast: tf.Tensor
+    saturation: tf.Tensor
+    hue: tf.Tensor
+    order: tf.Tensor
+    grey: tf.Tensor
+
+
+def recolour(images, jitter):
+    """Applies each image's colour operations in the image's own order.
+
+    All of them are affine in (red, green, blue), contrast once the mean colour at that point is known, and the mean
+    itself is mapped by the operations before. So they compose to one matrix and one offset for each image, applied in
+    one pass. Values are clipped to [0, 255] once, at the end, where the usual chain clips after each operation.
+
+    Args:
+        images: `[N, S, S, 3]` float32 in [0, 255].
+        jitter: `Jitter`.
+
+    Returns:
+        `[N, S, S, 3]` float32 in [0, 255].
+    """
+    matrix, offset = _composed(tf.reduce_mean(images, axis=[1, 2]), jitter)
+    return tf.clip_by_value(tf.einsum("nyxc,nec->nyxe", images, matrix) + offset[:, None, None], 0.0, 255.0)
+
+
+def _composed(mean, jitter):
+    """The matrix `[N, 3, 3]` and offset `[N, 3]` of all operations, for images of mean colour `[N, 3]`."""
+    eye = tf.eye(3)
+    luma = tf.constant([LUMA] * 3)  # replaces each channel by the luma
+    column = [-1, 1, 1]
+    contrast = tf.reshape(jitter.contrast, column)
+    saturation = tf.reshape(jitter.saturation, column)
+    steps = tf.stack(
+        [
+            tf.reshape(jitter.brightness, column) * eye,
+            contrast * eye,
+            saturation * eye + (1.0 - saturation) * luma,
+            _hue_matrix(jitter.hue),
+        ],
+        axis=1,
+    )  # [N, 4, 3, 3]
+    matrix, offset = eye[None] + tf.zeros_like(steps[:, 0]), tf.zeros_like(mean)
+    for slot in range(4):
+        chosen = jitter.order[:, slot]
+        step = tf.gather(steps, chosen, batch_dims=1)  # [N, 3, 3]
+        now = tf.linalg.matvec(matrix, mean) + offset
+        towards = (1.0 - jitter.contrast)[:, None] * tf.linalg.matvec(luma[None], now)  # [N, 3]
+        shift = tf.where((chosen == 1)[:, None], towards, 0.0)
+        matrix, offset = tf.matmul(step, matrix), tf.linalg.matvec(step, offset) + shift
+    last = tf.where(tf.reshape(jitter.grey, column), luma, eye)
+    return tf.matmul(last, matrix), tf.linalg.matvec(last, offset)
+
+
+def _hue_matrix(turns):
+    """Turns of the colour circle, from red towards green, in the plane (I, Q): `[N]` to `[N, 3, 3]`. Luma is kept."""
+    cos, sin = tf.cos(2.0 * math.pi * turns), tf.sin(2.0 * math.pi * turns)
+    one, zero = tf.ones_like(cos), tf.zeros_like(cos)
+    turn = tf.reshape(tf.stack([one, zero, zero, zero, cos, sin, zero, -sin, cos], axis=-1), [-1, 3, 3])
+    return tf.matmul(tf.matmul(tf.constant(RGB)[None], turn), tf.constant(YIQ)[None])

@@ -1,0 +1,71 @@
+"""Random boxes of an image, cut out, resized and flipped."""
+
+import math
+
+import tensorflow as tf
+
+ATTEMPTS = 10
+"""Pairs of area and aspect tried for a box that fits into its image."""
+
+
+def crop_boxes(areas, aspects, positions, image_aspect, *, crop_area, aspect):
+    """Boxes of a random share of the image and a random shape, somewhere inside it.
+
+    The first of the attempts that fits is taken. Where none does (a wide image, a large share), the box is the
+    largest of an accepted aspect.
+
+    Args:
+        areas: `[B, ATTEMPTS]` float32 in [0, 1), uniform.
+        aspects: `[B, ATTEMPTS]` float32 in [0, 1), uniform.
+        positions: `[B, 2]` float32 in [0, 1), uniform: along the height and along the width.
+        image_aspect: scalar float32, width over height of the images in pixels.
+        crop_area: (lowest, highest) share of the image's area.
+        aspect: (lowest, highest) width over height of the box in pixels; the draw is uniform in its logarithm.
+
+    Returns:
+        `[B, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides.
+    """
+    shares = crop_area[0] + areas * (crop_area[1] - crop_area[0])
+    ratios = tf.exp(math.log(aspect[0]) + aspects * (math.log(aspect[1]) - math.log(aspect[0])))
+    heights = tf.sqrt(shares * image_aspect / ratios)  # [B, ATTEMPTS]
+    widths = tf.sqrt(shares * ratios / image_aspect)
+    fits = tf.logical_and(heights <= 1.0, widths <= 1.0)
+    first = tf.argmax(tf.cast(fits, tf.int32), axis=1)
+    any_fits = tf.reduce_any(fits, axis=1)
+    nearest = tf.clip_by_value(image_aspect, aspect[0], aspect[1])
+    height = tf.where(any_fits, tf.gather(heights, first, batch_dims=1), tf.minimum(1.0, image_aspect / nearest))
+    width = tf.where(any_fits, tf.gather(widths, first, batch_dims=1), tf.minimum(1.0, nearest / image_aspect))
+    y0, x0 = positions[:, 0] * (1.0 - height), positions[:, 1] * (1.0 - width)
+    return tf.stack([y0, x0, y0 + height, x0 + width], axis=1)
+
+
+def crop(images, boxes, flips, size):
+    """Cuts one box out of each image, resized bilinearly to a square and mirrored where asked.
+
+    A pixel of the result is read at one point between four pixels of the image; nothing is averaged where the box is
+    larger than the result, so fine texture aliases if images come much larger than the views.
+
+    Args:
+        images: `[B, H, W, 3]`.
+        boxes: `[N, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides; `N` a multiple of `B`, and box `i`
+            is cut from image `i mod B`.
+        flips: `[N]` bool.
+        size: int, side of the result in pixels.
+
+    Returns:
+        `[N, size, size, 3]` float32.
+    """
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    sides = tf.cast(tf.stack([height, width]), tf.float32)
+    low, high = boxes[:, :2] * sides, boxes[:, 2:] * sides  # [N, 2] in pixels
+    # The op counts from the centre of the first pixel to that of the last one, boxes from edge to edge. A repeated
+    # border pixel serves the points that lie between an image's edge and the centre of its first pixel.
+    half = (high - low) / (2.0 * size)
+    span = sides + 1.0
+    first, last = (low + half + 0.5) / span, (high - half + 0.5) / span
+    flip = flips[:, None]
+    first_x, last_x = tf.where(flip, last[:, 1:], first[:, 1:]), tf.where(flip, first[:, 1:], last[:, 1:])
+    padded = tf.pad(tf.cast(images, tf.float32), [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
+    index = tf.range(tf.shape(boxes)[0]) % tf.shape(images)[0]
+    corners = tf.concat([first[:, :1], first_x, last[:, :1], last_x], axis=1)
+    return tf.image.crop_and_resize(padded, corners, index, [size, size])

@@ -40,6 +40,9 @@ class FastSwish(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def get_config(self):
+        return super().get_config()  # Keras 3 cannot save a layer with a precision policy that lacks this method
+
 
 @keras.saving.register_keras_serializable(package="kerassl")
 class FastBatchNormalization(keras.layers.BatchNormalization):

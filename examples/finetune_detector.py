@@ -1,0 +1,46 @@
+"""Trains a RetinaNet on VOC labels over a pre-trained backbone, scores it and draws what it finds.
+
+    python examples/finetune_detector.py VOCdevkit --backbone backbone.keras --fraction 0.1 --out detector.keras
+
+Without a devkit it generates toy scenes; without a backbone it starts from random weights.
+"""
+
+import argparse
+import tempfile
+
+import kerassl
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("voc", nargs="?", help="the folder that holds VOC2007; toy scenes if left out")
+    parser.add_argument("--backbone", help="a backbone.keras; random weights if left out")
+    parser.add_argument("--network", default="EfficientNetB1", help="the network of a random start")
+    parser.add_argument("--fraction", type=float, help="share of the training labels, as 0.1")
+    parser.add_argument("--image-size", type=int, default=160)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--out", default="detector.keras")
+    options = parser.parse_args()
+
+    root, classes = options.voc, kerassl.datasets.VOC_CLASSES
+    if root is None:
+        root, classes = f"{tempfile.mkdtemp()}/scenes", kerassl.datasets.SCENE_CLASSES
+        kerassl.datasets.scenes(root, train=128, val=32)
+
+    build, load = kerassl.backbones.build, kerassl.backbones.load
+    backbone = load(options.backbone) if options.backbone else build(options.network)
+    detector = kerassl.detectors.retinanet(backbone, classes, image_size=options.image_size)
+    train = kerassl.datasets.voc_records(root, split="train", classes=classes, fraction=options.fraction)
+    batches = kerassl.datasets.detection_batches(train, options.image_size, batch_size=8, shuffle=True, flip=True)
+    detector.fit(batches, epochs=options.epochs)
+    detector.save(options.out)
+
+    test = kerassl.datasets.voc_records(root, split="val", classes=classes)
+    found = kerassl.detectors.predict(detector, test)
+    report = kerassl.metrics.evaluate_detections(found, test, classes)
+    print(f"AP50 by the rules of VOC 2010 on {len(test)} images: {report['voc10_ap50']:.3f}")
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    main()

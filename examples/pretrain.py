@@ -1,0 +1,44 @@
+"""Pre-trains a backbone on a folder of photographs without labels.
+
+    python examples/pretrain.py photos/ --out backbone.keras --epochs 50
+
+Without a folder it generates toy scenes in the temporary folder and learns from them.
+"""
+
+import argparse
+import math
+import tempfile
+
+import kerassl
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photographs", nargs="?", help="a folder, searched through; toy scenes if left out")
+    parser.add_argument("--out", default="backbone.keras")
+    parser.add_argument("--backbone", default="EfficientNetB1")
+    parser.add_argument("--image-size", type=int, default=96, help="side of the views; a multiple of 32")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=5)
+    options = parser.parse_args()
+
+    folder = options.photographs
+    if folder is None:
+        folder = f"{tempfile.mkdtemp()}/scenes"
+        kerassl.datasets.scenes(folder, train=256, val=0)
+
+    images = kerassl.datasets.image_folder(folder, image_size=options.image_size + 32, batch_size=options.batch_size)
+    steps = options.epochs * int(images.cardinality())
+    views = kerassl.augment.SimCLRViews(options.image_size, crop_area=(0.2, 1.0), strength=0.5)
+    model = kerassl.SimCLR(options.backbone, options.image_size, temperature=0.1, augmentation=views)
+    peak = kerassl.optimizers.scaled_learning_rate(options.batch_size)
+    model.compile(kerassl.optimizers.LARS(kerassl.optimizers.WarmupCosine(peak, steps, warmup_steps=steps // 10)))
+
+    print(f"a loss of {math.log(2 * options.batch_size - 1):.2f} is chance; lower means that views are told apart")
+    model.fit(images, epochs=options.epochs)
+    kerassl.backbones.save(model.backbone, options.out)
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,8 @@ class Resume(keras.callbacks.Callback):
         self.path = pathlib.Path(directory) / "last.npz"
 
     def on_epoch_end(self, epoch, logs=None):
+        if not np.all(np.isfinite([float(value) for value in (logs or {}).values()])):
+            return  # the last good state is kept
         arrays = {f"weight_{i}": np.asarray(value) for i, value in enumerate(_state(self.model))}
         with _files.whole(self.path) as part:
             np.savez(part, epoch=epoch + 1, **arrays)

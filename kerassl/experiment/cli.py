@@ -73,9 +73,7 @@ def _parser():
     finetune.add_argument("--count", type=int, help="number of training images whose labels are used")
     finetune.add_argument("--image-size", type=int, help="side in pixels, a multiple of 32; 160 on a CPU, 512 on a GPU")
     finetune.add_argument("--batch-size", type=int, help="images a step; 8 to 32")
-    finetune.add_argument(
-        "--epochs", type=int, help="passes over the labelled images; 10 to 100, more for fewer images"
-    )
+    finetune.add_argument("--epochs", type=int, help="passes over the labelled images; 10 to 100, more for fewer")
     _seed(finetune)
 
     predict = _command(commands, "predict", "detect objects in images; writes predictions.json and drawings")
@@ -114,7 +112,7 @@ def _parser():
         "--out",
         required=True,
         metavar="FOLDER",
-        help="a new version's folder, as servables/voc/1; the number counts up",
+        help="a new version's folder, as servables/voc/1",
     )
 
     scenes = _command(commands, "scenes", "generate a VOCdevkit of toy scenes with exact boxes and masks")

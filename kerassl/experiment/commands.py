@@ -1,0 +1,204 @@
+"""What each command of `kerassl` does. TensorFlow is imported here, not in `cli`."""
+
+import pathlib
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from kerassl import _files, backbones, datasets, detectors, metrics, serving
+from kerassl import explain as _explain
+from kerassl._errors import UserError
+from kerassl.experiment import compare as _compare
+from kerassl.experiment import training
+from kerassl.experiment.config import read_config
+from kerassl.experiment.folder import run_folder
+from kerassl.experiment.sources import sources
+
+
+def pretrain(options):
+    """Learns a backbone from images without labels."""
+    flags = {
+        "data.images": options.images,
+        "backbone": options.backbone,
+        "pretrain.image_size": options.image_size,
+        "pretrain.batch_size": options.batch_size,
+        "pretrain.epochs": options.epochs,
+        "pretrain.temperature": options.temperature,
+        "seed": options.seed,
+    }
+    config = read_config(options.config, flags)
+    backbones.check_image_size(config.pretrain.image_size)
+    with _folder(options, config) as folder:
+        training.prepare(config)
+        data = sources(config, folder, labels=False)
+        figures = training.pretrain(config, data.images, folder)
+        print(f"loss {figures['loss']:.3f} (chance {figures['chance']:.3f}) after {figures['minutes']:.1f} minutes")
+        print(f"backbone: {folder / 'backbone.keras'}")
+
+
+def finetune(options):
+    """Trains a detector or a localiser on labels."""
+    task = options.task
+    flags = {
+        **_voc_flags(options, "train"),
+        "data.voc.fraction": options.fraction,
+        "data.voc.count": options.count,
+        "seed": options.seed,
+        f"{task}.image_size": options.image_size,
+        f"{task}.batch_size": options.batch_size,
+        f"{task}.epochs": options.epochs,
+    }
+    config = read_config(options.config, flags)
+    if getattr(config, task) is None:
+        config = read_config(options.config, {**flags, task: {}})
+    backbones.check_image_size(getattr(config, task).image_size)
+    start = options.backbone or "random"
+    if start.lower() in {family.lower() for family in backbones.FAMILIES}:
+        config, start = config.model_copy(update={"backbone": start}), "random"
+    with _folder(options, config) as folder:
+        training.prepare(config)
+        data = sources(config, folder)
+        figures = training.finetune(config, task, start, data, folder, folder, task)
+        _print_figures(figures)
+        print(f"{task}: {folder / f'{task}.keras'}")
+
+
+def predict(options):
+    """Detects objects in images and draws them."""
+    model = _compare.load(options.model)
+    paths = datasets.image_files(options.images)
+    with _files.whole(options.out, replace=False) as part:
+        found = training.detections(model, paths, score_threshold=0.01)
+        metrics.save_predictions(part / "predictions.json", found)
+        (part / "drawings").mkdir()
+        for path in tqdm(paths, desc="drawing", unit="image", disable=training.verbosity() == 2):
+            if str(path) in found:
+                kept = _over(found[str(path)], options.score)
+                image = detectors.draw(datasets.read_image(path), kept, model.classes)
+                _save_drawing(image, part / "drawings" / f"{pathlib.Path(path).stem}.png")
+    objects = sum(int(np.sum(each["scores"] >= options.score)) for each in found.values())
+    print(f"{objects} objects with a score of {options.score} or more in {len(found)} images: {options.out}")
+
+
+def embed(options):
+    """Writes features of images."""
+    backbones.check_image_size(options.image_size)
+    backbone = backbones.load(options.backbone)
+    paths = datasets.image_files(options.images)
+    pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
+    batches = datasets.image_folder(
+        paths, image_size=options.image_size, batch_size=32, shuffle=False, drop_remainder=False, strict=True
+    )
+    features = pooled.predict(batches, verbose=training.verbosity())
+    with _files.whole(options.out) as part, part.open("wb") as file:
+        np.savez(file, names=np.array([str(path) for path in paths]), features=features)
+    print(f"{len(paths)} images, {features.shape[1]} features each: {options.out}")
+
+
+def evaluate(options):
+    """Scores a model, or predictions, on labels."""
+    if (options.model is None) == (options.predictions is None):
+        raise UserError("give either --model or --predictions to evaluate")
+    config = read_config(options.config, _voc_flags(options, "test"))
+    voc = config.data.voc
+    if voc is None:
+        raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
+    model = _compare.load(options.model) if options.model else None
+    classes = tuple(voc.classes or (model.classes if model else datasets.VOC_CLASSES))
+    records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+    if model is not None:
+        figures, _ = training.score(model, records, classes)
+    else:
+        figures = metrics.evaluate_detections(metrics.load_predictions(options.predictions), records, classes)
+    _print_figures(figures)
+    if options.out:
+        training.write_json(pathlib.Path(options.out), figures)
+
+
+def explain(options):
+    """Draws heatmaps of several models side by side."""
+    arms = {}
+    for item in options.models:
+        name, _, path = item.rpartition("=")
+        arms[name or pathlib.Path(path).stem] = _compare.load(path)
+    paths = datasets.image_files(options.images)[: options.count]
+    heatmaps, images = {}, None
+    for name, model in arms.items():
+        images = np.stack([training.letterboxed(path, model.image_size) for path in paths])
+        heatmaps[name] = _explain.GradCAM(model, layer=options.level or "P5")(images, _class_id(model, options))
+    _explain.side_by_side(images, heatmaps, options.out)
+    print(f"{len(paths)} images, {len(arms)} arms: {options.out}")
+
+
+def export(options):
+    """Writes a SavedModel."""
+    serving.export(_compare.load(options.model), options.out)
+    print(f"servable: {options.out}")
+
+
+def scenes(options):
+    """Generates a VOCdevkit of toy scenes."""
+    flags = {
+        "data.scenes.train": options.train,
+        "data.scenes.val": options.val,
+        "data.scenes.unlabelled": options.unlabelled,
+        "data.scenes.single_object": options.single_object,
+        "seed": options.seed,
+    }
+    config = read_config(options.config, flags)
+    plan = config.data.scenes or read_config(None, {"data.scenes": {}}).data.scenes
+    datasets.scenes(
+        options.out,
+        train=plan.train,
+        val=plan.val,
+        unlabelled=plan.unlabelled,
+        single_object=plan.single_object,
+        seed=config.seed,
+    )
+    print(f"{plan.train} + {plan.val} labelled and {plan.unlabelled} unlabelled scenes: {options.out}")
+
+
+def compare(options):
+    """The whole road for several arms."""
+    config = read_config(options.config, {"backbone": options.backbone, "seed": options.seed})
+    with _folder(options, config) as folder:
+        _compare.compare(config, folder)
+
+
+def _folder(options, config):
+    return run_folder(options.out, config, resume=options.resume, replace=options.replace)
+
+
+def _voc_flags(options, split):
+    return {
+        "data.voc.root": options.voc,
+        "data.voc.year": options.year,
+        f"data.voc.{split}": options.split,
+        "data.voc.classes": options.classes,
+    }
+
+
+def _class_id(model, options):
+    if options.class_name is None:
+        return None
+    if options.class_name not in model.classes:
+        raise UserError(f"the model knows no class {options.class_name!r}; it knows {', '.join(model.classes)}")
+    return list(model.classes).index(options.class_name)
+
+
+def _over(detections, score):
+    kept = detections["scores"] >= score
+    return {key: np.asarray(value)[kept] for key, value in detections.items()}
+
+
+def _save_drawing(image, path):
+    from PIL import Image
+
+    (image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))).save(path)
+
+
+def _print_figures(figures):
+    for key, value in figures.items():
+        if isinstance(value, (int, float)):
+            print(f"{key:12} {value:8.2f}" if key == "minutes" else f"{key:12} {value:8.4f}")

@@ -1,0 +1,88 @@
+"""The images and labels of a run, from its configuration."""
+
+import dataclasses
+import logging
+import pathlib
+
+from kerassl import datasets
+from kerassl._errors import UserError
+
+log = logging.getLogger("kerassl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What a run learns from and is scored on.
+
+    Attributes:
+        images: list of folders and files to pre-train on.
+        train: list of `datasets.Record` with the labels that fine-tuning may use.
+        test: list of `datasets.Record` to score on; no arm has seen them.
+        classes: tuple of str.
+        generated: bool. Whether these are toy scenes.
+    """
+
+    images: list
+    train: list
+    test: list
+    classes: tuple
+    generated: bool
+
+
+def sources(config, folder, labels=True):
+    """Reads what `config.data` names; generates scenes into `folder` where it asks for them.
+
+    Args:
+        config: `Config`.
+        folder: `pathlib.Path` of the run.
+        labels: bool. Whether labels are needed.
+
+    Returns:
+        `Sources`.
+
+    Raises:
+        UserError: if nothing is named, or what is named cannot be read.
+    """
+    data = config.data
+    if data.scenes is not None and data.voc is None:
+        return _scenes(config, pathlib.Path(folder) / "scenes")
+    if data.voc is None:
+        if labels:
+            raise UserError(
+                "no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration"
+            )
+        if not data.images:
+            raise UserError("no images are named; give --images a folder, or data.images in the configuration")
+        return Sources(list(data.images), [], [], (), False)
+    voc = data.voc
+    classes = tuple(voc.classes or datasets.VOC_CLASSES)
+    subset = {"count": voc.count, "fraction": voc.fraction, "seed": config.seed}
+    train = datasets.voc_records(voc.root, voc.year, voc.train, classes=classes, **subset)
+    test = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+    seen = {record.image_id for record in train} & {record.image_id for record in test}
+    if seen:
+        raise UserError(
+            f"{len(seen)} images are in both {voc.train} and {voc.test} (as {min(seen)}); score on a split that "
+            "training does not see"
+        )
+    images = list(data.images)
+    if data.use_training_images:
+        # All of the split, whatever share of its labels is used: pre-training needs none.
+        whole = datasets.voc_records(voc.root, voc.year, voc.train, classes=classes)
+        images += [record.path for record in whole]
+    return Sources(images, train, test, classes, False)
+
+
+def _scenes(config, path):
+    made = config.data.scenes
+    splits = {"train": made.train, "val": made.val}
+    datasets.scenes(path, **splits, unlabelled=made.unlabelled, single_object=made.single_object, seed=config.seed)
+    classes = tuple(datasets.SCENE_CLASSES)
+    train = datasets.voc_records(path, 2007, "train", classes=classes)
+    test = datasets.voc_records(path, 2007, "val", classes=classes)
+    images = list(config.data.images)
+    if made.unlabelled:
+        images.append(str(path / "unlabelled"))
+    if config.data.use_training_images:
+        images += [record.path for record in train]
+    return Sources(images, train, test, classes, True)

@@ -1,0 +1,230 @@
+"""The stages of a run: pre-training, fine-tuning, scoring. Each leaves whole files and is skipped where they stand."""
+
+import contextlib
+import json
+import logging
+import math
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerassl import (
+    _files,
+    augment,
+    backbones,
+    callbacks,
+    datasets,
+    detectors,
+    losses,
+    metrics,
+    models,
+    optimizers,
+)
+from kerassl._errors import UserError
+
+log = logging.getLogger("kerassl")
+
+
+def prepare(config):
+    """Sets seed and precision of the process, as the configuration says."""
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy(config.precision)
+
+
+def scope(config):
+    """The scope of the distribution strategy that the configuration names."""
+    if config.strategy == "none":
+        return contextlib.nullcontext()
+    return tf.distribute.MirroredStrategy(config.devices).scope()
+
+
+def pretrain(config, images, folder):
+    """Pre-trains a backbone, or takes up a pre-training that was stopped.
+
+    Args:
+        config: `Config`.
+        images: list of folders and files.
+        folder: `pathlib.Path` of the run.
+
+    Returns:
+        Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss, minutes, checksum.
+    """
+    done = folder / "pretrain.json"
+    if done.exists():
+        return json.loads(done.read_text())
+    plan = config.pretrain
+    load_size = plan.load_size or plan.image_size + 32
+    batches = datasets.image_folder(images, image_size=load_size, batch_size=plan.batch_size, seed=config.seed)
+    steps = int(batches.cardinality())
+    total = steps * plan.epochs
+    with scope(config):
+        model = models.SimCLR(
+            config.backbone,
+            plan.image_size,
+            projection_dim=plan.projection_dim,
+            hidden_dim=plan.hidden_dim,
+            loss=losses.InfoNCE(plan.temperature, plan.decoupled),
+            augmentation=augment.SimCLRViews(
+                plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength
+            ),
+            seed=config.seed,
+        )
+        model.compile(_optimizer(plan, total, model))
+    chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
+    log.info(
+        "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
+        config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
+    )  # fmt: skip
+    resume = callbacks.Resume(folder / "checkpoints")
+    clock = _Clock(folder / "checkpoints" / "minutes.json")
+    history = model.fit(
+        batches,
+        epochs=plan.epochs,
+        initial_epoch=resume.restore(model),
+        verbose=verbosity(),
+        callbacks=[
+            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
+            keras.callbacks.TerminateOnNaN(),
+            resume,
+            clock,
+        ],
+    ).history
+    _check_finite(history, "pre-training")
+    checksum = backbones.save(model.backbone, folder / "backbone.keras")
+    figures = {
+        "images": steps * plan.batch_size,
+        "batch_size": plan.batch_size,
+        "decoupled": plan.decoupled,
+        "steps": total,
+        "chance": chance,
+        "loss": history["loss"][-1] if history.get("loss") else None,
+        "contrast_accuracy": history["contrast_accuracy"][-1] if history.get("contrast_accuracy") else None,
+        "minutes": clock.minutes,
+        "checksum": checksum,
+    }
+    write_json(done, figures)
+    return figures
+
+
+def _optimizer(plan, total, model):
+    warmup = min(int(plan.warmup * total), total - 1)
+    if plan.optimizer == "lars":
+        peak = plan.learning_rate or optimizers.scaled_learning_rate(plan.batch_size)
+        return optimizers.LARS(optimizers.WarmupCosine(peak, total, warmup), weight_decay=plan.weight_decay)
+    schedule = optimizers.WarmupCosine(plan.learning_rate or 1e-3, total, warmup)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=plan.weight_decay)
+    optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
+    return optimizer
+
+
+def start(config, weights, folder):
+    """The backbone that an arm begins with.
+
+    Args:
+        config: `Config`.
+        weights: `"self-supervised"`, `"random"`, `"imagenet"`, or the path of a file of weights.
+        folder: `pathlib.Path` of the run, which holds the pre-trained `backbone.keras`.
+
+    Returns:
+        `keras.Model`.
+    """
+    if weights == "self-supervised":
+        return backbones.load(folder / "backbone.keras")
+    if weights == "random":
+        keras.utils.set_random_seed(config.seed)
+        return backbones.build(config.backbone)
+    if str(weights).endswith(".keras"):
+        return backbones.load(weights)
+    return backbones.build(config.backbone, weights=weights)
+
+
+def finetune(config, task, weights, data, folder, out, stage):
+    """Trains a localiser or a detector on labels, scores it on the test records and saves it.
+
+    Args:
+        config: `Config`.
+        task: `"localizer"` or `"detector"`.
+        weights: what the backbone begins with, as `start` takes it.
+        data: `Sources`.
+        folder: `pathlib.Path` of the run.
+        out: `pathlib.Path`. The folder for the model, its predictions and its figures.
+        stage: str. Its name in `metrics.jsonl`.
+
+    Returns:
+        Dict of figures, as it stands in `<task>.json`.
+    """
+    done = out / f"{task}.json"
+    if done.exists():
+        return json.loads(done.read_text())
+    plan = getattr(config, task)
+    keras.utils.set_random_seed(config.seed)
+    begun = time.perf_counter()
+    with scope(config):
+        backbone = start(config, weights, folder)
+        steps = math.ceil(len(data.train) / plan.batch_size) * plan.epochs
+        schedule = optimizers.WarmupCosine(plan.learning_rate, steps, steps // 20)
+        make = models.Localizer if task == "localizer" else detectors.retinanet
+        model = make(backbone, data.classes, image_size=plan.image_size, learning_rate=schedule, freeze=plan.freeze)
+    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
+    batches = read(data.train, plan.image_size, plan.batch_size, shuffle=True, flip=True, seed=config.seed)
+    log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
+    lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
+    nan = keras.callbacks.TerminateOnNaN()
+    history = model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=[lines, nan]).history
+    _check_finite(history, stage)
+    with _files.whole(out / f"{task}.keras") as part:
+        model.save(part)
+    figures, predictions = score(model, data.test, data.classes)
+    figures["minutes"] = (time.perf_counter() - begun) / 60
+    metrics.save_predictions(out / f"{task}_predictions.json", predictions)
+    write_json(done, figures)
+    return figures
+
+
+def score(model, records, classes):
+    """Figures of a localiser or a detector on records, and its predictions."""
+    if isinstance(model, models.Localizer):
+        predictions, logits = models.localizer_predictions(model, records)
+        figures = metrics.evaluate_detections(predictions, records, classes)
+        figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
+        labels = [record.classes[record.largest()] for record in records if record.largest() is not None]
+        figures.update(metrics.topk(logits, np.array(labels)))
+        return figures, predictions
+    predictions = detectors.predict(model, records, verbose=verbosity())
+    figures = metrics.evaluate_detections(predictions, records, classes)
+    return figures, predictions
+
+
+def _check_finite(history, stage):
+    if not all(math.isfinite(loss) for loss in history.get("loss", [])):
+        raise UserError(f"the loss of {stage} became NaN or infinite; lower its learning_rate in the configuration")
+
+
+class _Clock(keras.callbacks.Callback):
+    """Adds up the minutes of a run over its stops."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.minutes = json.loads(path.read_text())["minutes"] if path.exists() else 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.minutes += (time.perf_counter() - self._begun) / 60
+        write_json(self.path, {"minutes": self.minutes})
+
+
+def verbosity():
+    """1, a progress bar, on a terminal; 2, a line an epoch, in a file."""
+    return 1 if sys.stdout.isatty() else 2
+
+
+def write_json(path, content):
+    """Writes JSON whole."""
+    with _files.whole(path) as part:
+        part.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")

@@ -1,0 +1,53 @@
+import pytest
+
+from kerassl import UserError
+from kerassl.experiment import read_config
+
+
+def written(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_flags_go_over_the_file_and_the_file_over_defaults(tmp_path):
+    path = written(tmp_path, "pretrain: {epochs: 7, batch_size: 32}\nseed: 4\n")
+    config = read_config(path, {"pretrain.epochs": 9, "seed": None, "data.voc.root": "devkit"})
+    assert (config.pretrain.epochs, config.pretrain.batch_size, config.seed) == (9, 32, 4)
+    assert config.pretrain.temperature == 0.1
+    assert (config.data.voc.root, config.data.voc.test) == ("devkit", "val")
+
+
+def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("PHOTOS", "/somewhere")
+    path = written(tmp_path, "data: {images: ['${PHOTOS}/all']}")
+    assert read_config(path).data.images == ["/somewhere/all"]
+    monkeypatch.delenv("PHOTOS")
+    with pytest.raises(UserError, match="PHOTOS"):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("pretrain: {epoch: 3}", r"'pretrain.epoch'; did you mean 'epochs'\?"),
+        ("colour: red", "no setting 'colour'; accepted are backbone"),
+        ("data: {voc: {root: x, yaer: 2007}}", r"'data.voc.yaer'; did you mean 'year'\?"),
+        ("pretrain: {epochs: many}", "pretrain.epochs is 'many'"),
+        ("pretrain: {epochs: 0}", "pretrain.epochs is 0"),
+        ("precision: float8", "precision is 'float8'"),
+        ("data: {voc: {year: 2007}}", "data.voc.root"),
+        ("pretrain: [1, 2", "no YAML at line"),
+        ("just words", "sections"),
+        ("data: {voc: {root: x, fraction: 1.5}}", "fraction is 1.5"),
+    ],
+)
+def test_configuration_is_refused_in_one_line_when_key_or_value_is_wrong(tmp_path, text, told):
+    with pytest.raises(UserError, match=told) as caught:
+        read_config(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_configuration_is_refused_when_file_is_missing(tmp_path):
+    with pytest.raises(UserError, match="there is no configuration"):
+        read_config(tmp_path / "none.yaml")

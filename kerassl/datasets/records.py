@@ -1,0 +1,40 @@
+"""One annotated image, as all rooms hand it on."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """An image on disk with its boxes.
+
+    Boxes are `xyxy` in continuous pixels of the image as it is stored: VOC's inclusive (xmin, ymin, xmax, ymax),
+    counted from 1, is here (xmin - 1, ymin - 1, xmax, ymax), so that x1 - x0 is the number of pixel columns.
+
+    Attributes:
+        image_id: str, unique in its data set.
+        path: str, the image file.
+        height: int, in pixels.
+        width: int, in pixels.
+        boxes: `[n, 4]` float32.
+        classes: `[n]` int32, places in the list of classes that the reader was given.
+        difficult: `[n]` bool. Difficult objects are neither right nor wrong in VOC's evaluation.
+        mask_path: str or None. A palette PNG of the objects' pixels (VOC's SegmentationObject).
+    """
+
+    image_id: str
+    path: str
+    height: int
+    width: int
+    boxes: np.ndarray
+    classes: np.ndarray
+    difficult: np.ndarray
+    mask_path: str | None = None
+
+    def largest(self):
+        """The place of the largest box that is not difficult (of equals the first), or None where there is none."""
+        if self.difficult.all():
+            return None
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        return int(np.argmax(np.where(self.difficult, -1.0, sides[:, 0] * sides[:, 1])))

@@ -1,0 +1,128 @@
+"""The common road of every reader: an order for each epoch, decoding side by side, broken files told and replaced."""
+
+import itertools
+import logging
+import threading
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import numpy as np
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.datasets.images import decode, fault
+
+log = logging.getLogger("kerassl")
+
+
+class _Broken:
+    """Tells each broken file once."""
+
+    def __init__(self, strict):
+        self.strict = strict
+        self.paths = set()
+        self.lock = threading.Lock()
+
+    def __call__(self, path):
+        path = path.decode()
+        message = f"{path} {fault(path)}"
+        if self.strict:
+            raise UserError(f"{message}; mend or remove the file, or read without strict")
+        with self.lock:
+            if path not in self.paths:
+                self.paths.add(path)
+                log.warning("broken image %d: %s; another takes its place", len(self.paths), message)
+        return np.int32(0)
+
+
+def check_readable(paths):
+    """Refuses a list of files of which none can be decoded; usually looks at the first alone.
+
+    Args:
+        paths: sequence of str.
+
+    Raises:
+        UserError: if no file can be decoded.
+    """
+    for path in paths:
+        try:
+            decode(tf.io.read_file(path))
+            return
+        except tf.errors.OpError:
+            continue
+    raise UserError(
+        f"none of {len(paths)} image files can be read, first {paths[0]} {fault(paths[0])}; give whole JPEG, PNG or "
+        "BMP files"
+    )
+
+
+def stream(paths, total, load, *, shuffle, seed, strict, initial_epoch=0):
+    """Decoded images, epoch after epoch in another order.
+
+    Args:
+        paths: list of str.
+        total: int. Images an epoch. Where files are broken the beginning of the epoch's order is read again until
+            there are so many.
+        load: function of (`[H, W, 3]` uint8, index, seed `[3]` int32) to what the stream is to hold; in the graph.
+            The seed is (`seed`, epoch, index).
+        shuffle: bool. Another order each epoch, from `seed` and the epoch.
+        seed: int.
+        strict: bool. Stop at a broken file.
+        initial_epoch: int. The first iteration over the data set counts as this epoch.
+
+    Returns:
+        `tf.data.Dataset` of what `load` gives; and a data set of one scalar, the epoch, that belongs to the same
+        iteration (`zip` them).
+
+    Raises:
+        UserError: if no file can be decoded.
+    """
+    check_readable(paths)
+    count = len(paths)
+    epochs = itertools.count(initial_epoch)
+    table = tf.constant(paths)
+    broken = _Broken(strict)
+
+    def begin():
+        epoch = next(epochs)
+        order = np.random.default_rng([seed, epoch]).permutation(count) if shuffle else np.arange(count)
+        return np.int32(epoch), order.astype(np.int32)
+
+    def open_one(epoch, index):
+        draw = tf.stack([seed, epoch, index])
+        # Only the decoder's errors are caught: what is wrong in `load` must be seen.
+        one = tf.data.Dataset.from_tensors(table[index]).map(lambda path: decode(tf.io.read_file(path)))
+        blank = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
+        image = one.ignore_errors().concatenate(blank).take(1).get_single_element()
+        valid = tf.size(image) > 0
+        image = tf.cond(valid, lambda: image, lambda: tf.zeros([1, 1, 3], tf.uint8))
+        return valid, table[index], epoch, load(image, index, draw)
+
+    def tell(failures, row):
+        valid, path, _, _ = row
+        failures = tf.where(valid, 0, failures + 1)
+        with tf.control_dependencies([_tell_if(valid, path, failures)]):
+            return tf.identity(failures), row
+
+    def _tell_if(valid, path, failures):
+        def told():
+            code = tf.numpy_function(broken, [path], tf.int32)
+            message = "no image can be read any more: all files were tried in vain, the last was"
+            check = tf.debugging.Assert(failures < count, [message, path])
+            with tf.control_dependencies([check] if check is not None else []):
+                return tf.identity(code)
+
+        return tf.cond(valid, lambda: tf.constant(0, tf.int32), told)
+
+    def one_epoch(epoch, order):
+        indices = tf.data.Dataset.from_tensor_slices(order).repeat()
+        rows = indices.map(lambda index: open_one(epoch, index), num_parallel_calls=tf.data.AUTOTUNE)
+        rows = rows.scan(tf.constant(0), tell)
+        return rows.filter(lambda valid, *_: valid).map(lambda valid, path, epoch, item: (epoch, item)).take(total)
+
+    start = tf.data.Dataset.from_tensors(0)
+    start = start.map(lambda _: _shaped(*tf.numpy_function(begin, [], (tf.int32, tf.int32)), count))
+    return start.flat_map(one_epoch)
+
+
+def _shaped(epoch, order, count):
+    return tf.ensure_shape(epoch, []), tf.ensure_shape(order, [count])

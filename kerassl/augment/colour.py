@@ -36,7 +36,8 @@ def recolour(images, jitter):
 
     All of them are affine in (red, green, blue), contrast once the mean colour at that point is known, and the mean
     itself is mapped by the operations before. So they compose to one matrix and one offset for each image, applied in
-    one pass. Values are clipped to [0, 255] once, at the end, where the usual chain clips after each operation.
+    one pass. Values are clipped to [0, 255] once, at the end, where the usual chain clips after each operation: on
+    200 photographs and at SimCLR's strength the two differ by 0.1 grey levels in the median image and 2 in the mean.
 
     Args:
         images: `[N, S, S, 3]` float32 in [0, 255].

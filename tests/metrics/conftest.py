@@ -1,33 +1,16 @@
 """Random ground truth and detections on a coarse grid, so that overlaps and scores tie often."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-
-@dataclasses.dataclass(frozen=True)
-class _Record:
-    image_id: str
-    boxes: np.ndarray
-    classes: np.ndarray
-    difficult: np.ndarray
-    path: str = ""
-    height: int = 100
-    width: int = 100
-    mask_path: str | None = None
-
-    def largest(self):
-        areas = np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1)
-        areas[self.difficult] = -1
-        return int(areas.argmax()) if (~self.difficult).any() else None
+from kerassl.datasets import Record
 
 
 def _record(image_id, boxes, classes, difficult=None):
     """A record of a 100 x 100 image; no object is difficult unless said."""
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     difficult = np.zeros(len(boxes), bool) if difficult is None else np.asarray(difficult, bool)
-    return _Record(image_id, boxes, np.asarray(classes, np.int32), difficult)
+    return Record(image_id, f"{image_id}.jpg", 100, 100, boxes, np.asarray(classes, np.int32), difficult)
 
 
 def _prediction(boxes, scores, classes):

@@ -45,11 +45,11 @@ def test_best_detection_answers_for_the_largest_object_when_images_hold_several(
     assert out["top1"] == pytest.approx(1 / 3)
 
 
-def test_scores_are_one_when_the_ground_truth_is_predicted(case):
+def test_scores_are_one_when_the_ground_truth_is_predicted(case, record):
     _, records = case(5, images=10, difficult=0)
     # On a coarse grid two objects of a class may share a box: the devkit then counts a duplicate.
     unique = [np.unique(r.boxes, axis=0, return_index=True)[1] for r in records]
-    records = [type(r)(r.image_id, r.boxes[u], r.classes[u], r.difficult[u]) for r, u in zip(records, unique)]
+    records = [record(r.image_id, r.boxes[u], r.classes[u]) for r, u in zip(records, unique)]
     predictions = {
         r.image_id: {
             "boxes": r.boxes,

@@ -8,6 +8,7 @@ from kerassl.augment.blur import gaussian_blur
 from kerassl.augment.colour import Jitter, recolour
 from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes
 from kerassl.augment.views import Views
+from kerassl.datasets.images import check_image_size
 
 # How many uniform numbers a view takes, by what they are for.
 _DRAWS = {
@@ -84,7 +85,7 @@ class SimCLRViews:
         sigma=(0.1, 2.0),
         seed=0,
     ):
-        self.image_size = _image_size(image_size)
+        self.image_size = check_image_size(image_size)
         self.crop_area = _range("crop_area", crop_area, highest=1.0)
         self.aspect = _range("aspect", aspect)
         self.flip = _probability("flip", flip)
@@ -176,16 +177,6 @@ class SimCLRViews:
     @classmethod
     def from_config(cls, config):
         return cls(**config)
-
-
-def _image_size(size):
-    if int(size) != size or size < 32 or size % 32:
-        below = max(32, int(size) // 32 * 32)
-        raise UserError(
-            f"image size {size} is no multiple of 32: the feature maps of strides 8, 16 and 32 would not line up with "
-            f"the view; use {below} or {below + 32}"
-        )
-    return int(size)
 
 
 def _range(name, value, highest=float("inf")):

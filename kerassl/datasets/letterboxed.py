@@ -1,41 +1,74 @@
-"""Images as a trained model wants them for prediction: letterboxed, with what leads back to the original pixels."""
+"""Image files as a trained model wants them for prediction: letterboxed, with what leads back to the original."""
 
+import logging
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import numpy as np
 import tensorflow as tf
 
-from kerassl import _compat  # noqa: F401
 from kerassl._errors import UserError
-from kerassl.datasets import images as _images
+from kerassl.datasets.image_folder import check_batch_size, image_files
+from kerassl.datasets.images import decode, fault, letterbox
+
+log = logging.getLogger("kerassl")
 
 
-def letterboxed_batches(images, image_size, batch_size):
-    """Reads images for prediction, in order; broken files are named in the log and left out.
+def identified(images):
+    """Image ids and paths of what a person named.
 
     Args:
         images: list of `Record`s, or a folder, a file or a list of those.
+
+    Returns:
+        List of ids (a record's own; the path as str of a file) and list of paths as str.
+
+    Raises:
+        UserError: if there is no image, or a path does not exist.
+    """
+    if isinstance(images, (list, tuple)) and images and all(hasattr(image, "image_id") for image in images):
+        return [record.image_id for record in images], [str(record.path) for record in images]
+    paths = [str(path) for path in image_files(images)]
+    return paths, paths
+
+
+def letterboxed_batches(paths, image_size, batch_size):
+    """Reads image files in order; a broken one is named in the log and left out.
+
+    Args:
+        paths: list of str.
         image_size: int, the side of the letterbox in pixels.
         batch_size: int.
 
-    Returns:
-        List of the image ids (a record's own; the path as str of a file), and a `tf.data.Dataset` of batches
-        `(index int32 [B], image float32 [B, S, S, 3], scale float32 [B], size float32 [B, 2])`, where `index` points
-        into the ids, and `size` is height and width of the original in pixels.
+    Yields:
+        `(places, images, scales, sizes)`: int `[B]`, the places of the images in `paths`; `[B, S, S, 3]` float32 in
+        [0, 255]; `[B]` float32, letterboxed over original pixels; `[B, 2]` float32, height and width of the original.
 
     Raises:
-        UserError: if there is no image, a path does not exist, or the batch size is not positive.
+        UserError: if the batch size is not positive, or no image can be read.
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; give 1 or more")
-    if isinstance(images, (list, tuple)) and images and all(hasattr(image, "image_id") for image in images):
-        ids, paths = [record.image_id for record in images], [str(record.path) for record in images]
-    else:
-        paths = [str(path) for path in _images.image_files(images)]
-        ids = paths
+    check_batch_size(batch_size)
 
-    def load(path, index):
-        image = _images.decode(path)
-        size = tf.cast(tf.shape(image)[:2], tf.float32)
-        image, scale = _images.letterbox(image, image_size)
-        return index, image, scale, size
+    def load(contents):
+        image = decode(contents)
+        boxed, scale = letterbox(image, image_size)
+        return boxed, scale, tf.cast(tf.shape(image)[:2], tf.float32)
 
-    files = tf.data.Dataset.from_tensor_slices((paths, tf.range(len(paths))))
-    return ids, _images.load_whole(files, load).batch(batch_size).prefetch(2)
+    blank = (tf.zeros([image_size, image_size, 3]), tf.constant(0.0), tf.zeros([2]))
+
+    def attempt(path):
+        one = tf.data.Dataset.from_tensors(path).map(lambda path: load(tf.io.read_file(path))).ignore_errors()
+        return one.concatenate(tf.data.Dataset.from_tensors(blank)).take(1).get_single_element()
+
+    files = tf.data.Dataset.from_tensor_slices(list(paths)).map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
+    first, read = 0, 0
+    for images, scales, sizes in files.batch(batch_size).prefetch(2):
+        good = scales.numpy() > 0  # the scale of a blank is 0
+        places = np.arange(first, first + len(good))
+        first += len(good)
+        for place in places[~good]:
+            log.warning("left out %s: it %s", paths[place], fault(paths[place]))
+        if good.any():
+            read += good.sum()
+            yield places[good], *(tf.boolean_mask(part, good) for part in (images, scales, sizes))
+    if not read:
+        raise UserError(f"none of {len(paths)} images can be read, first {paths[0]} {fault(paths[0])}")

@@ -1,6 +1,8 @@
 """Object detectors over a kerassl backbone: training, decoding, prediction and drawing."""
 
 from kerassl.detectors.decoding import decode
+from kerassl.detectors.draw import draw
+from kerassl.detectors.predict import predict
 from kerassl.detectors.retinanet import RetinaNet, retinanet
 
-__all__ = ["RetinaNet", "decode", "retinanet"]
+__all__ = ["RetinaNet", "decode", "draw", "predict", "retinanet"]

@@ -79,6 +79,9 @@ def targets(anchors, boxes, classes, *, positive=0.5, negative=0.4):
     Returns:
         Offsets `[B, A, 4]`, and classes `[B, A]` in which -1 is background and -2 not asked.
     """
+    # One more row that only pads: a batch in which no image has an object may come without any row.
+    boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0]], constant_values=-1)
+    classes = tf.pad(classes, [[0, 0], [0, 1]], constant_values=-1)
     real = classes >= 0
     overlap = tf.where(real[:, None], iou(anchors, boxes), -1.0)  # [B, A, M]
     best, owner = tf.reduce_max(overlap, -1), tf.argmax(overlap, -1)  # [B, A]

@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from kerassl import backbones
 from kerassl._errors import UserError
+from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import boxes as _boxes
 from kerassl.detectors.decoding import select
-from kerassl.datasets.class_names import check_class_names
 
+_BEYOND = "a label is beyond the classes"
 _STRIDES = (8, 16, 32, 64, 128)
 
 
@@ -85,16 +86,30 @@ class RetinaNet(keras_cv.models.RetinaNet):
         by_level = self.anchor_generator(image_shape=(self.image_size, self.image_size, 3))
         return tf.concat(list(by_level.values()), 0)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
-        if tuple(x.shape[1:3]) != (self.image_size, self.image_size):
+    def fit(self, x=None, *args, **kwargs):
+        if isinstance(x, tf.data.Dataset) and isinstance(x.element_spec, dict):
+            self._check_images(x.element_spec["images"].shape)
+        try:
+            return super().fit(x, *args, **kwargs)
+        except tf.errors.InvalidArgumentError as error:
+            if _BEYOND not in str(error):
+                raise
             raise UserError(
-                f"the images are {x.shape[1]} x {x.shape[2]} pixels, but the detector was built for "
-                f"{self.image_size} x {self.image_size}; give the reader image_size={self.image_size}"
+                f"the detector has {self.num_classes} classes, but a label is {self.num_classes} or more; give the "
+                "reader and the detector the same list of classes"
+            ) from error
+
+    def _check_images(self, shape):
+        if tuple(shape[1:3]) != (self.image_size, self.image_size):
+            raise UserError(
+                f"the images are {shape[1]} x {shape[2]} pixels, but the detector was built for {self.image_size} x "
+                f"{self.image_size}; give the reader image_size={self.image_size}"
             )
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+        self._check_images(x.shape)
         classes = tf.cast(y["classes"], tf.float32)
-        known = tf.debugging.assert_less(
-            classes, float(self.num_classes), f"a label is beyond the detector's {self.num_classes} classes"
-        )
+        known = tf.debugging.assert_less(classes, float(self.num_classes), _BEYOND)
         with tf.control_dependencies([known] if known is not None else []):
             offsets, labels = _boxes.targets(self.anchors(), tf.cast(y["boxes"], tf.float32), classes)
         found = tf.cast(labels >= 0, tf.float32)  # [B, A]

@@ -1,0 +1,81 @@
+"""Detections of a detector, in pixels of the original images."""
+
+import tensorflow as tf
+import tqdm
+
+from kerassl._errors import UserError
+from kerassl.datasets.letterboxed import identified, letterboxed_batches
+from kerassl.detectors.decoding import decode
+
+
+def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detections=100, batch_size=8, verbose=1):
+    """Detects objects in image files.
+
+    Args:
+        model: `RetinaNet` of `detectors.retinanet`.
+        images: list of `datasets.Record`s, or a folder, a file or a list of those.
+        score_threshold: float in [0, 1). Lower scores are dropped. 0.01 is for average precision, which needs the
+            unlikely ones too; 0.3 to 0.5 for pictures.
+        iou_threshold: float in [0, 1]. Of two boxes of a class that overlap more than that, the better one stays.
+        max_detections: int, for an image.
+        batch_size: int. Does not change the result.
+        verbose: 0 or 1. Whether to show a progress bar.
+
+    Returns:
+        Dict from image id (a record's own; the path as str of a file) to `{"boxes": float32 [n, 4] xyxy in pixels of
+        the original image, "scores": float32 [n], "classes": int32 [n]}`, by falling score. An image without
+        detections has empty arrays; a broken file is named in the log and missing.
+
+    Raises:
+        UserError: if a path does not exist, there is no image, or a threshold is out of range.
+
+    Example:
+        >>> detections = kerassl.detectors.predict(detector, kerassl.datasets.voc_records("VOCdevkit", split="val"))
+        >>> detections["000007"]["boxes"]
+    """
+    if not 0 <= score_threshold < 1 or not 0 <= iou_threshold <= 1 or max_detections < 1:
+        raise UserError(
+            f"score_threshold is {score_threshold}, iou_threshold {iou_threshold}, max_detections {max_detections}; "
+            "the thresholds are in [0, 1] and max_detections is 1 or more"
+        )
+    ids, paths = identified(images)
+    run = _function(model, (score_threshold, iou_threshold, max_detections))
+    detections = {}
+    with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
+        for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size):
+            for place, boxes, scores, classes, count in zip(places, *(p.numpy() for p in run(pictures, scales, sizes))):
+                found = {"boxes": boxes[:count], "scores": scores[:count], "classes": classes[:count]}
+                detections[ids[place]] = {name: values.copy() for name, values in found.items()}
+            bar.update(len(places))
+    return detections
+
+
+def _function(model, settings):
+    """The graph of one batch, of any size; traced once for a model and its settings, which takes seconds."""
+    # Past Keras, which would take the dict for a part of the model that is to be saved.
+    functions = model.__dict__.setdefault("_detect", {})
+    if settings in functions:
+        return functions[settings]
+    side = model.image_size
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])
+        ]
+    )  # fmt: skip
+    def run(images, scales, sizes):
+        score_threshold, iou_threshold, max_detections = settings
+        boxes, scores, classes, counts = decode(
+            model,
+            images,
+            areas=sizes * scales[:, None],
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+        )
+        limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)[:, None]
+        # Clipped once more: the division may round up to a hair beyond the border.
+        return tf.minimum(boxes / scales[:, None, None], limits), scores, classes, counts
+
+    functions[settings] = run
+    return run

@@ -1,0 +1,67 @@
+"""Boxes of a localiser, in pixels of the original images."""
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from kerassl.datasets.letterboxed import identified, letterboxed_batches
+
+
+def localizer_predictions(model, images, *, batch_size=32, verbose=0):
+    """Names and finds the one object of each image file.
+
+    Args:
+        model: `Localizer`.
+        images: list of `datasets.Record`s, or a folder, a file or a list of those.
+        batch_size: int. Does not change the result.
+        verbose: 0 or 1. Whether to show a progress bar.
+
+    Returns:
+        Dict from image id (a record's own; the path as str of a file) to `{"boxes": float32 [1, 4] xyxy in pixels of
+        the original image, "scores": float32 [1], the class's probability, "classes": int32 [1]}`, as
+        `detectors.predict` gives it; and the logits `[N, C]` float32 in the order of the images. A broken file is
+        named in the log and missing from both.
+
+    Raises:
+        UserError: if a path does not exist, or no image can be read.
+
+    Example:
+        >>> predictions, logits = kerassl.models.localizer_predictions(localizer, records)
+    """
+    ids, paths = identified(images)
+    run = _function(model)
+    predictions, logits = {}, []
+    with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
+        for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size):
+            boxes, some = (part.numpy() for part in run(pictures, scales, sizes))
+            logits.append(some)
+            chances = tf.nn.softmax(some).numpy()
+            for place, box, chance in zip(places, boxes, chances):
+                best = int(chance.argmax())
+                predictions[ids[place]] = {
+                    "boxes": box[None].copy(),
+                    "scores": chance[best : best + 1].copy(),
+                    "classes": np.array([best], "int32"),
+                }
+            bar.update(len(places))
+    return predictions, np.concatenate(logits)
+
+
+def _function(model):
+    """The graph of one batch, of any size; traced once for a model, which takes seconds."""
+    if "_localize" in model.__dict__:
+        return model.__dict__["_localize"]
+    side = model.image_size
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])]
+    )
+    def run(images, scales, sizes):
+        outputs = model(images, training=False)
+        limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)  # width, height, width, height
+        boxes = tf.cast(outputs["box"], tf.float32) * side / scales[:, None]
+        return tf.clip_by_value(boxes, 0.0, limits), tf.cast(outputs["class"], tf.float32)
+
+    # Past Keras, which would look into it when the model is saved.
+    model.__dict__["_localize"] = run
+    return run

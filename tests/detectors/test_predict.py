@@ -1,0 +1,146 @@
+import dataclasses
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kerassl import detectors
+from kerassl._errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """As much of a record as prediction needs."""
+
+    image_id: str
+    path: str
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Five PNGs of different shapes."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    shapes = [(50, 90), (128, 64), (64, 64), (33, 47), (200, 120)]
+    for number, shape in enumerate(shapes):
+        Image.fromarray(rng.integers(0, 255, (*shape, 3), "uint8")).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def eager_detector(tiny_detector):
+    """A detector with random heads, which sees something everywhere."""
+    keras.utils.set_random_seed(0)
+    model = tiny_detector(classes=["red", "green", "blue"])
+    for head, bias in ((model.classification_head, -3.0), (model.box_head, 0.0)):
+        kernel, _ = head.prediction_layer.get_weights()
+        rng = np.random.default_rng(0)
+        noise = rng.normal(0, 0.02, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])
+        head.prediction_layer.set_weights(noise)
+    return model
+
+
+def same(first, second, tolerance):
+    assert first.keys() == second.keys()
+    for name in first:
+        for part in ("boxes", "scores", "classes"):
+            np.testing.assert_allclose(first[name][part], second[name][part], atol=tolerance)
+
+
+def test_detections_lie_in_the_original_image_by_falling_score(eager_detector, photos):
+    found = detectors.predict(eager_detector, photos, verbose=0)
+    assert sorted(found) == sorted(str(path) for path in photos.iterdir())
+    for path, detection in found.items():
+        width, height = Image.open(path).size
+        boxes = detection["boxes"]
+        assert 0 < len(boxes) <= 100
+        assert boxes.shape == (len(boxes), 4)
+        assert {str(part.dtype) for part in detection.values()} == {"float32", "int32"}
+        assert boxes.min() >= 0
+        assert boxes[:, [0, 2]].max() <= width
+        assert boxes[:, [1, 3]].max() <= height
+        assert np.all(np.diff(detection["scores"]) <= 0)
+        assert detection["scores"].min() >= 0.01
+        # The letterbox has been undone: something reaches beyond the half of the long side.
+        assert boxes.max() > 0.6 * max(width, height)
+
+
+def test_detections_are_the_same_in_any_batch(eager_detector, photos):
+    alone = detectors.predict(eager_detector, photos, batch_size=1, verbose=0)
+    together = detectors.predict(eager_detector, photos, batch_size=5, verbose=0)
+    some = detectors.predict(eager_detector, photos, batch_size=2, verbose=0)
+    same(alone, together, 1e-4)
+    same(alone, some, 1e-4)
+
+
+def test_detections_are_those_of_decode_when_the_letterbox_is_undone_by_hand(eager_detector, photos):
+    path = photos / "0.png"  # 50 high, 90 wide
+    found = detectors.predict(eager_detector, [Named("a", str(path))], verbose=0, score_threshold=0.05)["a"]
+    from kerassl import datasets
+
+    image, scale = datasets.letterbox(tf.constant(np.asarray(Image.open(path))), 64)
+    areas = tf.constant([[50.0, 90.0]]) * scale
+    boxes, scores, _, counts = detectors.decode(eager_detector, image[None], areas=areas, score_threshold=0.05)
+    count = int(counts[0])
+    assert len(found["scores"]) == count
+    np.testing.assert_allclose(found["scores"], scores[0, :count], atol=1e-5)
+    np.testing.assert_allclose(found["boxes"], boxes[0, :count] * 90 / 64, atol=1e-3)
+
+
+def test_suppression_equals_loops(eager_detector):
+    """Greedy, class by class: a box stays unless a better one that stays covers it."""
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, 60, (1, 40, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(10, 40, (1, 40, 2))], -1).astype("float32")
+    scores = rng.uniform(0, 1, (1, 40, 3)).astype("float32")
+    found = detectors.decoding.select(boxes, scores, np.full((1, 2), 100, "float32"), score_threshold=0.2)
+    overlap = detectors.boxes.iou(boxes[0], boxes[0]).numpy()
+    expected = []
+    for kind in range(3):
+        kept = []
+        for index in np.argsort(-scores[0, :, kind]):
+            if scores[0, index, kind] > 0.2 and all(overlap[index, other] <= 0.5 for other in kept):
+                kept.append(index)
+                expected.append((-scores[0, index, kind], kind, index))
+    expected.sort()
+    count = int(found[3][0])
+    assert count == len(expected)
+    assert count < (scores > 0.2).sum()
+    np.testing.assert_array_equal(found[2][0, :count], [kind for _, kind, _ in expected])
+    np.testing.assert_allclose(found[1][0, :count], [-score for score, *_ in expected])
+    np.testing.assert_allclose(found[0][0, :count], [boxes[0, index] for *_, index in expected])
+
+
+def test_an_image_without_detections_has_empty_arrays(eager_detector, photos):
+    found = detectors.predict(eager_detector, photos / "0.png", score_threshold=0.999, verbose=0)
+    (detection,) = found.values()
+    assert detection["boxes"].shape == (0, 4)
+    assert detection["scores"].shape == detection["classes"].shape == (0,)
+
+
+def test_a_broken_file_is_named_and_left_out(eager_detector, photos, tmp_path, caplog):
+    good, broken = photos / "2.png", tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    with caplog.at_level(logging.WARNING, "kerassl"):
+        found = detectors.predict(eager_detector, [broken, good], verbose=0, batch_size=2)
+    assert list(found) == [str(good)]
+    assert str(broken) in caplog.text
+    same(found, detectors.predict(eager_detector, good, verbose=0), 1e-4)
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        detectors.predict(eager_detector, broken, verbose=0)
+
+
+@pytest.mark.parametrize("arguments", [{"score_threshold": 1.5}, {"iou_threshold": -1}, {"max_detections": 0}])
+def test_predict_refuses_when_a_threshold_is_out_of_range(eager_detector, photos, arguments):
+    with pytest.raises(UserError, match="thresholds"):
+        detectors.predict(eager_detector, photos, **arguments)
+
+
+def test_a_model_that_has_predicted_can_still_be_saved(eager_detector, photos, tmp_path):
+    found = detectors.predict(eager_detector, photos, verbose=0)
+    eager_detector.save(tmp_path / "detector.keras")
+    loaded = keras.saving.load_model(tmp_path / "detector.keras")
+    same(found, detectors.predict(loaded, photos, verbose=0), 1e-5)

@@ -1,0 +1,204 @@
+import keras
+import keras_cv
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import detectors
+from kerassl._errors import UserError
+
+
+def batches(images, boxes, classes, batch_size=8):
+    data = {"images": images, "bounding_boxes": {"boxes": boxes, "classes": classes}}
+    return tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
+
+
+@pytest.fixture
+def trained(tiny_detector, rectangles):
+    """A detector after two epochs, and what it was trained on."""
+    keras.utils.set_random_seed(0)
+    images, boxes, classes = rectangles(16)
+    model = tiny_detector()
+    model.fit(batches(images, boxes, classes), epochs=2, verbose=0)
+    return model, images, boxes, classes
+
+
+def test_every_anchor_says_one_percent_when_training_starts(tiny_detector, rectangles):
+    scores = tf.sigmoid(tiny_detector()(rectangles(4)[0])["classification"]).numpy()
+    assert scores.shape == (4, 9 * (64 + 16 + 4 + 1 + 1), 2)
+    assert 0.005 < np.median(scores) < 0.02
+    assert scores.max() < 0.2
+
+
+def test_there_is_an_output_for_each_anchor_when_levels_round_up(tiny_detector, rectangles):
+    for size in (64, 96, 160):  # 96 / 64 and 96 / 128 are no whole numbers
+        model = tiny_detector(image_size=size)
+        assert model.anchors().shape == (model(rectangles(1, size)[0])["box"].shape[1], 4)
+
+
+def slow_focal(labels, logits, alpha=0.25, gamma=2.0):
+    score = np.clip(1 / (1 + np.exp(-logits.astype("float64"))), 1e-7, 1 - 1e-7)
+    at_truth = np.where(labels == 1, score, 1 - score)
+    return np.where(labels == 1, alpha, 1 - alpha) * (1 - at_truth) ** gamma * -np.log(at_truth)
+
+
+def test_loss_equals_the_paper_when_computed_in_numpy(trained):
+    model, images, boxes, classes = trained
+    outputs = {name: np.array(value) for name, value in model(images[:8], training=False).items()}
+    offsets, labels = (t.numpy() for t in detectors.boxes.targets(model.anchors(), boxes[:8], classes[:8]))
+    one_hot = (labels[..., None] == np.arange(2)).astype("float64")
+    found = labels >= 0
+    error = np.abs(offsets - outputs["box"])
+    smooth = np.where(error < 1, 0.5 * error**2, error - 0.5).mean(-1)
+    expected = (
+        slow_focal(one_hot, outputs["classification"]).sum(-1)[labels != -2].sum() + smooth[found].sum()
+    ) / found.sum()
+    loss = model.compute_loss(
+        x=tf.constant(images[:8]),
+        y={"boxes": boxes[:8], "classes": classes[:8]},
+        y_pred=model(images[:8], training=False),
+    )
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+
+
+def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(tiny_detector, rectangles):
+    images = rectangles(4)[0]
+    model = tiny_detector(learning_rate=1e-2)
+    nothing = batches(images, np.full((4, 3, 4), -1, "float32"), np.full((4, 3), -1, "float32"))
+    before = tf.sigmoid(model(images)["classification"]).numpy().mean()
+    history = model.fit(nothing, epochs=3, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][0] > 0
+    assert tf.sigmoid(model(images)["classification"]).numpy().mean() < before
+
+
+def test_loss_of_two_replicas_adds_up_to_that_of_one(trained, mirrored):
+    model, images, boxes, classes = trained
+    # All the objects in the first half: each replica alone would divide by its own.
+    classes = classes[:8].copy()
+    classes[4:] = -1
+
+    def loss_of(images, boxes, classes):
+        outputs = model(images, training=False)
+        return model.compute_loss(x=images, y={"boxes": boxes, "classes": classes}, y_pred=outputs)
+
+    whole = float(loss_of(tf.constant(images[:8]), boxes[:8], classes))
+    strategy = mirrored(2)
+    parts = strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(
+            tf.constant(value[4 * context.replica_id_in_sync_group :][:4]) for value in (images, boxes, classes)
+        )
+    )
+    losses = strategy.experimental_local_results(strategy.run(tf.function(lambda part: loss_of(*part)), args=(parts,)))
+    assert len(losses) == 2
+    assert sum(float(loss) for loss in losses) == pytest.approx(whole, rel=1e-5)
+
+
+def test_detector_finds_the_rectangles_when_it_has_seen_them(tiny_detector, rectangles):
+    keras.utils.set_random_seed(0)
+    images, boxes, classes = rectangles(8)
+    model = tiny_detector(learning_rate=3e-3)
+    model.fit(batches(images, boxes, classes, 4), epochs=40, verbose=0)
+    found, scores, labels, _ = (t.numpy() for t in detectors.decode(model, images))
+    for index in range(8):
+        assert np.all(np.diff(scores[index]) <= 0)
+        for kind in range(2):
+            best = np.flatnonzero(labels[index] == kind)[0]
+            assert scores[index, best] > 0.3
+            assert detectors.boxes.iou(found[index, best : best + 1], boxes[index, kind : kind + 1]).numpy()[0, 0] > 0.7
+
+
+def test_detector_is_the_same_when_saved_and_loaded(trained, tmp_path):
+    model, images, boxes, classes = trained
+    model.save(tmp_path / "detector.keras")
+    loaded = keras.saving.load_model(tmp_path / "detector.keras")
+    assert isinstance(loaded, detectors.RetinaNet)
+    assert list(loaded.classes) == ["red", "blue"]
+    assert loaded.image_size == 64
+    expected, outputs = model(images), loaded(images)
+    for name in ("box", "classification"):
+        np.testing.assert_array_equal(outputs[name], expected[name])
+    # Optimiser included: both go the same way from here.
+    histories = [m.fit(batches(images, boxes, classes), verbose=0).history["loss"] for m in (model, loaded)]
+    assert histories[0] == pytest.approx(histories[1], rel=1e-5)
+
+
+def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, rectangles):
+    images, boxes, classes = rectangles(8)
+    backbone = tiny_backbone()
+    before = [np.array(weight) for weight in backbone.get_weights()]
+    model = detectors.retinanet(backbone, ["red", "blue"], image_size=64, freeze=True)
+    head = np.array(model.box_head.get_weights()[0])
+    model.fit(batches(images, boxes, classes), verbose=0)
+    for weight, old in zip(backbone.get_weights(), before):
+        np.testing.assert_array_equal(weight, old)
+    assert not np.array_equal(model.box_head.get_weights()[0], head)
+
+
+def test_all_layers_of_the_backbone_are_layers_of_the_detector(tiny_detector):
+    model = tiny_detector()
+    assert {"conv2", "conv3", "conv4"} < {layer.name for layer in model.layers}
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+
+
+def test_predict_keeps_low_scores(trained):
+    model, images, *_ = trained
+    found = model.predict(images, verbose=0)
+    counts = found["num_detections"]
+    assert found["boxes"].shape == (16, 100, 4)
+    assert found["confidence"][0, counts[0] - 1] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"image_size": 240}, "224 or 256"),
+        ({"classes": "car"}, "list of the class names"),
+        ({"classes": ["car", "car"]}, "'car' more than once"),
+        ({"classes": []}, "list of the class names"),
+        ({"anchor_sizes": [8, 16]}, "five sizes"),
+    ],
+)
+def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(arguments, told, tiny_backbone):
+    arguments = {"classes": ["car"], "image_size": 64, **arguments}
+    with pytest.raises(UserError, match=told) as error:
+        detectors.retinanet(tiny_backbone(), **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_fit_refuses_when_images_have_another_size(tiny_detector, rectangles):
+    images, boxes, classes = rectangles(4, size=96)
+    with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64"):
+        tiny_detector().fit(batches(images, boxes, classes), verbose=0)
+
+
+def test_fit_refuses_when_a_label_is_beyond_the_classes(tiny_detector, rectangles):
+    images, boxes, classes = rectangles(4)
+    with pytest.raises(UserError, match="2 classes, but a label"):
+        tiny_detector().fit(batches(images, boxes, classes + 1), verbose=0)
+
+
+class ClippedFirst(keras_cv.layers.NonMaxSuppression):
+    """KerasCV's own, but for boxes that end at the image's border, as ours do."""
+
+    def call(self, box_prediction, class_prediction, images=None, image_shape=None):
+        return super().call(tf.clip_by_value(box_prediction, 0.0, 64.0), class_prediction, images, image_shape)
+
+
+def test_decoding_equals_that_of_keras_cv_when_there_is_one_class(tiny_detector):
+    model = tiny_detector(classes=["thing"])
+    rng = np.random.default_rng(0)
+    count = model.anchors().shape[0]
+    outputs = {
+        "box": rng.normal(0, 0.7, (4, count, 4)).astype("float32"),
+        "classification": rng.normal(-7, 2, (4, count, 1)).astype("float32"),
+    }
+    model._prediction_decoder = ClippedFirst("xyxy", True, confidence_threshold=0.01)
+    images = tf.zeros([4, 64, 64, 3])
+    expected = keras_cv.models.RetinaNet.decode_predictions(model, outputs, images)
+    found = model.decode_predictions(outputs, images)
+    np.testing.assert_array_equal(found["num_detections"], expected["num_detections"])
+    for index, count in enumerate(found["num_detections"].numpy()):
+        assert 10 < count < 100
+        for name in ("confidence", "boxes"):
+            np.testing.assert_allclose(found[name][index, :count], expected[name][index][:count], atol=1e-4)

@@ -1,12 +1,15 @@
 """Readers of images on disk: photographs without labels, PASCAL VOC, tensorflow-datasets, and generated scenes."""
 
-from kerassl.datasets.detection import detection_batches, single_object_batches, voc
+from kerassl.datasets.detection import detection_batches, single_object_batches
 from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
 from kerassl.datasets.records import Record
-from kerassl.datasets.voc import VOC_CLASSES, voc_records
+from kerassl.datasets.scenes import SCENE_CLASSES, scenes
+from kerassl.datasets.voc import voc
+from kerassl.datasets.voc_records import VOC_CLASSES, voc_records
 
 __all__ = [
+    "SCENE_CLASSES",
     "VOC_CLASSES",
     "Record",
     "check_image_size",
@@ -15,6 +18,7 @@ __all__ = [
     "image_folder",
     "letterbox",
     "read_image",
+    "scenes",
     "single_object_batches",
     "voc",
     "voc_records",

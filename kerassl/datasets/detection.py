@@ -8,43 +8,6 @@ from kerassl._errors import UserError
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
 from kerassl.datasets.stream import stream
-from kerassl.datasets.voc import VOC_CLASSES, voc_records
-
-
-def voc(
-    root,
-    year=2007,
-    split="train",
-    *,
-    image_size,
-    batch_size,
-    classes=VOC_CLASSES,
-    fraction=None,
-    count=None,
-    shuffle=False,
-    flip=False,
-    seed=0,
-    strict=False,
-):
-    """Batches of a VOCdevkit, as KerasCV's detectors take them in `fit`.
-
-    Args:
-        root, year, split, classes, fraction, count, strict: see `voc_records`.
-        image_size, batch_size, shuffle, flip: see `detection_batches`.
-        seed: int. Of the subset, the order and the flips.
-
-    Returns:
-        `tf.data.Dataset`; see `detection_batches`.
-
-    Raises:
-        UserError: see `voc_records`.
-
-    Example:
-        >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
-    """
-    check_image_size(image_size)
-    records = voc_records(root, year, split, classes=classes, fraction=fraction, count=count, seed=seed, strict=strict)
-    return detection_batches(records, image_size, batch_size, shuffle=shuffle, flip=flip, seed=seed, strict=strict)
 
 
 def detection_batches(

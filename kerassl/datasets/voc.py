@@ -1,141 +1,41 @@
-"""PASCAL VOC's folders: JPEGImages, Annotations, ImageSets."""
+"""PASCAL VOC as batches for detectors."""
 
-import pathlib
-
-from kerassl._errors import UserError
-from kerassl.datasets.annotation import Findings, read_annotation
-from kerassl.datasets.class_names import check_class_names
-from kerassl.datasets.images import SUFFIXES
-from kerassl.datasets.subset import subset
-
-VOC_CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
+from kerassl.datasets.detection import detection_batches
+from kerassl.datasets.images import check_image_size
+from kerassl.datasets.voc_records import VOC_CLASSES, voc_records
 
 
-def voc_records(
-    root, year=2007, split="train", *, classes=VOC_CLASSES, fraction=None, count=None, seed=0, strict=False
+def voc(
+    root,
+    year=2007,
+    split="train",
+    *,
+    image_size,
+    batch_size,
+    classes=VOC_CLASSES,
+    fraction=None,
+    count=None,
+    shuffle=False,
+    flip=False,
+    seed=0,
+    strict=False,
 ):
-    """Reads a VOCdevkit's annotations.
-
-    The image's own size is trusted, not the one that the XML tells. Boxes that reach out of the image are clipped,
-    boxes without an area and images that cannot be opened are left out; each kind is counted and told in one line of
-    the log.
+    """Batches of a VOCdevkit, as KerasCV's detectors take them in `fit`.
 
     Args:
-        root: str or `pathlib.Path`. The VOCdevkit folder, which holds `VOC2007/`.
-        year: int, or None where `root` itself holds `JPEGImages/` and `Annotations/`.
-        split: str, a file of `ImageSets/Main` without its suffix, as "train", "trainval", "val"; or None for every
-            image of the folder, which needs no `ImageSets`.
-        classes: sequence of str. The names that are allowed; a class is its place in this list.
-        fraction: float in (0, 1] or None. Share of the split's images to take.
-        count: int or None. Number of the split's images to take, instead of a fraction. Subsets of one seed are
-            nested: the images of a smaller one are among those of a larger one, on every machine.
-        seed: int. Of the subset.
-        strict: bool. Stop at the first fault that would be left out or clipped.
+        root, year, split, classes, fraction, count, strict: see `voc_records`.
+        image_size, batch_size, shuffle, flip: see `detection_batches`.
+        seed: int. Of the subset, the order and the flips.
 
     Returns:
-        List of `Record`, sorted by image id.
+        `tf.data.Dataset`; see `detection_batches`.
 
     Raises:
-        UserError: if a folder, a split, an image or an annotation is missing, a class is not in the list, or a file
-            is no annotation; with `strict`, for every faulty box and image.
+        UserError: see `voc_records`.
 
     Example:
-        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval", fraction=0.1)
-
-    Reference:
-        Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010.
+        >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
     """
-    classes = check_class_names(classes)
-    folder = _year_folder(pathlib.Path(root), year)
-    images, annotations = folder / "JPEGImages", folder / "Annotations"
-    for needed in (images, annotations):
-        if not needed.is_dir():
-            raise UserError(f"{folder} holds no folder {needed.name}; a VOC folder has JPEGImages and Annotations")
-    paths = {path.stem: path for path in sorted(images.iterdir(), reverse=True) if path.suffix.lower() in SUFFIXES}
-    files = {path.stem: path for path in sorted(annotations.iterdir()) if path.suffix.lower() == ".xml"}
-    ids = sorted(paths.keys() | files.keys()) if split is None else _split_ids(folder, split)
-    if not ids:
-        raise UserError(f"{folder} holds no images, or its split {split!r} is empty; nothing can be read from it")
-    chosen = subset(ids, fraction=fraction, count=count, seed=seed)
-    _check_pairs(chosen, paths, files, folder)
-    findings = Findings(strict)
-    records = [
-        read_annotation(each, paths[each], files[each], classes, findings, mask_path=_mask(folder, each))
-        for each in chosen
-    ]
-    findings.tell()
-    records = [record for record in records if record is not None]
-    if not records:
-        raise UserError(f"none of the {len(chosen)} images of {images} can be opened; give whole JPEG or PNG files")
-    return records
-
-
-def _year_folder(root, year):
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root}; give the VOCdevkit folder, which holds VOC2007 or another year")
-    folder = root if year is None else root / f"VOC{year}"
-    if folder.is_dir():
-        return folder
-    years = sorted(path.name.removeprefix("VOC") for path in root.glob("VOC*") if path.is_dir())
-    if years:
-        raise UserError(f"{root} holds no VOC{year}; it holds the years {', '.join(years)}")
-    if (root / "JPEGImages").is_dir():
-        raise UserError(f"{root} holds no VOC{year}, but images itself; give its parent folder, or year=None")
-    raise UserError(f"{root} holds no VOC{year} nor any other year; give the VOCdevkit folder, which holds VOC2007")
-
-
-def _split_ids(folder, split):
-    sets = folder / "ImageSets" / "Main"
-    path = sets / f"{split}.txt"
-    if not path.is_file():
-        names = sorted(file.stem for file in sets.glob("*.txt"))
-        # Files of one class, as car_train, are splits too, but twenty times as many.
-        found = [name for name in names if "_" not in name] or names[:10]
-        there = f"it has {', '.join(found)}" if found else f"there is nothing in {sets}; split=None takes every image"
-        raise UserError(f"{folder} has no split {split!r}; {there}")
-    ids = set()
-    for line in path.read_text(encoding="utf-8").splitlines():
-        fields = line.split()
-        # In a class's file a second column says 1, 0 (only difficult ones) or -1 (none).
-        if fields and fields[1:] != ["-1"]:
-            ids.add(fields[0])
-    return sorted(ids)
-
-
-def _check_pairs(ids, paths, files, folder):
-    for what, there, place, suffix in (
-        ("image", paths, "JPEGImages", ".jpg"),
-        ("annotation", files, "Annotations", ".xml"),
-    ):
-        missing = [each for each in ids if each not in there]
-        if missing:
-            raise UserError(
-                f"{folder / place} has no {what} for {len(missing)} of {len(ids)} ids, first {missing[0]}{suffix}; "
-                "add the files, or take the ids out of the split"
-            )
-
-
-def _mask(folder, image_id):
-    path = folder / "SegmentationObject" / f"{image_id}.png"
-    return str(path) if path.is_file() else None
+    check_image_size(image_size)
+    records = voc_records(root, year, split, classes=classes, fraction=fraction, count=count, seed=seed, strict=strict)
+    return detection_batches(records, image_size, batch_size, shuffle=shuffle, flip=flip, seed=seed, strict=strict)

@@ -1,5 +1,7 @@
 """Heatmaps drawn over the images that they explain."""
 
+import textwrap
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -72,7 +74,7 @@ def side_by_side(images, heatmaps_by_arm, path, boxes=None):
             axis.imshow(panel)
             axis.set_axis_off()
             if row == 0:
-                axis.set_title(title, fontsize=10)
+                axis.set_title(textwrap.fill(title, 26), fontsize=10)
             for x0, y0, x1, y1 in [] if boxes is None else np.asarray(boxes[row], float).reshape(-1, 4):
                 # Pixel centres stand at whole numbers in a picture, edges half a pixel before them.
                 axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor="lime"))

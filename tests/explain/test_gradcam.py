@@ -134,6 +134,26 @@ def test_heatmaps_are_alike_when_batches_are_smaller(classifier, images):
     np.testing.assert_allclose(cam(images, batch_size=2), cam(images), atol=1e-5)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_heatmaps_are_nearly_alike_when_the_precision_is_mixed(images, policy):
+    heatmaps = {}
+    before = keras.mixed_precision.global_policy()
+    for name in ("float32", policy):
+        keras.mixed_precision.set_global_policy(name)
+        try:
+            keras.utils.set_random_seed(4)
+            inputs = keras.Input((None, None, 3))
+            x = keras.layers.Conv2D(8, 8, strides=8, activation="relu")(keras.layers.Rescaling(1 / 255)(inputs))
+            x = keras.layers.GlobalAveragePooling2D()(x)
+            model = keras.Model(inputs, keras.layers.Dense(3, dtype="float32")(x))
+            heatmaps[name] = GradCAM(model)(images, [0, 1, 2])
+        finally:
+            keras.mixed_precision.set_global_policy(before)
+    assert heatmaps["float32"].max() == 1
+    assert heatmaps[policy].dtype == np.float32
+    np.testing.assert_allclose(heatmaps[policy], heatmaps["float32"], atol=0.05)
+
+
 def test_model_is_untouched_when_it_was_explained(classifier, images):
     before = [weight.copy() for weight in classifier.get_weights()]
     GradCAM(classifier)(images, 0)

@@ -67,3 +67,29 @@ def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5
         iou_threshold=iou_threshold,
         max_detections=max_detections,
     )
+
+
+def detect(model, images, scales, sizes, score_threshold=0.01, iou_threshold=0.5, max_detections=100):
+    """`decode` in pixels of the images before letterboxing.
+
+    Args:
+        model: `RetinaNet` of `detectors.retinanet`.
+        images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
+        scales: `[B]` float32, letterboxed over original pixels.
+        sizes: `[B, 2]` float32, height and width of the originals in pixels.
+        score_threshold, iou_threshold, max_detections: those of `predict`.
+
+    Returns:
+        What `decode` returns; no box reaches beyond its image.
+    """
+    boxes, scores, classes, counts = decode(
+        model,
+        images,
+        areas=sizes * scales[:, None],
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+    )
+    limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)[:, None]  # width, height, width, height
+    # Clipped once more: the division may round up to a hair beyond the border.
+    return tf.minimum(boxes / scales[:, None, None], limits), scores, classes, counts

@@ -5,7 +5,7 @@ import tqdm
 
 from kerassl._errors import UserError
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
-from kerassl.detectors.decoding import decode
+from kerassl.detectors.decoding import detect
 
 
 def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detections=100, batch_size=8, verbose=1):
@@ -64,18 +64,7 @@ def _function(model, settings):
         ]
     )  # fmt: skip
     def run(images, scales, sizes):
-        score_threshold, iou_threshold, max_detections = settings
-        boxes, scores, classes, counts = decode(
-            model,
-            images,
-            areas=sizes * scales[:, None],
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            max_detections=max_detections,
-        )
-        limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)[:, None]
-        # Clipped once more: the division may round up to a hair beyond the border.
-        return tf.minimum(boxes / scales[:, None, None], limits), scores, classes, counts
+        return detect(model, images, scales, sizes, *settings)
 
     functions[settings] = run
     return run

@@ -47,6 +47,24 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
     return predictions, np.concatenate(logits)
 
 
+def locate(model, images, scales, sizes):
+    """The localiser's answer in pixels of the images before letterboxing, in the graph.
+
+    Args:
+        model: `Localizer`.
+        images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
+        scales: `[B]` float32, letterboxed over original pixels.
+        sizes: `[B, 2]` float32, height and width of the originals in pixels.
+
+    Returns:
+        Boxes `[B, 4]` float32 xyxy, clipped to the image, and logits `[B, C]` float32.
+    """
+    outputs = model(images, training=False)
+    limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)  # width, height, width, height
+    boxes = tf.cast(outputs["box"], tf.float32) * model.image_size / scales[:, None]
+    return tf.clip_by_value(boxes, 0.0, limits), tf.cast(outputs["class"], tf.float32)
+
+
 def _function(model):
     """The graph of one batch, of any size; traced once for a model, which takes seconds."""
     if "_localize" in model.__dict__:
@@ -57,10 +75,7 @@ def _function(model):
         input_signature=[tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])]
     )
     def run(images, scales, sizes):
-        outputs = model(images, training=False)
-        limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)  # width, height, width, height
-        boxes = tf.cast(outputs["box"], tf.float32) * side / scales[:, None]
-        return tf.clip_by_value(boxes, 0.0, limits), tf.cast(outputs["class"], tf.float32)
+        return locate(model, images, scales, sizes)
 
     # Past Keras, which would look into it when the model is saved.
     model.__dict__["_localize"] = run

@@ -1,0 +1,184 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
+
+from kerassl import backbones, detectors, models, serving
+from kerassl._errors import UserError
+
+CLASSES = ["red", "green", "blue"]
+
+
+def detector(backbone):
+    """With random heads, which see something everywhere."""
+    keras.utils.set_random_seed(0)
+    model = detectors.retinanet(backbone, CLASSES, image_size=64)
+    rng = np.random.default_rng(0)
+    for head, bias in ((model.classification_head, -3.0), (model.box_head, 0.0)):
+        kernel, _ = head.prediction_layer.get_weights()
+        noise = rng.normal(0, 0.02, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])
+        head.prediction_layer.set_weights(noise)
+    return model
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.random.default_rng(0).integers(0, 255, (3, 50, 90, 3), "uint8")
+
+
+def predicted(model, photos, folder):
+    """What `predict` finds in the same pixels, in order."""
+    for number, photo in enumerate(photos):
+        Image.fromarray(photo).save(folder / f"{number}.png")
+    found = detectors.predict(model, [folder / f"{number}.png" for number in range(len(photos))], verbose=0)
+    return list(found.values())
+
+
+def functions_of(path):
+    """The functions in a SavedModel, and all its node operations."""
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return graph.library.function, {node.op for node in nodes}
+
+
+def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(tiny_backbone, photos, tmp_path):
+    model = detector(tiny_backbone())
+    expected = predicted(model, photos, tmp_path)
+    path = serving.export(model, tmp_path / "voc" / "1")
+    np.save(tmp_path / "images.npy", photos.astype("float32"))
+    command = [
+        pathlib.Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", path, "--tag_set", "serve",
+        "--signature_def", "serving_default", "--inputs", f"images={tmp_path / 'images.npy'}",
+        "--outdir", tmp_path / "out",
+    ]  # fmt: skip
+    run = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    served = {file.stem: np.load(file, allow_pickle=True) for file in (tmp_path / "out").glob("*.npy")}
+    assert served["boxes"].shape == (3, 100, 4)
+    for row, found in enumerate(expected):
+        count = served["num_detections"][row]
+        assert count == len(found["scores"])
+        assert count > 5
+        np.testing.assert_allclose(served["scores"][row, :count], found["scores"], atol=1e-5)
+        np.testing.assert_allclose(served["boxes"][row, :count], found["boxes"], atol=1e-5 * 90)
+        np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])
+        names = [name.decode() for name in served["class_names"][row]]
+        assert names == [CLASSES[label] for label in found["classes"]] + [""] * (100 - count)
+
+
+def test_images_may_be_of_any_size_and_uint8(tiny_backbone, photos, tmp_path):
+    path = serving.export(detector(tiny_backbone()), tmp_path / "1")
+    signatures = tf.saved_model.load(str(path)).signatures
+    whole = signatures["serving_default"](images=tf.constant(photos, tf.float32))
+    for name, value in signatures["serving_uint8"](images=tf.constant(photos)).items():
+        np.testing.assert_array_equal(value, whole[name])
+    alone = signatures["serving_default"](images=tf.constant(photos[1:2], tf.float32))
+    np.testing.assert_allclose(alone["boxes"][0], whole["boxes"][1], atol=1e-3)
+    other = signatures["serving_default"](images=tf.zeros([1, 200, 130, 3]))
+    count = int(other["num_detections"][0])
+    corners = other["boxes"][0, :count].numpy()
+    assert 64 < corners[:, 3].max() <= 200
+    assert corners[:, 2].max() <= 130
+
+
+def test_the_graph_has_nothing_random_and_nothing_for_xla_alone(tiny_backbone, tmp_path):
+    model = detector(tiny_backbone())
+    assert any(isinstance(layer, backbones.FastSwish) for layer in model.layers)
+    path = serving.export(model, tmp_path / "1")
+    functions, operations = functions_of(path)
+    assert len(functions) > 2
+    assert not [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
+    assert not {name for name in operations if "Random" in name}
+    assert "CombinedNonMaxSuppression" in operations
+    # The test sees such a function where there is one: the swish that trains fast.
+    module = tf.Module()
+    swish = keras.layers.Input((4,)), backbones.FastSwish()
+    outputs = swish[1](swish[0], training=True)
+    training = keras.Model(swish[0], outputs)
+    module.run = tf.function(lambda x: training(x, training=True), input_signature=[tf.TensorSpec([None, 4])])
+    tf.saved_model.save(module, str(tmp_path / "training"))
+    functions, _ = functions_of(tmp_path / "training")
+    assert [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
+
+
+def test_a_localiser_names_and_finds_the_object(tiny_backbone, photos, tmp_path):
+    model = models.Localizer(tiny_backbone(), CLASSES, 64)
+    for number, photo in enumerate(photos):
+        Image.fromarray(photo).save(tmp_path / f"{number}.png")
+    expected, logits = models.localizer_predictions(model, [tmp_path / f"{n}.png" for n in range(3)])
+    path = serving.export(model, tmp_path / "servable" / "1")
+    served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(photos, tf.float32))
+    for row, found in enumerate(expected.values()):
+        np.testing.assert_allclose(served["box"][row], found["boxes"][0], atol=1e-5 * 90)
+        assert int(served["class"][row]) == found["classes"][0]
+        assert served["class_name"][row].numpy().decode() == CLASSES[found["classes"][0]]
+    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(logits), atol=1e-5)
+
+
+def test_embeddings_are_those_of_the_model(tiny_backbone, tmp_path):
+    backbone = tiny_backbone()
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    path = serving.export(backbone, tmp_path / "1", image_size=64)
+    served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(images))
+    np.testing.assert_allclose(served["embeddings"], backbone(images).numpy().mean((1, 2)), atol=1e-5)
+    model = models.SimCLR(backbone, image_size=64)
+    path = serving.export(model, tmp_path / "2")
+    served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(images))
+    np.testing.assert_allclose(served["embeddings"], model.embed(images), atol=1e-5)
+
+
+def test_the_card_tells_what_the_model_is(tiny_backbone, tmp_path):
+    path = serving.export(detector(tiny_backbone()), tmp_path / "1", max_detections=7)
+    card = json.loads((path / "assets.extra" / "model_card.json").read_text())
+    assert card["kind"] == "detector"
+    assert card["image_size"] == 64
+    assert card["classes"] == CLASSES
+    assert card["max_detections"] == 7
+    assert card["tensorflow"] == tf.__version__
+    assert (path / "assets.extra" / "classes.txt").read_text().split() == CLASSES
+    assert tf.saved_model.load(str(path)).signatures["serving_default"].structured_outputs["boxes"].shape[1:] == (7, 4)
+
+
+def test_export_refuses_when_a_version_stands_there(tiny_backbone, tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match="already exists"):
+        serving.export(detector(tiny_backbone()), tmp_path / "1")
+    assert os.listdir(tmp_path) == ["1"]
+    assert os.listdir(tmp_path / "1") == ["mine.txt"]
+
+
+def test_nothing_half_written_stays_when_saving_fails(tiny_backbone, tmp_path, monkeypatch):
+    def fail(module, path, **kwargs):
+        pathlib.Path(path).mkdir()
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        serving.export(detector(tiny_backbone()), tmp_path / "1")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("image_size", "told"), [(None, "give image_size"), (100, "96 or 128")], ids=["none", "no multiple"]
+)
+def test_export_refuses_a_backbone_when_the_image_size_is_missing_or_wrong(tiny_backbone, tmp_path, image_size, told):
+    with pytest.raises(UserError, match=told):
+        serving.export(tiny_backbone(), tmp_path / "1", image_size=image_size)
+
+
+def test_export_refuses_when_the_model_is_something_else(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(UserError, match="Sequential cannot be exported"):
+        serving.export(model, tmp_path / "1", image_size=64)

@@ -20,12 +20,21 @@ class Resume(keras.callbacks.Callback):
 
     Example:
         >>> resume = kerassl.callbacks.Resume("runs/photos/checkpoints")
-        >>> model.fit(images, epochs=100, initial_epoch=resume.restore(model), callbacks=[resume])
+        >>> images = kerassl.datasets.image_folder("photos", 160, 64, initial_epoch=resume.epoch)
+        >>> resume.restore(model)
+        >>> model.fit(images, epochs=100, initial_epoch=resume.epoch, callbacks=[resume])
+
+    Attributes:
+        epoch: int, the number of epochs that were finished when the callback was made.
     """
 
     def __init__(self, directory):
         super().__init__()
         self.path = pathlib.Path(directory) / "last.npz"
+        self.epoch = 0
+        if self.path.exists():
+            with np.load(self.path) as file:
+                self.epoch = int(file["epoch"])
 
     def on_epoch_end(self, epoch, logs=None):
         if not np.all(np.isfinite([float(value) for value in (logs or {}).values()])):
@@ -40,19 +49,15 @@ class Resume(keras.callbacks.Callback):
         Args:
             model: compiled and built `keras.Model`.
 
-        Returns:
-            int, the number of finished epochs: the `initial_epoch` of `fit`.
-
         Raises:
             UserError: if the checkpoint belongs to another network or optimiser; the model is unchanged then.
         """
         if not self.path.exists():
-            return 0
+            return
         _compat.build_optimizer(model.optimizer, model.trainable_variables)
         state = _state(model)
         with np.load(self.path) as file:
             arrays = [file[f"weight_{i}"] for i in range(len(file.files) - 1)]
-            epoch = int(file["epoch"])
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             raise UserError(
                 f"{self.path} was written for another network or optimiser ({len(arrays)} arrays, here {len(state)}); "
@@ -60,7 +65,6 @@ class Resume(keras.callbacks.Callback):
             )
         for variable, array in zip(state, arrays):
             variable.assign(array)
-        return epoch
 
 
 def _state(model):

@@ -2,13 +2,17 @@
 
 import pathlib
 
-import keras
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import tensorflow as tf
 
 from kerassl import _files, backbones, datasets, detectors, metrics, serving
 from kerassl import explain as _explain
 from kerassl._errors import UserError
+from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import compare as _compare
 from kerassl.experiment import training
 from kerassl.experiment.config import read_config
@@ -69,31 +73,35 @@ def predict(options):
     model = _compare.load(options.model)
     paths = datasets.image_files(options.images)
     with _files.whole(options.out, replace=False) as part:
-        found = training.detections(model, paths, score_threshold=0.01)
+        found = training.detections(model, paths)
+        (part / "drawings").mkdir(parents=True)
         metrics.save_predictions(part / "predictions.json", found)
-        (part / "drawings").mkdir()
-        for path in tqdm(paths, desc="drawing", unit="image", disable=training.verbosity() == 2):
-            if str(path) in found:
-                kept = _over(found[str(path)], options.score)
-                image = detectors.draw(datasets.read_image(path), kept, model.classes)
-                _save_drawing(image, part / "drawings" / f"{pathlib.Path(path).stem}.png")
+        for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=training.verbosity() == 2), 1):
+            picture = detectors.draw(path, found[path], model.classes, score_threshold=options.score)
+            # Numbered: files of two folders may share a name.
+            Image.fromarray(picture).save(part / "drawings" / f"{number:04d}_{pathlib.Path(path).stem}.png")
     objects = sum(int(np.sum(each["scores"] >= options.score)) for each in found.values())
     print(f"{objects} objects with a score of {options.score} or more in {len(found)} images: {options.out}")
 
 
 def embed(options):
     """Writes features of images."""
-    backbones.check_image_size(options.image_size)
+    size = backbones.check_image_size(options.image_size)
     backbone = backbones.load(options.backbone)
-    paths = datasets.image_files(options.images)
-    pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
-    batches = datasets.image_folder(
-        paths, image_size=options.image_size, batch_size=32, shuffle=False, drop_remainder=False, strict=True
+    names, paths = identified(options.images)
+    pool = tf.function(
+        lambda images: tf.reduce_mean(backbone(images, training=False), [1, 2]),
+        input_signature=[tf.TensorSpec([None, size, size, 3])],
     )
-    features = pooled.predict(batches, verbose=training.verbosity())
+    kept, features = [], []
+    with tqdm(total=len(paths), desc="embed", unit="image", disable=training.verbosity() == 2) as bar:
+        for places, images, _, _ in letterboxed_batches(paths, size, 32):
+            kept += [names[place] for place in places]
+            features.append(pool(images).numpy())
+            bar.update(len(places))
     with _files.whole(options.out) as part, part.open("wb") as file:
-        np.savez(file, names=np.array([str(path) for path in paths]), features=features)
-    print(f"{len(paths)} images, {features.shape[1]} features each: {options.out}")
+        np.savez(file, names=np.array(kept), features=np.concatenate(features))
+    print(f"{len(kept)} images, {features[0].shape[1]} features each: {options.out}")
 
 
 def evaluate(options):
@@ -125,7 +133,7 @@ def explain(options):
     paths = datasets.image_files(options.images)[: options.count]
     heatmaps, images = {}, None
     for name, model in arms.items():
-        images = np.stack([training.letterboxed(path, model.image_size) for path in paths])
+        images = np.stack([datasets.letterbox(datasets.read_image(path), model.image_size)[0] for path in paths])
         heatmaps[name] = _explain.GradCAM(model, layer=options.level or "P5")(images, _class_id(model, options))
     _explain.side_by_side(images, heatmaps, options.out)
     print(f"{len(paths)} images, {len(arms)} arms: {options.out}")
@@ -185,17 +193,6 @@ def _class_id(model, options):
     if options.class_name not in model.classes:
         raise UserError(f"the model knows no class {options.class_name!r}; it knows {', '.join(model.classes)}")
     return list(model.classes).index(options.class_name)
-
-
-def _over(detections, score):
-    kept = detections["scores"] >= score
-    return {key: np.asarray(value)[kept] for key, value in detections.items()}
-
-
-def _save_drawing(image, path):
-    from PIL import Image
-
-    (image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))).save(path)
 
 
 def _print_figures(figures):

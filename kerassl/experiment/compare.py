@@ -8,9 +8,9 @@ import sys
 import time
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from kerassl import _files, backbones, detectors, explain, models, serving
+from kerassl import _files, backbones, datasets, detectors, explain, models, serving
 from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.experiment import training
@@ -123,49 +123,62 @@ def load(path):
 def _pictures(config, tasks, data, folder):
     """Detections and heatmaps of the same test images for every arm."""
     shown = [record for record in data.test if record.largest() is not None][: config.explain.images]
+    wanted = np.array([record.classes[record.largest()] for record in shown])
+    level = config.explain.level
     pictures = []
     for task in tasks:
-        drawn, heatmaps, images = {}, {}, None
+        drawn, heatmaps = {}, {}
         for name in config.arms:
             model = load(folder / "arms" / slug(name) / f"{task}.keras")
-            drawn[name] = _drawn(model, shown, data.classes)
-            wanted = [int(record.classes[record.largest()]) for record in shown]
-            images = np.stack([training.letterboxed(record.path, model.image_size) for record in shown])
-            heatmaps[name] = explain.GradCAM(model, layer=config.explain.level)(images, np.array(wanted))
+            found = training.detections(model, shown)
+            drawn[name] = [
+                detectors.draw(
+                    record.path, found[record.image_id], data.classes, truth=record, score_threshold=_shown(model)
+                )
+                for record in shown
+            ]
+            images, boxes = squares(shown, model.image_size)
+            heatmaps[name] = explain.GradCAM(model, layer=level)(images, wanted)
         file = f"pictures/{task}s.png"
-        _grid(drawn, folder / file)
-        says = "Green: the truth. Each row is an arm: " + ", ".join(config.arms) + "."
-        pictures.append({"file": file, "title": f"What each {task} finds", "says": says})
+        draw_rows(drawn, folder / file)
+        pictures.append({"file": file, "title": f"What each {task} finds", "says": "White frames are the truth."})
         file = f"pictures/{task}_heatmaps.png"
-        explain.side_by_side(images, heatmaps, folder / file, boxes=training.letterboxed_boxes(shown, model.image_size))
-        says = f"Grad-CAM at {config.explain.level} for the class of the largest object, whose box is drawn."
+        explain.side_by_side(images, heatmaps, folder / file, boxes=boxes)
+        says = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
         pictures.append({"file": file, "title": f"Where each {task} looks", "says": says})
     return pictures
 
 
-def _drawn(model, records, classes):
-    found = training.detections(model, records, score_threshold=0.3 if isinstance(model, detectors.RetinaNet) else 0.0)
-    return [
-        detectors.draw(
-            np.asarray(Image.open(record.path).convert("RGB")), found[record.image_id], classes, truth=record
-        )
-        for record in records
-    ]
+def _shown(model):
+    """The lowest score that is drawn: a localiser has but one answer."""
+    return 0.0 if isinstance(model, models.Localizer) else 0.3
 
 
-def _grid(drawn, path, height=200):
-    """Images of one height, an arm a row, onto one sheet."""
-    rows = []
-    for images in drawn.values():
-        scaled = [Image.fromarray(np.asarray(image)) for image in images]
-        rows.append([image.resize((round(image.width * height / image.height), height)) for image in scaled])
-    width = max(sum(image.width + 6 for image in row) for row in rows)
-    sheet = Image.new("RGB", (width, len(rows) * (height + 6)), "white")
-    for index, row in enumerate(rows):
-        left = 0
-        for image in row:
-            sheet.paste(image, (left, index * (height + 6)))
-            left += image.width + 6
+def squares(records, size):
+    """Letterboxed images `[N, size, size, 3]` of records, and the box of each one's largest object in them."""
+    images, boxes = [], []
+    for record in records:
+        image, scale = datasets.letterbox(datasets.read_image(record.path), size)
+        images.append(image)
+        boxes.append(record.boxes[record.largest()][None] * float(scale))
+    return np.stack(images), boxes
+
+
+def draw_rows(images_by_arm, path, height=220):
+    """Pictures of one height, a row an arm with its name above it, on one sheet."""
+    font = ImageFont.load_default(size=16)
+    rows = {}
+    for name, images in images_by_arm.items():
+        pictures = [Image.fromarray(image) for image in images]
+        rows[name] = [picture.resize((round(picture.width * height / picture.height), height)) for picture in pictures]
+    width = max(sum(picture.width + 6 for picture in row) for row in rows.values())
+    sheet = Image.new("RGB", (width, len(rows) * (height + 30)), "white")
+    for number, (name, row) in enumerate(rows.items()):
+        top, left = number * (height + 30), 0
+        ImageDraw.Draw(sheet).text((2, top + 3), name, "black", font)
+        for picture in row:
+            sheet.paste(picture, (left, top + 24))
+            left += picture.width + 6
     with _files.whole(path) as part:
         sheet.save(part)
 
@@ -182,7 +195,7 @@ def _servable(config, tasks, folder):
 def _table(arms, tasks):
     lines = []
     for task in tasks:
-        keys = [key for key in ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "voc07_ap50", "voc10_ap50", "coco_ap")]
+        keys = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "voc07_ap50", "voc10_ap50", "coco_ap")
         keys = [key for key in keys if all(key in arm[task] for arm in arms.values())]
         lines.append(f"{task:24}" + "".join(f"{key:>12}" for key in keys))
         for name, arm in arms.items():

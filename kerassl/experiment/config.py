@@ -75,6 +75,7 @@ class Detector(_Section):
     batch_size: pydantic.PositiveInt = 16
     epochs: pydantic.PositiveInt = 10
     learning_rate: pydantic.PositiveFloat = 1e-3
+    freeze: bool = False
 
 
 class Explain(_Section):

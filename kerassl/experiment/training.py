@@ -57,7 +57,8 @@ def pretrain(config, images, folder):
         return json.loads(done.read_text())
     plan = config.pretrain
     load_size = plan.load_size or plan.image_size + 32
-    batches = datasets.image_folder(images, image_size=load_size, batch_size=plan.batch_size, seed=config.seed)
+    resume = callbacks.Resume(folder / "checkpoints")
+    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=config.seed, initial_epoch=resume.epoch)
     steps = int(batches.cardinality())
     total = steps * plan.epochs
     with scope(config):
@@ -78,12 +79,13 @@ def pretrain(config, images, folder):
         "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
         config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
     )  # fmt: skip
-    resume = callbacks.Resume(folder / "checkpoints")
+    resume.restore(model)
     clock = _Clock(folder / "checkpoints" / "minutes.json")
     history = model.fit(
         batches,
         epochs=plan.epochs,
-        initial_epoch=resume.restore(model),
+        initial_epoch=resume.epoch,
+        shuffle=False,
         verbose=verbosity(),
         callbacks=[
             callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
@@ -173,7 +175,8 @@ def finetune(config, task, weights, data, folder, out, stage):
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
     lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
     nan = keras.callbacks.TerminateOnNaN()
-    history = model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=[lines, nan]).history
+    # The readers shuffle; Keras would warn that it cannot.
+    history = model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=[lines, nan], shuffle=False).history
     _check_finite(history, stage)
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
@@ -186,16 +189,22 @@ def finetune(config, task, weights, data, folder, out, stage):
 
 def score(model, records, classes):
     """Figures of a localiser or a detector on records, and its predictions."""
-    if isinstance(model, models.Localizer):
-        predictions, logits = models.localizer_predictions(model, records)
-        figures = metrics.evaluate_detections(predictions, records, classes)
-        figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
-        labels = [record.classes[record.largest()] for record in records if record.largest() is not None]
-        figures.update(metrics.topk(logits, np.array(labels)))
-        return figures, predictions
-    predictions = detectors.predict(model, records, verbose=verbosity())
+    if not isinstance(model, models.Localizer):
+        predictions = detections(model, records)
+        return metrics.evaluate_detections(predictions, records, classes), predictions
+    records = [record for record in records if record.largest() is not None]
+    predictions, logits = models.localizer_predictions(model, records)
+    labels = np.array([record.classes[record.largest()] for record in records])
     figures = metrics.evaluate_detections(predictions, records, classes)
-    return figures, predictions
+    figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
+    return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}, predictions
+
+
+def detections(model, images, score_threshold=0.01):
+    """What a detector or a localiser finds in records or files, by image id."""
+    if isinstance(model, models.Localizer):
+        return models.localizer_predictions(model, images)[0]
+    return detectors.predict(model, images, score_threshold=score_threshold, verbose=verbosity() == 1)
 
 
 def _check_finite(history, stage):

@@ -1,0 +1,37 @@
+"""Exports a detector as a SavedModel for TensorFlow Serving, and asks the servable about an image.
+
+    python examples/export_servable.py detector.keras --image photo.jpg --out servables/voc/1
+"""
+
+import argparse
+
+import keras
+import tensorflow as tf
+
+import kerassl
+import kerassl.detectors  # so that Keras knows the detector's class when it opens the file
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="a detector.keras")
+    parser.add_argument("--image", required=True)
+    parser.add_argument("--out", default="servables/voc/1", help="a version's folder; the number counts up")
+    options = parser.parse_args()
+
+    detector = keras.saving.load_model(options.model)
+    kerassl.serving.export(detector, options.out)
+
+    servable = tf.saved_model.load(options.out).signatures["serving_default"]
+    images = kerassl.datasets.read_image(options.image)[None]  # [1, H, W, 3]
+    answer = servable(tf.cast(images, tf.float32))
+    for i in range(int(answer["num_detections"][0])):
+        if answer["scores"][0, i] >= 0.3:
+            name = detector.classes[int(answer["classes"][0, i])]
+            corners = ", ".join(f"{corner:.0f}" for corner in answer["boxes"][0, i])
+            print(f"{name} {answer['scores'][0, i]:.2f} at ({corners})")
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    main()

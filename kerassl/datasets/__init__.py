@@ -5,8 +5,10 @@ from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
 from kerassl.datasets.records import Record
 from kerassl.datasets.scenes import SCENE_CLASSES, scenes
+from kerassl.datasets.stream import user_error
 from kerassl.datasets.voc import voc
-from kerassl.datasets.voc_records import VOC_CLASSES, voc_records
+from kerassl.datasets.voc_classes import VOC_CLASSES
+from kerassl.datasets.voc_records import voc_records
 
 __all__ = [
     "SCENE_CLASSES",
@@ -20,6 +22,7 @@ __all__ = [
     "read_image",
     "scenes",
     "single_object_batches",
+    "user_error",
     "voc",
     "voc_records",
 ]

@@ -128,7 +128,7 @@ def _letterboxed(image, boxes, size, draw, flip):
 def _batches(records, load, batch_size, shuffle, repeat, seed, drop_remainder, strict, initial_epoch):
     if not records:
         raise UserError("there are no annotated images to make batches of; give the records of voc_records")
-    batch_size, seed = check_batch_size(batch_size), int(seed)
+    batch_size = check_batch_size(batch_size)
     steps = len(records) // batch_size if drop_remainder else -(-len(records) // batch_size)
     if not steps:
         raise UserError(

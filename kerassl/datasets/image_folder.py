@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kerassl._errors import UserError
 from kerassl.datasets.images import SUFFIXES, centre_crop, check_image_size
-from kerassl.datasets.stream import check_readable, stream
+from kerassl.datasets.stream import stream
 
 
 def image_files(paths):
@@ -91,7 +91,7 @@ def image_folder(
         >>> images = kerassl.datasets.image_folder("photos", image_size=160, batch_size=64)
         >>> model.fit(images, epochs=100)
     """
-    size, batch_size, seed = check_image_size(image_size), check_batch_size(batch_size), int(seed)
+    size, batch_size, seed = check_image_size(image_size), check_batch_size(batch_size), int(seed) % 2**31
     files = image_files(paths)
     steps = len(files) // batch_size if drop_remainder else -(-len(files) // batch_size)
     if not steps:
@@ -99,7 +99,6 @@ def image_folder(
             f"{len(files)} images do not fill one batch of {batch_size}; give a batch_size of at most {len(files)}, "
             "more images, or drop_remainder=False"
         )
-    check_readable(files)
     rows = stream(
         files,
         min(steps * batch_size, len(files)),

@@ -15,14 +15,15 @@ log = logging.getLogger("kerassl")
 
 
 class _Broken:
-    """Tells each broken file once."""
+    """Tells each broken file once; stops where the user wants it, or where nothing else is left."""
 
-    def __init__(self, strict):
+    def __init__(self, strict, count):
         self.strict = strict
+        self.count = count
         self.paths = set()
         self.lock = threading.Lock()
 
-    def __call__(self, path):
+    def __call__(self, path, failures):
         path = path.decode()
         message = f"{path} {fault(path)}"
         if self.strict:
@@ -31,7 +32,31 @@ class _Broken:
             if path not in self.paths:
                 self.paths.add(path)
                 log.warning("broken image %d: %s; another takes its place", len(self.paths), message)
+        if failures >= self.count:  # without this the stream would look for a whole file without end
+            raise UserError(f"none of {self.count} image files can be read any more, the last was {message}")
         return np.int32(0)
+
+
+def user_error(error):
+    """The one-line message in an error that TensorFlow raises when reading stops within `fit` or an iteration.
+
+    Args:
+        error: `tf.errors.OpError`.
+
+    Returns:
+        `UserError`, or None if the error is of another kind.
+
+    Example:
+        >>> try:
+        ...     model.fit(kerassl.datasets.image_folder("photos", 160, 64, strict=True))
+        ... except tf.errors.OpError as error:
+        ...     raise kerassl.datasets.user_error(error) or error from None
+    """
+    for line in str(error).splitlines():
+        _, found, message = line.partition("UserError: ")
+        if found:
+            return UserError(message)
+    return None
 
 
 def check_readable(paths):
@@ -70,17 +95,16 @@ def stream(paths, total, load, *, shuffle, seed, strict, initial_epoch=0):
         initial_epoch: int. The first iteration over the data set counts as this epoch.
 
     Returns:
-        `tf.data.Dataset` of what `load` gives; and a data set of one scalar, the epoch, that belongs to the same
-        iteration (`zip` them).
+        `tf.data.Dataset` of (epoch, what `load` gives).
 
     Raises:
         UserError: if no file can be decoded.
     """
     check_readable(paths)
-    count = len(paths)
+    count, seed = len(paths), int(seed) % 2**31
     epochs = itertools.count(initial_epoch)
     table = tf.constant(paths)
-    broken = _Broken(strict)
+    broken = _Broken(strict, count)
 
     def begin():
         epoch = next(epochs)
@@ -100,18 +124,11 @@ def stream(paths, total, load, *, shuffle, seed, strict, initial_epoch=0):
     def tell(failures, row):
         valid, path, _, _ = row
         failures = tf.where(valid, 0, failures + 1)
-        with tf.control_dependencies([_tell_if(valid, path, failures)]):
+        with tf.control_dependencies([tf.cond(valid, lambda: 0, lambda: told(path, failures))]):
             return tf.identity(failures), row
 
-    def _tell_if(valid, path, failures):
-        def told():
-            code = tf.numpy_function(broken, [path], tf.int32)
-            message = "no image can be read any more: all files were tried in vain, the last was"
-            check = tf.debugging.Assert(failures < count, [message, path])
-            with tf.control_dependencies([check] if check is not None else []):
-                return tf.identity(code)
-
-        return tf.cond(valid, lambda: tf.constant(0, tf.int32), told)
+    def told(path, failures):
+        return tf.ensure_shape(tf.numpy_function(broken, [path, failures], tf.int32), [])
 
     def one_epoch(epoch, order):
         indices = tf.data.Dataset.from_tensor_slices(order).repeat()

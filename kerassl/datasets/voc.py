@@ -2,7 +2,8 @@
 
 from kerassl.datasets.detection import detection_batches
 from kerassl.datasets.images import check_image_size
-from kerassl.datasets.voc_records import VOC_CLASSES, voc_records
+from kerassl.datasets.voc_classes import VOC_CLASSES
+from kerassl.datasets.voc_records import voc_records
 
 
 def voc(

@@ -7,29 +7,7 @@ from kerassl.datasets.annotation import Findings, read_annotation
 from kerassl.datasets.class_names import check_class_names
 from kerassl.datasets.images import SUFFIXES
 from kerassl.datasets.subset import subset
-
-VOC_CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
+from kerassl.datasets.voc_classes import VOC_CLASSES
 
 
 def voc_records(

@@ -6,27 +6,6 @@ LEVELS = {"P3": 8, "P4": 16, "P5": 32}
 """Pixels of the input for one cell, by level."""
 
 
-def check_image_size(size):
-    """Refuses an image side that the strides 8, 16 and 32 do not divide.
-
-    Args:
-        size: int, in pixels.
-
-    Returns:
-        `size`.
-
-    Raises:
-        UserError: if `size` is no positive multiple of 32.
-    """
-    if int(size) != size or size < 32 or size % 32:
-        below = max(32, int(size) // 32 * 32)
-        raise UserError(
-            f"image size {size} is no multiple of 32: the feature maps of strides 8, 16 and 32 would not line up with "
-            f"the image; use {below} or {below + 32}"
-        )
-    return int(size)
-
-
 def pyramid(backbone):
     """Finds the last feature map of each of the strides 8, 16 and 32.
 

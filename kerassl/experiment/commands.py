@@ -130,10 +130,13 @@ def explain(options):
     for item in options.models:
         name, _, path = item.rpartition("=")
         arms[name or pathlib.Path(path).stem] = _compare.load(path)
+    sizes = {name: model.image_size for name, model in arms.items()}
+    if len(set(sizes.values())) > 1:
+        raise UserError(f"the models take images of different sizes ({sizes}); compare models of one size")
     paths = datasets.image_files(options.images)[: options.count]
-    heatmaps, images = {}, None
+    images = np.stack([datasets.letterbox(datasets.read_image(path), min(sizes.values()))[0] for path in paths])
+    heatmaps = {}
     for name, model in arms.items():
-        images = np.stack([datasets.letterbox(datasets.read_image(path), model.image_size)[0] for path in paths])
         heatmaps[name] = _explain.GradCAM(model, layer=options.level or "P5")(images, _class_id(model, options))
     _explain.side_by_side(images, heatmaps, options.out)
     print(f"{len(paths)} images, {len(arms)} arms: {options.out}")

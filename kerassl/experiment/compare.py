@@ -141,7 +141,7 @@ def _pictures(config, tasks, data, folder):
             heatmaps[name] = explain.GradCAM(model, layer=level)(images, wanted)
         file = f"pictures/{task}s.png"
         draw_rows(drawn, folder / file)
-        pictures.append({"file": file, "title": f"What each {task} finds", "says": "White frames are the truth."})
+        pictures.append({"file": file, "title": f"What each {task} finds", "says": "Thin green frames are the truth."})
         file = f"pictures/{task}_heatmaps.png"
         explain.side_by_side(images, heatmaps, folder / file, boxes=boxes)
         says = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."

@@ -46,6 +46,9 @@ def run_folder(path, config, resume=False, replace=False):
         log.addHandler(handler)
         try:
             yield path
+        except UserError:
+            _forget_if_empty(path)
+            raise
         finally:
             log.removeHandler(handler)
             handler.close()
@@ -66,6 +69,13 @@ def _prepare(path, config, resume, replace):
     with _files.whole(path / "config.yaml") as part:
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
         part.write_text(f"# As resolved by kerassl {__version__}\n{text}", encoding="utf-8")
+
+
+def _forget_if_empty(path):
+    """Takes away the folder of a run that was refused before it made anything, so that a corrected one can use it."""
+    own = {".lock", "config.yaml", "log.txt"}
+    if {item.name for item in path.iterdir()} <= own:
+        shutil.rmtree(path)
 
 
 def _check_same(path, settings):

@@ -8,6 +8,7 @@ import math
 import pathlib
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kerassl import _files
 
@@ -87,9 +88,9 @@ def _cell(row, key, rows):
         return "–"
     if key == "minutes":
         return f"{row[key]:.1f}"
-    best = max(other[key] for other in rows if other.get(key) is not None)
+    others = [other[key] for other in rows if other.get(key) is not None]
     text = f"{100 * row[key]:.1f}"
-    return f"<b>{text}</b>" if row[key] == best else text
+    return f"<b>{text}</b>" if row[key] == max(others) > min(others) else text
 
 
 def _seen(arms):
@@ -120,6 +121,7 @@ def _curves(lines, pretrain):
         elif len(own) > 1:
             axes.legend(frameon=False, fontsize=8)
         axes.set(title={"pretrain": "pre-training loss (nats)"}.get(task, f"{task} loss"), xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.spines[["top", "right"]].set_visible(False)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130)

@@ -1,0 +1,152 @@
+"""The commands, down the whole road on a few scenes with the smallest network there is by name."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kerassl.datasets import SCENE_CLASSES
+from kerassl.experiment.cli import main
+
+CONFIG = """
+backbone: MobileNet
+data:
+  scenes: {train: 24, val: 10, unlabelled: 16, single_object: true}
+pretrain: {image_size: 32, batch_size: 16, epochs: 2}
+localizer: {image_size: 64, batch_size: 8, epochs: 1}
+detector: {image_size: 64, batch_size: 8, epochs: 1}
+explain: {images: 2, level: P4}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a finished comparison."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.yaml").write_text(CONFIG)
+    assert main(["compare", "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]) == 0
+    return folder
+
+
+def refused(capsys, *arguments):
+    """The one line that a mistake gets."""
+    assert main([str(argument) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("kerassl: ")
+    assert not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+def test_comparison_leaves_figures_of_every_arm(run):
+    out = run / "out"
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["arms"]) == ["self-supervised", "random start"]
+    for arm in results["arms"].values():
+        for task, keys in {"localizer": ("mean_iou", "top3"), "detector": ("voc07_ap50", "coco_ap75")}.items():
+            assert all(0 <= arm[task][key] <= 1 for key in keys)
+            assert arm[task]["minutes"] > 0
+    assert results["generated"]
+    stages = {json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()}
+    assert stages == {"pretrain", *(f"{t}:{a}" for t in ("localizer", "detector") for a in results["arms"])}
+    assert "chance" in (out / "log.txt").read_text()
+
+
+def test_report_stands_alone(run):
+    page = (run / "out" / "report.html").read_text()
+    assert len(re.findall(r"src='data:image/png;base64,", page)) == 5  # curves; finds and heatmaps of two tasks
+    assert not re.search(r"(src|href)='(?!data:)", page)
+    assert "generated scenes" in page
+    assert page.count("self-supervised") >= 3
+
+
+def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
+    out = run / "out"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")}
+    assert refused(capsys, "compare", "--config", run / "tiny.yaml", "--out", out).count("--resume")
+    assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")} == before
+    assert len(before) == 5
+
+
+def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path, capsys):
+    out = run / "out"
+    model, voc = out / "arms" / "random-start" / "localizer.keras", out / "scenes"
+    images = sorted((voc / "VOC2007" / "JPEGImages").glob("*.jpg"))[:3]
+    assert main(["predict", "--model", str(model), "--images", *map(str, images), "--out", str(tmp_path / "p")]) == 0
+    found = json.loads((tmp_path / "p" / "predictions.json").read_text())
+    assert len(list((tmp_path / "p" / "drawings").glob("*.png"))) == 3
+    assert found
+    capsys.readouterr()
+    by_model = ["evaluate", "--model", str(model), "--voc", str(voc), "--out", str(tmp_path / "m.json")]
+    assert main(by_model) == 0
+    predictions = out / "arms" / "random-start" / "localizer_predictions.json"
+    by_file = ["evaluate", "--predictions", str(predictions), "--voc", str(voc), "--classes", *SCENE_CLASSES]
+    assert main([*by_file, "--out", str(tmp_path / "f.json")]) == 0
+    figures = [json.loads((tmp_path / name).read_text()) for name in ("m.json", "f.json")]
+    assert figures[0]["mean_iou"] == pytest.approx(figures[1]["mean_iou"], abs=1e-6)
+    recorded = json.loads((out / "arms" / "random-start" / "localizer.json").read_text())
+    assert figures[0]["mean_iou"] == pytest.approx(recorded["mean_iou"], abs=1e-5)
+
+
+def test_embeddings_are_named_and_follow_the_backbone(run, tmp_path):
+    out = run / "out"
+    images = sorted((out / "scenes" / "unlabelled").glob("*.jpg"))[:4]
+    arguments = ["--backbone", str(out / "backbone.keras"), "--image-size", "64", "--out", str(tmp_path / "e.npz")]
+    assert main(["embed", "--images", *map(str, images), *arguments]) == 0
+    with np.load(tmp_path / "e.npz") as file:
+        assert list(file["names"]) == [str(image) for image in images]
+        assert file["features"].shape == (4, 1024)
+        assert np.ptp(file["features"], axis=0).max() > 0
+
+
+def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, capsys):
+    out = run / "out"
+    arms = [f"{arm}={out / 'arms' / arm / 'localizer.keras'}" for arm in ("self-supervised", "random-start")]
+    images = str(out / "scenes" / "unlabelled")
+    picture = tmp_path / "heat.png"
+    arguments = ["--models", *arms, "--images", images, "--count", "2", "--out", str(picture)]
+    assert main(["explain", *arguments, "--class", "car"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "'unicorn'" in refused(capsys, "explain", *arguments, "--class", "unicorn")
+    model = out / "arms" / "random-start" / "localizer.keras"
+    assert main(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0
+    assert (tmp_path / "servable" / "1" / "saved_model.pb").exists()
+    assert "exists" in refused(capsys, "export", "--model", model, "--out", tmp_path / "servable" / "1")
+
+
+def test_pretrain_then_finetune_by_flags(run, tmp_path):
+    photos = str(run / "out" / "scenes" / "unlabelled")
+    sizes = ["--image-size", "32", "--batch-size", "8", "--epochs", "1"]
+    assert main(["pretrain", "--images", photos, "--backbone", "MobileNet", *sizes, "--out", str(tmp_path / "a")]) == 0
+    assert (tmp_path / "a" / "backbone.keras").exists()
+    voc = ["--voc", str(run / "out" / "scenes"), "--classes", *SCENE_CLASSES, "--count", "8"]
+    sizes = ["--image-size", "64", "--batch-size", "8", "--epochs", "1"]
+    backbone = ["--backbone", str(tmp_path / "a" / "backbone.keras")]
+    arguments = ["finetune", "--task", "localizer", *voc, *sizes, *backbone, "--out", str(tmp_path / "b")]
+    assert main(arguments) == 0
+    assert (tmp_path / "b" / "localizer.keras").exists()
+    assert json.loads((tmp_path / "b" / "localizer.json").read_text())["mean_iou"] > 0
+
+
+def test_mistakes_get_one_line_status_2_and_leave_nothing(run, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    new = tmp_path / "new"
+    photos = run / "out" / "scenes" / "unlabelled"
+    told = {
+        ("pretrain", "--images", tmp_path / "nowhere", "--out", new): "nowhere",
+        ("pretrain", "--images", tmp_path / "empty", "--out", new): "empty",
+        ("pretrain", "--out", new): "--images",
+        ("pretrain", "--images", photos, "--image-size", "100", "--out", new): "multiple of 32",
+        ("pretrain", "--images", photos, "--backbone", "ResNet9", "--out", new): "EfficientNetB1",
+        ("pretrain", "--images", photos, "--batch-size", "500", "--out", new): "batch",
+        ("finetune", "--voc", tmp_path / "nowhere", "--out", new): "nowhere",
+        ("finetune", "--voc", run / "out" / "scenes", "--out", new): "class",
+        ("finetune", "--voc", run / "out" / "scenes", "--split", "tset", "--out", new): "tset",
+        ("predict", "--model", tmp_path / "none.keras", "--images", photos, "--out", new): "none.keras",
+        ("evaluate", "--voc", run / "out" / "scenes"): "--predictions",
+        ("compare", "--config", tmp_path / "none.yaml", "--out", new): "none.yaml",
+    }
+    for arguments, word in told.items():
+        assert word in refused(capsys, *arguments)
+        assert not new.exists()

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from kerassl.datasets import SCENE_CLASSES
+from kerassl.datasets import SCENE_CLASSES, scenes
 from kerassl.experiment.cli import main
 
 CONFIG = """
@@ -129,10 +129,10 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
     assert json.loads((tmp_path / "b" / "localizer.json").read_text())["mean_iou"] > 0
 
 
-def test_mistakes_get_one_line_status_2_and_leave_nothing(run, tmp_path, capsys):
+def test_mistakes_get_one_line_status_2_and_leave_nothing(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    new = tmp_path / "new"
-    photos = run / "out" / "scenes" / "unlabelled"
+    new, devkit = tmp_path / "new", scenes(tmp_path / "scenes", train=6, val=2, unlabelled=4)
+    photos = devkit / "unlabelled"
     told = {
         ("pretrain", "--images", tmp_path / "nowhere", "--out", new): "nowhere",
         ("pretrain", "--images", tmp_path / "empty", "--out", new): "empty",
@@ -141,10 +141,10 @@ def test_mistakes_get_one_line_status_2_and_leave_nothing(run, tmp_path, capsys)
         ("pretrain", "--images", photos, "--backbone", "ResNet9", "--out", new): "EfficientNetB1",
         ("pretrain", "--images", photos, "--batch-size", "500", "--out", new): "batch",
         ("finetune", "--voc", tmp_path / "nowhere", "--out", new): "nowhere",
-        ("finetune", "--voc", run / "out" / "scenes", "--out", new): "class",
-        ("finetune", "--voc", run / "out" / "scenes", "--split", "tset", "--out", new): "tset",
+        ("finetune", "--voc", devkit, "--out", new): "class",
+        ("finetune", "--voc", devkit, "--split", "tset", "--out", new): "tset",
         ("predict", "--model", tmp_path / "none.keras", "--images", photos, "--out", new): "none.keras",
-        ("evaluate", "--voc", run / "out" / "scenes"): "--predictions",
+        ("evaluate", "--voc", devkit): "--predictions",
         ("compare", "--config", tmp_path / "none.yaml", "--out", new): "none.yaml",
     }
     for arguments, word in told.items():

@@ -60,9 +60,14 @@ def test_file_appears_whole_or_not_at_all(tmp_path, old):
     path = tmp_path / "figures.json"
     if old:
         path.write_text(old)
-    with pytest.raises(OSError, match="full"), _files.whole(path) as part:
-        part.write_text("ha")
-        raise OSError("disk full")
+
+    def interrupted():
+        with _files.whole(path) as part:
+            part.write_text("ha")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="full"):
+        interrupted()
     assert (path.read_text() if path.exists() else None) == old
     with _files.whole(path) as part:
         part.write_text("new")

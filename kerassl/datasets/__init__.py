@@ -6,6 +6,7 @@ from kerassl.datasets.images import check_image_size, letterbox, read_image
 from kerassl.datasets.records import Record
 from kerassl.datasets.scenes import SCENE_CLASSES, scenes
 from kerassl.datasets.stream import user_error
+from kerassl.datasets.tfds import tfds
 from kerassl.datasets.voc import voc
 from kerassl.datasets.voc_classes import VOC_CLASSES
 from kerassl.datasets.voc_records import voc_records
@@ -22,6 +23,7 @@ __all__ = [
     "read_image",
     "scenes",
     "single_object_batches",
+    "tfds",
     "user_error",
     "voc",
     "voc_records",

@@ -1,6 +1,6 @@
 """Exports a detector as a SavedModel for TensorFlow Serving, and asks the servable about an image.
 
-    python examples/export_servable.py detector.keras --image photo.jpg --out servables/voc/1
+python examples/export_servable.py detector.keras --image photo.jpg --out servables/voc/1
 """
 
 import argparse
@@ -24,10 +24,10 @@ def main():
 
     servable = tf.saved_model.load(options.out).signatures["serving_default"]
     images = kerassl.datasets.read_image(options.image)[None]  # [1, H, W, 3]
-    answer = servable(tf.cast(images, tf.float32))
+    answer = servable(images=tf.cast(images, tf.float32))
     for i in range(int(answer["num_detections"][0])):
         if answer["scores"][0, i] >= 0.3:
-            name = detector.classes[int(answer["classes"][0, i])]
+            name = answer["class_names"][0, i].numpy().decode()
             corners = ", ".join(f"{corner:.0f}" for corner in answer["boxes"][0, i])
             print(f"{name} {answer['scores'][0, i]:.2f} at ({corners})")
     print(f"wrote {options.out}")

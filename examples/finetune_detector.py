@@ -16,13 +16,14 @@ def main():
     parser.add_argument("voc", nargs="?", help="the folder that holds VOC2007; toy scenes if left out")
     parser.add_argument("--backbone", help="a backbone.keras; random weights if left out")
     parser.add_argument("--network", default="EfficientNetB1", help="the network of a random start")
+    parser.add_argument("--classes", nargs="+", default=kerassl.datasets.VOC_CLASSES, help="default: the 20 of VOC")
     parser.add_argument("--fraction", type=float, help="share of the training labels, as 0.1")
     parser.add_argument("--image-size", type=int, default=160)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", default="detector.keras")
     options = parser.parse_args()
 
-    root, classes = options.voc, kerassl.datasets.VOC_CLASSES
+    root, classes = options.voc, options.classes
     if root is None:
         root, classes = f"{tempfile.mkdtemp()}/scenes", kerassl.datasets.SCENE_CLASSES
         kerassl.datasets.scenes(root, train=128, val=32)

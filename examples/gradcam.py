@@ -37,10 +37,12 @@ def main():
     scores = logits["class"] if "class" in logits else tf.reduce_max(logits["classification"], axis=1)  # [N, classes]
     seen = np.argmax(scores, axis=1)
 
-    heatmaps = {name: kerassl.explain.GradCAM(model, layer=options.level)(images, seen) for name, model in models.items()}
+    heatmaps = {
+        name: kerassl.explain.GradCAM(model, layer=options.level)(images, seen) for name, model in models.items()
+    }
     kerassl.explain.side_by_side(images, heatmaps, options.out)
     for file, number in zip(files, seen):
-        print(f"{file.name}: {first.classes[number]}")
+        print(f"{pathlib.Path(file).name}: {first.classes[number]}")
     print(f"wrote {options.out}")
 
 

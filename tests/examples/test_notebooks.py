@@ -1,0 +1,37 @@
+"""The notebooks in examples/, run as they are; what they print is checked, not only that they run."""
+
+import pathlib
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from kerassl import _compat
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+current_stack = pytest.mark.skipif(not _compat.KERAS_3, reason="notebooks run on the current stack only")
+
+
+def printed(notebook):
+    """What the cells of a notebook wrote to the screen, and the number of pictures."""
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    text = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    return text, sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+@current_stack
+def test_quickstart_learns_and_serves_what_it_learned():
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    committed, pictures = printed(notebook)
+    assert pictures == 5, "the committed notebook shows its pictures"
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    text, pictures = printed(notebook)
+    assert pictures == 5
+    for each in (committed, text):
+        loss = float(each.split("loss ")[1].split(",")[0])
+        chance = float(each.split("chance ")[1].split()[0])
+        assert 0 < loss < chance
+        accuracy = float(each.split("LocAcc@0.5 ")[1].split()[0])
+        assert accuracy > 0.3
+        served, memory = each.split("served ")[1].split(" in memory ")
+        assert served.strip("[] \n").split() == memory.strip("[] \n").split()

@@ -1,0 +1,58 @@
+"""The scripts in examples/, one after the other, as a person would run them."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from kerassl import datasets
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+
+
+def script(name, *arguments, cwd):
+    """Runs a script and returns what it printed."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Scenes, and the backbone and the detector that the first two scripts make of them."""
+    folder = tmp_path_factory.mktemp("examples")
+    datasets.scenes(folder / "scenes", train=16, val=6, unlabelled=24)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def backbone(folder):
+    small = ["--backbone", "MobileNet", "--image-size", 32, "--batch-size", 8, "--epochs", 2]
+    printed = script("pretrain.py", "scenes/unlabelled", *small, "--out", "backbone.keras", cwd=folder)
+    assert "2.71 is chance" in printed  # ln 15
+    return folder / "backbone.keras"
+
+
+@pytest.fixture(scope="module")
+def detector(folder, backbone):
+    small = ["--image-size", 64, "--epochs", 1, "--classes", *datasets.SCENE_CLASSES]
+    arguments = ["scenes", "--backbone", backbone, *small, "--out", "detector.keras"]
+    printed = script("finetune_detector.py", *arguments, cwd=folder)
+    assert "AP50 by the rules of VOC 2010 on 6 images: 0." in printed
+    return folder / "detector.keras"
+
+
+def test_heatmaps_are_drawn(folder, detector):
+    images = ["scenes/VOC2007/JPEGImages", "--level", "P4"]
+    printed = script("gradcam.py", "--models", f"ours={detector}", "--images", *images, cwd=folder)
+    assert (folder / "gradcam.png").read_bytes().startswith(b"\x89PNG")
+    assert any(name in printed for name in datasets.SCENE_CLASSES)
+
+
+def test_servable_is_exported_and_answers(folder, detector):
+    image = next((folder / "scenes" / "VOC2007" / "JPEGImages").iterdir())
+    printed = script("export_servable.py", detector, "--image", image, "--out", "servables/toys/1", cwd=folder)
+    assert "wrote servables/toys/1" in printed
+    assert (folder / "servables" / "toys" / "1" / "saved_model.pb").exists()

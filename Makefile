@@ -11,7 +11,7 @@ PYTHON ?= $(call find_python,python3.13 python3.12 python3.11)
 PYTHON_ADDONS ?= $(call find_python,python3.11)
 
 demo: .venv/.ready
-	.venv/bin/kerassl compare --config configs/demo.yaml --out runs/demo --replace
+	.venv/bin/kerassl compare --config configs/demo.yaml --out runs/demo --replace $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: .venv/.ready
 	.venv/bin/python -m pytest

@@ -1,7 +1,11 @@
+import pathlib
+
 import pytest
 
 from kerassl import UserError
 from kerassl.experiment import read_config
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 
 def written(tmp_path, text):
@@ -51,3 +55,12 @@ def test_configuration_is_refused_in_one_line_when_key_or_value_is_wrong(tmp_pat
 def test_configuration_is_refused_when_file_is_missing(tmp_path):
     with pytest.raises(UserError, match="there is no configuration"):
         read_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configuration_is_accepted_and_says_what_it_does(path, monkeypatch):
+    monkeypatch.setenv("KERASSL_REAL_DATA", "/data")
+    config = read_config(path)
+    assert config.localizer is not None
+    assert path.read_text().startswith("# ")
+    assert "kerassl compare" in path.read_text() or "make demo" in path.read_text()

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from kerassl.augment import SimCLRViews, Views
 
 import kerassl
 from kerassl import UserError, backbones
+from kerassl.augment import SimCLRViews, Views
 from kerassl.losses import InfoNCE
 from kerassl.optimizers import LARS
 

@@ -54,9 +54,9 @@ class RetinaNet(keras_cv.models.RetinaNet):
         features = feature_pyramid({level: backbone.get_layer(name).output for level, name in levels.items()})
         box = [keras.layers.Reshape((-1, 4))(box_head(feature)) for feature in features]
         logits = [keras.layers.Reshape((-1, len(classes)))(classification_head(feature)) for feature in features]
-        outputs = {
-            "box": keras.layers.Concatenate(axis=1, name="box")(box),
-            "classification": keras.layers.Concatenate(axis=1, name="classification")(logits),
+        outputs = {  # in float32 under mixed precision, too: the losses sum over thousands of anchors
+            "box": keras.layers.Concatenate(axis=1, name="box", dtype="float32")(box),
+            "classification": keras.layers.Concatenate(axis=1, name="classification", dtype="float32")(logits),
         }
         # Past KerasCV's own constructor, which nests the backbone as one layer.
         super(keras_cv.models.RetinaNet, self).__init__(inputs=backbone.input, outputs=outputs, **kwargs)
@@ -87,10 +87,10 @@ class RetinaNet(keras_cv.models.RetinaNet):
         return tf.concat(list(by_level.values()), 0)
 
     def fit(self, x=None, *args, **kwargs):
-        if isinstance(x, tf.data.Dataset) and isinstance(x.element_spec, dict):
-            self._check_images(x.element_spec["images"].shape)
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._pairs(kwargs["validation_data"])
         try:
-            return super().fit(x, *args, **kwargs)
+            return super().fit(self._pairs(x), *args, **kwargs)
         except tf.errors.InvalidArgumentError as error:
             if _BEYOND not in str(error):
                 raise
@@ -98,6 +98,16 @@ class RetinaNet(keras_cv.models.RetinaNet):
                 f"the detector has {self.num_classes} classes, but a label is {self.num_classes} or more; give the "
                 "reader and the detector the same list of classes"
             ) from error
+
+    def evaluate(self, x=None, *args, **kwargs):
+        return super().evaluate(self._pairs(x), *args, **kwargs)
+
+    def _pairs(self, data):
+        """KerasCV's dicts as (images, labels): on several replicas Keras 3 calls the model with what comes first."""
+        if not isinstance(data, tf.data.Dataset) or not isinstance(data.element_spec, dict):
+            return data
+        self._check_images(data.element_spec["images"].shape)
+        return data.map(lambda batch: (batch["images"], batch["bounding_boxes"]))
 
     def _check_images(self, shape):
         if tuple(shape[1:3]) != (self.image_size, self.image_size):

@@ -150,15 +150,17 @@ def _outputs(backbone, levels, classes, width):
     for number in (1, 2):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"head_conv{number}")(x)
         x = _normalised(x, f"head_{number}")
-    weights = CellSoftmax(name="cell_weights")(keras.layers.Conv2D(1, 1, name="cell_scores")(x))  # [B, h, w, 1]
+    weights = CellSoftmax(name="cell_weights", dtype="float32")(
+        keras.layers.Conv2D(1, 1, name="cell_scores")(x)
+    )  # [B, h, w, 1]
     # softplus(-1) = 0.31: at the start every cell proposes a box of 0.6 of the image around itself.
     sides = keras.layers.Conv2D(4, 1, bias_initializer=keras.initializers.Constant(-1.0), name="sides")(x)
     pooled = keras.layers.Concatenate(name="pooled")(
         [WeightedPooling(name="object")([x, weights]), keras.layers.GlobalAveragePooling2D(name="scene")(x)]
     )
     return {
-        "class": keras.layers.Dense(classes, name="class")(pooled),
-        "box": BoxVote(name="box")([weights, sides]),
+        "class": keras.layers.Dense(classes, name="class", dtype="float32")(pooled),
+        "box": BoxVote(name="box", dtype="float32")([weights, sides]),
     }
 
 

@@ -4,6 +4,9 @@
 
 A network, its loss, its anchors and its decoding that are right bring 20 images to an AP50 near 1 by VOC 2010's rules.
 The figures say nothing about images that were not trained on.
+
+Seen on 20 images of VOC2007 train (68 objects), EfficientNetB1 from random weights, 160 px, 120 epochs, Keras 3.15 on
+2 cores that other work shared: AP50 0.919 (COCO AP 0.890) after 689 s of training.
 """
 
 import argparse

@@ -1,0 +1,42 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+CLI = ["-m", "kerassl", "pretrain", "--images", "nowhere", "--out", "nowhere"]
+
+
+def python(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=200, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [({"KERAS_BACKEND": "jax"}, "KERAS_BACKEND is 'jax'"), ({"TF_USE_LEGACY_KERAS": "1"}, "TF_USE_LEGACY_KERAS=1")],
+)
+def test_environment_that_kerassl_cannot_run_in_is_refused_in_one_line(environment, told, tmp_path):
+    done = python(*CLI, **environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith("kerassl: ")
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_import_loads_neither_tensorflow_nor_what_rests_on_it():
+    heavy = ("tensorflow", "keras", "keras_cv", "tf_keras_vis", "matplotlib")
+    code = f"import sys, kerassl; print([name for name in {heavy} if name in sys.modules], dir(kerassl))"
+    printed = python("-c", code).stdout
+    assert printed.startswith("[] ")
+    assert "SimCLR" in printed
+
+
+def test_rooms_load_detectors_and_heatmaps_when_they_are_used():
+    code = (
+        "import sys, kerassl; kerassl.SimCLR; kerassl.datasets.voc; kerassl.metrics.voc_ap;"
+        "print('keras_cv' in sys.modules, 'tf_keras_vis' in sys.modules);"
+        "kerassl.detectors.retinanet; print('keras_cv' in sys.modules)"
+    )
+    assert python("-c", code).stdout.split() == ["False", "False", "True"]

@@ -19,7 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import tensorflow as tf
 
-KERAS_3 = not keras.__version__.startswith("2.")
+KERAS_VERSION = keras.__version__
+KERAS_3 = not KERAS_VERSION.startswith("2.")
 
 
 def variable_name(layer, variable):

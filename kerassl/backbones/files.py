@@ -8,10 +8,7 @@ import zipfile
 import keras
 import numpy as np
 
-from kerassl import (
-    _compat,  # noqa: F401
-    _files,
-)
+from kerassl import _compat, _files
 from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.backbones import architectures, fast_layers
@@ -49,7 +46,7 @@ def save(backbone, path):
         "input_scale": _input_scale(backbone),
         "checksum": _weights.checksum(weights),
         "kerassl": __version__,
-        "keras": keras.__version__,
+        "keras": _compat.KERAS_VERSION,
     }
     packed = io.BytesIO()
     np.savez(packed, **weights)

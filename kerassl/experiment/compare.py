@@ -10,7 +10,7 @@ import time
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kerassl import _files, backbones, datasets, detectors, explain, models, serving
+from kerassl import _compat, _files, backbones, datasets, detectors, explain, models, serving
 from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.experiment import training
@@ -84,12 +84,11 @@ def slug(name):
 
 def machine():
     """What the figures were measured on."""
-    import keras
     import tensorflow as tf
 
     return (
         f"{os.cpu_count()} CPU cores ({platform.machine()}), {len(tf.config.list_physical_devices('GPU'))} GPUs; "
-        f"kerassl {__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}, "
+        f"kerassl {__version__}, TensorFlow {tf.__version__}, Keras {_compat.KERAS_VERSION}, "
         f"Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}; {' '.join(sys.argv[1:])}"
     )
 

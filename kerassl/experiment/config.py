@@ -62,20 +62,17 @@ class Pretrain(_Section):
     strength: pydantic.NonNegativeFloat = 1.0
 
 
-class Localizer(_Section):
+class Finetune(_Section):
     image_size: int = 128
-    batch_size: pydantic.PositiveInt = 32
-    epochs: pydantic.PositiveInt = 10
-    learning_rate: pydantic.PositiveFloat = 1e-3
-    freeze: bool = False
-
-
-class Detector(_Section):
-    image_size: int = 160
     batch_size: pydantic.PositiveInt = 16
     epochs: pydantic.PositiveInt = 10
     learning_rate: pydantic.PositiveFloat = 1e-3
+    # Train neck and head alone.
     freeze: bool = False
+
+
+class Detector(Finetune):
+    image_size: int = 160
 
 
 class Explain(_Section):
@@ -93,7 +90,7 @@ class Config(_Section):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     data: Data = pydantic.Field(default_factory=Data)
     pretrain: Pretrain = pydantic.Field(default_factory=Pretrain)
-    localizer: Localizer | None = None
+    localizer: Finetune | None = None
     detector: Detector | None = None
     explain: Explain = pydantic.Field(default_factory=Explain)
     # How each arm's backbone starts: "self-supervised", "random", "imagenet" or the path of a file of weights.

@@ -6,7 +6,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from kerassl import _files
+from kerassl import _compat, _files
 from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.backbones import check_image_size
@@ -61,7 +61,7 @@ def export(model, path, *, image_size=None, score_threshold=0.01, iou_threshold=
         "input": "images [B, H, W, 3] in [0, 255], float32 (serving_default) or uint8 (serving_uint8)",
         "boxes": "xyxy in pixels of the images as given",
         "kerassl": __version__,
-        "keras": keras.__version__,
+        "keras": _compat.KERAS_VERSION,
         "tensorflow": tf.__version__,
     }
     if kind == "detector":

@@ -4,7 +4,6 @@ import os
 import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("MPLBACKEND", "Agg")
 
 from kerassl import _compat  # noqa: F401  # isort: skip
 import keras

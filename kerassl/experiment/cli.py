@@ -19,7 +19,6 @@ def main(arguments=None):
         int, the exit status: 0, or 2 after a person's mistake, which is told in one line.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("MPLBACKEND", "Agg")
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("kerassl").setLevel(logging.INFO)

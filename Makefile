@@ -1,9 +1,10 @@
 # Everything a newcomer needs: each target sets up its own environment first.
 #   make demo         pre-train, fine-tune, score, explain and export on generated scenes; open runs/demo/report.html
+#   make demo-addons  the same beside tensorflow-addons; open runs/demo-addons/report.html
 #   make test         the tests, on TensorFlow 2.21 and Keras 3
 #   make test-addons  the tests beside tensorflow-addons, on TensorFlow 2.15 and Keras 2.15 (Python 3.11)
 #   make lint         formatting and common mistakes
-.PHONY: demo test test-addons lint bench clean
+.PHONY: demo demo-addons test test-addons lint bench clean
 
 # A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
 find_python = $(shell for p in $(1); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done)
@@ -12,6 +13,9 @@ PYTHON_ADDONS ?= $(call find_python,python3.11)
 
 demo: .venv/.ready
 	.venv/bin/kerassl compare --config configs/demo.yaml --out runs/demo --replace $(if $(BACKBONE),--backbone $(BACKBONE))
+
+demo-addons: .venv-addons/.ready
+	.venv-addons/bin/kerassl compare --config configs/demo.yaml --out runs/demo-addons --replace $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: .venv/.ready
 	.venv/bin/python -m pytest

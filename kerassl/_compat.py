@@ -127,15 +127,64 @@ def dtype_policy(layer):
 
 
 def build_optimizer(optimizer, variables):
-    """Creates an optimiser's own variables, so that a checkpoint can fill them; Keras 3 builds once alone."""
-    if not getattr(optimizer, "built", False):
+    """Creates an optimiser's own variables, so that a checkpoint can fill them; call it in the strategy's scope.
+
+    Keras 3 builds once alone. Those of tensorflow-addons are of Keras 2's older kind, which makes its variables at the
+    first step and has no public way to make them before.
+    """
+    if hasattr(optimizer, "_create_all_weights"):
+        optimizer._create_all_weights(variables)
+    elif not getattr(optimizer, "built", False):
         optimizer.build(variables)
+
+
+def build_addons_optimizer(model):
+    """`build_optimizer` at once, for an optimiser of tensorflow-addons' kind alone.
+
+    Left alone it makes its variables inside the first step, for which TensorFlow traces a step with a condition around
+    it, and under a condition replicas cannot exchange anything.
+    """
+    if hasattr(model.optimizer, "_create_all_weights"):
+        with model.distribute_strategy.scope():
+            build_optimizer(model.optimizer, model.trainable_variables)
 
 
 def optimizer_variables(optimizer):
     """All variables of an optimiser, the one of a loss-scaling optimiser included, in a fixed order.
 
-    They are a list in Keras 3 and in Keras 2.15 a list that can be called.
+    They are a list in Keras 3, in Keras 2.15 a list that can be called, and in its older kind of optimiser, which
+    those of tensorflow-addons are, the list `weights`, to which a wrapper adds those of the optimiser it wraps.
     """
+    if hasattr(optimizer, "_create_all_weights"):
+        return list(optimizer.weights)
     variables = optimizer.variables
     return list(variables() if callable(variables) else variables)
+
+
+def addons_optimizer(class_name, name):
+    """A class of `tensorflow_addons.optimizers`, which exists beside Keras 2.15 alone.
+
+    Args:
+        class_name: str, as `"LAMB"`.
+        name: str. What was asked for, for messages.
+
+    Raises:
+        UserError: if tensorflow-addons is not installed or has no such optimiser.
+    """
+    try:
+        import tensorflow_addons as tfa
+    except ImportError as error:
+        raise UserError(
+            f"{name} needs tensorflow-addons, which runs beside TensorFlow 2.15 on Python 3.11 alone: in an "
+            "environment of its own, pip install 'kerassl[addons]'"
+        ) from error
+    accepted = sorted(
+        item
+        for item in vars(tfa.optimizers)
+        if isinstance(getattr(tfa.optimizers, item), type)
+        and issubclass(getattr(tfa.optimizers, item), keras.optimizers.legacy.Optimizer)
+        and item != "KerasLegacyOptimizer"
+    )
+    if class_name not in accepted:
+        raise UserError(f"tensorflow-addons has no optimiser {class_name!r}; it has {', '.join(accepted)}")
+    return getattr(tfa.optimizers, class_name)

@@ -6,6 +6,7 @@ import pathlib
 import zipfile
 
 import h5py
+import keras
 import numpy as np
 
 from kerassl import _compat
@@ -13,21 +14,47 @@ from kerassl._errors import UserError
 
 
 def _variables(model):
-    return {
-        f"{layer.name}/{_compat.variable_name(layer, variable)}": variable
-        for layer in model.layers
-        for variable in layer.weights
-    }
+    named, seen = {}, set()
+    for layer in model.layers:
+        for name, variable in _named(layer, layer.name):
+            if id(variable) not in seen:  # what is an attribute of the model too comes twice
+                seen.add(id(variable))
+                named[name] = variable
+    return named
+
+
+def _named(layer, path):
+    """Variables of a layer and of the layers in it, which go by the attribute that holds them.
+
+    Their own names would not do: Keras numbers unnamed layers through the whole process.
+    """
+    inner = list(_inner_layers(layer))
+    if not inner:
+        return [(f"{path}/{_compat.variable_name(layer, variable)}", variable) for variable in layer.weights]
+    return [pair for name, item in inner for pair in _named(item, f"{path}/{name}")]
+
+
+def _inner_layers(layer):
+    if isinstance(layer, keras.Model):
+        yield from ((item.name, item) for item in layer.layers)
+        return
+    for attribute, value in vars(layer).items():
+        if attribute.startswith("_"):
+            continue
+        items = value if isinstance(value, (list, tuple)) else [value]
+        for number, item in enumerate(items):
+            if isinstance(item, keras.layers.Layer):
+                yield (attribute if item is value else f"{attribute}/{number}"), item
 
 
 def table(model):
-    """The weights of a flat model by name.
+    """The weights of a model by name, the same on both Keras versions.
 
     Args:
-        model: functional `keras.Model` without nested models.
+        model: `keras.Model`.
 
     Returns:
-        Dict from `"<layer>/<weight>"`, as `"stem_conv/kernel"`, to `np.ndarray`.
+        Dict from `"<layer>/<weight>"`, as `"stem_conv/kernel"` or `"box_head/conv_layers/0/kernel"`, to `np.ndarray`.
     """
     return {name: np.asarray(variable) for name, variable in _variables(model).items()}
 
@@ -53,7 +80,7 @@ def assign(model, weights, source, may_be_left=()):
     """Puts a table of weights into a model: every weight of the model, and none left over.
 
     Args:
-        model: functional `keras.Model` without nested models.
+        model: `keras.Model`.
         weights: dict from `"<layer>/<weight>"` to array.
         source: str or path. Where the table is from, for messages.
         may_be_left: collection of layer names whose weights the table may hold though the model does not.

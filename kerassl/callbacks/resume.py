@@ -39,7 +39,7 @@ class Resume(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if not np.all(np.isfinite([float(value) for value in (logs or {}).values()])):
             return  # the last good state is kept
-        arrays = {f"weight_{i}": np.asarray(value) for i, value in enumerate(_state(self.model))}
+        arrays = {f"weight_{i}": value.numpy() for i, value in enumerate(_state(self.model))}
         with _files.whole(self.path) as part:
             np.savez(part, epoch=epoch + 1, **arrays)
 
@@ -54,7 +54,8 @@ class Resume(keras.callbacks.Callback):
         """
         if not self.path.exists():
             return
-        _compat.build_optimizer(model.optimizer, model.trainable_variables)
+        with model.distribute_strategy.scope():
+            _compat.build_optimizer(model.optimizer, model.trainable_variables)
         state = _state(model)
         with np.load(self.path) as file:
             arrays = [file[f"weight_{i}"] for i in range(len(file.files) - 1)]

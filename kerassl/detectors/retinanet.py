@@ -5,7 +5,7 @@ import keras_cv
 import numpy as np
 import tensorflow as tf
 
-from kerassl import backbones
+from kerassl import _compat, backbones, optimizers
 from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import boxes as _boxes
@@ -164,8 +164,7 @@ class RetinaNet(keras_cv.models.RetinaNet):
 
     def compile_from_config(self, config):
         _compile(self, keras.saving.deserialize_keras_object(config["optimizer"]))
-        if hasattr(self.optimizer, "build"):  # so that its slots can be loaded; tensorflow-addons' make theirs later
-            self.optimizer.build(self.trainable_variables)
+        _compat.build_optimizer(self.optimizer, self.trainable_variables)  # so that its slots can be loaded
 
 
 def _over_replicas(number):
@@ -176,9 +175,12 @@ def _over_replicas(number):
 def _compile(model, optimizer):
     # Never compiled as a whole: XLA on a CPU is ten times slower here.
     model.compile(box_loss="smoothl1", classification_loss="focal", optimizer=optimizer, jit_compile=False)
+    _compat.build_addons_optimizer(model)
 
 
-def retinanet(backbone, classes, *, image_size=512, anchor_sizes=None, learning_rate=1e-3, freeze=False):
+def retinanet(
+    backbone, classes, *, image_size=512, anchor_sizes=None, learning_rate=1e-3, optimizer="adamw", freeze=False
+):
     """Builds a compiled RetinaNet over a backbone.
 
     Args:
@@ -190,8 +192,9 @@ def retinanet(backbone, classes, *, image_size=512, anchor_sizes=None, learning_
             each level also has it times 1.26 and 1.59, at aspect 1:2, 1:1 and 2:1. None takes twice the stride. The
             paper's four times are made for images of 800 pixels: of VOC's objects, an anchor fits 63 % with an IoU of
             0.5 in images of 128 pixels (80 % at twice the stride), 81 % (92 %) at 224 and 95 % (98 %) at 512.
-        learning_rate: float or schedule of the optimiser, AdamW with weight decay 1e-4 and gradients clipped to a
-            global norm of 10. `compile(box_loss="smoothl1", classification_loss="focal", optimizer=…)` changes it.
+        learning_rate: float or schedule.
+        optimizer: a name that `optimizers.get` knows, used with gradients clipped to a global norm of 10 and weight
+            decay 1e-4, or an optimiser.
         freeze: bool. Train neck and heads alone; the backbone's batch normalisation then stays as it is.
 
     Returns:
@@ -218,5 +221,5 @@ def retinanet(backbone, classes, *, image_size=512, anchor_sizes=None, learning_
     if freeze:
         backbone.trainable = False
     model = RetinaNet(backbone, classes, image_size, anchor_sizes, name="retinanet")
-    _compile(model, keras.optimizers.AdamW(learning_rate, weight_decay=1e-4, global_clipnorm=10.0))
+    _compile(model, optimizers.for_labels(optimizer, learning_rate, model.trainable_variables))
     return model

@@ -4,12 +4,21 @@ import difflib
 import os
 import pathlib
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 import yaml
 
 from kerassl._errors import UserError
+
+
+def _known_optimizer(name):
+    from kerassl import optimizers  # here: it loads TensorFlow, which `--help` can do without
+
+    return optimizers.check_name(name)
+
+
+Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
 
 
 class _Section(pydantic.BaseModel):
@@ -50,9 +59,9 @@ class Pretrain(_Section):
     load_size: int | None = None
     batch_size: pydantic.PositiveInt = 64
     epochs: pydantic.PositiveInt = 10
-    optimizer: Literal["lars", "adamw"] = "lars"
+    optimizer: Optimizer = "lars"
     learning_rate: pydantic.PositiveFloat | None = None
-    weight_decay: pydantic.NonNegativeFloat = 1e-6
+    weight_decay: pydantic.NonNegativeFloat | None = None
     warmup: float = pydantic.Field(0.1, ge=0, lt=1)
     temperature: pydantic.PositiveFloat = 0.1
     decoupled: bool = False
@@ -66,6 +75,7 @@ class Finetune(_Section):
     image_size: int = 128
     batch_size: pydantic.PositiveInt = 16
     epochs: pydantic.PositiveInt = 10
+    optimizer: Optimizer = "adamw"
     learning_rate: pydantic.PositiveFloat = 1e-3
     # Train neck and head alone.
     freeze: bool = False
@@ -160,7 +170,8 @@ def _one_line(problem, path):
     keys = [str(key) for key in problem["loc"]]
     name = ".".join(keys)
     if problem["type"] != "extra_forbidden":
-        return f"{path}: {name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"{path}: {name} is {problem['input']!r}: {message[0].lower()}{message[1:]}"
     section = Config
     for key in keys[:-1]:
         section = _section_of(section.model_fields[key].annotation)

@@ -73,7 +73,7 @@ def pretrain(config, images, folder):
             ),
             seed=config.seed,
         )
-        model.compile(_optimizer(plan, total, model))
+        model.compile(_optimizer(plan, total, model.trainable_variables))
     chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
     log.info(
         "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
@@ -111,15 +111,10 @@ def pretrain(config, images, folder):
     return figures
 
 
-def _optimizer(plan, total, model):
-    warmup = min(int(plan.warmup * total), total - 1)
-    if plan.optimizer == "lars":
-        peak = plan.learning_rate or optimizers.scaled_learning_rate(plan.batch_size)
-        return optimizers.LARS(optimizers.WarmupCosine(peak, total, warmup), weight_decay=plan.weight_decay)
-    schedule = optimizers.WarmupCosine(plan.learning_rate or 1e-3, total, warmup)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=plan.weight_decay)
-    optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
-    return optimizer
+def _optimizer(plan, total, variables):
+    own = optimizers.scaled_learning_rate(plan.batch_size) if plan.optimizer == "lars" else 1e-3
+    schedule = optimizers.WarmupCosine(plan.learning_rate or own, total, min(int(plan.warmup * total), total - 1))
+    return optimizers.get(plan.optimizer, schedule, weight_decay=plan.weight_decay, variables=variables)
 
 
 def start(config, weights, folder):
@@ -169,7 +164,14 @@ def finetune(config, task, weights, data, folder, out, stage):
         steps = math.ceil(len(data.train) / plan.batch_size) * plan.epochs
         schedule = optimizers.WarmupCosine(plan.learning_rate, steps, steps // 20)
         make = models.Localizer if task == "localizer" else detectors.retinanet
-        model = make(backbone, data.classes, image_size=plan.image_size, learning_rate=schedule, freeze=plan.freeze)
+        model = make(
+            backbone,
+            data.classes,
+            image_size=plan.image_size,
+            learning_rate=schedule,
+            optimizer=plan.optimizer,
+            freeze=plan.freeze,
+        )
     read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
     batches = read(data.train, plan.image_size, plan.batch_size, shuffle=True, flip=True, seed=config.seed)
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kerassl import backbones
+from kerassl import _compat, backbones, optimizers
 from kerassl.datasets.class_names import check_class_names
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
 
@@ -74,8 +74,9 @@ class Localizer(keras.Model):
         classes: sequence of str, the names of the classes.
         image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
         width: int, the channels of the neck.
-        learning_rate: float or schedule of the optimiser, AdamW with weight decay 1e-4 and gradients clipped to a
-            global norm of 10. `compile` changes optimiser, losses and metrics.
+        learning_rate: float or schedule.
+        optimizer: a name that `optimizers.get` knows, used with gradients clipped to a global norm of 10 and weight
+            decay 1e-4, or an optimiser. `compile` changes optimiser, losses and metrics.
         freeze: bool. Train neck and head alone; the backbone's batch normalisation then stays as it is, too.
         **kwargs: those of `keras.Model`.
 
@@ -96,7 +97,9 @@ class Localizer(keras.Model):
         >>> localizer.fit(kerassl.datasets.single_object_batches(records, 192, 32), epochs=20)
     """
 
-    def __init__(self, backbone, classes, image_size, width=128, learning_rate=1e-3, freeze=False, **kwargs):
+    def __init__(
+        self, backbone, classes, image_size, width=128, learning_rate=1e-3, optimizer="adamw", freeze=False, **kwargs
+    ):
         classes = check_class_names(classes)
         backbones.check_image_size(image_size)
         levels = backbones.pyramid(backbone)
@@ -108,7 +111,7 @@ class Localizer(keras.Model):
         self.image_size = image_size
         self.width = width
         self.compile(
-            optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=1e-4, global_clipnorm=10.0),
+            optimizer=optimizers.for_labels(optimizer, learning_rate, self.trainable_variables),
             loss={"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": BoxLoss()},
             metrics={
                 "class": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
@@ -116,6 +119,7 @@ class Localizer(keras.Model):
             },
             jit_compile=False,  # a whole network under XLA is ten times slower on a CPU
         )
+        _compat.build_addons_optimizer(self)
         # After all else: Keras would save a model that it finds among the attributes, and its layers a second time.
         object.__setattr__(self, "_backbone", backbone)
 

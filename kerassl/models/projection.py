@@ -16,13 +16,15 @@ def projection_head(features, hidden_dim, projection_dim):
     Returns:
         `keras.Sequential` from `[B, features]` to `[B, projection_dim]`.
     """
+    wide = keras.mixed_precision.global_policy().variable_dtype
     return keras.Sequential(
         [
             keras.Input((features,)),
             keras.layers.Dense(hidden_dim, use_bias=False, name="hidden"),
             FastBatchNormalization(momentum=0.9, name="hidden_bn"),
             keras.layers.ReLU(name="hidden_relu"),
-            keras.layers.Dense(projection_dim, use_bias=False, dtype="float32", name="projection"),
+            # Not in half precision, which the loss would raise again anyway.
+            keras.layers.Dense(projection_dim, use_bias=False, dtype=wide, name="projection"),
         ],
         name="projection_head",
     )

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kerassl import _compat, backbones
+from kerassl import _compat, backbones, optimizers
 from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews, Views
 from kerassl.losses import InfoNCE
@@ -70,7 +70,8 @@ class SimCLR(keras.Model):
         features = self.backbone.output_shape[-1]
         self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
         self.projection_head = projection_head(features, hidden_dim or features, projection_dim)
-        self.objective = loss if loss is not None else InfoNCE(temperature)
+        wide = keras.mixed_precision.global_policy().variable_dtype
+        self.objective = loss if loss is not None else InfoNCE(temperature, dtype=wide)
         self.augmentation = augmentation if augmentation is not None else SimCLRViews(self.image_size)
         self.seed = int(seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -84,9 +85,15 @@ class SimCLR(keras.Model):
         self.built = True
 
     def compile(self, optimizer="adam", **kwargs):
-        """As `keras.Model.compile`. The whole step is never compiled by XLA: on a CPU that is ten times slower."""
+        """As `keras.Model.compile`; `optimizer` may also be `"lars"` or a name as `"tfa/LAMB"` (`optimizers.get`).
+
+        The whole step is never compiled by XLA: on a CPU that is ten times slower.
+        """
         kwargs.setdefault("jit_compile", False)
+        if isinstance(optimizer, str) and (optimizer == "lars" or optimizer.startswith("tfa/")):
+            optimizer = optimizers.get(optimizer, variables=self.trainable_variables)
         super().compile(optimizer=optimizer, **kwargs)
+        _compat.build_addons_optimizer(self)
 
     def call(self, images, training=False):
         """Embeddings for the contrastive loss, `[B, projection_dim]`, of images `[B, H, W, 3]` in [0, 255]."""

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kerassl import datasets
+from kerassl import _compat, backbones, datasets
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
@@ -56,3 +56,26 @@ def test_servable_is_exported_and_answers(folder, detector):
     printed = script("export_servable.py", detector, "--image", image, "--out", "servables/toys/1", cwd=folder)
     assert "wrote servables/toys/1" in printed
     assert (folder / "servables" / "toys" / "1" / "saved_model.pb").exists()
+
+
+def test_pretraining_beside_addons_needs_addons_and_works_there(folder):
+    small = [
+        "--backbone",
+        "MobileNet",
+        "--image-size",
+        "32",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "1",
+        "--out",
+        "turned.keras",
+    ]
+    if not _compat.KERAS_3:
+        assert "wrote turned.keras" in script("pretrain_addons.py", "scenes/unlabelled", *small, cwd=folder)
+        assert backbones.load(folder / "turned.keras").output_shape[-1] == 1024
+        return
+    command = [sys.executable, str(EXAMPLES / "pretrain_addons.py"), "scenes/unlabelled", *small]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("this example needs tensorflow-addons")

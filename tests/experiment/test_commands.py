@@ -6,17 +6,21 @@ import re
 import numpy as np
 import pytest
 
+from kerassl import _compat
 from kerassl.datasets import SCENE_CLASSES, scenes
 from kerassl.experiment.cli import main
 
-CONFIG = """
+# Where there is tensorflow-addons, its optimisers go the same road.
+PRETRAINING, LOCALIZER = ("lars", "adamw") if _compat.KERAS_3 else ("tfa/LAMB", "tfa/LazyAdam")
+
+CONFIG = f"""
 backbone: MobileNet
 data:
-  scenes: {train: 24, val: 10, unlabelled: 16, single_object: true}
-pretrain: {image_size: 32, batch_size: 16, epochs: 2}
-localizer: {image_size: 64, batch_size: 8, epochs: 1}
-detector: {image_size: 64, batch_size: 8, epochs: 1}
-explain: {images: 2, level: P4}
+  scenes: {{train: 24, val: 10, unlabelled: 16, single_object: true}}
+pretrain: {{image_size: 32, batch_size: 16, epochs: 2, optimizer: {PRETRAINING}}}
+localizer: {{image_size: 64, batch_size: 8, epochs: 1, optimizer: {LOCALIZER}}}
+detector: {{image_size: 64, batch_size: 8, epochs: 1}}
+explain: {{images: 2, level: P4}}
 """
 
 

@@ -1,0 +1,103 @@
+"""Optimisers by name."""
+
+import inspect
+import re
+
+import keras
+
+from kerassl import _compat
+from kerassl._errors import UserError
+from kerassl.optimizers.lars import LARS
+
+NAMES = ("lars", "lamb", "adamw")
+"""What `get` knows, beside `tfa/…`."""
+
+
+def check_name(name):
+    """Returns the name of an optimiser if `get` could know it.
+
+    Raises:
+        UserError: if it is neither in `NAMES` nor begins with `tfa/`.
+    """
+    if name not in NAMES and not re.fullmatch(r"tfa/\w+", str(name)):
+        raise UserError(
+            f"there is no optimiser {name!r}; there are {', '.join(NAMES)}, and beside tensorflow-addons its own by "
+            "name, as tfa/LAMB"
+        )
+    return name
+
+
+def get(optimizer, learning_rate=None, *, weight_decay=None, variables=(), **kwargs):
+    """Makes an optimiser from its name, with weight decay that spares norms and biases.
+
+    Args:
+        optimizer: `"lars"`, `"lamb"`, `"adamw"`, or `"tfa/"` and a class of `tensorflow_addons.optimizers`, as
+            `"tfa/LAMB"`, `"tfa/LazyAdam"` or `"tfa/NovoGrad"`. LAMB is Keras's own where it has one (Keras 3), and
+            tensorflow-addons' on the addons stack. An optimiser instead of a name is returned as it is.
+        learning_rate: float, schedule, or None for the optimiser's own default.
+        weight_decay: float >= 0, or None for 1e-6 (SimCLR's) where norms and biases can be spared and 0 elsewhere.
+        variables: the variables that will be trained. Those of rank 0 and 1 (biases, and scales and offsets of
+            normalisation) are not decayed.
+        **kwargs: the optimiser's own arguments, as `global_clipnorm`.
+
+    Returns:
+        Optimiser, as `compile` takes it.
+
+    Raises:
+        UserError: if the name is not known, tensorflow-addons is not installed, or the optimiser has no such setting.
+
+    Example:
+        >>> model.compile(kerassl.optimizers.get("adamw", 1e-3, weight_decay=1e-4, variables=model.trainable_variables))
+    """
+    if not isinstance(optimizer, str):
+        return optimizer
+    name = check_name(optimizer)
+    if learning_rate is not None:
+        kwargs["learning_rate"] = learning_rate
+    spared = [variable for variable in variables if len(variable.shape) < 2]
+    if name.startswith("tfa/") or (name == "lamb" and not _compat.KERAS_3):
+        return _addons(name, weight_decay, spared, kwargs)
+    weight_decay = 1e-6 if weight_decay is None else weight_decay
+    if name == "lars":
+        return LARS(weight_decay=weight_decay, **kwargs)
+    make = {"adamw": "AdamW", "lamb": "Lamb"}[name]
+    made = getattr(keras.optimizers, make)(weight_decay=weight_decay, **kwargs)
+    made.exclude_from_weight_decay(var_list=spared)
+    return made
+
+
+def _addons(name, weight_decay, spared, kwargs):
+    class_name = "LAMB" if name == "lamb" else name.removeprefix("tfa/")
+    make = _compat.addons_optimizer(class_name, name)
+    arguments = inspect.signature(make).parameters
+    if "optimizer" in arguments or "optimizers_and_layers" in arguments:
+        raise UserError(
+            f"{name} wraps other optimisers; make it in Python, as tfa.optimizers.{class_name}(…), and give the object"
+        )
+    if "learning_rate" in kwargs and "learning_rate" not in arguments:
+        raise UserError(f"{name} takes no learning rate; make it in Python, and give the object")
+    if hasattr(make, "_do_use_weight_decay"):  # the ones that can spare variables
+        kwargs["weight_decay"] = 1e-6 if weight_decay is None else weight_decay
+        # By name, for want of a better way; a pattern is the whole name of one variable.
+        kwargs["exclude_from_weight_decay"] = [f"^{re.escape(variable.name)}$" for variable in spared]
+    elif weight_decay:
+        raise UserError(
+            f"{name} has no weight decay that spares norms and biases; leave weight_decay out, or use tfa/LAMB or "
+            "tfa/AdamW"
+        )
+    return make(**kwargs)
+
+
+def for_labels(optimizer, learning_rate, variables):
+    """`get` with what training on labels wants: gradients clipped to a global norm of 10, and a weight decay of 1e-4.
+
+    Args:
+        optimizer: as `get` takes it. Those of tensorflow-addons keep the decay that is `get`'s default.
+        learning_rate: float or schedule.
+        variables: the variables that will be trained.
+
+    Returns:
+        Optimiser.
+    """
+    weight_decay = 1e-4 if optimizer in NAMES else None
+    return get(optimizer, learning_rate, weight_decay=weight_decay, variables=variables, global_clipnorm=10.0)

@@ -1,0 +1,35 @@
+"""Files that one stack writes and the other reads, and steps that both take alike."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from kerassl import _compat
+
+ROOT = pathlib.Path(__file__).parents[1]
+ROAD = ROOT / "tests" / "stack_road.py"
+OTHER = ROOT / (".venv-addons" if _compat.KERAS_3 else ".venv") / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def other():
+    """Python of the other stack's environment, as `make` sets it up."""
+    if not (OTHER.parents[1] / ".ready").exists():
+        pytest.skip(f"there is no {OTHER.parents[1].name}; make test and make test-addons set up one stack each")
+    return OTHER
+
+
+def road(python, *arguments):
+    command = [str(python), str(ROAD), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, "PYTHONPATH": ""})
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("direction", ["from this stack", "to this stack"])
+def test_backbones_weights_servables_and_losses_are_the_same_on_the_other_stack(other, direction, tmp_path):
+    maker, checker = (sys.executable, other) if direction == "from this stack" else (other, sys.executable)
+    road(maker, "make", tmp_path)
+    road(checker, "check", tmp_path)

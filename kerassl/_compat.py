@@ -50,6 +50,19 @@ class Loss(keras.losses.Loss):
             self.dtype = dtype or keras.backend.floatx()
 
 
+class Model(keras.Model):
+    """A model that is built as soon as it is made.
+
+    Under a distribution strategy Keras 3 builds a model by the mean over replicas of the first batch, which fails where
+    the replicas' shares of that batch are of different sizes. Here nothing is left to build but the optimiser.
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        if self.optimizer is not None:
+            with self.distribute_strategy.scope():
+                build_optimizer(self.optimizer, self.trainable_variables)
+
+
 class Optimizer(keras.optimizers.Optimizer):
     """An optimiser whose update is written once for both stacks.
 
@@ -188,3 +201,13 @@ def addons_optimizer(class_name, name):
     if class_name not in accepted:
         raise UserError(f"tensorflow-addons has no optimiser {class_name!r}; it has {', '.join(accepted)}")
     return getattr(tfa.optimizers, class_name)
+
+
+def step_logs(logs):
+    """What a `train_step` may return as logs, made of scalars.
+
+    Keras 3 averages the logs of several workers along their first axis, and so fails on scalars.
+    """
+    if KERAS_3 and isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+    return logs

@@ -1,6 +1,8 @@
 """Continuing a run that was stopped."""
 
+import logging
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
@@ -8,43 +10,60 @@ import numpy as np
 from kerassl import _compat, _files
 from kerassl._errors import UserError
 
+log = logging.getLogger("kerassl")
+
 
 class Resume(keras.callbacks.Callback):
-    """Keeps weights, optimiser and epoch after every epoch, and takes them up again where a run was stopped.
+    """Keeps all that a run needs, and takes it up again where the run was stopped: to the bit, at any step.
 
-    The file is written whole or not at all, so that a run that is killed while writing continues from the epoch
-    before. A run continues from the end of an epoch: the steps of an unfinished one are done again.
+    A checkpoint holds the weights, the optimiser with its step (on which the schedule and the random views depend), the
+    sums of the metrics and the place in the data. It is written whole or not at all, so that a run that is killed while
+    writing continues from the one before. The same seed on the same machine gives the same bits, stopped or not.
+
+    `SimCLR.fit` does the rest by itself. With another model call `restore(model)` before `fit`, give `fit`
+    `initial_epoch=resume.epoch`, and leave `every` out: such a run continues from the end of an epoch.
 
     Args:
-        directory: str or `pathlib.Path`. The folder for the checkpoint.
-
-    Example:
-        >>> resume = kerassl.callbacks.Resume("runs/photos/checkpoints")
-        >>> images = kerassl.datasets.image_folder("photos", 160, 64, initial_epoch=resume.epoch)
-        >>> resume.restore(model)
-        >>> model.fit(images, epochs=100, initial_epoch=resume.epoch, callbacks=[resume])
+        directory: str or `pathlib.Path`. The folder for the checkpoints, of this run alone.
+        data: what `datasets.image_folder` returned and `fit` is given, or None. Needed to continue within an epoch.
+        every: int or None. Steps between checkpoints; None keeps one at the end of each epoch. Writing one of an
+            EfficientNetB1 takes a fraction of a second.
+        keep: int > 0. How many checkpoints are kept.
 
     Attributes:
-        epoch: int, the number of epochs that were finished when the callback was made.
+        epoch: int, the number of epochs that are finished.
+        step: int, the number of steps that are finished after those.
+
+    Raises:
+        UserError: if `every` is given without `data`, or `data` is not what `image_folder` returned.
+
+    Example:
+        >>> images = kerassl.datasets.image_folder("photos", 160, 64)
+        >>> resume = kerassl.callbacks.Resume("runs/photos/checkpoints", data=images, every=100)
+        >>> model.fit(images, epochs=100, callbacks=[resume])  # the same line starts the run and continues it
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, data=None, every=None, keep=3):
         super().__init__()
-        self.path = pathlib.Path(directory) / "last.npz"
-        self.epoch = 0
-        if self.path.exists():
-            with np.load(self.path) as file:
-                self.epoch = int(file["epoch"])
-
-    def on_epoch_end(self, epoch, logs=None):
-        if not np.all(np.isfinite([float(value) for value in (logs or {}).values()])):
-            return  # the last good state is kept
-        arrays = {f"weight_{i}": value.numpy() for i, value in enumerate(_state(self.model))}
-        with _files.whole(self.path) as part:
-            np.savez(part, epoch=epoch + 1, **arrays)
+        if data is not None and not hasattr(data, "enter"):
+            raise UserError("Resume takes as data what datasets.image_folder returned, before any map or batch")
+        if every is not None and (every < 1 or data is None):
+            raise UserError(
+                f"Resume with every={every} continues within an epoch; give it data=… and every of 1 or more"
+            )
+        self.directory = pathlib.Path(directory)
+        self.data = data
+        self.every = every
+        self.keep = keep
+        self.epoch, self.step = 0, 0
+        self._saved = self._newest()
+        if self._saved is not None:
+            self.epoch, self.step = int(self._saved["epoch"]), int(self._saved["step"])
+        self._metrics = None
+        self._offset = 0
 
     def restore(self, model):
-        """Takes up the last checkpoint, if there is one.
+        """Takes up the newest checkpoint, if there is one.
 
         Args:
             model: compiled and built `keras.Model`.
@@ -52,21 +71,119 @@ class Resume(keras.callbacks.Callback):
         Raises:
             UserError: if the checkpoint belongs to another network or optimiser; the model is unchanged then.
         """
-        if not self.path.exists():
+        if self._saved is None:
             return
         with model.distribute_strategy.scope():
             _compat.build_optimizer(model.optimizer, model.trainable_variables)
         state = _state(model)
-        with np.load(self.path) as file:
-            arrays = [file[f"weight_{i}"] for i in range(len(file.files) - 1)]
+        arrays = [self._saved[f"weight_{i}"] for i in range(sum(name.startswith("weight_") for name in self._saved))]
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             raise UserError(
-                f"{self.path} was written for another network or optimiser ({len(arrays)} arrays, here {len(state)}); "
-                "use the settings of that run, or another folder"
+                f"{self.directory} was written for another network or optimiser ({len(arrays)} arrays, here "
+                f"{len(state)}); use the settings of that run, or another folder"
             )
         for variable, array in zip(state, arrays):
             variable.assign(array)
+        if self.step:  # `fit` clears the metrics when an epoch begins
+            self._metrics = [value for name, value in self._saved.items() if name.startswith("metric_")]
+
+    def run(self, model, fit, data, epochs=1, initial_epoch=0, **arguments):
+        """`fit` from where the run was stopped.
+
+        Args:
+            model: compiled and built `keras.Model`.
+            fit: its `fit`, of data and arguments.
+            data: what `fit` is given.
+            epochs, initial_epoch, **arguments: those of `fit`.
+
+        Returns:
+            What `fit` returns, of the epochs that this call ended.
+        """
+        if self.data is not None and data is not self.data:
+            raise UserError("Resume was given other data than fit; give both what datasets.image_folder returned")
+        if self.data is None and self.step:
+            raise UserError(f"{self.directory} holds a run that was stopped within an epoch; give Resume data=… again")
+        self.restore(model)
+        epoch, before = max(initial_epoch, self.epoch), None
+        if self.step and self.epoch == epoch < epochs:
+            # A call of its own, for Keras takes every epoch to be as long as the first.
+            self._offset = self.step
+            rest = self.data.enter(epoch, self.step, self._saved["broken"])
+            before = fit(rest, epochs=epoch + 1, initial_epoch=epoch, **arguments)
+            self._offset = 0
+            epoch += 1
+            if model.stop_training:
+                return before
+        if self.data is not None:
+            self.data.begin(epoch)
+        history = fit(data, epochs=epochs, initial_epoch=epoch, **arguments)
+        if before is not None:
+            history.epoch[:0] = before.epoch
+            for name, values in before.history.items():
+                history.history.setdefault(name, [])[:0] = values
+        return history
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._metrics is not None:
+            for variable, value in zip(_metric_variables(self.model), self._metrics):
+                variable.assign(value)
+            self._metrics = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = self._offset + batch + 1
+        if self.every and done % self.every == 0 and done < self.data.steps:
+            self._save(self._epoch, done, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._save(epoch + 1, 0, logs)
+
+    def _save(self, epoch, step, logs):
+        if not np.all(np.isfinite([float(value) for value in (logs or {}).values()])):
+            return  # the last good state is kept
+        if not self.model.distribute_strategy.extended.should_checkpoint:
+            return  # one worker writes for all
+        arrays = {f"weight_{i}": each.numpy() for i, each in enumerate(_state(self.model))}
+        arrays.update({f"metric_{i}": each.numpy() for i, each in enumerate(_metric_variables(self.model))})
+        broken = np.array(self.data.broken() if self.data is not None else [], dtype=str)
+        path = self.directory / f"checkpoint-{epoch:06d}-{step:08d}.npz"
+        try:
+            with _files.whole(path) as part:
+                np.savez(part, epoch=epoch, step=step, broken=broken, **arrays)
+        except OSError as error:
+            raise UserError(
+                f"the checkpoint {path} could not be written ({error.strerror or error}); make room or mend the folder "
+                f"and start again: the run continues from {_name(self._checkpoints())}"
+            ) from error
+        for old in self._checkpoints()[self.keep :]:
+            old.unlink(missing_ok=True)
+
+    def _checkpoints(self):
+        """Newest first."""
+        return sorted(self.directory.glob("checkpoint-*.npz"), reverse=True)
+
+    def _newest(self):
+        for path in self._checkpoints():
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    return dict(file)
+            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                log.warning("the checkpoint %s is damaged (%s); the one before it is taken", path, error)
+        return None
+
+
+def _name(paths):
+    return paths[0].name if paths else "its beginning"
 
 
 def _state(model):
-    return [*model.trainable_variables, *model.non_trainable_variables, *_compat.optimizer_variables(model.optimizer)]
+    return [*_weights(model), *_compat.optimizer_variables(model.optimizer)]
+
+
+def _weights(model):
+    metrics = {id(variable) for variable in _metric_variables(model)}  # Keras 2.15 has them among the model's own
+    return [each for each in (*model.trainable_variables, *model.non_trainable_variables) if id(each) not in metrics]
+
+
+def _metric_variables(model):
+    return [variable for metric in model.metrics for variable in metric.variables]

@@ -3,6 +3,7 @@
 from kerassl.datasets.detection import detection_batches, single_object_batches
 from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
+from kerassl.datasets.labelled_folder import labelled_folder
 from kerassl.datasets.records import Record
 from kerassl.datasets.scenes import SCENE_CLASSES, scenes
 from kerassl.datasets.stream import user_error
@@ -19,6 +20,7 @@ __all__ = [
     "detection_batches",
     "image_files",
     "image_folder",
+    "labelled_folder",
     "letterbox",
     "read_image",
     "scenes",

@@ -7,7 +7,7 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
-from kerassl.datasets.stream import stream
+from kerassl.datasets.stream import Epochs, stream
 
 
 def detection_batches(
@@ -141,7 +141,7 @@ def _batches(records, load, batch_size, shuffle, repeat, seed, drop_remainder, s
         shuffle=shuffle,
         seed=seed,
         strict=strict,
-        initial_epoch=initial_epoch,
+        epochs=Epochs(initial_epoch),
     )
     batches = rows.map(lambda epoch, item: item).batch(batch_size, drop_remainder=drop_remainder)
     batches = batches.apply(tf.data.experimental.assert_cardinality(steps))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kerassl._errors import UserError
 from kerassl.datasets.images import SUFFIXES, centre_crop, check_image_size
-from kerassl.datasets.stream import stream
+from kerassl.datasets.stream import Epochs, broken_files, stream
 
 
 def image_files(paths):
@@ -83,6 +83,8 @@ def image_folder(
 
     Returns:
         `tf.data.Dataset` of known cardinality, of `[B, S, S, 3]` float32 in [0, 255], or of what `augmentation` gives.
+        Its `begin(epoch)` makes the next iteration that epoch, and its `enter(epoch, step)` gives the rest of an epoch
+        without reading what comes before.
 
     Raises:
         UserError: if a path is missing, no image is found or can be read, or the images do not fill one batch.
@@ -99,23 +101,42 @@ def image_folder(
             f"{len(files)} images do not fill one batch of {batch_size}; give a batch_size of at most {len(files)}, "
             "more images, or drop_remainder=False"
         )
-    rows = stream(
-        files,
-        min(steps * batch_size, len(files)),
-        lambda image, index, draw: centre_crop(image, size),
-        shuffle=shuffle,
-        seed=seed,
-        strict=strict,
-        initial_epoch=initial_epoch,
-    )
-    batches = rows.batch(batch_size, drop_remainder=drop_remainder)
-    if augmentation is None:
-        batches = batches.map(lambda epochs, images: images)
-    else:
-        batches = batches.enumerate().map(
-            lambda step, row: augmentation(row[1], tf.stack([seed, row[0][0] * steps + tf.cast(step, tf.int32)]))
+    total = min(steps * batch_size, len(files))
+    found = broken_files(files, strict)
+
+    def batches(epochs, skipped):
+        rows = stream(
+            files,
+            total,
+            lambda image, index, draw: centre_crop(image, size),
+            shuffle=shuffle,
+            seed=seed,
+            strict=strict,
+            epochs=epochs,
+            skip=skipped * batch_size,
+            broken=found,
         )
-    return batches.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+        batches = rows.batch(batch_size, drop_remainder=drop_remainder)
+        if augmentation is None:
+            batches = batches.map(lambda epochs, images: images)
+        else:
+            batches = batches.enumerate(start=skipped).map(
+                lambda step, row: augmentation(row[1], tf.stack([seed, row[0][0] * steps + tf.cast(step, tf.int32)]))
+            )
+        known = tf.data.experimental.assert_cardinality(steps - skipped)
+        return batches.apply(known).prefetch(tf.data.AUTOTUNE)
+
+    epochs = Epochs(initial_epoch)
+
+    def enter(epoch, step, broken=()):
+        found.paths.update(map(str, broken))
+        return batches(Epochs(epoch), step)
+
+    images = batches(epochs, 0)
+    # What `callbacks.Resume` needs: a data set has no place for it but its attributes.
+    images.steps, images.begin, images.enter = steps, epochs.begin, enter
+    images.broken = lambda: sorted(found.paths)
+    return images
 
 
 def check_batch_size(batch_size):

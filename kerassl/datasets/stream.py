@@ -1,6 +1,5 @@
 """The common road of every reader: an order for each epoch, decoding side by side, broken files told and replaced."""
 
-import itertools
 import logging
 import threading
 
@@ -17,10 +16,10 @@ log = logging.getLogger("kerassl")
 class _Broken:
     """Tells each broken file once; stops where the user wants it, or where nothing else is left."""
 
-    def __init__(self, strict, count):
+    def __init__(self, strict, count, known=()):
         self.strict = strict
         self.count = count
-        self.paths = set()
+        self.paths = set(map(str, known))
         self.lock = threading.Lock()
 
     def __call__(self, path, failures):
@@ -80,7 +79,7 @@ def check_readable(paths):
     )
 
 
-def stream(paths, total, load, *, shuffle, seed, strict, initial_epoch=0):
+def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, broken=None):
     """Decoded images, epoch after epoch in another order.
 
     Args:
@@ -92,23 +91,27 @@ def stream(paths, total, load, *, shuffle, seed, strict, initial_epoch=0):
         shuffle: bool. Another order each epoch, from `seed` and the epoch.
         seed: int.
         strict: bool. Stop at a broken file.
-        initial_epoch: int. The first iteration over the data set counts as this epoch.
+        epochs: `Epochs`, or None to count from 0.
+        skip: int. How many of an epoch's images to leave out at its beginning, without reading them.
+        broken: `broken_files`, or None. The files that are known to be broken.
 
     Returns:
-        `tf.data.Dataset` of (epoch, what `load` gives).
+        `tf.data.Dataset` of (epoch, what `load` gives), `total - skip` an epoch.
 
     Raises:
         UserError: if no file can be decoded.
     """
     check_readable(paths)
     count, seed = len(paths), int(seed) % 2**31
-    epochs = itertools.count(initial_epoch)
+    epochs = Epochs() if epochs is None else epochs
     table = tf.constant(paths)
-    broken = _Broken(strict, count)
+    broken = broken if broken is not None else broken_files(paths, strict)
 
     def begin():
         epoch = next(epochs)
         order = np.random.default_rng([seed, epoch]).permutation(count) if shuffle else np.arange(count)
+        if skip:
+            order = _after(order, skip, [paths[index] in broken.paths for index in order])
         return np.int32(epoch), order.astype(np.int32)
 
     def open_one(epoch, index):
@@ -134,11 +137,55 @@ def stream(paths, total, load, *, shuffle, seed, strict, initial_epoch=0):
         indices = tf.data.Dataset.from_tensor_slices(order).repeat()
         rows = indices.map(lambda index: open_one(epoch, index), num_parallel_calls=tf.data.AUTOTUNE)
         rows = rows.scan(tf.constant(0), tell)
-        return rows.filter(lambda valid, *_: valid).map(lambda valid, path, epoch, item: (epoch, item)).take(total)
+        return (
+            rows.filter(lambda valid, *_: valid).map(lambda valid, path, epoch, item: (epoch, item)).take(total - skip)
+        )
 
     start = tf.data.Dataset.from_tensors(0)
     start = start.map(lambda _: _shaped(*tf.numpy_function(begin, [], (tf.int32, tf.int32)), count))
     return start.flat_map(one_epoch)
+
+
+class Epochs:
+    """Counts the iterations over a data set, each of which is an epoch.
+
+    Args:
+        first: int. The epoch of the first iteration.
+    """
+
+    def __init__(self, first=0):
+        self.following = first
+
+    def begin(self, epoch):
+        """Makes the next iteration this epoch."""
+        self.following = epoch
+
+    def __next__(self):
+        self.following += 1
+        return self.following - 1
+
+
+def broken_files(paths, strict, known=()):
+    """What a stream knows of broken files; it grows as they are met.
+
+    Args:
+        paths: list of str, all files.
+        strict: bool. Stop at a broken file.
+        known: iterable of str, files that were met before.
+
+    Returns:
+        Object whose `paths` is the set of broken files.
+    """
+    return _Broken(strict, len(paths), known)
+
+
+def _after(order, skip, broken):
+    """The order as it goes on after so many whole files; it is gone through again and again."""
+    whole = np.flatnonzero(~np.array(broken))  # places in the order
+    passes, rest = divmod(skip, len(whole))
+    place = whole[rest - 1] + 1 if rest else 0
+    del passes  # whole passes end where they began
+    return np.roll(order, -place)
 
 
 def _shaped(epoch, order, count):

@@ -57,8 +57,10 @@ def pretrain(config, images, folder):
         return json.loads(done.read_text())
     plan = config.pretrain
     load_size = plan.load_size or plan.image_size + 32
-    resume = callbacks.Resume(folder / "checkpoints")
-    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=config.seed, initial_epoch=resume.epoch)
+    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=config.seed)
+    throughput = callbacks.Throughput(plan.batch_size)
+    batches = throughput.watch(batches)
+    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=100)
     steps = int(batches.cardinality())
     total = steps * plan.epochs
     with scope(config):
@@ -79,17 +81,17 @@ def pretrain(config, images, folder):
         "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
         config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
     )  # fmt: skip
-    resume.restore(model)
     clock = _Clock(folder / "checkpoints" / "minutes.json")
     history = model.fit(
         batches,
         epochs=plan.epochs,
-        initial_epoch=resume.epoch,
-        shuffle=False,
         verbose=verbosity(),
         callbacks=[
+            throughput,
+            callbacks.LearningRate(),
+            callbacks.Health(plan.batch_size),
             callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
-            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             resume,
             clock,
         ],

@@ -1,10 +1,27 @@
 """InfoNCE over two views of a batch, with the negatives of every replica."""
 
+import typing
+
 import keras
 import tensorflow as tf
 
 from kerassl import _compat
 from kerassl._errors import UserError
+
+
+class Contrast(typing.NamedTuple):
+    """What `InfoNCE.contrast` finds out about a batch.
+
+    Attributes:
+        loss: scalar, what `InfoNCE` returns.
+        accuracy: scalar of the loss's type, the share of the global batch's views that are this replica's and are most
+            like their other view. Replicas' shares add up.
+        views: `[2N, D]`, the normalised embeddings of all replicas: all first views, then all second ones.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    views: tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
@@ -20,6 +37,9 @@ class InfoNCE(_compat.Loss):
         temperature: float > 0. Divides the cosine similarities. Lower looks harder at near negatives; 0.1 to 0.2
             suits small networks.
         decoupled: bool. Leave the positive out of the denominator (DCL), which helps at batches under 1024.
+        tile_size: int > 0 or None. How many views' similarities are held at once: memory then grows with
+            `N * tile_size` and not with `N * N`, for a third more time; the loss and its gradient are the same. None
+            holds all, which is best under some 4,000 images.
         name: str.
         dtype: str. `"float64"` computes in double precision; half precision is raised to float32 in any case.
 
@@ -32,7 +52,7 @@ class InfoNCE(_compat.Loss):
 
     Raises:
         UserError: if the two batches differ in shape, if there is a single image and so no negative, or if
-            `temperature` is not positive.
+            `temperature` or `tile_size` is not positive.
 
     Example:
         >>> loss = kerassl.losses.InfoNCE(temperature=0.1)
@@ -44,44 +64,53 @@ class InfoNCE(_compat.Loss):
         Yeh et al., "Decoupled Contrastive Learning", 2022, eq. 6 (without the optional weighting).
     """
 
-    def __init__(self, temperature=0.1, decoupled=False, name="info_nce", dtype=None):
+    def __init__(self, temperature=0.1, decoupled=False, tile_size=None, name="info_nce", dtype=None):
         if not temperature > 0:
             raise UserError(f"temperature is {temperature}; it divides the similarities and must be above 0, as 0.1")
+        if tile_size is not None and tile_size < 1:
+            raise UserError(f"tile_size is {tile_size}; give the number of views to hold at once, as 1024, or None")
         super().__init__(name=name, dtype=dtype)
         self.temperature = float(temperature)
         self.decoupled = bool(decoupled)
+        self.tile_size = tile_size
 
     def call(self, first, second):
-        logits, positive = contrast_logits(first, second, self.temperature)
-        rows = tf.range(tf.shape(logits)[0])
-        positive_logits = tf.gather(logits, positive, axis=1, batch_dims=1)  # [2B]
-        if self.decoupled:
-            at_positive = tf.stack([rows, positive], axis=1)
-            lowest = tf.fill(tf.shape(rows), logits.dtype.min)
-            logits = tf.tensor_scatter_nd_update(logits, at_positive, lowest)
-        losses = tf.reduce_logsumexp(logits, axis=1) - positive_logits  # [2B]
-        return tf.reduce_sum(losses) / tf.cast(tf.shape(logits)[1], losses.dtype)
+        return self.contrast(first, second).loss
+
+    def contrast(self, first, second):
+        """The loss, how often the other view is found, and the embeddings that were compared.
+
+        Args:
+            first, second: as in a call.
+
+        Returns:
+            `Contrast`.
+        """
+        anchors, keys, itself, positive = _gathered(first, second)
+        inputs = (anchors, keys, itself, positive, self.temperature, self.decoupled)
+        denominators, right = _rows(*inputs) if self.tile_size is None else _tiled_rows(*inputs, self.tile_size)
+        one, two = tf.split(anchors, 2)  # a pair's similarity is asked for twice, once from either side
+        positives = tf.tile(tf.reduce_sum(one * two, axis=1) / self.temperature, [2])
+        total = tf.cast(tf.shape(keys)[0], keys.dtype)
+        loss = tf.reduce_sum(denominators - positives) / total
+        return Contrast(loss, tf.reduce_sum(tf.cast(right, keys.dtype)) / total, keys)
 
     def get_config(self):
         return {
             "temperature": self.temperature,
             "decoupled": self.decoupled,
+            "tile_size": self.tile_size,
             "name": self.name,
             "dtype": self.dtype,
         }
 
 
-def contrast_logits(first, second, temperature):
-    """Scaled cosine similarities of this replica's views to all views of the global batch.
-
-    Args:
-        first, second: `[B, D]` float tensors, this replica's embeddings of both views.
-        temperature: float > 0.
+def _gathered(first, second):
+    """This replica's views and those of all, normalised.
 
     Returns:
-        `logits`: `[2B, 2N]`, this replica's first views, then its second ones, against all first and all second views
-        of the global batch; a view's similarity to itself is the lowest number of the type. `positive`: `[2B]` int32,
-        the column of each row's other view.
+        `anchors`: `[2B, D]`, this replica's first views, then its second ones. `keys`: `[2N, D]`, all first views,
+        then all second ones. `itself`, `positive`: `[2B]` int32, the keys that are the anchor and its other view.
     """
     if first.shape.rank != 2 or not first.shape.is_compatible_with(second.shape):
         raise UserError(
@@ -96,19 +125,97 @@ def contrast_logits(first, second, temperature):
     if context is not None and context.num_replicas_in_sync > 1:
         sizes = context.all_gather(tf.reshape(batch, [1]), axis=0)
         offset = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-        all_first, all_second = context.all_gather(first, axis=0), context.all_gather(second, axis=0)
+        shape = [None, first.shape[1]]  # which gathering forgets
+        all_first, all_second = (tf.ensure_shape(context.all_gather(view, axis=0), shape) for view in (first, second))
     else:
         if first.shape[0] == 1:
             raise UserError("a batch of 1 image has no negatives to contrast with; use a batch of 2 or more")
         offset, all_first, all_second = 0, first, second
     total = tf.shape(all_first)[0]
-    anchors = tf.concat([first, second], axis=0)  # [2B, D]
-    keys = tf.concat([all_first, all_second], axis=0)  # [2N, D]
-    logits = tf.matmul(anchors, keys, transpose_b=True) / temperature  # [2B, 2N]
     own = offset + tf.range(batch)
-    itself = tf.concat([own, total + own], axis=0)
-    positive = tf.concat([total + own, own], axis=0)
-    at_itself = tf.stack([tf.range(2 * batch), itself], axis=1)
-    # The type's own minimum, not a large number: 1e9 is infinite in half precision and not low enough in others.
-    logits = tf.tensor_scatter_nd_update(logits, at_itself, tf.fill([2 * batch], logits.dtype.min))
-    return logits, positive
+    return (
+        tf.concat([first, second], axis=0),
+        tf.concat([all_first, all_second], axis=0),
+        tf.concat([own, total + own], axis=0),
+        tf.concat([total + own, own], axis=0),
+    )
+
+
+def _logits(anchors, keys, itself, temperature):
+    """Scaled cosine similarities `[rows, 2N]`; a view's similarity to itself is the lowest number of the type.
+
+    The type's own minimum, not a large number: 1e9 is infinite in half precision and not low enough in others.
+    """
+    logits = tf.matmul(anchors, keys, transpose_b=True) / temperature
+    return _with_lowest(logits, itself)
+
+
+def _with_lowest(logits, columns):
+    at = tf.stack([tf.range(tf.shape(logits)[0]), columns], axis=1)
+    return tf.tensor_scatter_nd_update(logits, at, tf.fill(tf.shape(columns), logits.dtype.min))
+
+
+def _rows(anchors, keys, itself, positive, temperature, decoupled):
+    """The logarithm of each anchor's denominator, and whether its other view is the key most like it."""
+    logits = _logits(anchors, keys, itself, temperature)
+    right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), positive)
+    if decoupled:
+        logits = _with_lowest(logits, positive)
+    return _log_sum_exp(logits), right
+
+
+@tf.custom_gradient
+def _log_sum_exp(logits):
+    """Logarithm of the sum of the exponentials of each row; TensorFlow 2.15's own has no gradient for 0 rows."""
+    value = tf.reduce_logsumexp(logits, axis=1)
+    return value, lambda upstream: upstream[:, None] * tf.exp(logits - value[:, None])
+
+
+def _tiled_rows(anchors, keys, itself, positive, temperature, decoupled, tile_size):
+    """`_rows`, a tile of anchors at a time, forward and backward: no tile outlives its turn."""
+    count = tf.shape(anchors)[0]
+    tiles = (count + tile_size - 1) // tile_size
+
+    def tile(number, *arrays):
+        start = number * tile_size
+        return [array[start : start + tile_size] for array in arrays]
+
+    @tf.custom_gradient
+    def rows(anchors, keys):
+        def forward(number, denominators, right):
+            found = _rows(*tile(number, anchors), keys, *tile(number, itself, positive), temperature, decoupled)
+            return number + 1, denominators.write(number, found[0]), right.write(number, found[1])
+
+        arrays = [
+            tf.TensorArray(dtype, size=tiles, element_shape=[None], infer_shape=False)
+            for dtype in (anchors.dtype, tf.bool)
+        ]
+        _, denominators, right = tf.while_loop(
+            lambda number, *_: number < tiles, forward, [0, *arrays], parallel_iterations=1
+        )
+
+        def gradient(of_denominators, of_right):
+            del of_right
+
+            def backward(number, by_anchors, by_keys):
+                upstream, columns, others = tile(number, of_denominators, itself, positive)
+                with tf.GradientTape() as tape:
+                    part = tile(number, anchors)[0]
+                    tape.watch([part, keys])
+                    value, _ = _rows(part, keys, columns, others, temperature, decoupled)
+                by_part, more = tape.gradient(value, [part, keys], output_gradients=upstream)
+                return number + 1, by_anchors.write(number, by_part), by_keys + more
+
+            shape = [None, anchors.shape[1]]
+            by_anchors = tf.TensorArray(anchors.dtype, size=tiles, element_shape=shape, infer_shape=False)
+            _, by_anchors, by_keys = tf.while_loop(
+                lambda number, *_: number < tiles,
+                backward,
+                [0, by_anchors, tf.zeros_like(keys)],
+                parallel_iterations=1,
+            )
+            return by_anchors.concat(), by_keys
+
+        return (denominators.concat(), right.concat()), gradient
+
+    return rows(anchors, keys)

@@ -1,18 +1,25 @@
 """Contrastive pre-training of a backbone."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 from kerassl import _compat, backbones, optimizers
 from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews, Views
+from kerassl.callbacks import Resume
 from kerassl.losses import InfoNCE
-from kerassl.losses.info_nce import contrast_logits
+from kerassl.models.embedding_statistics import embedding_statistics
+from kerassl.models.latest import Latest
 from kerassl.models.projection import projection_head
+
+STATISTICS = ("embedding_std", "effective_rank", "alignment", "uniformity")
+"""What a step logs beside its loss and its accuracy: `embedding_statistics` of the last batch."""
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class SimCLR(keras.Model):
+class SimCLR(_compat.Model):
     """Learns to tell that two random views are of one image: a backbone, a projection head and a contrastive step.
 
     `fit` takes batches of images `[B, H, W, 3]` in [0, 255], from which the model draws two views itself, or batches
@@ -76,6 +83,7 @@ class SimCLR(keras.Model):
         self.seed = int(seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.accuracy_tracker = keras.metrics.Mean(name="contrast_accuracy")
+        self.statistics_trackers = [Latest(name=name) for name in STATISTICS]
         self._config = {"projection_dim": projection_dim, "hidden_dim": hidden_dim, "temperature": temperature}
         # Every part is built here: what is first called inside `train_step` would be saved as zeros.
         self.pool.build((None, None, None, features))
@@ -95,6 +103,17 @@ class SimCLR(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         _compat.build_addons_optimizer(self)
 
+    def fit(self, x=None, *args, callbacks=None, **kwargs):
+        """As `keras.Model.fit`; goes on where a run was stopped if `callbacks.Resume` is among the callbacks."""
+        kwargs.setdefault("shuffle", False)  # the readers do, and Keras would warn that it cannot
+        kept = [callback for callback in callbacks or [] if isinstance(callback, Resume)]
+        if not kept:
+            return super().fit(x, *args, callbacks=callbacks, **kwargs)
+        if args:
+            raise UserError("with callbacks.Resume, give the arguments of fit after the data by name")
+        fit = functools.partial(super().fit, callbacks=callbacks)
+        return kept[0].run(self, fit, x, **kwargs)
+
     def call(self, images, training=False):
         """Embeddings for the contrastive loss, `[B, projection_dim]`, of images `[B, H, W, 3]` in [0, 255]."""
         return self.projection_head(self.pool(self.backbone(images, training=training)), training=training)
@@ -112,21 +131,19 @@ class SimCLR(keras.Model):
 
     @property
     def metrics(self):
-        return [self.loss_tracker, self.accuracy_tracker]
+        return [self.loss_tracker, self.accuracy_tracker, *self.statistics_trackers]
 
     def train_step(self, data):
         views = self._views(data)
         with tf.GradientTape() as tape:
-            first, second = self._embed_views(views, training=True)
-            loss = self.objective(first, second)
-            scaled = _compat.scale_loss(self.optimizer, loss)
+            contrast = self._contrast(*self._embed_views(views, training=True))
+            scaled = _compat.scale_loss(self.optimizer, contrast.loss)
         gradients = tape.gradient(scaled, self.trainable_variables)
         _compat.apply_gradients(self.optimizer, gradients, self.trainable_variables)
-        return self._log(loss, first, second)
+        return self._log(contrast)
 
     def test_step(self, data):
-        first, second = self._embed_views(self._views(data), training=False)
-        return self._log(self.objective(first, second), first, second)
+        return self._log(self._contrast(*self._embed_views(self._views(data), training=False)))
 
     def _views(self, data):
         if isinstance(data, Views):
@@ -134,6 +151,7 @@ class SimCLR(keras.Model):
         images = data[0] if isinstance(data, (tuple, list)) else data
         if not hasattr(images, "shape") or len(images.shape) != 4 or images.shape[-1] != 3:
             raise UserError("SimCLR takes batches of images [batch, height, width, 3] in [0, 255], or augment.Views")
+        _warn_of_scaled(images, self.optimizer.iterations)
         offset, total = _place_in_global_batch(tf.shape(images)[0])
         seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
         return self.augmentation(images, seed, offset=offset, total=total)
@@ -143,17 +161,24 @@ class SimCLR(keras.Model):
         embeddings = self(tf.concat([views.first, views.second], axis=0), training=training)
         return tf.split(embeddings, 2, axis=0)
 
-    def _log(self, loss, first, second):
-        logits, positive = contrast_logits(first, second, temperature=1.0)
-        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), positive)
-        share = tf.reduce_sum(tf.cast(right, tf.float32)) / tf.cast(tf.shape(logits)[1], tf.float32)
-        loss = tf.cast(loss, tf.float32)
+    def _contrast(self, first, second):
+        if isinstance(self.objective, InfoNCE):
+            return self.objective.contrast(first, second)
+        # A loss of one's own tells no more than its value.
+        beside = InfoNCE().contrast(tf.stop_gradient(first), tf.stop_gradient(second))
+        return beside._replace(loss=self.objective(first, second))
+
+    def _log(self, contrast):
+        loss, accuracy = (tf.cast(value, tf.float32) for value in (contrast.loss, contrast.accuracy))
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:  # shares of the global batch, which add up
-            loss, share = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, share])
+            loss, accuracy = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, accuracy])
         self.loss_tracker.update_state(loss)
-        self.accuracy_tracker.update_state(share)
-        return {metric.name: metric.result() for metric in self.metrics}
+        self.accuracy_tracker.update_state(accuracy)
+        statistics = embedding_statistics(contrast.views)  # of all replicas already
+        for tracker in self.statistics_trackers:
+            tracker.update_state(statistics[tracker.name])
+        return _compat.step_logs({metric.name: metric.result() for metric in self.metrics})
 
     def get_config(self):
         return {
@@ -172,6 +197,16 @@ class SimCLR(keras.Model):
         for part in ("backbone", "loss", "augmentation"):
             config[part] = keras.saving.deserialize_keras_object(config[part])
         return cls(**config)
+
+
+def _warn_of_scaled(images, step):
+    """Says at the first step that images look as if someone had scaled them; black ones may be meant."""
+    scaled = tf.logical_and(tf.equal(step, 0), tf.reduce_max(images) <= tf.ones([], images.dtype))
+    warning = (
+        "kerassl: warning: all pixels of the first batch are at most 1; give images in [0, 255], for the network "
+        "scales them inside"
+    )
+    tf.cond(scaled, lambda: tf.print(warning), tf.no_op)
 
 
 def _place_in_global_batch(batch):

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +43,52 @@ def test_loss_equals_plain_loop(images, dtype, tolerance, decoupled):
     np.testing.assert_allclose(value, plain_loop(first, second, 0.2, decoupled), rtol=tolerance)
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("tile_size", [1, 5, 12, 14, 100])  # of 14 views
+def test_tiles_give_the_loss_the_gradient_and_the_accuracy_of_the_whole(tile_size, decoupled):
+    views = [tf.Variable(view) for view in embeddings(7)]
+
+    def found(tile_size):
+        with tf.GradientTape() as tape:
+            contrast = InfoNCE(0.2, decoupled, tile_size, dtype="float64").contrast(*views)
+        return [contrast.loss, contrast.accuracy, *tape.gradient(contrast.loss, views)]
+
+    for whole, tiled in zip(found(None), tf.function(found)(tile_size)):
+        np.testing.assert_allclose(tiled, whole, rtol=1e-12, atol=1e-15)
+
+
+def test_tiles_hold_a_batch_of_8192_images_in_a_gigabyte_and_a_half():
+    code = """
+import resource
+import tensorflow as tf
+from kerassl.losses import InfoNCE
+
+@tf.function
+def step(first, second):
+    with tf.GradientTape() as tape:
+        tape.watch([first, second])
+        loss = InfoNCE(0.1, tile_size=512)(first, second)
+    return loss, tape.gradient(loss, [first, second])
+
+first = tf.random.stateless_normal([8192, 128], [0, 1])
+loss, gradients = step(first, first + tf.random.stateless_normal([8192, 128], [0, 2]))
+print(float(loss), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, *map(float, map(tf.norm, gradients)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr[-2000:]
+    loss, gibibytes, *norms = map(float, done.stdout.split())
+    assert 0 < loss < math.log(2 * 8192 - 1)
+    assert gibibytes < 1.5  # TensorFlow itself among it
+    assert min(norms) > 0
+
+
+def test_accuracy_counts_views_that_are_most_like_their_other_view():
+    first = np.eye(4)
+    second = first[[0, 1, 3, 2]]  # the others of two images are changed round
+    accuracy = InfoNCE(0.1, dtype="float64").contrast(tf.constant(first), tf.constant(second)).accuracy
+    assert float(accuracy) == 0.5
+
+
 @pytest.mark.parametrize(("decoupled", "choices"), [(False, 15), (True, 14)])
 def test_loss_is_log_of_choices_when_embeddings_are_identical(decoupled, choices):
     same = tf.ones([8, 4])
@@ -59,13 +107,13 @@ def test_loss_is_finite_float32_when_embeddings_are_half_precision(dtype):
         assert np.all(np.isfinite(tf.cast(gradient, tf.float32)))
 
 
-def under_replicas(strategy, dtype, decoupled, sizes):
+def under_replicas(strategy, dtype, decoupled, sizes, tile_size=None):
     """Loss and gradients with the batch dealt to replicas, each holding its own `sizes[r]` images."""
     first, second = embeddings(sum(sizes))
     starts = np.cumsum([0, *sizes])
     with strategy.scope():
         weight = tf.Variable(np.eye(16), dtype=dtype)
-    loss = InfoNCE(0.2, decoupled, dtype=dtype)
+    loss = InfoNCE(0.2, decoupled, tile_size, dtype=dtype)
 
     def deal(array):
         parts = [tf.constant(array[starts[r] : starts[r + 1]], dtype) for r in range(len(sizes))]
@@ -88,7 +136,8 @@ def under_replicas(strategy, dtype, decoupled, sizes):
 @pytest.mark.parametrize(("dtype", "loss_close", "close"), [("float64", 1e-12, 1e-10), ("float32", 1e-6, 1e-4)])
 @pytest.mark.parametrize("sizes", [(6, 6), (3, 3, 3, 3), (7, 5)])
 def test_replicas_add_up_to_one_replica_in_loss_and_gradient(mirrored, sizes, dtype, loss_close, close, decoupled):
-    value, gradient = under_replicas(mirrored(len(sizes)), dtype, decoupled, sizes)
+    tile_size = 4 if decoupled else None
+    value, gradient = under_replicas(mirrored(len(sizes)), dtype, decoupled, sizes, tile_size)
     expected, expected_gradient = under_replicas(mirrored(1), dtype, decoupled, [sum(sizes)])
     np.testing.assert_allclose(value, expected, rtol=loss_close)
     assert np.linalg.norm(gradient - expected_gradient) <= close * np.linalg.norm(expected_gradient)
@@ -101,6 +150,11 @@ def test_replicas_add_up_to_one_replica_in_loss_and_gradient(mirrored, sizes, dt
 def test_loss_is_refused_when_shapes_make_no_contrast(first, second, told):
     with pytest.raises(UserError, match=told):
         InfoNCE()(tf.ones(first), tf.ones(second))
+
+
+def test_loss_is_refused_when_tile_is_empty():
+    with pytest.raises(UserError, match="tile_size is 0"):
+        InfoNCE(tile_size=0)
 
 
 @pytest.mark.parametrize("temperature", [0, -0.1])

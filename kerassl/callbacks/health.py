@@ -1,0 +1,147 @@
+"""Is the pre-training still learning?"""
+
+import collections
+import logging
+import math
+
+import keras
+import numpy as np
+
+from kerassl._errors import UserError
+from kerassl.callbacks.learning_rate import current_rate
+
+log = logging.getLogger("kerassl")
+
+
+class Health(keras.callbacks.Callback):
+    """Watches a contrastive pre-training and says in one line what is wrong and what to change.
+
+    `SimCLR` logs `embedding_std`, `effective_rank`, `alignment` and `uniformity` of the last batch and
+    `contrast_accuracy` by itself; this adds `chance_loss`, the loss of a network that tells nothing apart, and alarms:
+
+    - **broken**: the loss is NaN or infinite. Training stops.
+    - **collapsed**: the embeddings are all alike, or use one direction or two.
+    - **above chance**: the loss is far worse than that of a network that tells nothing apart.
+    - **flat**: the loss does not move from step to step, not even by the luck of the batch.
+    - **at chance**: views of an image are found no more often than by guessing.
+    - **not learning**: the loss is still that of a network that tells nothing apart.
+
+    While the learning rate is warming up, a loss that stays is no reason for an alarm.
+
+    Args:
+        batch_size: int > 1. Images in the global batch, for the chance line.
+        patience: int > 0. How many steps something must last before the alarm; also the first steps, which alarm only
+            when the loss is NaN or infinite.
+        stop: bool. Stop training at an alarm of any kind.
+
+    Attributes:
+        alarms: list of (step, kind, message), one of each kind at most.
+
+    Raises:
+        UserError: if `batch_size` or `patience` is too small, or the model is not a `SimCLR`.
+
+    Example:
+        >>> health = kerassl.callbacks.Health(batch_size=64)
+        >>> model.fit(images, epochs=100, callbacks=[health])
+        >>> health.alarms
+        []
+    """
+
+    def __init__(self, batch_size, patience=100, stop=False):
+        super().__init__()
+        if batch_size < 2 or patience < 1:
+            raise UserError(f"Health has batch_size={batch_size} and patience={patience}; give at least 2 and 1")
+        self.batch_size = batch_size
+        self.patience = patience
+        self.stop = stop
+        self.alarms = []
+        self._recent = collections.deque(maxlen=patience)
+        self._steps = 0
+
+    def on_train_begin(self, logs=None):
+        if not hasattr(self.model, "objective"):
+            raise UserError("Health watches a SimCLR; give it to the fit of one")
+        negatives = 2 * self.batch_size - (2 if getattr(self.model.objective, "decoupled", False) else 1)
+        self.chance_loss = math.log(negatives)
+        self.chance_accuracy = 1 / (2 * self.batch_size - 1)
+        self._sums = np.zeros(4)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._sums = np.zeros(4)  # Keras empties the metrics now
+
+    def on_train_batch_end(self, batch, logs=None):
+        logs = {} if logs is None else logs
+        logs["chance_loss"] = self.chance_loss
+        loss, accuracy = self._of_this_step()
+        if not math.isfinite(loss):
+            self._alarm(
+                "broken",
+                f"the loss is {loss}: lower the learning rate or its clipping, raise the temperature, or train in "
+                "float32; the checkpoints before it are good",
+                stop=True,
+            )
+            return
+        self._steps += 1
+        rate = current_rate(self.model.optimizer)
+        self._recent.append((loss, accuracy, float(logs["embedding_std"]), float(logs["effective_rank"]), rate))
+        if len(self._recent) == self.patience:
+            self._look(np.array(self._recent))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["chance_loss"] = self.chance_loss
+
+    def _of_this_step(self):
+        """Loss and accuracy of the last step: the logs hold their means since the epoch began."""
+        trackers = (self.model.loss_tracker, self.model.accuracy_tracker)
+        sums = np.array([float(part.numpy()) for each in trackers for part in (each.total, each.count)])
+        (loss, losses, right, rights), self._sums = sums - self._sums, sums
+        return loss / max(losses, 1), right / max(rights, 1)
+
+    def _look(self, recent):
+        loss, accuracy, deviation, rank, _ = recent.mean(axis=0)
+        if deviation < 0.05 or rank < 2:
+            self._alarm(
+                "collapsed",
+                f"the embeddings of all images are alike (deviation {deviation:.3f} of 1, {rank:.1f} directions): "
+                "lower the learning rate, or look whether the images differ",
+            )
+        if loss > 2 * self.chance_loss:
+            self._alarm(
+                "above chance",
+                f"the loss of {loss:.2f} nats is far above chance ({self.chance_loss:.2f}): raise the temperature "
+                "(0.1 to 0.5), or lower the learning rate",
+            )
+        if recent[-1, -1] > 1.01 * recent[0, -1]:
+            return  # still warming up
+        if recent[:, 0].std() < 2e-3 * self.chance_loss:
+            self._alarm(
+                "flat",
+                f"the loss stays at {loss:.3f} nats whatever the batch: lower the temperature (0.1 to 0.5), or "
+                "raise the learning rate",
+            )
+        # Guessing finds a binomial number of views; three deviations more is no luck.
+        luck = 3 * math.sqrt(self.chance_accuracy / (2 * self.batch_size * self.patience))
+        if accuracy < self.chance_accuracy + luck:
+            self._alarm(
+                "at chance",
+                f"the other view of an image is found in {accuracy:.2%} of cases, which is guessing "
+                f"({self.chance_accuracy:.2%}): look whether the images differ, take milder views, or lower the "
+                "learning rate",
+            )
+        # The first steps of a healthy run are no better than that.
+        loss = recent[self.patience // 2 :, 0].mean()
+        if self._steps >= 1.5 * self.patience and 0.98 * self.chance_loss < loss <= 2 * self.chance_loss:
+            self._alarm(
+                "not learning",
+                f"the loss of {loss:.3f} nats is still that of guessing ({self.chance_loss:.3f}): lower the learning "
+                "rate, take milder views, or lower the temperature",
+            )
+
+    def _alarm(self, kind, message, stop=False):
+        if kind not in {known for _, known, _ in self.alarms}:
+            step = int(self.model.optimizer.iterations)
+            self.alarms.append((step, kind, message))
+            log.warning("step %d, %s: %s", step, kind, message)
+        if stop or self.stop:
+            self.model.stop_training = True

@@ -1,0 +1,86 @@
+"""The nearest neighbours of images as a measure of features."""
+
+import math
+
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.callbacks.probe import Probe
+
+
+class KNNProbe(Probe):
+    """Adds `knn_top1` and `knn_top3` to the logs: how well the nearest labelled images tell an image's class.
+
+    Nothing is trained. The `k` training images whose features have the highest cosine similarity `s` to the image's
+    vote for their class, each with the weight `exp(s / temperature)`. With two classes there is no `knn_top3`.
+
+    The figures depend on the weights and the images alone, and nothing of the training is touched: a run that is
+    resumed gives the same figures, and a run with the probe the same weights as one without. Features that are not
+    finite give nan. Put it before the callbacks that write logs.
+
+    Args:
+        train: folder with one sub-folder a class, as `datasets.labelled_folder` reads it.
+        test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
+        image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
+        k: int > 0. Neighbours that vote; no more than there are training images. 20 suits 40 images a class.
+        temperature: float > 0. Lower gives the nearest more weight; 0.07 is usual.
+        every: int > 0. Measure at the end of every so many epochs, and of the last.
+        batch_size: int. Images that are embedded at once.
+        seed: int. Of the halves, where `test` is None.
+
+    Raises:
+        UserError: if a folder is missing or unfit, the two hold different classes, or a number is out of range; when
+            training begins, if the model has no `embed`.
+
+    Example:
+        >>> probe = kerassl.callbacks.KNNProbe("animals/train", "animals/test", image_size=96)
+        >>> model.fit(images, epochs=100, callbacks=[probe, kerassl.callbacks.MetricsFile("metrics.jsonl")])
+
+    Reference:
+        Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", 2018.
+    """
+
+    prefix = "knn"
+
+    def __init__(self, train, test=None, *, image_size, k=20, temperature=0.07, every=1, batch_size=64, seed=0):
+        if isinstance(k, bool) or int(k) != k or k < 1:
+            raise UserError(f"KNNProbe: k is {k}; give a whole number of neighbours above 0, as 20")
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise UserError(f"KNNProbe: temperature is {temperature}; give a number above 0, as 0.07")
+        super().__init__(train, test, image_size, every, batch_size, seed)
+        self.k, self.temperature = int(k), float(temperature)
+
+    def scores(self, train, labels, test, count):
+        return knn_scores(train, labels, test, count, self.k, self.temperature)
+
+
+def knn_scores(train, labels, test, count, k, temperature):
+    """Weighted votes of the nearest neighbours.
+
+    Args:
+        train: `[N, D]` float32 features.
+        labels: `[N]` int in [0, `count`).
+        test: `[M, D]` float32 features.
+        count: int. Number of classes.
+        k: int. Neighbours; at most `N` count. Of equally near ones the first of `train` are taken.
+        temperature: float > 0.
+
+    Returns:
+        `[M, count]` float64 array. Each row is a multiple of the votes, its nearest neighbour's weight being 1, so
+        that no temperature overflows.
+    """
+    train, test = _unit(train), _unit(test)
+    votes = tf.one_hot(labels, count, dtype=tf.float64)  # [N, C]
+    scores = []
+    for start in range(0, len(test), 1024):  # [1024, N] similarities at a time
+        near, places = tf.math.top_k(tf.matmul(test[start : start + 1024], train, transpose_b=True), min(k, len(train)))
+        weights = tf.exp((near - near[:, :1]) / temperature)  # [M, k]
+        scores.append(tf.einsum("mk,mkc->mc", weights, tf.gather(votes, places)))
+    return tf.concat(scores, axis=0).numpy()
+
+
+def _unit(features):
+    # An untrained network's features may be as small as 1e-9 and nearly parallel: TensorFlow's own normalisation
+    # leaves such short rows as they are, and the angles drown in float32.
+    features = tf.cast(features, tf.float64)
+    return tf.math.divide_no_nan(features, tf.norm(features, axis=1, keepdims=True))

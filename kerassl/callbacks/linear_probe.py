@@ -1,0 +1,120 @@
+"""A linear classifier as a measure of features."""
+
+import math
+
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.callbacks.probe import Probe
+
+
+class LinearProbe(Probe):
+    """Adds `linear_top1` and `linear_top3` to the logs: how well a linear classifier on frozen features does.
+
+    A multinomial logistic regression is fitted to all training images at once, until it has converged: it has no
+    learning rate and draws nothing. With two classes there is no `linear_top3`.
+
+    The figures depend on the weights and the images alone, and nothing of the training is touched: a run that is
+    resumed gives the same figures, and a run with the probe the same weights as one without. Features that are not
+    finite give nan. Put it before the callbacks that write logs.
+
+    Args:
+        train: folder with one sub-folder a class, as `datasets.labelled_folder` reads it.
+        test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
+        image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
+        l2: float > 0. Half of it times the squared norm of the weights is added to the mean cross-entropy, features
+            being standardised and divided by the square root of their number. 1e-4 to 1e-2 suits some 40 images a
+            class.
+        every: int > 0. Measure at the end of every so many epochs, and of the last.
+        batch_size: int. Images that are embedded at once.
+        seed: int. Of the halves, where `test` is None.
+
+    Raises:
+        UserError: if a folder is missing or unfit, the two hold different classes, or a number is out of range; when
+            training begins, if the model has no `embed`.
+
+    Example:
+        >>> probe = kerassl.callbacks.LinearProbe("animals/train", "animals/test", image_size=96, every=5)
+        >>> model.fit(images, epochs=100, callbacks=[probe, kerassl.callbacks.MetricsFile("metrics.jsonl")])
+    """
+
+    prefix = "linear"
+
+    def __init__(self, train, test=None, *, image_size, l2=1e-3, every=1, batch_size=64, seed=0):
+        if not (math.isfinite(l2) and l2 > 0):
+            raise UserError(f"LinearProbe: l2 is {l2}; give a number above 0, as 1e-3")
+        super().__init__(train, test, image_size, every, batch_size, seed)
+        self.l2 = float(l2)
+
+    def scores(self, train, labels, test, count):
+        return linear_scores(train, labels, test, count, self.l2)
+
+
+def linear_scores(train, labels, test, count, l2):
+    """Logits of a multinomial logistic regression.
+
+    Args:
+        train: `[N, D]` float32 features.
+        labels: `[N]` int in [0, `count`).
+        test: `[M, D]` float32 features.
+        count: int. Number of classes.
+        l2: float > 0, as `LinearProbe` has it. The biases are not penalised.
+
+    Returns:
+        `[M, count]` float64 array.
+    """
+    train, test = tf.cast(train, tf.float64), tf.cast(test, tf.float64)
+    mean, deviation = tf.reduce_mean(train, axis=0), tf.math.reduce_std(train, axis=0)
+    # A feature that hardly varies would be nothing but rounding once it is standardised.
+    varies = deviation > 1e-6 * tf.reduce_max(deviation)
+    scale = tf.where(varies, tf.math.divide_no_nan(tf.ones_like(mean), deviation), 0.0)
+    scale /= math.sqrt(train.shape[1])
+    train, test = (train - mean) * scale, (test - mean) * scale
+    axes = _axes(train)
+    weights, biases = _fit(train @ axes, tf.one_hot(labels, count, dtype=tf.float64), tf.constant(l2, tf.float64))
+    return (test @ axes @ weights + biases).numpy()
+
+
+def _axes(features):
+    """The principal axes `[D, R]`: on them the penalty is the same, and there are at most as many as images."""
+    count, size = features.shape
+    if size <= count:
+        squares, axes = tf.linalg.eigh(tf.matmul(features, features, transpose_a=True))
+        return tf.boolean_mask(axes, squares > 1e-10 * squares[-1], axis=1)
+    squares, sides = tf.linalg.eigh(tf.matmul(features, features, transpose_b=True))
+    kept = squares > 1e-10 * squares[-1]
+    axes = tf.matmul(features, tf.boolean_mask(sides, kept, axis=1), transpose_a=True)
+    return axes / tf.sqrt(tf.boolean_mask(squares, kept))
+
+
+@tf.function(reduce_retracing=True)
+def _fit(features, targets, l2):
+    """Minimises mean cross-entropy plus penalty by accelerated descent.
+
+    No second derivative of the cross-entropy in the logits exceeds 1/2 (Böhning, 1992), and the principal components
+    are uncorrelated: so the whole curvature is bounded by one number a component, and no step size is to be sought.
+    """
+    count = tf.cast(tf.shape(features)[0], tf.float64)
+    bound = tf.reduce_sum(features**2, axis=0)[:, None] / (2 * count) + l2  # [R, 1]
+    weights = tf.zeros([tf.shape(features)[1], tf.shape(targets)[1]], tf.float64)
+    biases = tf.zeros([1, tf.shape(targets)[1]], tf.float64)
+
+    def step(number, weights, biases, ahead, ahead_biases, age, error):
+        wrong = (tf.nn.softmax(features @ ahead + ahead_biases) - targets) / count
+        slope = tf.matmul(features, wrong, transpose_a=True) + l2 * ahead
+        slope_biases = tf.reduce_sum(wrong, axis=0, keepdims=True)
+        new, new_biases = ahead - slope / bound, ahead_biases - slope_biases / 0.5
+        move, move_biases = new - weights, new_biases - biases
+        # Momentum that leads uphill is dropped (O'Donoghue and Candès, 2015).
+        uphill = tf.reduce_sum(slope * move) + tf.reduce_sum(slope_biases * move_biases) > 0
+        age = tf.where(uphill, tf.constant(0.0, tf.float64), age + 1)
+        share = age / (age + 3)
+        error = tf.sqrt(tf.reduce_sum(slope**2 / bound) + 2 * tf.reduce_sum(slope_biases**2))
+        return number + 1, new, new_biases, new + share * move, new_biases + share * move_biases, age, error
+
+    def unfinished(number, weights, biases, ahead, ahead_biases, age, error):
+        return tf.logical_and(number < 5000, error > 1e-7)
+
+    start = (0, weights, biases, weights, biases, tf.constant(0.0, tf.float64), tf.constant(1.0, tf.float64))
+    _, weights, biases, *_ = tf.while_loop(unfinished, step, start)
+    return weights, biases

@@ -1,0 +1,97 @@
+"""What the probes of frozen features have in common."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.datasets import labelled_folder, user_error
+from kerassl.metrics import topk
+
+
+class Probe(keras.callbacks.Callback):
+    """Scores labelled images by `model.embed` at the end of epochs and adds the figures to the logs.
+
+    Subclasses set `prefix` and write `scores(train, labels, test, count)`: float32 features `[N, D]` and int labels
+    `[N]` to learn from, features `[M, D]` to judge, and the number of classes; it gives `[M, count]`.
+    """
+
+    prefix = "probe"
+
+    def __init__(self, train, test, image_size, every, batch_size, seed):
+        super().__init__()
+        if isinstance(every, bool) or int(every) != every or every < 1:
+            raise UserError(f"{type(self).__name__}: every is {every}; give a whole number of epochs above 0, as 1")
+        self.every, self.seed = int(every), int(seed) % 2**31
+        self.train = labelled_folder(train, image_size, batch_size)
+        self.test = None if test is None else labelled_folder(test, image_size, batch_size)
+        self.classes, self.image_size = self.train.classes, int(image_size)
+        if self.test is None and min(self.train.counts) < 2:
+            name = self.classes[int(np.argmin(self.train.counts))]
+            raise UserError(
+                f"{train} holds one image of the class {name}, which cannot be split into two halves; give two or more "
+                "of each class, or a folder test"
+            )
+        if self.test is not None and self.test.classes != self.classes:
+            other = sorted(set(self.classes) ^ set(self.test.classes))
+            raise UserError(f"{train} and {test} must hold the same classes, but only one has {', '.join(other)}")
+
+    def on_train_begin(self, logs=None):
+        if not hasattr(self.model, "embed"):
+            raise UserError(
+                f"{type(self).__name__} asks the model for embed(images), which {type(self.model).__name__} has not; "
+                "use it with kerassl.SimCLR"
+            )
+        images = tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32)
+        self._embed = tf.function(self.model.embed, input_signature=[images])
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if last or (epoch + 1) % self.every == 0:
+            logs.update(self._figures())
+
+    def _figures(self):
+        features, labels = self._read(self.train)
+        if self.test is None:
+            learn = halves(labels, self.seed)
+            sets = features[learn], labels[learn], features[~learn], labels[~learn]
+        else:
+            sets = features, labels, *self._read(self.test)
+        ranks = (1, 3) if len(self.classes) > 2 else (1,)
+        if not all(np.isfinite(features).all() for features in (sets[0], sets[2])):
+            # The run has diverged; to stop it is another callback's business.
+            return {f"{self.prefix}_top{rank}": float("nan") for rank in ranks}
+        scores = self.scores(*sets[:3], len(self.classes))
+        return {f"{self.prefix}_{name}": value for name, value in topk(scores, sets[3], ranks).items()}
+
+    def _read(self, folder):
+        features, labels = [], []
+        try:
+            for images, own in folder.batches:
+                features.append(self._embed(images).numpy())
+                labels.append(own.numpy())
+        except tf.errors.OpError as error:
+            raise user_error(error) or error from None
+        return np.concatenate(features).astype(np.float32), np.concatenate(labels)
+
+    def scores(self, train, labels, test, count):
+        raise NotImplementedError
+
+
+def halves(labels, seed):
+    """Splits images in two, each class by itself.
+
+    Args:
+        labels: `[N]` array of int.
+        seed: int.
+
+    Returns:
+        `[N]` array of bool: True for half of each class, rounded up, drawn from `seed` and the label.
+    """
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        order = np.random.default_rng([seed, label]).permutation(own)
+        chosen[order[: -(-len(own) // 2)]] = True
+    return chosen

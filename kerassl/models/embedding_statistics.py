@@ -1,0 +1,51 @@
+"""What embeddings tell about the health of a pre-training."""
+
+import tensorflow as tf
+
+# Pairs of a sample: the statistics are for a look, and N * N pairs of a large batch would cost more than the loss.
+_SAMPLE = 512
+
+
+def embedding_statistics(views):
+    """How a batch of normalised embeddings fills the sphere that it lies on.
+
+    Args:
+        views: `[2N, D]`, rows of length 1: all first views, then all second ones.
+
+    Returns:
+        Dict of float32 scalars:
+
+        - `embedding_std`: the deviation of a coordinate times the root of D. 1 if directions are evenly spread, 0 if
+          all embeddings are the same.
+        - `effective_rank`: how many directions the embeddings use, from 1 to D: the exponential of the entropy of their
+          singular values.
+        - `alignment`: the mean squared distance of two views of an image; 0 is perfect.
+        - `uniformity`: the logarithm of the mean of `exp(-2 d²)` over pairs of different views, for the distance `d`;
+          0 if all are the same, about -3.9 on a large sphere evenly filled.
+
+    Reference:
+        Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+        Hypersphere", 2020. Garrido et al., "RankMe", 2023, eq. 1.
+    """
+    views = tf.cast(tf.stop_gradient(views), tf.float32)
+    # Without this the eigenvalues of a run that broke would end it with an error of their own.
+    views = tf.where(tf.math.is_finite(views), views, 0.0)
+    count, dimensions = tf.shape(views)[0], views.shape[1]
+    deviation = tf.reduce_mean(tf.math.reduce_std(views, axis=0)) * dimensions**0.5
+    first, second = views[: count // 2], views[count // 2 :]
+    alignment = tf.reduce_mean(tf.reduce_sum(tf.square(first - second), axis=1))
+
+    singular = tf.sqrt(tf.maximum(tf.linalg.eigvalsh(tf.matmul(views, views, transpose_a=True)), 0.0))  # [D]
+    share = tf.math.divide_no_nan(singular, tf.reduce_sum(singular))
+    entropy = -tf.reduce_sum(tf.math.xlogy(share, share))
+
+    sample = views[:: tf.maximum(count // _SAMPLE, 1)]
+    size = tf.cast(tf.shape(sample)[0], tf.float32)
+    closeness = tf.exp(4.0 * tf.matmul(sample, sample, transpose_b=True) - 4.0)  # -2 d² = 4 cosine - 4
+    different = (tf.reduce_sum(closeness) - tf.reduce_sum(tf.linalg.diag_part(closeness))) / (size * (size - 1.0))
+    return {
+        "embedding_std": deviation,
+        "effective_rank": tf.exp(entropy),
+        "alignment": alignment,
+        "uniformity": tf.math.log(different),
+    }

@@ -1,0 +1,105 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import SimCLR, UserError
+from kerassl.augment import SimCLRViews
+from kerassl.callbacks import Health
+from kerassl.losses import InfoNCE
+
+
+def photographs(count=32):
+    coarse = np.random.default_rng(0).uniform(0, 255, (count, 4, 4, 3))
+    return tf.image.resize(tf.constant(coarse, tf.float32), (40, 40))
+
+
+def watched(tiny_backbone, images, learning_rate=1e-3, temperature=0.2, decoupled=False, steps=200, **settings):
+    """The callback and the history after a run of batches of 16."""
+    keras.utils.set_random_seed(0)
+    loss = InfoNCE(temperature, decoupled)
+    views = SimCLRViews.mild(32)
+    model = SimCLR(tiny_backbone(16), 32, hidden_dim=32, projection_dim=16, augmentation=views, loss=loss)
+    model.compile(keras.optimizers.Adam(learning_rate))
+    data = tf.data.Dataset.from_tensor_slices(images).shuffle(64, seed=0).batch(16, drop_remainder=True).repeat()
+    health = Health(16, **settings)
+    history = model.fit(data, steps_per_epoch=steps // 2, epochs=2, verbose=0, callbacks=[health]).history
+    return health, history
+
+
+def test_healthy_run_is_not_alarmed_and_logs_its_chance(tiny_backbone):
+    health, history = watched(tiny_backbone, photographs())
+    assert health.alarms == []
+    assert history["chance_loss"] == pytest.approx([math.log(31)] * 2)
+    assert history["loss"][-1] < history["chance_loss"][-1]
+    for name in ("contrast_accuracy", "embedding_std", "effective_rank", "alignment", "uniformity"):
+        assert np.all(np.isfinite(history[name]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "advice"),
+    [
+        ({"temperature": 1e-4}, "above chance", "raise the temperature"),
+        ({"temperature": 100.0}, "flat", "lower the temperature"),
+        ({"learning_rate": 1e4}, "not learning", "lower the learning rate"),
+    ],
+)
+def test_absurd_setting_is_flagged_with_advice_within_200_steps(settings, kind, advice, tiny_backbone, caplog):
+    health, _ = watched(tiny_backbone, photographs(), **settings)
+    assert kind in [found for _, found, _ in health.alarms]
+    assert all(step <= 200 for step, _, _ in health.alarms)
+    assert advice in caplog.text
+
+
+def test_embeddings_that_are_all_alike_are_flagged(tiny_backbone):
+    health, _ = watched(tiny_backbone, photographs(), steps=4)
+    health._look(np.tile([3.4, 0.2, 0.01, 1.2, 0.1], (health.patience, 1)))
+    assert health.alarms[0][1] == "collapsed"
+    assert "embeddings of all images are alike (deviation 0.010 of 1, 1.2 directions)" in health.alarms[0][2]
+
+
+def test_warm_up_is_waited_for(tiny_backbone):
+    health, _ = watched(tiny_backbone, photographs(), steps=4)
+    rates = np.linspace(0, 1, health.patience)
+    recent = np.stack([np.full_like(rates, value) for value in (3.43, 0.03, 0.5, 5.0)] + [rates], axis=1)
+    health._look(recent)
+    assert health.alarms == []
+
+
+def test_one_image_again_and_again_is_flagged(tiny_backbone):
+    same = tf.repeat(photographs(1), 32, axis=0)
+    health, _ = watched(tiny_backbone, same)
+    messages = {kind: message for _, kind, message in health.alarms}
+    assert "look whether the images differ" in messages["at chance"]
+
+
+def test_alarm_is_told_once_and_stops_the_run_where_asked(tiny_backbone, caplog):
+    health, history = watched(tiny_backbone, photographs(), temperature=1e-4, patience=10, stop=True)
+    assert len(history["loss"]) == 1
+    assert caplog.text.count("is far above chance") == 1
+    assert health.alarms[0][0] == 10
+
+
+def test_loss_that_is_not_a_number_stops_the_run(tiny_backbone, caplog):
+    images = photographs().numpy()
+    images[3] = np.nan
+    health, history = watched(tiny_backbone, images)
+    assert [kind for _, kind, _ in health.alarms] == ["broken"]
+    assert len(history["loss"]) == 1
+    assert "lower the learning rate" in caplog.text
+
+
+def test_chance_of_decoupled_loss_leaves_out_the_positive(tiny_backbone):
+    _, history = watched(tiny_backbone, photographs(), decoupled=True, steps=4)
+    assert history["chance_loss"][0] == pytest.approx(math.log(30))
+
+
+def test_other_model_and_batch_of_one_are_refused():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(UserError, match="SimCLR"):
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[Health(8)])
+    with pytest.raises(UserError, match="batch_size=1"):
+        Health(1)

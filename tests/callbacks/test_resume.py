@@ -1,0 +1,153 @@
+"""Runs that are stopped and go on."""
+
+import os
+import pathlib
+import random
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerassl import SimCLR, UserError, datasets
+from kerassl.augment import SimCLRViews
+from kerassl.callbacks import Resume
+from kerassl.optimizers import LARS, WarmupCosine
+
+SCRIPT = pathlib.Path(__file__).with_name("killed_run.py")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """22 photographs, two of them broken: 5 steps of 4 an epoch."""
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for number in range(22):
+        coarse = Image.fromarray(rng.integers(0, 255, (4, 5, 3), "uint8"))
+        coarse.resize((50, 40), Image.BICUBIC).save(folder / f"{number:02d}.jpg")
+    for number in (3, 11):
+        (folder / f"{number:02d}.jpg").write_bytes((folder / f"{number:02d}.jpg").read_bytes()[:300])
+    return folder
+
+
+def model_of(tiny_backbone):
+    keras.utils.set_random_seed(0)
+    model = SimCLR(
+        tiny_backbone(), 32, hidden_dim=16, projection_dim=8, augmentation=SimCLRViews.mild(32), temperature=0.2
+    )
+    model.compile(LARS(WarmupCosine(0.3, 15, warmup_steps=2)))
+    return model
+
+
+class StopAt(keras.callbacks.Callback):
+    """Ends a run at a step, as a kill would: what comes after is not saved."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) == self.step:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("stopped", [2, 7, 10, 13])
+def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_not(
+    stopped, tiny_backbone, photographs, tmp_path
+):
+    def run(folder, *others):
+        images = datasets.image_folder(photographs, 32, 4, seed=2)
+        model, resume = model_of(tiny_backbone), Resume(folder, data=images, every=3)
+        return model, model.fit(images, epochs=3, verbose=0, callbacks=[resume, *others]).history
+
+    whole, expected = run(tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        run(tmp_path / "stopped", StopAt(stopped))
+    model, history = run(tmp_path / "stopped")
+    assert int(model.optimizer.iterations) == 15
+    for value, before in zip(model.get_weights(), whole.get_weights()):
+        np.testing.assert_array_equal(value, before)
+    for name, values in history.items():  # of the epochs that were ended
+        np.testing.assert_array_equal(values, expected[name][-len(values) :], err_msg=name)
+    assert len(list((tmp_path / "stopped").iterdir())) == 3
+
+
+def weights_of(path):
+    with np.load(path) as file:
+        return [file[name] for name in file.files]
+
+
+def test_run_that_is_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(photographs, tmp_path):
+    kills = int(os.environ.get("KERASSL_KILLS", "3"))
+
+    def begin(folder):
+        command = [
+            sys.executable,
+            str(SCRIPT),
+            str(photographs),
+            str(tmp_path / folder),
+            str(tmp_path / f"{folder}.npz"),
+        ]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    assert "ended" in begin("whole").communicate(timeout=200)[0]
+    chance, killed = random.Random(4), 0
+    for number in range(kills + 1):
+        process = begin("killed")
+        assert re.match(r"begun at \d+ \d", process.stdout.readline())
+        try:  # through tracing, steps and writing
+            process.wait(timeout=chance.uniform(3, 12) if number < kills else 200)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+        if process.wait() == 0:
+            break
+    assert killed
+    for value, expected in zip(weights_of(tmp_path / "killed.npz"), weights_of(tmp_path / "whole.npz"), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_damaged_checkpoint_is_passed_over_for_the_one_before(tiny_backbone, photographs, tmp_path, caplog):
+    images = datasets.image_folder(photographs, 32, 4, seed=2)
+    model_of(tiny_backbone).fit(images, epochs=2, verbose=0, callbacks=[Resume(tmp_path, data=images)])
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:2000])
+    assert Resume(tmp_path).epoch == 1
+    assert f"{newest} is damaged" in caplog.text
+
+
+def test_full_disk_is_told_and_leaves_the_last_checkpoint(tiny_backbone, photographs, tmp_path, monkeypatch):
+    images = datasets.image_folder(photographs, 32, 4, seed=2)
+    model_of(tiny_backbone).fit(images, verbose=0, callbacks=[Resume(tmp_path, data=images)])
+    before = list(tmp_path.iterdir())
+
+    def full(path, **arrays):
+        pathlib.Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    resume = Resume(tmp_path, data=images)
+    with pytest.raises(
+        UserError, match=r"could not be written \(No space left on device\).*checkpoint-000001-00000000"
+    ):
+        model_of(tiny_backbone).fit(images, epochs=2, verbose=0, callbacks=[resume])
+    assert list(tmp_path.iterdir()) == before
+
+
+def test_checkpoint_without_data_is_refused_when_it_stands_within_an_epoch(tiny_backbone, photographs, tmp_path):
+    images = datasets.image_folder(photographs, 32, 4, seed=2)
+    callbacks = [Resume(tmp_path, data=images, every=2), StopAt(3)]
+    with pytest.raises(InterruptedError):
+        model_of(tiny_backbone).fit(images, verbose=0, callbacks=callbacks)
+    with pytest.raises(UserError, match="within an epoch; give Resume data"):
+        model_of(tiny_backbone).fit(images, verbose=0, callbacks=[Resume(tmp_path)])
+
+
+def test_data_without_a_place_is_refused():
+    with pytest.raises(UserError, match="image_folder"):
+        Resume("folder", data=[1, 2])
+    with pytest.raises(UserError, match="data="):
+        Resume("folder", every=3)

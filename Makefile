@@ -3,8 +3,10 @@
 #   make demo-addons  the same beside tensorflow-addons; open runs/demo-addons/report.html
 #   make test         the tests, on TensorFlow 2.21 and Keras 3
 #   make test-addons  the tests beside tensorflow-addons, on TensorFlow 2.15 and Keras 2.15 (Python 3.11)
+#   make bench        kerassl's training step beside what else there is: pairs a second, memory (docs/benchmarks.md)
+#   make bench-lightly  sets up lightly on PyTorch, so that `make bench` has its row too (Python 3.11)
 #   make lint         formatting and common mistakes
-.PHONY: demo demo-addons test test-addons lint bench clean
+.PHONY: demo demo-addons test test-addons lint bench bench-lightly clean
 
 # A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
 find_python = $(shell for p in $(1); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done)
@@ -44,5 +46,12 @@ bench: .venv/.ready
 	.venv-addons/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+bench-lightly: .venv-lightly/.ready
+
+.venv-lightly/.ready: requirements/bench-lightly.txt
+	$(PYTHON_ADDONS) -m venv --clear .venv-lightly
+	.venv-lightly/bin/python -m pip install --quiet --requirement requirements/bench-lightly.txt
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-addons runs build *.egg-info
+	rm -rf .venv .venv-addons .venv-lightly runs build *.egg-info

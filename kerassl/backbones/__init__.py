@@ -1,7 +1,8 @@
 """Backbones: `keras.applications` networks by name, with fast layers, a checked pyramid and strict files."""
 
 from kerassl.backbones.architectures import FAMILIES, build
-from kerassl.backbones.fast_layers import FastBatchNormalization, FastSwish, fast, stock
+from kerassl.backbones.fast_convolutions import FastDepthwiseConv2D, FastPointwiseConv2D
+from kerassl.backbones.fast_layers import FastBatchNormalization, FastHardSwish, FastSwish, fast, stock
 from kerassl.backbones.files import load, save
 from kerassl.backbones.pyramid import pyramid
 from kerassl.backbones.weights import assign, checksum, table
@@ -10,6 +11,9 @@ from kerassl.datasets.images import check_image_size
 __all__ = [
     "FAMILIES",
     "FastBatchNormalization",
+    "FastDepthwiseConv2D",
+    "FastHardSwish",
+    "FastPointwiseConv2D",
     "FastSwish",
     "assign",
     "build",

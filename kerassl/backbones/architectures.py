@@ -7,17 +7,27 @@ import numpy as np
 
 from kerassl import _compat  # noqa: F401
 from kerassl._errors import UserError
-from kerassl.backbones import fast_layers
+from kerassl.backbones import fast_layers, mobilenet_v3
 from kerassl.backbones import weights as _weights
 
 # The mean and the standard deviation of ImageNet's pixels, in [0, 1].
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 
-FAMILIES = (*(f"EfficientNetB{size}" for size in range(8)), "MobileNet")
+# The mean of ImageNet's pixels in [0, 255], blue first, which ResNet50's published weights expect taken away.
+_MEAN_BGR = (103.939, 116.779, 123.68)
+
+FAMILIES = (
+    *(f"EfficientNetB{size}" for size in range(8)),
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "MobileNetV3Large",
+    "ResNet50",
+)
 """Names that `build` knows."""
 
-_TOP_LAYERS = ("predictions", "conv_preds")
+_TOP_LAYERS = ("predictions", "conv_preds", "conv_2", "logits")
 
 
 def canonical(name):
@@ -65,6 +75,7 @@ def build(name="EfficientNetB1", weights=None, until=None, *, batch_norm_momentu
 
 def from_table(family, arrays, source, until=None, batch_norm_momentum=0.9, drop_connect=0.0):
     """`build` for weights that are at hand: a table by name, or None for a random start."""
+    arrays = _renamed(arrays, family)
     mean, variance = _take_input_scale(arrays, family)
     model = _whole(family)
     names = {layer.name for layer in model.layers}
@@ -79,7 +90,7 @@ def from_table(family, arrays, source, until=None, batch_norm_momentum=0.9, drop
         if isinstance(layer, keras.layers.Normalization):
             # As constants of the layer, not as weights: they cannot be lost when weights are copied.
             return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
-        if isinstance(layer, keras.layers.Rescaling):
+        if re.fullmatch(r"rescaling_\d+", layer.name):
             config["name"] = "rescaling"  # Keras numbers the ones of a process
         if isinstance(layer, keras.layers.Dropout):
             # Keras's rates rise linearly from the first to the last block, up to 0.2.
@@ -96,12 +107,29 @@ def from_table(family, arrays, source, until=None, batch_norm_momentum=0.9, drop
 
 
 def _whole(family):
+    if family.startswith("MobileNetV3"):
+        return mobilenet_v3.network(family)
     application = getattr(keras.applications, family)
-    if family == "MobileNet":
-        inputs = keras.Input((None, None, 3))
+    if family.startswith("EfficientNet"):
+        return application(include_top=False, weights=None, input_shape=(None, None, 3))
+    inputs = keras.Input((None, None, 3))
+    if family == "ResNet50":
+        scaled = keras.layers.Rescaling(1.0, offset=[-mean for mean in _MEAN_BGR], name="rescaling")(_as_bgr(inputs))
+    else:
         scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
-        return application(include_top=False, weights=None, input_tensor=scaled)
-    return application(include_top=False, weights=None, input_shape=(None, None, 3))
+    return application(include_top=False, weights=None, input_tensor=scaled)
+
+
+def _as_bgr(images):
+    """Turns the channels around by layers of plain Keras without weights.
+
+    A cropping layer that is told that channels come first cuts the last two axes, of which the last holds the colours.
+    """
+    colours = [
+        keras.layers.Cropping2D(((0, 0), (first, 2 - first)), data_format="channels_first", name=name)(images)
+        for first, name in ((2, "blue"), (1, "green"), (0, "red"))
+    ]
+    return keras.layers.Concatenate(name="bgr")(colours)
 
 
 def _imagenet(family):
@@ -116,6 +144,13 @@ def _imagenet(family):
     return _weights.table(model)
 
 
+def _renamed(arrays, family):
+    if arrays is None or not family.startswith("MobileNetV3"):
+        return arrays
+    parts = {name: name.rsplit("/", 1) for name in arrays}
+    return {f"{mobilenet_v3.canonical(layer)}/{weight}": arrays[name] for name, (layer, weight) in parts.items()}
+
+
 def _take_input_scale(arrays, family):
     """Takes the input normalisation out of a table of weights; ImageNet's where there is none.
 
@@ -123,7 +158,7 @@ def _take_input_scale(arrays, family):
     a second rescaling layer, but only if the weights are asked for as `"imagenet"`; here the square does it.
     """
     mean, variance = np.array(_MEAN), np.square(_DEVIATION)
-    if arrays is None or family == "MobileNet":
+    if arrays is None or not family.startswith("EfficientNet"):
         return tuple(mean), tuple(variance)
     scale = {name: name.split("/")[1] for name in arrays if re.match(r"normalization(_\d+)?/", name)}
     scale = {weight: np.asarray(arrays.pop(name), "float64").reshape(-1) for name, weight in scale.items()}

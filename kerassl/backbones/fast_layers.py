@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from kerassl import _compat
+from kerassl.backbones import fast_convolutions
 
 
 def _compiled(function):
@@ -31,17 +32,49 @@ def _fused_swish(x):
 class FastSwish(keras.layers.Layer):
     """`x * sigmoid(x)`, whose forward and backward pass are one compiled kernel each while training.
 
-    Outside training it is `tf.nn.silu`, so that graphs for prediction and serving hold no compiled function.
+    Outside training it is `tf.nn.silu`, so that graphs for prediction and serving hold no compiled function. In
+    float64 it is that too: there exactness counts, not speed.
     """
 
     def call(self, inputs, training=None):
-        return _fused_swish(inputs) if training else tf.nn.silu(inputs)
+        return _fused_swish(inputs) if training and inputs.dtype != tf.float64 else tf.nn.silu(inputs)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
         return super().get_config()  # Keras 3 cannot save a layer with a precision policy that lacks this method
+
+
+@_compiled
+def _hard_swish_forward(x):
+    return x * tf.clip_by_value(x + 3, 0, 6) / 6
+
+
+@_compiled
+def _hard_swish_backward(x, upstream):
+    slope = (2 * x + 3) / 6
+    return upstream * tf.where(x >= 3, tf.ones_like(x), tf.where(x <= -3, tf.zeros_like(x), slope))
+
+
+@tf.custom_gradient
+def _fused_hard_swish(x):
+    return _hard_swish_forward(x), lambda upstream: _hard_swish_backward(x, upstream)
+
+
+@keras.saving.register_keras_serializable(package="kerassl")
+class FastHardSwish(keras.layers.Multiply):
+    """The product of `x` and its gate `relu6(x + 3) / 6`, computed from `x` by one compiled kernel while training.
+
+    It stands where `mobilenet_v3` multiplies the two. The layers of the gate are left in their places, for prediction;
+    in a training graph nothing asks for what they give, and TensorFlow leaves them out.
+
+    Call arguments:
+        inputs: list of `x` and its gate, of one shape.
+    """
+
+    def call(self, inputs, training=None):
+        return _fused_hard_swish(inputs[0]) if training and inputs[0].dtype != tf.float64 else super().call(inputs)
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
@@ -121,6 +154,10 @@ def _is_swish(layer):
     return isinstance(layer, keras.layers.Activation) and layer.get_config()["activation"] in ("swish", "silu")
 
 
+def _is_hard_swish(layer):
+    return type(layer) is keras.layers.Multiply and layer.name.endswith("_hard_swish")
+
+
 def _batch_norm_as(cls, layer):
     config = layer.get_config()
     return cls.from_config({key: config[key] for key in _SHARED})
@@ -131,6 +168,12 @@ def to_fast(layer):
         return FastSwish(name=layer.name, dtype=_compat.dtype_policy(layer))
     if type(layer) is keras.layers.BatchNormalization and layer.get_config()["axis"] in (-1, 3, [3], (3,)):
         return _batch_norm_as(FastBatchNormalization, layer)
+    if _is_hard_swish(layer):
+        return FastHardSwish.from_config(layer.get_config())
+    if fast_convolutions.is_wide_depthwise(layer):
+        return fast_convolutions.FastDepthwiseConv2D.from_config(layer.get_config())
+    if fast_convolutions.is_pointwise(layer):
+        return fast_convolutions.FastPointwiseConv2D.from_config(layer.get_config())
     return layer.__class__.from_config(layer.get_config())
 
 
@@ -139,6 +182,12 @@ def to_stock(layer):
         return keras.layers.Activation("swish", name=layer.name, dtype=_compat.dtype_policy(layer))
     if isinstance(layer, FastBatchNormalization):
         return _batch_norm_as(keras.layers.BatchNormalization, layer)
+    if isinstance(layer, FastHardSwish):
+        return keras.layers.Multiply.from_config(layer.get_config())
+    if isinstance(layer, fast_convolutions.FastDepthwiseConv2D):
+        return keras.layers.DepthwiseConv2D.from_config(layer.get_config())
+    if isinstance(layer, fast_convolutions.FastPointwiseConv2D):
+        return keras.layers.Conv2D.from_config(layer.get_config())
     return layer.__class__.from_config(layer.get_config())
 
 

@@ -136,7 +136,8 @@ def _read_npz(path):
 
 
 def _read_h5(path):
-    # The form of the files of keras.applications: <layer>/<layer>/<weight>:0, at any depth.
+    # The form of the files of keras.applications: <layer>/<layer>/<weight>:0, at any depth. Names of layers may hold
+    # slashes (MobileNetV3's), so that a file's own list of them is asked first.
     weights = {}
 
     def collect(name, item):
@@ -145,10 +146,19 @@ def _read_h5(path):
             weights[f"{parts[0]}/{parts[-1].split(':')[0]}"] = item[()]
 
     with h5py.File(path) as file:
-        file.visititems(collect)
+        group = file.get("model_weights", file)
+        for layer in map(_text, group.attrs.get("layer_names", ())):
+            for weight in map(_text, group[layer].attrs["weight_names"]):
+                weights[f"{layer}/{weight.split('/')[-1].split(':')[0]}"] = group[layer][weight][()]
+        if not weights:
+            file.visititems(collect)
     if not weights:
         raise UserError(f"{path} holds no weights")
     return weights, None
+
+
+def _text(name):
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 DESCRIPTION, WEIGHTS = "kerassl/backbone.json", "kerassl/weights.npz"

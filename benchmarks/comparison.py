@@ -1,0 +1,56 @@
+"""What `benchmarks.step` compares: kerassl, the usual Keras example, lightly, the bare encoder and kerassl's parts."""
+
+import sys
+
+from benchmarks.measuring import Row
+from benchmarks.protocol import ROOT
+
+LIGHTLY_PYTHON = ROOT / ".venv-lightly/bin/python"
+
+LABELS = {
+    "whole": "kerassl, from the folder through model.fit",
+    "usual": "usual Keras example (two passes, cross-view loss)",
+    "lightly": "lightly on PyTorch",
+    "bare": "bare fast encoder (no reading, views or loss)",
+}
+STAGES = {
+    "reading": "reading and decoding alone",
+    "views": "two views alone",
+    "loss": "loss alone, with its gradient",
+}
+
+
+def rows(settings, without=(), stages=False):
+    """The rows of the comparison, in the order in which they take turns.
+
+    Args:
+        settings: dict of `network`, `image_size`, `batch_size` and `images`.
+        without: names among `LABELS` to leave out.
+        stages: bool. Measure kerassl's parts one by one too.
+
+    Returns:
+        List of `Row`; kerassl itself is the first.
+    """
+    found = []
+    for name, label in LABELS.items():
+        if name in without:
+            continue
+        if name != "lightly":
+            found.append(Row(label, name, settings))
+            continue
+        python, note = str(LIGHTLY_PYTHON), ""
+        if not LIGHTLY_PYTHON.exists():
+            python, note = sys.executable, "not installed: make bench-lightly"
+        found.append(Row(label, name, settings, python, "benchmarks.lightly_worker", note=note))
+    if stages:
+        found.extend(Row(label, name, settings) for name, label in STAGES.items())
+    return found
+
+
+def add_ratios(results):
+    """Writes into each result its pairs a second over kerassl's, and its share of kerassl's time for a step."""
+    whole = next(result for result in results if result["contender"] == "whole")
+    for result in results:
+        if "ms" in result and "ms" in whole:
+            result["ratio_to_kerassl"] = result["pairs_per_second"] / whole["pairs_per_second"]
+            result["share_of_step"] = result["ms"] / whole["ms"]

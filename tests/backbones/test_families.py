@@ -1,0 +1,180 @@
+"""The families beside EfficientNet: equal to Keras's own, with fast layers that equal the stock ones."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import _compat, backbones
+
+FAMILIES = ("MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "ResNet50")
+LEVELS = {
+    "MobileNetV2": ("block_6_expand_relu", "block_13_expand_relu", "out_relu"),
+    "MobileNetV3Small": (
+        "expanded_conv_3_expand_hard_swish",
+        "expanded_conv_8_expand_hard_swish",
+        "conv_1_hard_swish",
+    ),
+    "MobileNetV3Large": (
+        "expanded_conv_6_expand_hard_swish",
+        "expanded_conv_12_expand_hard_swish",
+        "conv_1_hard_swish",
+    ),
+    "ResNet50": ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+}
+
+
+def images(size=64, seed=0, dtype="float32", batch=2):
+    return tf.constant(np.random.default_rng(seed).uniform(0, 255, (batch, size, size, 3)), dtype)
+
+
+def keras_network(name):
+    """The network of `keras.applications` and what it wants as input, for images in [0, 255]."""
+    network = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(None, None, 3))
+    module = {"MobileNetV2": "mobilenet_v2", "ResNet50": "resnet50"}.get(name, "mobilenet_v3")
+    return network, getattr(keras.applications, module).preprocess_input
+
+
+def randomise(model, seed=1):
+    """Statistics and offsets as of a trained network: at the start they would hide a layer that is left out."""
+    generator = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.get_weights()[0].shape
+            spread = [(1, 0.1), (0, 0.1), (0, 0.1), (1, 0.1)]
+            layer.set_weights([np.abs(generator.normal(m, s, shape)) if m else generator.normal(m, s, shape)
+                               for m, s in spread])  # fmt: skip
+    return model
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def built(request):
+    return request.param, randomise(backbones.build(request.param))
+
+
+def write_published_form(table, path, file_names=None):
+    """Writes a table as the files of keras.applications are: a group for a layer, whose list of weights it carries."""
+    layers = {}
+    for name, array in table.items():
+        layer, weight = name.rsplit("/", 1)
+        layers.setdefault(layer, []).append((f"{layer}/{weight}:0", array))
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.encode() for layer in layers]
+        for layer, weights in layers.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name, _ in weights]
+            for name, array in weights:
+                group[name] = array
+
+
+def in_keras_2(name):
+    """The name that Keras 2.15 and its published file give to a layer of MobileNetV3."""
+    block, _, part = name.rpartition("_squeeze_excite_")
+    if block:
+        return f"{block}/squeeze_excite/{part.replace('conv', 'Conv')}"
+    stem, _, norm = name.partition("_bn")
+    norm = "/BatchNorm" if name.endswith("_bn") else norm
+    if stem in ("conv", "conv_1"):
+        return stem.capitalize() + norm
+    block, _, part = stem.rpartition("_")
+    return f"{block}/{part}{norm}"
+
+
+def test_built_network_gives_what_keras_gives_with_weights_of_its_published_form(tmp_path, built):
+    name, _ = built
+    network, preprocess = keras_network(name)
+    randomise(network)
+    write_published_form(backbones.table(network), tmp_path / "notop.h5")
+    ours = backbones.build(name, weights=tmp_path / "notop.h5")
+    expected = np.asarray(network(preprocess(np.array(images()))))
+    assert np.linalg.norm(expected) > 0
+    assert np.linalg.norm(ours(images()) - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV3Large"])
+def test_names_of_keras_2_fit_mobilenet_v3(tmp_path, name):
+    backbone = randomise(backbones.build(name))
+    table = {}
+    for key, array in backbones.table(backbone).items():
+        layer, weight = key.split("/")
+        table[f"{in_keras_2(layer)}/{weight}"] = array
+    assert {"Conv/BatchNorm/gamma", "expanded_conv_1/depthwise/depthwise_kernel"} < set(table)
+    assert {"expanded_conv_4/squeeze_excite/Conv_1/bias", "expanded_conv/project/BatchNorm/beta"} < set(table)
+    write_published_form(table, tmp_path / "notop.h5")
+    np.testing.assert_array_equal(backbones.build(name, weights=tmp_path / "notop.h5")(images()), backbone(images()))
+
+
+def test_pyramid_of_a_family_is_the_widest_map_of_each_stride(built):
+    name, backbone = built
+    levels = backbones.pyramid(backbone)
+    assert tuple(levels.values()) == LEVELS[name]
+    outputs = [backbone.get_layer(layer).output for layer in levels.values()]
+    features = keras.Model(backbone.input, outputs)(images(96))
+    assert [feature.shape[1:3] for feature in features] == [(12, 12), (6, 6), (3, 3)]
+
+
+def test_family_is_cut_saved_and_loaded_with_equal_features(tmp_path, built):
+    name, backbone = built
+    cut = backbones.build(name, until=LEVELS[name][1])
+    for model in (backbone, cut):
+        backbones.save(model, tmp_path / "backbone.keras")
+        loaded = backbones.load(tmp_path / "backbone.keras")
+        np.testing.assert_array_equal(loaded(images()), model(images()))
+        assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in model.layers[1:]]
+
+
+def test_saved_family_opens_with_plain_keras_without_kerassl(tmp_path, built):
+    _, backbone = built
+    backbones.save(backbone, tmp_path / "backbone.keras")
+    with zipfile.ZipFile(tmp_path / "backbone.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert "kerassl" not in config
+    assert "Fast" not in config
+    np.save(tmp_path / "images.npy", images())
+    code = (
+        "import sys, keras, numpy as np;"
+        "m = keras.saving.load_model('backbone.keras');"
+        "np.save('features.npy', m(np.load('images.npy')));"
+        "assert 'kerassl' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=240)
+    expected = np.asarray(backbone(images()))
+    got = np.load(tmp_path / "features.npy")
+    assert np.linalg.norm(got - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+def test_names_do_not_depend_on_what_was_built_before(built):
+    name, backbone = built
+    again = backbones.build(name)
+    assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in backbone.layers[1:]]
+    assert list(backbones.table(again)) == list(backbones.table(backbone))
+
+
+def test_table_of_a_file_fits_on_the_other_stack(tmp_path, built):
+    """The other Keras version rebuilds a network from its names, whatever the file's own config says."""
+    _, backbone = built
+    other = pathlib.Path(__file__).parents[2] / (".venv-addons" if _compat.KERAS_3 else ".venv")
+    python = other / "bin" / "python"
+    if not (other / ".ready").exists():
+        pytest.skip("the other stack is not set up")
+    backbones.save(backbone, tmp_path / "backbone.keras")
+    np.save(tmp_path / "images.npy", images())
+    code = (
+        "import json, numpy as np; from kerassl import backbones;"
+        "m = backbones.load('backbone.keras'); np.save('features.npy', m(np.load('images.npy')));"
+        "json.dump([l.name for l in m.layers[1:]], open('layers.json', 'w'))"
+    )
+    environment = {"PYTHONPATH": str(pathlib.Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
+    subprocess.run([python, "-c", code], check=True, cwd=tmp_path, timeout=240, env=environment)
+    expected = np.asarray(backbone(images()))
+    got = np.load(tmp_path / "features.npy")
+    assert np.linalg.norm(got - expected) <= 1e-4 * np.linalg.norm(expected)
+    names = json.loads((tmp_path / "layers.json").read_text())
+    assert sorted(names) == sorted(layer.name for layer in backbone.layers[1:])

@@ -55,6 +55,8 @@ class Resume(keras.callbacks.Callback):
         self.data = data
         self.every = every
         self.keep = keep
+        for half in self.directory.glob(".checkpoint-*.part.npz"):  # of a run that was killed while writing
+            half.unlink(missing_ok=True)
         self.epoch, self.step = 0, 0
         self._saved = self._newest()
         if self._saved is not None:

@@ -202,6 +202,7 @@ def test_fit_runs_when_there_are_two_replicas(tiny_backbone, rectangles, mirrore
 
 def test_outputs_and_loss_are_float32_when_precision_is_mixed(tiny_detector, rectangles):
     images, boxes, classes = rectangles(8)
+    keras.utils.set_random_seed(0)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         model = tiny_detector()

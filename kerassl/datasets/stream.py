@@ -182,9 +182,8 @@ def broken_files(paths, strict, known=()):
 def _after(order, skip, broken):
     """The order as it goes on after so many whole files; it is gone through again and again."""
     whole = np.flatnonzero(~np.array(broken))  # places in the order
-    passes, rest = divmod(skip, len(whole))
+    rest = skip % len(whole)  # whole passes end where they began
     place = whole[rest - 1] + 1 if rest else 0
-    del passes  # whole passes end where they began
     return np.roll(order, -place)
 
 

@@ -10,8 +10,11 @@ from kerassl import _compat
 from kerassl.datasets import SCENE_CLASSES, scenes
 from kerassl.experiment.cli import main
 
-# Where there is tensorflow-addons, its optimisers go the same road.
+# Where there is tensorflow-addons, its optimisers go the same road. A detector's graphs take minutes to build there, so
+# it has its own room's tests alone.
+TASKS = ("localizer", "detector") if _compat.KERAS_3 else ("localizer",)
 PRETRAINING, LOCALIZER = ("lars", "adamw") if _compat.KERAS_3 else ("tfa/LAMB", "tfa/LazyAdam")
+DETECTOR = "detector: {image_size: 64, batch_size: 8, epochs: 1}" if "detector" in TASKS else ""
 
 CONFIG = f"""
 backbone: MobileNet
@@ -19,7 +22,7 @@ data:
   scenes: {{train: 24, val: 10, unlabelled: 16, single_object: true}}
 pretrain: {{image_size: 32, batch_size: 16, epochs: 2, optimizer: {PRETRAINING}}}
 localizer: {{image_size: 64, batch_size: 8, epochs: 1, optimizer: {LOCALIZER}}}
-detector: {{image_size: 64, batch_size: 8, epochs: 1}}
+{DETECTOR}
 explain: {{images: 2, level: P4}}
 """
 
@@ -47,18 +50,19 @@ def test_comparison_leaves_figures_of_every_arm(run):
     results = json.loads((out / "results.json").read_text())
     assert list(results["arms"]) == ["self-supervised", "random start"]
     for arm in results["arms"].values():
-        for task, keys in {"localizer": ("mean_iou", "top3"), "detector": ("voc07_ap50", "coco_ap75")}.items():
+        for task in TASKS:
+            keys = {"localizer": ("mean_iou", "top3"), "detector": ("voc07_ap50", "coco_ap75")}[task]
             assert all(0 <= arm[task][key] <= 1 for key in keys)
             assert arm[task]["minutes"] > 0
     assert results["generated"]
     stages = {json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()}
-    assert stages == {"pretrain", *(f"{t}:{a}" for t in ("localizer", "detector") for a in results["arms"])}
+    assert stages == {"pretrain", *(f"{t}:{a}" for t in TASKS for a in results["arms"])}
     assert "chance" in (out / "log.txt").read_text()
 
 
 def test_report_stands_alone(run):
     page = (run / "out" / "report.html").read_text()
-    assert len(re.findall(r"src='data:image/png;base64,", page)) == 5  # curves; finds and heatmaps of two tasks
+    assert len(re.findall(r"src='data:image/png;base64,", page)) == 1 + 2 * len(TASKS)  # curves; finds and heatmaps
     assert not re.search(r"(src|href)='(?!data:)", page)
     assert "generated scenes" in page
     assert page.count("self-supervised") >= 3
@@ -70,7 +74,7 @@ def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
     assert refused(capsys, "compare", "--config", run / "tiny.yaml", "--out", out).count("--resume")
     assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")} == before
-    assert len(before) == 5
+    assert len(before) == 1 + 2 * len(TASKS)
 
 
 def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path, capsys):

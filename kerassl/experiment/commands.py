@@ -1,6 +1,7 @@
 """What each command of `kerassl` does. TensorFlow is imported here, not in `cli`."""
 
 import pathlib
+import time
 
 import numpy as np
 from PIL import Image
@@ -33,12 +34,23 @@ def pretrain(options):
     }
     config = read_config(options.config, flags)
     backbones.check_image_size(config.pretrain.image_size)
+    begun = time.time()
     with _folder(options, config) as folder:
         training.prepare(config)
         data = sources(config, folder, labels=False)
         figures = training.pretrain(config, data.images, folder)
         print(f"loss {figures['loss']:.3f} (chance {figures['chance']:.3f}) after {figures['minutes']:.1f} minutes")
+        page = _compare.report(
+            folder,
+            "kerassl: pre-training",
+            f"{config.backbone} learned from about {figures['images']} images without labels: a loss of "
+            f"{figures['loss']:.3f} nats ({figures['chance']:.3f} is chance).",
+            begun,
+            generated=data.generated,
+            pretrain=figures,
+        )
         print(f"backbone: {folder / 'backbone.keras'}")
+        print(f"report: {page}")
 
 
 def finetune(options):
@@ -60,12 +72,22 @@ def finetune(options):
     start = options.backbone or "random"
     if start.lower() in {family.lower() for family in backbones.FAMILIES}:
         config, start = config.model_copy(update={"backbone": start}), "random"
+    begun = time.time()
     with _folder(options, config) as folder:
         training.prepare(config)
         data = sources(config, folder)
         figures = training.finetune(config, task, start, data, folder, folder, task)
         _print_figures(figures)
+        page = _compare.report(
+            folder,
+            f"kerassl: a {task} fine-tuned",
+            f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
+            begun,
+            generated=data.generated,
+            arms={start: {"start": start, "seen": _compare.seen(start), task: figures}},
+        )
         print(f"{task}: {folder / f'{task}.keras'}")
+        print(f"report: {page}")
 
 
 def predict(options):

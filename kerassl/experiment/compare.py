@@ -59,22 +59,38 @@ def compare(config, folder):
             arms[name][task] = training.finetune(config, task, weights, data, folder, out, f"{task}:{name}")
     pictures = _pictures(config, tasks, data, folder)
     servable = _servable(config, tasks, folder)
-    results = {
-        "title": "kerassl: arms compared",
-        "summary": f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no arm has "
+    page = report(
+        folder,
+        "kerassl: arms compared",
+        f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no arm has "
         f"seen. Network: {config.backbone}. Servable: {servable.relative_to(folder)}.",
-        "generated": data.generated,
-        "machine": machine(),
-        "minutes": (time.time() - begun) / 60,
-        "pretrain": pretrained,
-        "arms": arms,
-        "pictures": pictures,
-    }
-    training.write_json(folder / "results.json", results)
-    page = write_report(folder)
+        begun,
+        generated=data.generated,
+        pretrain=pretrained,
+        arms=arms,
+        pictures=pictures,
+    )
     print(_table(arms, tasks))
     print(f"report: {page}")
     return page
+
+
+def report(folder, title, summary, begun, **results):
+    """Writes `results.json` and `report.html` of a run.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+        title, summary: str, what the page begins with.
+        begun: float, the time at which the command began, in seconds.
+        **results: `generated` (bool), and of `pretrain`, `arms` and `pictures` those that the run has.
+
+    Returns:
+        `pathlib.Path` of the page.
+    """
+    minutes = (time.time() - begun) / 60
+    results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}
+    training.write_json(folder / "results.json", results)
+    return write_report(folder)
 
 
 def slug(name):
@@ -93,6 +109,11 @@ def machine():
     )
 
 
+def seen(weights):
+    """What a network has seen that begins with these weights, in words."""
+    return _SEEN.get(weights, f"whatever {weights} was made from; kerassl cannot tell.")
+
+
 def _seen(weights, config, data, pretrained):
     if weights == "self-supervised":
         kind = "generated images" if data.generated else "photographs"
@@ -100,7 +121,7 @@ def _seen(weights, config, data, pretrained):
             f"about {pretrained['images']} {kind} without labels, {config.pretrain.epochs} times each; weights random "
             "before that."
         )
-    return _SEEN.get(weights, f"whatever {weights} was made from; kerassl cannot tell.")
+    return seen(weights)
 
 
 def load(path):

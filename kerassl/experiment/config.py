@@ -54,6 +54,14 @@ class Data(_Section):
     use_training_images: bool = True
 
 
+class Probe(_Section):
+    """Labelled photographs, a sub-folder a class, by which the features are judged while they are learned."""
+
+    train: str
+    test: str | None = None
+    every: pydantic.PositiveInt = 1
+
+
 class Pretrain(_Section):
     image_size: int = 96
     load_size: int | None = None
@@ -69,6 +77,7 @@ class Pretrain(_Section):
     hidden_dim: pydantic.PositiveInt | None = None
     smallest_crop: float = pydantic.Field(0.08, gt=0, le=1)
     strength: pydantic.NonNegativeFloat = 1.0
+    probe: Probe | None = None
 
 
 class Finetune(_Section):

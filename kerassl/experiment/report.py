@@ -2,15 +2,11 @@
 
 import base64
 import html
-import io
 import json
-import math
 import pathlib
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
 from kerassl import _files
+from kerassl.experiment import curves
 
 # The figures of the table: key, heading, what it means.
 COLUMNS = {
@@ -26,7 +22,6 @@ COLUMNS = {
     "coco_ap75": ("AP75 COCO", "average precision at IoU 0.75"),
     "minutes": ("minutes", "training and scoring on this machine"),
 }
-_COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed")
 
 
 def write_report(folder):
@@ -50,18 +45,23 @@ def write_report(folder):
             "<p class='note'>These results are on <b>generated scenes</b>: they show that the road works, not how "
             "good pre-training is on photographs.</p>"
         )
-    parts += [_tables(results["arms"]), _seen(results["arms"])]
-    parts.append(_curves(lines, results.get("pretrain")))
+    if results.get("arms"):
+        parts += [_tables(results["arms"]), _seen(results["arms"])]
+    for title, says, png in curves.pictures(lines, results.get("pretrain")):
+        parts.append(_picture(title, says, png))
     for picture in results.get("pictures", []):
-        encoded = base64.b64encode((folder / picture["file"]).read_bytes()).decode()
-        parts.append(f"<h2>{html.escape(picture['title'])}</h2><p>{html.escape(picture['says'])}</p>")
-        parts.append(f"<img alt='{html.escape(picture['title'])}' src='data:image/png;base64,{encoded}'>")
+        parts.append(_picture(picture["title"], picture["says"], (folder / picture["file"]).read_bytes()))
     settings = (folder / "config.yaml").read_text(encoding="utf-8") if (folder / "config.yaml").exists() else ""
     parts.append(f"<h2>Settings and machine</h2><p>{html.escape(results['machine'])}</p>")
     parts.append(f"<details><summary>all settings</summary><pre>{html.escape(settings)}</pre></details>")
     with _files.whole(folder / "report.html") as part:
         part.write_text(_PAGE.replace("@@TITLE@@", html.escape(results["title"])).replace("@@BODY@@", "\n".join(parts)))
     return folder / "report.html"
+
+
+def _picture(title, says, png):
+    title, encoded = html.escape(title), base64.b64encode(png).decode()
+    return f"<h2>{title}</h2><p>{html.escape(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
 
 
 def _tables(arms):
@@ -96,37 +96,6 @@ def _cell(row, key, rows):
 def _seen(arms):
     items = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(arm['seen'])}</li>" for name, arm in arms.items())
     return f"<h2>What each arm has seen</h2><ul>{items}</ul>"
-
-
-def _curves(lines, pretrain):
-    """Loss of each stage over its epochs; the pre-training's with its chance line."""
-    stages = {}
-    for line in lines:
-        if line["kind"] == "epoch" and "loss" in line:
-            stages.setdefault(line["stage"], {})[line["epoch"]] = line["loss"]
-    if not stages:
-        return ""
-    tasks = sorted({stage.split(":")[0] for stage in stages}, key=["pretrain", "localizer", "detector"].index)
-    figure = Figure(figsize=(4.2 * len(tasks), 3.2), layout="constrained")
-    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks):
-        own = {stage: losses for stage, losses in stages.items() if stage.split(":")[0] == task}
-        for colour, (stage, losses) in zip(_COLOURS, own.items()):
-            epochs = sorted(losses)
-            axes.plot(epochs, [losses[e] for e in epochs], "o-", ms=3, color=colour, label=stage.partition(":")[2])
-        if task == "pretrain" and pretrain:
-            chance = math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
-            axes.axhline(chance, color="#6b7280", ls="--", lw=1)
-            axes.annotate(f"chance {chance:.2f}", (1, chance), va="bottom", color="#6b7280", fontsize=8)
-            axes.set_ylim(bottom=0, top=1.12 * max(chance, *own["pretrain"].values()))
-        elif len(own) > 1:
-            axes.legend(frameon=False, fontsize=8)
-        axes.set(title={"pretrain": "pre-training loss (nats)"}.get(task, f"{task} loss"), xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.spines[["top", "right"]].set_visible(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    encoded = base64.b64encode(picture.getvalue()).decode()
-    return f"<h2>Training</h2><img alt='loss by epoch' src='data:image/png;base64,{encoded}'>"
 
 
 _PAGE = """<!doctype html>

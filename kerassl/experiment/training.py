@@ -61,6 +61,7 @@ def pretrain(config, images, folder):
     throughput = callbacks.Throughput(plan.batch_size)
     batches = throughput.watch(batches)
     resume = callbacks.Resume(folder / "checkpoints", data=batches, every=100)
+    probes = _probes(plan)
     steps = int(batches.cardinality())
     total = steps * plan.epochs
     with scope(config):
@@ -90,6 +91,7 @@ def pretrain(config, images, folder):
             throughput,
             callbacks.LearningRate(),
             callbacks.Health(plan.batch_size),
+            *probes,
             callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             resume,
@@ -111,6 +113,13 @@ def pretrain(config, images, folder):
     }
     write_json(done, figures)
     return figures
+
+
+def _probes(plan):
+    if plan.probe is None:
+        return []
+    settings = {"image_size": plan.image_size, "every": plan.probe.every}
+    return [make(plan.probe.train, plan.probe.test, **settings) for make in (callbacks.KNNProbe, callbacks.LinearProbe)]
 
 
 def _optimizer(plan, total, variables):

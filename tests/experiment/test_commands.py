@@ -62,7 +62,7 @@ def test_comparison_leaves_figures_of_every_arm(run):
 
 def test_report_stands_alone(run):
     page = (run / "out" / "report.html").read_text()
-    assert len(re.findall(r"src='data:image/png;base64,", page)) == 1 + 2 * len(TASKS)  # curves; finds and heatmaps
+    assert len(re.findall(r"src='data:image/png;base64,", page)) == 2 + 2 * len(TASKS)  # curves; finds and heatmaps
     assert not re.search(r"(src|href)='(?!data:)", page)
     assert "generated scenes" in page
     assert page.count("self-supervised") >= 3
@@ -124,10 +124,19 @@ def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, caps
 
 
 def test_pretrain_then_finetune_by_flags(run, tmp_path):
-    photos = str(run / "out" / "scenes" / "unlabelled")
-    sizes = ["--image-size", "32", "--batch-size", "8", "--epochs", "1"]
-    assert main(["pretrain", "--images", photos, "--backbone", "MobileNet", *sizes, "--out", str(tmp_path / "a")]) == 0
+    photos = run / "out" / "scenes" / "unlabelled"
+    for number, photo in enumerate(sorted(photos.glob("*.jpg"))[:8]):
+        (tmp_path / "labelled" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labelled" / "ab"[number % 2] / photo.name).symlink_to(photo)
+    (tmp_path / "probe.yaml").write_text(f"pretrain: {{probe: {{train: {tmp_path / 'labelled'}}}}}")
+    sizes = ["--image-size", "32", "--batch-size", "8", "--epochs", "2", "--config", str(tmp_path / "probe.yaml")]
+    arguments = ["pretrain", "--images", str(photos), "--backbone", "MobileNet", *sizes, "--out", str(tmp_path / "a")]
+    assert main(arguments) == 0
     assert (tmp_path / "a" / "backbone.keras").exists()
+    last = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 <= last["knn_top1"] <= 1
+    assert 0 <= last["linear_top1"] <= 1
+    assert (tmp_path / "a" / "report.html").read_text().count("src='data:image/png;base64,") == 2
     voc = ["--voc", str(run / "out" / "scenes"), "--classes", *SCENE_CLASSES, "--count", "8"]
     sizes = ["--image-size", "64", "--batch-size", "8", "--epochs", "1"]
     backbone = ["--backbone", str(tmp_path / "a" / "backbone.keras")]
@@ -135,6 +144,9 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
     assert main(arguments) == 0
     assert (tmp_path / "b" / "localizer.keras").exists()
     assert json.loads((tmp_path / "b" / "localizer.json").read_text())["mean_iou"] > 0
+    page = (tmp_path / "b" / "report.html").read_text()
+    assert "kerassl cannot tell" in page
+    assert page.count("src='data:image/png;base64,") == 1
 
 
 def test_mistakes_get_one_line_status_2_and_leave_nothing(tmp_path, capsys):

@@ -134,8 +134,8 @@ class Health(keras.callbacks.Callback):
         if self._steps >= 1.5 * self.patience and 0.98 * self.chance_loss < loss <= 2 * self.chance_loss:
             self._alarm(
                 "not learning",
-                f"the loss of {loss:.3f} nats is still that of guessing ({self.chance_loss:.3f}): lower the learning "
-                "rate, take milder views, or lower the temperature",
+                f"the loss of {loss:.3f} nats is no better than that of guessing ({self.chance_loss:.3f}): lower the "
+                "learning rate, take milder views, or lower the temperature",
             )
 
     def _alarm(self, kind, message, stop=False):

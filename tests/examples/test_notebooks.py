@@ -1,5 +1,6 @@
 """The notebooks in examples/, run as they are; what they print is checked, not only that they run."""
 
+import ast
 import pathlib
 
 import nbformat
@@ -35,3 +36,23 @@ def test_quickstart_learns_and_serves_what_it_learned():
         assert accuracy > 0.3
         served, memory = each.split("served ")[1].split(" in memory ")
         assert served.strip("[] \n").split() == memory.strip("[] \n").split()
+
+
+@current_stack
+def test_pretraining_learns_and_what_goes_wrong_is_named():
+    notebook = nbformat.read(EXAMPLES / "pretrain.ipynb", as_version=4)
+    committed, pictures = printed(notebook)
+    assert pictures == 2, "the committed notebook shows its pictures"
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    text, pictures = printed(notebook)
+    assert pictures == 2
+    for each in (committed, text):
+        loss = float(each.split("loss ")[1].split(",")[0])
+        chance = float(each.split("chance ")[1].split(",")[0])
+        assert 0 < loss < 0.95 * chance
+        assert "alarms []" in each
+        assert 0 < float(each.split("kNN Top-1 ")[1].split(",")[0]) < 1
+        found = ast.literal_eval(each.strip().splitlines()[-1])
+        assert "at chance" in found["one image"]
+        assert "flat" in found["temperature 100"]
+        assert "above chance" in found["temperature 0.0001"]

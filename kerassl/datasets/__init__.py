@@ -6,16 +6,19 @@ from kerassl.datasets.images import check_image_size, letterbox, read_image
 from kerassl.datasets.labelled_folder import labelled_folder
 from kerassl.datasets.records import Record
 from kerassl.datasets.scenes import SCENE_CLASSES, scenes
+from kerassl.datasets.shards import shards
 from kerassl.datasets.stream import user_error
 from kerassl.datasets.tfds import tfds
 from kerassl.datasets.voc import voc
 from kerassl.datasets.voc_classes import VOC_CLASSES
 from kerassl.datasets.voc_records import voc_records
+from kerassl.datasets.write_shards import WrittenShards, write_shards
 
 __all__ = [
     "SCENE_CLASSES",
     "VOC_CLASSES",
     "Record",
+    "WrittenShards",
     "check_image_size",
     "detection_batches",
     "image_files",
@@ -24,9 +27,11 @@ __all__ = [
     "letterbox",
     "read_image",
     "scenes",
+    "shards",
     "single_object_batches",
     "tfds",
     "user_error",
     "voc",
     "voc_records",
+    "write_shards",
 ]

@@ -3,12 +3,10 @@
 import os
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
 from kerassl._errors import UserError
-from kerassl.datasets.images import SUFFIXES, centre_crop, check_image_size
-from kerassl.datasets.stream import Epochs, broken_files, stream
+from kerassl.datasets.images import SUFFIXES, check_image_size
+from kerassl.datasets.photographs import check_batch_size, photograph_batches
+from kerassl.datasets.row_cache import files_identity
 
 
 def image_files(paths):
@@ -62,6 +60,8 @@ def image_folder(
     drop_remainder=True,
     strict=False,
     initial_epoch=0,
+    worker=(0, 1),
+    cache=None,
 ):
     """Batches of photographs, resized on the short side and cropped in the middle.
 
@@ -73,84 +73,45 @@ def image_folder(
         image_size: int. Side of the images in pixels, a multiple of 32.
         batch_size: int. Images a batch.
         augmentation: callable of images `[B, S, S, 3]` and a `[2]` int32 seed, as `augment.SimCLRViews`; or None. The
-            seed is (`seed`, number of the batch over all epochs).
+            seed is (`seed`, number of the batch over all epochs and workers).
         shuffle: bool. Another order each epoch, from `seed` and the number of the epoch.
         seed: int.
         drop_remainder: bool. Leave out the images that fill no batch (others in each epoch, if shuffled). Contrastive
             losses need it: a small last batch has fewer negatives, hence another loss.
         strict: bool. Stop at a broken file.
         initial_epoch: int. The first iteration over the data set counts as this epoch: for a run that goes on.
+        worker: (index, count). Which of several workers this is, each of which reads its own share of every epoch's
+            order: no image is read by two of them, all have equally many steps, and `batch_size` is this worker's own.
+        cache: None, `"memory"` or a folder. Keep the images as they were cropped, so that each file is decoded once;
+            those in a folder serve later runs too, until a file is changed. The batches are the same to the bit.
 
     Returns:
-        `tf.data.Dataset` of known cardinality, of `[B, S, S, 3]` float32 in [0, 255], or of what `augmentation` gives.
-        Its `begin(epoch)` makes the next iteration that epoch, and its `enter(epoch, step)` gives the rest of an epoch
-        without reading what comes before.
+        `tf.data.Dataset` of known cardinality, of `[B, S, S, 3]` float32, whole numbers in [0, 255], or of what
+        `augmentation` gives. Its `begin(epoch)` makes the next iteration that epoch, and its `enter(epoch, step)` gives
+        the rest of an epoch without reading what comes before.
 
     Raises:
-        UserError: if a path is missing, no image is found or can be read, or the images do not fill one batch.
+        UserError: if a path is missing, no image is found or can be read, the images do not fill one batch, or there
+            is no room for the cache.
 
     Example:
         >>> images = kerassl.datasets.image_folder("photos", image_size=160, batch_size=64)
         >>> model.fit(images, epochs=100)
     """
-    size, batch_size, seed = check_image_size(image_size), check_batch_size(batch_size), int(seed) % 2**31
+    check_image_size(image_size)  # before a large folder is searched
+    check_batch_size(batch_size)
     files = image_files(paths)
-    steps = len(files) // batch_size if drop_remainder else -(-len(files) // batch_size)
-    if not steps:
-        raise UserError(
-            f"{len(files)} images do not fill one batch of {batch_size}; give a batch_size of at most {len(files)}, "
-            "more images, or drop_remainder=False"
-        )
-    total = min(steps * batch_size, len(files))
-    found = broken_files(files, strict)
-
-    def batches(epochs, skipped):
-        rows = stream(
-            files,
-            total,
-            lambda image, index, draw: centre_crop(image, size),
-            shuffle=shuffle,
-            seed=seed,
-            strict=strict,
-            epochs=epochs,
-            skip=skipped * batch_size,
-            broken=found,
-        )
-        batches = rows.batch(batch_size, drop_remainder=drop_remainder)
-        if augmentation is None:
-            batches = batches.map(lambda epochs, images: images)
-        else:
-            batches = batches.enumerate(start=skipped).map(
-                lambda step, row: augmentation(row[1], tf.stack([seed, row[0][0] * steps + tf.cast(step, tf.int32)]))
-            )
-        known = tf.data.experimental.assert_cardinality(steps - skipped)
-        return batches.apply(known).prefetch(tf.data.AUTOTUNE)
-
-    epochs = Epochs(initial_epoch)
-
-    def enter(epoch, step, broken=()):
-        found.paths.update(map(str, broken))
-        return batches(Epochs(epoch), step)
-
-    images = batches(epochs, 0)
-    # What `callbacks.Resume` needs: a data set has no place for it but its attributes.
-    images.steps, images.begin, images.enter = steps, epochs.begin, enter
-    images.broken = lambda: sorted(found.paths)
-    return images
-
-
-def check_batch_size(batch_size):
-    """Refuses what is no number of images.
-
-    Args:
-        batch_size: int.
-
-    Returns:
-        `batch_size`.
-
-    Raises:
-        UserError: if it is no whole number above 0.
-    """
-    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; give a whole number above 0, as 32")
-    return int(batch_size)
+    return photograph_batches(
+        files,
+        image_size,
+        batch_size,
+        augmentation=augmentation,
+        shuffle=shuffle,
+        seed=seed,
+        drop_remainder=drop_remainder,
+        strict=strict,
+        initial_epoch=initial_epoch,
+        worker=worker,
+        cache=cache,
+        identity=lambda: files_identity(files),
+    )

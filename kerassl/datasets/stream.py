@@ -16,23 +16,23 @@ log = logging.getLogger("kerassl")
 class _Broken:
     """Tells each broken file once; stops where the user wants it, or where nothing else is left."""
 
-    def __init__(self, strict, count, known=()):
+    def __init__(self, strict, why, known=()):
         self.strict = strict
-        self.count = count
+        self.why = why
         self.paths = set(map(str, known))
         self.lock = threading.Lock()
 
-    def __call__(self, path, failures):
+    def __call__(self, path, failures, count):
         path = path.decode()
-        message = f"{path} {fault(path)}"
+        message = f"{path} {self.why(path)}"
         if self.strict:
             raise UserError(f"{message}; mend or remove the file, or read without strict")
         with self.lock:
             if path not in self.paths:
                 self.paths.add(path)
                 log.warning("broken image %d: %s; another takes its place", len(self.paths), message)
-        if failures >= self.count:  # without this the stream would look for a whole file without end
-            raise UserError(f"none of {self.count} image files can be read any more, the last was {message}")
+        if failures >= count:  # without this the stream would look for a whole file without end
+            raise UserError(f"none of {count} image files can be read any more, the last was {message}")
         return np.int32(0)
 
 
@@ -58,28 +58,69 @@ def user_error(error):
     return None
 
 
-def check_readable(paths):
+def read_file(path, index):
+    """The bytes of a file: how a stream reads where it is not told otherwise."""
+    return tf.io.read_file(path)
+
+
+def check_readable(paths, read=read_file, why=fault):
     """Refuses a list of files of which none can be decoded; usually looks at the first alone.
 
     Args:
         paths: sequence of str.
+        read, why: see `stream` and `broken_files`.
 
     Raises:
         UserError: if no file can be decoded.
     """
-    for path in paths:
+    for index, path in enumerate(paths):
         try:
-            decode(tf.io.read_file(path))
+            decode(read(tf.constant(path), tf.constant(index)))
             return
         except tf.errors.OpError:
             continue
     raise UserError(
-        f"none of {len(paths)} image files can be read, first {paths[0]} {fault(paths[0])}; give whole JPEG, PNG or "
+        f"none of {len(paths)} image files can be read, first {paths[0]} {why(paths[0])}; give whole JPEG, PNG or "
         "BMP files"
     )
 
 
-def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, broken=None):
+def check_worker(worker):
+    """Refuses what is no place among several workers.
+
+    Args:
+        worker: (index, count), ints.
+
+    Returns:
+        The same, as a tuple.
+
+    Raises:
+        UserError: if the index is not from 0 to count - 1.
+    """
+    try:
+        index, count = (int(each) for each in worker)
+    except (TypeError, ValueError):
+        index, count = -1, 0
+    if not 0 <= index < count:
+        raise UserError(f"worker is {worker!r}; give (index, count), as (0, 2) for the first of two")
+    return index, count
+
+
+def stream(
+    paths,
+    total,
+    load,
+    *,
+    shuffle,
+    seed,
+    strict,
+    epochs=None,
+    skip=0,
+    broken=None,
+    worker=(0, 1),
+    read=read_file,
+    cache=None,
+):
     """Decoded images, epoch after epoch in another order.
 
     Args:
@@ -94,6 +135,10 @@ def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, br
         epochs: `Epochs`, or None to count from 0.
         skip: int. How many of an epoch's images to leave out at its beginning, without reading them.
         broken: `broken_files`, or None. The files that are known to be broken.
+        worker: (index, count). Of every epoch's order take each `count`-th image, from the `index`-th on: the workers
+            of a run share the images without one of them twice.
+        read: function of (path, index) to the image's bytes, in the graph.
+        cache: `RowCache`, or None. Then `load` must give its rows, and depend on nothing but the image.
 
     Returns:
         `tf.data.Dataset` of (epoch, what `load` gives), `total - skip` an epoch.
@@ -101,28 +146,46 @@ def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, br
     Raises:
         UserError: if no file can be decoded.
     """
-    check_readable(paths)
-    count, seed = len(paths), int(seed) % 2**31
+    broken = broken if broken is not None else broken_files(strict)
+    check_readable(paths, read, broken.why)
+    (first, step), count, seed = worker, len(paths), int(seed) % 2**31
+    own = len(range(first, count, step))
     epochs = Epochs() if epochs is None else epochs
     table = tf.constant(paths)
-    broken = broken if broken is not None else broken_files(paths, strict)
 
     def begin():
         epoch = next(epochs)
         order = np.random.default_rng([seed, epoch]).permutation(count) if shuffle else np.arange(count)
+        order = order[first::step]
         if skip:
             order = _after(order, skip, [paths[index] in broken.paths for index in order])
-        return np.int32(epoch), order.astype(np.int32)
+        kept = order[:0] if cache is None else _all_kept(order, total - skip, cache.known(), broken.paths, paths)
+        return np.int32(epoch), (order[:0] if len(kept) else order).astype(np.int32), kept.astype(np.int32)
 
     def open_one(epoch, index):
+        valid, item = decode_one(epoch, index) if cache is None else look_up(epoch, index)
+        return valid, table[index], epoch, item
+
+    def decode_one(epoch, index):
         draw = tf.stack([seed, epoch, index])
         # Only the decoder's errors are caught: what is wrong in `load` must be seen.
-        one = tf.data.Dataset.from_tensors(table[index]).map(lambda path: decode(tf.io.read_file(path)))
+        one = tf.data.Dataset.from_tensors(index).map(lambda index: decode(read(table[index], index)))
         blank = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
         image = one.ignore_errors().concatenate(blank).take(1).get_single_element()
         valid = tf.size(image) > 0
         image = tf.cond(valid, lambda: image, lambda: tf.zeros([1, 1, 3], tf.uint8))
-        return valid, table[index], epoch, load(image, index, draw)
+        return valid, load(image, index, draw)
+
+    def look_up(epoch, index):
+        found, row = tf.numpy_function(cache.get, [index], (tf.bool, tf.uint8))
+        row = tf.ensure_shape(row, [cache.size, cache.size, 3])
+        return tf.cond(tf.ensure_shape(found, []), lambda: (True, row), lambda: decode_and_keep(epoch, index))
+
+    def decode_and_keep(epoch, index):
+        valid, row = decode_one(epoch, index)
+        put = tf.cond(valid, lambda: tf.numpy_function(cache.put, [index, row], tf.int32), lambda: 0)
+        with tf.control_dependencies([put]):
+            return valid, tf.identity(row)
 
     def tell(failures, row):
         valid, path, _, _ = row
@@ -131,18 +194,28 @@ def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, br
             return tf.identity(failures), row
 
     def told(path, failures):
-        return tf.ensure_shape(tf.numpy_function(broken, [path, failures], tf.int32), [])
+        return tf.ensure_shape(tf.numpy_function(broken, [path, failures, own], tf.int32), [])
 
-    def one_epoch(epoch, order):
+    def one_epoch(epoch, order, kept):
         indices = tf.data.Dataset.from_tensor_slices(order).repeat()
         rows = indices.map(lambda index: open_one(epoch, index), num_parallel_calls=tf.data.AUTOTUNE)
         rows = rows.scan(tf.constant(0), tell)
-        return (
+        rows = (
             rows.filter(lambda valid, *_: valid).map(lambda valid, path, epoch, item: (epoch, item)).take(total - skip)
         )
+        return rows if cache is None else rows.concatenate(from_cache(epoch, kept))
+
+    def from_cache(epoch, kept):
+        # Many at a time: going over to Python for each would take longer than copying it.
+        indices = tf.data.Dataset.from_tensor_slices(kept).batch(64)
+        blocks = indices.map(
+            lambda indices: tf.numpy_function(cache.rows, [indices], tf.uint8), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        blocks = blocks.map(lambda rows: tf.ensure_shape(rows, [None, cache.size, cache.size, 3]))
+        return blocks.unbatch().map(lambda row: (epoch, row))
 
     start = tf.data.Dataset.from_tensors(0)
-    start = start.map(lambda _: _shaped(*tf.numpy_function(begin, [], (tf.int32, tf.int32)), count))
+    start = start.map(lambda _: _shaped(*tf.numpy_function(begin, [], (tf.int32, tf.int32, tf.int32))))
     return start.flat_map(one_epoch)
 
 
@@ -165,18 +238,18 @@ class Epochs:
         return self.following - 1
 
 
-def broken_files(paths, strict, known=()):
+def broken_files(strict, known=(), why=fault):
     """What a stream knows of broken files; it grows as they are met.
 
     Args:
-        paths: list of str, all files.
         strict: bool. Stop at a broken file.
         known: iterable of str, files that were met before.
+        why: function of a path to what is wrong with it, in words that go after its name.
 
     Returns:
         Object whose `paths` is the set of broken files.
     """
-    return _Broken(strict, len(paths), known)
+    return _Broken(strict, why, known)
 
 
 def _after(order, skip, broken):
@@ -187,5 +260,17 @@ def _after(order, skip, broken):
     return np.roll(order, -place)
 
 
-def _shaped(epoch, order, count):
-    return tf.ensure_shape(epoch, []), tf.ensure_shape(order, [count])
+def _all_kept(order, wanted, known, broken, paths):
+    """The images of an order that a stream would give, where all of them are in the cache; else none."""
+    there = known[order]
+    given = np.flatnonzero(there)[:wanted]
+    if not len(given):
+        return order[:0]
+    passed = range(len(order)) if len(given) < wanted else range(given[-1])
+    if any(not there[place] and paths[order[place]] not in broken for place in passed):
+        return order[:0]
+    return order[np.resize(given, wanted)]  # where there are too few, from the beginning again
+
+
+def _shaped(epoch, order, kept):
+    return tf.ensure_shape(epoch, []), tf.ensure_shape(order, [None]), tf.ensure_shape(kept, [None])

@@ -1,26 +1,37 @@
 """Seeded subsets of which the smaller lies in the larger."""
 
+import collections.abc
 import hashlib
 
 from kerassl._errors import UserError
+from kerassl.datasets.stratified import stratified_order
 
 
-def subset(ids, *, fraction=None, count=None, seed=0):
+def subset(ids, *, fraction=None, count=None, seed=0, labels=None):
     """Chooses some of many names.
 
-    The choice depends on the seed and on each name by itself (its hash), not on their order or the machine.
+    Without `labels` the choice depends on the seed and on each name by itself (its hash). With them images of one
+    set of classes follow each other in the order of their hashes, and the sets take turns so that every subset has as
+    nearly as possible the shares of classes of the whole. Neither depends on the order of the names or the machine,
+    and of one seed the smaller subset lies in the larger.
 
     Args:
         ids: sequence of different str.
         fraction: float in (0, 1] or None. Share to take, at least one.
         count: int or None. Number to take, instead of a fraction. Both None takes all.
         seed: int.
+        labels: None, or the classes of each image: a mapping from id to an iterable of hashable classes, or a function
+            that gives it. Asked only where not all are taken.
 
     Returns:
         Sorted list of str.
 
     Raises:
         UserError: if both are given, one is out of range, or there are fewer names than `count`.
+
+    Example:
+        >>> subset(["a", "b", "c"], count=2, labels={"a": {"dog"}, "b": {"dog"}, "c": {"cat"}})
+        ['b', 'c']
     """
     if fraction is not None and count is not None:
         raise UserError(f"fraction {fraction} and count {count} are both given; give one of them")
@@ -32,5 +43,9 @@ def subset(ids, *, fraction=None, count=None, seed=0):
         return sorted(ids)
     if count != int(count) or not 1 <= count <= len(ids):
         raise UserError(f"count is {count}, but {len(ids)} images are there; give a whole number from 1 to {len(ids)}")
+    count = int(count)
     ranked = sorted(ids, key=lambda each: hashlib.sha256(f"{seed}:{each}".encode()).digest())
-    return sorted(ranked[: int(count)])
+    if labels is not None and count < len(ranked):
+        look = labels.__getitem__ if isinstance(labels, collections.abc.Mapping) else labels
+        ranked = [ranked[place] for place in stratified_order([look(each) for each in ranked], count)]
+    return sorted(ranked[:count])

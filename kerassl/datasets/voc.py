@@ -16,6 +16,7 @@ def voc(
     classes=VOC_CLASSES,
     fraction=None,
     count=None,
+    stratified=True,
     shuffle=False,
     flip=False,
     seed=0,
@@ -24,7 +25,7 @@ def voc(
     """Batches of a VOCdevkit, as KerasCV's detectors take them in `fit`.
 
     Args:
-        root, year, split, classes, fraction, count, strict: see `voc_records`.
+        root, year, split, classes, fraction, count, stratified, strict: see `voc_records`.
         image_size, batch_size, shuffle, flip: see `detection_batches`.
         seed: int. Of the subset, the order and the flips.
 
@@ -38,5 +39,6 @@ def voc(
         >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
     """
     check_image_size(image_size)
-    records = voc_records(root, year, split, classes=classes, fraction=fraction, count=count, seed=seed, strict=strict)
+    subset = {"fraction": fraction, "count": count, "stratified": stratified, "seed": seed}
+    records = voc_records(root, year, split, classes=classes, strict=strict, **subset)
     return detection_batches(records, image_size, batch_size, shuffle=shuffle, flip=flip, seed=seed, strict=strict)

@@ -3,6 +3,7 @@
 import pathlib
 
 from kerassl._errors import UserError
+from kerassl.datasets.annotated_names import annotated_names
 from kerassl.datasets.annotation import Findings, read_annotation
 from kerassl.datasets.class_names import check_class_names
 from kerassl.datasets.images import SUFFIXES
@@ -11,7 +12,16 @@ from kerassl.datasets.voc_classes import VOC_CLASSES
 
 
 def voc_records(
-    root, year=2007, split="train", *, classes=VOC_CLASSES, fraction=None, count=None, seed=0, strict=False
+    root,
+    year=2007,
+    split="train",
+    *,
+    classes=VOC_CLASSES,
+    fraction=None,
+    count=None,
+    stratified=True,
+    seed=0,
+    strict=False,
 ):
     """Reads a VOCdevkit's annotations.
 
@@ -28,6 +38,8 @@ def voc_records(
         fraction: float in (0, 1] or None. Share of the split's images to take.
         count: int or None. Number of the split's images to take, instead of a fraction. Subsets of one seed are
             nested: the images of a smaller one are among those of a larger one, on every machine.
+        stratified: bool. Choose the subset so that it has, as nearly as possible, the shares of classes of the whole
+            split, for which all its annotations are parsed. False chooses by the ids alone.
         seed: int. Of the subset.
         strict: bool. Stop at the first fault that would be left out or clipped.
 
@@ -55,7 +67,8 @@ def voc_records(
     ids = sorted(paths.keys() | files.keys()) if split is None else _split_ids(folder, split)
     if not ids:
         raise UserError(f"{folder} holds no images, or its split {split!r} is empty; nothing can be read from it")
-    chosen = subset(ids, fraction=fraction, count=count, seed=seed)
+    labels = (lambda each: annotated_names(files.get(each))) if stratified else None
+    chosen = subset(ids, fraction=fraction, count=count, seed=seed, labels=labels)
     _check_pairs(chosen, paths, files, folder)
     findings = Findings(strict)
     records = [

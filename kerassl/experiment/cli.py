@@ -122,6 +122,24 @@ def _parser():
     scenes.add_argument("--single-object", action="store_true", default=None, help="one object an image")
     _seed(scenes)
 
+    shards = _command(commands, "shards", "pack images into a few large files, shrunk, that are read like their folder")
+    shards.add_argument("--images", nargs="+", metavar="FOLDER", help="folders of photographs")
+    shards.add_argument(
+        "--out", required=True, metavar="FOLDER", help="the folder to write; started again, it goes on where it was"
+    )
+    shards.add_argument(
+        "--image-size", type=int, help="short side in pixels that larger images are shrunk to; twice that of the views"
+    )
+    shards.add_argument("--quality", type=int, default=90, help="of the JPEGs, 1 to 100; 85 to 95 (default 90)")
+    shards.add_argument("--per-shard", type=int, default=1000, help="images a file; 50 to 500 MB are handy")
+    shards.add_argument("--workers", type=int, default=2, help="images that are encoded side by side; one a core")
+
+    inspect = _command(commands, "inspect", "tell what a data set holds: sizes, classes, boxes, broken files")
+    inspect.add_argument("path", nargs="*", metavar="PATH", help="images or folders of them, or a VOCdevkit")
+    _voc(inspect, None)
+    inspect.add_argument("--decode", action="store_true", help="decode each image wholly; finds files that are cut off")
+    inspect.add_argument("--out", metavar="FILE", help="also draw the card into this .png file")
+
     compare = _command(commands, "compare", "the whole road for several arms, into one report.html", run=True)
     compare.add_argument("--backbone", help="network of every arm, as EfficientNetB1")
     _seed(compare)
@@ -142,7 +160,8 @@ def _command(commands, name, purpose, run=False):
 def _voc(parser, split):
     parser.add_argument("--voc", metavar="FOLDER", help="a VOCdevkit: the folder that holds VOC2007 or VOC2012")
     parser.add_argument("--year", type=int, help="2007 to 2012")
-    parser.add_argument("--split", help=f"a list in ImageSets/Main (default: data.voc.{split} of the configuration)")
+    default = "every image" if split is None else f"data.voc.{split} of the configuration"
+    parser.add_argument("--split", help=f"a list in ImageSets/Main (default: {default})")
     parser.add_argument("--classes", nargs="+", help="class names in your order; default: the 20 of VOC")
 
 

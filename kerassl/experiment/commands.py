@@ -13,8 +13,11 @@ import tensorflow as tf
 from kerassl import _files, backbones, datasets, detectors, metrics, serving
 from kerassl import explain as _explain
 from kerassl._errors import UserError
+from kerassl.datasets import card as _card
+from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import compare as _compare
+from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import training
 from kerassl.experiment.config import read_config
 from kerassl.experiment.folder import run_folder
@@ -190,6 +193,42 @@ def scenes(options):
         seed=config.seed,
     )
     print(f"{plan.train} + {plan.val} labelled and {plan.unlabelled} unlabelled scenes: {options.out}")
+
+
+def shards(options):
+    """Packs images into shards."""
+    config = read_config(options.config, {"data.images": options.images})
+    if not config.data.images:
+        raise UserError("no images are named; give --images a folder, or data.images in the configuration")
+    done = datasets.write_shards(
+        config.data.images,
+        options.out,
+        image_size=options.image_size,
+        quality=options.quality,
+        per_shard=options.per_shard,
+        workers=options.workers,
+        progress=training.verbosity() != 2,
+    )
+    kept = f", {done.kept} of them from before" if done.kept else ""
+    left = f"; {len(done.broken)} broken files left out" if done.broken else ""
+    print(f"{done.images} images in {done.shards} shards{kept}{left}: {options.out}")
+
+
+def inspect(options):
+    """Tells what a data set holds."""
+    data = read_config(options.config, {}).data
+    paths, root = options.path, options.voc
+    if not paths and root is None:
+        paths, root = data.images, data.voc and data.voc.root
+    found = _inspection.find(paths, root, options.year, options.split, options.classes)
+    images = _card.image_card(found.paths, options.decode, progress=training.verbosity() != 2)
+    labels = None if found.records is None else _card.label_card(found.records, found.classes)
+    print(_card.told(images, labels))
+    if options.out:
+        if not len(images.heights):
+            raise UserError(f"none of {images.count} images can be opened; there is nothing to draw")
+        draw_card(images, labels, options.out, found.title)
+        print(f"card: {options.out}")
 
 
 def compare(options):

@@ -24,6 +24,7 @@ from kerassl import (
     optimizers,
 )
 from kerassl._errors import UserError
+from kerassl.datasets.shard_index import is_shards
 
 log = logging.getLogger("kerassl")
 
@@ -46,7 +47,7 @@ def pretrain(config, images, folder):
 
     Args:
         config: `Config`.
-        images: list of folders and files.
+        images: list of folders and files, or of one folder of shards.
         folder: `pathlib.Path` of the run.
 
     Returns:
@@ -57,7 +58,9 @@ def pretrain(config, images, folder):
         return json.loads(done.read_text())
     plan = config.pretrain
     load_size = plan.load_size or plan.image_size + 32
-    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=config.seed)
+    packed = len(images) == 1 and is_shards(images[0])
+    read = datasets.shards if packed else datasets.image_folder
+    batches = read(images[0] if packed else images, load_size, plan.batch_size, seed=config.seed)
     throughput = callbacks.Throughput(plan.batch_size)
     batches = throughput.watch(batches)
     resume = callbacks.Resume(folder / "checkpoints", data=batches, every=100)

@@ -1,0 +1,224 @@
+"""What a data set holds: the figures of its card."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+import PIL.Image
+from tqdm import tqdm
+
+from kerassl.datasets.images import fault
+
+_ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
+QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+
+
+@dataclasses.dataclass
+class ImageCard:
+    """Image files.
+
+    Attributes:
+        count: int, files, broken ones among them.
+        bytes: int, in all files.
+        heights, widths: `[n]` int arrays in pixels, of those that can be opened.
+        formats: `collections.Counter` of format and mode, as "JPEG RGB".
+        turned: int. Files whose EXIF orientation is not upright.
+        broken: list of (path, reason).
+        doubled: list of lists of paths with the same content.
+    """
+
+    count: int
+    bytes: int
+    heights: np.ndarray
+    widths: np.ndarray
+    formats: collections.Counter
+    turned: int
+    broken: list
+    doubled: list
+
+
+@dataclasses.dataclass
+class LabelCard:
+    """Boxes.
+
+    Attributes:
+        classes: tuple of str.
+        boxes: `[classes]` int array, boxes of each class.
+        images: `[classes]` int array, images with such a box.
+        difficult: `[classes]` int array, boxes that are marked as difficult.
+        per_image: `[records]` int array, boxes on each image.
+        sizes: `[boxes]` float array: the root of a box's area over the root of its image's.
+    """
+
+    classes: tuple
+    boxes: np.ndarray
+    images: np.ndarray
+    difficult: np.ndarray
+    per_image: np.ndarray
+    sizes: np.ndarray
+
+
+def image_card(paths, decode=False, workers=8, progress=True):
+    """Looks at image files: their headers, and the content of those of equal length.
+
+    Args:
+        paths: list of str.
+        decode: bool. Also decode each file, which finds those that were cut off; takes some ms a photograph.
+        workers: int. Files that are read side by side.
+        progress: bool. Show a bar.
+
+    Returns:
+        `ImageCard`.
+
+    Example:
+        >>> from kerassl.datasets import card
+        >>> images = card.image_card(kerassl.datasets.image_files("photos"))
+        >>> print(card.told(images))
+    """
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        looked = list(
+            tqdm(
+                pool.map(lambda path: _look(path, decode), paths),
+                total=len(paths),
+                desc="images",
+                unit="image",
+                disable=not progress,
+            )
+        )
+        lengths = collections.Counter(length for length, *_ in looked)
+        alike = [path for path, (length, *_) in zip(paths, looked) if length and lengths[length] > 1]
+        contents = collections.defaultdict(list)
+        for path, digest in zip(alike, pool.map(_digest, alike)):
+            contents[digest].append(path)
+    good = [found for _, found, _ in looked if found is not None]
+    return ImageCard(
+        count=len(paths),
+        bytes=sum(length for length, *_ in looked),
+        heights=np.array([height for height, *_ in good], int),
+        widths=np.array([width for _, width, *_ in good], int),
+        formats=collections.Counter(name for _, _, name, _ in good),
+        turned=sum(turned for *_, turned in good),
+        broken=[(path, reason) for path, (_, _, reason) in zip(paths, looked) if reason],
+        doubled=[same for digest, same in contents.items() if digest and len(same) > 1],
+    )
+
+
+def _look(path, decode):
+    """(bytes, (height, width, format, turned) or None, what is wrong or None)."""
+    length = 0
+    try:
+        length = os.path.getsize(path)
+        with PIL.Image.open(path) as image:
+            found = (
+                *image.size[::-1],
+                f"{image.format} {image.mode}",
+                image.getexif().get(_ORIENTATION, 1) not in (0, 1),
+            )
+            if decode:
+                image.load()
+        return length, found, None
+    except Exception:  # Pillow's readers raise many kinds
+        return length, None, fault(path)
+
+
+def _digest(path):
+    try:
+        with pathlib.Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def label_card(records, classes):
+    """Counts boxes.
+
+    Args:
+        records: list of `Record`.
+        classes: sequence of str, the names of the records' classes.
+
+    Returns:
+        `LabelCard`.
+
+    Example:
+        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval")
+        >>> labels = card.label_card(records, kerassl.datasets.VOC_CLASSES)
+        >>> rarest = labels.classes[labels.boxes.argmin()]
+    """
+    boxes, images, difficult = (np.zeros(len(classes), int) for _ in range(3))
+    sizes = []
+    for record in records:
+        np.add.at(boxes, record.classes, 1)
+        np.add.at(difficult, record.classes[record.difficult], 1)
+        images[np.unique(record.classes)] += 1
+        sides = record.boxes[:, 2:] - record.boxes[:, :2]
+        sizes.append(np.sqrt(sides[:, 0] * sides[:, 1] / (record.height * record.width)))
+    per_image = np.array([len(record.classes) for record in records], int)
+    return LabelCard(tuple(classes), boxes, images, difficult, per_image, np.concatenate([*sizes, np.zeros(0)]))
+
+
+def told(images, labels=None):
+    """The card in words.
+
+    Args:
+        images: `ImageCard`.
+        labels: `LabelCard` or None.
+
+    Returns:
+        Str of several lines.
+    """
+    lines = [f"images          {images.count:,} ({images.bytes / 2**20:,.1f} MiB)"]
+    if len(images.heights):
+        lines.append(f"{'':16}{'least':>7}{'5 %':>7}{'25 %':>7}{'half':>7}{'75 %':>7}{'95 %':>7}{'most':>7}")
+        for name, values in (
+            ("height, px", images.heights),
+            ("width, px", images.widths),
+            ("short side, px", np.minimum(images.heights, images.widths)),
+        ):
+            lines.append(f"{name:16}" + _quantiles(values, ",.0f"))
+        lines.append(f"formats         {_listed(images.formats.most_common())}")
+    lines.append(f"turned by EXIF  {images.turned:,}")
+    extra = sum(len(same) - 1 for same in images.doubled)
+    lines.append(f"duplicates      {extra:,}" + (f", as {' = '.join(images.doubled[0][:2])}" if extra else ""))
+    lines.append(f"broken          {len(images.broken):,}")
+    lines += [f"  {path} {reason}" for path, reason in images.broken[:10]]
+    if len(images.broken) > 10:
+        lines.append(f"  and {len(images.broken) - 10:,} more")
+    return "\n".join(lines if labels is None else [*lines, "", *_labels_told(labels)])
+
+
+def _labels_told(labels):
+    total = int(labels.boxes.sum())
+    empty = int((labels.per_image == 0).sum())
+    lines = [
+        f"annotated       {len(labels.per_image):,} images, {empty:,} of them without a box",
+        f"boxes           {total:,}, {labels.difficult.sum():,} of them difficult"
+        + (f" ({100 * labels.difficult.sum() / total:.1f} %)" if total else ""),
+    ]
+    if total:
+        lines += [
+            f"{'':16}{'least':>7}{'5 %':>7}{'25 %':>7}{'half':>7}{'75 %':>7}{'95 %':>7}{'most':>7}",
+            f"{'boxes an image':16}" + _quantiles(labels.per_image, ".0f"),
+            # The side of a square of the box's area, over that of its image's.
+            f"{'relative size':16}" + _quantiles(labels.sizes, ".3f"),
+        ]
+    width = max(16, *(len(name) + 2 for name in labels.classes))
+    lines.append(f"{'class':{width}}{'boxes':>8}{'share':>8}{'images':>8}{'difficult':>11}")
+    for place in np.argsort(-labels.boxes, kind="stable"):
+        share = 100 * labels.boxes[place] / total if total else 0
+        lines.append(
+            f"{labels.classes[place]:{width}}{labels.boxes[place]:>8,}{share:>6.1f} %{labels.images[place]:>8,}"
+            f"{labels.difficult[place]:>11,}"
+        )
+    return lines
+
+
+def _quantiles(values, form):
+    return "".join(f"{value:>7{form}}" for value in np.percentile(values, QUANTILES))
+
+
+def _listed(counts):
+    return ", ".join(f"{name} {count:,}" for name, count in counts)

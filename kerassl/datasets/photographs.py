@@ -1,0 +1,119 @@
+"""Square photographs in batches, wherever they are read from."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.datasets.images import centre_crop, check_image_size, fault
+from kerassl.datasets.row_cache import RowCache
+from kerassl.datasets.stream import Epochs, broken_files, check_worker, read_file, stream
+
+
+def photograph_batches(
+    paths,
+    image_size,
+    batch_size,
+    *,
+    augmentation,
+    shuffle,
+    seed,
+    drop_remainder,
+    strict,
+    initial_epoch,
+    worker,
+    cache,
+    identity,
+    read=read_file,
+    why=fault,
+):
+    """What `image_folder` and `shards` have in common.
+
+    Args:
+        paths: list of different str, one an image.
+        identity: function without arguments that gives what tells these images from others, for the cache.
+        read, why: see `stream` and `broken_files`.
+        image_size, batch_size, augmentation, shuffle, seed, drop_remainder, strict, initial_epoch, worker, cache: see
+            `image_folder`.
+
+    Returns:
+        `tf.data.Dataset` with the attributes `steps`, `begin`, `enter` and `broken`, which `callbacks.Resume` needs.
+
+    Raises:
+        UserError: see `image_folder`.
+    """
+    size, batch_size, seed = check_image_size(image_size), check_batch_size(batch_size), int(seed) % 2**31
+    index, workers = check_worker(worker)
+    if workers > 1 and not drop_remainder:
+        raise UserError("workers need equally many whole batches; leave drop_remainder=False out")
+    share = len(paths) // workers
+    steps = share // batch_size if drop_remainder else -(-share // batch_size)
+    if not steps:
+        of = f" on each of {workers} workers" if workers > 1 else ""
+        raise UserError(
+            f"{len(paths)} images do not fill one batch of {batch_size}{of}; give a batch_size of at most {share}, "
+            "more images, or drop_remainder=False"
+        )
+    total = min(steps * batch_size, share)
+    found = broken_files(strict, why=why)
+    rows = None if cache is None else RowCache(cache, identity(), len(paths), size)
+
+    def load(image, index, draw):
+        return tf.cast(tf.round(centre_crop(image, size)), tf.uint8)  # [S, S, 3], the same from a cache
+
+    def batches(epochs, skipped):
+        images = stream(
+            paths,
+            total,
+            load,
+            shuffle=shuffle,
+            seed=seed,
+            strict=strict,
+            epochs=epochs,
+            skip=skipped * batch_size,
+            broken=found,
+            worker=(index, workers),
+            read=read,
+            cache=rows,
+        )
+        batches = images.batch(batch_size, drop_remainder=drop_remainder)
+        batches = batches.map(lambda epochs, images: (epochs, tf.cast(images, tf.float32)))
+        if augmentation is None:
+            batches = batches.map(lambda epochs, images: images)
+        else:
+            batches = batches.enumerate(start=skipped).map(
+                lambda step, row: augmentation(row[1], tf.stack([seed, number(row[0][0], tf.cast(step, tf.int32))]))
+            )
+        known = tf.data.experimental.assert_cardinality(steps - skipped)
+        return batches.apply(known).prefetch(tf.data.AUTOTUNE)
+
+    def number(epoch, step):
+        return (epoch * steps + step) * workers + index
+
+    epochs = Epochs(initial_epoch)
+
+    def enter(epoch, step, broken=()):
+        found.paths.update(map(str, broken))
+        return batches(Epochs(epoch), step)
+
+    images = batches(epochs, 0)
+    # What `callbacks.Resume` needs: a data set has no place for it but its attributes.
+    images.steps, images.begin, images.enter = steps, epochs.begin, enter
+    images.broken = lambda: sorted(found.paths)
+    return images
+
+
+def check_batch_size(batch_size):
+    """Refuses what is no number of images.
+
+    Args:
+        batch_size: int.
+
+    Returns:
+        `batch_size`.
+
+    Raises:
+        UserError: if it is no whole number above 0.
+    """
+    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}; give a whole number above 0, as 32")
+    return int(batch_size)

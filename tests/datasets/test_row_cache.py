@@ -1,0 +1,190 @@
+"""Images that are decoded once."""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kerassl import UserError
+from kerassl.datasets import image_folder, row_cache, stream
+from kerassl.datasets.row_cache import RowCache
+
+
+@pytest.fixture
+def photos(tmp_path, save_image):
+    for number in range(14):
+        save_image(tmp_path / "photos" / f"{number:02d}.jpg", 50 + number, 70, seed=number)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Counts the files that are read from now on, by name."""
+    counts = collections.Counter()
+
+    def read(path, index):
+        return stream.tf.numpy_function(note, [path], stream.tf.string)
+
+    def note(path):
+        path = pathlib.Path(np.asarray(path).item().decode())
+        counts[path.name] += 1
+        return path.read_bytes()
+
+    def folder(*args, **kwargs):
+        from kerassl.datasets import photographs
+
+        made = photographs.stream
+        monkeypatch.setattr(photographs, "stream", lambda *a, **k: made(*a, **{**k, "read": read}))
+        try:
+            data = image_folder(*args, **kwargs)
+        finally:
+            monkeypatch.setattr(photographs, "stream", made)
+        counts.clear()  # of the look at the first file
+        return data
+
+    folder.counts = counts
+    return folder
+
+
+def epochs(dataset, count=4):
+    return np.array([[images.numpy() for images in dataset] for _ in range(count)])
+
+
+@pytest.fixture(params=["memory", "disk"])
+def where(request, tmp_path):
+    return "memory" if request.param == "memory" else tmp_path / "cache"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_gives_the_same_bits_and_reads_each_file_once(photos, where, decoded, damaged):
+    if damaged:
+        (photos / "03.jpg").write_bytes(b"nothing")
+    expected = epochs(image_folder(photos, 32, 4, seed=2))
+    data = decoded(photos, 32, 4, seed=2, cache=where)
+    np.testing.assert_array_equal(epochs(data), expected)
+    del decoded.counts["03.jpg"]
+    assert set(decoded.counts.values()) == {1}
+    assert len(decoded.counts) >= 12
+    decoded.counts.clear()
+    data.begin(0)
+    np.testing.assert_array_equal(epochs(data), expected)
+    assert sum(decoded.counts.values()) - decoded.counts["03.jpg"] <= 1
+
+
+def test_later_run_reads_no_file_again(photos, tmp_path, decoded):
+    expected = epochs(image_folder(photos, 32, 14, shuffle=False, cache=tmp_path / "cache"), 2)
+    data = decoded(photos, 32, 14, shuffle=False, cache=tmp_path / "cache")
+    np.testing.assert_array_equal(epochs(data, 2), expected)
+    assert not decoded.counts
+    other = decoded(photos, 64, 14, shuffle=False, cache=tmp_path / "cache")  # a size of its own
+    assert epochs(other, 1).shape == (1, 1, 14, 64, 64, 3)
+    assert len(decoded.counts) == 14
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["images-32", "images-64"]
+
+
+@pytest.mark.parametrize("change", ["new file", "another picture", "touched", "cut off", "spoiled header"])
+def test_stale_cache_is_made_anew(photos, tmp_path, decoded, save_image, caplog, change):
+    cache = tmp_path / "cache"
+    before = image_folder(photos, 32, 14, shuffle=False, cache=cache)
+    old = epochs(before, 2)
+    if change == "new file":
+        save_image(photos / "05b.jpg")
+    elif change == "another picture":
+        save_image(photos / "05.jpg", seed=99)
+    elif change == "touched":
+        os.utime(photos / "05.jpg", (1, 1))
+    elif change == "cut off":
+        os.truncate(cache / "images-32" / "whole.u8", 5)
+    else:
+        (cache / "images-32" / "header.json").write_text("{")
+    expected = epochs(image_folder(photos, 32, 14, shuffle=False), 1)
+    data = decoded(photos, 32, 14, shuffle=False, cache=cache)
+    assert "is made anew" in caplog.text
+    np.testing.assert_array_equal(epochs(data, 1), expected)
+    assert len(decoded.counts) >= 14
+    if change != "cut off":
+        # Whoever still reads the old one is not disturbed.
+        np.testing.assert_array_equal(epochs(before, 1), old[:1])
+
+
+def test_half_full_cache_serves_what_it_has(photos, tmp_path, decoded):
+    def cache():
+        return tmp_path / "cache"
+
+    first = decoded(photos, 32, 7, shuffle=False, cache=cache())
+    next(iter(first.take(1)))
+    del first
+    data = decoded(photos, 32, 7, shuffle=False, cache=cache())
+    flags = np.fromfile(cache() / "images-32" / "whole.u8", np.uint8)
+    flags[:] = 0
+    flags[[1, 4]] = 1
+    path = cache() / "images-32"
+    flags.tofile(path / "whole.u8")
+    data = decoded(photos, 32, 7, shuffle=False, cache=cache())
+    epochs(data, 1)
+    assert "01.jpg" not in decoded.counts
+    assert "04.jpg" not in decoded.counts
+    assert decoded.counts["02.jpg"] == 1
+
+
+def test_two_processes_fill_one_cache_and_both_read_right(photos, tmp_path):
+    code = (
+        "import sys, numpy as np; from kerassl.datasets import image_folder; "
+        "data = image_folder(sys.argv[1], 32, 4, seed=int(sys.argv[4]), cache=sys.argv[2]); "
+        "np.save(sys.argv[3], np.array([[i.numpy() for i in data] for _ in range(3)]))"
+    )
+    outs = [tmp_path / f"{seed}.npy" for seed in (0, 1)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(photos), str(tmp_path / "cache"), str(out), str(seed)])
+        for seed, out in enumerate(outs)
+    ]
+    assert [process.wait(timeout=200) for process in processes] == [0, 0]
+    for seed, out in enumerate(outs):
+        np.testing.assert_array_equal(np.load(out), epochs(image_folder(photos, 32, 4, seed=seed), 3))
+
+
+def test_row_counts_only_after_it_is_secured(tmp_path, monkeypatch):
+    cache = RowCache(tmp_path, "same", 4, 32)
+    row = np.full((32, 32, 3), 7, np.uint8)
+    monkeypatch.setattr(row_cache.os, "fdatasync", lambda file: None)
+    cache.put(np.int32(2), row)
+    assert not np.fromfile(tmp_path / "images-32" / "whole.u8", np.uint8).any()  # what a kill would leave
+    assert RowCache(tmp_path, "same", 4, 32).known().tolist() == [False] * 4
+    assert cache.known().tolist() == [False, False, True, False]
+    later = RowCache(tmp_path, "same", 4, 32)
+    assert later.known().tolist() == [False, False, True, False]
+    np.testing.assert_array_equal(later.rows(np.array([2])), row[None])
+    assert json.loads((tmp_path / "images-32" / "header.json").read_text())["images"] == 4
+
+
+def test_full_disk_is_told_once_and_reading_goes_on(photos, tmp_path, monkeypatch, caplog):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    expected = epochs(image_folder(photos, 32, 4))
+    monkeypatch.setattr(row_cache.os, "pwrite", full)
+    np.testing.assert_array_equal(epochs(image_folder(photos, 32, 4, cache=tmp_path / "cache")), expected)
+    told = [message for message in caplog.messages if "keeps no more images" in message]
+    assert len(told) == 1
+    assert "No space left" in told[0]
+
+
+def test_refuses_a_cache_without_room(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(row_cache, "_available_memory", lambda: 2**15)
+    with pytest.raises(UserError, match=r"14 images of 32 px takes 0\.0 GiB.*memory; give cache a folder") as error:
+        image_folder(photos, 32, 4, cache="memory")
+    assert "\n" not in str(error.value)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**20, 2**20, 1000))
+    with pytest.raises(UserError, match=r"room in .*cache; make room or name another folder"):
+        image_folder(photos, 32, 4, cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_knows_the_memory_of_this_machine():
+    assert 2**20 < row_cache._available_memory() < 2**50

@@ -1,0 +1,122 @@
+"""The photographs of one epoch, shared by several workers, and entered in the middle."""
+
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import UserError
+from kerassl.datasets import image_folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """23 square images of 32 pixels, of which each has one grey: 0, 10, 20, …"""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(23):
+        grey = tf.fill([32, 32, 3], tf.constant(10 * number, tf.uint8))
+        tf.io.write_file(str(folder / f"{number:02d}.png"), tf.io.encode_png(grey))
+    return folder
+
+
+def epoch(dataset):
+    return [np.round(images.numpy()[:, 0, 0, 0] / 10).astype(int).tolist() for images in dataset]
+
+
+def flat(batches):
+    return [number for batch in batches for number in batch]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_workers_share_an_epoch_without_one_image_twice(photos, count):
+    workers = [image_folder(photos, 32, 3, seed=1, worker=(index, count)) for index in range(count)]
+    assert {each.steps for each in workers} == {23 // count // 3}
+    seen = set()
+    for _ in range(4):
+        parts = [epoch(each) for each in workers]
+        assert {len(part) for part in parts} == {23 // count // 3}
+        together = flat(flat(parts))
+        assert len(set(together)) == len(together) == count * (23 // count // 3) * 3
+        seen |= set(together)
+    assert seen == set(range(23))
+    # Together they go through the order of a single worker.
+    order = flat(epoch(image_folder(photos, 32, 1, seed=1)))
+    first = image_folder(photos, 32, 3, seed=1, worker=(0, count))
+    assert flat(epoch(first)) == order[::count][: first.steps * 3]
+
+
+def test_worker_with_broken_files_reads_on_in_its_own_share(photos, caplog):
+    broken = {3, 4, 11, 20, 21}
+    for number in broken:
+        (photos / f"{number:02d}.png").write_bytes(b"nothing")
+    workers = [image_folder(photos, 32, 3, seed=1, worker=(index, 2)) for index in range(2)]
+    for _ in range(3):
+        first, second = (flat(epoch(each)) for each in workers)
+        assert len(first) == len(second) == 9
+        assert not set(first) & set(second)
+        assert not broken & {*first, *second}
+
+
+@pytest.mark.parametrize(
+    ("worker", "damaged", "cache"),
+    [
+        ((0, 1), False, None),
+        ((0, 1), True, None),
+        ((1, 2), True, None),
+        ((0, 1), True, "disk"),
+        ((1, 2), True, "memory"),
+    ],
+)
+def test_epoch_that_is_entered_goes_on_as_the_one_that_was_not(photos, tmp_path, worker, damaged, cache):
+    if damaged:
+        for number in (0, 7, 8, 9, 22):
+            (photos / f"{number:02d}.png").write_bytes(b"nothing")
+    cache = tmp_path / "cache" if cache == "disk" else cache
+    steps = 23 // worker[1] // 2
+
+    def images():
+        return image_folder(photos, 32, 2, seed=5, worker=worker, cache=cache)
+
+    whole = images()
+    epochs = [epoch(whole) for _ in range(4)]
+    again = images()
+    for step in (0, 1, steps - 2, steps - 1):
+        assert epoch(again.enter(3, step, whole.broken())) == epochs[3][step:]
+    again.begin(2)
+    assert [epoch(again), epoch(again)] == epochs[2:]
+
+
+def test_workers_draw_different_views(photos):
+    def seeds(worker):
+        data = image_folder(photos, 32, 4, augmentation=lambda images, seed: seed, seed=9, worker=worker)
+        return [tuple(seed.numpy()) for _ in range(2) for seed in data]
+
+    both = seeds((0, 2)) + seeds((1, 2))
+    assert len(set(both)) == len(both) == 8
+
+
+@pytest.mark.parametrize("worker", [(2, 2), (-1, 2), (0, 0), 1, "ab", (0, 1, 2)])
+def test_refuses_what_is_no_worker(photos, worker):
+    with pytest.raises(UserError, match="worker is"):
+        image_folder(photos, 32, 2, worker=worker)
+
+
+def test_refuses_workers_with_unequal_batches(photos):
+    with pytest.raises(UserError, match="drop_remainder"):
+        image_folder(photos, 32, 2, worker=(0, 2), drop_remainder=False)
+    with pytest.raises(UserError, match="do not fill one batch of 12 on each of 2 workers"):
+        image_folder(photos, 32, 12, worker=(0, 2))
+    assert image_folder(photos, 32, 11, worker=(0, 2)).steps == 1
+
+
+def test_stops_a_worker_when_all_its_files_vanish(photos, caplog):
+    dataset = image_folder(photos, 32, 2, worker=(0, 2))
+    for path in photos.iterdir():
+        path.unlink()
+    with (
+        caplog.at_level(logging.ERROR, "kerassl"),
+        pytest.raises(tf.errors.InvalidArgumentError, match="none of 12 image files"),
+    ):
+        epoch(dataset)

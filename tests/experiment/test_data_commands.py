@@ -1,0 +1,75 @@
+"""`kerassl shards` and `kerassl inspect`."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from kerassl.datasets import scenes, shards
+from kerassl.experiment.cli import main
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "devkit"
+    scenes(folder, train=6, val=4, unlabelled=5, single_object=False, seed=0)
+    (folder / "unlabelled" / "broken.jpg").write_bytes(b"nothing")
+    return folder
+
+
+def refused(capsys, *arguments):
+    assert main([str(argument) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("kerassl: ")
+    assert not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+def test_shards_are_written_and_told_and_go_on(devkit, tmp_path, capsys):
+    command = ["shards", "--images", str(devkit / "unlabelled"), "--out", str(tmp_path / "shards"), "--per-shard", "3"]
+    assert main([*command, "--image-size", "64"]) == 0
+    assert f"5 images in 2 shards; 1 broken files left out: {tmp_path / 'shards'}" in capsys.readouterr().out
+    assert main([*command, "--image-size", "64"]) == 0
+    assert "2 of them from before" in capsys.readouterr().out
+    (images,) = shards(tmp_path / "shards", 32, 5)
+    assert images.shape == (5, 32, 32, 3)
+    assert "not image_size None" in refused(capsys, *command)
+    assert "quality is 0" in refused(capsys, *command, "--quality", "0")
+    assert "no images are named" in refused(capsys, "shards", "--out", tmp_path / "other")
+
+
+def test_pretraining_reads_shards(devkit, tmp_path, capsys):
+    out, config = tmp_path / "shards", tmp_path / "tiny.yaml"
+    assert main(["shards", "--images", str(devkit / "unlabelled"), "--out", str(out)]) == 0
+    config.write_text("backbone: MobileNet\npretrain: {image_size: 32, batch_size: 5, epochs: 1}\n")
+    run = ["pretrain", "--config", str(config), "--images", str(out), "--out", str(tmp_path / "run")]
+    assert main(run) == 0
+    assert (tmp_path / "run" / "backbone.keras").exists()
+
+
+def test_inspect_tells_of_images_and_of_voc(devkit, tmp_path, capsys):
+    assert main(["inspect", str(devkit / "unlabelled")]) == 0
+    told = capsys.readouterr().out
+    assert "images          6" in told
+    assert "broken.jpg is no image" in told
+    assert "class" not in told
+    for where in ([str(devkit)], ["--voc", str(devkit)], [str(devkit / "VOC2007")]):
+        assert main(["inspect", *where, "--out", str(tmp_path / "card.png"), "--decode"]) == 0
+        told = capsys.readouterr().out
+        assert "10 images, 0 of them without a box" in told
+        with PIL.Image.open(tmp_path / "card.png") as picture:
+            assert np.asarray(picture).std() > 10
+        (tmp_path / "card.png").unlink()
+    assert main(["inspect", str(devkit), "--split", "train"]) == 0
+    assert "6 images, 0 of them without" in capsys.readouterr().out
+
+
+def test_inspect_refuses_in_one_line(devkit, tmp_path, capsys):
+    assert "nothing is named to inspect" in refused(capsys, "inspect")
+    assert "give one of them" in refused(capsys, "inspect", devkit, "--voc", devkit)
+    assert "no file or folder" in refused(capsys, "inspect", tmp_path / "nowhere")
+    assert "is no VOCdevkit" in refused(capsys, "inspect", devkit / "unlabelled", "--split", "train")
+    assert "no VOC2012" in refused(capsys, "inspect", devkit, "--year", "2012")
+    assert "no split 'test'" in refused(capsys, "inspect", devkit, "--split", "test")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_bytes(b"nothing")
+    assert "nothing to draw" in refused(capsys, "inspect", tmp_path / "broken", "--out", tmp_path / "card.png")

@@ -16,9 +16,10 @@ log = logging.getLogger("kerassl")
 class _Broken:
     """Tells each broken file once; stops where the user wants it, or where nothing else is left."""
 
-    def __init__(self, strict, why, known=()):
+    def __init__(self, strict, why, known=(), outcome="another takes its place"):
         self.strict = strict
         self.why = why
+        self.outcome = outcome
         self.paths = set(map(str, known))
         self.lock = threading.Lock()
 
@@ -30,7 +31,7 @@ class _Broken:
         with self.lock:
             if path not in self.paths:
                 self.paths.add(path)
-                log.warning("broken image %d: %s; another takes its place", len(self.paths), message)
+                log.warning("broken image %d: %s; %s", len(self.paths), message, self.outcome)
         if failures >= count:  # without this the stream would look for a whole file without end
             raise UserError(f"none of {count} image files can be read any more, the last was {message}")
         return np.int32(0)
@@ -238,18 +239,19 @@ class Epochs:
         return self.following - 1
 
 
-def broken_files(strict, known=(), why=fault):
+def broken_files(strict, known=(), why=fault, outcome="another takes its place"):
     """What a stream knows of broken files; it grows as they are met.
 
     Args:
         strict: bool. Stop at a broken file.
         known: iterable of str, files that were met before.
         why: function of a path to what is wrong with it, in words that go after its name.
+        outcome: str. What becomes of a broken file, for the log.
 
     Returns:
         Object whose `paths` is the set of broken files.
     """
-    return _Broken(strict, why, known)
+    return _Broken(strict, why, known, outcome)
 
 
 def _after(order, skip, broken):

@@ -82,6 +82,7 @@ def image_folder(
         initial_epoch: int. The first iteration over the data set counts as this epoch: for a run that goes on.
         worker: (index, count). Which of several workers this is, each of which reads its own share of every epoch's
             order: no image is read by two of them, all have equally many steps, and `batch_size` is this worker's own.
+            Make it inside `strategy.distribute_datasets_from_function`, `repeat` it there, and give `fit` its `steps`.
         cache: None, `"memory"` or a folder. Keep the images as they were cropped, so that each file is decoded once;
             those in a folder serve later runs too, until a file is changed. The batches are the same to the bit.
 

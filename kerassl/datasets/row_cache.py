@@ -35,7 +35,7 @@ class RowCache:
         size: int, side of the images in pixels.
 
     Raises:
-        UserError: if there is too little memory or room on the disk for all rows.
+        UserError: if there is too little memory or room on the disk for all rows, or the folder cannot be written.
     """
 
     def __init__(self, where, identity, count, size):
@@ -47,10 +47,15 @@ class RowCache:
             self._rows, self._flags, self._file = np.empty(shape, np.uint8), None, None
             self._valid = np.zeros(count, np.bool_)
             return
-        folder = _open(pathlib.Path(where) / f"images-{size}", identity, shape)
-        self._rows = np.memmap(folder / "rows.u8", np.uint8, "r", shape=shape)
-        self._flags = np.memmap(folder / "whole.u8", np.uint8, "r+", shape=(count,))
-        self._file = os.open(folder / "rows.u8", os.O_RDWR)
+        try:
+            folder = _open(pathlib.Path(where) / f"images-{size}", identity, shape)
+            self._rows = np.memmap(folder / "rows.u8", np.uint8, "r", shape=shape)
+            self._flags = np.memmap(folder / "whole.u8", np.uint8, "r+", shape=(count,))
+            self._file = os.open(folder / "rows.u8", os.O_RDWR)
+        except OSError as error:
+            raise UserError(
+                f"the cache in {where} cannot be opened ({error.strerror or error}); name a folder that can be written"
+            ) from error
         self._valid = self._flags.astype(np.bool_)
         weakref.finalize(self, _end, self._file, self._flags, self._waiting)
 

@@ -64,7 +64,7 @@ def write_shards(images, folder, *, image_size=None, quality=90, per_shard=1000,
 
     Raises:
         UserError: if no image is found or can be read, the folder holds something else or was written with other
-            settings, another process writes to it, or an argument is out of range.
+            settings, another process writes to it, it cannot be written, or an argument is out of range.
 
     Example:
         >>> kerassl.datasets.write_shards("photos", "shards", image_size=320)
@@ -90,8 +90,15 @@ def write_shards(images, folder, *, image_size=None, quality=90, per_shard=1000,
             rows = iter(_encoded([path for *_, part in todo for path in part], image_size, quality, workers))
             done = dict(kept)
             for name, source, part in todo:
-                done[name] = _write(folder / name, source, itertools.islice(rows, len(part)), bar)
-                ShardIndex(settings, [done[each] for each, *_ in plan if each in done]).write(folder)
+                try:
+                    done[name] = _write(folder / name, source, itertools.islice(rows, len(part)), bar)
+                    ShardIndex(settings, [done[each] for each, *_ in plan if each in done]).write(folder)
+                except (OSError, tf.errors.OpError) as error:
+                    reason = getattr(error, "strerror", None) or getattr(error, "message", error)
+                    raise UserError(
+                        f"the shard {folder / name} could not be written ({reason}); make room or mend the folder and "
+                        f"start again: the {len(done)} finished ones are kept"
+                    ) from error
         broken = [tuple(each) for name, *_ in plan for each in done[name]["broken"]]
         count = sum(len(entry["offsets"]) for entry in done.values())
         if not count:

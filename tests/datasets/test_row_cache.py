@@ -188,3 +188,10 @@ def test_refuses_a_cache_without_room(photos, tmp_path, monkeypatch):
 
 def test_knows_the_memory_of_this_machine():
     assert 2**20 < row_cache._available_memory() < 2**50
+
+
+def test_refuses_a_cache_that_cannot_be_written(photos, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match=r"cache in .*cache cannot be opened \(.*\); name a folder") as error:
+        image_folder(photos, 32, 4, cache=tmp_path / "cache")
+    assert "\n" not in str(error.value)

@@ -148,6 +148,22 @@ def test_run_that_is_killed_leaves_no_half_shard_and_goes_on(photos, tmp_path, m
     np.testing.assert_array_equal(epoch(shards(folder, 32, 4)), epoch(image_folder(photos, 32, 4)))
 
 
+def test_full_disk_is_told_and_leaves_the_finished_shards(photos, tmp_path, monkeypatch):
+    made = tf.io.TFRecordWriter
+
+    def full(path):
+        if "00002" in path:
+            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+        return made(path)
+
+    monkeypatch.setattr(tf.io, "TFRecordWriter", full)
+    with pytest.raises(UserError, match=r"00002.tfrecord could not be written \(No space .* the 2 finished") as error:
+        write(photos, tmp_path / "shards")
+    assert "\n" not in str(error.value)
+    monkeypatch.undo()
+    assert write(photos, tmp_path / "shards").kept == 2
+
+
 @pytest.mark.parametrize("where", ["picture", "length"])
 def test_damaged_record_is_left_out_and_named(photos, tmp_path, caplog, where):
     folder = tmp_path / "shards"

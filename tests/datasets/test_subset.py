@@ -63,14 +63,14 @@ def test_subset_depends_on_the_seed_and_not_on_the_order_of_names(labels):
 
 
 def test_subset_is_the_same_in_a_process_with_another_order_of_sets(labels):
-    code = (
-        "import json, sys; from kerassl.datasets.stratified import stratified_order; "
-        "print(stratified_order([set(each) for each in json.load(sys.stdin)], 300))"
+    code = (  # by its path: all of kerassl takes seconds to import
+        "import json, runpy, sys; order = runpy.run_path(sys.argv[1])['stratified_order']; "
+        "print(order([set(each) for each in json.load(sys.stdin)], 300))"
     )
     given = json.dumps([sorted(each) for each in labels.values()])
     for seed in ("1", "2"):
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", code, stratified_order.__code__.co_filename],
             input=given,
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,

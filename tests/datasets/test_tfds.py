@@ -67,6 +67,15 @@ def test_gives_what_voc_gives_when_both_read_one_devkit(devkit, prepared, split,
         np.testing.assert_allclose(found[key][1], boxes, atol=1e-3)  # tensorflow-datasets keeps shares in float32
 
 
+def test_has_the_structure_of_voc(devkit, prepared):
+    found = tfds("voc/2007", "train", data_dir=prepared, image_size=96, batch_size=4).element_spec
+    expected = datasets.voc(devkit, 2007, "train", image_size=96, batch_size=4).element_spec
+    tf.nest.assert_same_structure(found, expected)
+    for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected)):
+        assert ours.dtype == theirs.dtype == tf.float32
+        assert ours.shape.is_compatible_with(theirs.shape)
+
+
 def test_shuffles_the_same_images_in_another_order_when_asked(prepared):
     def order(**options):
         dataset = tfds("voc/2007", "train", data_dir=prepared, image_size=32, batch_size=1, **options)

@@ -1,6 +1,12 @@
 """The photographs of one epoch, shared by several workers, and entered in the middle."""
 
+import json
 import logging
+import os
+import pathlib
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +14,8 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.datasets import image_folder
+
+SCRIPT = pathlib.Path(__file__).with_name("sharing_worker.py")
 
 
 @pytest.fixture
@@ -120,3 +128,35 @@ def test_stops_a_worker_when_all_its_files_vanish(photos, caplog):
         pytest.raises(tf.errors.InvalidArgumentError, match="none of 12 image files"),
     ):
         epoch(dataset)
+
+
+@pytest.mark.slow
+def test_two_processes_fit_on_each_image_once_an_epoch(photos, tmp_path):
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    processes, paths = [], [tmp_path / f"{index}.json" for index in range(2)]
+    for index, path in enumerate(paths):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(photos), str(path)],
+                env={**os.environ, "TF_CONFIG": json.dumps(config)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    for process in processes:
+        output = process.communicate(timeout=200)[0]
+        assert process.returncode == 0, output[-3000:]
+    found = [json.loads(path.read_text()) for path in paths]
+    assert [each["steps"] for each in found] == [5, 5]
+    for number in range(2):
+        together = [image for each in found for batch in each["seen"][5 * number : 5 * number + 5] for image in batch]
+        assert len(together) == len(set(together)) == 20
+    alone = [image_folder(photos, 32, 2, seed=4, worker=(index, 2)) for index in range(2)]
+    assert [each["seen"] for each in found] == [[*epoch(each), *epoch(each)] for each in alone]

@@ -1,5 +1,7 @@
 """SimCLR's two random views of every image."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -46,7 +48,8 @@ class SimCLRViews:
         jitter: float in [0, 1]. Probability that a view's colours are jittered.
         strength: float >= 0. Of the jitter; 1 is SimCLR's for ImageNet, 0.5 its for small images.
         grey: float in [0, 1]. Probability that a view loses its colours.
-        blur: float in [0, 1]. Probability that a view is blurred. The kernel has a tenth of the side as taps.
+        blur: float in [0, 1]. Probability that a view is blurred. The kernel has a tenth of the
+            side as taps, or fewer where these reach beyond four sigma.
         sigma: (lowest, highest) width of the blur, in pixels.
         seed: int. Mixed into the seed of every call.
         fused: bool. Compose the colour operations into one matrix an image, which is fast. False applies `tf.image`'s
@@ -124,10 +127,9 @@ class SimCLRViews:
         flips = draws["flip"][:, 0] < self.flip
         crops = crop(images, boxes, flips, self.image_size)  # [2B, S, S, 3]
         coloured = (recolour if self.fused else recolour_in_turn)(crops, self._jitter(draws))
-        radius = max(1, self.image_size // 20)
-        # Sums of weights that add up to 1 leave the range by a rounding.
-        blurred = tf.clip_by_value(gaussian_blur(coloured, self._sigmas(draws), radius), 0.0, 255.0)
-        first, second = tf.split(blurred, 2)
+        # Beyond four sigma all weights together are 1e-4.
+        radius = max(1, min(self.image_size // 20, math.ceil(4 * self.sigma[1])))
+        first, second = tf.split(gaussian_blur(coloured, self._sigmas(draws), radius), 2)
         return Views(first, second, *tf.split(boxes, 2), *tf.split(flips, 2))
 
     def _draws(self, seed, offset, count, total):

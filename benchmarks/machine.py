@@ -10,8 +10,8 @@ import sys
 from benchmarks import protocol
 
 
-def about():
-    """The machine, the command and the commit."""
+def about(program="benchmarks.step"):
+    """The machine, the command (of which `program` is the module) and the commit."""
     return {
         "machine": {
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -19,7 +19,7 @@ def about():
             "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
         },
-        "command": " ".join(["python -m benchmarks.step", *sys.argv[1:]]),
+        "command": " ".join([f"python -m {program}", *sys.argv[1:]]),
         "commit": _commit(),
     }
 

@@ -122,6 +122,26 @@ def serve(commands):
         answers.flush()
 
 
+def serve_contenders(contenders, versions):
+    """Answers `measuring.measure` until standard input ends: builds one thing, and measures it round after round.
+
+    Args:
+        contenders: dict from name to function of the settings, which gives a function of (steps, warmup) to a list of
+            seconds, one for each step that counts.
+        versions: function without arguments to a dict of versions.
+    """
+    built = []
+
+    def build(contender, **settings):
+        built[:] = [contenders[contender](**settings)]
+        return versions()
+
+    def measured(steps, warmup):
+        return {"seconds": built[0](steps, warmup), "memory_mib": peak_memory()}
+
+    serve({"build": build, "round": measured})
+
+
 def peak_memory():
     """The most memory that this process has held at once, in MiB (resident set)."""
     with contextlib.suppress(OSError):

@@ -53,11 +53,39 @@ def growth_table(title, results):
     )
 
 
+def input_table(results, columns):
+    """Pairs a second on one core, a row a contender; in brackets kerassl's over it.
+
+    Args:
+        results: list of dicts, of `measuring.measure` with `input_rows.add_ratios`.
+        columns: list of (image size, stage, heading).
+
+    Returns:
+        str.
+    """
+    found = {(result["contender"], *result["place"]): result for result in results}
+    labels = {result["contender"]: _named(result) for result in results if "versions" in result}
+    labels = {**{result["contender"]: result["label"] for result in results}, **labels}
+    rows = []
+    for contender, label in labels.items():
+        cells = [found.get((contender, size, stage), {"note": "left out"}) for size, stage, _ in columns]
+        rows.append((label, *(_over(cell) for cell in cells)))
+    return _table(("pairs/s a core (kerassl's over it)", *(heading for *_, heading in columns)), rows)
+
+
+def _over(result):
+    if "note" in result:
+        return result["note"]
+    ratio = f" ({result['kerassl_over_it']:.2f})" if "kerassl_over_it" in result else ""
+    return f"{result['pairs_per_second']:.0f}{ratio}{' *' if result['disturbed'] else ''}"
+
+
 def _named(result):
     versions = result.get("versions", {})
     if "torch" not in versions:
         return result["label"]
-    return f"{result['label']} (lightly {versions['lightly']}, torch {versions['torch'].split('+')[0]})"
+    told = [f"{name} {version.split('+')[0]}" for name, version in versions.items() if name != "torchvision"]
+    return f"{result['label']} ({', '.join(told)})"
 
 
 def _cells(result, *wanted):

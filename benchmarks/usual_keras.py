@@ -22,17 +22,7 @@ class UsualSimCLR(keras.Model):
             include_top=False, weights=None, pooling="avg", input_shape=(image_size, image_size, 3)
         )
         width = trunk.output_shape[-1]
-        self.augment = keras.Sequential(
-            [
-                keras.Input((image_size, image_size, 3)),
-                keras.layers.RandomFlip("horizontal"),
-                # Together they show a part of the picture somewhere, as a random crop does.
-                keras.layers.RandomTranslation(0.25, 0.25),
-                keras.layers.RandomZoom((-0.5, 0.0), (-0.5, 0.0)),
-                keras.layers.RandomBrightness(0.4),
-                keras.layers.RandomContrast(0.4),
-            ]
-        )
+        self.augment = usual_layers(image_size)
         self.encoder = keras.Sequential([keras.Input((image_size, image_size, 3)), trunk])
         self.head = keras.Sequential(
             [keras.Input((width,)), keras.layers.Dense(width, activation="relu"), keras.layers.Dense(128)]
@@ -64,6 +54,25 @@ class UsualSimCLR(keras.Model):
     def _scores(self, left, right):
         left, right = tf.math.l2_normalize(left, axis=1), tf.math.l2_normalize(right, axis=1)
         return tf.matmul(left, right, transpose_b=True) / self.temperature
+
+
+def usual_layers(image_size):
+    """The usual augmentation of images `[B, S, S, 3]` of one size, as a `keras.Sequential`; call it with training=True.
+
+    Args:
+        image_size: int. Side in pixels.
+    """
+    return keras.Sequential(
+        [
+            keras.Input((image_size, image_size, 3)),
+            keras.layers.RandomFlip("horizontal"),
+            # Together they show a part of the picture somewhere, as a random crop does.
+            keras.layers.RandomTranslation(0.25, 0.25),
+            keras.layers.RandomZoom((-0.5, 0.0), (-0.5, 0.0)),
+            keras.layers.RandomBrightness(0.4),
+            keras.layers.RandomContrast(0.4),
+        ]
+    )
 
 
 def usual_images(folder, image_size, batch_size):

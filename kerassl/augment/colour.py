@@ -46,8 +46,50 @@ def recolour(images, jitter):
     Returns:
         `[N, S, S, 3]` float32 in [0, 255].
     """
-    matrix, offset = _composed(tf.reduce_mean(images, axis=[1, 2]), jitter)
-    return tf.clip_by_value(tf.einsum("nyxc,nec->nyxe", images, matrix) + offset[:, None, None], 0.0, 255.0)
+    _, height, width, channels = images.shape
+    # Long rows: sums over, and with, three numbers at a time take several times as long.
+    columns = tf.reduce_mean(tf.reshape(images, [-1, height, width * channels]), axis=1)
+    mean = tf.reduce_mean(tf.reshape(columns, [-1, width, channels]), axis=1)  # [N, 3]
+    matrix, offset = _composed(mean, jitter)
+    turned = tf.matmul(tf.reshape(images, [-1, height * width, channels]), matrix, transpose_b=True)
+    shifted = tf.reshape(turned, [-1, height, width * channels]) + tf.tile(offset, [1, width])[:, None]
+    return tf.ensure_shape(tf.reshape(tf.clip_by_value(shifted, 0.0, 255.0), tf.shape(images)), images.shape)
+
+
+def recolour_in_turn(images, jitter):
+    """Applies each image's colour operations one after the other, as SimCLR's own code does.
+
+    The operations are those of `tf.image`: contrast is about the mean of each channel, saturation and hue are those of
+    HSV, and values are clipped to [0, 255] after each. `recolour` is faster and differs by what its docstring says.
+
+    Args:
+        images: `[N, S, S, 3]` float32 in [0, 255].
+        jitter: `Jitter`.
+
+    Returns:
+        `[N, S, S, 3]` float32 in [0, 255].
+    """
+    for slot in range(4):
+        chosen = jitter.order[:, slot, None, None, None]
+        by_hsv = _in_hsv(
+            images,
+            tf.where(jitter.order[:, slot] == 2, jitter.saturation, 1.0),
+            tf.where(jitter.order[:, slot] == 3, jitter.hue, 0.0),
+        )
+        mean = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
+        contrast = mean + (images - mean) * jitter.contrast[:, None, None, None]
+        changed = tf.where(chosen == 0, images * jitter.brightness[:, None, None, None], by_hsv)
+        images = tf.clip_by_value(tf.where(chosen == 1, contrast, changed), 0.0, 255.0)
+    luma = tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)
+    return tf.where(jitter.grey[:, None, None, None], luma, images)
+
+
+def _in_hsv(images, saturation, hue):
+    """Images `[N, S, S, 3]` with the saturation multiplied and the hue turned, for each image by its own `[N]`."""
+    turns, share, value = tf.unstack(tf.image.rgb_to_hsv(images / 255.0), axis=-1)
+    turns = tf.math.floormod(turns + hue[:, None, None], 1.0)
+    share = tf.clip_by_value(share * saturation[:, None, None], 0.0, 1.0)
+    return tf.image.hsv_to_rgb(tf.stack([turns, share, value], axis=-1)) * 255.0
 
 
 def _composed(mean, jitter):

@@ -1,11 +1,13 @@
 """SimCLR's two random views of every image."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from kerassl._errors import UserError
 from kerassl.augment.blur import gaussian_blur
-from kerassl.augment.colour import Jitter, recolour
+from kerassl.augment.colour import Jitter, recolour, recolour_in_turn
 from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes
 from kerassl.augment.views import Views
 from kerassl.datasets.images import check_image_size
@@ -46,9 +48,12 @@ class SimCLRViews:
         jitter: float in [0, 1]. Probability that a view's colours are jittered.
         strength: float >= 0. Of the jitter; 1 is SimCLR's for ImageNet, 0.5 its for small images.
         grey: float in [0, 1]. Probability that a view loses its colours.
-        blur: float in [0, 1]. Probability that a view is blurred. The kernel has a tenth of the side as taps.
+        blur: float in [0, 1]. Probability that a view is blurred. The kernel has a tenth of the
+            side as taps, or fewer where these reach beyond four sigma.
         sigma: (lowest, highest) width of the blur, in pixels.
         seed: int. Mixed into the seed of every call.
+        fused: bool. Compose the colour operations into one matrix an image, which is fast. False applies `tf.image`'s
+            operations one after the other with clipping after each, as SimCLR's own code does; the draws are the same.
 
     Call arguments:
         images: `[B, H, W, 3]` in [0, 255], uint8 or float.
@@ -84,6 +89,7 @@ class SimCLRViews:
         blur=0.5,
         sigma=(0.1, 2.0),
         seed=0,
+        fused=True,
     ):
         self.image_size = check_image_size(image_size)
         self.crop_area = _range("crop_area", crop_area, highest=1.0)
@@ -97,6 +103,7 @@ class SimCLRViews:
         self.blur = _probability("blur", blur)
         self.sigma = _range("sigma", sigma)
         self.seed = int(seed)
+        self.fused = bool(fused)
 
     @classmethod
     def mild(cls, image_size, **changes):
@@ -119,11 +126,10 @@ class SimCLRViews:
         boxes = self._boxes(draws, tf.shape(images)[1], tf.shape(images)[2])  # [2B, 4]
         flips = draws["flip"][:, 0] < self.flip
         crops = crop(images, boxes, flips, self.image_size)  # [2B, S, S, 3]
-        coloured = recolour(crops, self._jitter(draws))
-        radius = max(1, self.image_size // 20)
-        # Sums of weights that add up to 1 leave the range by a rounding.
-        blurred = tf.clip_by_value(gaussian_blur(coloured, self._sigmas(draws), radius), 0.0, 255.0)
-        first, second = tf.split(blurred, 2)
+        coloured = (recolour if self.fused else recolour_in_turn)(crops, self._jitter(draws))
+        # Beyond four sigma all weights together are 1e-4.
+        radius = max(1, min(self.image_size // 20, math.ceil(4 * self.sigma[1])))
+        first, second = tf.split(gaussian_blur(coloured, self._sigmas(draws), radius), 2)
         return Views(first, second, *tf.split(boxes, 2), *tf.split(flips, 2))
 
     def _draws(self, seed, offset, count, total):
@@ -172,6 +178,7 @@ class SimCLRViews:
             "blur": self.blur,
             "sigma": list(self.sigma),
             "seed": self.seed,
+            "fused": self.fused,
         }
 
     @classmethod

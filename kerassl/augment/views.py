@@ -27,3 +27,7 @@ class Views(typing.NamedTuple):
     second_boxes: tf.Tensor
     first_flips: tf.Tensor
     second_flips: tf.Tensor
+
+    def swapped(self):
+        """The same views with the second as the first, as `Views`."""
+        return Views(self.second, self.first, self.second_boxes, self.first_boxes, self.second_flips, self.first_flips)

@@ -140,6 +140,19 @@ def _parser():
     inspect.add_argument("--decode", action="store_true", help="decode each image wholly; finds files that are cut off")
     inspect.add_argument("--out", metavar="FILE", help="also draw the card into this .png file")
 
+    views = _command(
+        commands, "views", "draw the views that pre-training would make of photographs, and where they match"
+    )
+    views.add_argument("images", nargs="*", metavar="PATH", help="images or folders of them (or data.images)")
+    views.add_argument("--out", required=True, metavar="FILE", help="the .png file to write")
+    views.add_argument("--count", type=int, default=6, help="at most so many photographs, chosen by --seed (default 6)")
+    views.add_argument("--image-size", type=int, help="side of the views in pixels, a multiple of 32 (default 128)")
+    views.add_argument("--mild", action="store_true", help="crops from a fifth up and half the jitter: small networks")
+    views.add_argument(
+        "--level", choices=("P3", "P4", "P5"), default="P5", help="feature map of the cells (default P5)"
+    )
+    _seed(views)
+
     compare = _command(commands, "compare", "the whole road for several arms, into one report.html", run=True)
     compare.add_argument("--backbone", help="network of every arm, as EfficientNetB1")
     _seed(compare)

@@ -20,6 +20,7 @@ from kerassl.experiment import compare as _compare
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import training
 from kerassl.experiment.config import read_config
+from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
 from kerassl.experiment.sources import sources
 
@@ -236,6 +237,24 @@ def compare(options):
     config = read_config(options.config, {"backbone": options.backbone, "seed": options.seed})
     with _folder(options, config) as folder:
         _compare.compare(config, folder)
+
+
+def views(options):
+    """Draws the views that pre-training would make of a few photographs."""
+    mild = options.mild or None
+    flags = {
+        "data.images": options.images or None,
+        "pretrain.image_size": 128 if options.image_size is None and not options.config else options.image_size,
+        "pretrain.smallest_crop": mild and 0.2,
+        "pretrain.strength": mild and 0.5,
+        "seed": options.seed,
+    }
+    if not options.out.lower().endswith((".png", ".jpg")):
+        raise UserError(f"{options.out} does not end like a picture; end it in .png or .jpg")
+    sheet, count = contact_sheet(read_config(options.config, flags), options.count, options.level)
+    with _files.whole(options.out) as part:
+        Image.fromarray(sheet).save(part)
+    print(f"views of {count} photographs: {options.out}")
 
 
 def _folder(options, config):

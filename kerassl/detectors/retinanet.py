@@ -201,8 +201,8 @@ def retinanet(
         `RetinaNet`, compiled. `fit` it on `datasets.voc` or `datasets.detection_batches`.
 
     Raises:
-        UserError: if the image size is no multiple of 32, the backbone lacks a pyramid level, or the class names are
-            none, not strings or doubled.
+        UserError: if the image size is no multiple of 32, or under 96 in `mixed_bfloat16`, the backbone lacks a pyramid
+            level, or the class names are none, not strings or doubled.
 
     Example:
         >>> backbone = kerassl.backbones.load("backbone.keras")
@@ -213,6 +213,13 @@ def retinanet(
         Lin et al., "Focal Loss for Dense Object Detection", 2017.
     """
     backbones.check_image_size(image_size)
+    if image_size < 96 and keras.mixed_precision.global_policy().compute_dtype == "bfloat16":
+        # The map before P7 is then a single pixel, of which TensorFlow's filter gradient for strides of 2 in bfloat16
+        # (oneDNN, on a CPU, 2.15 to 2.21) is whatever stood in memory.
+        raise UserError(
+            f"image size {image_size} does not train in mixed_bfloat16: TensorFlow computes a wrong gradient there; "
+            "use 96 or more, or float32"
+        )
     classes = check_class_names(classes)
     if anchor_sizes is None:
         anchor_sizes = [2 * stride for stride in _STRIDES]

@@ -65,6 +65,8 @@ class Probe(_Section):
 class Pretrain(_Section):
     image_size: int = 96
     load_size: int | None = None
+    # "memory" or a folder: decode each photograph once and keep it at its load size.
+    cache: str | None = None
     batch_size: pydantic.PositiveInt = 64
     epochs: pydantic.PositiveInt = 10
     optimizer: Optimizer = "lars"

@@ -60,7 +60,8 @@ def pretrain(config, images, folder):
     load_size = plan.load_size or plan.image_size + 32
     packed = len(images) == 1 and is_shards(images[0])
     read = datasets.shards if packed else datasets.image_folder
-    batches = read(images[0] if packed else images, load_size, plan.batch_size, seed=config.seed)
+    source = images[0] if packed else images
+    batches = read(source, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
     throughput = callbacks.Throughput(plan.batch_size)
     batches = throughput.watch(batches)
     resume = callbacks.Resume(folder / "checkpoints", data=batches, every=100)

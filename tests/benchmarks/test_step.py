@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import comparison, machine, measuring, oracle, tensorflow_worker
-from kerassl import _compat
 
-pytestmark = pytest.mark.skipif(not _compat.KERAS_3, reason="the benchmark measures the current stack")
+pytestmark = pytest.mark.current_stack
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = {"backbone": "MobileNet", "image-size": 32, "batch-size": 4, "rounds": 1, "steps": 1, "warmup": 1, "count": 16}

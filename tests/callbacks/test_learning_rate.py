@@ -10,8 +10,6 @@ from kerassl.optimizers import LARS, WarmupCosine
 SCHEDULE = WarmupCosine(0.5, 6, 2)
 STEPS = [0.0, 0.25, 0.5, 0.5 * 0.5 * (1 + np.cos(np.pi / 4)), 0.25, 0.5 * 0.5 * (1 - np.cos(np.pi / 4))]
 
-addons = pytest.mark.skipif(_compat.KERAS_3, reason="tensorflow-addons runs beside Keras 2.15 alone")
-
 
 class Recorder(keras.callbacks.Callback):
     """What a callback after it finds in the logs."""
@@ -41,8 +39,8 @@ def trained(make, rate, strategy=None):
         keras.optimizers.SGD,
         lambda rate: optimizers.get("lamb", rate),
         lambda rate: keras.mixed_precision.LossScaleOptimizer(keras.optimizers.Adam(rate)),
-        pytest.param(lambda rate: optimizers.get("tfa/LAMB", rate), marks=addons),
-        pytest.param(lambda rate: optimizers.get("tfa/NovoGrad", rate), marks=addons),
+        pytest.param(lambda rate: optimizers.get("tfa/LAMB", rate), marks=pytest.mark.addons_stack),
+        pytest.param(lambda rate: optimizers.get("tfa/NovoGrad", rate), marks=pytest.mark.addons_stack),
     ],
     ids=["LARS", "SGD", "lamb", "LossScale", "tfa/LAMB", "tfa/NovoGrad"],
 )

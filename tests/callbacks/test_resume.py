@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl import SimCLR, UserError, _compat, datasets
+from kerassl import SimCLR, UserError, datasets
 from kerassl.augment import SimCLRViews
 from kerassl.callbacks import Resume
 from kerassl.optimizers import LARS, WarmupCosine
@@ -80,7 +80,7 @@ def weights_of(path):
         return [file[name] for name in file.files]
 
 
-@pytest.mark.skipif(not _compat.KERAS_3, reason="the same files and the same road as on the current stack")
+@pytest.mark.current_stack
 def test_run_that_is_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(photographs, tmp_path):
     kills = int(os.environ.get("KERASSL_KILLS", "3"))
 

@@ -9,6 +9,8 @@ import pytest
 from kerassl.datasets import VOC_CLASSES, Record, card, image_files, voc_records
 from kerassl.datasets.card_plot import draw_card
 
+pytestmark = pytest.mark.current_stack
+
 
 @pytest.fixture
 def photos(tmp_path, save_image):

@@ -24,6 +24,7 @@ print(json.dumps([images.steps, first, entered, int(peak.split()[1]) * 1024]))
 
 
 @pytest.mark.slow
+@pytest.mark.current_stack
 def test_first_batch_of_200000_files_comes_soon_and_in_bounded_memory(tmp_path, save_image):
     sources = [save_image(tmp_path / f"{number}.jpg", seed=number) for number in range(4)]
     for number in range(200_000):

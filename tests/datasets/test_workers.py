@@ -131,6 +131,7 @@ def test_stops_a_worker_when_all_its_files_vanish(photos, caplog):
 
 
 @pytest.mark.slow
+@pytest.mark.current_stack
 def test_two_processes_fit_on_each_image_once_an_epoch(photos, tmp_path):
     sockets = [socket.socket() for _ in range(2)]
     for each in sockets:

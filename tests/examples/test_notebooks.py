@@ -7,10 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from kerassl import _compat
-
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-current_stack = pytest.mark.skipif(not _compat.KERAS_3, reason="notebooks run on the current stack only")
 
 
 def printed(notebook):
@@ -20,7 +17,7 @@ def printed(notebook):
     return text, sum("image/png" in output.get("data", {}) for output in outputs)
 
 
-@current_stack
+@pytest.mark.current_stack
 def test_quickstart_learns_and_serves_what_it_learned():
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     committed, pictures = printed(notebook)
@@ -38,7 +35,7 @@ def test_quickstart_learns_and_serves_what_it_learned():
         assert served.strip("[] \n").split() == memory.strip("[] \n").split()
 
 
-@current_stack
+@pytest.mark.current_stack
 def test_pretraining_learns_and_what_goes_wrong_is_named():
     notebook = nbformat.read(EXAMPLES / "pretrain.ipynb", as_version=4)
     committed, pictures = printed(notebook)

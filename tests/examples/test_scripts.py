@@ -44,11 +44,7 @@ def detector(folder, backbone):
     return folder / "detector.keras"
 
 
-# Beside Keras 2.15 a detector's graphs take a minute each; its rooms' own tests run there.
-current_stack = pytest.mark.skipif(not _compat.KERAS_3, reason="the same functions as on the current stack")
-
-
-@current_stack
+@pytest.mark.current_stack  # beside Keras 2.15 a detector's graphs take a minute each
 def test_heatmaps_are_drawn(folder, detector):
     images = ["scenes/VOC2007/JPEGImages", "--level", "P4"]
     printed = script("gradcam.py", "--models", f"ours={detector}", "--images", *images, cwd=folder)
@@ -56,7 +52,7 @@ def test_heatmaps_are_drawn(folder, detector):
     assert any(name in printed for name in datasets.SCENE_CLASSES)
 
 
-@current_stack
+@pytest.mark.current_stack
 def test_servable_is_exported_and_answers(folder, detector):
     image = next((folder / "scenes" / "VOC2007" / "JPEGImages").iterdir())
     printed = script("export_servable.py", detector, "--image", image, "--out", "servables/toys/1", cwd=folder)

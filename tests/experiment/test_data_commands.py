@@ -7,6 +7,8 @@ import pytest
 from kerassl.datasets import scenes, shards
 from kerassl.experiment.cli import main
 
+pytestmark = pytest.mark.current_stack
+
 
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):

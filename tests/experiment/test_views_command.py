@@ -9,6 +9,8 @@ from PIL import Image
 from kerassl.datasets import scenes
 from kerassl.experiment.cli import main
 
+pytestmark = pytest.mark.current_stack
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):

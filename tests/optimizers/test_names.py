@@ -6,13 +6,11 @@ import tensorflow as tf
 from kerassl import SimCLR, UserError, _compat, optimizers
 from kerassl.callbacks import Resume
 
-beside_addons = pytest.mark.skipif(_compat.KERAS_3, reason="tensorflow-addons runs beside Keras 2.15")
-current_stack = pytest.mark.skipif(not _compat.KERAS_3, reason="there is tensorflow-addons")
 SPARING = [
     "adamw",
     "lamb",
-    pytest.param("tfa/LAMB", marks=beside_addons),
-    pytest.param("tfa/AdamW", marks=beside_addons),
+    pytest.param("tfa/LAMB", marks=pytest.mark.addons_stack),
+    pytest.param("tfa/AdamW", marks=pytest.mark.addons_stack),
 ]
 
 
@@ -49,13 +47,13 @@ def test_unknown_name_is_refused_with_the_known_ones(name):
         optimizers.get(name)
 
 
-@current_stack
+@pytest.mark.current_stack
 def test_name_of_addons_says_what_to_install():
     with pytest.raises(UserError, match=r"tfa/LAMB needs tensorflow-addons.* pip install 'kerassl\[addons\]'"):
         optimizers.get("tfa/LAMB")
 
 
-@beside_addons
+@pytest.mark.addons_stack
 @pytest.mark.parametrize(
     ("name", "settings", "told"),
     [
@@ -76,7 +74,7 @@ def averaged_lamb():
     return tfa.optimizers.MovingAverage(tfa.optimizers.LAMB(0.01))
 
 
-@beside_addons
+@pytest.mark.addons_stack
 @pytest.mark.parametrize("name", ["tfa/LAMB", "tfa/LazyAdam", "tfa/NovoGrad", averaged_lamb])
 def test_optimiser_of_addons_trains_and_resumes_with_the_bits_of_an_uninterrupted_run(name, tiny_backbone, tmp_path):
     def model():
@@ -100,7 +98,7 @@ def test_optimiser_of_addons_trains_and_resumes_with_the_bits_of_an_uninterrupte
     assert any(not np.array_equal(first, expected) for first, expected in zip(start, whole.get_weights()))
 
 
-@beside_addons
+@pytest.mark.addons_stack
 def test_optimiser_of_addons_resumes_on_two_replicas(tiny_backbone, mirrored, tmp_path):
     def model(strategy):
         with strategy.scope():

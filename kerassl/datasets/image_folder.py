@@ -18,8 +18,8 @@ def image_files(paths):
         paths: str or `pathlib.Path` of a folder (with all folders in it) or of a file, or a sequence of those.
 
     Returns:
-        List of str, sorted within each folder, each file once. In folders only names that end in .jpg, .jpeg, .png
-        or .bmp (in any case) count.
+        List of str, sorted within each folder, each file once. In folders only names that end in .jpg, .jpeg, .png,
+        .bmp or .webp (in any case) count.
 
     Raises:
         UserError: if a path is missing, or no image is found.
@@ -115,6 +115,7 @@ def image_folder(
             epochs=epochs,
             skip=skipped * batch_size,
             broken=found,
+            shortest=size,
         )
         batches = rows.batch(batch_size, drop_remainder=drop_remainder)
         if augmentation is None:

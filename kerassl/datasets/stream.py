@@ -74,12 +74,12 @@ def check_readable(paths):
         except tf.errors.OpError:
             continue
     raise UserError(
-        f"none of {len(paths)} image files can be read, first {paths[0]} {fault(paths[0])}; give whole JPEG, PNG or "
-        "BMP files"
+        f"none of {len(paths)} image files can be read, first {paths[0]} {fault(paths[0])}; give whole JPEG, PNG, "
+        "BMP, GIF or WebP files"
     )
 
 
-def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, broken=None):
+def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, broken=None, shortest=None):
     """Decoded images, epoch after epoch in another order.
 
     Args:
@@ -94,6 +94,7 @@ def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, br
         epochs: `Epochs`, or None to count from 0.
         skip: int. How many of an epoch's images to leave out at its beginning, without reading them.
         broken: `broken_files`, or None. The files that are known to be broken.
+        shortest: int or None; see `decode`.
 
     Returns:
         `tf.data.Dataset` of (epoch, what `load` gives), `total - skip` an epoch.
@@ -114,10 +115,15 @@ def stream(paths, total, load, *, shuffle, seed, strict, epochs=None, skip=0, br
             order = _after(order, skip, [paths[index] in broken.paths for index in order])
         return np.int32(epoch), order.astype(np.int32)
 
+    def read(path):
+        return decode(tf.io.read_file(path), shortest=shortest)
+
     def open_one(epoch, index):
         draw = tf.stack([seed, epoch, index])
         # Only the decoder's errors are caught: what is wrong in `load` must be seen.
-        one = tf.data.Dataset.from_tensors(table[index]).map(lambda path: decode(tf.io.read_file(path)))
+        one = tf.data.Dataset.from_tensors(table[index]).map(
+            lambda path: decode(tf.io.read_file(path), shortest=shortest)
+        )
         blank = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
         image = one.ignore_errors().concatenate(blank).take(1).get_single_element()
         valid = tf.size(image) > 0

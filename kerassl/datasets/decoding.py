@@ -47,25 +47,45 @@ def decode(contents, *, shortest=None, turned=True, max_pixels=MAX_PIXELS):
         tf.errors.OpError: if the file is broken, of another format or too large; `fault` says which.
     """
 
-    def others():
-        head = tf.strings.join([tf.strings.substr(contents, 0, 64), b"\0" * 64])
-        png = tf.strings.substr(head, 0, 8) == b"\x89PNG\r\n\x1a\n"
-        return tf.cond(
-            png,
-            lambda: _png(contents, head, turned, max_pixels),
-            lambda: tf.cond(_is_plain_bmp(head), lambda: _bmp(contents, head, max_pixels), by_pillow),
-        )
+    contents = tf.convert_to_tensor(contents)
+    jpeg = tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff"
+    image = tf.cond(
+        jpeg,
+        lambda: _jpeg(contents, shortest, turned, max_pixels),
+        lambda: _other_formats(turned, max_pixels)(contents),
+    )
+    return tf.ensure_shape(image, [None, None, 3])
 
-    def by_pillow():
-        function = functools.partial(_by_pillow, turned=turned, max_pixels=max_pixels)
-        image = tf.ensure_shape(tf.numpy_function(function, [contents], tf.uint8), [None, None, 3])
+
+# Functions of their own, which are not put together with their caller: a `tf.data` pipeline prepares all operations of
+# its function for each pass, and a nested one for each image. These are prepared where they are met.
+_APART = {"experimental_attributes": {"_noinline": True}}
+_CONTENTS, _IMAGE = tf.TensorSpec([], tf.string), tf.TensorSpec([None, None, 3], tf.uint8)
+
+
+@functools.cache
+def _other_formats(turned, max_pixels):
+    by_pillow = functools.partial(_by_pillow, turned=turned, max_pixels=max_pixels)
+
+    def pillow(contents):
+        image = tf.ensure_shape(tf.numpy_function(by_pillow, [contents], tf.uint8), [None, None, 3])
         with _required(tf.size(image) > 0, "no image that can be read"):
             return tf.identity(image)
 
-    contents = tf.convert_to_tensor(contents)
-    jpeg = tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff"
-    image = tf.cond(jpeg, lambda: _jpeg(contents, shortest, turned, max_pixels), others)
-    return tf.ensure_shape(image, [None, None, 3])
+    def other_formats(contents):
+        head = tf.strings.join([tf.strings.substr(contents, 0, 64), b"\0" * 64])
+        return tf.cond(
+            tf.strings.substr(head, 0, 8) == b"\x89PNG\r\n\x1a\n",
+            lambda: _png(contents, head, turned, max_pixels),
+            lambda: tf.cond(_is_plain_bmp(head), lambda: _bmp(contents, head, max_pixels), lambda: pillow(contents)),
+        )
+
+    return tf.function(other_formats, input_signature=[_CONTENTS], autograph=False, **_APART)
+
+
+@functools.partial(tf.function, input_signature=[_IMAGE, _CONTENTS], autograph=False, **_APART)
+def _turned_jpeg(image, contents):
+    return turn(image, jpeg_orientation(contents))
 
 
 def _jpeg(contents, shortest, turned, max_pixels):
@@ -83,7 +103,7 @@ def _jpeg(contents, shortest, turned, max_pixels):
             image = tf.switch_case(fitting, [shrunk(ratio) for ratio in _RATIOS])
     if not turned:
         return image
-    return tf.cond(may_hold_exif(contents), lambda: turn(image, jpeg_orientation(contents)), lambda: image)
+    return tf.cond(may_hold_exif(contents), lambda: _turned_jpeg(image, contents), lambda: image)
 
 
 def _png(contents, head, turned, max_pixels):
@@ -120,7 +140,6 @@ def _bmp(contents, head, max_pixels):
 
 def _by_pillow(contents, turned, max_pixels):
     """The same in Python, without what Pillow would read beyond `FORMATS`; an empty array where it cannot."""
-    contents = contents.item() if isinstance(contents, np.ndarray) else contents  # an array where there is no graph
     try:
         with PIL.Image.open(io.BytesIO(contents), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:

@@ -16,8 +16,8 @@ def image_files(paths):
         paths: str or `pathlib.Path` of a folder (with all folders in it) or of a file, or a sequence of those.
 
     Returns:
-        List of str, sorted within each folder, each file once. In folders only names that end in .jpg, .jpeg, .png
-        or .bmp (in any case) count.
+        List of str, sorted within each folder, each file once. In folders only names that end in .jpg, .jpeg, .png,
+        .bmp or .webp (in any case) count.
 
     Raises:
         UserError: if a path is missing, or no image is found.

@@ -1,15 +1,14 @@
-"""Image files into tensors, in the graph: decoding, letterboxing, cropping, and what is wrong with a file."""
-
-import pathlib
+"""Image files into squares: reading, letterboxing, cropping."""
 
 from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import PIL.Image
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl.datasets.decoding import MAX_PIXELS, decode
+from kerassl.datasets.faults import fault
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def check_image_size(size):
@@ -35,39 +34,27 @@ def check_image_size(size):
     return int(size)
 
 
-def decode(contents):
-    """Decodes the bytes of a JPEG, PNG, BMP or GIF (its first frame), in the graph.
-
-    Args:
-        contents: scalar string tensor.
-
-    Returns:
-        `[H, W, 3]` uint8. The orientation that a camera may have noted (EXIF) is not applied, as in VOC's boxes.
-    """
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
-
-
-def read_image(path):
-    """Reads one image file.
+def read_image(path, *, max_pixels=MAX_PIXELS):
+    """Reads one image file, as people see it: turned as its EXIF says, what is transparent white.
 
     Args:
         path: str or `pathlib.Path`.
+        max_pixels: int. A picture of more pixels is refused before memory is taken for it.
 
     Returns:
         `[H, W, 3]` uint8 array.
 
     Raises:
-        UserError: if there is no such file, or it cannot be decoded.
+        UserError: if there is no such file, or it cannot be decoded, or has too many pixels.
 
     Example:
         >>> kerassl.datasets.read_image("photo.jpg").shape
         (375, 500, 3)
     """
     try:
-        return decode(tf.io.read_file(str(path))).numpy()
+        return decode(tf.io.read_file(str(path)), max_pixels=max_pixels).numpy()
     except tf.errors.OpError:
-        raise UserError(f"{path} {fault(path)}; give a whole JPEG, PNG, BMP or GIF file") from None
+        raise UserError(f"{path} {fault(path, max_pixels)}; give a whole JPEG, PNG, BMP, GIF or WebP file") from None
 
 
 def letterbox(image, size):
@@ -118,27 +105,3 @@ def centre_crop(image, size):
 def _resize(image, sides):
     # Anti-aliased: without it fine texture of a large photograph turns into noise that no view has in common.
     return tf.clip_by_value(tf.image.resize(image, sides, antialias=True), 0.0, 255.0)
-
-
-def fault(path):
-    """Why a file cannot be decoded, in words that go after its name.
-
-    Args:
-        path: str or `pathlib.Path`.
-
-    Returns:
-        Str, as `"is truncated"`.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        return "is not there" if not path.exists() else "is no file"
-    if path.stat().st_size == 0:
-        return "is empty (0 bytes)"
-    try:
-        with PIL.Image.open(path) as image:
-            image.load()
-            return f"cannot be decoded by TensorFlow (it is {image.format}, {image.mode})"
-    except PIL.UnidentifiedImageError:
-        return "is no image that can be read"
-    except Exception as error:  # Pillow's decoders raise many kinds
-        return f"cannot be decoded ({str(error).splitlines()[0] if str(error) else type(error).__name__})"

@@ -72,6 +72,7 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
         seed=0,
         strict=strict,
         broken=broken_files(strict, outcome="it is left out"),
+        shortest=size,
     )
     # Where files are broken the stream begins anew to fill its epoch: an index that does not rise is a repetition.
     rows = rows.scan(-1, lambda last, row: (row[1][2], (row[1], row[1][2] > last)))

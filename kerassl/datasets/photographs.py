@@ -74,6 +74,7 @@ def photograph_batches(
             worker=(index, workers),
             read=read,
             cache=rows,
+            shortest=size,
         )
         batches = images.batch(batch_size, drop_remainder=drop_remainder)
         batches = batches.map(lambda epochs, images: (epochs, tf.cast(images, tf.float32)))

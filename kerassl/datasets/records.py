@@ -9,8 +9,10 @@ import numpy as np
 class Record:
     """An image on disk with its boxes.
 
-    Boxes are `xyxy` in continuous pixels of the image as it is stored: VOC's inclusive (xmin, ymin, xmax, ymax),
-    counted from 1, is here (xmin - 1, ymin - 1, xmax, ymax), so that x1 - x0 is the number of pixel columns.
+    Height, width and boxes are those of the image as people see it, turned as its EXIF says, and as `read_image` gives
+    it. Readers turn the boxes of annotations whose stated size fits the stored image alone; see `voc_records`. Boxes
+    are `xyxy` in continuous pixels: VOC's inclusive (xmin, ymin, xmax, ymax), counted from 1, is here (xmin - 1,
+    ymin - 1, xmax, ymax), so that x1 - x0 is the number of pixel columns.
 
     Attributes:
         image_id: str, unique in its data set.
@@ -20,7 +22,8 @@ class Record:
         boxes: `[n, 4]` float32.
         classes: `[n]` int32, places in the list of classes that the reader was given.
         difficult: `[n]` bool. Difficult objects are neither right nor wrong in VOC's evaluation.
-        mask_path: str or None. A palette PNG of the objects' pixels (VOC's SegmentationObject).
+        mask_path: str or None. A palette PNG of the objects' pixels (VOC's SegmentationObject); None
+            where EXIF turns the image, as a mask has none.
     """
 
     image_id: str

@@ -81,8 +81,8 @@ def check_readable(paths, read=read_file, why=fault):
         except tf.errors.OpError:
             continue
     raise UserError(
-        f"none of {len(paths)} image files can be read, first {paths[0]} {why(paths[0])}; give whole JPEG, PNG or "
-        "BMP files"
+        f"none of {len(paths)} image files can be read, first {paths[0]} {why(paths[0])}; give whole JPEG, PNG, "
+        "BMP, GIF or WebP files"
     )
 
 
@@ -121,6 +121,7 @@ def stream(
     worker=(0, 1),
     read=read_file,
     cache=None,
+    shortest=None,
 ):
     """Decoded images, epoch after epoch in another order.
 
@@ -140,6 +141,7 @@ def stream(
             of a run share the images without one of them twice.
         read: function of (path, index) to the image's bytes, in the graph.
         cache: `RowCache`, or None. Then `load` must give its rows, and depend on nothing but the image.
+        shortest: int or None; see `decode`.
 
     Returns:
         `tf.data.Dataset` of (epoch, what `load` gives), `total - skip` an epoch.
@@ -170,7 +172,9 @@ def stream(
     def decode_one(epoch, index):
         draw = tf.stack([seed, epoch, index])
         # Only the decoder's errors are caught: what is wrong in `load` must be seen.
-        one = tf.data.Dataset.from_tensors(index).map(lambda index: decode(read(table[index], index)))
+        one = tf.data.Dataset.from_tensors(index).map(
+            lambda index: decode(read(table[index], index), shortest=shortest)
+        )
         blank = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
         image = one.ignore_errors().concatenate(blank).take(1).get_single_element()
         valid = tf.size(image) > 0

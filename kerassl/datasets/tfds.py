@@ -75,7 +75,7 @@ def _open(name, split, data_dir):
 
 
 def _example(example, size):
-    image = decode(example["image"])
+    image = decode(example["image"], turned=False)  # as the boxes are
     height, width = (tf.cast(tf.shape(image)[side], tf.float32) for side in (0, 1))
     top, left, bottom, right = tf.unstack(example["objects"]["bbox"], axis=-1)  # each [n], as a share of the sides
     # VOC counts pixels from 1 and means its corners inclusive, so that only the first corner moves.

@@ -4,10 +4,12 @@ import pathlib
 
 from kerassl._errors import UserError
 from kerassl.datasets.annotated_names import annotated_names
-from kerassl.datasets.annotation import Findings, read_annotation
+from kerassl.datasets.annotation import make_record, open_picture
 from kerassl.datasets.class_names import check_class_names
+from kerassl.datasets.findings import Findings
 from kerassl.datasets.images import SUFFIXES
 from kerassl.datasets.subset import subset
+from kerassl.datasets.voc_annotation import NoAnnotationError, read_voc_annotation
 from kerassl.datasets.voc_classes import VOC_CLASSES
 
 
@@ -25,9 +27,15 @@ def voc_records(
 ):
     """Reads a VOCdevkit's annotations.
 
-    The image's own size is trusted, not the one that the XML tells. Boxes that reach out of the image are clipped,
-    boxes without an area and images that cannot be opened are left out; each kind is counted and told in one line of
-    the log.
+    The image's own size is trusted, as people see it (turned as its EXIF says), and not the one that the XML tells.
+    Boxes that reach out of the image are clipped and boxes without an area are left out; each kind is counted and told
+    in one line of the log. Images that cannot be opened, and those whose annotation cannot be read, are left out and
+    named there one by one.
+
+    Boxes are those of the image as people see it. Some tools draw them on the stored image, which EXIF's orientations 5
+    to 8 lay on its side: where the XML's size is that of the stored image and not that of the image as people see it,
+    its boxes are turned along. Nothing tells the two apart where an image is square, mirrored or upside down, or the
+    XML has no size; there the boxes are taken for those of the image as people see it.
 
     Args:
         root: str or `pathlib.Path`. The VOCdevkit folder, which holds `VOC2007/`.
@@ -47,8 +55,8 @@ def voc_records(
         List of `Record`, sorted by image id.
 
     Raises:
-        UserError: if a folder, a split, an image or an annotation is missing, a class is not in the list, or a file
-            is no annotation; with `strict`, for every faulty box and image.
+        UserError: if a folder, a split, an image or an annotation is missing, a class is not in the list, or nothing
+            can be read; with `strict`, for every faulty box, annotation and image.
 
     Example:
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval", fraction=0.1)
@@ -71,15 +79,28 @@ def voc_records(
     chosen = subset(ids, fraction=fraction, count=count, seed=seed, labels=labels)
     _check_pairs(chosen, paths, files, folder)
     findings = Findings(strict)
-    records = [
-        read_annotation(each, paths[each], files[each], classes, findings, mask_path=_mask(folder, each))
-        for each in chosen
-    ]
+    records = [_record(each, paths[each], files[each], classes, findings, _mask(folder, each)) for each in chosen]
     findings.tell()
     records = [record for record in records if record is not None]
     if not records:
-        raise UserError(f"none of the {len(chosen)} images of {images} can be opened; give whole JPEG or PNG files")
+        raise UserError(
+            f"none of the {len(chosen)} images of {images} can be opened with its annotation; the first: "
+            f"{findings.files[0]}"
+        )
     return records
+
+
+def _record(image_id, image_path, xml_path, classes, findings, mask_path):
+    """None where the image or its annotation cannot be read."""
+    try:
+        things, told = read_voc_annotation(xml_path, classes)
+    except NoAnnotationError as error:
+        findings.broken(f"{xml_path} {error}")
+        return None
+    picture = open_picture(image_path, findings)
+    if picture is None:
+        return None
+    return make_record(image_id, image_path, picture, things, told, findings, xml_path, mask_path)
 
 
 def _year_folder(root, year):

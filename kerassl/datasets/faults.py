@@ -1,0 +1,85 @@
+"""What is wrong with an image file, in words."""
+
+import pathlib
+import re
+
+import PIL.Image
+
+from kerassl.datasets.decoding import FORMATS, MAX_PIXELS
+
+# What files that are called images turn out to be, by what they begin with.
+_FOREIGN = [
+    (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "a TIFF or camera raw image", "convert it to JPEG or PNG"),
+    (rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", "a HEIC image", "convert it to JPEG"),
+    (rb"....ftyp(avif|avis)", "an AVIF image", "convert it to JPEG or PNG"),
+    (rb"....ftyp", "a film", "take pictures out of it"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image", "convert it to JPEG"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", "convert it to JPEG"),
+    (rb"8BPS", "a Photoshop file", "save it as JPEG or PNG"),
+    (rb"\0\0\x01\0", "an icon", "convert it to PNG"),
+    (rb"%PDF", "a PDF", "take the pictures out of it"),
+    (rb"P[1-7]\s", "a Netpbm image", "convert it to PNG"),
+    (rb"\s*(<\?xml.*|<!--.*)?(<!DOCTYPE svg.*)?<svg", "an SVG drawing", "render it to PNG"),
+    (rb"\s*(<!doctype html|<html)", "a web page", "download the image again"),
+    (rb"version https://git-lfs", "a pointer of Git LFS", "fetch the file with git lfs pull"),
+    (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive", "unpack it"),
+]
+
+
+def fault(path, max_pixels=MAX_PIXELS):
+    """Why a file cannot be decoded, in words that go after its name.
+
+    Args:
+        path: str or `pathlib.Path`.
+        max_pixels: int. The limit that `decode` was given.
+
+    Returns:
+        Str, as `"is empty (0 bytes)"`.
+    """
+    path = pathlib.Path(path)
+    try:
+        if not path.is_file():
+            return "is not there" if not path.exists() else "is no file"
+        if path.stat().st_size == 0:
+            return "is empty (0 bytes)"
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except (OSError, ValueError) as error:  # no right to read it, or a name that cannot be
+        return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+    for beginning, what, remedy in _FOREIGN:
+        if re.match(beginning, head, re.DOTALL | re.IGNORECASE):
+            return f"is {what}, which is not read: {remedy}"
+    try:
+        with PIL.Image.open(path, formats=FORMATS) as image:
+            pixels = image.width * image.height
+            if pixels <= max_pixels:
+                image.load()
+                return f"cannot be decoded by TensorFlow (it is {image.format}, {image.mode})"
+    except PIL.UnidentifiedImageError:
+        return "is no image that can be read"
+    except PIL.Image.DecompressionBombError as error:
+        pixels = int(re.search(r"\d+", str(error))[0])
+    except Exception as error:  # Pillow's decoders raise many kinds
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cut = "it is truncated: " if _is_cut(path) else ""
+        return f"cannot be decoded ({cut}{reason})"
+    return f"would have {_rounded(pixels)} pixels; {_rounded(max_pixels)} are allowed"
+
+
+def _is_cut(path):
+    """Whether the end of a JPEG, PNG, GIF or WebP is missing."""
+    contents = path.read_bytes()
+    if contents.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in contents[contents.rfind(b"\xff\xda") :]
+    if contents.startswith(b"\x89PNG"):
+        return b"IEND" not in contents[-64:]
+    if contents.startswith(b"RIFF"):
+        return len(contents) < 8 + int.from_bytes(contents[4:8], "little")
+    return contents.startswith(b"GIF8") and b"\x3b" not in contents[-64:]
+
+
+def _rounded(count):
+    for unit, name in ((10**9, " billion"), (10**6, " million")):
+        if count >= unit:
+            return f"{count / unit:.3g}{name}"
+    return str(count)

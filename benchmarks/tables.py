@@ -10,7 +10,7 @@ def comparison_table(results):
     Returns:
         str.
     """
-    return _table(
+    return table(
         ("whole training step", "pairs/s", "ms a step", "peak memory, MiB", "pairs/s over kerassl's"),
         [
             (
@@ -31,7 +31,7 @@ def stages_table(results):
     Returns:
         str.
     """
-    return _table(
+    return table(
         ("part of kerassl's step, alone", "ms", "share of the whole step"),
         [(result["label"], *_cells(result, "ms:.1f", "share_of_step:.1%")) for result in results],
     )
@@ -47,7 +47,7 @@ def growth_table(title, results):
     Returns:
         str.
     """
-    return _table(
+    return table(
         (title, "pairs/s", "ms", "peak memory, MiB"),
         [(result["label"], *_cells(result, "pairs_per_second:.1f", "ms:.0f", "memory_mib:.0f")) for result in results],
     )
@@ -70,7 +70,7 @@ def input_table(results, columns):
     for contender, label in labels.items():
         cells = [found.get((contender, size, stage), {"note": "left out"}) for size, stage, _ in columns]
         rows.append((label, *(_over(cell) for cell in cells)))
-    return _table(("pairs/s a core (kerassl's over it)", *(heading for *_, heading in columns)), rows)
+    return table(("pairs/s a core (kerassl's over it)", *(heading for *_, heading in columns)), rows)
 
 
 def _over(result):
@@ -94,7 +94,8 @@ def _cells(result, *wanted):
     return [format(result[key], form) for key, form in (item.split(":") for item in wanted)]
 
 
-def _table(heads, rows):
+def table(heads, rows):
+    """Markdown that lines up on the screen too, of str."""
     widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
     lines = [heads, ["-" * width for width in widths], *rows]
     return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)

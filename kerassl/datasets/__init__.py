@@ -1,5 +1,7 @@
-"""Readers of images on disk: photographs without labels, PASCAL VOC, tensorflow-datasets, and generated scenes."""
+"""Readers of images on disk: photographs without labels, PASCAL VOC, COCO, YOLO, tensorflow-datasets, and scenes."""
 
+from kerassl.datasets.coco import coco
+from kerassl.datasets.coco_records import coco_classes, coco_records
 from kerassl.datasets.detection import detection_batches, single_object_batches
 from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
@@ -13,6 +15,9 @@ from kerassl.datasets.voc import voc
 from kerassl.datasets.voc_classes import VOC_CLASSES
 from kerassl.datasets.voc_records import voc_records
 from kerassl.datasets.write_shards import WrittenShards, write_shards
+from kerassl.datasets.yolo import yolo
+from kerassl.datasets.yolo_classes import yolo_classes
+from kerassl.datasets.yolo_records import yolo_records
 
 __all__ = [
     "SCENE_CLASSES",
@@ -20,6 +25,9 @@ __all__ = [
     "Record",
     "WrittenShards",
     "check_image_size",
+    "coco",
+    "coco_classes",
+    "coco_records",
     "detection_batches",
     "image_files",
     "image_folder",
@@ -34,4 +42,7 @@ __all__ = [
     "voc",
     "voc_records",
     "write_shards",
+    "yolo",
+    "yolo_classes",
+    "yolo_records",
 ]

@@ -1,8 +1,12 @@
 """A small VOCdevkit of noise that a test may spoil, and image files."""
 
+import struct
+
 import numpy as np
 import PIL.Image
 import pytest
+
+from kerassl.datasets import read_image
 
 
 def _save(path, height=40, width=60, seed=0):
@@ -57,3 +61,43 @@ class _Devkit:
 @pytest.fixture
 def devkit(tmp_path):
     return _Devkit(tmp_path / "VOCdevkit")
+
+
+def _exif(orientation, order=">"):
+    """EXIF with another tag before the orientation and one after it; `order` as of `struct`."""
+    value = struct.pack(order + "HH", orientation, 0)
+    entries = [(0x10F, 2, 4, b"abc\0"), (0x112, 3, 1, value), (0x11A, 4, 1, b"1234")]
+    table = b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries)
+    start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
+    return b"Exif\0\0" + start + struct.pack(order + "H", len(entries)) + table + b"\0\0\0\0"
+
+
+@pytest.fixture
+def exif():
+    """Bytes of EXIF: `exif(orientation, order=">")`."""
+    return _exif
+
+
+@pytest.fixture
+def save_turned():
+    """`save_turned(path, orientation, box, height=40, width=60)`: a stored image that is white in one box."""
+
+    def save(path, orientation, box, height=40, width=60):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.zeros([height, width, 3], np.uint8)
+        pixels[box[1] : box[3], box[0] : box[2]] = 255
+        PIL.Image.fromarray(pixels).save(path, exif=_exif(orientation))
+
+    return save
+
+
+@pytest.fixture
+def white_box():
+    """The box that is white in an image as `read_image` gives it: `white_box(path)`."""
+
+    def box(path):
+        white = read_image(path)[..., 0] > 127
+        rows, columns = white.any(axis=1).nonzero()[0], white.any(axis=0).nonzero()[0]
+        return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+
+    return box

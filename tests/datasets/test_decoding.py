@@ -30,18 +30,6 @@ def _encoded(picture, kind, **settings):
     return file.getvalue()
 
 
-def _exif(orientation, order=">"):
-    """EXIF with another tag before the orientation and one after it."""
-    entries = [
-        (0x10F, 2, 4, b"abc\0"),
-        (0x112, 3, 1, struct.pack(order + "HH", orientation, 0)),
-        (0x11A, 4, 1, b"1234"),
-    ]
-    table = b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries)
-    start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
-    return b"Exif\0\0" + start + struct.pack(order + "H", len(entries)) + table + b"\0\0\0\0"
-
-
 def _seen(contents):
     """What Pillow shows, on white."""
     with PIL.Image.open(io.BytesIO(contents)) as image:
@@ -64,15 +52,15 @@ def _compare(contents, most=0, mean=0.0):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_turns_a_picture_as_pillow_does_when_exif_says_so(kind, orientation):
+def test_turns_a_picture_as_pillow_does_when_exif_says_so(kind, orientation, exif):
     settings = {"JPEG": {"quality": 95}, "PNG": {}, "WEBP": {"lossless": True}}[kind]
     for order in "<>":
-        contents = _encoded(_picture(), kind, exif=_exif(orientation, order), **settings)
+        contents = _encoded(_picture(), kind, exif=exif(orientation, order), **settings)
         _compare(contents, most=8 if kind == "JPEG" else 0, mean=1.0)
         assert decode(contents, turned=False).shape == (36, 48, 3)
 
 
-def test_finds_exif_behind_other_segments_and_survives_what_is_not_whole():
+def test_finds_exif_behind_other_segments_and_survives_what_is_not_whole(exif):
     plain = _encoded(_picture(), "JPEG", quality=95)
     jfif, rest = plain[2:20], plain[20:]
     assert rest.startswith(b"\xff\xdb")
@@ -80,19 +68,19 @@ def test_finds_exif_behind_other_segments_and_survives_what_is_not_whole():
     def segment(marker, body):
         return struct.pack(">HH", marker, len(body) + 2) + body
 
-    exif, icc, comment = (
-        segment(0xFFE1, _exif(6)),
+    noted, icc, comment = (
+        segment(0xFFE1, exif(6)),
         segment(0xFFE2, b"x" * 65000),
         segment(0xFFFE, b"Exif\0\0 of nothing"),
     )
     xmp = segment(0xFFE1, b"http://ns.adobe.com/xap/1.0/\0 Exif\0\0")
-    for front in (exif, jfif + exif, comment + exif, icc + icc + jfif + exif, jfif + b"\xff\xff" + exif, xmp + exif):
-        assert decode(b"\xff\xd8" + front + rest).shape == (48, 36, 3)
-    whole = _exif(6)
+    for front in (b"", jfif, comment, icc + icc + jfif, jfif + b"\xff\xff", xmp):
+        assert decode(b"\xff\xd8" + front + noted + rest).shape == (48, 36, 3)
+    whole = exif(6)
     for broken in (
         *(whole[:cut] for cut in range(6, len(whole) - 20)),  # the orientation ends 20 bytes before the end
-        _exif(0),
-        _exif(9),
+        exif(0),
+        exif(9),
         whole.replace(b"\0*", b"\0+"),
         whole.replace(b"MM", b"MI"),
         whole.replace(b"*\0\0\0\x08", b"*\xff\xff\xff\xff"),
@@ -104,12 +92,12 @@ def test_finds_exif_behind_other_segments_and_survives_what_is_not_whole():
         assert exif_orientation(broken) == 1
 
 
-def test_reads_exif_in_the_graph_and_beside_it_alike_when_bytes_are_flipped():
+def test_reads_exif_in_the_graph_and_beside_it_alike_when_bytes_are_flipped(exif):
     rng = np.random.default_rng(5)
     rest = _encoded(_picture(8, 4), "JPEG")[20:]
     found = []
     for _ in range(300):
-        data = bytearray(_exif(6, "<>"[rng.integers(2)]))
+        data = bytearray(exif(6, "<>"[rng.integers(2)]))
         for _ in range(rng.integers(1, 3)):
             data[rng.integers(6, len(data))] = rng.integers(256) if rng.random() < 0.5 else rng.integers(10)
         front = b"\xff\xd8\xff\xe1" + struct.pack(">H", len(data) + 2) + data
@@ -119,12 +107,12 @@ def test_reads_exif_in_the_graph_and_beside_it_alike_when_bytes_are_flipped():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_turns_boxes_as_it_turns_the_picture(orientation):
+def test_turns_boxes_as_it_turns_the_picture(orientation, exif):
     boxes = np.array([[3, 5, 20, 9], [0, 0, 48, 36], [40, 30, 47, 36]])
     for box in boxes:
         stored = np.zeros([36, 48, 3], np.uint8)
         stored[box[1] : box[3], box[0] : box[2]] = 255
-        contents = _encoded(PIL.Image.fromarray(stored), "PNG", exif=_exif(orientation))
+        contents = _encoded(PIL.Image.fromarray(stored), "PNG", exif=exif(orientation))
         seen = decode(contents).numpy()
         rows, columns = seen[..., 0].any(axis=1).nonzero()[0], seen[..., 0].any(axis=0).nonzero()[0]
         expected = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]

@@ -235,6 +235,7 @@ class Stop(keras.callbacks.Callback):
             raise InterruptedError
 
 
+@pytest.mark.current_stack
 def test_run_on_shards_that_was_stopped_ends_with_the_bits_of_one_that_was_not(tiny_backbone, photos, tmp_path):
     write(photos, tmp_path / "shards")
     flip(tmp_path / "shards" / "shard-00001.tfrecord", 500)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets import VOC_CLASSES, Record, voc_records
+from kerassl.datasets import VOC_CLASSES, Record, image_folder, voc_records
 
 
 def _refused(pattern, *args, **kwargs):
@@ -190,6 +190,76 @@ def test_refuses_what_is_no_annotation(devkit, text, pattern):
     assert "a.xml" in _refused(pattern, devkit.root)
 
 
+@pytest.mark.parametrize(
+    "text", ["<!DOCTYPE annotation SYSTEM 'voc.dtd'><annotation/>", "<annotation>\xff</annotation>"]
+)
+def test_refuses_document_types_and_what_is_no_utf8(devkit, text):
+    devkit.add("a")
+    (devkit.folder / "Annotations" / "a.xml").write_bytes(text.encode("latin-1"))
+    assert "a.xml" in _refused("document type|no whole XML", devkit.root)
+
+
+def test_reads_deep_and_long_xml_and_refuses_what_is_too_long(devkit, thing):
+    devkit.add("a", "<x>" * 100_000 + "</x>" * 100_000 + thing())
+    devkit.add("b", thing() * 2000)
+    devkit.add("c")
+    devkit.annotate("c", "<annotation>" + " " * 10_000_000 + "</annotation>")
+    assert [len(record.classes) for record in voc_records(devkit.root)] == [1, 2000]
+    _refused("c.xml has 10 MB", devkit.root, strict=True)
+
+
+def test_leaves_out_and_names_each_annotation_that_cannot_be_read(devkit, caplog):
+    for number in range(6):
+        devkit.add(f"image{number}")
+        if number:
+            devkit.annotate(f"image{number}", "<annotation><object>")
+    assert [record.image_id for record in voc_records(devkit.root)] == ["image0"]
+    told = [message for message in caplog.messages if "is no whole XML file" in message]
+    assert len(told) == 5
+    for number, message in enumerate(told, start=1):
+        assert f"broken file {number}: " in message
+        assert f"image{number}.xml" in message
+    _refused("image1.xml is no whole XML", devkit.root, strict=True)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turns_boxes_along_when_the_xml_tells_the_stored_size(devkit, save_turned, white_box, thing, orientation):
+    stored = (16, 8, 40, 24)  # 40 high and 60 wide, and on whole blocks of the JPEG
+    path = devkit.folder / "JPEGImages" / "a.jpg"
+    devkit.add("a", thing(box=(stored[0] + 1, stored[1] + 1, *stored[2:])), told=(60, 40))
+    save_turned(path, orientation, stored)
+    (record,) = voc_records(devkit.root, strict=True)
+    seen = white_box(path)
+    assert (record.height, record.width) == ((40, 60) if orientation < 5 else (60, 40))
+    # Mirrored and turned upside down, both sizes are alike: boxes are those that people see.
+    np.testing.assert_array_equal(record.boxes, [stored if orientation < 5 else seen])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("told", [True, False])
+def test_leaves_boxes_as_they_are_when_the_xml_tells_the_size_that_is_seen(
+    devkit, save_turned, white_box, thing, orientation, told
+):
+    path = devkit.folder / "JPEGImages" / "a.jpg"
+    save_turned(path, orientation, (16, 8, 40, 24))
+    seen = white_box(path)
+    size = "<size><width>40</width><height>60</height></size>" if orientation >= 5 else ""
+    box = thing(box=(seen[0] + 1, seen[1] + 1, *seen[2:]))
+    devkit.add("a", split="val")
+    save_turned(path, orientation, (16, 8, 40, 24))
+    devkit.annotate("a", f"<annotation>{size if told else ''}{box}</annotation>")
+    (record,) = voc_records(devkit.root, split="val", strict=True)
+    np.testing.assert_array_equal(record.boxes, [seen])
+
+
+def test_has_no_mask_when_the_image_is_turned(devkit, save_turned, save_image):
+    devkit.add("a")
+    save_image(devkit.folder / "SegmentationObject" / "a.png")
+    assert voc_records(devkit.root)[0].mask_path is not None
+    save_turned(devkit.folder / "JPEGImages" / "a.jpg", 6, (16, 8, 40, 24))
+    assert voc_records(devkit.root)[0].mask_path is None
+
+
 def test_subsets_are_nested_and_independent_of_the_order(devkit):
     for number in range(40):
         devkit.add(f"{number:06d}", "")
@@ -256,3 +326,13 @@ def test_reads_other_peoples_voc_with_its_faults(real_data, caplog):
         "raccoon": (12, 12),
     }
     assert "2 boxes without an area left out" in caplog.text
+
+
+@pytest.mark.realdata
+def test_names_the_truncated_jpeg_among_other_peoples_images(real_data, caplog):
+    folders = [real_data / "foreign_voc" / name for name in ("bccd", "kangaroo", "raccoon")]
+    read = sum(len(images) for images in image_folder(folders, 32, 4, shuffle=False))
+    told = [message for message in caplog.messages if message.startswith("broken image")]
+    assert read == 36
+    assert len(told) == 1
+    assert "truncated" in told[0]

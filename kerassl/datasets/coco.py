@@ -1,0 +1,51 @@
+"""COCO json as batches for detectors."""
+
+from kerassl.datasets.coco_records import coco_records
+from kerassl.datasets.detection import detection_batches
+from kerassl.datasets.images import check_image_size
+
+
+def coco(
+    annotations,
+    images_dir,
+    *,
+    image_size,
+    batch_size,
+    classes=None,
+    fraction=None,
+    count=None,
+    stratified=True,
+    shuffle=False,
+    flip=False,
+    seed=0,
+    strict=False,
+):
+    """Batches of the images of a COCO json, as KerasCV's detectors take them in `fit`.
+
+    Args:
+        annotations, images_dir, classes, fraction, count, stratified, strict: see `coco_records`.
+        image_size, batch_size, shuffle, flip: see `detection_batches`.
+        seed: int. Of the subset, the order and the flips.
+
+    Returns:
+        `tf.data.Dataset`; see `detection_batches`.
+
+    Raises:
+        UserError: see `coco_records`.
+
+    Example:
+        >>> images = kerassl.datasets.coco("train.json", "train", image_size=256, batch_size=8, shuffle=True)
+        >>> detector.fit(images, epochs=20)
+    """
+    check_image_size(image_size)
+    records = coco_records(
+        annotations,
+        images_dir,
+        classes=classes,
+        fraction=fraction,
+        count=count,
+        stratified=stratified,
+        seed=seed,
+        strict=strict,
+    )
+    return detection_batches(records, image_size, batch_size, shuffle=shuffle, flip=flip, seed=seed, strict=strict)

@@ -1,0 +1,145 @@
+"""YOLO's text files: one object a line, in shares of the image's sides."""
+
+import logging
+import math
+import os
+import pathlib
+
+from kerassl._errors import UserError
+from kerassl.datasets.annotation import Thing, make_record, open_picture
+from kerassl.datasets.findings import Findings
+from kerassl.datasets.image_folder import image_files
+from kerassl.datasets.subset import subset
+from kerassl.datasets.yolo_classes import find_yolo_classes, yolo_classes
+
+log = logging.getLogger("kerassl")
+
+_MAX_BYTES = 10_000_000  # of a file of labels
+
+
+def yolo_records(
+    images_dir, labels_dir=None, *, classes=None, fraction=None, count=None, stratified=True, seed=0, strict=False
+):
+    """Reads images and their label files.
+
+    A line is `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for a polygon, which becomes its bounding box; all but
+    the class are shares of the sides of the image as people see it (turned as its EXIF says). Lines that are neither
+    are left out, as are boxes without an area; boxes that reach out of the image are clipped; each kind is counted and
+    told in one line of the log, with file and line number. Images that cannot be opened are left out and named there
+    one by one. An image without a label file is a picture without objects; their number is told in the log.
+
+    Args:
+        images_dir: str or `pathlib.Path`. Folder of images, with all folders in it.
+        labels_dir: str, `pathlib.Path` or None. The folder that holds `a/b.txt` for the image `a/b.jpg`. None takes
+            `images_dir` with its last folder called `images` renamed `labels`, as in `traffic/images/train`; where no
+            folder is called so, `images_dir` itself.
+        classes: sequence of str, or file of names; see `yolo_classes`. None looks for `data.yaml` or `classes.txt` in
+            both folders and up to two above them.
+        fraction, count, stratified, seed: see `voc_records`; of the images.
+        strict: bool. Stop at the first fault that would be left out or clipped.
+
+    Returns:
+        List of `Record`, whose ids are paths below `images_dir`, as "a/b.jpg", sorted.
+
+    Raises:
+        UserError: if a folder or the names of the classes are missing, no image has a label file, or no image can be
+            opened; with `strict`, for every fault.
+
+    Example:
+        >>> records = kerassl.datasets.yolo_records("traffic/images/train", classes="traffic/data.yaml")
+    """
+    images_dir = pathlib.Path(images_dir)
+    if not images_dir.is_dir():
+        raise UserError(f"there is no folder {images_dir}; give the folder of the images")
+    labels_dir = _labels_dir(images_dir) if labels_dir is None else pathlib.Path(labels_dir)
+    if not labels_dir.is_dir():
+        raise UserError(f"there is no folder {labels_dir}; give the folder of the label files as labels_dir")
+    names = find_yolo_classes(labels_dir, images_dir) if classes is None else yolo_classes(classes)
+    paths = {pathlib.Path(os.path.relpath(path, images_dir)).as_posix(): path for path in image_files(images_dir)}
+    files = {each: labels_dir / pathlib.PurePosixPath(each).with_suffix(".txt") for each in paths}
+    labels = (lambda each: _first_fields(files[each])) if stratified else None
+    chosen = subset(list(paths), fraction=fraction, count=count, seed=seed, labels=labels)
+    without = [each for each in chosen if not files[each].is_file()]
+    if len(without) == len(chosen):
+        raise UserError(
+            f"none of {len(chosen)} images of {images_dir} has a label file, first {files[chosen[0]]}; give the folder "
+            "of the label files as labels_dir"
+        )
+    if without:
+        log.warning("%d images without a label file taken as without objects, first %s", len(without), without[0])
+    findings = Findings(strict)
+    records = []
+    for each in chosen:
+        picture = open_picture(paths[each], findings)
+        if picture is not None:
+            things = _things(files[each], picture, names, findings) if files[each].is_file() else []
+            if things is not None:
+                records.append(make_record(each, paths[each], picture, things, None, findings, files[each]))
+    findings.tell()
+    if not records:
+        raise UserError(
+            f"none of the {len(chosen)} images of {images_dir} can be opened; the first: {findings.files[0]}"
+        )
+    return records
+
+
+def _first_fields(path):
+    """The classes that a file of labels names, unread otherwise; what is wrong with it is told when it is chosen."""
+    try:
+        lines = path.read_bytes()[:_MAX_BYTES].splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(line.split()[0] for line in lines if line.strip())
+
+
+def _labels_dir(images_dir):
+    parts = list(images_dir.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place] == "images":
+            return pathlib.Path(*parts[:place], "labels", *parts[place + 1 :])
+    return images_dir
+
+
+def _things(path, picture, names, findings):
+    """A file's objects, or None if it cannot be read."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            findings.broken(f"{path} has {path.stat().st_size / 1e6:.0f} MB and cannot be one image's labels")
+            return None
+        lines = path.read_bytes().decode("utf-8-sig", errors="replace").split("\n")
+    except OSError as error:
+        findings.broken(f"{path} cannot be read ({error.strerror})")
+        return None
+    found = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        where = f"{path}, line {number}: {line.strip()[:100]!r}"
+        try:
+            label, box = _parse(fields, len(names))
+        except ValueError as error:
+            findings.add("lines that cannot be read left out", f"{where} {error}")
+            continue
+        x0, y0, x1, y1 = box
+        scaled = x0 * picture.width, y0 * picture.height, x1 * picture.width, y1 * picture.height
+        found.append(Thing(label, scaled, False, where))
+    return found
+
+
+def _parse(fields, classes):
+    """Class and box, xyxy in shares; `ValueError` says what is wrong."""
+    try:
+        label, *values = map(float, fields)
+    except ValueError:
+        raise ValueError("does not hold numbers alone") from None
+    if not all(map(math.isfinite, (label, *values))):
+        raise ValueError("holds a number that is not finite")
+    if label != int(label) or not 0 <= label < classes:
+        raise ValueError(f"names the class {fields[0][:20]}, but the classes are 0 to {classes - 1}")
+    if len(values) == 4:
+        x, y, width, height = values
+        return int(label), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    if len(values) < 6 or len(values) % 2:
+        raise ValueError(f"holds {len(fields)} numbers; 5 are a box, 7, 9, 11, … a polygon")
+    return int(label), (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))

@@ -1,0 +1,243 @@
+import json
+import re
+
+import numpy as np
+import pycocotools.coco
+import pytest
+
+from kerassl import UserError
+from kerassl.datasets import coco, coco_classes, coco_records
+
+CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}, {"id": 90, "name": "owl"}]
+
+
+class _Set:
+    """A COCO json that grows, and its images."""
+
+    def __init__(self, root, save_image):
+        self.path, self.folder, self.save_image = root / "boxes.json", root / "images", save_image
+        self.folder.mkdir()
+        self.content = {"images": [], "annotations": [], "categories": CATEGORIES}
+
+    def image(self, key, name=None, height=40, width=60, **more):
+        name = name or f"{key}.png"
+        self.save_image(self.folder / name, height, width)
+        self.content["images"].append({"id": key, "file_name": name, "height": height, "width": width, **more})
+
+    def annotate(self, image_id, bbox=(10, 5, 20.5, 20), category=7, **more):
+        key = len(self.content["annotations"]) + 1
+        entry = {"id": key, "image_id": image_id, "bbox": list(bbox), "category_id": category, **more}
+        self.content["annotations"].append(entry)
+
+    def read(self, **kwargs):
+        self.path.write_text(json.dumps(self.content))
+        return coco_records(self.path, self.folder, **kwargs)
+
+    def refused(self, pattern, **kwargs):
+        with pytest.raises(UserError, match=pattern) as error:
+            self.read(**kwargs)
+        assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def animals(tmp_path, save_image):
+    return _Set(tmp_path, save_image)
+
+
+def test_reads_boxes_crowds_and_images_without_any(animals):
+    animals.image(12, "deep/er/a.png")
+    animals.image(5)
+    animals.annotate(12)
+    animals.annotate(12, (0, 0, 60, 40), 90, iscrowd=1)
+    full, empty = animals.read(strict=True)
+    assert (full.image_id, empty.image_id) == ("12", "5")
+    assert full.path == str(animals.folder / "deep/er/a.png")
+    np.testing.assert_array_equal(full.boxes, [[10, 5, 30.5, 25], [0, 0, 60, 40]])
+    assert full.classes.tolist() == [1, 2]  # cat, dog, owl: in order of the ids
+    assert full.difficult.tolist() == [False, True]
+    assert (full.height, full.width, full.mask_path) == (40, 60, None)
+    assert empty.boxes.shape == (0, 4)
+    assert coco_classes(animals.path) == ["cat", "dog", "owl"]
+
+
+def test_agrees_with_pycocotools(animals):
+    rng = np.random.default_rng(0)
+    for key in range(1, 21):
+        animals.image(key)
+    for _ in range(100):
+        x, y = rng.uniform(0, [40, 30])
+        category = CATEGORIES[rng.integers(3)]["id"]
+        animals.annotate(
+            int(rng.integers(1, 21)), (x, y, *rng.uniform(1, 10, 2)), category, iscrowd=int(rng.integers(2))
+        )
+    records = animals.read(strict=True)
+    oracle = pycocotools.coco.COCO(str(animals.path))
+    names = coco_classes(animals.path)
+    assert {int(record.image_id) for record in records} == set(oracle.getImgIds())
+    for record in records:
+        entries = oracle.loadAnns(oracle.getAnnIds(imgIds=int(record.image_id)))
+        told = oracle.loadImgs(int(record.image_id))[0]
+        assert (record.height, record.width) == (told["height"], told["width"])
+        corners = np.reshape([entry["bbox"] for entry in entries], [-1, 4])
+        corners[:, 2:] += corners[:, :2]
+        np.testing.assert_allclose(record.boxes, corners, atol=1e-4)
+        expected = [oracle.loadCats(entry["category_id"])[0]["name"] for entry in entries]
+        assert [names[label] for label in record.classes] == expected
+        assert record.difficult.tolist() == [bool(entry["iscrowd"]) for entry in entries]
+
+
+def test_restricts_to_classes_and_numbers_them_as_given(animals, caplog):
+    animals.image(1)
+    for category in (7, 3, 90):
+        animals.annotate(1, category=category)
+    caplog.set_level("INFO", "kerassl")
+    (record,) = animals.read(classes=["owl", "dog"], strict=True)
+    assert record.classes.tolist() == [1, 0]
+    assert "1 objects of other categories" in caplog.text
+    animals.refused("no category 'fish', which classes names; it has 3: cat, dog, owl", classes=["dog", "fish"])
+    animals.refused("more than once", classes=["dog", "dog"])
+
+
+def test_takes_categories_of_one_name_for_one_class(animals):
+    animals.content["categories"] = [{"id": 0, "name": "dog"}, {"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]
+    animals.image(1)
+    for category in (0, 1, 2):
+        animals.annotate(1, category=category)
+    assert animals.read()[0].classes.tolist() == [0, 0, 1]
+
+
+FAULTS = {
+    "boxes without an area": {"bbox": (10, 5, 0, 20)},
+    "boxes without an area left": {"bbox": (10, 5, 20, -3)},
+    "boxes outside the image": {"bbox": (70, 5, 20, 20)},
+    "boxes clipped": {"bbox": (50, 5, 20, 20)},
+    "boxes that are no four numbers": {"bbox": (1, 2, 3)},
+    "boxes that are no four": {"bbox": (1, 2, 3, "4")},
+    "boxes that are no": {"bbox": (1, 2, 3, float("nan"))},
+    "annotations of unknown categories": {"category": 8},
+    "annotations of unknown cat": {"category": "dog"},
+    "annotations of unknown images": {"image_id": 99},
+    "annotations of unknown im": {"image_id": None},
+}
+
+
+@pytest.mark.parametrize("words", FAULTS)
+def test_mends_and_counts_when_annotations_are_wrong(animals, caplog, words):
+    animals.image(1)
+    for _ in range(5):
+        animals.annotate(**{"image_id": 1, **FAULTS[words]})
+    animals.annotate(1)
+    (record,) = animals.read()
+    expected = [[10, 5, 30.5, 25]]
+    np.testing.assert_array_equal(
+        record.boxes, expected if "clipped" not in words else [[50, 5, 60, 25]] * 5 + expected
+    )
+    (line,) = caplog.messages
+    assert line.startswith(f"5 {words}")
+    assert "boxes.json, annotation 1" in line
+    assert "and 2 more" in line
+    animals.refused("boxes.json, annotation 1.*strict", strict=True)
+
+
+def test_leaves_out_images_that_are_missing_broken_or_nameless(animals, caplog):
+    for key in range(1, 5):
+        animals.image(key)
+    (animals.folder / "1.png").unlink()
+    (animals.folder / "2.png").write_bytes(b"nothing")
+    animals.content["images"] += [
+        {"id": 3, "file_name": "4.png"},
+        {"id": 8},
+        {"id": "9", "file_name": "9.png"},
+        {"id": 10, "file_name": "../boxes.json"},
+        {"id": 11, "file_name": "/etc/hostname"},
+        {"id": 12, "file_name": "a\0b"},
+        7,
+    ]
+    assert [record.image_id for record in animals.read()] == ["3", "4"]
+    for words in (
+        "1 images that are missing left out: .*1.png",
+        "2.png is no image that can be read; its image is left out",
+        "1 images whose id stands twice left out: .*image 3",
+        "4 images without an id or a file name left out",
+        "2 images outside of their folder left out: .*boxes.json",
+    ):
+        assert any(re.search(words, line) for line in caplog.messages), words
+    animals.refused("strict", strict=True)
+    for path in animals.folder.iterdir():
+        path.unlink()
+    animals.refused("none of the 4 images .*1.png is not there")
+
+
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        (b"", "no whole json"),
+        (b'{"images": [', "no whole json"),
+        (b'{"images": ["\xff"]}', "no whole json"),
+        (b"[" * 200_000, "no whole json"),
+        (b"[]", "no list of images"),
+        (b'{"images": [], "annotations": {}, "categories": []}', "no list of annotations"),
+        (b'{"images": [], "annotations": [], "categories": []}', "no categories"),
+        (b'{"images": [], "annotations": [], "categories": [{"id": 1}]}', "has the category"),
+        (b'{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "names no image"),
+    ],
+)
+def test_refuses_what_is_no_coco_json(tmp_path, contents, words):
+    (tmp_path / "a.json").write_bytes(contents)
+    with pytest.raises(UserError, match=f"a.json .*{words}") as error:
+        coco_records(tmp_path / "a.json", tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_refuses_a_missing_json_or_folder(tmp_path):
+    with pytest.raises(UserError, match=r"nothing.json cannot be read"):
+        coco_records(tmp_path / "nothing.json", tmp_path)
+    with pytest.raises(UserError, match=r"no folder .*nowhere"):
+        coco_records(tmp_path / "nothing.json", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("as_stored", [True, False])
+def test_turns_boxes_along_when_the_json_tells_the_stored_size(animals, save_turned, white_box, orientation, as_stored):
+    stored = [16, 8, 40, 24]
+    path = animals.folder / "1.jpg"
+    save_turned(path, orientation, stored)
+    seen = white_box(path)
+    box = stored if as_stored else seen
+    width, height = (60.0, 40.0) if as_stored or orientation < 5 else (40, 60)
+    animals.content["images"].append({"id": 1, "file_name": "1.jpg", "height": height, "width": width})
+    animals.annotate(1, [int(value) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1])])
+    (record,) = animals.read(strict=True)
+    np.testing.assert_array_equal(record.boxes, [seen if orientation >= 5 else box])
+
+
+def test_gives_the_same_subset_as_its_ids_alone(animals):
+    for key in range(1, 21):
+        animals.image(key)
+    small = {record.image_id for record in animals.read(count=3, seed=1)}
+    large = {record.image_id for record in animals.read(fraction=0.5, seed=1)}
+    assert len(small) == 3
+    assert len(large) == 10
+    assert small < large
+
+
+def test_gives_batches_for_detectors(animals):
+    animals.image(1)
+    animals.image(2)
+    animals.annotate(2, (0, 0, 30, 20), 90)
+    animals.read()
+    (batch,) = coco(animals.path, animals.folder, image_size=32, batch_size=2)
+    assert batch["images"].shape == (2, 32, 32, 3)
+    np.testing.assert_allclose(batch["bounding_boxes"]["boxes"][1], [[0, 0, 16, 20 * 32 / 60]], atol=1e-4)
+    assert batch["bounding_boxes"]["classes"].numpy().tolist() == [[-1], [2]]
+
+
+def test_small_budget_holds_every_class_when_it_is_stratified(animals):
+    for key in range(1, 25):
+        animals.image(key)
+        animals.annotate(key, category=90 if key == 24 else 3 if key == 23 else 7)
+    records = animals.read(count=3)
+    assert sorted(label for record in records for label in record.classes) == [0, 1, 2]
+    assert {record.image_id for record in records} <= {record.image_id for record in animals.read(count=6)}
+    by_id = [animals.read(count=3, stratified=False, seed=seed) for seed in range(3)]
+    assert not all(len({label for record in each for label in record.classes}) == 3 for each in by_id)

@@ -99,7 +99,11 @@ def centre_crop(image, size):
     # Cutting first resizes fewer pixels.
     top, left = (sides[0] - short) // 2, (sides[1] - short) // 2
     square = image[top : top + short, left : left + short]
-    return tf.ensure_shape(_resize(square, [size, size]), [size, size, 3])
+    # Down to half, bilinear points lie close enough to take every pixel in, and need a tenth of the time.
+    picture = tf.cond(
+        short > 2 * size, lambda: _resize(square, [size, size]), lambda: tf.image.resize(square, [size, size])
+    )
+    return tf.ensure_shape(picture, [size, size, 3])
 
 
 def _resize(image, sides):

@@ -136,6 +136,7 @@ def _parser():
 
     inspect = _command(commands, "inspect", "tell what a data set holds: sizes, classes, boxes, broken files")
     inspect.add_argument("path", nargs="*", metavar="PATH", help="images or folders of them, or a VOCdevkit")
+    inspect.add_argument("--coco", metavar="FILE", help="a COCO json of boxes; PATH is then the folder of its images")
     _voc(inspect, None)
     inspect.add_argument("--decode", action="store_true", help="decode each image wholly; finds files that are cut off")
     inspect.add_argument("--out", metavar="FILE", help="also draw the card into this .png file")

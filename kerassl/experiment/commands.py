@@ -221,7 +221,7 @@ def inspect(options):
     paths, root = options.path, options.voc
     if not paths and root is None:
         paths, root = data.images, data.voc and data.voc.root
-    found = _inspection.find(paths, root, options.year, options.split, options.classes)
+    found = _inspection.find(paths, root, options.coco, options.year, options.split, options.classes)
     images = _card.image_card(found.paths, options.decode, progress=training.verbosity() != 2)
     labels = None if found.records is None else _card.label_card(found.records, found.classes)
     print(_card.told(images, labels))

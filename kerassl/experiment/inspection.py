@@ -24,12 +24,14 @@ class Found(typing.NamedTuple):
     classes: tuple
 
 
-def find(paths, voc, year, split, classes):
+def find(paths, voc, coco, year, split, classes):
     """Finds images, and labels if there are any.
 
     Args:
-        paths: list of str: images or folders of them, or one folder in VOC's form.
+        paths: list of str: images or folders of them, or one folder in VOC's form; with `coco` the folder of its
+            images.
         voc: str or None, a folder in VOC's form.
+        coco: str or None, a COCO json.
         year, split: those of `datasets.voc_records`, or None.
         classes: list of str or None for all that are named.
 
@@ -39,6 +41,8 @@ def find(paths, voc, year, split, classes):
     Raises:
         UserError: if nothing is named or found, or both paths and `voc` are given.
     """
+    if coco is not None:
+        return _coco(paths, voc, coco, year, split, classes)
     if voc is not None and paths:
         raise UserError(f"both {paths[0]} and --voc {voc} are named; give one of them")
     if voc is None and not paths:
@@ -56,6 +60,14 @@ def find(paths, voc, year, split, classes):
     # Of a split only what can be opened is known here; the reader has told of the rest.
     paths = datasets.image_files(folder / "JPEGImages") if split is None else [record.path for record in records]
     return Found(f"{folder.name}{'' if split is None else ' ' + split}", paths, records, tuple(classes))
+
+
+def _coco(paths, voc, coco, year, split, classes):
+    if len(paths) != 1 or voc is not None or year is not None or split is not None:
+        raise UserError(f"with --coco {coco} give the one folder of its images, and no --voc, --year or --split")
+    records = datasets.coco_records(coco, paths[0], classes=classes)
+    names = datasets.coco_classes(coco) if classes is None else classes
+    return Found(pathlib.Path(coco).stem, [record.path for record in records], records, tuple(names))
 
 
 def _is_voc(path):

@@ -1,5 +1,7 @@
 """`kerassl shards` and `kerassl inspect`."""
 
+import json
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -63,6 +65,22 @@ def test_inspect_tells_of_images_and_of_voc(devkit, tmp_path, capsys):
         (tmp_path / "card.png").unlink()
     assert main(["inspect", str(devkit), "--split", "train"]) == 0
     assert "6 images, 0 of them without" in capsys.readouterr().out
+
+
+def test_inspect_tells_of_coco(devkit, tmp_path, capsys):
+    photos = sorted((devkit / "VOC2007" / "JPEGImages").iterdir())[:3]
+    content = {
+        "images": [{"id": number, "file_name": photo.name} for number, photo in enumerate(photos)],
+        "annotations": [{"id": 1, "image_id": 0, "category_id": 4, "bbox": [5, 5, 20, 30]}],
+        "categories": [{"id": 4, "name": "kite"}],
+    }
+    (tmp_path / "kites.json").write_text(json.dumps(content))
+    command = ["inspect", "--coco", str(tmp_path / "kites.json")]
+    assert main([*command, str(photos[0].parent)]) == 0
+    told = capsys.readouterr().out
+    assert "3 images, 2 of them without a box" in told
+    assert "kite" in told
+    assert "the one folder of its images" in refused(capsys, *command)
 
 
 def test_inspect_refuses_in_one_line(devkit, tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from kerassl.augment.lanes import lanewise
+
 
 def gaussian_blur(images, sigmas, radius):
     """Blurs images, along the height and then along the width.
@@ -21,7 +23,7 @@ def gaussian_blur(images, sigmas, radius):
     _, height, width, channels = images.shape
     distance = tf.range(-radius, radius + 1, dtype=tf.float32)
     # The bound keeps sigma 0 finite; at it, the neighbour's weight is already exp(-5000), which is 0.
-    weights = tf.exp(-((distance / tf.maximum(sigmas, 0.01)[:, None]) ** 2) / 2.0)  # [N, taps]
+    weights = lanewise(tf.exp, tf.square(distance / tf.maximum(sigmas, 0.01)[:, None]) / -2.0)  # [N, taps]
     rows = tf.reshape(images, [-1, height, width * channels])
     # Padded outside the kernels: inside them every tap would ask whether it is within the image.
     rows = tf.pad(rows, [[0, 0], [radius, radius], [0, 0]])

@@ -4,6 +4,8 @@ import math
 
 import tensorflow as tf
 
+from kerassl.augment.lanes import lanewise
+
 ATTEMPTS = 10
 """Pairs of area and aspect tried for a box that fits into its image."""
 
@@ -26,7 +28,7 @@ def crop_boxes(areas, aspects, positions, image_aspect, *, crop_area, aspect):
         `[B, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides.
     """
     shares = crop_area[0] + areas * (crop_area[1] - crop_area[0])
-    ratios = tf.exp(math.log(aspect[0]) + aspects * (math.log(aspect[1]) - math.log(aspect[0])))
+    ratios = lanewise(tf.exp, math.log(aspect[0]) + aspects * (math.log(aspect[1]) - math.log(aspect[0])))
     heights = tf.sqrt(shares * image_aspect / ratios)  # [B, ATTEMPTS]
     widths = tf.sqrt(shares * ratios / image_aspect)
     fits = tf.logical_and(heights <= 1.0, widths <= 1.0)

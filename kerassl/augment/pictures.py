@@ -128,7 +128,7 @@ def _cells(axis, numbers, size, stride):
         axis.add_patch(Rectangle(corner, stride, stride, fill=False, edgecolor=colour, linewidth=min(1.5, points / 12)))
         across = math.ceil(math.sqrt(len(own)))
         lines = [" ".join(map(str, own[start : start + across])) for start in range(0, len(own), across)]
-        font = min(12, points / (0.75 * max(map(len, lines))), points / (1.35 * len(lines)))
+        font = min(11, 0.3 * points, points / (0.75 * max(map(len, lines))), points / (1.35 * len(lines)))
         if font >= _SMALLEST:
             middle = (corner[0] + stride / 2, corner[1] + stride / 2)
             badge = {"facecolor": (0, 0, 0, 0.55), "edgecolor": "none", "boxstyle": "round,pad=0.15"}

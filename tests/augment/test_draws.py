@@ -141,3 +141,16 @@ def test_every_draw_is_fresh_when_a_traced_function_gets_another_seed():
         np.testing.assert_array_equal(values, again[name])
         np.testing.assert_array_equal(values, views._draws(tf.constant([1, 7]), 0, 8, None)[name])
         assert not np.any(values.numpy() == other[name].numpy()), name
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_parts_of_a_batch_have_the_bits_of_the_whole_whatever_their_size(fused):
+    # Gradients of replicas are those of one to the last digits only if views are.
+    images = tf.random.stateless_uniform([12, 60, 50, 3], [1, 2], maxval=255.0)
+    views = SimCLRViews(64, fused=fused)
+    whole = views(images, SEED)
+    for share in (1, 2, 3, 5):
+        for start in range(0, 12, share):
+            part = views(images[start : start + share], SEED, offset=start, total=12)
+            for name, field in part._asdict().items():
+                np.testing.assert_array_equal(field, getattr(whole, name)[start : start + share], err_msg=name)

@@ -38,7 +38,9 @@ def localizer():
 
 
 def simclr():
-    model = kerassl.SimCLR("MobileNet", image_size=32, seed=3)
+    # Without blur: its kernels are compiled, and two TensorFlow versions compile them to other last bits.
+    views = kerassl.augment.SimCLRViews(32, blur=0.0)
+    model = kerassl.SimCLR("MobileNet", image_size=32, augmentation=views, seed=3)
     model.compile(kerassl.optimizers.LARS(kerassl.optimizers.WarmupCosine(0.5, 20, warmup_steps=3)))
     return model
 

@@ -28,8 +28,6 @@ def road(python, *arguments):
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
 
 
-@pytest.mark.parametrize("direction", ["from this stack", "to this stack"])
-def test_backbones_weights_servables_and_losses_are_the_same_on_the_other_stack(other, direction, tmp_path):
-    maker, checker = (sys.executable, other) if direction == "from this stack" else (other, sys.executable)
-    road(maker, "make", tmp_path)
-    road(checker, "check", tmp_path)
+def test_backbones_weights_servables_and_losses_are_the_same_on_the_other_stack(other, tmp_path):
+    road(sys.executable, "make", tmp_path)  # the way back is tested on the other stack
+    road(other, "check", tmp_path)

@@ -15,6 +15,8 @@ from kerassl import UserError
 from kerassl.datasets import image_folder, row_cache, stream
 from kerassl.datasets.row_cache import RowCache
 
+pytestmark = pytest.mark.current_stack
+
 
 @pytest.fixture
 def photos(tmp_path, save_image):
@@ -133,7 +135,6 @@ def test_half_full_cache_serves_what_it_has(photos, tmp_path, decoded):
     assert decoded.counts["02.jpg"] == 1
 
 
-@pytest.mark.current_stack
 def test_two_processes_fill_one_cache_and_both_read_right(photos, tmp_path):
     code = (
         "import sys, numpy as np; from kerassl.datasets import image_folder; "

@@ -13,6 +13,8 @@ from kerassl.datasets import voc_records
 from kerassl.datasets.stratified import stratified_order
 from kerassl.datasets.subset import subset
 
+pytestmark = pytest.mark.current_stack
+
 COUNTS = (20, 50, 100, 300, 1000)
 
 

@@ -15,6 +15,8 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.datasets import image_folder
 
+pytestmark = pytest.mark.current_stack
+
 SCRIPT = pathlib.Path(__file__).with_name("sharing_worker.py")
 
 
@@ -129,7 +131,6 @@ def test_stops_a_worker_when_all_its_files_vanish(photos, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.current_stack
 def test_two_processes_fit_on_each_image_once_an_epoch(photos, tmp_path):
     sockets = [socket.socket() for _ in range(2)]
     for each in sockets:

@@ -52,7 +52,9 @@ def single(photographs):
     return losses
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.current_stack)]
+)
 def test_half_precision_comes_to_the_loss_of_single_precision(precision, policy, photographs, single, tiny_backbone):
     expected = single(tiny_backbone)
     policy(precision)

@@ -55,7 +55,7 @@ def twins(name, dtype):
 
 
 # Beside Keras 2.15 those with layers of their own; the others are made of the same.
-@pytest.mark.parametrize("name", list(KINDS) if _compat.KERAS_3 else ["EfficientNetB0", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", list(KINDS) if _compat.KERAS_3 else ["MobileNetV3Small"])
 def test_step_of_fast_family_equals_that_of_stock_layers(name, precision):
     keras.utils.set_random_seed(0)
     stock, fast, images = twins(name, "float32")

@@ -219,6 +219,7 @@ def test_probes_have_no_top3_when_there_are_two_classes(colours):
     assert sorted(history) == ["knn_top1", "linear_top1", "loss"]
 
 
+@pytest.mark.current_stack
 def test_probes_leave_no_trace_in_training_and_repeat_themselves(colours, tiny_backbone):
     def train(callbacks):
         keras.utils.set_random_seed(5)

@@ -123,6 +123,7 @@ def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, caps
     assert "exists" in refused(capsys, "export", "--model", model, "--out", tmp_path / "servable" / "1")
 
 
+@pytest.mark.current_stack
 def test_pretrain_then_finetune_by_flags(run, tmp_path):
     photos = run / "out" / "scenes" / "unlabelled"
     for number, photo in enumerate(sorted(photos.glob("*.jpg"))[:8]):

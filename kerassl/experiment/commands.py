@@ -43,12 +43,14 @@ def pretrain(options):
         training.prepare(config)
         data = sources(config, folder, labels=False)
         figures = training.pretrain(config, data.images, folder)
-        print(f"loss {figures['loss']:.3f} (chance {figures['chance']:.3f}) after {figures['minutes']:.1f} minutes")
+        # None where a run was stopped after its last epoch and only its files were left to write.
+        loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f}"
+        print(f"loss {loss} (chance {figures['chance']:.3f}) after {figures['minutes']:.1f} minutes")
         page = _compare.report(
             folder,
             "kerassl: pre-training",
             f"{config.backbone} learned from about {figures['images']} images without labels: a loss of "
-            f"{figures['loss']:.3f} nats ({figures['chance']:.3f} is chance).",
+            f"{loss} nats ({figures['chance']:.3f} is chance).",
             begun,
             generated=data.generated,
             pretrain=figures,

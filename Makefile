@@ -2,11 +2,12 @@
 #   make demo         pre-train, fine-tune, score, explain and export on generated scenes; open runs/demo/report.html
 #   make demo-addons  the same beside tensorflow-addons; open runs/demo-addons/report.html
 #   make test         the tests, on TensorFlow 2.21 and Keras 3
+#   make test-slow    those that train for long, and the notebooks
 #   make test-addons  the tests beside tensorflow-addons, on TensorFlow 2.15 and Keras 2.15 (Python 3.11)
 #   make bench        kerassl's training step beside what else there is: pairs a second, memory (docs/benchmarks.md)
 #   make bench-lightly  sets up lightly on PyTorch, so that `make bench` has its row too (Python 3.11)
 #   make lint         formatting and common mistakes
-.PHONY: demo demo-addons test test-addons lint bench bench-lightly clean
+.PHONY: demo demo-addons test test-slow test-addons lint bench bench-lightly clean
 
 # A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
 find_python = $(shell for p in $(1); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done)
@@ -20,10 +21,13 @@ demo-addons: .venv-addons/.ready
 	.venv-addons/bin/kerassl compare --config configs/demo.yaml --out runs/demo-addons --replace $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: .venv/.ready
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m "not slow"
+
+test-slow: .venv/.ready
+	.venv/bin/python -m pytest -m slow
 
 test-addons: .venv-addons/.ready
-	.venv-addons/bin/python -m pytest
+	.venv-addons/bin/python -m pytest -m "not slow"
 
 lint: .venv/.ready
 	.venv/bin/ruff check .

@@ -9,6 +9,9 @@ import pytest
 
 from kerassl import _compat
 
+# On the current stack among the slow ones, which run when both environments are set up.
+pytestmark = [pytest.mark.slow] if _compat.KERAS_3 else []
+
 ROOT = pathlib.Path(__file__).parents[1]
 ROAD = ROOT / "tests" / "stack_road.py"
 OTHER = ROOT / (".venv-addons" if _compat.KERAS_3 else ".venv") / "bin" / "python"

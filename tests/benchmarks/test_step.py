@@ -26,6 +26,7 @@ def tiny_run(tmp_path_factory):
     return json.loads(out.read_text()), done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_figures_are_positive_and_fit_together(tiny_run):
     report, _ = tiny_run
@@ -38,6 +39,7 @@ def test_figures_are_positive_and_fit_together(tiny_run):
         assert row["versions"]["tensorflow"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ratios_are_those_of_the_figures(tiny_run):
     report, _ = tiny_run
@@ -48,6 +50,7 @@ def test_ratios_are_those_of_the_figures(tiny_run):
     assert bare["share_of_step"] == pytest.approx(bare["ms"] / whole["ms"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_screen_shows_the_figures_of_the_file(tiny_run):
     report, screen = tiny_run

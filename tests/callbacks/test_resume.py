@@ -80,6 +80,7 @@ def weights_of(path):
         return [file[name] for name in file.files]
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_run_that_is_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(photographs, tmp_path):
     kills = int(os.environ.get("KERASSL_KILLS", "1"))

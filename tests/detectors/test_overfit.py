@@ -1,8 +1,10 @@
 import keras
+import pytest
 
 from kerassl import datasets, detectors, metrics, optimizers
 
 
+@pytest.mark.slow
 def test_detector_learns_a_few_scenes_by_heart(tiny_backbone, tmp_path):
     root = datasets.scenes(tmp_path / "scenes", train=6, val=0, image_size=(64, 80), single_object=True)
     records = datasets.voc_records(root, 2007, "train", classes=datasets.SCENE_CLASSES)

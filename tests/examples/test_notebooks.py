@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = [pytest.mark.current_stack, pytest.mark.slow]
+
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 
@@ -17,7 +19,6 @@ def printed(notebook):
     return text, sum("image/png" in output.get("data", {}) for output in outputs)
 
 
-@pytest.mark.current_stack
 def test_quickstart_learns_and_serves_what_it_learned():
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     committed, pictures = printed(notebook)
@@ -35,7 +36,6 @@ def test_quickstart_learns_and_serves_what_it_learned():
         assert served.strip("[] \n").split() == memory.strip("[] \n").split()
 
 
-@pytest.mark.current_stack
 def test_pretraining_learns_and_what_goes_wrong_is_named():
     notebook = nbformat.read(EXAMPLES / "pretrain.ipynb", as_version=4)
     committed, pictures = printed(notebook)

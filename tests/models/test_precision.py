@@ -52,6 +52,7 @@ def single(photographs):
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "precision", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.current_stack)]
 )

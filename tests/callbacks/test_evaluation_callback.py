@@ -132,6 +132,7 @@ def photos(tmp_path_factory):
     return records
 
 
+@pytest.mark.current_stack  # the commands' tests have a localiser on both
 def test_figures_are_those_of_the_localisers_boxes_when_fitted(tiny_backbone, photos):
     model = models.Localizer(tiny_backbone(), CLASSES, image_size=64)
     batches = datasets.single_object_batches(photos[1:], 64, 8)

@@ -1,7 +1,7 @@
 """Readers of images on disk: photographs without labels, PASCAL VOC, COCO, YOLO, tensorflow-datasets, and scenes."""
 
 from kerassl.datasets.coco import coco
-from kerassl.datasets.coco_records import coco_classes, coco_records
+from kerassl.datasets.coco_records import coco_categories, coco_classes, coco_records
 from kerassl.datasets.detection import detection_batches, single_object_batches
 from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
@@ -26,6 +26,7 @@ __all__ = [
     "WrittenShards",
     "check_image_size",
     "coco",
+    "coco_categories",
     "coco_classes",
     "coco_records",
     "detection_batches",

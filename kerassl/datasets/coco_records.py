@@ -35,6 +35,26 @@ def coco_classes(annotations):
     return list(dict.fromkeys(_categories(_load(annotations), annotations).values()))
 
 
+def coco_categories(annotations, classes=None):
+    """The class of each category of a COCO json, as `coco_records` numbers them.
+
+    Args:
+        annotations: str or `pathlib.Path`. The json file.
+        classes: sequence of str or None; see `coco_records`.
+
+    Returns:
+        Dict from category id to the class's place in the list, or to None for categories that `classes` does not name.
+
+    Raises:
+        UserError: if the file is missing or no COCO json, or it has no category of a name in `classes`.
+
+    Example:
+        >>> kerassl.datasets.coco_categories("annotations/instances_val2017.json")[1]
+        0
+    """
+    return _labels(_categories(_load(annotations), annotations), classes, annotations)[0]
+
+
 def coco_records(
     annotations, images_dir, *, classes=None, fraction=None, count=None, stratified=True, seed=0, strict=False
 ):

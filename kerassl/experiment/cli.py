@@ -89,11 +89,28 @@ def _parser():
     embed.add_argument("--out", required=True, metavar="FILE", help="the .npz file to write")
     embed.add_argument("--image-size", type=int, default=128, help="side in pixels, a multiple of 32 (default 128)")
 
-    evaluate = _command(commands, "evaluate", "score a detector, or predictions saved before, on VOC labels")
+    evaluate = _command(commands, "evaluate", "score a detector, or predictions saved before, on VOC or COCO labels")
     evaluate.add_argument("--model", help="detector.keras or localizer.keras")
-    evaluate.add_argument("--predictions", metavar="FILE", help="predictions.json, in place of --model")
+    evaluate.add_argument(
+        "--predictions",
+        nargs="+",
+        metavar="PATH",
+        help="in place of --model: predictions.json, a COCO results json, or the devkit's comp4_det_<set>_<class>.txt "
+        "files or their folder",
+    )
     _voc(evaluate, "test")
+    evaluate.add_argument("--coco", metavar="FILE", help="a COCO json of boxes, in place of --voc")
+    evaluate.add_argument("--images", metavar="FOLDER", help="the folder of the images that --coco names")
+    evaluate.add_argument(
+        "--score", type=float, help="lowest score of the detections whose errors are sorted; 0.3 to 0.5 is what people "
+        "would be shown, default all; every AP counts all",
+    )  # fmt: skip
     evaluate.add_argument("--out", metavar="FILE", help="also write the figures to this .json file")
+    evaluate.add_argument(
+        "--plots",
+        metavar="FOLDER",
+        help="also draw precision against recall, and the kinds of errors, into this folder",
+    )
 
     explain = _command(commands, "explain", "draw where a model looks (Grad-CAM)")
     explain.add_argument(

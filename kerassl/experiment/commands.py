@@ -18,6 +18,7 @@ from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import compare as _compare
 from kerassl.experiment import inspection as _inspection
+from kerassl.experiment import scoring as _scoring
 from kerassl.experiment import training
 from kerassl.experiment.config import read_config
 from kerassl.experiment.contact_sheet import contact_sheet
@@ -136,20 +137,29 @@ def evaluate(options):
     """Scores a model, or predictions, on labels."""
     if (options.model is None) == (options.predictions is None):
         raise UserError("give either --model or --predictions to evaluate")
+    if options.coco is not None and (options.voc is not None or options.split is not None):
+        raise UserError(f"--coco {options.coco} is named beside --voc or --split; give the labels of one data set")
     config = read_config(options.config, _voc_flags(options, "test"))
-    voc = config.data.voc
-    if voc is None:
-        raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     model = _compare.load(options.model) if options.model else None
-    classes = tuple(voc.classes or (model.classes if model else datasets.VOC_CLASSES))
-    records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+    truth = _scoring.ground_truth(config, options.coco, options.images, model and model.classes)
     if model is not None:
-        figures, _ = training.score(model, records, classes)
+        figures, predictions = training.score(model, truth.records, truth.classes)
     else:
-        figures = metrics.evaluate_detections(metrics.load_predictions(options.predictions), records, classes)
-    _print_figures(figures)
+        predictions = _scoring.read_predictions(options.predictions, truth)
+        figures = metrics.evaluate_detections(predictions, truth.records, truth.classes)
+    if "errors" not in figures:
+        _print_figures(figures)
+    else:
+        if options.score is not None:
+            errors = metrics.error_kinds(predictions, truth.records, truth.classes, score_threshold=options.score)
+            figures = {**figures, "errors": errors}
+        print(_scoring.table(figures))
     if options.out:
-        training.write_json(pathlib.Path(options.out), figures)
+        _scoring.write_figures(pathlib.Path(options.out), figures)
+        print(f"figures: {options.out}")
+    if options.plots:
+        for path in _scoring.draw(options.plots, predictions, truth, figures):
+            print(f"picture: {path}")
 
 
 def explain(options):

@@ -90,6 +90,8 @@ class Finetune(_Section):
     learning_rate: pydantic.PositiveFloat = 1e-3
     # Train neck and head alone.
     freeze: bool = False
+    # Score the test records after every so many epochs, too, into metrics.jsonl; nothing is chosen by it.
+    evaluate_every: pydantic.PositiveInt | None = None
 
 
 class Detector(Finetune):

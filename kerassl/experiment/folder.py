@@ -83,8 +83,13 @@ def _check_same(path, settings):
         raise UserError(f"{path} holds files but no run to resume; choose another folder")
     before = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     for key in settings:
-        if before.get(key) != settings[key]:
+        if _set(before.get(key)) != _set(settings[key]):
             raise UserError(
                 f"{path} was run with other settings of {key!r} ({before.get(key)}, now {settings[key]}); resume with "
                 "the same, or choose another folder"
             )
+
+
+def _set(value):
+    """Settings without those that are None: a run may be older than they are."""
+    return {key: _set(each) for key, each in value.items() if each is not None} if isinstance(value, dict) else value

@@ -191,9 +191,11 @@ def finetune(config, task, weights, data, folder, out, stage):
     batches = read(data.train, plan.image_size, plan.batch_size, shuffle=True, flip=True, seed=config.seed)
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
     lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
-    nan = keras.callbacks.TerminateOnNaN()
+    watching = [lines, keras.callbacks.TerminateOnNaN()]
+    if plan.evaluate_every is not None:
+        watching.insert(0, callbacks.Evaluation(data.test, data.classes, plan.evaluate_every))
     # The readers shuffle; Keras would warn that it cannot.
-    history = model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=[lines, nan], shuffle=False).history
+    history = model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=watching, shuffle=False).history
     _check_finite(history, stage)
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)

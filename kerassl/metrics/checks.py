@@ -1,17 +1,24 @@
 """What is refused before anything is scored."""
 
+import logging
+
 import numpy as np
 
 from kerassl._errors import UserError
 
+log = logging.getLogger("kerassl")
 
-def checked(predictions, records, classes):
+
+def checked(predictions, records, classes, known_pixels=False):
     """Predictions as arrays, in the order of the records.
+
+    Tells in a line of the log if nothing was detected, or if boxes lie wholly outside their images.
 
     Args:
         predictions: dict from image id to dict of `boxes`, `scores` and `classes`.
         records: list of `datasets.Record`.
         classes: sequence of str, the class names.
+        known_pixels: bool. Whether boxes are in pixels for certain; else those that look relative are refused.
 
     Returns:
         List of (record, boxes `[n, 4]` float64, scores `[n]` float64, classes `[n]` int64).
@@ -39,7 +46,34 @@ def checked(predictions, records, classes):
         )
     for record in records:
         _check_classes(f"the record of image {record.image_id!r}", np.asarray(record.classes), len(classes))
-    return [(record, *_arrays(record.image_id, predictions[record.image_id], len(classes))) for record in records]
+    images = [(record, *_arrays(record.image_id, predictions[record.image_id], len(classes))) for record in records]
+    _check_places(images, known_pixels)
+    return images
+
+
+def _check_places(images, known_pixels):
+    """Refuses boxes that are shares of the image's sides; warns of none at all, and of boxes outside."""
+    boxes = np.concatenate([boxes for _, boxes, _, _ in images])
+    if not len(boxes):
+        log.warning(
+            "nothing was detected in any of %d images, and every score is 0; was a score threshold too high?",
+            len(images),
+        )
+        return
+    counts = [len(boxes) for _, boxes, _, _ in images]
+    sides = np.repeat([[record.width, record.height] for record, *_ in images], counts, axis=0)
+    if not known_pixels and boxes.max() <= 1.5 and sides.min() > 2:
+        raise UserError(
+            f"all {len(boxes)} predicted boxes end at {boxes.max():.3g} or before, but images are up to "
+            f"{int(sides.max())} pixels large; boxes are in pixels of the original image, so multiply relative ones by "
+            "its width and height"
+        )
+    outside = (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] >= sides).any(axis=1)
+    if outside.mean() > 0.01:
+        log.warning(
+            "%d of %d predicted boxes lie wholly outside their images, and are wrong; were they made on images of "
+            "another size?", outside.sum(), len(boxes),
+        )  # fmt: skip
 
 
 def _arrays(image_id, prediction, class_count):

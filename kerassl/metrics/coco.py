@@ -27,8 +27,10 @@ class _Evaluation(COCOeval):
 def coco_ap(predictions, records, classes):
     """COCO's average precision and recall over objects of all sizes, by pycocotools.
 
-    Difficult objects are ignored: they need not be found, and one detection matched to such an object is neither right
-    nor wrong. Of each class and image the 100 best detections count.
+    The detections of an image and class, by falling score, each take the free object that they overlap most, if that
+    IoU is >= the threshold; a detection that finds none is wrong. Difficult objects are ignored: they need not be
+    found, and one detection that can take no other object but such a one is neither right nor wrong. Of each class and
+    image the 100 best detections count.
 
     Args:
         predictions: as for `voc_ap`.
@@ -99,12 +101,14 @@ def _annotations(image_id, boxes, labels, extras):
 
 
 def _index(annotations, images, class_count):
+    # Numbers start at 1: pycocotools takes 0 for "matched to nothing".
+    for number, one in enumerate(annotations, start=1):
+        one["id"] = number
     coco = COCO()
     coco.dataset = {
         "images": [{"id": image} for image in range(1, images + 1)],
         "categories": [{"id": label} for label in range(1, class_count + 1)],
-        # Numbers start at 1: pycocotools takes 0 for "matched to nothing".
-        "annotations": [{**one, "id": number} for number, one in enumerate(annotations, start=1)],
+        "annotations": annotations,
     }
     coco.createIndex()
     return coco

@@ -1,5 +1,7 @@
 """Average precision by the rules of the PASCAL VOC devkit."""
 
+import typing
+
 import numpy as np
 
 from kerassl._errors import UserError
@@ -7,6 +9,20 @@ from kerassl.metrics.checks import checked
 from kerassl.metrics.iou import box_iou
 
 PROTOCOLS = ("voc07", "voc10")
+
+
+class Verdicts(typing.NamedTuple):
+    """What became of the detections of a class, those that are neither right nor wrong left out.
+
+    Attributes:
+        right: `[n]` bool by falling score: right or wrong.
+        count: int. Objects to be found.
+        scores: `[n]` float64, falling.
+    """
+
+    right: np.ndarray
+    count: int
+    scores: np.ndarray
 
 
 def voc_ap(predictions, records, classes, *, protocol="voc07", iou_threshold=0.5):
@@ -53,7 +69,7 @@ def verdicts(checked_images, class_count, iou_threshold):
         iou_threshold: float.
 
     Returns:
-        List by class of (right or wrong `[n]` bool by falling score, number of objects to be found).
+        List of `Verdicts`, one a class.
     """
     scores, right, count = ([[] for _ in range(class_count)] for _ in range(3))
     for record, boxes, image_scores, image_classes in checked_images:
@@ -83,7 +99,8 @@ def _image_verdicts(boxes, objects, difficult, iou_threshold):
 
 def _by_score(scores, right, count):
     scores, right = np.concatenate([np.zeros(0), *scores]), np.concatenate([np.zeros(0, bool), *right])
-    return right[np.argsort(-scores, kind="stable")], int(sum(count))
+    order = np.argsort(-scores, kind="stable")
+    return Verdicts(right[order], int(sum(count)), scores[order])
 
 
 def average_precision(verdicts_by_class, classes, protocol):
@@ -91,12 +108,13 @@ def average_precision(verdicts_by_class, classes, protocol):
     if protocol not in PROTOCOLS:
         raise UserError(f"protocol is {protocol!r}; give 'voc07' (11 points) or 'voc10' (area, from 2010 on)")
     rule = _eleven_points if protocol == "voc07" else _area
-    per_class = {
-        name: rule(np.cumsum(right), np.arange(1, len(right) + 1), count) if count else float("nan")
-        for name, (right, count) in zip(classes, verdicts_by_class)
-    }
+    per_class = {name: _ap(rule, one.right, one.count) for name, one in zip(classes, verdicts_by_class)}
     known = [ap for ap in per_class.values() if not np.isnan(ap)]
     return {"ap": float(np.mean(known)) if known else float("nan"), "per_class": per_class}
+
+
+def _ap(rule, right, count):
+    return rule(np.cumsum(right), np.arange(1, len(right) + 1), count) if count else float("nan")
 
 
 def _eleven_points(right, seen, count):

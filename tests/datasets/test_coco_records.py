@@ -6,7 +6,7 @@ import pycocotools.coco
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets import coco, coco_classes, coco_records
+from kerassl.datasets import coco, coco_categories, coco_classes, coco_records
 
 CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}, {"id": 90, "name": "owl"}]
 
@@ -93,6 +93,7 @@ def test_restricts_to_classes_and_numbers_them_as_given(animals, caplog):
     caplog.set_level("INFO", "kerassl")
     (record,) = animals.read(classes=["owl", "dog"], strict=True)
     assert record.classes.tolist() == [1, 0]
+    assert coco_categories(animals.path, ["owl", "dog"]) == {3: None, 7: 1, 90: 0}
     assert "1 objects of other categories" in caplog.text
     animals.refused("no category 'fish', which classes names; it has 3: cat, dog, owl", classes=["dog", "fish"])
     animals.refused("more than once", classes=["dog", "dog"])
@@ -104,6 +105,7 @@ def test_takes_categories_of_one_name_for_one_class(animals):
     for category in (0, 1, 2):
         animals.annotate(1, category=category)
     assert animals.read()[0].classes.tolist() == [0, 0, 1]
+    assert coco_categories(animals.path) == {0: 0, 1: 0, 2: 1}
 
 
 FAULTS = {

@@ -21,7 +21,7 @@ backbone: MobileNet
 data:
   scenes: {{train: 24, val: 10, unlabelled: 16, single_object: true}}
 pretrain: {{image_size: 32, batch_size: 16, epochs: 2, optimizer: {PRETRAINING}}}
-localizer: {{image_size: 64, batch_size: 8, epochs: 1, optimizer: {LOCALIZER}}}
+localizer: {{image_size: 64, batch_size: 8, epochs: 1, optimizer: {LOCALIZER}, evaluate_every: 1}}
 {DETECTOR}
 explain: {{images: 2, level: P4}}
 """
@@ -57,6 +57,12 @@ def test_comparison_leaves_figures_of_every_arm(run):
     assert results["generated"]
     stages = {json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()}
     assert stages == {"pretrain", *(f"{t}:{a}" for t in TASKS for a in results["arms"])}
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    watched = {line["stage"]: line for line in lines if "val_mean_iou" in line}
+    assert set(watched) == {f"localizer:{arm}" for arm in results["arms"]}  # evaluate_every is set there alone
+    for name, arm in results["arms"].items():
+        for key in ("mean_iou", "loc_acc_50", "top1", "top3"):
+            assert watched[f"localizer:{name}"][f"val_{key}"] == pytest.approx(arm["localizer"][key], abs=1e-6)
     assert "chance" in (out / "log.txt").read_text()
 
 

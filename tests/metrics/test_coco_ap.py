@@ -52,7 +52,8 @@ def _pycocotools(predictions, records, classes):
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return evaluation.stats[[0, 1, 2, 8]]
+    per_class = evaluation.eval["precision"][..., 0, -1].mean(axis=(0, 1))  # areas "all", 100 detections
+    return evaluation.stats[[0, 1, 2, 8]], np.where(per_class > -1, per_class, np.nan)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -60,8 +61,9 @@ def test_scores_equal_pycocotools_own_summary_when_cases_are_random(case, seed):
     predictions, records = case(seed, images=6, detections=12, step=2, difficult=0)
     names = ["cat", "dog", "cow"]
     out = coco_ap(predictions, records, names)
-    expected = _pycocotools(predictions, records, names)
+    expected, per_class = _pycocotools(predictions, records, names)
     np.testing.assert_allclose([out["ap"], out["ap50"], out["ap75"], out["ar100"]], expected, atol=1e-12)
+    np.testing.assert_allclose(list(out["per_class"].values()), per_class, atol=1e-12)
     assert 0 < out["ap"] < 1
 
 
@@ -94,5 +96,5 @@ def test_score_is_zero_when_nothing_was_detected(record, prediction, capsys):
 
 
 def test_score_is_nan_when_there_is_nothing_to_find(record, prediction):
-    out = coco_ap({"a": prediction([[0, 0, 1, 1]], [0.5], [0])}, [record("a", [], [])], ["cat"])
+    out = coco_ap({"a": prediction([[0, 0, 9, 9]], [0.5], [0])}, [record("a", [], [])], ["cat"])
     assert np.isnan(out["ap"])

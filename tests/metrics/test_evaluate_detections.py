@@ -18,9 +18,11 @@ def test_all_scores_are_those_of_the_single_protocols_when_asked_together(case):
     assert out["voc07_ap50"] == voc_ap(predictions, records, NAMES)["ap"]
     assert out["voc10_ap50"] == voc_ap(predictions, records, NAMES, protocol="voc10")["ap"]
     assert out["per_class_voc07"] == voc_ap(predictions, records, NAMES)["per_class"]
+    assert out["per_class_voc10"] == voc_ap(predictions, records, NAMES, protocol="voc10")["per_class"]
     coco = coco_ap(predictions, records, NAMES)
     for name in ("ap", "ap50", "ap75", "ar100"):
         assert out[f"coco_{name}"] == coco[name]
+    assert out["per_class_coco"] == coco["per_class"]
 
 
 def test_best_detection_answers_for_the_largest_object_when_images_hold_several(record, prediction):
@@ -43,6 +45,34 @@ def test_best_detection_answers_for_the_largest_object_when_images_hold_several(
     assert out["loc_acc_50"] == pytest.approx(2 / 3)
     assert out["loc_acc_70"] == pytest.approx(1 / 3)
     assert out["top1"] == pytest.approx(1 / 3)
+    # By the class of the largest object: two images of a dog, and the cat that nothing found.
+    assert out["per_class_mean_iou"] == pytest.approx({"cat": 0, "dog": (0.75 + 0.6) / 2, "cow": math.nan}, nan_ok=True)
+    assert out["per_class_loc_acc_50"] == pytest.approx({"cat": 0, "dog": 1, "cow": math.nan}, nan_ok=True)
+    assert out["per_class_loc_acc_70"] == pytest.approx({"cat": 0, "dog": 0.5, "cow": math.nan}, nan_ok=True)
+    assert out["per_class_top1"] == pytest.approx({"cat": 0, "dog": 0.5, "cow": math.nan}, nan_ok=True)
+    assert out["per_class_objects"] == {"cat": 2, "dog": 2, "cow": 0}
+
+
+def test_top3_counts_distinct_classes_by_their_best_score_when_a_class_repeats(record, prediction):
+    box = [0, 0, 10, 10]
+    images = {  # classes by falling score of an image whose object is a dog (1)
+        "first": ([1, 0], True),
+        "third of three": ([0, 0, 2, 2, 1], True),
+        "fourth": ([0, 2, 3, 1], False),
+        "none": ([0, 2], False),
+        "nothing": ([], False),
+    }
+    records = [record(name, [box], [1]) for name in images]
+    predictions = {
+        name: prediction([box] * len(labels), np.linspace(0.9, 0.1, len(labels)), labels)
+        for name, (labels, _) in images.items()
+    }
+    out = evaluate_detections(predictions, records, [*NAMES, "sheep"])
+    assert out["top1"] == 1 / 5
+    assert out["top3"] == 2 / 5
+    assert out["per_class_top3"]["dog"] == 2 / 5
+    reversed_order = {name: {k: v[::-1] for k, v in one.items()} for name, one in predictions.items()}
+    assert evaluate_detections(reversed_order, records, [*NAMES, "sheep"])["top3"] == 2 / 5
 
 
 def test_scores_are_one_when_the_ground_truth_is_predicted(case, record):
@@ -59,14 +89,19 @@ def test_scores_are_one_when_the_ground_truth_is_predicted(case, record):
         for r in records
     }
     out = evaluate_detections(predictions, records, NAMES)
-    per_class = out.pop("per_class_voc07")
-    assert out == pytest.approx(dict.fromkeys(out, 1.0))
-    assert per_class == pytest.approx(dict.fromkeys(NAMES, 1.0))
+    errors, objects = out.pop("errors"), out.pop("per_class_objects")
+    assert sum(objects.values()) == errors["right"] == errors["detections"] > 10
+    assert not any(errors["counts"].values())
+    for name, value in out.items():
+        assert value == pytest.approx(dict.fromkeys(NAMES, 1.0) if name.startswith("per_class") else 1.0), name
 
 
 def test_scores_are_nan_when_no_image_holds_an_object(record, prediction):
     out = evaluate_detections({"a": prediction([], [], [])}, [record("a", [], [])], NAMES)
-    assert all(math.isnan(value) for name, value in out.items() if name != "per_class_voc07")
+    figures = [value for value in out.values() if not isinstance(value, dict)]
+    figures += [v for name, each in out.items() if name.startswith("per_class_") for v in each.values() if v != 0]
+    assert len(figures) == 11 + 3 * 8
+    assert all(math.isnan(value) for value in figures)
 
 
 def _good(record, prediction):
@@ -96,6 +131,38 @@ def test_mistakes_are_refused_in_one_line_when_predictions_do_not_fit(record, pr
     with pytest.raises(UserError, match=message) as caught:
         evaluate_detections(predictions, records, NAMES)
     assert "\n" not in str(caught.value)
+
+
+def test_relative_boxes_are_refused_when_images_are_larger(record, prediction):
+    records = [record("a", [[0, 0, 50, 50]], [0]), record("b", [], [])]
+    found = {"a": prediction([[0, 0, 0.5, 0.5], [0.2, 0, 1.01, 1]], [0.9, 0.1], [0, 0]), "b": prediction([], [], [])}
+    with pytest.raises(UserError, match=r"all 2 predicted boxes end at 1\.01 .* up to 100 pixels.*multiply"):
+        evaluate_detections(found, records, NAMES)
+    assert evaluate_detections(found, records, NAMES, known_pixels=True)["voc07_ap50"] == 0
+    found["a"]["boxes"][1] = [0, 0, 50, 50]
+    assert evaluate_detections(found, records, NAMES)["voc07_ap50"] > 0
+
+
+def test_line_of_the_log_warns_when_nothing_was_detected_or_boxes_lie_outside(record, prediction, caplog):
+    records = [record("a", [[0, 0, 50, 50]], [0])]
+    assert evaluate_detections({"a": prediction([], [], [])}, records, NAMES)["coco_ap"] == 0
+    assert [line.message for line in caplog.records] == [
+        "nothing was detected in any of 1 images, and every score is 0; was a score threshold too high?"
+    ]
+    caplog.clear()
+    over = {"a": prediction([[0, 0, 50, 50], [-5, -5, 101, 101]], [0.9, 0.1], [0, 0])}
+    assert evaluate_detections(over, records, NAMES)["voc07_ap50"] == pytest.approx(1)
+    assert not caplog.records
+    over["a"]["boxes"][1] = [100, 20, 120, 40]
+    evaluate_detections(over, records, NAMES)
+    assert [line.message[:54] for line in caplog.records] == ["1 of 2 predicted boxes lie wholly outside their images"]
+
+
+def test_boxes_keep_what_reaches_out_of_the_image_when_scored(record, prediction):
+    # IoU 60 x 50 over 100 x 50: clipped to the image it would be 1.
+    records = [record("a", [[40, 0, 100, 50]], [0])]
+    out = evaluate_detections({"a": prediction([[40, 0, 140, 50]], [0.9], [0])}, records, NAMES)
+    assert out["mean_iou"] == pytest.approx(0.6)
 
 
 def test_record_is_refused_when_its_class_is_beyond_the_names(record, prediction):

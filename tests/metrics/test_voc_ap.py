@@ -64,19 +64,28 @@ def _devkit(predictions, records, label, protocol):
     return area
 
 
-@pytest.mark.parametrize("protocol", ["voc07", "voc10"])
-def test_ap_equals_the_devkits_loops_when_cases_are_random(case, protocol):
+@pytest.mark.current_stack
+def test_ap_equals_the_devkits_loops_when_ten_thousand_cases_are_random(case):
     names = ["cat", "dog", "cow"]
-    partial = 0
-    for seed in range(1000):
-        predictions, records = case(seed)
-        expected = [_devkit(predictions, records, label, protocol) for label in range(3)]
-        out = voc_ap(predictions, records, names, protocol=protocol)
-        np.testing.assert_allclose(list(out["per_class"].values()), expected, atol=1e-12, err_msg=str(seed))
-        known = [ap for ap in expected if not math.isnan(ap)]
-        assert math.isclose(out["ap"], np.mean(known), abs_tol=1e-12) if known else math.isnan(out["ap"])
-        partial += any(0.05 < ap < 0.95 for ap in known)
-    assert partial > 500  # the cases are neither all right nor all wrong
+    sizes = [{"images": 1, "objects": 2}, {"images": 2}, {"images": 3, "difficult": 0.6}, {"classes": 1}]
+    seen = dict.fromkeys(["partial", "no detections", "no objects", "only difficult", "ties"], 0)
+    for seed in range(10_000):
+        predictions, records = case(seed, **{"images": 2, "detections": 6, **sizes[seed % 4]})
+        hard = [np.any(r.difficult) for r in records]
+        scores = np.concatenate([one["scores"] for one in predictions.values()])
+        for protocol in ("voc07", "voc10"):
+            expected = [_devkit(predictions, records, label, protocol) for label in range(3)]
+            out = voc_ap(predictions, records, names, protocol=protocol)
+            assert out["per_class"] == pytest.approx(dict(zip(names, expected)), abs=1e-12, nan_ok=True), seed
+            known = [ap for ap in expected if not math.isnan(ap)]
+            assert math.isclose(out["ap"], np.mean(known), abs_tol=1e-12) if known else math.isnan(out["ap"])
+        seen["partial"] += any(0.05 < ap < 0.95 for ap in known)
+        seen["no detections"] += not len(scores)
+        seen["no objects"] += not known and not any(hard)
+        seen["only difficult"] += not known and any(hard)
+        seen["ties"] += len(np.unique(scores)) < len(scores)
+    assert seen["partial"] > 3000, seen  # the cases are neither all right nor all wrong
+    assert min(seen.values()) > 100, seen
 
 
 def test_iou_equals_the_loop_over_inclusive_pixels_when_boxes_are_random():

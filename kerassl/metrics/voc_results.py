@@ -1,0 +1,173 @@
+"""Detections in the result files of the PASCAL VOC devkit, one a class."""
+
+import pathlib
+import re
+
+import numpy as np
+
+from kerassl import _files
+from kerassl._errors import UserError
+from kerassl.metrics.checks import detections, log
+
+_NAME = re.compile(r"(comp\d+)_det_(.+)\.txt")
+
+
+def save_voc_results(folder, predictions, classes, *, split="test", competition="comp4"):
+    """Writes detections as the devkit's evaluation reads them: `<competition>_det_<split>_<class>.txt`, one a class.
+
+    A line is `image_id score xmin ymin xmax ymax`, by falling score, in VOC's inclusive pixels, counted from 1: a box
+    (x0, y0, x1, y1) is written as (x0 + 1, y0 + 1, x1, y1). A class without detections gets an empty file.
+
+    Args:
+        folder: str or `pathlib.Path`, as `VOCdevkit/results/VOC2007/Main`. Made where it is missing; files of the same
+            names that stand there are replaced.
+        predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
+            "classes": [n]}`.
+        classes: sequence of str, the names of the classes.
+        split: str. The list of images, as "val".
+        competition: str, "comp3" (trained on VOC's images alone) or "comp4" (on any).
+
+    Returns:
+        List of `pathlib.Path`, the files in the order of the classes.
+
+    Raises:
+        UserError: if an image id holds white space, which a line cannot hold, a class is beyond the names, or
+            detections make no sense.
+
+    Example:
+        >>> kerassl.metrics.save_voc_results("results/VOC2007/Main", predictions, kerassl.datasets.VOC_CLASSES)
+    """
+    lines = [[] for _ in classes]
+    for image_id, prediction in predictions.items():
+        if len(str(image_id).split()) != 1:
+            raise UserError(f"the image id {image_id!r} is empty or holds white space; VOC's result files part by it")
+        boxes, scores, labels = detections(f"image {image_id!r}", prediction)
+        for box, score, label in zip((boxes + (1, 1, 0, 0)).tolist(), scores.tolist(), labels.tolist()):
+            if not 0 <= label < len(classes):
+                raise UserError(f"image {image_id!r} has class {label}, but there are {len(classes)} class names")
+            lines[label].append((score, f"{image_id} {score!r} " + " ".join(map(repr, box))))
+    folder = pathlib.Path(folder)
+    paths = []
+    for name, own in zip(classes, lines):
+        own.sort(key=lambda line: -line[0])
+        paths.append(folder / f"{competition}_det_{split}_{name}.txt")
+        with _files.whole(paths[-1]) as part:
+            part.write_text("".join(f"{line}\n" for _, line in own), encoding="utf-8")
+    return paths
+
+
+def load_voc_results(source, classes, image_ids, *, split=None):
+    """Reads the devkit's result files: `comp4_det_<split>_<class>.txt`, of which a line is an id, a score and a box.
+
+    VOC's inclusive pixels, counted from 1, become continuous ones: xmin and ymin are less by one. Boxes are kept as
+    they are where they reach out of the image. Classes without a file have no detections, and are told in a line of
+    the log.
+
+    Args:
+        source: str or `pathlib.Path` of a folder of such files, or of a file, or a list of files.
+        classes: sequence of str, the names of the classes.
+        image_ids: sequence of str. The images of the split; those that no line names have no detections.
+        split: str or None. Which files of a folder to take, where it holds those of several splits.
+
+    Returns:
+        Dict from each of `image_ids` to `{"boxes": float64 [n, 4], "scores": float64 [n], "classes": int32 [n]}`.
+
+    Raises:
+        UserError: if nothing is there, a folder holds files of several splits or competitions, a file is named after
+            no class, a line is malformed or names an image that is not among the ids; file and line are told.
+
+    Example:
+        >>> ids = [record.image_id for record in records]
+        >>> predictions = kerassl.metrics.load_voc_results("results/VOC2007/Main", kerassl.datasets.VOC_CLASSES, ids)
+    """
+    files = _files_by_class(source, classes, split)
+    rows = {image_id: [] for image_id in image_ids}
+    for label, path in sorted(files.items()):
+        _read(path, label, rows)
+    without = [name for label, name in enumerate(classes) if label not in files]
+    if without:
+        shown = ", ".join(without[:5]) + (", …" if len(without) > 5 else "")
+        log.warning(
+            "there is no file for %d of %d classes (%s); they have no detections", len(without), len(classes), shown
+        )
+    return {image_id: as_arrays(own) for image_id, own in rows.items()}
+
+
+def as_arrays(rows):
+    """Detections of an image, of a list of (class, score, x0, y0, x1, y1)."""
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    return {"boxes": table[:, 2:], "scores": table[:, 1], "classes": table[:, 0].astype(np.int32)}
+
+
+def _files_by_class(source, classes, split):
+    """Paths by class."""
+    paths = _paths(source)
+    found = {}
+    for path in paths:
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            raise UserError(
+                f"{path} is not named like a result of the devkit; its names are comp4_det_<set>_<class>.txt"
+            )
+        # The longest: "cat" is the end of "wild_cat" too.
+        names = sorted((name for name in classes if match[2].endswith(f"_{name}")), key=len)
+        if not names:
+            shown = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
+            raise UserError(
+                f"{path} is named after no class of the {len(classes)} ({shown}); give --classes that fit it"
+            )
+        of_split = match[2][: -len(names[-1]) - 1]
+        found.setdefault((match[1], of_split), {})[list(classes).index(names[-1])] = path
+    if split is not None and any(of_split == split for _, of_split in found):
+        found = {key: files for key, files in found.items() if key[1] == split}
+    if len(found) > 1:
+        told = " and ".join("_det_".join(key) for key in sorted(found)[:3])
+        raise UserError(f"{paths[0].parent} holds results of {told}; give the files of one of them")
+    return next(iter(found.values()))
+
+
+def _paths(source):
+    if not isinstance(source, (list, tuple)):
+        source = pathlib.Path(source)
+        if source.is_dir():
+            found = sorted(path for path in source.glob("comp*_det_*.txt") if path.is_file())
+            if not found:
+                raise UserError(
+                    f"{source} holds no result of the devkit; its files are named comp4_det_<set>_<class>.txt"
+                )
+            return found
+        source = [source]
+    paths = [pathlib.Path(path) for path in source]
+    missing = [path for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise UserError(f"there is no file {missing[0] if missing else 'named'}; give the devkit's result files")
+    return paths
+
+
+def _read(path, label, rows):
+    """Adds a file's detections to those of their images."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as text ({error}); give the devkit's result files") from None
+    for number, line in enumerate(lines, start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            score, xmin, ymin, xmax, ymax = map(float, fields[1:])
+        except ValueError:
+            raise UserError(
+                f"{path}, line {number} is {line[:80]!r}; a line is an image id, a score, xmin, ymin, xmax and ymax"
+            ) from None
+        if fields[0] not in rows:
+            raise UserError(
+                f"{path}, line {number} names the image {fields[0]!r}, which is not among the {len(rows)} that are "
+                "scored; score results against the split that they were made on"
+            )
+        if not np.isfinite((score, xmin, ymin, xmax, ymax)).all():
+            raise UserError(f"{path}, line {number} is {line[:80]!r}; every number must be finite")
+        # A box of one pixel has xmax == xmin.
+        if xmax < xmin - 1 or ymax < ymin - 1:
+            raise UserError(f"{path}, line {number} has an inverted box; a line ends with xmin, ymin, xmax and ymax")
+        rows[fields[0]].append((label, score, xmin - 1, ymin - 1, xmax, ymax))

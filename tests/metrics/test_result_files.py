@@ -1,0 +1,152 @@
+"""Other programs' result files: the devkit's, and COCO's results json."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kerassl import UserError
+from kerassl.metrics import evaluate_detections, load_coco_results, load_voc_results, save_voc_results
+
+NAMES = ["cat", "wild_cat", "cow"]
+IDS = ["000001", "000002", "000003"]
+
+
+def _scattered(predictions):
+    """The same with scores that do not tie, so that no order is left to chance."""
+    rng = np.random.default_rng(0)
+    for one in predictions.values():
+        one["scores"] = rng.uniform(-3, 3, len(one["scores"])).astype(np.float32)
+        one["boxes"] = (one["boxes"] + rng.uniform(0, 1, (len(one["boxes"]), 1))).astype(np.float32)
+    return predictions
+
+
+def test_devkit_files_give_the_same_detections_when_read_again(tmp_path, case):
+    predictions, records = case(2, images=8)
+    predictions = _scattered(predictions)
+    paths = save_voc_results(tmp_path / "results" / "Main", predictions, NAMES, split="val")
+    assert [path.name for path in paths] == [f"comp4_det_val_{name}.txt" for name in NAMES]
+    again = load_voc_results(tmp_path / "results" / "Main", NAMES, list(predictions))
+    for name, one in predictions.items():
+        # In the files, a class follows the other; within a class, scores fall.
+        order = np.lexsort([-one["scores"], one["classes"]])
+        for key, value in one.items():
+            np.testing.assert_array_equal(again[name][key].astype(value.dtype), value[order])
+    # nan of classes without objects is equal here.
+    np.testing.assert_equal(*(evaluate_detections(one, records, NAMES) for one in (again, predictions)))
+
+
+def test_pixels_are_inclusive_and_count_from_one_when_written(tmp_path, prediction):
+    save_voc_results(tmp_path, {"000001": prediction([[0, 0, 10, 20], [5, 5, 6, 6]], [0.5, 0.75], [0, 0])}, NAMES)
+    lines = (tmp_path / "comp4_det_test_cat.txt").read_text().splitlines()
+    assert [[float(number) for number in line.split()[1:]] for line in lines] == [
+        [0.75, 6, 6, 6, 6],
+        [0.5, 1, 1, 10, 20],
+    ]
+    assert {line.split()[0] for line in lines} == {"000001"}
+    assert (tmp_path / "comp4_det_test_cow.txt").read_text() == ""
+
+
+def test_images_that_no_line_names_have_no_detections_when_read(tmp_path, caplog):
+    (tmp_path / "comp4_det_val_cat.txt").write_text("000002 0.5 1 1 10 20\n\n000002 -.25 3 4 5 6.5\n")
+    (tmp_path / "comp4_det_val_wild_cat.txt").write_text("000001 1e-3 1 1 1 1\r\n")
+    found = load_voc_results(tmp_path, NAMES, IDS)
+    assert list(found) == IDS
+    assert found["000002"]["boxes"].tolist() == [[0, 0, 10, 20], [2, 3, 5, 6.5]]
+    assert found["000002"]["scores"].tolist() == [0.5, -0.25]
+    assert found["000001"]["classes"].tolist() == [1]
+    assert found["000003"]["boxes"].shape == (0, 4)
+    assert "there is no file for 1 of 3 classes (cow)" in caplog.text
+
+
+def test_files_of_the_split_are_taken_when_a_folder_holds_several(tmp_path):
+    for split, score in (("val", 0.5), ("test", 0.25)):
+        for name in NAMES:
+            (tmp_path / f"comp4_det_{split}_{name}.txt").write_text(f"000001 {score} 1 1 10 20\n")
+    assert load_voc_results(tmp_path, NAMES, IDS, split="test")["000001"]["scores"].tolist() == [0.25] * 3
+    one = load_voc_results([tmp_path / "comp4_det_val_cow.txt"], NAMES, IDS, split="train")
+    assert one["000001"]["scores"].tolist() == [0.5]
+    with pytest.raises(UserError, match=r"results of comp4_det_test and comp4_det_val; give the files of one"):
+        load_voc_results(tmp_path, NAMES, IDS, split="train")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("comp4_det_val_cat.txt", "000001 0.5 1 1 10 20\n000001 0.5 1 1 10\n", r"val_cat.txt, line 2 is '000001 0.5 1"),
+        ("comp4_det_val_cat.txt", "000001 0.5 1 1 ten 20\n", "line 1 is .* a line is an image id, a score, xmin"),
+        ("comp4_det_val_cat.txt", "000001 nan 1 1 10 20\n", "line 1 .* must be finite"),
+        ("comp4_det_val_cat.txt", "000001 0.5 20 1 10 20\n", "line 1 has an inverted box"),
+        (
+            "comp4_det_val_cat.txt",
+            "000001 .5 1 1 9 9\n000009 .5 1 1 9 9",
+            "line 2 names the image '000009'.*3 that are",
+        ),
+        ("comp4_det_val_dog.txt", "", r"dog.txt is named after no class of the 3 \(cat, wild_cat, cow\)"),
+        ("comp4_det_val.txt", "", "named after no class"),
+        ("results.txt", "", "named like a result of the devkit"),
+        (None, "", r"there is no file .*comp4_det_val_cow.txt"),
+    ],
+)
+def test_devkit_file_is_refused_in_one_line_when_it_does_not_fit(tmp_path, name, text, message):
+    path = tmp_path / (name or "comp4_det_val_cow.txt")
+    if name:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_voc_results(path, NAMES, IDS)
+    assert "\n" not in str(caught.value)
+
+
+def test_devkit_folder_is_refused_when_it_is_empty(tmp_path):
+    with pytest.raises(UserError, match="holds no result of the devkit"):
+        load_voc_results(tmp_path, NAMES, IDS)
+
+
+def test_devkit_files_are_not_written_when_a_line_could_not_be_read(tmp_path, prediction):
+    for image_id, label, message in (("my photo", 0, "'my photo' is empty or holds white space"), ("a", 3, "class 3")):
+        with pytest.raises(UserError, match=message):
+            save_voc_results(tmp_path, {image_id: prediction([[0, 0, 9, 9]], [0.5], [label])}, NAMES)
+    assert not list(tmp_path.iterdir())
+
+
+def _entry(**changes):
+    return {"image_id": 7, "category_id": 18, "bbox": [1, 2, 3.5, 4], "score": 0.5, **changes}
+
+
+def test_coco_results_become_corners_and_classes_when_read(tmp_path, caplog):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([_entry(), _entry(category_id=3), _entry(image_id="x", score=1, segmentation=[])]))
+    found = load_coco_results(path, {18: 1, 3: None}, ["7", "8", "x"])
+    assert found["7"]["boxes"].tolist() == [[1, 2, 4.5, 6]]
+    assert found["7"]["classes"].tolist() == [1]
+    assert found["x"]["scores"].tolist() == [1]
+    assert found["8"]["boxes"].shape == (0, 4)
+    with caplog.at_level("INFO", "kerassl"):
+        load_coco_results(path, {18: 1, 3: None}, ["7", "x"])
+    assert "1 detections of other categories than classes names left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("[", "no whole json file"),
+        ("{}", "is no list"),
+        ([_entry(), 5], "entry 1 has no image_id"),
+        ([{"image_id": 7, "category_id": 18, "bbox": [1, 2, 3, 4]}], "entry 0 has no score"),
+        ([_entry(image_id=9)], "entry 0 is of image '9', which is not among the 1 that are scored"),
+        ([_entry(), _entry(category_id=4)], "entry 1 has the category 4; the annotations have 18"),
+        ([_entry(category_id=[18])], "entry 0 has the category"),
+        ([_entry(bbox=[1, 2, 3])], r"entry 0 has the box \[1, 2, 3\]"),
+        ([_entry(bbox=[1, 2, 3, "4"])], "entry 0 has the box"),
+        ([_entry(bbox=[1, 2, -3, 4])], r"entry 0 .*negative"),
+        ([_entry(score=float("nan"))], "the score nan"),
+    ],
+)
+def test_coco_results_are_refused_in_one_line_when_an_entry_does_not_fit(tmp_path, content, message):
+    path = tmp_path / "results.json"
+    if content is not None:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=message) as caught:
+        load_coco_results(path, {18: 0}, ["7"])
+    assert "\n" not in str(caught.value)

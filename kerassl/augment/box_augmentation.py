@@ -77,7 +77,7 @@ class BoxAugmentation:
         jitter: float in [0, 1]. Probability that its colours are jittered.
         strength: float >= 0. Of the jitter; 1 is `SimCLRViews`' for pre-training, far more than a detector wants.
         mosaic: float in [0, 1]. Probability that it is laid together with three others of its batch, all at half their
-            size. Not for `single_object_batches`.
+            size. A last batch of fewer than four images has none. Not for `single_object_batches`.
         visible: float in [0, 1]. Share of an object's area that must be shown. Its centre alone can be shown with a
             quarter. 0.7 or more for a localiser, which is asked for one object.
         smallest: float >= 0, in pixels.
@@ -195,7 +195,7 @@ class BoxAugmentation:
         boxes, regions = placed.boxes[:, None], placed.region[:, None]  # [B, 1, n, 4], [B, 1, 4]
         classes = classes[:, None]
         if self.mosaic:
-            mixed = draws["mosaic"][:, 0] < self.mosaic
+            mixed = (draws["mosaic"][:, 0] < self.mosaic) & (tf.shape(images)[0] >= 4)
             layout = mosaic(draws, placed.region, images.shape[1])
             images = tf.where(mixed[:, None, None, None], mosaic_images(images, layout), images)
             shifts = tf.tile(tf.cast(layout.shifts, tf.float32), [1, 1, 2])[:, :, None]  # [B, 4, 1, 4]

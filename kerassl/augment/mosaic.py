@@ -23,7 +23,7 @@ class Mosaic(typing.NamedTuple):
 
 
 def mosaic(draws, regions, size):
-    """Lays out a mosaic for each image of a batch: itself and three others, which are different ones if there are four.
+    """Lays out a mosaic for each image of a batch of four or more: itself and three different others.
 
     A picture that is larger than its quarter shows a part at random; a smaller one touches the place where the four
     meet.
@@ -74,19 +74,19 @@ def mosaic_images(images, layout):
     low, high = layout.regions[..., :2, None], layout.regions[..., 2:, None]
     within = (along >= low) & (along < high)  # [B, 4, 2, S]
     places = along - layout.shifts[..., None]  # [B, 4, 2, S], in the image at half its size
-    # The quarters do not overlap, so that at most one of them has a pixel; 1 is added to tell it from none.
-    rows = tf.where(within[:, :, 1], places[:, :, 1], 0)[..., None]
-    columns = tf.where(within[:, :, 0], places[:, :, 0], 0)[:, :, None]
-    flat = (layout.sources[:, :, None, None] * half + rows) * half + columns + 1
-    index = tf.reduce_sum(tf.where(within[:, :, 1, :, None] & within[:, :, 0, None], flat, 0), axis=1)  # [B, S, S]
+    index = tf.zeros(tf.shape(images)[:3], tf.int32)
+    for quarter in range(4):  # one by one, for they take memory
+        rows, columns = places[:, quarter, 1, :, None], places[:, quarter, 0, None]
+        flat = (layout.sources[:, quarter, None, None] * half + rows) * half + columns + 1  # 0 is where nothing is
+        index = tf.where(within[:, quarter, 1, :, None] & within[:, quarter, 0, None], flat, index)  # [B, S, S]
     pixels = tf.concat([tf.zeros([1, 3], images.dtype), tf.reshape(halves, [-1, 3])], axis=0)
     return tf.ensure_shape(tf.gather(pixels, index), images.shape)
 
 
 def _different(draws, count):
-    """Three different whole numbers below `count`, if there are so many, from `[B, 3]` uniform draws."""
-    left = tf.maximum(count - tf.range(3), 1)
-    first, second, third = tf.unstack(tf.cast(tf.floor(draws * tf.cast(left, tf.float32)), tf.int32), axis=1)
+    """Three different whole numbers below `count`, from `[B, 3]` uniform draws."""
+    left = tf.cast(count - tf.range(3), tf.float32)
+    first, second, third = tf.unstack(tf.cast(tf.floor(draws * left), tf.int32), axis=1)
     second += tf.cast(second >= first, tf.int32)
     third += tf.cast(third >= tf.minimum(first, second), tf.int32)
     third += tf.cast(third >= tf.maximum(first, second), tf.int32)

@@ -50,7 +50,8 @@ def detection_batches(
         that a record has, and with mosaics the most that four records have together.
 
     Raises:
-        UserError: if there are no records, none of their images can be read, or `flip` is given with an augmentation.
+        UserError: if there are no records, none of their images can be read, `flip` is given with an augmentation, or
+            mosaics with batches of fewer than four images.
 
     Example:
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train", count=100)
@@ -81,9 +82,10 @@ def detection_batches(
     order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
         return _batches(records, load, size, batch_size, *order)
-    # Its four images are different ones, if a batch has so many.
-    counts = sorted(int(each.sum()) for each in kept)[-4:] or [0]
-    together = sum(counts) if batch_size >= 4 else 4 * counts[-1]
+    if augmentation.mosaic and batch_size < 4:
+        raise UserError(f"a mosaic is of four images, but batch_size is {batch_size}; give 4 or more, or mosaic=0")
+    # A mosaic's four images are different ones.
+    together = sum(sorted(int(each.sum()) for each in kept)[-4:])
     rows = max(1, together) if augmentation.mosaic else most
     longest = augmentation.enlargement * size
     return _batches(records, place, longest, batch_size, *order, finish)

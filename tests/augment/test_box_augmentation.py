@@ -134,9 +134,9 @@ def _slow_mosaic(row, placed, classes, draws, size, own):
     count = len(classes)
     low, high = (round(size * end) for end in CENTRE)
     centre = [low + int(draw * (high - low + 1)) for draw in draws["centre"]]
-    left, others = list(range(1, max(count, 4))), []
+    left, others = list(range(1, count)), []
     for number in range(3):
-        others.append(left.pop(int(draws["partners"][number] * max(1, count - 1 - number))))
+        others.append(left.pop(int(draws["partners"][number] * (count - 1 - number))))
     sources = np.array([row, *((row + other) % count for other in others)])[np.argsort(draws["places"])]
     image, objects = np.zeros([size, size, 3]), []
     for quarter, source in enumerate(sources):
@@ -180,7 +180,7 @@ def test_place_is_that_of_plain_loops(visible):
             np.testing.assert_allclose(found[0], square, atol=1.6)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+@pytest.mark.parametrize("batch", [1, 3, 4, 6])
 def test_mosaic_is_that_of_plain_loops(batch):
     augmentation = BoxAugmentation(jitter=0.0, mosaic=0.7)
     mixed = 0
@@ -189,7 +189,7 @@ def test_mosaic_is_that_of_plain_loops(batch):
         placed = Placed(*(field.numpy() for field in placed))
         for row in range(batch):
             draws = _draws(placed.draws[row])
-            if draws["mosaic"][0] < 0.7:
+            if draws["mosaic"][0] < 0.7 and batch >= 4:
                 mixed += 1
                 image, objects = _slow_mosaic(row, placed, classes, draws, SIZE, augmentation)
                 np.testing.assert_allclose(images[row], image, atol=1e-3)
@@ -201,7 +201,7 @@ def test_mosaic_is_that_of_plain_loops(batch):
             kept = np.concatenate([boxes[row], labels[row][:, None]], axis=1)
             assert np.all(kept[len(objects) :] == -1)
             np.testing.assert_allclose(kept[: len(objects)], np.reshape(objects, [-1, 5]), atol=2e-3)
-    assert 0 < mixed < 12 * batch
+    assert (0 < mixed < 12 * batch) if batch >= 4 else mixed == 0
 
 
 # ---- objects by their colours

@@ -1,8 +1,9 @@
-"""Augmentation: two random views of a batch, drawn in the graph, each with the geometry that made it."""
+"""Augmentation, drawn in the graph: two views of a batch with the geometry that made them; images with boxes."""
 
+from kerassl.augment.box_augmentation import BoxAugmentation
 from kerassl.augment.cells import CellMatches, match_cells
 from kerassl.augment.pictures import contact_sheet
 from kerassl.augment.simclr_views import SimCLRViews
 from kerassl.augment.views import Views
 
-__all__ = ["CellMatches", "SimCLRViews", "Views", "contact_sheet", "match_cells"]
+__all__ = ["BoxAugmentation", "CellMatches", "SimCLRViews", "Views", "contact_sheet", "match_cells"]

@@ -33,7 +33,30 @@ class Jitter(typing.NamedTuple):
     grey: tf.Tensor
 
 
-def recolour(images, jitter):
+def drawn_jitter(chosen, factors, order, grey, strength):
+    """What uniform numbers say of each image's colours.
+
+    Brightness, contrast and saturation are multiplied by factors of `1 ± 0.8 strength`, the hue turns by up to
+    `0.2 strength` of the colour circle.
+
+    Args:
+        chosen: `[N]` bool, whether the image is jittered at all.
+        factors: `[N, 4]` float32 in [0, 1), uniform.
+        order: `[N, 4]` float32 in [0, 1), uniform.
+        grey: `[N]` bool.
+        strength: float >= 0.
+
+    Returns:
+        `Jitter`.
+    """
+    reach = 0.8 * strength
+    low = max(0.0, 1.0 - reach)  # a negative factor would turn the picture into its negative
+    scaled = tf.where(chosen[:, None], low + factors[:, :3] * (1.0 + reach - low), 1.0)
+    hue = tf.where(chosen, (2.0 * factors[:, 3] - 1.0) * 0.2 * strength, 0.0)
+    return Jitter(*tf.unstack(scaled, axis=1), hue, tf.argsort(order, axis=1), grey)
+
+
+def recolour(images, jitter, mean=None):
     """Applies each image's colour operations in the image's own order.
 
     All of them are affine in (red, green, blue), contrast once the mean colour at that point is known, and the mean
@@ -48,18 +71,25 @@ def recolour(images, jitter):
     Args:
         images: `[N, S, S, 3]` float32 in [0, 255].
         jitter: `Jitter`.
+        mean: `[N, 3]` float32, the mean colours where these are not those of all pixels; or None.
 
     Returns:
         `[N, S, S, 3]` float32 in [0, 255].
     """
     _, height, width, channels = images.shape
-    # Long rows: sums over, and with, three numbers at a time take several times as long.
-    columns = tf.reduce_mean(tf.reshape(images, [-1, height, width * channels]), axis=1)
-    mean = tf.reduce_mean(tf.reshape(columns, [-1, width, channels]), axis=1)  # [N, 3]
+    mean = mean_colours(images) if mean is None else mean
     matrix, offset = _composed(mean, jitter)
     turned = tf.matmul(tf.reshape(images, [-1, height * width, channels]), matrix, transpose_b=True)
     shifted = tf.reshape(turned, [-1, height, width * channels]) + tf.tile(offset, [1, width])[:, None]
     return tf.ensure_shape(tf.reshape(tf.clip_by_value(shifted, 0.0, 255.0), tf.shape(images)), images.shape)
+
+
+def mean_colours(images):
+    """The mean colour of each image, `[N, S, S, 3]` to `[N, 3]`."""
+    _, height, width, channels = images.shape
+    # Long rows: sums over, and with, three numbers at a time take several times as long.
+    columns = tf.reduce_mean(tf.reshape(images, [-1, height, width * channels]), axis=1)
+    return tf.reduce_mean(tf.reshape(columns, [-1, width, channels]), axis=1)
 
 
 def recolour_in_turn(images, jitter):

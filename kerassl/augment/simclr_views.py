@@ -6,8 +6,9 @@ import keras
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl.augment.arguments import check_probability, check_range
 from kerassl.augment.blur import gaussian_blur
-from kerassl.augment.colour import Jitter, recolour, recolour_in_turn
+from kerassl.augment.colour import drawn_jitter, recolour, recolour_in_turn
 from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes
 from kerassl.augment.views import Views
 from kerassl.datasets.images import check_image_size
@@ -94,16 +95,16 @@ class SimCLRViews:
         fused=True,
     ):
         self.image_size = check_image_size(image_size)
-        self.crop_area = _range("crop_area", crop_area, highest=1.0)
-        self.aspect = _range("aspect", aspect)
-        self.flip = _probability("flip", flip)
-        self.jitter = _probability("jitter", jitter)
+        self.crop_area = check_range("crop_area", crop_area, highest=1.0)
+        self.aspect = check_range("aspect", aspect)
+        self.flip = check_probability("flip", flip)
+        self.jitter = check_probability("jitter", jitter)
         if strength < 0:
             raise UserError(f"strength is {strength}; give 0 (no colour jitter) or more, 0.5 to 1 is usual")
         self.strength = float(strength)
-        self.grey = _probability("grey", grey)
-        self.blur = _probability("blur", blur)
-        self.sigma = _range("sigma", sigma)
+        self.grey = check_probability("grey", grey)
+        self.blur = check_probability("blur", blur)
+        self.sigma = check_range("sigma", sigma)
         self.seed = int(seed)
         self.fused = bool(fused)
 
@@ -156,13 +157,8 @@ class SimCLRViews:
         )
 
     def _jitter(self, draws):
-        jittered = draws["jitter"][:, 0] < self.jitter
-        reach = 0.8 * self.strength
-        low = max(0.0, 1.0 - reach)  # a negative factor would turn the picture into its negative
-        factors = tf.where(jittered[:, None], low + draws["factors"][:, :3] * (1.0 + reach - low), 1.0)
-        hue = tf.where(jittered, (2.0 * draws["factors"][:, 3] - 1.0) * 0.2 * self.strength, 0.0)
-        order = tf.argsort(draws["order"], axis=1)
-        return Jitter(*tf.unstack(factors, axis=1), hue, order, draws["grey"][:, 0] < self.grey)
+        jittered, grey = draws["jitter"][:, 0] < self.jitter, draws["grey"][:, 0] < self.grey
+        return drawn_jitter(jittered, draws["factors"], draws["order"], grey, self.strength)
 
     def _sigmas(self, draws):
         sigmas = self.sigma[0] + draws["sigma"][:, 0] * (self.sigma[1] - self.sigma[0])
@@ -186,17 +182,3 @@ class SimCLRViews:
     @classmethod
     def from_config(cls, config):
         return cls(**config)
-
-
-def _range(name, value, highest=float("inf")):
-    low, high = (float(end) for end in value)
-    if not 0 < low <= high <= highest:
-        bound = f" and at most {highest:g}" if highest != float("inf") else ""
-        raise UserError(f"{name} is ({low:g}, {high:g}); give (lowest, highest), both above 0{bound}, in this order")
-    return low, high
-
-
-def _probability(name, value):
-    if not 0 <= value <= 1:
-        raise UserError(f"{name} is {value}; it is a probability: give a number from 0 to 1")
-    return float(value)

@@ -25,7 +25,7 @@ _TURNS = {
 }
 
 
-def decode(contents, *, shortest=None, turned=True, max_pixels=MAX_PIXELS):
+def decode(contents, *, shortest=None, longest=None, turned=True, max_pixels=MAX_PIXELS):
     """Decodes the bytes of a JPEG, PNG, BMP, GIF or WebP as people see the picture, in the graph.
 
     It is turned as its EXIF says (JPEG, PNG, WebP); what is transparent shows white, as on a page; of 16 bits a colour
@@ -37,6 +37,7 @@ def decode(contents, *, shortest=None, turned=True, max_pixels=MAX_PIXELS):
         contents: scalar string tensor.
         shortest: int or None. JPEGs are shrunk while they are decoded, by the largest of 2, 4 and 8 that leaves the
             short side at least so many pixels: for whoever scales it down to that anyhow. None shrinks nothing.
+        longest: int or None. The same of the long side; `shrinkage` tells by how much it was.
         turned: bool. False leaves the picture as it is stored.
         max_pixels: int. A picture of more pixels, as its header tells, is refused before memory is taken for it.
 
@@ -48,13 +49,33 @@ def decode(contents, *, shortest=None, turned=True, max_pixels=MAX_PIXELS):
     """
 
     contents = tf.convert_to_tensor(contents)
-    jpeg = tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff"
     image = tf.cond(
-        jpeg,
-        lambda: _jpeg(contents, shortest, turned, max_pixels),
+        _is_jpeg(contents),
+        lambda: _jpeg(contents, shortest, longest, turned, max_pixels),
         lambda: _other_formats(turned, max_pixels)(contents),
     )
     return tf.ensure_shape(image, [None, None, 3])
+
+
+def shrinkage(contents, longest):
+    """By how much `decode` shrinks an image whose long side is to keep so many pixels.
+
+    A pixel of the shrunk image is the mean of so many by so many of the file's; where these do not divide its sides,
+    the last row and column stand for less.
+
+    Args:
+        contents: scalar string tensor.
+        longest: int; see `decode`.
+
+    Returns:
+        Scalar float32 tensor: 1, 2, 4 or 8.
+    """
+
+    def of_jpeg():
+        shape = tf.image.extract_jpeg_shape(contents)
+        return tf.constant(_RATIOS, tf.float32)[_fitting(shape, None, longest)]
+
+    return tf.cond(_is_jpeg(contents), of_jpeg, lambda: 1.0)
 
 
 # Functions of their own, which are not put together with their caller: a `tf.data` pipeline prepares all operations of
@@ -88,19 +109,27 @@ def _turned_jpeg(image, contents):
     return turn(image, jpeg_orientation(contents))
 
 
-def _jpeg(contents, shortest, turned, max_pixels):
+def _is_jpeg(contents):
+    return tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff"
+
+
+def _fitting(shape, shortest, longest):
+    """Which of `_RATIOS` is the largest that leaves the sides as long as they are wanted."""
+    side, wanted = (tf.reduce_max(shape[:2]), longest) if shortest is None else (tf.reduce_min(shape[:2]), shortest)
+    return tf.reduce_sum(tf.cast(side >= wanted * tf.constant(_RATIOS[1:]), tf.int32))
+
+
+def _jpeg(contents, shortest, longest, turned, max_pixels):
     shape = tf.image.extract_jpeg_shape(contents)
 
     def shrunk(ratio):
         return lambda: tf.io.decode_jpeg(contents, channels=3, ratio=ratio)
 
     with _small_enough(shape[0], shape[1], max_pixels):
-        if shortest is None:
+        if shortest is None and longest is None:
             image = shrunk(1)()
         else:
-            short = tf.minimum(shape[0], shape[1])
-            fitting = tf.reduce_sum(tf.cast(short >= shortest * tf.constant(_RATIOS[1:]), tf.int32))
-            image = tf.switch_case(fitting, [shrunk(ratio) for ratio in _RATIOS])
+            image = tf.switch_case(_fitting(shape, shortest, longest), [shrunk(ratio) for ratio in _RATIOS])
     if not turned:
         return image
     return tf.cond(may_hold_exif(contents), lambda: _turned_jpeg(image, contents), lambda: image)

@@ -1,5 +1,7 @@
 """Annotated images as batches for detectors and for the single-object localiser."""
 
+import math
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import tensorflow as tf
@@ -17,6 +19,7 @@ def detection_batches(
     *,
     shuffle=False,
     flip=False,
+    augmentation=None,
     difficult=True,
     repeat=False,
     seed=0,
@@ -32,6 +35,8 @@ def detection_batches(
         batch_size: int. Images a batch.
         shuffle: bool. Another order each epoch, from `seed` and the number of the epoch.
         flip: bool. Mirror every second image at random, drawn from `seed`, the epoch and the image.
+        augmentation: `augment.BoxAugmentation`, which mirrors by itself, or None. Its draws too are of `seed`, the
+            epoch and the image; a mosaic's other images are of the same batch.
         difficult: bool. Keep the boxes of difficult objects.
         repeat: bool. Go on without end; each epoch in its own order.
         seed: int.
@@ -41,16 +46,19 @@ def detection_batches(
 
     Returns:
         `tf.data.Dataset` of `{"images": [B, S, S, 3], "bounding_boxes": {"boxes": [B, M, 4], "classes": [B, M]}}`, all
-        float32. Boxes are xyxy in pixels of the letterboxed image; rows without a box hold -1.
+        float32. Boxes are xyxy in pixels of the letterboxed image; rows without a box hold -1. `M` is the most boxes
+        that a record has, and with mosaics the most that four records have together.
 
     Raises:
-        UserError: if there are no records, or none of their images can be read.
+        UserError: if there are no records, none of their images can be read, `flip` is given with an augmentation, or
+            mosaics with batches of fewer than four images.
 
     Example:
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train", count=100)
         >>> detector.fit(kerassl.datasets.detection_batches(records, 256, 8, shuffle=True, flip=True), epochs=20)
     """
-    size = check_image_size(image_size)
+    size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
+    _check_flip(flip, augmentation)
     kept = [np.ones(len(record.classes), bool) if difficult else ~record.difficult for record in records]
     most = max([1, *(int(each.sum()) for each in kept)])
     boxes = np.full([len(kept), most, 4], -1, np.float32)
@@ -60,13 +68,27 @@ def detection_batches(
         classes[row, : keep.sum()] = record.classes[keep]
     boxes, classes = tf.constant(boxes), tf.constant(classes)
 
-    def load(image, index, draw):
-        square, placed = _letterboxed(image, boxes[index], size, draw, flip)
+    def load(image, index, draw, shrunk):
+        square, placed = _letterboxed(image, boxes[index] / shrunk, size, draw, flip)
         real = classes[index] >= 0
-        placed = tf.where(real[:, None], placed, -1.0)
-        return {"images": square, "bounding_boxes": {"boxes": placed, "classes": classes[index]}}
+        return _batch(square, tf.where(real[:, None], placed, -1.0), classes[index])
 
-    return _batches(records, load, batch_size, shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
+    def place(image, index, draw, shrunk):
+        return augmentation.place(image, boxes[index] / shrunk, size, draw), classes[index]
+
+    def finish(placed, classes):
+        return _batch(*augmentation.finish(placed, classes, rows))
+
+    order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
+    if augmentation is None:
+        return _batches(records, load, size, batch_size, *order)
+    if augmentation.mosaic and batch_size < 4:
+        raise UserError(f"a mosaic is of four images, but batch_size is {batch_size}; give 4 or more, or mosaic=0")
+    # A mosaic's four images are different ones.
+    together = sum(sorted(int(each.sum()) for each in kept)[-4:])
+    rows = max(1, together) if augmentation.mosaic else most
+    longest = augmentation.enlargement * size
+    return _batches(records, place, longest, batch_size, *order, finish)
 
 
 def single_object_batches(
@@ -76,6 +98,7 @@ def single_object_batches(
     *,
     shuffle=False,
     flip=False,
+    augmentation=None,
     repeat=False,
     seed=0,
     drop_remainder=False,
@@ -86,6 +109,8 @@ def single_object_batches(
 
     Args:
         records: list of `Record`. Those without a box that is not difficult are left out.
+        augmentation: `augment.BoxAugmentation` without mosaics, or None. The object stays by at least the share
+            `visible` of its area: 0.7 and more suit a localiser.
         image_size, batch_size, shuffle, flip, repeat, seed, drop_remainder, strict, initial_epoch: see
             `detection_batches`.
 
@@ -94,23 +119,48 @@ def single_object_batches(
         xyxy in units of the square's side.
 
     Raises:
-        UserError: if there are no such records, or none of their images can be read.
+        UserError: if there are no such records, none of their images can be read, `flip` is given with an
+            augmentation, or the augmentation makes mosaics.
 
     Example:
         >>> localizer.fit(kerassl.datasets.single_object_batches(records, 192, 32, shuffle=True), epochs=20)
     """
-    size = check_image_size(image_size)
+    size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
+    _check_flip(flip, augmentation)
+    if augmentation is not None and augmentation.mosaic:
+        raise UserError(f"mosaic is {augmentation.mosaic:g}, but a mosaic has several objects; give mosaic=0")
     if records and all(record.largest() is None for record in records):
         raise UserError(f"none of {len(records)} images has an object that is not difficult; give images with one")
     records = [record for record in records if record.largest() is not None]
     boxes = tf.constant(np.array([record.boxes[record.largest()] for record in records], np.float32).reshape(-1, 4))
     classes = tf.constant(np.array([record.classes[record.largest()] for record in records], np.int32))
 
-    def load(image, index, draw):
-        square, placed = _letterboxed(image, boxes[index][None], size, draw, flip)
+    def load(image, index, draw, shrunk):
+        square, placed = _letterboxed(image, boxes[index][None] / shrunk, size, draw, flip)
         return square, {"class": classes[index], "box": placed[0] / size}
 
-    return _batches(records, load, batch_size, shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
+    def place(image, index, draw, shrunk):
+        return augmentation.place(image, boxes[index][None] / shrunk, size, draw), classes[index]
+
+    def finish(placed, classes):
+        # The whole image was taken where no crop shows enough of the object, so that something is left of it always.
+        images, _, _ = augmentation.finish(placed, tf.cast(classes, tf.float32)[:, None])
+        low, high = tf.tile(placed.region[:, :2], [1, 2]), tf.tile(placed.region[:, 2:], [1, 2])
+        return images, {"class": classes, "box": tf.clip_by_value(placed.boxes[:, 0], low, high) / size}
+
+    order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
+    if augmentation is None:
+        return _batches(records, load, size, batch_size, *order)
+    return _batches(records, place, augmentation.enlargement * size, batch_size, *order, finish)
+
+
+def _check_flip(flip, augmentation):
+    if flip and augmentation is not None:
+        raise UserError("flip is given with an augmentation, which mirrors by itself; leave flip out")
+
+
+def _batch(images, boxes, classes):
+    return {"images": images, "bounding_boxes": {"boxes": boxes, "classes": classes}}
 
 
 def _letterboxed(image, boxes, size, draw, flip):
@@ -125,10 +175,11 @@ def _letterboxed(image, boxes, size, draw, flip):
     return square, boxes * scale
 
 
-def _batches(records, load, batch_size, shuffle, repeat, seed, drop_remainder, strict, initial_epoch):
+def _batches(
+    records, load, longest, batch_size, shuffle, repeat, seed, drop_remainder, strict, initial_epoch, finish=None
+):
     if not records:
         raise UserError("there are no annotated images to make batches of; give the records of voc_records")
-    batch_size = check_batch_size(batch_size)
     steps = len(records) // batch_size if drop_remainder else -(-len(records) // batch_size)
     if not steps:
         raise UserError(
@@ -142,8 +193,11 @@ def _batches(records, load, batch_size, shuffle, repeat, seed, drop_remainder, s
         seed=seed,
         strict=strict,
         epochs=Epochs(initial_epoch),
+        longest=math.ceil(longest),
     )
     batches = rows.map(lambda epoch, item: item).batch(batch_size, drop_remainder=drop_remainder)
+    if finish is not None:
+        batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
     if repeat:
         batches = batches.repeat()

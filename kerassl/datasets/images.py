@@ -76,7 +76,7 @@ def letterbox(image, size):
     sides = tf.cast(tf.shape(image)[-3:-1], tf.float32)  # (height, width)
     scale = tf.cast(size, tf.float32) / tf.reduce_max(sides)
     scaled = tf.clip_by_value(tf.cast(tf.round(sides * scale), tf.int32), 1, size)
-    picture = _resize(image, scaled)
+    picture = resize(image, scaled)
     margins = tf.stack([[0, size - scaled[0]], [0, size - scaled[1]], [0, 0]])
     if image.shape.rank == 4:
         margins = tf.concat([[[0, 0]], margins], axis=0)
@@ -101,11 +101,19 @@ def centre_crop(image, size):
     square = image[top : top + short, left : left + short]
     # Down to half, bilinear points lie close enough to take every pixel in, and need a tenth of the time.
     picture = tf.cond(
-        short > 2 * size, lambda: _resize(square, [size, size]), lambda: tf.image.resize(square, [size, size])
+        short > 2 * size, lambda: resize(square, [size, size]), lambda: tf.image.resize(square, [size, size])
     )
     return tf.ensure_shape(picture, [size, size, 3])
 
 
-def _resize(image, sides):
-    # Anti-aliased: without it fine texture of a large photograph turns into noise that no view has in common.
+def resize(image, sides):
+    """Scales an image, anti-aliased: without that fine texture of a large photograph turns into noise.
+
+    Args:
+        image: `[H, W, 3]` or `[B, H, W, 3]`, uint8 or float, in [0, 255].
+        sides: `[2]` int32, (height, width) in pixels.
+
+    Returns:
+        Float32, in [0, 255].
+    """
     return tf.clip_by_value(tf.image.resize(image, sides, antialias=True), 0.0, 255.0)

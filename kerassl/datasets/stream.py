@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl.datasets.decoding import shrinkage
 from kerassl.datasets.images import decode, fault
 
 log = logging.getLogger("kerassl")
@@ -122,6 +123,7 @@ def stream(
     read=read_file,
     cache=None,
     shortest=None,
+    longest=None,
 ):
     """Decoded images, epoch after epoch in another order.
 
@@ -130,7 +132,7 @@ def stream(
         total: int. Images an epoch. Where files are broken the beginning of the epoch's order is read again until
             there are so many.
         load: function of (`[H, W, 3]` uint8, index, seed `[3]` int32) to what the stream is to hold; in the graph.
-            The seed is (`seed`, epoch, index).
+            The seed is (`seed`, epoch, index). With `longest` also of a fourth, the image's `shrinkage`.
         shuffle: bool. Another order each epoch, from `seed` and the epoch.
         seed: int.
         strict: bool. Stop at a broken file.
@@ -141,7 +143,7 @@ def stream(
             of a run share the images without one of them twice.
         read: function of (path, index) to the image's bytes, in the graph.
         cache: `RowCache`, or None. Then `load` must give its rows, and depend on nothing but the image.
-        shortest: int or None; see `decode`.
+        shortest, longest: int or None; see `decode`.
 
     Returns:
         `tf.data.Dataset` of (epoch, what `load` gives), `total - skip` an epoch.
@@ -172,14 +174,17 @@ def stream(
     def decode_one(epoch, index):
         draw = tf.stack([seed, epoch, index])
         # Only the decoder's errors are caught: what is wrong in `load` must be seen.
-        one = tf.data.Dataset.from_tensors(index).map(
-            lambda index: decode(read(table[index], index), shortest=shortest)
-        )
-        blank = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
-        image = one.ignore_errors().concatenate(blank).take(1).get_single_element()
+        one = tf.data.Dataset.from_tensors(index).map(decoded)
+        blank = tf.data.Dataset.from_tensors((tf.zeros([0, 0, 3], tf.uint8), 1.0))
+        image, shrunk = one.ignore_errors().concatenate(blank).take(1).get_single_element()
         valid = tf.size(image) > 0
         image = tf.cond(valid, lambda: image, lambda: tf.zeros([1, 1, 3], tf.uint8))
-        return valid, load(image, index, draw)
+        return valid, load(image, index, draw) if longest is None else load(image, index, draw, shrunk)
+
+    def decoded(index):
+        contents = read(table[index], index)
+        image = decode(contents, shortest=shortest, longest=longest)
+        return image, 1.0 if longest is None else shrinkage(contents, longest)
 
     def look_up(epoch, index):
         found, row = tf.numpy_function(cache.get, [index], (tf.bool, tf.uint8))

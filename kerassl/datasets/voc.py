@@ -19,6 +19,7 @@ def voc(
     stratified=True,
     shuffle=False,
     flip=False,
+    augmentation=None,
     seed=0,
     strict=False,
 ):
@@ -26,8 +27,8 @@ def voc(
 
     Args:
         root, year, split, classes, fraction, count, stratified, strict: see `voc_records`.
-        image_size, batch_size, shuffle, flip: see `detection_batches`.
-        seed: int. Of the subset, the order and the flips.
+        image_size, batch_size, shuffle, flip, augmentation: see `detection_batches`.
+        seed: int. Of the subset, the order, the flips and the augmentation.
 
     Returns:
         `tf.data.Dataset`; see `detection_batches`.
@@ -41,4 +42,13 @@ def voc(
     check_image_size(image_size)
     subset = {"fraction": fraction, "count": count, "stratified": stratified, "seed": seed}
     records = voc_records(root, year, split, classes=classes, strict=strict, **subset)
-    return detection_batches(records, image_size, batch_size, shuffle=shuffle, flip=flip, seed=seed, strict=strict)
+    return detection_batches(
+        records,
+        image_size,
+        batch_size,
+        shuffle=shuffle,
+        flip=flip,
+        augmentation=augmentation,
+        seed=seed,
+        strict=strict,
+    )

@@ -19,6 +19,7 @@ from kerassl.datasets.image_folder import image_files
 from kerassl.datasets.images import decode, fault
 from kerassl.datasets.row_cache import files_identity
 from kerassl.datasets.shard_index import NAME, ShardIndex, checksum, read_index
+from kerassl.datasets.stream import check_readable
 
 log = logging.getLogger("kerassl")
 
@@ -73,7 +74,7 @@ def write_shards(images, folder, *, image_size=None, quality=90, per_shard=1000,
     _check(image_size, quality, per_shard, workers)
     files, folder = image_files(images), pathlib.Path(folder)
     settings = {"image_size": image_size, "quality": quality, "per_shard": per_shard}
-    folder.mkdir(parents=True, exist_ok=True)
+    check_readable(files)  # before the folder is touched
     with _alone(folder):
         before = _found(folder, settings)
         parts = [files[first : first + per_shard] for first in range(0, len(files), per_shard)]
@@ -128,6 +129,10 @@ def _check(image_size, quality, per_shard, workers):
 
 @contextlib.contextmanager
 def _alone(folder):
+    """Makes the folder and locks it; where nothing is finished in it at an error, all is again as it was."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    before = set() if new else {path.name for path in folder.iterdir()}
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,7 +140,17 @@ def _alone(folder):
             raise UserError(f"another process is writing to {folder}; wait for it or choose another folder") from None
         for half in folder.glob(".*.part*"):  # of a process that was killed while writing
             half.unlink(missing_ok=True)
-        yield
+        try:
+            yield
+        except BaseException:
+            own = {NAME, ".lock"}
+            if {path.name for path in folder.iterdir()} - before <= own:
+                for name in own - before:
+                    (folder / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # where something else was put there meanwhile
+                    for each in new:
+                        each.rmdir()
+            raise
 
 
 def _found(folder, settings):

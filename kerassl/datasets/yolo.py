@@ -17,6 +17,7 @@ def yolo(
     stratified=True,
     shuffle=False,
     flip=False,
+    augmentation=None,
     seed=0,
     strict=False,
 ):
@@ -24,8 +25,8 @@ def yolo(
 
     Args:
         images_dir, labels_dir, classes, fraction, count, stratified, strict: see `yolo_records`.
-        image_size, batch_size, shuffle, flip: see `detection_batches`.
-        seed: int. Of the subset, the order and the flips.
+        image_size, batch_size, shuffle, flip, augmentation: see `detection_batches`.
+        seed: int. Of the subset, the order, the flips and the augmentation.
 
     Returns:
         `tf.data.Dataset`; see `detection_batches`.
@@ -48,4 +49,13 @@ def yolo(
         seed=seed,
         strict=strict,
     )
-    return detection_batches(records, image_size, batch_size, shuffle=shuffle, flip=flip, seed=seed, strict=strict)
+    return detection_batches(
+        records,
+        image_size,
+        batch_size,
+        shuffle=shuffle,
+        flip=flip,
+        augmentation=augmentation,
+        seed=seed,
+        strict=strict,
+    )

@@ -51,7 +51,7 @@ def yolo_records(
     images_dir = pathlib.Path(images_dir)
     if not images_dir.is_dir():
         raise UserError(f"there is no folder {images_dir}; give the folder of the images")
-    labels_dir = _labels_dir(images_dir) if labels_dir is None else pathlib.Path(labels_dir)
+    labels_dir = yolo_labels_dir(images_dir) if labels_dir is None else pathlib.Path(labels_dir)
     if not labels_dir.is_dir():
         raise UserError(f"there is no folder {labels_dir}; give the folder of the label files as labels_dir")
     names = find_yolo_classes(labels_dir, images_dir) if classes is None else yolo_classes(classes)
@@ -92,7 +92,8 @@ def _first_fields(path):
     return frozenset(line.split()[0] for line in lines if line.strip())
 
 
-def _labels_dir(images_dir):
+def yolo_labels_dir(images_dir):
+    """The folder of the label files that belongs to a folder of images, as `yolo_records` looks for it."""
     parts = list(images_dir.parts)
     for place in reversed(range(len(parts))):
         if parts[place] == "images":

@@ -153,18 +153,24 @@ def _parser():
 
     inspect = _command(commands, "inspect", "tell what a data set holds: sizes, classes, boxes, broken files")
     inspect.add_argument("path", nargs="*", metavar="PATH", help="images or folders of them, or a VOCdevkit")
-    inspect.add_argument("--coco", metavar="FILE", help="a COCO json of boxes; PATH is then the folder of its images")
+    form = inspect.add_mutually_exclusive_group()
+    form.add_argument("--coco", metavar="FILE", help="a COCO json of boxes; PATH is then the folder of its images")
+    form.add_argument("--yolo", action="store_true", help="PATH is a folder of images with YOLO's label files")
     _voc(inspect, None)
     inspect.add_argument("--decode", action="store_true", help="decode each image wholly; finds files that are cut off")
     inspect.add_argument("--out", metavar="FILE", help="also draw the card into this .png file")
 
     views = _command(
-        commands, "views", "draw the views that pre-training would make of photographs, and where they match"
+        commands, "views", "draw the views that pre-training makes of photographs, or --voc what fine-tuning sees"
     )
     views.add_argument("images", nargs="*", metavar="PATH", help="images or folders of them (or data.images)")
     views.add_argument("--out", required=True, metavar="FILE", help="the .png file to write")
     views.add_argument("--count", type=int, default=6, help="at most so many photographs, chosen by --seed (default 6)")
     views.add_argument("--image-size", type=int, help="side of the views in pixels, a multiple of 32 (default 128)")
+    _voc(views, "train")
+    views.add_argument(
+        "--task", choices=("detector", "localizer"), help="whose training images to draw of --voc (default detector)"
+    )
     views.add_argument("--mild", action="store_true", help="crops from a fifth up and half the jitter: small networks")
     views.add_argument(
         "--level", choices=("P3", "P4", "P5"), default="P5", help="feature map of the cells (default P5)"

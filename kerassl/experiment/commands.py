@@ -24,6 +24,7 @@ from kerassl.experiment.config import read_config
 from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
 from kerassl.experiment.sources import sources
+from kerassl.experiment.training_sheet import training_sheet
 
 
 def pretrain(options):
@@ -233,7 +234,8 @@ def inspect(options):
     paths, root = options.path, options.voc
     if not paths and root is None:
         paths, root = data.images, data.voc and data.voc.root
-    found = _inspection.find(paths, root, options.coco, options.year, options.split, options.classes)
+    split = (options.year, options.split, options.classes)
+    found = _inspection.find(paths, root, options.coco, *split, yolo=options.yolo)
     images = _card.image_card(found.paths, options.decode, progress=training.verbosity() != 2)
     labels = None if found.records is None else _card.label_card(found.records, found.classes)
     print(_card.told(images, labels))
@@ -252,7 +254,15 @@ def compare(options):
 
 
 def views(options):
-    """Draws the views that pre-training would make of a few photographs."""
+    """Draws the views that pre-training would make of a few photographs, or what fine-tuning sees of labelled ones."""
+    if not options.out.lower().endswith((".png", ".jpg")):
+        raise UserError(f"{options.out} does not end like a picture; end it in .png or .jpg")
+    if options.voc is not None or options.task is not None:
+        sheet, count = _training_sheet(options)
+        with _files.whole(options.out) as part:
+            Image.fromarray(sheet).save(part)
+        print(f"training images of {count} labelled ones: {options.out}")
+        return
     mild = options.mild or None
     flags = {
         "data.images": options.images or None,
@@ -261,12 +271,23 @@ def views(options):
         "pretrain.strength": mild and 0.5,
         "seed": options.seed,
     }
-    if not options.out.lower().endswith((".png", ".jpg")):
-        raise UserError(f"{options.out} does not end like a picture; end it in .png or .jpg")
     sheet, count = contact_sheet(read_config(options.config, flags), options.count, options.level)
     with _files.whole(options.out) as part:
         Image.fromarray(sheet).save(part)
     print(f"views of {count} photographs: {options.out}")
+
+
+def _training_sheet(options):
+    if options.images:
+        raise UserError(f"both {options.images[0]} and labelled images are named; give one of them")
+    task = options.task or "detector"
+    flags = {**_voc_flags(options, "train"), f"{task}.image_size": options.image_size, "seed": options.seed}
+    config = read_config(options.config, flags)
+    if getattr(config, task) is None or not options.config:
+        # Without a configuration that says what is done, the defaults are shown.
+        shown = {f"{task}.augmentation": {}} if not options.config else {task: {}}
+        config = read_config(options.config, {**shown, **flags})
+    return training_sheet(config, task, options.count)
 
 
 def _folder(options, config):

@@ -82,6 +82,33 @@ class Pretrain(_Section):
     probe: Probe | None = None
 
 
+_Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+_Range = tuple[pydantic.PositiveFloat, pydantic.PositiveFloat]
+
+
+class ObjectAugmentation(_Section):
+    """What `augment.BoxAugmentation` does to training images, for a localiser; without the section: flips alone."""
+
+    flip: _Share = 0.5
+    zoom: _Share = 0.5
+    zoom_range: _Range = (0.5, 1.5)
+    crop: _Share = 0.5
+    crop_area: _Range = (0.3, 1.0)
+    aspect: _Range = (0.5, 2.0)
+    jitter: _Share = 0.8
+    strength: pydantic.NonNegativeFloat = 0.25
+    # The one object that is asked for stays nearly whole.
+    visible: _Share = 0.7
+    smallest: pydantic.NonNegativeFloat = 2.0
+
+
+class BoxAugmentation(ObjectAugmentation):
+    """The same for a detector."""
+
+    mosaic: _Share = 0.0
+    visible: _Share = 0.3
+
+
 class Finetune(_Section):
     image_size: int = 128
     batch_size: pydantic.PositiveInt = 16
@@ -92,10 +119,12 @@ class Finetune(_Section):
     freeze: bool = False
     # Score the test records after every so many epochs, too, into metrics.jsonl; nothing is chosen by it.
     evaluate_every: pydantic.PositiveInt | None = None
+    augmentation: ObjectAugmentation | None = None
 
 
 class Detector(Finetune):
     image_size: int = 160
+    augmentation: BoxAugmentation | None = None
 
 
 class Explain(_Section):

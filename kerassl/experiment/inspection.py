@@ -6,6 +6,8 @@ import typing
 from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl.datasets.annotated_names import annotated_names
+from kerassl.datasets.yolo_classes import find_yolo_classes
+from kerassl.datasets.yolo_records import yolo_labels_dir
 
 
 class Found(typing.NamedTuple):
@@ -24,7 +26,7 @@ class Found(typing.NamedTuple):
     classes: tuple
 
 
-def find(paths, voc, coco, year, split, classes):
+def find(paths, voc, coco, year, split, classes, yolo=False):
     """Finds images, and labels if there are any.
 
     Args:
@@ -34,6 +36,7 @@ def find(paths, voc, coco, year, split, classes):
         coco: str or None, a COCO json.
         year, split: those of `datasets.voc_records`, or None.
         classes: list of str or None for all that are named.
+        yolo: bool. Whether the one path is a folder of images with YOLO's label files.
 
     Returns:
         `Found`.
@@ -43,6 +46,8 @@ def find(paths, voc, coco, year, split, classes):
     """
     if coco is not None:
         return _coco(paths, voc, coco, year, split, classes)
+    if yolo:
+        return _yolo(paths, voc, year, split, classes)
     if voc is not None and paths:
         raise UserError(f"both {paths[0]} and --voc {voc} are named; give one of them")
     if voc is None and not paths:
@@ -68,6 +73,16 @@ def _coco(paths, voc, coco, year, split, classes):
     records = datasets.coco_records(coco, paths[0], classes=classes)
     names = datasets.coco_classes(coco) if classes is None else classes
     return Found(pathlib.Path(coco).stem, [record.path for record in records], records, tuple(names))
+
+
+def _yolo(paths, voc, year, split, classes):
+    if len(paths) != 1 or voc is not None or year is not None or split is not None:
+        raise UserError("with --yolo give the one folder of the images, and no --voc, --year or --split")
+    folder = pathlib.Path(paths[0])
+    records = datasets.yolo_records(folder, classes=classes)
+    if classes is None:
+        classes = find_yolo_classes(yolo_labels_dir(folder), folder)
+    return Found(folder.name, datasets.image_files(folder), records, tuple(classes))
 
 
 def _is_voc(path):

@@ -172,6 +172,7 @@ def finetune(config, task, weights, data, folder, out, stage):
     if done.exists():
         return json.loads(done.read_text())
     plan = getattr(config, task)
+    batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
     keras.utils.set_random_seed(config.seed)
     begun = time.perf_counter()
     with scope(config):
@@ -187,8 +188,6 @@ def finetune(config, task, weights, data, folder, out, stage):
             optimizer=plan.optimizer,
             freeze=plan.freeze,
         )
-    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
-    batches = read(data.train, plan.image_size, plan.batch_size, shuffle=True, flip=True, seed=config.seed)
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
     lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
     watching = [lines, keras.callbacks.TerminateOnNaN()]
@@ -204,6 +203,25 @@ def finetune(config, task, weights, data, folder, out, stage):
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
     write_json(done, figures)
     return figures
+
+
+def training_batches(config, task, records, **changes):
+    """What a localiser or a detector is trained on.
+
+    Args:
+        config: `Config`.
+        task: `"localizer"` or `"detector"`.
+        records: list of `datasets.Record`.
+        **changes: those of `datasets.detection_batches`, over what the configuration says.
+
+    Returns:
+        `tf.data.Dataset`.
+    """
+    plan = getattr(config, task)
+    made = plan.augmentation and augment.BoxAugmentation(**plan.augmentation.model_dump())
+    settings = {"shuffle": True, "flip": made is None, "augmentation": made, "seed": config.seed, **changes}
+    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
+    return read(records, plan.image_size, settings.pop("batch_size", plan.batch_size), **settings)
 
 
 def score(model, records, classes):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -94,9 +95,43 @@ def test_leaves_out_broken_files_and_names_them(photos, tmp_path, caplog):
     index = json.loads((tmp_path / "shards" / "index.json").read_text())
     assert [each for entry in index["shards"] for each in entry["broken"]] == [list(each) for each in expected]
     assert len(epoch(shards(tmp_path / "shards", 32, 21))) == 1
-    with pytest.raises(UserError, match="none of 1 images can be read"):
+    with pytest.raises(UserError, match="none of 1 image files can be read"):
         write(photos / "11.jpg", tmp_path / "none")
-    assert not list((tmp_path / "none").glob("shard*"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_failure_leaves_a_folder_as_it_was_and_no_new_one(photos, tmp_path, monkeypatch):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_bytes(b"nothing")
+    (tmp_path / "empty").mkdir()
+    for images, told in ((tmp_path / "broken", "none of 1 image"), (tmp_path / "empty", "holds no images")):
+        for folder in (tmp_path / "new" / "shards", tmp_path / "empty"):
+            with pytest.raises(UserError, match=told):
+                write(images, folder)
+    # A disk that is full from the start, and one that a user stops.
+    for error, raised in (
+        (OSError(28, "No space left on device"), UserError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr("kerassl.datasets.write_shards._write", Mock(side_effect=error))
+            for folder in (tmp_path / "new" / "shards", tmp_path / "empty"):
+                with pytest.raises(raised):
+                    write(photos, folder)
+    assert not (tmp_path / "new").exists()
+    assert not list((tmp_path / "empty").iterdir())
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds other things"):
+        write(photos, other)
+    assert [path.name for path in other.iterdir()] == ["notes.txt"]
+    # Whole shards of other images outlive it.
+    write(photos, tmp_path / "whole")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
+    with pytest.raises(UserError, match="none of 1 image"):
+        write(tmp_path / "broken", tmp_path / "whole")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()} == before
 
 
 def test_second_run_keeps_what_is_whole_and_mends_the_rest(photos, tmp_path):

@@ -45,6 +45,10 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("pretrain: [1, 2", "no YAML at line"),
         ("just words", "sections"),
         ("data: {voc: {root: x, fraction: 1.5}}", "fraction is 1.5"),
+        ("detector: {augmentation: {flip: 2}}", "detector.augmentation.flip is 2"),
+        ("detector: {augmentation: {mozaic: 1}}", r"'detector.augmentation.mozaic'; did you mean 'mosaic'\?"),
+        ("localizer: {augmentation: {mosaic: 1}}", "there is no setting 'localizer.augmentation.mosaic'"),
+        ("detector: {augmentation: {zoom_range: [1]}}", "detector.augmentation.zoom_range"),
     ],
 )
 def test_configuration_is_refused_in_one_line_when_key_or_value_is_wrong(tmp_path, text, told):
@@ -65,3 +69,14 @@ def test_shipped_configuration_is_accepted_and_says_what_it_does(path, monkeypat
     assert config.localizer is not None
     assert path.read_text().startswith("# ")
     assert "kerassl compare" in path.read_text() or "make demo" in path.read_text()
+
+
+def test_augmentation_is_that_of_box_augmentation_and_off_without_its_section(tmp_path):
+    from kerassl.augment import BoxAugmentation
+
+    assert read_config(None, {"detector": {}}).detector.augmentation is None
+    config = read_config(written(tmp_path, "detector: {augmentation: {}}\nlocalizer: {augmentation: {zoom: 0.1}}"))
+    own = BoxAugmentation(**config.detector.augmentation.model_dump()).get_config()
+    assert own == BoxAugmentation().get_config()
+    one = BoxAugmentation(**config.localizer.augmentation.model_dump()).get_config()
+    assert one == BoxAugmentation(zoom=0.1, visible=0.7).get_config()

@@ -83,6 +83,25 @@ def test_inspect_tells_of_coco(devkit, tmp_path, capsys):
     assert "the one folder of its images" in refused(capsys, *command)
 
 
+def test_inspect_tells_of_yolo(devkit, tmp_path, capsys):
+    images, labels = tmp_path / "kites" / "images" / "train", tmp_path / "kites" / "labels" / "train"
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    for photo in sorted((devkit / "VOC2007" / "JPEGImages").iterdir())[:3]:
+        (images / photo.name).write_bytes(photo.read_bytes())
+    (labels / f"{photo.stem}.txt").write_text("1 0.5 0.5 0.2 0.3\n1 0.2 0.2 0.1 0.1\n")
+    (tmp_path / "kites" / "data.yaml").write_text("names: [bird, kite]\n")
+    command = ["inspect", "--yolo", str(images)]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "3 images, 2 of them without a box" in told
+    assert "boxes           2" in told
+    assert told.index("kite ") < told.index("bird ")
+    assert main([*command, "--classes", "a", "b"]) == 0
+    assert "kite" not in capsys.readouterr().out
+    assert "the one folder of the images" in refused(capsys, *command, "--year", "2007")
+
+
 def test_inspect_refuses_in_one_line(devkit, tmp_path, capsys):
     assert "nothing is named to inspect" in refused(capsys, "inspect")
     assert "give one of them" in refused(capsys, "inspect", devkit, "--voc", devkit)

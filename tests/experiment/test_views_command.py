@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl.datasets import scenes
+from kerassl.datasets import SCENE_CLASSES, scenes
 from kerassl.experiment.cli import main
 
 pytestmark = pytest.mark.current_stack
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory):
+    return scenes(tmp_path_factory.mktemp("labelled") / "scenes", train=5, val=1)
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +79,44 @@ def test_mistakes_get_one_line_status_2_and_leave_nothing(photos, tmp_path, caps
         assert not out.exists()
     assert main(["views", str(photos), "--out", str(tmp_path / "views.gif")]) == 2
     assert "end it in .png" in capsys.readouterr().err
+
+
+def test_training_images_are_drawn_as_the_configuration_augments_them(devkit, tmp_path, capsys):
+    few = ("--voc", devkit, "--classes", *SCENE_CLASSES, "--count", 3, "--image-size", 64)
+    config = tmp_path / "run.yaml"
+    drawn = {}
+    for name, text in (
+        ("flips", "seed: 0"),
+        ("never", "detector: {augmentation: {flip: 0, zoom: 0, crop: 0, jitter: 0}}"),
+        ("mosaic", "detector: {augmentation: {flip: 0, zoom: 0, crop: 0, jitter: 0, mosaic: 1}}"),
+    ):
+        config.write_text(text)
+        drawn[name] = _drawn(tmp_path / "a.png", *few, "--config", config)[64:].astype(int)
+    assert "3 labelled ones" in capsys.readouterr().out
+    assert drawn["flips"].shape == (3 * 306, 5 * 306, 3)
+    letterboxed, *epochs = np.split(drawn["never"], 5, axis=1)
+    for epoch in epochs:
+        np.testing.assert_allclose(epoch[:, :300], letterboxed[:, :300], atol=2)
+    for name in ("flips", "mosaic"):
+        first, *epochs = np.split(drawn[name], 5, axis=1)
+        np.testing.assert_array_equal(first, letterboxed)
+        assert all(np.abs(epoch - first).mean() > 5 for epoch in epochs)
+    default = _drawn(tmp_path / "b.png", *few)[64:].astype(int)
+    assert np.abs(default - drawn["never"]).mean() > 5
+    localizer = _drawn(tmp_path / "c.png", *few, "--task", "localizer")[64:].astype(int)
+    assert localizer.shape == default.shape
+    assert np.abs(localizer - default).mean() > 5
+
+
+def test_training_images_are_refused_in_one_line(devkit, photos, tmp_path, capsys):
+    out = ("--out", tmp_path / "a.png")
+    for arguments, told in (
+        ((photos, "--voc", devkit), "give one of them"),
+        (("--task", "detector"), "no labelled images are named"),
+        (("--voc", devkit, "--count", 0), "count is 0"),
+        (("--voc", devkit, "--split", "nothing"), "no split 'nothing'"),
+        (("--voc", devkit, "--classes", *SCENE_CLASSES, "--image-size", 33), "multiple of 32"),
+    ):
+        assert main(["views", *map(str, arguments), *map(str, out)]) == 2
+        assert told in capsys.readouterr().err
+        assert not (tmp_path / "a.png").exists()

@@ -1,0 +1,42 @@
+"""Checks that augmentations have in common."""
+
+from kerassl._errors import UserError
+
+
+def check_range(name, value, highest=float("inf")):
+    """Refuses what is no range of numbers above 0.
+
+    Args:
+        name: str, for the message.
+        value: (lowest, highest).
+        highest: float. The most that either may be.
+
+    Returns:
+        The same as floats.
+
+    Raises:
+        UserError: if the two are not above 0, or not in this order.
+    """
+    low, high = (float(end) for end in value)
+    if not 0 < low <= high <= highest:
+        bound = f" and at most {highest:g}" if highest != float("inf") else ""
+        raise UserError(f"{name} is ({low:g}, {high:g}); give (lowest, highest), both above 0{bound}, in this order")
+    return low, high
+
+
+def check_probability(name, value):
+    """Refuses what is no probability.
+
+    Args:
+        name: str, for the message.
+        value: float.
+
+    Returns:
+        The same as float.
+
+    Raises:
+        UserError: if it is not from 0 to 1.
+    """
+    if not 0 <= value <= 1:
+        raise UserError(f"{name} is {value}; it is a probability: give a number from 0 to 1")
+    return float(value)

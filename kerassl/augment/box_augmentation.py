@@ -1,0 +1,271 @@
+"""Random changes of annotated images that take the boxes along."""
+
+import math
+import typing
+
+import keras
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.augment.arguments import check_probability, check_range
+from kerassl.augment.colour import drawn_jitter, mean_colours, recolour
+from kerassl.augment.lanes import lanewise
+from kerassl.augment.mosaic import mosaic, mosaic_images
+from kerassl.augment.visible_boxes import ROUNDING, visible_boxes
+from kerassl.augment.windows import ATTEMPTS, window
+from kerassl.datasets.images import resize
+
+# How many uniform numbers an image takes, by what they are for.
+_DRAWS = {
+    "flip": 1,
+    "zoom": 1,
+    "factor": 1,
+    "offset": 2,
+    "crop": 1,
+    "areas": ATTEMPTS,
+    "aspects": ATTEMPTS,
+    "positions": 2 * ATTEMPTS,
+    "jitter": 1,
+    "factors": 4,
+    "order": 4,
+    "mosaic": 1,
+    "centre": 2,
+    "partners": 3,
+    "places": 4,
+    "parts": 8,
+}
+
+
+class Placed(typing.NamedTuple):
+    """An image in its square, before it is finished with others of its batch.
+
+    Attributes:
+        image: `[S, S, 3]` float32 in [0, 255], black around the picture.
+        boxes: `[n, 4]` float32, xyxy in pixels of the square, not clipped.
+        region: `[4]` float32, xyxy: where the picture is.
+        draws: `[k]` float32 in [0, 1), uniform: what is still to be decided.
+    """
+
+    image: tf.Tensor
+    boxes: tf.Tensor
+    region: tf.Tensor
+    draws: tf.Tensor
+
+
+@keras.saving.register_keras_serializable(package="kerassl")
+class BoxAugmentation:
+    """Random changes of annotated images for the training of detectors: crop, zoom, flip, colours and mosaic.
+
+    Give it to `datasets.detection_batches` or `single_object_batches` as `augmentation`. Everything is drawn in the
+    graph for each image by itself, from the seed, the epoch and the image alone; only a mosaic's other three images
+    depend on the batch. Crop, zoom and letterbox are one anti-aliased resize of the file's own pixels, and whatever is
+    not picture stays black, as in a letterbox.
+
+    An object counts as long as its centre and at least the share `visible` of its area are shown and both sides of
+    what is shown have `smallest` pixels; its box is clipped to what is shown, and any other is dropped. A crop, or a
+    zoom above 1, that would leave no object of an image that has some is drawn again, at most ten times; then the
+    whole image is taken.
+
+    Args:
+        flip: float in [0, 1]. Probability that an image is mirrored left to right.
+        zoom: float in [0, 1]. Probability that it is scaled against its letterbox. A smaller picture lies anywhere in
+            the square, a larger one shows a part.
+        zoom_range: (lowest, highest) factor; the draw is uniform in its logarithm.
+        crop: float in [0, 1]. Probability that a part of it is cut out, which then fills the square.
+        crop_area: (lowest, highest) share of the image that a crop shows; less where its shape does not fit.
+        aspect: (lowest, highest) width over height of a crop, in pixels.
+        jitter: float in [0, 1]. Probability that its colours are jittered.
+        strength: float >= 0. Of the jitter; 1 is `SimCLRViews`' for pre-training, far more than a detector wants.
+        mosaic: float in [0, 1]. Probability that it is laid together with three others of its batch, all at half their
+            size. A last batch of fewer than four images has none. Not for `single_object_batches`.
+        visible: float in [0, 1]. Share of an object's area that must be shown. Its centre alone can be shown with a
+            quarter. 0.7 or more for a localiser, which is asked for one object.
+        smallest: float >= 0, in pixels.
+        seed: int. Mixed into every draw.
+
+    Raises:
+        UserError: if a range or a probability is not one.
+
+    Example:
+        >>> augmentation = kerassl.augment.BoxAugmentation(mosaic=0.5)
+        >>> detector.fit(kerassl.datasets.detection_batches(records, 256, 8, shuffle=True, augmentation=augmentation))
+
+    References:
+        Liu et al., "SSD: Single Shot MultiBox Detector", 2016, section 2.2 (crops and zoom).
+        Bochkovskiy et al., "YOLOv4: Optimal Speed and Accuracy of Object Detection", 2020 (mosaic).
+    """
+
+    def __init__(
+        self,
+        *,
+        flip=0.5,
+        zoom=0.5,
+        zoom_range=(0.5, 1.5),
+        crop=0.5,
+        crop_area=(0.3, 1.0),
+        aspect=(0.5, 2.0),
+        jitter=0.8,
+        strength=0.25,
+        mosaic=0.0,
+        visible=0.3,
+        smallest=2.0,
+        seed=0,
+    ):
+        self.flip = check_probability("flip", flip)
+        self.zoom = check_probability("zoom", zoom)
+        self.zoom_range = check_range("zoom_range", zoom_range)
+        self.crop = check_probability("crop", crop)
+        self.crop_area = check_range("crop_area", crop_area, highest=1.0)
+        self.aspect = check_range("aspect", aspect)
+        self.jitter = check_probability("jitter", jitter)
+        self.mosaic = check_probability("mosaic", mosaic)
+        if not 0 <= visible <= 1:
+            raise UserError(f"visible is {visible}; it is a share of an object's area: give a number from 0 to 1")
+        for name, value in (("strength", strength), ("smallest", smallest)):
+            if not 0 <= value < float("inf"):
+                raise UserError(f"{name} is {value}; give 0 or more")
+        self.strength, self.visible, self.smallest = float(strength), float(visible), float(smallest)
+        self.seed = int(seed)
+
+    @property
+    def enlargement(self):
+        """Float: by how much a picture can be larger than its letterbox, if the image is square."""
+        zoomed = max(1.0, self.zoom_range[1]) if self.zoom else 1.0
+        return zoomed / (self.crop_area[0] ** 0.5 if self.crop else 1.0)
+
+    def place(self, image, boxes, size, seed):
+        """Puts an image into its square: crop, zoom, flip.
+
+        Args:
+            image: `[H, W, 3]` uint8.
+            boxes: `[n, 4]` float32, xyxy in pixels of the image; rows without an area are no boxes.
+            size: int. Side of the square in pixels.
+            seed: `[3]` int32 tensor; the same seed gives the same.
+
+        Returns:
+            `Placed`.
+        """
+        seed = tf.random.experimental.stateless_fold_in(tf.cast(seed[:2], tf.int32), seed[2])
+        seed = tf.random.experimental.stateless_fold_in(seed, self.seed)
+        numbers = tf.random.stateless_uniform([sum(_DRAWS.values())], seed, alg="philox")
+        draws = _named(numbers)
+        zoomed = draws["zoom"][0] < self.zoom
+        low, high = (math.log(end) for end in self.zoom_range)
+        factor = lanewise(tf.exp, low + draws["factor"] * (high - low))[0]
+        origin, sides, shown = window(
+            draws,
+            draws["crop"][0] < self.crop,
+            tf.where(zoomed, factor, 1.0),
+            tf.cast(tf.shape(image)[1::-1], tf.float32),
+            boxes,
+            size,
+            crop_area=self.crop_area,
+            aspect=self.aspect,
+            visible=self.visible,
+            smallest=self.smallest,
+        )
+        # Even, so that a mosaic can halve it.
+        offset = 2 * tf.cast(tf.floor(draws["offset"] * tf.cast((size - shown) // 2 + 1, tf.float32)), tf.int32)
+        offset = tf.where(zoomed, offset, 0)
+        (x, y), (width, height) = tf.unstack(origin), tf.unstack(sides)
+        part = image[y : y + height, x : x + width]
+        mirrored = draws["flip"][0] < self.flip
+        part = tf.cond(mirrored, lambda: part[:, ::-1], lambda: part)
+        picture = resize(part, shown[::-1])
+        after = size - shown - offset
+        square = tf.pad(picture, [[offset[1], after[1]], [offset[0], after[0]], [0, 0]])
+        boxes = _moved(boxes, origin, shown / sides, mirrored, shown, offset)
+        region = tf.cast(tf.concat([offset, offset + shown], axis=0), tf.float32)
+        return Placed(tf.ensure_shape(square, [size, size, 3]), boxes, region, numbers)
+
+    def finish(self, placed, classes, most=None):
+        """Finishes a batch: colours, mosaics, and which boxes are left.
+
+        Args:
+            placed: `Placed` of a batch; every field has one more axis in front.
+            classes: `[B, n]` float32, -1 where there is no box.
+            most: int or None. Rows of boxes of the result; None is `n`, with mosaics `4 * n`.
+
+        Returns:
+            `[B, S, S, 3]` float32 images, `[B, most, 4]` float32 boxes and `[B, most]` float32 classes. Both hold -1
+            where there is no box, behind those that there are.
+        """
+        draws = _named(placed.draws)
+        images = self._coloured(placed, draws)
+        boxes, regions = placed.boxes[:, None], placed.region[:, None]  # [B, 1, n, 4], [B, 1, 4]
+        classes = classes[:, None]
+        if self.mosaic:
+            mixed = (draws["mosaic"][:, 0] < self.mosaic) & (tf.shape(images)[0] >= 4)
+            layout = mosaic(draws, placed.region, images.shape[1])
+            images = tf.where(mixed[:, None, None, None], mosaic_images(images, layout), images)
+            shifts = tf.tile(tf.cast(layout.shifts, tf.float32), [1, 1, 2])[:, :, None]  # [B, 4, 1, 4]
+            quarters = tf.gather(placed.boxes, layout.sources) / 2 + shifts  # [B, 4, n, 4]
+            boxes = tf.where(mixed[:, None, None, None], quarters, boxes)
+            regions = tf.where(mixed[:, None, None], tf.cast(layout.regions, tf.float32), regions)
+            single = tf.concat([classes, tf.fill(tf.shape(tf.tile(classes, [1, 3, 1])), -1.0)], axis=1)
+            classes = tf.where(mixed[:, None, None], tf.gather(classes[:, 0], layout.sources), single)
+        boxes, kept = visible_boxes(boxes, regions[:, :, None], self.visible, self.smallest, 2 * ROUNDING)
+        return images, *_packed(boxes, classes, kept & (classes >= 0), most)
+
+    def _coloured(self, placed, draws):
+        if not self.jitter or not self.strength:
+            return placed.image
+        never = tf.zeros_like(draws["jitter"][:, 0], tf.bool)
+        jitter = drawn_jitter(
+            draws["jitter"][:, 0] < self.jitter, draws["factors"], draws["order"], never, self.strength
+        )
+        # The black around a picture is none of its colours, and stays black.
+        size = placed.image.shape[1]
+        sides = placed.region[:, 2:] - placed.region[:, :2]
+        mean = mean_colours(placed.image) * (size * size / tf.reduce_prod(sides, axis=1, keepdims=True))
+        along = tf.range(size, dtype=tf.float32)
+        within = (along >= placed.region[:, :2, None]) & (along < placed.region[:, 2:, None])  # [B, 2, S]
+        picture = within[:, 1, :, None, None] & within[:, 0, None, :, None]
+        return tf.where(picture, recolour(placed.image, jitter, mean), 0.0)
+
+    def get_config(self):
+        return {
+            "flip": self.flip,
+            "zoom": self.zoom,
+            "zoom_range": list(self.zoom_range),
+            "crop": self.crop,
+            "crop_area": list(self.crop_area),
+            "aspect": list(self.aspect),
+            "jitter": self.jitter,
+            "strength": self.strength,
+            "mosaic": self.mosaic,
+            "visible": self.visible,
+            "smallest": self.smallest,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _named(numbers):
+    return dict(zip(_DRAWS, tf.split(numbers, list(_DRAWS.values()), axis=-1)))
+
+
+def _moved(boxes, origin, factors, mirrored, shown, offset):
+    """Boxes of an image in its square, `[n, 4]`."""
+    origin, shown, offset = (tf.cast(each, tf.float32) for each in (origin, shown, offset))
+    factors = tf.cast(factors, tf.float32)
+    first, last = ((corners - origin) * factors for corners in (boxes[:, :2], boxes[:, 2:]))
+    x0, x1 = first[:, 0], last[:, 0]
+    x0, x1 = tf.where(mirrored, shown[0] - x1, x0), tf.where(mirrored, shown[0] - x0, x1)
+    moved = tf.stack([x0, first[:, 1], x1, last[:, 1]], axis=1)
+    return moved + tf.tile(offset, [2])
+
+
+def _packed(boxes, classes, kept, most):
+    """Boxes `[B, q, n, 4]` as `[B, most, 4]`, those that are kept in front, and their classes."""
+    quarters, rows = boxes.shape[1], boxes.shape[2]
+    boxes, classes, kept = (tf.reshape(each, [-1, quarters * rows, *each.shape[3:]]) for each in (boxes, classes, kept))
+    order = tf.argsort(tf.cast(~kept, tf.int32), axis=1, stable=True)[:, : most or quarters * rows]
+    boxes, classes, kept = (tf.gather(each, order, batch_dims=1) for each in (boxes, classes, kept))
+    boxes, classes = tf.where(kept[..., None], boxes, -1.0), tf.where(kept, classes, -1.0)
+    missing = max(0, (most or 0) - quarters * rows)
+    boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]], constant_values=-1.0)
+    return boxes, tf.pad(classes, [[0, 0], [0, missing]], constant_values=-1.0)

@@ -93,6 +93,7 @@ class Finetune(_Section):
 
 
 class Detector(Finetune):
+    kind: Literal["retinanet", "yolov8"] = "retinanet"
     image_size: int = 160
 
 

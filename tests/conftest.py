@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"marked {other}"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_backbone():
     """Builds such a network, with the fast layers: `tiny_backbone(width=8)`."""
     from kerassl import backbones

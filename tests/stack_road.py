@@ -33,6 +33,10 @@ def detector():
     return kerassl.detectors.retinanet(backbone(), CLASSES, image_size=64)
 
 
+def yolov8():
+    return kerassl.detectors.yolov8(backbone(), CLASSES, image_size=64, width=16)
+
+
 def localizer():
     return kerassl.models.Localizer(backbone(), CLASSES, image_size=64)
 
@@ -85,7 +89,7 @@ def make(folder):
     efficient_net = trained(backbone("EfficientNetB0"))
     kerassl.backbones.save(efficient_net, folder / "backbone.keras")
     expected = {"features": efficient_net(IMAGES).numpy()}
-    for name, build in (("detector", detector), ("localizer", localizer)):
+    for name, build in (("detector", detector), ("yolov8", yolov8), ("localizer", localizer)):
         model = trained(build())
         kerassl.detectors.save_weights(model, folder / f"{name}.npz")
         expected.update({f"{name}_{key}": value.numpy() for key, value in model(IMAGES).items()})
@@ -103,7 +107,7 @@ def check(folder):
         expected = dict(file)
     assert str(expected["keras"]) != keras.__version__, "made and checked on one stack"
     found = {"features": kerassl.backbones.load(folder / "backbone.keras")(IMAGES).numpy()}
-    for name, build in (("detector", detector), ("localizer", localizer)):
+    for name, build in (("detector", detector), ("yolov8", yolov8), ("localizer", localizer)):
         model = build()
         kerassl.detectors.load_weights(model, folder / f"{name}.npz")
         found.update({f"{name}_{key}": value.numpy() for key, value in model(IMAGES).items()})

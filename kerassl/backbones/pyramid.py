@@ -1,22 +1,27 @@
 """The levels P3 to P5 of a backbone, told by stride."""
 
+import keras
+
+from kerassl import _compat  # noqa: F401
 from kerassl._errors import UserError
 
 LEVELS = {"P3": 8, "P4": 16, "P5": 32}
 """Pixels of the input for one cell, by level."""
 
 
-def pyramid(backbone):
+def pyramid(backbone, image_size=None):
     """Finds the last feature map of each of the strides 8, 16 and 32.
 
     Args:
         backbone: flat functional `keras.Model` of images `[B, H, W, 3]`.
+        image_size: int or None. Also refuse a network whose feature maps of such images, which takes a second to find
+            out, are not as many cells wide and high as their strides say: one that crops, pads or enlarges.
 
     Returns:
         Dict `{"P3": layer name, "P4": layer name, "P5": layer name}`.
 
     Raises:
-        UserError: if the network has no feature map of one of the strides.
+        UserError: if the network has no feature map of one of the strides, or one of another size.
 
     Example:
         >>> kerassl.backbones.pyramid(kerassl.backbones.build("EfficientNetB1"))["P5"]
@@ -44,4 +49,19 @@ def pyramid(backbone):
         raise UserError(
             f"{backbone.name} has no feature map for {', '.join(missing)}; a detector needs all of P3 to P5"
         )
-    return {level: last[stride] for level, stride in LEVELS.items()}
+    levels = {level: last[stride] for level, stride in LEVELS.items()}
+    if image_size is not None:
+        _check_maps(backbone, levels, image_size)
+    return levels
+
+
+def _check_maps(backbone, levels, image_size):
+    maps = keras.Model(backbone.input, [backbone.get_layer(name).output for name in levels.values()])
+    shapes = maps.compute_output_shape((1, image_size, image_size, 3))
+    for (level, name), shape in zip(levels.items(), shapes):
+        cells = image_size // LEVELS[level]
+        if tuple(shape[1:3]) != (cells, cells):
+            raise UserError(
+                f"{name!r} of {backbone.name} gives {shape[1]} x {shape[2]} cells for images of {image_size} pixels, "
+                f"but {level} has {cells} x {cells}; a detector needs strides of 8, 16 and 32 without crops or pads"
+            )

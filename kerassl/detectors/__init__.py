@@ -1,9 +1,22 @@
 """Object detectors over a kerassl backbone: training, decoding, prediction and drawing."""
 
 from kerassl.detectors.decoding import decode
+from kerassl.detectors.detector import Detector
 from kerassl.detectors.draw import draw
 from kerassl.detectors.predict import predict
 from kerassl.detectors.retinanet import RetinaNet, retinanet
 from kerassl.detectors.weights import load_weights, save_weights
+from kerassl.detectors.yolov8 import YOLOV8, yolov8
 
-__all__ = ["RetinaNet", "decode", "draw", "load_weights", "predict", "retinanet", "save_weights"]
+__all__ = [
+    "YOLOV8",
+    "Detector",
+    "RetinaNet",
+    "decode",
+    "draw",
+    "load_weights",
+    "predict",
+    "retinanet",
+    "save_weights",
+    "yolov8",
+]

@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from kerassl import _compat  # noqa: F401
-from kerassl.detectors import boxes as _boxes
 
 _CANDIDATES = 1000  # anchors of an image that suppression looks at, as many as the paper takes of each level
 
@@ -44,7 +43,7 @@ def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5
     """Detects in letterboxed images, in the graph; the batch may be of any size.
 
     Args:
-        model: `RetinaNet` of `detectors.retinanet`.
+        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
         images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
         areas: `[B, 2]` float32, height and width of the picture in the letterbox, or None for all of it.
         score_threshold, iou_threshold, max_detections: those of `predict`.
@@ -53,15 +52,17 @@ def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5
         Boxes `[B, max_detections, 4]` xyxy in pixels of the letterboxed image, scores `[B, max_detections]`, classes
         int32 `[B, max_detections]` and counts int32 `[B]`, by falling score. Rows from the count on are 0.
 
+    Raises:
+        UserError: if the images are of another size.
+
     Example:
         >>> boxes, scores, classes, counts = kerassl.detectors.decode(detector, images)
     """
-    outputs = model(images, training=False)
+    model.check_images(images.shape)
     if areas is None:
         areas = tf.fill([tf.shape(images)[0], 2], float(model.image_size))
     return select(
-        _boxes.decode_offsets(tf.cast(outputs["box"], tf.float32), model.anchors()),
-        tf.sigmoid(tf.cast(outputs["classification"], tf.float32)),
+        *model.boxes_and_scores(model(images, training=False)),
         areas,
         score_threshold=score_threshold,
         iou_threshold=iou_threshold,
@@ -73,7 +74,7 @@ def detect(model, images, scales, sizes, score_threshold=0.01, iou_threshold=0.5
     """`decode` in pixels of the images before letterboxing.
 
     Args:
-        model: `RetinaNet` of `detectors.retinanet`.
+        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
         images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
         scales: `[B]` float32, letterboxed over original pixels.
         sizes: `[B, 2]` float32, height and width of the originals in pixels.

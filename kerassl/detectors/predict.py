@@ -12,7 +12,7 @@ def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detec
     """Detects objects in image files.
 
     Args:
-        model: `RetinaNet` of `detectors.retinanet`.
+        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
         images: list of `datasets.Record`s, or a folder, a file or a list of those.
         score_threshold: float in [0, 1). Lower scores are dropped. 0.01 is for average precision, which needs the
             unlikely ones too; 0.3 to 0.5 for pictures.

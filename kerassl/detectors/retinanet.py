@@ -9,14 +9,13 @@ from kerassl import _compat, backbones, optimizers
 from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import boxes as _boxes
-from kerassl.detectors.decoding import select
+from kerassl.detectors.detector import Detector, over_replicas
 
-_BEYOND = "a label is beyond the classes"
 _STRIDES = (8, 16, 32, 64, 128)
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class RetinaNet(keras_cv.models.RetinaNet):
+class RetinaNet(Detector, keras_cv.models.RetinaNet):
     """KerasCV's RetinaNet as one flat functional model, with its own targets, decoding and configuration.
 
     It differs from `keras_cv.models.RetinaNet` in what was needed to save, explain and serve it: the backbone's
@@ -43,7 +42,7 @@ class RetinaNet(keras_cv.models.RetinaNet):
     """
 
     def __init__(self, backbone, classes, image_size, anchor_sizes, **kwargs):
-        levels = backbones.pyramid(backbone)
+        levels = backbones.pyramid(backbone, image_size)
         feature_pyramid = keras_cv.models.retinanet.FeaturePyramid(name="feature_pyramid")
         # At the start every anchor says 0.01, or the background would drown the first steps (Lin et al., 4.1).
         prior = keras.initializers.Constant(-np.log((1 - 0.01) / 0.01))
@@ -60,12 +59,8 @@ class RetinaNet(keras_cv.models.RetinaNet):
         }
         # Past KerasCV's own constructor, which nests the backbone as one layer.
         super(keras_cv.models.RetinaNet, self).__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-        self.backbone = backbone
-        self.classes = list(classes)
-        self.image_size = image_size
+        self._describe(backbone, classes, image_size)
         self.anchor_sizes = [float(size) for size in anchor_sizes]
-        self.num_classes = len(classes)
-        self.bounding_box_format = "xyxy"
         self.feature_pyramid = feature_pyramid
         self.classification_head = classification_head
         self.box_head = box_head
@@ -86,46 +81,16 @@ class RetinaNet(keras_cv.models.RetinaNet):
         by_level = self.anchor_generator(image_shape=(self.image_size, self.image_size, 3))
         return tf.concat(list(by_level.values()), 0)
 
-    def fit(self, x=None, *args, **kwargs):
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._pairs(kwargs["validation_data"])
-        try:
-            return super().fit(self._pairs(x), *args, **kwargs)
-        except tf.errors.InvalidArgumentError as error:
-            if _BEYOND not in str(error):
-                raise
-            raise UserError(
-                f"the detector has {self.num_classes} classes, but a label is {self.num_classes} or more; give the "
-                "reader and the detector the same list of classes"
-            ) from error
-
-    def evaluate(self, x=None, *args, **kwargs):
-        return super().evaluate(self._pairs(x), *args, **kwargs)
-
-    def _pairs(self, data):
-        """KerasCV's dicts as (images, labels): on several replicas Keras 3 calls the model with what comes first."""
-        if not isinstance(data, tf.data.Dataset) or not isinstance(data.element_spec, dict):
-            return data
-        self._check_images(data.element_spec["images"].shape)
-        return data.map(lambda batch: (batch["images"], batch["bounding_boxes"]))
-
-    def _check_images(self, shape):
-        if tuple(shape[1:3]) != (self.image_size, self.image_size):
-            raise UserError(
-                f"the images are {shape[1]} x {shape[2]} pixels, but the detector was built for {self.image_size} x "
-                f"{self.image_size}; give the reader image_size={self.image_size}"
-            )
+    def boxes_and_scores(self, outputs):
+        offsets, logits = (tf.cast(outputs[name], tf.float32) for name in ("box", "classification"))
+        return _boxes.decode_offsets(offsets, self.anchors()), tf.sigmoid(logits)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
-        self._check_images(x.shape)
-        classes = tf.cast(y["classes"], tf.float32)
-        known = tf.debugging.assert_less(classes, float(self.num_classes), _BEYOND)
-        with tf.control_dependencies([known] if known is not None else []):
-            offsets, labels = _boxes.targets(self.anchors(), tf.cast(y["boxes"], tf.float32), classes)
+        offsets, labels = _boxes.targets(self.anchors(), *self._labels(x, y))
         found = tf.cast(labels >= 0, tf.float32)  # [B, A]
         asked = tf.cast(labels != _boxes.IGNORED, tf.float32)
         # A batch without objects still teaches what background looks like.
-        count = tf.maximum(_over_replicas(tf.reduce_sum(found)), 1.0)
+        count = tf.maximum(over_replicas(tf.reduce_sum(found)), 1.0)
         one_hot = tf.one_hot(tf.cast(labels, tf.int32), self.num_classes)
         return super(keras_cv.models.RetinaNet, self).compute_loss(
             x=x,
@@ -134,48 +99,13 @@ class RetinaNet(keras_cv.models.RetinaNet):
             sample_weight={"box": found / count, "classification": asked / count},
         )
 
-    def decode_predictions(self, predictions, images):
-        boxes, scores, classes, counts = select(
-            _boxes.decode_offsets(tf.cast(predictions["box"], tf.float32), self.anchors()),
-            tf.sigmoid(tf.cast(predictions["classification"], tf.float32)),
-            tf.fill([tf.shape(predictions["box"])[0], 2], float(self.image_size)),
-        )
-        return {"boxes": boxes, "confidence": scores, "classes": classes, "num_detections": counts}
+    def _compile_for(self, optimizer):
+        # Never compiled as a whole: XLA on a CPU is ten times slower here.
+        self.compile(box_loss="smoothl1", classification_loss="focal", optimizer=optimizer, jit_compile=False)
+        _compat.build_addons_optimizer(self)
 
     def get_config(self):
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "classes": list(self.classes),
-            "image_size": self.image_size,
-            "anchor_sizes": list(self.anchor_sizes),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**config)
-
-    def get_compile_config(self):
-        # Keras leaves a model whose `compile` is its own uncompiled at load; only the optimiser is free to choose.
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
-
-    def compile_from_config(self, config):
-        _compile(self, keras.saving.deserialize_keras_object(config["optimizer"]))
-        _compat.build_optimizer(self.optimizer, self.trainable_variables)  # so that its slots can be loaded
-
-
-def _over_replicas(number):
-    context = tf.distribute.get_replica_context()
-    return number if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, number)
-
-
-def _compile(model, optimizer):
-    # Never compiled as a whole: XLA on a CPU is ten times slower here.
-    model.compile(box_loss="smoothl1", classification_loss="focal", optimizer=optimizer, jit_compile=False)
-    _compat.build_addons_optimizer(model)
+        return {**super().get_config(), "anchor_sizes": list(self.anchor_sizes)}
 
 
 def retinanet(
@@ -228,5 +158,5 @@ def retinanet(
     if freeze:
         backbone.trainable = False
     model = RetinaNet(backbone, classes, image_size, anchor_sizes, name="retinanet")
-    _compile(model, optimizers.for_labels(optimizer, learning_rate, model.trainable_variables))
+    model._compile_for(optimizers.for_labels(optimizer, learning_rate, model.trainable_variables))
     return model

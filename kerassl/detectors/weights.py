@@ -19,7 +19,7 @@ def save_weights(model, path):
     the same arguments on the other.
 
     Args:
-        model: `RetinaNet`, `models.Localizer` or another `keras.Model`.
+        model: `Detector`, `models.Localizer` or another `keras.Model`.
         path: str or `pathlib.Path` that ends in `.npz`. Written whole; an older file is replaced.
 
     Returns:

@@ -66,6 +66,7 @@ def _parser():
 
     finetune = _command(commands, "finetune", "train a detector or a localiser on VOC labels", run=True)
     finetune.add_argument("--task", choices=("detector", "localizer"), default="detector", help="what to train")
+    finetune.add_argument("--detector", choices=("retinanet", "yolov8"), help="which one to train (default retinanet)")
     finetune.add_argument("--backbone", help="backbone.keras of a pre-training, a file of weights, or a network's name")
     _voc(finetune, "train")
     finetune.add_argument("--fraction", type=float, help="share of the training images whose labels are used, 0 to 1")

@@ -64,8 +64,11 @@ def pretrain(options):
 def finetune(options):
     """Trains a detector or a localiser on labels."""
     task = options.task
+    if options.detector and task != "detector":
+        raise UserError(f"--detector is {options.detector}, but --task is {task}; leave one of them out")
     flags = {
         **_voc_flags(options, "train"),
+        "detector.kind": options.detector,
         "data.voc.fraction": options.fraction,
         "data.voc.count": options.count,
         "seed": options.seed,

@@ -135,7 +135,7 @@ def load(path):
     except (ValueError, OSError, TypeError) as error:
         reason = str(error).splitlines()[0][:160]
         raise UserError(f"{path} does not open as a detector or localiser of this Keras version ({reason})") from error
-    if not isinstance(model, (detectors.RetinaNet, models.Localizer)):
+    if not isinstance(model, (detectors.Detector, models.Localizer)):
         raise UserError(f"{path} is a {type(model).__name__}; give a detector.keras or localizer.keras of a run")
     return model
 

@@ -123,6 +123,7 @@ class Finetune(_Section):
 
 
 class Detector(Finetune):
+    kind: Literal["retinanet", "yolov8"] = "retinanet"
     image_size: int = 160
     augmentation: BoxAugmentation | None = None
 

@@ -6,11 +6,13 @@ import logging
 import pathlib
 import shutil
 
+import pydantic
 import yaml
 
 from kerassl import _files
 from kerassl._errors import UserError
 from kerassl._version import __version__
+from kerassl.experiment.config import Config
 
 
 @contextlib.contextmanager
@@ -82,6 +84,8 @@ def _check_same(path, settings):
     if not (path / "config.yaml").exists():
         raise UserError(f"{path} holds files but no run to resume; choose another folder")
     before = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
+        before = Config.model_validate(before).model_dump(mode="json")
     for key in settings:
         if _set(before.get(key)) != _set(settings[key]):
             raise UserError(

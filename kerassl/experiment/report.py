@@ -76,7 +76,8 @@ def _tables(arms):
         for name, row in rows.items():
             cells = "".join(f"<td>{_cell(row, key, rows.values())}</td>" for key in keys)
             body.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
-        names = {"localizer": "Localiser (one object an image)", "detector": "Detector (RetinaNet, all objects)"}
+        kind = {"yolov8": "YOLOV8"}.get(next(iter(rows.values())).get("kind"), "RetinaNet")
+        names = {"localizer": "Localiser (one object an image)", "detector": f"Detector ({kind}, all objects)"}
         head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
         blocks.append(f"<h2>{names[task]}</h2>{head}<tbody>{''.join(body)}</tbody></table>")
     legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, says in COLUMNS.values())

@@ -179,7 +179,7 @@ def finetune(config, task, weights, data, folder, out, stage):
         backbone = start(config, weights, folder)
         steps = math.ceil(len(data.train) / plan.batch_size) * plan.epochs
         schedule = optimizers.WarmupCosine(plan.learning_rate, steps, steps // 20)
-        make = models.Localizer if task == "localizer" else detectors.retinanet
+        make = models.Localizer if task == "localizer" else getattr(detectors, plan.kind)
         model = make(
             backbone,
             data.classes,
@@ -199,6 +199,8 @@ def finetune(config, task, weights, data, folder, out, stage):
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
     figures, predictions = score(model, data.test, data.classes)
+    if task == "detector":
+        figures["kind"] = plan.kind
     figures["minutes"] = (time.perf_counter() - begun) / 60
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
     write_json(done, figures)

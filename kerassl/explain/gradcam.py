@@ -20,10 +20,11 @@ class GradCAM:
     that they stand for, and divided by its highest value.
 
     The score of a class is its logit. A detector has one for each anchor: the highest counts, so that the heatmap
-    explains the detector's best find of the class, not the many anchors that see background.
+    explains the detector's best find of the class, not the many anchors that see background. (YOLOV8's anchors are
+    cells.)
 
     Args:
-        model: `models.Localizer`, a detector of `detectors.retinanet`, or a flat functional `keras.Model` from images
+        model: `models.Localizer`, a detector of `detectors`, or a flat functional `keras.Model` from images
             `[B, H, W, 3]` to logits `[B, C]`. Give logits: a softmax that is sure has no gradient left.
         layer: str or None. The feature map: `"P3"`, `"P4"`, `"P5"` of the backbone or the name of a layer. None takes
             the last feature map of the backbone (P5). Finer levels show more detail and are noisier.
@@ -92,7 +93,7 @@ def _class_output(model):
     if not hasattr(output, "shape") or len(output.shape) not in (2, 3):
         raise UserError(
             f"the model {model.name!r} has no class scores to explain; give one whose output is logits [batch, "
-            "classes], or a dict with 'class' or 'classification', as Localizer and retinanet make them"
+            "classes], or a dict with 'class' or 'classification', as Localizer and detectors make them"
         )
     return output
 

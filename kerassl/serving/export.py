@@ -11,7 +11,7 @@ from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.backbones import check_image_size
 from kerassl.datasets import letterbox
-from kerassl.detectors import RetinaNet
+from kerassl.detectors import Detector
 from kerassl.detectors.decoding import detect
 from kerassl.models import Localizer, SimCLR
 from kerassl.models.localizer_predictions import locate
@@ -34,7 +34,8 @@ def export(model, path, *, image_size=None, score_threshold=0.01, iou_threshold=
     one a line, stand in `assets.extra/`.
 
     Args:
-        model: `RetinaNet` of `detectors.retinanet`, `models.Localizer`, `SimCLR`, or a backbone.
+        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, `models.Localizer`, `SimCLR`, or a
+            backbone.
         path: str or `pathlib.Path` of the new folder. TensorFlow Serving wants `<name>/<version number>`.
         image_size: int, the letterbox's side in pixels, a multiple of 32, for embeddings. None takes the model's own,
             which a backbone has not.
@@ -91,9 +92,9 @@ def export(model, path, *, image_size=None, score_threshold=0.01, iou_threshold=
 
 def _answer(model, image_size, settings):
     """What kind of model it is, its image size, and its function of letterboxed images, scales and sizes."""
-    if isinstance(model, (RetinaNet, Localizer)) and image_size not in (None, model.image_size):
+    if isinstance(model, (Detector, Localizer)) and image_size not in (None, model.image_size):
         raise UserError(f"image_size is {image_size}, but the model was trained for {model.image_size}; leave it out")
-    if isinstance(model, RetinaNet):
+    if isinstance(model, Detector):
         return "detector", model.image_size, _detector(model, settings)
     if isinstance(model, Localizer):
         return "localizer", model.image_size, _localizer(model)

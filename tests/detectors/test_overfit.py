@@ -5,13 +5,14 @@ from kerassl import datasets, detectors, metrics, optimizers
 
 
 @pytest.mark.slow
-def test_detector_learns_a_few_scenes_by_heart(tiny_backbone, tmp_path):
+@pytest.mark.parametrize(("kind", "epochs"), [("retinanet", 80), ("yolov8", 80)])
+def test_detector_learns_a_few_scenes_by_heart(kind, epochs, tiny_backbone, tmp_path):
     root = datasets.scenes(tmp_path / "scenes", train=6, val=0, image_size=(64, 80), single_object=True)
     records = datasets.voc_records(root, 2007, "train", classes=datasets.SCENE_CLASSES)
     keras.utils.set_random_seed(0)
-    model = detectors.retinanet(
-        tiny_backbone(32), datasets.SCENE_CLASSES, image_size=64, learning_rate=optimizers.WarmupCosine(2e-3, 80, 4)
+    model = getattr(detectors, kind)(
+        tiny_backbone(32), datasets.SCENE_CLASSES, image_size=64, learning_rate=optimizers.WarmupCosine(2e-3, epochs, 4)
     )
-    model.fit(datasets.detection_batches(records, 64, 6, shuffle=True).repeat(80), verbose=0)
+    model.fit(datasets.detection_batches(records, 64, 6, shuffle=True).repeat(epochs), verbose=0)
     found = detectors.predict(model, records, verbose=0)
     assert metrics.voc_ap(found, records, datasets.SCENE_CLASSES, protocol="voc10")["ap"] >= 0.9

@@ -30,19 +30,6 @@ def photos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def eager_detector(tiny_detector):
-    """A detector with random heads, which sees something everywhere."""
-    keras.utils.set_random_seed(0)
-    model = tiny_detector(classes=["red", "green", "blue"])
-    for head, bias in ((model.classification_head, -3.0), (model.box_head, 0.0)):
-        kernel, _ = head.prediction_layer.get_weights()
-        rng = np.random.default_rng(0)
-        noise = rng.normal(0, 0.02, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])
-        head.prediction_layer.set_weights(noise)
-    return model
-
-
 def same(first, second, tolerance):
     assert first.keys() == second.keys()
     for name in first:
@@ -76,6 +63,42 @@ def test_detections_are_the_same_in_any_batch(eager_detector, photos):
     same(alone, some, 1e-4)
 
 
+def test_detections_are_the_same_when_blank_images_fill_the_batch_or_two_replicas_share_it(
+    eager_detector, tiny_detector, mirrored
+):
+    images = np.random.default_rng(1).uniform(0, 255, (4, 64, 64, 3)).astype("float32")
+    areas = np.array([[64.0, 40.0], [30.0, 64.0], [64.0, 64.0], [64.0, 50.0]], "float32")
+    expected = [
+        [part[0].numpy() for part in detectors.decode(eager_detector, images[i : i + 1], areas=areas[i : i + 1])]
+        for i in range(4)
+    ]
+    blank = np.zeros((3, 64, 64, 3), "float32"), np.full((3, 2), 64, "float32")
+    filled = detectors.decode(
+        eager_detector, np.concatenate([images, blank[0]]), areas=np.concatenate([areas, blank[1]])
+    )
+    strategy = mirrored(2)
+    with strategy.scope():
+        twin = tiny_detector(eager_detector.name, classes=eager_detector.classes)
+        twin.set_weights(eager_detector.get_weights())
+    halves = strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(tf.constant(part[2 * context.replica_id_in_sync_group :][:2]) for part in (images, areas))
+    )
+    parts = strategy.run(tf.function(lambda half: detectors.decode(twin, half[0], areas=half[1])), args=(halves,))
+    shared = [np.concatenate([part.numpy() for part in strategy.experimental_local_results(p)]) for p in parts]
+    for found in (filled, shared):
+        for row, (boxes, scores, classes, count) in enumerate(expected):
+            assert 2 < count == int(found[3][row])
+            np.testing.assert_allclose(found[0][row], boxes, atol=1e-4 * 64)
+            np.testing.assert_allclose(found[1][row], scores, atol=1e-4)
+            np.testing.assert_array_equal(found[2][row], classes)
+
+
+def test_images_of_another_size_are_refused_in_one_line(eager_detector):
+    with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64") as told:
+        detectors.decode(eager_detector, tf.zeros([1, 96, 96, 3]))
+    assert "\n" not in str(told.value)
+
+
 def test_detections_are_those_of_decode_when_the_letterbox_is_undone_by_hand(eager_detector, photos):
     path = photos / "0.png"  # 50 high, 90 wide
     found = detectors.predict(eager_detector, [Named("a", str(path))], verbose=0, score_threshold=0.05)["a"]
@@ -90,7 +113,7 @@ def test_detections_are_those_of_decode_when_the_letterbox_is_undone_by_hand(eag
     np.testing.assert_allclose(found["boxes"], boxes[0, :count] * 90 / 64, atol=1e-3)
 
 
-def test_suppression_equals_loops(eager_detector):
+def test_suppression_equals_loops():
     """Greedy, class by class: a box stays unless a better one that stays covers it."""
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 60, (1, 40, 2))

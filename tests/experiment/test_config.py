@@ -41,6 +41,7 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("pretrain: {epochs: many}", "pretrain.epochs is 'many'"),
         ("pretrain: {epochs: 0}", "pretrain.epochs is 0"),
         ("precision: float8", "precision is 'float8'"),
+        ("detector: {kind: yolo}", "detector.kind is 'yolo': input should be 'retinanet' or 'yolov8'"),
         ("data: {voc: {year: 2007}}", "data.voc.root"),
         ("pretrain: [1, 2", "no YAML at line"),
         ("just words", "sections"),

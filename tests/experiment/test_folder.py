@@ -45,6 +45,22 @@ def test_resume_is_refused_when_settings_differ(tmp_path):
         pass
 
 
+def test_run_is_resumed_when_it_was_begun_before_a_setting_existed(tmp_path):
+    config = read_config(None, {"detector.epochs": 3})
+    with run_folder(tmp_path / "run", config) as folder:
+        settings = (folder / "config.yaml").read_text()
+    assert "  kind: retinanet\n" in settings
+    (tmp_path / "run" / "config.yaml").write_text(settings.replace("  kind: retinanet\n", ""))
+    with run_folder(tmp_path / "run", config, resume=True):
+        pass
+    other = read_config(None, {"detector.epochs": 3, "detector.kind": "yolov8"})
+    with (
+        pytest.raises(UserError, match="other settings of 'detector'"),
+        run_folder(tmp_path / "run", other, resume=True),
+    ):
+        pass
+
+
 def test_folder_in_use_is_refused(tmp_path):
     config = read_config()
     with (

@@ -77,12 +77,12 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_
     assert expected.max() > 0
 
 
-@pytest.mark.parametrize("layer", [None, "P4"])
-def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_detector(tiny_backbone, images, layer):
-    from kerassl.detectors import retinanet
+@pytest.mark.parametrize(("kind", "layer"), [("retinanet", None), ("retinanet", "P4"), ("yolov8", None)])
+def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_detector(tiny_backbone, images, kind, layer):
+    from kerassl import detectors
 
     keras.utils.set_random_seed(3)
-    model = retinanet(tiny_backbone(), NAMES, image_size=64)
+    model = getattr(detectors, kind)(tiny_backbone(), NAMES, image_size=64)
     square = images[:, :64, :64]
     heat = GradCAM(model, layer=layer)(square, [2, 0, 1])
     name = {None: "act5", "P4": "act4"}[layer]

@@ -29,6 +29,19 @@ def detector(backbone):
     return model
 
 
+def yolov8(backbone):
+    """The same of the other kind."""
+    keras.utils.set_random_seed(0)
+    model = detectors.yolov8(backbone, CLASSES, image_size=64, width=8)
+    rng = np.random.default_rng(0)
+    for head, bias in (("classification", -3.0), ("box", 0.0)):
+        for level in (3, 4, 5):
+            layer = model.get_layer(f"{head}_head_p{level}_3")
+            kernel, _ = layer.get_weights()
+            layer.set_weights((rng.normal(0, 1, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])))
+    return model
+
+
 @pytest.fixture(scope="module")
 def photos():
     return np.random.default_rng(0).integers(0, 255, (3, 50, 90, 3), "uint8")
@@ -75,6 +88,22 @@ def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(tiny_backbo
         np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])
         names = [name.decode() for name in served["class_names"][row]]
         assert names == [CLASSES[label] for label in found["classes"]] + [""] * (100 - count)
+
+
+def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(tiny_backbone, photos, tmp_path):
+    model = yolov8(tiny_backbone())
+    expected = predicted(model, photos, tmp_path)
+    path = serving.export(model, tmp_path / "1")
+    functions, _ = functions_of(path)
+    assert not [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
+    served = tf.saved_model.load(str(path)).signatures["serving_uint8"](images=tf.constant(photos))
+    for row, found in enumerate(expected):
+        count = int(served["num_detections"][row])
+        assert 5 < count == len(found["scores"])
+        np.testing.assert_allclose(served["scores"][row, :count], found["scores"], atol=1e-5)
+        np.testing.assert_allclose(served["boxes"][row, :count], found["boxes"], atol=1e-5 * 90)
+        np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])
+    assert json.loads((path / "assets.extra" / "model_card.json").read_text())["kind"] == "detector"
 
 
 def test_images_may_be_of_any_size_and_uint8(tiny_backbone, photos, tmp_path):

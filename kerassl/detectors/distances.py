@@ -1,0 +1,104 @@
+"""Boxes as YOLOV8 learns them: distances from a cell's centre to the four sides, each told by weights of 16 bins."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+STRIDES = (8, 16, 32)
+BINS = 16
+"""A distance is 0 to 15 strides."""
+
+_TINY = 1e-7
+
+
+def cells(image_size):
+    """The cells of P3, P4 and P5, in the order of the outputs.
+
+    Args:
+        image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
+
+    Returns:
+        Centres `[A, 2]` (x, y) in pixels and strides `[A, 1]` in pixels, float32 arrays.
+    """
+    centres, strides = [], []
+    for stride in STRIDES:
+        steps = np.arange(stride / 2, image_size, stride, dtype="float32")
+        x, y = np.meshgrid(steps, steps)
+        centres.append(np.stack([x, y], -1).reshape(-1, 2))
+        strides.append(np.full([steps.size**2, 1], stride, "float32"))
+    return np.concatenate(centres), np.concatenate(strides)
+
+
+def expected(bins):
+    """The mean distance that weights of bins stand for.
+
+    Args:
+        bins: `[..., 64]` float32 logits, 16 for each of left, top, right and bottom.
+
+    Returns:
+        `[..., 4]` float32 in [0, 15], in strides.
+    """
+    bins = tf.reshape(bins, tf.concat([tf.shape(bins)[:-1], [4, BINS]], 0))
+    return tf.reduce_sum(tf.nn.softmax(bins) * tf.range(BINS, dtype=tf.float32), -1)
+
+
+def to_boxes(distances, centres, strides):
+    """`[..., A, 4]` distances in strides to boxes, xyxy in pixels."""
+    distances *= strides
+    return tf.concat([centres - distances[..., :2], centres + distances[..., 2:]], -1)
+
+
+def to_distances(boxes, centres, strides):
+    """The reverse of `to_boxes`."""
+    return tf.concat([centres - boxes[..., :2], boxes[..., 2:] - centres], -1) / strides
+
+
+def ciou(first, second):
+    """Complete IoU of pairs of boxes that are told by distances from the same cells.
+
+    Args:
+        first, second: `[..., 4]` float tensors: left, top, right and bottom of the same point.
+
+    Returns:
+        `[...]` float tensor in (-2, 1]: the IoU, less the square of the centres' distance over that of the enclosing
+        box's diagonal, less a term for unlike aspect ratios. No gradient passes through the weight of that term.
+
+    Reference:
+        Zheng et al., "Distance-IoU Loss", 2020, and "Enhancing Geometric Factors in Model Learning and Inference for
+        Object Detection and Instance Segmentation", 2020, eq. 6 to 10.
+    """
+    sizes = [tf.maximum(box[..., :2] + box[..., 2:], _TINY) for box in (first, second)]
+    common = tf.reduce_prod(tf.maximum(_sides(tf.minimum(first, second)), 0), -1)
+    union = tf.reduce_prod(sizes[0], -1) + tf.reduce_prod(sizes[1], -1) - common
+    iou = common / (union + _TINY)
+    shift = ((first[..., 2:] - first[..., :2]) - (second[..., 2:] - second[..., :2])) / 2
+    diagonal = tf.reduce_sum(tf.square(_sides(tf.maximum(first, second))), -1)
+    angles = [tf.atan(size[..., 0] / size[..., 1]) for size in sizes]
+    unlike = 4 / math.pi**2 * tf.square(angles[0] - angles[1])
+    weight = tf.stop_gradient(unlike / (1 - iou + unlike + _TINY))
+    return iou - tf.reduce_sum(tf.square(shift), -1) / (diagonal + _TINY) - weight * unlike
+
+
+def _sides(distances):
+    return distances[..., :2] + distances[..., 2:]
+
+
+def distribution_loss(distances, bins):
+    """Cross entropy of the two bins beside the true distance, weighted by how near they are; the mean of four sides.
+
+    Args:
+        distances: `[..., 4]` float tensor in strides; beyond 0 to 15 it is clipped.
+        bins: `[..., 64]` float tensor of logits.
+
+    Returns:
+        `[...]` float tensor in nats.
+
+    Reference:
+        Li et al., "Generalized Focal Loss", 2020, eq. 6.
+    """
+    bins = tf.reshape(bins, tf.concat([tf.shape(bins)[:-1], [4, BINS]], 0))
+    distances = tf.clip_by_value(distances, 0.0, BINS - 1.0)
+    # Bin i has the weight 1 - |i - distance|, which is 0 for all bins but the two.
+    nearness = tf.maximum(1 - tf.abs(distances[..., None] - tf.range(BINS, dtype=distances.dtype)), 0)
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(nearness, bins), -1)

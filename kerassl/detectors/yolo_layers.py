@@ -1,0 +1,95 @@
+"""YOLOV8's neck and heads over P3 to P5: KerasCV's, layer by layer, out of layers that replicas share and CPUs like.
+
+KerasCV's own functions put in batch normalisation that each replica computes for itself.
+"""
+
+import keras
+
+from kerassl.backbones.fast_layers import to_fast
+
+# Keras's own 0.99 lags behind the weights for hundreds of steps, as long as a small fine-tuning takes.
+_MOMENTUM = 0.9
+
+
+def convolution(x, channels, name, size=1, strides=1):
+    """A convolution with batch normalisation and swish."""
+    padding = "same"
+    if strides > 1:  # as much on every side; Keras pads right and below alone
+        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    layers = (
+        keras.layers.Conv2D(channels, size, strides, padding, use_bias=False, name=f"{name}_conv"),
+        keras.layers.BatchNormalization(momentum=_MOMENTUM, epsilon=1e-3, name=f"{name}_bn"),
+        keras.layers.Activation("swish", name=name),
+    )
+    for layer in layers:
+        x = to_fast(layer)(x)
+    return x
+
+
+def stage(x, channels, depth, shortcut, name):
+    """A cross-stage partial block: half the channels pass by, half go through `depth` pairs of convolutions."""
+    half = channels // 2
+    parts = [convolution(x, half, f"{name}_{part}") for part in ("short", "deep")]
+    for number in range(depth):
+        deep = convolution(parts[-1], half, f"{name}_{number}_1", 3)
+        deep = convolution(deep, half, f"{name}_{number}_2", 3)
+        parts.append(keras.layers.Add(name=f"{name}_{number}_add")([parts[-1], deep]) if shortcut else deep)
+    joined = keras.layers.Concatenate(name=f"{name}_joined")(parts)
+    return convolution(joined, channels, f"{name}_output")
+
+
+def neck(features, depth):
+    """Joins the levels of a pyramid from the top down, then from the bottom up (PANet).
+
+    Args:
+        features: list of the feature maps P3, P4 and P5, of any channels.
+        depth: int, pairs of convolutions in each block.
+
+    Returns:
+        List of three feature maps of the same shapes.
+
+    Reference:
+        Liu et al., "Path Aggregation Network for Instance Segmentation", 2018.
+    """
+    channels = [feature.shape[-1] for feature in features]
+    joined = list(features)
+    for level in (1, 0):
+        above = keras.layers.UpSampling2D(2, name=f"neck_enlarged_p{level + 4}")(joined[level + 1])
+        x = keras.layers.Concatenate(name=f"neck_p{level + 3}_down_inputs")([above, joined[level]])
+        joined[level] = stage(x, channels[level], depth, False, f"neck_p{level + 3}_down")
+    for level in (1, 2):
+        below = convolution(joined[level - 1], channels[level - 1], f"neck_shrunk_p{level + 2}", 3, strides=2)
+        x = keras.layers.Concatenate(name=f"neck_p{level + 3}_up_inputs")([below, joined[level]])
+        joined[level] = stage(x, channels[level], depth, True, f"neck_p{level + 3}_up")
+    return joined
+
+
+def heads(features, box_channels, classes, biases):
+    """What each cell says of the box and of the class of the object in it.
+
+    Args:
+        features: list of the feature maps P3, P4 and P5.
+        box_channels: int, numbers that tell a box.
+        classes: int.
+        biases: list of three floats, the class logits at the start.
+
+    Returns:
+        Dict `{"box": [B, A, box_channels], "classification": logits [B, A, classes]}`, float32 in any precision; the
+        cells of P3 come first, row by row.
+    """
+    # KerasCV's widths: a level's maps are no wider than those of P3.
+    widths = {"box": max(64, features[0].shape[-1] // 4), "classification": max(classes, features[0].shape[-1])}
+    sizes = {"box": box_channels, "classification": classes}
+    outputs = {}
+    for kind, width in widths.items():
+        levels = []
+        for level, (feature, bias) in enumerate(zip(features, biases), start=3):
+            x = convolution(feature, width, f"{kind}_head_p{level}_1", 3)
+            x = convolution(x, width, f"{kind}_head_p{level}_2", 3)
+            start = keras.initializers.Constant(bias if kind == "classification" else 1.0)
+            name = f"{kind}_head_p{level}_3"
+            x = to_fast(keras.layers.Conv2D(sizes[kind], 1, bias_initializer=start, name=name))(x)
+            levels.append(keras.layers.Reshape((-1, sizes[kind]), name=f"{kind}_p{level}")(x))
+        outputs[kind] = keras.layers.Concatenate(axis=1, name=kind, dtype="float32")(levels)
+    return outputs

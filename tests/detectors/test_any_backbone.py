@@ -1,0 +1,75 @@
+"""Every kind of network that `backbones.build` knows carries either detector; one that does not fit is told so."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import backbones, detectors
+from kerassl._errors import UserError
+
+KINDS = ("retinanet", "yolov8")
+
+
+@pytest.mark.slow
+@pytest.mark.current_stack
+@pytest.mark.parametrize("family", ["EfficientNetB0", "MobileNet", "MobileNetV2", "MobileNetV3Small", "ResNet50"])
+def test_detector_over_a_family_takes_a_step_on_the_smallest_images(family, rectangles, tiny_detector):
+    images, boxes, classes = rectangles(4, 32)
+    for kind in KINDS:
+        model = tiny_detector(kind, image_size=32, backbone=backbones.build(family))
+        variables = [getattr(variable, "value", variable) for variable in model.trainable_variables]
+        with tf.GradientTape() as tape:
+            outputs = model(images, training=True)
+            loss = model.compute_loss(x=images, y={"boxes": boxes, "classes": classes}, y_pred=outputs)
+        gradients = tape.gradient(loss, variables)
+        assert np.isfinite(float(loss))
+        assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients)
+        model.optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        assert all(np.isfinite(weight).all() for weight in model.get_weights())
+        assert detectors.decode(model, images)[0].shape == (4, 100, 4)
+
+
+def cropped(tiny):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Cropping2D(16, name="crop")(inputs)
+    for layer in tiny.layers[1:]:
+        x = layer.__class__.from_config(layer.get_config())(x)
+    return keras.Model(inputs, x, name="cropped")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_backbone_is_refused_in_one_line_when_its_strides_are_wrong(kind, stock_backbone):
+    message = "'act3' of cropped gives 4 x 4 cells for images of 64 pixels, but P3 has 8 x 8"
+    with pytest.raises(UserError, match=message) as told:
+        getattr(detectors, kind)(cropped(stock_backbone()), ["car"], image_size=64)
+    assert "\n" not in str(told.value)
+    short = stock_backbone()
+    short = keras.Model(short.input, short.get_layer("act4").output, name="short")
+    with pytest.raises(UserError, match=r"short has no feature map for P5 \(stride 32\)"):
+        getattr(detectors, kind)(short, ["car"], image_size=64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_by_name_fit_whole_or_not_at_all(kind, tiny_detector, rectangles, tmp_path, caplog):
+    keras.utils.set_random_seed(0)
+    images = rectangles(2)[0]
+    model, twin = tiny_detector(kind), tiny_detector(kind)
+    checksum = detectors.save_weights(model, tmp_path / "detector.npz")
+    with np.load(tmp_path / "detector.npz") as file:
+        table = dict(file)
+    # A weight that went by no name, or by another's, would be missing.
+    assert sum(array.size for array in table.values()) == model.count_params()
+    assert not np.array_equal(twin(images)["box"], model(images)["box"]) or kind == "retinanet"  # whose start is 0
+    with caplog.at_level("INFO", "kerassl"):
+        assert detectors.load_weights(twin, tmp_path / "detector.npz") == checksum
+    assert f"{len(table)} weights into {kind}, checksum {checksum[:16]}" in caplog.text
+    for name, value in model(images).items():
+        np.testing.assert_array_equal(twin(images)[name], value)
+    other = tiny_detector(kind, classes=["red", "green", "blue"])
+    before = [np.array(weight) for weight in other.get_weights()]
+    with pytest.raises(UserError, match=r"detector\.npz does not fit .*of another shape") as told:
+        detectors.load_weights(other, tmp_path / "detector.npz")
+    assert "\n" not in str(told.value)
+    for old, new in zip(before, other.get_weights()):
+        np.testing.assert_array_equal(new, old)

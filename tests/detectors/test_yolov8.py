@@ -1,0 +1,259 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_cv.src.models.object_detection.yolo_v8 import yolo_v8_detector
+
+from kerassl import backbones, detectors
+from kerassl._errors import UserError
+from kerassl.detectors import distances, task_aligned, yolo_layers
+
+
+def batches(images, boxes, classes, batch_size=8):
+    data = {"images": images, "bounding_boxes": {"boxes": boxes, "classes": classes}}
+    return tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
+
+
+def test_neck_and_heads_equal_those_of_keras_cv_when_their_weights_are_copied():
+    inputs = [keras.Input((None, None, channels)) for channels in (16, 32, 64)]
+    theirs = yolo_v8_detector.apply_path_aggregation_fpn([*inputs], depth=2, name="fpn")
+    theirs = keras.Model(inputs, yolo_v8_detector.apply_yolo_v8_head(theirs, 3, name="head"))
+    ours = keras.Model(inputs, yolo_layers.heads(yolo_layers.neck(inputs, 2), 64, 3, [0.0] * 3))
+    rng = np.random.default_rng(0)
+    for layer in theirs.layers:  # statistics as of a trained network: at the start they would hide a layer's place
+        layer.set_weights([np.abs(rng.normal(0.5, 0.2, weight.shape)) * (0.05 if weight.ndim > 1 else 1)
+                           for weight in layer.get_weights()])  # fmt: skip
+    names = {"neck_p4_down": "fpn_p4p5", "neck_p3_down": "fpn_p3p4p5"}
+    for level, number in ((4, 1), (5, 2)):
+        names[f"neck_shrunk_p{level - 1}"] = f"fpn_p3p4p5_downsample{number}"
+        names[f"neck_p{level}_up"] = f"fpn_p3p4p5_downsample{number}_block"
+    for level in (3, 4, 5):
+        names[f"box_head_p{level}"] = f"head_{level - 2}_box"
+        names[f"classification_head_p{level}"] = f"head_{level - 2}_class"
+    copied = 0
+    for layer in ours.layers:
+        if not layer.weights:
+            continue
+        block = max((name for name in names if layer.name.startswith(name)), key=len)
+        rest = layer.name.removeprefix(block)
+        if rest == "_3":
+            rest = "_3_conv"
+        half = {"_short": 0, "_deep": 1}.get(rest.rsplit("_", 1)[0])
+        if half is not None:  # KerasCV computes both in one and splits them
+            source = theirs.get_layer(f"{names[block]}_pre_{rest.rsplit('_', 1)[1]}").get_weights()
+            layer.set_weights([np.split(weight, 2, -1)[half] for weight in source])
+        else:
+            inner = "_pre" if rest[1].isdigit() and block.startswith("neck_p") else ""
+            layer.set_weights(theirs.get_layer(f"{names[block]}{inner}{rest}").get_weights())
+        copied += layer.count_params()
+    assert copied == theirs.count_params() == ours.count_params()
+    features = [rng.normal(size=(2, side, side, c)).astype("float32") for side, c in ((8, 16), (4, 32), (2, 64))]
+    expected, found = theirs(features), ours(features)
+    np.testing.assert_allclose(found["box"], expected["boxes"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(tf.sigmoid(found["classification"]), expected["classes"], atol=1e-5)
+    assert np.std(found["box"]) > 0.1
+
+
+def test_an_image_seems_to_hold_few_objects_when_training_starts(tiny_detector, rectangles):
+    outputs = tiny_detector("yolov8", image_size=96)(rectangles(4, 96)[0])
+    assert outputs["box"].shape == (4, 144 + 36 + 9, 64)
+    assert outputs["classification"].shape == (4, 144 + 36 + 9, 2)
+    assert 1 < tf.reduce_sum(tf.sigmoid(outputs["classification"]), [1, 2]).numpy().mean() < 20
+
+
+def slow_loss(model, outputs, boxes, classes):
+    """The loss of a batch in NumPy, but for the targets, which have a slow twin of their own."""
+    bins, logits = (np.array(outputs[name], "float64") for name in ("box", "classification"))
+    centres, strides = distances.cells(model.image_size)
+    wanted_boxes, wanted = (
+        part.numpy() for part in task_aligned.targets(centres, boxes, classes, *model.boxes_and_scores(outputs))
+    )
+    share = 1 / (1 + np.exp(-logits))
+    entropy = -(wanted * np.log(share) + (1 - wanted) * np.log(1 - share)).sum()
+    box = 0.0
+    for i, a in zip(*np.nonzero(wanted.any(-1))):
+        target = np.concatenate([centres[a] - wanted_boxes[i, a, :2], wanted_boxes[i, a, 2:] - centres[a]]) / strides[a]
+        weights = np.exp(bins[i, a].reshape(4, 16))
+        weights /= weights.sum(1, keepdims=True)
+        overlap = float(distances.ciou(target[None], (weights * np.arange(16)).sum(1)[None])[0])
+        clipped = np.clip(target, 0, 15)
+        left = np.minimum(clipped.astype(int), 14)
+        sides = np.arange(4)
+        nll = -(left + 1 - clipped) * np.log(weights[sides, left]) - (clipped - left) * np.log(weights[sides, left + 1])
+        box += wanted[i, a].sum() * (7.5 * (1 - overlap) + 1.5 * nll.mean())
+    return (box + 0.5 * entropy) / max(wanted.sum(), 1)
+
+
+def test_loss_equals_the_formulas_when_computed_in_numpy(tiny_detector, noisy_heads, rectangles):
+    model, (images, boxes, classes) = noisy_heads(tiny_detector("yolov8")), rectangles(8)
+    classes = classes.copy()
+    classes[4:] = -1
+    outputs = model(images, training=False)
+    loss = model.compute_loss(x=tf.constant(images), y={"boxes": boxes, "classes": classes}, y_pred=outputs)
+    assert float(loss) == pytest.approx(slow_loss(model, outputs, boxes, classes), rel=1e-4)
+
+
+def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(tiny_detector, rectangles):
+    images = rectangles(4)[0]
+    model = tiny_detector("yolov8", learning_rate=1e-2)
+    for rows in (3, 0):
+        nothing = {"boxes": np.full((4, rows, 4), -1, "float32"), "classes": np.full((4, rows), -1, "float32")}
+        assert np.isfinite(model.compute_loss(x=images, y=nothing, y_pred=model(images, training=False)))
+    model.run_eagerly = True  # its graph would take longer to build
+    nothing = batches(images, np.full((4, 3, 4), -1, "float32"), np.full((4, 3), -1, "float32"))
+    history = model.fit(nothing, epochs=3, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert 0 < history["loss"][-1] < history["loss"][0]
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_loss_of_two_replicas_adds_up_to_that_of_one(tiny_detector, rectangles, mirrored):
+    model, (images, boxes, classes) = tiny_detector("yolov8"), rectangles(8)
+    # All the objects in the first half: each replica alone would divide by its own.
+    classes = classes.copy()
+    classes[4:] = -1
+
+    def loss_of(images, boxes, classes):
+        outputs = model(images, training=False)
+        return model.compute_loss(x=images, y={"boxes": boxes, "classes": classes}, y_pred=outputs)
+
+    whole = float(loss_of(tf.constant(images), boxes, classes))
+    strategy = mirrored(2)
+    parts = strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(
+            tf.constant(value[4 * context.replica_id_in_sync_group :][:4]) for value in (images, boxes, classes)
+        )
+    )
+    losses = strategy.experimental_local_results(strategy.run(tf.function(lambda part: loss_of(*part)), args=(parts,)))
+    assert len(losses) == 2
+    assert sum(float(loss) for loss in losses) == pytest.approx(whole, rel=1e-5)
+
+
+def test_step_of_two_replicas_is_that_of_one_with_batch_normalisation_and_all(tiny_detector, rectangles, mirrored):
+    images, boxes, classes = rectangles(8)
+    classes = classes.copy()
+    classes[3:] = -1
+    with mirrored(2).scope():
+        shared = tiny_detector("yolov8")
+        shared.compile(keras.optimizers.SGD(1e-2), jit_compile=False)
+    one = tiny_detector("yolov8")
+    one.set_weights(shared.get_weights())
+    loss, gradients = step(one, images, boxes, classes)  # moves the statistics, too
+    before = [np.array(weight) for weight in shared.trainable_variables]
+    history = shared.fit(batches(images, boxes, classes), verbose=0).history
+    assert history["loss"][0] == pytest.approx(float(loss), rel=1e-5)
+    found = [(old - np.array(new)) / 1e-2 for old, new in zip(before, shared.trainable_variables)]
+    norm = np.sqrt(sum((gradient.numpy() ** 2).sum() for gradient in gradients))
+    apart = np.sqrt(sum(((g.numpy() - two) ** 2).sum() for g, two in zip(gradients, found)))
+    assert norm > 1
+    assert apart < 1e-4 * norm
+    for old, new in zip(one.non_trainable_variables, shared.non_trainable_variables):
+        np.testing.assert_allclose(new, old, rtol=1e-4, atol=1e-5)
+
+
+def step(model, images, boxes, classes):
+    variables = [getattr(variable, "value", variable) for variable in model.trainable_variables]
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)
+        loss = model.compute_loss(x=images, y={"boxes": boxes, "classes": classes}, y_pred=outputs)
+    return loss, tape.gradient(loss, variables)
+
+
+def test_every_trainable_weight_gets_a_gradient(tiny_detector, rectangles):
+    model = tiny_detector("yolov8")
+    _, gradients = step(model, *rectangles(2))
+    assert len(gradients) == len(model.trainable_variables) > 50
+    assert all(gradient is not None for gradient in gradients)
+    of_backbone = {id(variable) for variable in model.backbone.trainable_variables}
+    assert of_backbone < {id(variable) for variable in model.trainable_variables}
+
+
+def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, tmp_path):
+    model, (images, boxes, classes) = tiny_detector("yolov8", width=16, depth=2), rectangles(8)
+    model.run_eagerly = True
+    model.fit(batches(images, boxes, classes), verbose=0)
+    model.save(tmp_path / "detector.keras")
+    loaded = keras.saving.load_model(tmp_path / "detector.keras")
+    assert isinstance(loaded, detectors.YOLOV8)
+    assert (list(loaded.classes), loaded.image_size, loaded.width, loaded.depth) == (["red", "blue"], 64, 16, 2)
+    expected, outputs = model(images), loaded(images)
+    for name in ("box", "classification"):
+        np.testing.assert_array_equal(outputs[name], expected[name])
+    # Optimiser included: both go the same way from here.
+    loaded.run_eagerly = True
+    histories = [m.fit(batches(images, boxes, classes), epochs=2, verbose=0).history["loss"] for m in (model, loaded)]
+    assert histories[0] == pytest.approx(histories[1], rel=1e-5)
+    assert histories[0][0] != histories[0][1]
+
+
+def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, tiny_detector, rectangles):
+    backbone = tiny_backbone()
+    before = [np.array(weight) for weight in backbone.get_weights()]
+    model = tiny_detector("yolov8", backbone=backbone, freeze=True)
+    model.run_eagerly = True
+    neck = np.array(model.get_layer("neck_p3_conv").get_weights()[0])
+    model.fit(batches(*rectangles(8)), verbose=0)
+    for weight, old in zip(backbone.get_weights(), before):
+        np.testing.assert_array_equal(weight, old)
+    assert not np.array_equal(model.get_layer("neck_p3_conv").get_weights()[0], neck)
+
+
+def test_all_layers_are_layers_of_the_detector_and_fast(tiny_detector):
+    model = tiny_detector("yolov8")
+    assert {"conv2", "conv3", "conv4", "neck_p4_down_short_conv"} < {layer.name for layer in model.layers}
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert not any(type(layer) is keras.layers.BatchNormalization for layer in model.layers)
+    assert sum(isinstance(layer, backbones.FastSwish) for layer in model.layers) > 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"image_size": 240}, "224 or 256"),
+        ({"classes": ["car", "car"]}, "'car' more than once"),
+        ({"classes": []}, "list of the class names"),
+        ({"width": 33}, "give an even width"),
+        ({"depth": 0}, "depth of 1 to 3"),
+    ],
+)
+def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(arguments, told, tiny_backbone):
+    arguments = {"classes": ["car"], "image_size": 64, **arguments}
+    with pytest.raises(UserError, match=told) as error:
+        detectors.yolov8(tiny_backbone(), **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_fit_refuses_in_one_line_when_images_labels_or_settings_do_not_fit(tiny_detector, rectangles):
+    model = tiny_detector("yolov8")
+    with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64"):
+        model.fit(batches(*rectangles(4, size=96)), verbose=0)
+    images, boxes, classes = rectangles(4)
+    model.run_eagerly = True
+    for act in (model.fit, model.evaluate):
+        with pytest.raises(UserError, match="2 classes, but a label") as told:
+            act(batches(images, boxes, classes + 1), verbose=0)
+        assert "\n" not in str(told.value)
+    with pytest.raises(UserError, match="no metrics"):
+        model.compile("sgd", metrics=["accuracy"])
+
+
+@pytest.mark.current_stack
+def test_outputs_and_loss_are_float32_when_precision_is_mixed(tiny_detector, rectangles):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = tiny_detector("yolov8")
+        assert {output.dtype for output in model(rectangles(2)[0]).values()} == {tf.float32}
+        assert model.get_layer("box_head_p3_3").compute_dtype == "bfloat16"
+        loss, gradients = step(model, *rectangles(8))
+        assert loss.dtype == tf.float32
+        keras.mixed_precision.set_global_policy("float32")
+        exact = tiny_detector("yolov8")
+        exact.set_weights(model.get_weights())
+        expected, exact_gradients = step(exact, *rectangles(8))
+        assert float(loss) == pytest.approx(float(expected), rel=0.05)
+        norms = [
+            np.sqrt(sum((np.array(g, "float32") ** 2).sum() for g in each)) for each in (gradients, exact_gradients)
+        ]
+        assert norms[0] == pytest.approx(norms[1], rel=0.2)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")

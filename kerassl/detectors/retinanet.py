@@ -10,6 +10,7 @@ from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import boxes as _boxes
 from kerassl.detectors.decoding import select
+from kerassl.models.part_rates import check_learning_rates, scaled_step
 
 _BEYOND = "a label is beyond the classes"
 _STRIDES = (8, 16, 32, 64, 128)
@@ -30,6 +31,7 @@ class RetinaNet(keras_cv.models.RetinaNet):
         classes: sequence of str, the names of the classes.
         image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
         anchor_sizes: five floats, the side of the smallest square anchor of P3 to P7 in pixels.
+        learning_rates: see `retinanet`.
         **kwargs: those of `keras.Model`.
 
     Call arguments:
@@ -42,7 +44,8 @@ class RetinaNet(keras_cv.models.RetinaNet):
         Lin et al., "Focal Loss for Dense Object Detection", 2017.
     """
 
-    def __init__(self, backbone, classes, image_size, anchor_sizes, **kwargs):
+    def __init__(self, backbone, classes, image_size, anchor_sizes, learning_rates=None, **kwargs):
+        learning_rates = check_learning_rates(learning_rates)
         levels = backbones.pyramid(backbone)
         feature_pyramid = keras_cv.models.retinanet.FeaturePyramid(name="feature_pyramid")
         # At the start every anchor says 0.01, or the background would drown the first steps (Lin et al., 4.1).
@@ -64,6 +67,7 @@ class RetinaNet(keras_cv.models.RetinaNet):
         self.classes = list(classes)
         self.image_size = image_size
         self.anchor_sizes = [float(size) for size in anchor_sizes]
+        self.learning_rates = learning_rates
         self.num_classes = len(classes)
         self.bounding_box_format = "xyxy"
         self.feature_pyramid = feature_pyramid
@@ -98,6 +102,9 @@ class RetinaNet(keras_cv.models.RetinaNet):
                 f"the detector has {self.num_classes} classes, but a label is {self.num_classes} or more; give the "
                 "reader and the detector the same list of classes"
             ) from error
+
+    def train_step(self, data):
+        return scaled_step(self, lambda: super(RetinaNet, self).train_step(data))
 
     def evaluate(self, x=None, *args, **kwargs):
         return super().evaluate(self._pairs(x), *args, **kwargs)
@@ -150,6 +157,7 @@ class RetinaNet(keras_cv.models.RetinaNet):
             "classes": list(self.classes),
             "image_size": self.image_size,
             "anchor_sizes": list(self.anchor_sizes),
+            "learning_rates": dict(self.learning_rates),
         }
 
     @classmethod
@@ -179,7 +187,17 @@ def _compile(model, optimizer):
 
 
 def retinanet(
-    backbone, classes, *, image_size=512, anchor_sizes=None, learning_rate=1e-3, optimizer="adamw", freeze=False
+    backbone,
+    classes,
+    *,
+    image_size=512,
+    anchor_sizes=None,
+    learning_rate=1e-3,
+    optimizer="adamw",
+    freeze=False,
+    learning_rates=None,
+    weight_decay=None,
+    clip_norm=10.0,
 ):
     """Builds a compiled RetinaNet over a backbone.
 
@@ -193,9 +211,13 @@ def retinanet(
             paper's four times are made for images of 800 pixels: of VOC's objects, an anchor fits 63 % with an IoU of
             0.5 in images of 128 pixels (80 % at twice the stride), 81 % (92 %) at 224 and 95 % (98 %) at 512.
         learning_rate: float or schedule.
-        optimizer: a name that `optimizers.get` knows, used with gradients clipped to a global norm of 10 and weight
-            decay 1e-4, or an optimiser.
+        optimizer: a name that `optimizers.get` knows, or an optimiser, which brings its own decay and clipping.
         freeze: bool. Train neck and heads alone; the backbone's batch normalisation then stays as it is.
+        learning_rates: dict from a part to a factor of the learning rate, as `{"backbone": 0.1}`, or None. The parts
+            are `"backbone"`, or its stages `"stem"`, `"P3"`, `"P4"` and `"P5"`, `"neck"` (the feature pyramid) and
+            `"head"`; see `models.layer_decay`. A part's weight decay falls with its rate.
+        weight_decay: float >= 0, or None for 1e-4.
+        clip_norm: float > 0, or None. The global norm that gradients are clipped to.
 
     Returns:
         `RetinaNet`, compiled. `fit` it on `datasets.voc` or `datasets.detection_batches`.
@@ -227,6 +249,7 @@ def retinanet(
         raise UserError(f"anchor_sizes is {anchor_sizes}; give five sizes in pixels above 0, one for each of P3 to P7")
     if freeze:
         backbone.trainable = False
-    model = RetinaNet(backbone, classes, image_size, anchor_sizes, name="retinanet")
-    _compile(model, optimizers.for_labels(optimizer, learning_rate, model.trainable_variables))
+    model = RetinaNet(backbone, classes, image_size, anchor_sizes, learning_rates, name="retinanet")
+    variables = model.trainable_variables
+    _compile(model, optimizers.for_labels(optimizer, learning_rate, variables, weight_decay, clip_norm))
     return model

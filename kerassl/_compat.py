@@ -81,10 +81,11 @@ class Optimizer(keras.optimizers.Optimizer):
             self._learning_rate = self._build_learning_rate(learning_rate)
 
     def build(self, variables):
-        built = self._slots is not None if hasattr(self, "_slots") else False
-        super().build(variables)
-        if built:
+        # Once: Keras 2.15 builds at every trace, of the variables that are trained then, which may be fewer than at
+        # first, and would count the slots anew.
+        if hasattr(self, "_slots"):
             return
+        super().build(variables)
         self._slots = [[self._new_slot(variable, name) for name in self.slot_names] for variable in variables]
 
     def _new_slot(self, variable, name):
@@ -201,6 +202,11 @@ def addons_optimizer(class_name, name):
     if class_name not in accepted:
         raise UserError(f"tensorflow-addons has no optimiser {class_name!r}; it has {', '.join(accepted)}")
     return getattr(tfa.optimizers, class_name)
+
+
+def tf_variable(variable):
+    """The `tf.Variable` of a weight; Keras 3 wraps one."""
+    return variable.value if KERAS_3 and isinstance(variable, keras.Variable) else variable
 
 
 def step_logs(logs):

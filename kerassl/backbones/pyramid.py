@@ -27,6 +27,20 @@ def pyramid(backbone, image_size=None):
         >>> kerassl.backbones.pyramid(kerassl.backbones.build("EfficientNetB1"))["P5"]
         'top_activation'
     """
+    last = last_by_stride(backbone)
+    missing = [f"{level} (stride {stride})" for level, stride in LEVELS.items() if stride not in last]
+    if missing:
+        raise UserError(
+            f"{backbone.name} has no feature map for {', '.join(missing)}; a detector needs all of P3 to P5"
+        )
+    levels = {level: last[stride] for level, stride in LEVELS.items()}
+    if image_size is not None:
+        _check_maps(backbone, levels, image_size)
+    return levels
+
+
+def last_by_stride(backbone):
+    """The name of the last layer whose output is a feature map of each stride; a dict by stride in pixels."""
     strides = {}  # by the identity of a symbolic tensor; None where it is no feature map
     last = {}
     for layer in backbone.layers:
@@ -44,15 +58,7 @@ def pyramid(backbone, image_size=None):
         strides[id(layer.output)] = stride
         if "Padding" not in kind:  # a padded map is a cell larger than the image's share
             last[stride] = layer.name
-    missing = [f"{level} (stride {stride})" for level, stride in LEVELS.items() if stride not in last]
-    if missing:
-        raise UserError(
-            f"{backbone.name} has no feature map for {', '.join(missing)}; a detector needs all of P3 to P5"
-        )
-    levels = {level: last[stride] for level, stride in LEVELS.items()}
-    if image_size is not None:
-        _check_maps(backbone, levels, image_size)
-    return levels
+    return last
 
 
 def _check_maps(backbone, levels, image_size):

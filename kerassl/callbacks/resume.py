@@ -9,6 +9,7 @@ import numpy as np
 
 from kerassl import _compat, _files
 from kerassl._errors import UserError
+from kerassl.callbacks.state import metric_variables, set_goes_on, weights
 
 log = logging.getLogger("kerassl")
 
@@ -20,19 +21,23 @@ class Resume(keras.callbacks.Callback):
     sums of the metrics and the place in the data. It is written whole or not at all, so that a run that is killed while
     writing continues from the one before. The same seed on the same machine gives the same bits, stopped or not.
 
-    `SimCLR.fit` does the rest by itself. With another model call `restore(model)` before `fit`, give `fit`
-    `initial_epoch=resume.epoch`, and leave `every` out: such a run continues from the end of an epoch.
+    `SimCLR.fit` does the rest by itself. With another model write `resume.run(model, model.fit, data, epochs=…,
+    callbacks=[resume, …])` in place of `model.fit(data, epochs=…, …)`. Or call `restore(model)` before `fit`, give
+    `fit` `initial_epoch=resume.epoch`, and leave `every` out: such a run continues from the end of an epoch.
 
     Args:
         directory: str or `pathlib.Path`. The folder for the checkpoints, of this run alone.
-        data: what `datasets.image_folder` returned and `fit` is given, or None. Needed to continue within an epoch.
+        data: what `datasets.image_folder`, `detection_batches` or `single_object_batches` returned and `fit` is given,
+            or None. Needed to continue within an epoch.
         every: int or None. Steps between checkpoints; None keeps one at the end of each epoch. Writing one of an
             EfficientNetB1 takes a fraction of a second.
         keep: int > 0. How many checkpoints are kept.
+        beside: callbacks whose `variables` belong to the run, as `WeightAverage`.
 
     Attributes:
         epoch: int, the number of epochs that are finished.
         step: int, the number of steps that are finished after those.
+        offset: int, the step within its epoch with which the present `fit` began.
 
     Raises:
         UserError: if `every` is given without `data`, or `data` is not what `image_folder` returned.
@@ -43,10 +48,12 @@ class Resume(keras.callbacks.Callback):
         >>> model.fit(images, epochs=100, callbacks=[resume])  # the same line starts the run and continues it
     """
 
-    def __init__(self, directory, data=None, every=None, keep=3):
+    def __init__(self, directory, data=None, every=None, keep=3, beside=()):
         super().__init__()
         if data is not None and not hasattr(data, "enter"):
-            raise UserError("Resume takes as data what datasets.image_folder returned, before any map or batch")
+            raise UserError(
+                "Resume takes as data what datasets.image_folder or detection_batches returned, before any map or batch"
+            )
         if every is not None and (every < 1 or data is None):
             raise UserError(
                 f"Resume with every={every} continues within an epoch; give it data=… and every of 1 or more"
@@ -55,6 +62,8 @@ class Resume(keras.callbacks.Callback):
         self.data = data
         self.every = every
         self.keep = keep
+        self.beside = list(beside)
+        self._variables = None
         for half in self.directory.glob(".checkpoint-*.part.npz"):  # of a run that was killed while writing
             half.unlink(missing_ok=True)
         self.epoch, self.step = 0, 0
@@ -62,7 +71,7 @@ class Resume(keras.callbacks.Callback):
         if self._saved is not None:
             self.epoch, self.step = int(self._saved["epoch"]), int(self._saved["step"])
         self._metrics = None
-        self._offset = 0
+        self.offset = 0
 
     def restore(self, model):
         """Takes up the newest checkpoint, if there is one.
@@ -73,11 +82,12 @@ class Resume(keras.callbacks.Callback):
         Raises:
             UserError: if the checkpoint belongs to another network or optimiser; the model is unchanged then.
         """
+        self._remember(model)
         if self._saved is None:
             return
         with model.distribute_strategy.scope():
             _compat.build_optimizer(model.optimizer, model.trainable_variables)
-        state = _state(model)
+        state = self._state(model)
         arrays = [self._saved[f"weight_{i}"] for i in range(sum(name.startswith("weight_") for name in self._saved))]
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             raise UserError(
@@ -109,10 +119,14 @@ class Resume(keras.callbacks.Callback):
         epoch, before = max(initial_epoch, self.epoch), None
         if self.step and self.epoch == epoch < epochs:
             # A call of its own, for Keras takes every epoch to be as long as the first.
-            self._offset = self.step
+            self.offset = self.step
             rest = self.data.enter(epoch, self.step, self._saved["broken"])
-            before = fit(rest, epochs=epoch + 1, initial_epoch=epoch, **arguments)
-            self._offset = 0
+            set_goes_on(model, True)
+            try:
+                before = fit(rest, epochs=epoch + 1, initial_epoch=epoch, **arguments)
+            finally:
+                set_goes_on(model, False)
+            self.offset = 0
             epoch += 1
             if model.stop_training:
                 return before
@@ -125,15 +139,19 @@ class Resume(keras.callbacks.Callback):
                 history.history.setdefault(name, [])[:0] = values
         return history
 
+    def on_train_begin(self, logs=None):
+        if self._variables is None or self._variables[0] is not self.model:
+            self._remember(self.model)
+
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         if self._metrics is not None:
-            for variable, value in zip(_metric_variables(self.model), self._metrics):
+            for variable, value in zip(metric_variables(self.model), self._metrics):
                 variable.assign(value)
             self._metrics = None
 
     def on_train_batch_end(self, batch, logs=None):
-        done = self._offset + batch + 1
+        done = self.offset + batch + 1
         if self.every and done % self.every == 0 and done < self.data.steps:
             self._save(self._epoch, done, logs)
 
@@ -145,8 +163,8 @@ class Resume(keras.callbacks.Callback):
             return  # the last good state is kept
         if not self.model.distribute_strategy.extended.should_checkpoint:
             return  # one worker writes for all
-        arrays = {f"weight_{i}": each.numpy() for i, each in enumerate(_state(self.model))}
-        arrays.update({f"metric_{i}": each.numpy() for i, each in enumerate(_metric_variables(self.model))})
+        arrays = {f"weight_{i}": each.numpy() for i, each in enumerate(self._state(self.model))}
+        arrays.update({f"metric_{i}": each.numpy() for i, each in enumerate(metric_variables(self.model))})
         broken = np.array(self.data.broken() if self.data is not None else [], dtype=str)
         path = self.directory / f"checkpoint-{epoch:06d}-{step:08d}.npz"
         try:
@@ -159,6 +177,16 @@ class Resume(keras.callbacks.Callback):
             ) from error
         for old in self._checkpoints()[self.keep :]:
             old.unlink(missing_ok=True)
+
+    def _remember(self, model):
+        # Now, in the order that a new model has: `Thaw` changes it.
+        for each in self.beside:
+            each.build(model)
+        self._variables = model, weights(model), [variable for each in self.beside for variable in each.variables]
+
+    def _state(self, model):
+        _, own, beside = self._variables
+        return [*own, *_compat.optimizer_variables(model.optimizer), *beside]
 
     def _checkpoints(self):
         """Newest first."""
@@ -176,16 +204,3 @@ class Resume(keras.callbacks.Callback):
 
 def _name(paths):
     return paths[0].name if paths else "its beginning"
-
-
-def _state(model):
-    return [*_weights(model), *_compat.optimizer_variables(model.optimizer)]
-
-
-def _weights(model):
-    metrics = {id(variable) for variable in _metric_variables(model)}  # Keras 2.15 has them among the model's own
-    return [each for each in (*model.trainable_variables, *model.non_trainable_variables) if id(each) not in metrics]
-
-
-def _metric_variables(model):
-    return [variable for metric in model.metrics for variable in metric.variables]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
-from kerassl.datasets.stream import Epochs, stream
+from kerassl.datasets.stream import Epochs, broken_files, stream
 
 
 def detection_batches(
@@ -47,7 +47,9 @@ def detection_batches(
     Returns:
         `tf.data.Dataset` of `{"images": [B, S, S, 3], "bounding_boxes": {"boxes": [B, M, 4], "classes": [B, M]}}`, all
         float32. Boxes are xyxy in pixels of the letterboxed image; rows without a box hold -1. `M` is the most boxes
-        that a record has, and with mosaics the most that four records have together.
+        that a record has, and with mosaics the most that four records have together. Without `repeat` its
+        `begin(epoch)` makes the next iteration that epoch, and its `enter(epoch, step)` gives the rest of an epoch
+        without reading what comes before.
 
     Raises:
         UserError: if there are no records, none of their images can be read, `flip` is given with an augmentation, or
@@ -116,7 +118,7 @@ def single_object_batches(
 
     Returns:
         `tf.data.Dataset` of (images `[B, S, S, 3]` float32, `{"class": [B] int32, "box": [B, 4] float32}`). The box is
-        xyxy in units of the square's side.
+        xyxy in units of the square's side. It has `begin` and `enter`, as that of `detection_batches`.
 
     Raises:
         UserError: if there are no such records, none of their images can be read, `flip` is given with an
@@ -185,20 +187,36 @@ def _batches(
         raise UserError(
             f"{len(records)} images do not fill one batch of {batch_size}; give a batch_size of at most {len(records)}"
         )
-    rows = stream(
-        [record.path for record in records],
-        min(steps * batch_size, len(records)),
-        load,
-        shuffle=shuffle,
-        seed=seed,
-        strict=strict,
-        epochs=Epochs(initial_epoch),
-        longest=math.ceil(longest),
-    )
-    batches = rows.map(lambda epoch, item: item).batch(batch_size, drop_remainder=drop_remainder)
-    if finish is not None:
-        batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
-    if repeat:
-        batches = batches.repeat()
-    return batches.prefetch(tf.data.AUTOTUNE)
+    found = broken_files(strict)
+
+    def batches(epochs, skipped):
+        rows = stream(
+            [record.path for record in records],
+            min(steps * batch_size, len(records)),
+            load,
+            shuffle=shuffle,
+            seed=seed,
+            strict=strict,
+            epochs=epochs,
+            skip=skipped * batch_size,
+            broken=found,
+            longest=math.ceil(longest),
+        )
+        batches = rows.map(lambda epoch, item: item).batch(batch_size, drop_remainder=drop_remainder)
+        if finish is not None:
+            batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(steps - skipped))
+        if repeat:
+            batches = batches.repeat()
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def enter(epoch, step, broken=()):
+        found.paths.update(map(str, broken))
+        return batches(Epochs(epoch), step)
+
+    epochs = Epochs(initial_epoch)
+    made = batches(epochs, 0)
+    if not repeat:  # what `callbacks.Resume` and `callbacks.StopAtNaN` need; without end there is no epoch to enter
+        made.steps, made.begin, made.enter = steps, epochs.begin, enter
+        made.broken = lambda: sorted(found.paths)
+    return made

@@ -8,6 +8,7 @@ import tensorflow as tf
 from kerassl import _compat
 from kerassl._errors import UserError
 from kerassl.detectors.decoding import select
+from kerassl.models.part_rates import check_learning_rates, scaled_step
 
 _BEYOND = "a label is beyond the classes"
 
@@ -19,10 +20,11 @@ class Detector:
     and compiles itself for an optimiser by `_compile_for(optimizer)`.
     """
 
-    def _describe(self, backbone, classes, image_size):
+    def _describe(self, backbone, classes, image_size, learning_rates):
         self.backbone = backbone
         self.classes = list(classes)
         self.image_size = image_size
+        self.learning_rates = check_learning_rates(learning_rates)
         self.num_classes = len(classes)
         self.bounding_box_format = "xyxy"
 
@@ -43,6 +45,9 @@ class Detector:
             kwargs["validation_data"] = self._pairs(kwargs["validation_data"])
         with self._labels_told():
             return super().fit(self._pairs(x), *args, **kwargs)
+
+    def train_step(self, data):
+        return scaled_step(self, lambda: super(Detector, self).train_step(data))
 
     def evaluate(self, x=None, *args, **kwargs):
         with self._labels_told():
@@ -106,6 +111,7 @@ class Detector:
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "classes": list(self.classes),
             "image_size": self.image_size,
+            "learning_rates": dict(self.learning_rates),
         }
 
     @classmethod

@@ -29,6 +29,7 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
         classes: sequence of str, the names of the classes.
         image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
         anchor_sizes: five floats, the side of the smallest square anchor of P3 to P7 in pixels.
+        learning_rates: see `retinanet`.
         **kwargs: those of `keras.Model`.
 
     Call arguments:
@@ -41,7 +42,7 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
         Lin et al., "Focal Loss for Dense Object Detection", 2017.
     """
 
-    def __init__(self, backbone, classes, image_size, anchor_sizes, **kwargs):
+    def __init__(self, backbone, classes, image_size, anchor_sizes, learning_rates=None, **kwargs):
         levels = backbones.pyramid(backbone, image_size)
         feature_pyramid = keras_cv.models.retinanet.FeaturePyramid(name="feature_pyramid")
         # At the start every anchor says 0.01, or the background would drown the first steps (Lin et al., 4.1).
@@ -59,7 +60,7 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
         }
         # Past KerasCV's own constructor, which nests the backbone as one layer.
         super(keras_cv.models.RetinaNet, self).__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-        self._describe(backbone, classes, image_size)
+        self._describe(backbone, classes, image_size, learning_rates)
         self.anchor_sizes = [float(size) for size in anchor_sizes]
         self.feature_pyramid = feature_pyramid
         self.classification_head = classification_head
@@ -109,7 +110,17 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
 
 
 def retinanet(
-    backbone, classes, *, image_size=512, anchor_sizes=None, learning_rate=1e-3, optimizer="adamw", freeze=False
+    backbone,
+    classes,
+    *,
+    image_size=512,
+    anchor_sizes=None,
+    learning_rate=1e-3,
+    optimizer="adamw",
+    freeze=False,
+    learning_rates=None,
+    weight_decay=None,
+    clip_norm=10.0,
 ):
     """Builds a compiled RetinaNet over a backbone.
 
@@ -123,9 +134,13 @@ def retinanet(
             paper's four times are made for images of 800 pixels: of VOC's objects, an anchor fits 63 % with an IoU of
             0.5 in images of 128 pixels (80 % at twice the stride), 81 % (92 %) at 224 and 95 % (98 %) at 512.
         learning_rate: float or schedule.
-        optimizer: a name that `optimizers.get` knows, used with gradients clipped to a global norm of 10 and weight
-            decay 1e-4, or an optimiser.
+        optimizer: a name that `optimizers.get` knows, or an optimiser, which brings its own decay and clipping.
         freeze: bool. Train neck and heads alone; the backbone's batch normalisation then stays as it is.
+        learning_rates: dict from a part to a factor of the learning rate, as `{"backbone": 0.1}`, or None. The parts
+            are `"backbone"`, or its stages `"stem"`, `"P3"`, `"P4"` and `"P5"`, `"neck"` (the feature pyramid) and
+            `"head"`; see `models.layer_decay`. A part's weight decay falls with its rate.
+        weight_decay: float >= 0, or None for 1e-4.
+        clip_norm: float > 0, or None. The global norm that gradients are clipped to.
 
     Returns:
         `RetinaNet`, compiled. `fit` it on `datasets.voc` or `datasets.detection_batches`.
@@ -157,6 +172,7 @@ def retinanet(
         raise UserError(f"anchor_sizes is {anchor_sizes}; give five sizes in pixels above 0, one for each of P3 to P7")
     if freeze:
         backbone.trainable = False
-    model = RetinaNet(backbone, classes, image_size, anchor_sizes, name="retinanet")
-    model._compile_for(optimizers.for_labels(optimizer, learning_rate, model.trainable_variables))
+    model = RetinaNet(backbone, classes, image_size, anchor_sizes, learning_rates, name="retinanet")
+    variables = model.trainable_variables
+    model._compile_for(optimizers.for_labels(optimizer, learning_rate, variables, weight_decay, clip_norm))
     return model

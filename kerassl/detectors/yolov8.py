@@ -48,7 +48,7 @@ class YOLOV8(Detector, keras_cv.models.YOLOV8Detector):
         et al., "Generalized Focal Loss", 2020. YOLOV8 itself has no paper.
     """
 
-    def __init__(self, backbone, classes, image_size, width, depth, **kwargs):
+    def __init__(self, backbone, classes, image_size, width, depth, learning_rates=None, **kwargs):
         levels = backbones.pyramid(backbone, image_size)
         features = [
             yolo_layers.convolution(backbone.get_layer(name).output, width * 2**number, f"neck_{level.lower()}")
@@ -60,7 +60,7 @@ class YOLOV8(Detector, keras_cv.models.YOLOV8Detector):
         outputs = yolo_layers.heads(yolo_layers.neck(features, depth), 4 * distances.BINS, len(classes), biases)
         # Past KerasCV's own constructor, which nests the backbone as one layer.
         super(keras_cv.models.YOLOV8Detector, self).__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-        self._describe(backbone, classes, image_size)
+        self._describe(backbone, classes, image_size, learning_rates)
         self.width = width
         self.depth = depth
         self._prediction_decoder = keras_cv.layers.NonMaxSuppression(
@@ -127,7 +127,18 @@ def _class_loss(wanted, logits):
 
 
 def yolov8(
-    backbone, classes, *, image_size=512, width=128, depth=1, learning_rate=1e-3, optimizer="adamw", freeze=False
+    backbone,
+    classes,
+    *,
+    image_size=512,
+    width=128,
+    depth=1,
+    learning_rate=1e-3,
+    optimizer="adamw",
+    freeze=False,
+    learning_rates=None,
+    weight_decay=None,
+    clip_norm=10.0,
 ):
     """Builds a compiled YOLOV8 over a backbone.
 
@@ -141,9 +152,9 @@ def yolov8(
             those of YOLOV8's sizes n and s.
         depth: int, pairs of convolutions in each block of the neck; YOLOV8's sizes n and s have 1.
         learning_rate: float or schedule.
-        optimizer: a name that `optimizers.get` knows, used with gradients clipped to a global norm of 10 and weight
-            decay 1e-4, or an optimiser.
+        optimizer: a name that `optimizers.get` knows, or an optimiser, which brings its own decay and clipping.
         freeze: bool. Train neck and heads alone; the backbone's batch normalisation then stays as it is.
+        learning_rates, weight_decay, clip_norm: see `retinanet`.
 
     Returns:
         `YOLOV8`, compiled. `fit` it on `datasets.voc` or `datasets.detection_batches`.
@@ -163,6 +174,7 @@ def yolov8(
         raise UserError(f"width is {width} and depth {depth}; give an even width, as 64 or 128, and a depth of 1 to 3")
     if freeze:
         backbone.trainable = False
-    model = YOLOV8(backbone, classes, image_size, width, depth, name="yolov8")
-    model._compile_for(optimizers.for_labels(optimizer, learning_rate, model.trainable_variables))
+    model = YOLOV8(backbone, classes, image_size, width, depth, learning_rates, name="yolov8")
+    variables = model.trainable_variables
+    model._compile_for(optimizers.for_labels(optimizer, learning_rate, variables, weight_decay, clip_norm))
     return model

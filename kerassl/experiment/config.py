@@ -18,7 +18,22 @@ def _known_optimizer(name):
     return optimizers.check_name(name)
 
 
+def _known_rates(rates):
+    from kerassl.models import part_rates
+
+    return part_rates.check_learning_rates(rates)
+
+
+def _known_stages(schedule):
+    from kerassl.callbacks import thaw
+
+    thaw.check_thaw(schedule)
+    return schedule
+
+
 Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
+LearningRates = Annotated[dict[str, float], pydantic.AfterValidator(_known_rates)]
+Thaw = Annotated[dict[str, pydantic.NonNegativeInt | None], pydantic.AfterValidator(_known_stages)]
 
 
 class _Section(pydantic.BaseModel):
@@ -115,11 +130,31 @@ class Finetune(_Section):
     epochs: pydantic.PositiveInt = 10
     optimizer: Optimizer = "adamw"
     learning_rate: pydantic.PositiveFloat = 1e-3
+    # Factors by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4 and P5, neck, head.
+    learning_rates: LearningRates = {}
+    # The share of the steps in which the learning rate rises.
+    warmup: float = pydantic.Field(0.05, ge=0, lt=1)
+    # None is 1e-4.
+    weight_decay: pydantic.NonNegativeFloat | None = None
+    # The global norm that gradients are clipped to; null does not clip.
+    clip_norm: pydantic.PositiveFloat | None = 10.0
     # Train neck and head alone.
     freeze: bool = False
     # Score the test records after every so many epochs, too, into metrics.jsonl; nothing is chosen by it.
     evaluate_every: pydantic.PositiveInt | None = None
     augmentation: ObjectAugmentation | None = None
+    # For how many epochs stages of the backbone are frozen, as {P5: 1, P4: 2, P3: 3, stem: null}; null is to the end.
+    thaw: Thaw = {}
+    # "frozen" holds that of the backbone; "re-estimated" measures all moving statistics anew before scoring.
+    batch_norm: Literal["trained", "frozen", "re-estimated"] = "trained"
+    # The decay of a moving average of the weights, which is scored and saved, as 0.999.
+    average: float | None = pydantic.Field(None, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _one_way_to_freeze(self):
+        if self.freeze and self.thaw:
+            raise ValueError("freeze trains neck and head alone and thaw later more; give one of them")
+        return self
 
 
 class Detector(Finetune):
@@ -212,6 +247,8 @@ def _expand(value, path):
 def _one_line(problem, path):
     keys = [str(key) for key in problem["loc"]]
     name = ".".join(keys)
+    if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # a whole section would be no line
+        return f"{path}: {name}: {problem['msg'].removeprefix('Value error, ')}"
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ")
         return f"{path}: {name} is {problem['input']!r}: {message[0].lower()}{message[1:]}"

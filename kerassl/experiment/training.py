@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import math
+import shutil
 import sys
 import time
 
@@ -27,6 +28,9 @@ from kerassl._errors import UserError
 from kerassl.datasets.shard_index import is_shards
 
 log = logging.getLogger("kerassl")
+
+EVERY = 100
+"""Steps between checkpoints."""
 
 
 def prepare(config):
@@ -64,7 +68,7 @@ def pretrain(config, images, folder):
     batches = read(source, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
     throughput = callbacks.Throughput(plan.batch_size)
     batches = throughput.watch(batches)
-    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=100)
+    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
     probes = _probes(plan)
     steps = int(batches.cardinality())
     total = steps * plan.epochs
@@ -174,36 +178,42 @@ def finetune(config, task, weights, data, folder, out, stage):
     plan = getattr(config, task)
     batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
     keras.utils.set_random_seed(config.seed)
-    begun = time.perf_counter()
-    with scope(config):
-        backbone = start(config, weights, folder)
-        steps = math.ceil(len(data.train) / plan.batch_size) * plan.epochs
-        schedule = optimizers.WarmupCosine(plan.learning_rate, steps, steps // 20)
-        make = models.Localizer if task == "localizer" else getattr(detectors, plan.kind)
-        model = make(
-            backbone,
-            data.classes,
-            image_size=plan.image_size,
-            learning_rate=schedule,
-            optimizer=plan.optimizer,
-            freeze=plan.freeze,
-        )
+    model = _finetuned(config, task, weights, data.classes, folder, batches.steps * plan.epochs)
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
+    checkpoints = out / f"{task}_checkpoints"
+    own, resume, nan = _recipe(
+        plan,
+        lambda: training_batches(config, task, data.train, flip=False, augmentation=None),
+        batches,
+        checkpoints,
+        out / f"{task}_nan",
+    )
+    clock = _Clock(checkpoints / "minutes.json")
     lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
-    watching = [lines, keras.callbacks.TerminateOnNaN()]
+    scores = []
     if plan.evaluate_every is not None:
-        watching.insert(0, callbacks.Evaluation(data.test, data.classes, plan.evaluate_every))
-    # The readers shuffle; Keras would warn that it cannot.
-    history = model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=watching, shuffle=False).history
-    _check_finite(history, stage)
+        scores.append(callbacks.Evaluation(data.test, data.classes, plan.evaluate_every))
+    resume.run(
+        model,
+        model.fit,
+        batches,
+        epochs=plan.epochs,
+        verbose=verbosity(),
+        callbacks=[*scores, *own, lines, resume, clock],
+        shuffle=False,  # the readers do, and Keras would warn that it cannot
+    )
+    if nan.message:
+        raise UserError(f"{stage}: {nan.message}; lower the learning_rate, or mend the labels")
+    begun = time.perf_counter()
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
     figures, predictions = score(model, data.test, data.classes)
     if task == "detector":
         figures["kind"] = plan.kind
-    figures["minutes"] = (time.perf_counter() - begun) / 60
+    figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
     write_json(done, figures)
+    shutil.rmtree(checkpoints)
     return figures
 
 
@@ -224,6 +234,37 @@ def training_batches(config, task, records, **changes):
     settings = {"shuffle": True, "flip": made is None, "augmentation": made, "seed": config.seed, **changes}
     read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
     return read(records, plan.image_size, settings.pop("batch_size", plan.batch_size), **settings)
+
+
+def _finetuned(config, task, weights, classes, folder, steps):
+    """The localiser or detector that is to be trained, compiled."""
+    plan = getattr(config, task)
+    with scope(config):
+        backbone = start(config, weights, folder)
+        if plan.batch_norm == "frozen":
+            backbones.freeze_batch_norm(backbone)
+        make = models.Localizer if task == "localizer" else getattr(detectors, plan.kind)
+        return make(
+            backbone,
+            classes,
+            image_size=plan.image_size,
+            learning_rate=optimizers.WarmupCosine(plan.learning_rate, steps, min(int(plan.warmup * steps), steps - 1)),
+            learning_rates=plan.learning_rates,
+            optimizer=plan.optimizer,
+            weight_decay=plan.weight_decay,
+            clip_norm=plan.clip_norm,
+            freeze=plan.freeze,
+        )
+
+
+def _recipe(plan, again, batches, checkpoints, nan_folder):
+    """The callbacks of a fine-tuning, in their order, `Resume` and `StopAtNaN` among them by themselves."""
+    average = [] if plan.average is None else [callbacks.WeightAverage(plan.average)]
+    resume = callbacks.Resume(checkpoints, data=batches, every=EVERY, keep=2, beside=average)
+    nan = callbacks.StopAtNaN(nan_folder, batches, resume)
+    thaw = [callbacks.Thaw(plan.thaw)] if plan.thaw else []
+    measure = [callbacks.ReestimateBatchNorm(again(), steps=200)] if plan.batch_norm == "re-estimated" else []
+    return [nan, *thaw, *average, *measure], resume, nan
 
 
 def score(model, records, classes):

@@ -6,6 +6,7 @@ import tensorflow as tf
 from kerassl import _compat, backbones, optimizers
 from kerassl.datasets.class_names import check_class_names
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
+from kerassl.models.part_rates import check_learning_rates, scaled_step
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
@@ -75,9 +76,14 @@ class Localizer(keras.Model):
         image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
         width: int, the channels of the neck.
         learning_rate: float or schedule.
-        optimizer: a name that `optimizers.get` knows, used with gradients clipped to a global norm of 10 and weight
-            decay 1e-4, or an optimiser. `compile` changes optimiser, losses and metrics.
+        optimizer: a name that `optimizers.get` knows, or an optimiser, which brings its own decay and clipping.
+            `compile` changes optimiser, losses and metrics.
         freeze: bool. Train neck and head alone; the backbone's batch normalisation then stays as it is, too.
+        learning_rates: dict from a part to a factor of the learning rate, as `{"backbone": 0.1}`, or None. The parts
+            are `"backbone"`, or its stages `"stem"`, `"P3"`, `"P4"` and `"P5"`, `"neck"` and `"head"`; see
+            `layer_decay`. A part's weight decay falls with its rate.
+        weight_decay: float >= 0, or None for 1e-4.
+        clip_norm: float > 0, or None. The global norm that gradients are clipped to.
         **kwargs: those of `keras.Model`.
 
     Call arguments:
@@ -98,9 +104,21 @@ class Localizer(keras.Model):
     """
 
     def __init__(
-        self, backbone, classes, image_size, width=128, learning_rate=1e-3, optimizer="adamw", freeze=False, **kwargs
+        self,
+        backbone,
+        classes,
+        image_size,
+        width=128,
+        learning_rate=1e-3,
+        optimizer="adamw",
+        freeze=False,
+        learning_rates=None,
+        weight_decay=None,
+        clip_norm=10.0,
+        **kwargs,
     ):
         classes = check_class_names(classes)
+        learning_rates = check_learning_rates(learning_rates)
         backbones.check_image_size(image_size)
         levels = backbones.pyramid(backbone)
         if freeze:
@@ -110,8 +128,11 @@ class Localizer(keras.Model):
         self.classes = classes
         self.image_size = image_size
         self.width = width
+        self.learning_rates = learning_rates
         self.compile(
-            optimizer=optimizers.for_labels(optimizer, learning_rate, self.trainable_variables),
+            optimizer=optimizers.for_labels(
+                optimizer, learning_rate, self.trainable_variables, weight_decay, clip_norm
+            ),
             loss={"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": BoxLoss()},
             metrics={
                 "class": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
@@ -128,6 +149,9 @@ class Localizer(keras.Model):
         """The backbone, whose layers are the localiser's own first layers."""
         return self._backbone
 
+    def train_step(self, data):
+        return scaled_step(self, lambda: super(Localizer, self).train_step(data))
+
     def get_config(self):
         return {
             "name": self.name,
@@ -136,6 +160,7 @@ class Localizer(keras.Model):
             "classes": list(self.classes),
             "image_size": self.image_size,
             "width": self.width,
+            "learning_rates": dict(self.learning_rates),
         }
 
     @classmethod

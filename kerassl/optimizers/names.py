@@ -88,16 +88,21 @@ def _addons(name, weight_decay, spared, kwargs):
     return make(**kwargs)
 
 
-def for_labels(optimizer, learning_rate, variables):
-    """`get` with what training on labels wants: gradients clipped to a global norm of 10, and a weight decay of 1e-4.
+def for_labels(optimizer, learning_rate, variables, weight_decay=None, clip_norm=10.0):
+    """`get` with what training on labels wants: clipped gradients, and more weight decay.
 
     Args:
-        optimizer: as `get` takes it. Those of tensorflow-addons keep the decay that is `get`'s default.
+        optimizer: as `get` takes it. An optimiser instead of a name is returned as it is.
         learning_rate: float or schedule.
         variables: the variables that will be trained.
+        weight_decay: float >= 0, or None for 1e-4; for those of tensorflow-addons None is the decay that is `get`'s
+            default.
+        clip_norm: float > 0, or None. The global norm that gradients are clipped to.
 
     Returns:
         Optimiser.
     """
-    weight_decay = 1e-4 if optimizer in NAMES else None
-    return get(optimizer, learning_rate, weight_decay=weight_decay, variables=variables, global_clipnorm=10.0)
+    if weight_decay is None and optimizer in NAMES:
+        weight_decay = 1e-4
+    clip = {} if clip_norm is None else {"global_clipnorm": float(clip_norm)}
+    return get(optimizer, learning_rate, weight_decay=weight_decay, variables=variables, **clip)

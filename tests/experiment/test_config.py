@@ -50,6 +50,14 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("detector: {augmentation: {mozaic: 1}}", r"'detector.augmentation.mozaic'; did you mean 'mosaic'\?"),
         ("localizer: {augmentation: {mosaic: 1}}", "there is no setting 'localizer.augmentation.mosaic'"),
         ("detector: {augmentation: {zoom_range: [1]}}", "detector.augmentation.zoom_range"),
+        ("localizer: {thaw: {P6: 1}}", "localizer.thaw: there is no part 'P6' here; the parts are backbone, stem"),
+        ("localizer: {thaw: {P5: -1}}", "localizer.thaw.P5 is -1"),
+        ("localizer: {thaw: {P5: 1}, freeze: true}", "localizer: freeze trains neck and head alone"),
+        ("detector: {learning_rates: {body: 1}}", "detector.learning_rates: there is no part 'body'"),
+        ("detector: {learning_rates: {neck: 0}}", "the learning rate of neck is 0.0 times"),
+        ("detector: {batch_norm: fixed}", "detector.batch_norm is 'fixed'"),
+        ("detector: {average: 1}", "detector.average is 1"),
+        ("detector: {clip_norm: 0}", "detector.clip_norm is 0"),
     ],
 )
 def test_configuration_is_refused_in_one_line_when_key_or_value_is_wrong(tmp_path, text, told):

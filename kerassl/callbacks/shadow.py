@@ -1,0 +1,81 @@
+"""A second set of a model's weights."""
+
+from kerassl import _compat  # isort: skip
+import tensorflow as tf
+
+from kerassl.callbacks import state
+
+
+class Shadow:
+    """A variable beside each floating-point weight of a model, the moving statistics among them.
+
+    Args:
+        model: built `keras.Model`.
+        kept: bool. Make the variables; else there are the weights alone, to look at.
+    """
+
+    def __init__(self, model, kept=True):
+        weights = [_compat.tf_variable(weight) for weight in state.weights(model)]
+        self.weights = [weight for weight in weights if weight.dtype.is_floating]
+        self._strategy = model.distribute_strategy
+        with self._strategy.scope():
+            self.variables = [tf.Variable(each.read_value(), trainable=False) for each in self.weights] if kept else []
+        # One graph each: variable by variable from Python would take longer than the copying.
+        changes = (_moved, _copied, _swapped, _put)
+        self._move, self._copy, self._swap, self._restore = (tf.function(self._each(each)) for each in changes)
+        self._finite = tf.function(lambda: tf.math.is_finite(tf.add_n([_probe(weight) for weight in self.weights])))
+
+    def move(self, share):
+        """Moves by a share of the way towards the weights."""
+        with self._strategy.scope():
+            self._move(tf.constant(share, tf.float32))
+
+    def copy(self):
+        """Takes the weights as they are."""
+        with self._strategy.scope():
+            self._copy()
+
+    def swap(self):
+        """Exchanges the two sets."""
+        with self._strategy.scope():
+            self._swap()
+
+    def restore(self):
+        """Puts back what was copied."""
+        with self._strategy.scope():
+            self._restore()
+
+    def finite(self):
+        """Whether all weights are finite."""
+        return bool(self._finite())
+
+    def _each(self, change):
+        def changed(*arguments):
+            for weight, own in zip(self.weights, self.variables):  # on each replica by itself
+                self._strategy.extended.update(own, change, args=(weight, *arguments), group=False)
+
+        return changed
+
+
+def _probe(weight):
+    """0, or NaN where a value is not finite."""
+    return tf.cast(tf.reduce_sum(weight * 0), tf.float32)
+
+
+def _moved(own, weight, share):
+    # In this form a weight that stands still is met exactly.
+    own.assign_add(tf.cast(share, own.dtype) * (weight - own))
+
+
+def _copied(own, weight):
+    own.assign(weight)
+
+
+def _swapped(own, weight):
+    value = tf.identity(weight.read_value())
+    weight.assign(own)
+    own.assign(value)
+
+
+def _put(own, weight):
+    weight.assign(own)

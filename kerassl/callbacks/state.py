@@ -1,0 +1,22 @@
+"""What of a model changes while it is trained."""
+
+from kerassl import _compat  # noqa: F401
+
+
+def weights(model):
+    """A model's weights and random states, without the sums of its metrics; those that are trained now first."""
+    metrics = {id(variable) for variable in metric_variables(model)}  # Keras 2.15 has them among the model's own
+    return [each for each in (*model.trainable_variables, *model.non_trainable_variables) if id(each) not in metrics]
+
+
+def metric_variables(model):
+    return [variable for metric in model.metrics for variable in metric.variables]
+
+
+def goes_on(model):
+    """Whether the present `fit` is the rest of an epoch, with another `fit` of the same run behind it."""
+    return getattr(model, "_fit_goes_on", False) and not model.stop_training
+
+
+def set_goes_on(model, value):
+    object.__setattr__(model, "_fit_goes_on", value)  # past Keras, which would track it

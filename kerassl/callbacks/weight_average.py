@@ -1,0 +1,83 @@
+"""The mean of the weights over the last steps."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import keras
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.callbacks.shadow import Shadow
+from kerassl.callbacks.state import goes_on
+
+
+class WeightAverage(keras.callbacks.Callback):
+    """Keeps an exponential moving average of the weights, validates with it and leaves it in the model at the end.
+
+    After step `t` (from 0) every weight's average moves by `1 - d` of the way to the weight, with
+    `d = min(decay, (1 + t) / (10 + t))`: a short run is averaged over its last tenth or so rather than with its random
+    start. Moving statistics of batch normalisation are averaged alike (`ReestimateBatchNorm` measures them anew).
+
+    It serves every optimiser; Keras's own `use_ema` has no such warm-up, leaves out the moving statistics, is
+    validated with on Keras 3 alone, and is unknown to the optimisers of tensorflow-addons.
+
+    Within `fit` the model holds the averages while it is validated; `swap` exchanges them for saving at other times.
+    A second `fit` with the same callback goes on from the weights, not from their averages. With `steps_per_execution`
+    above 1 it averages once an execution.
+
+    Args:
+        decay: float in [0, 1). 0.999 averages over a thousand steps; 0.99 suits runs of a few hundred.
+
+    Attributes:
+        variables: list of `tf.Variable`, for `Resume(beside=[average])`.
+
+    Raises:
+        UserError: if `decay` is out of range.
+
+    Example:
+        >>> average = kerassl.callbacks.WeightAverage(0.999)
+        >>> detector.fit(batches, epochs=20, validation_data=held_out, callbacks=[average])
+    """
+
+    def __init__(self, decay=0.999):
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise UserError(f"WeightAverage: decay is {decay}; give a number from 0 to under 1, as 0.999")
+        self.decay = float(decay)
+        self._of, self._swapped, self._training = None, False, False
+
+    def build(self, model):
+        """Makes the averages, each its weight; once for a model."""
+        if self._of is model:
+            return
+        self._of, self._swapped = model, False
+        self._shadow = Shadow(model)
+        self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.variables = [self._steps, *self._shadow.variables]
+
+    def swap(self):
+        """Exchanges the model's weights and their averages; a second call changes them back."""
+        self._shadow.swap()
+        self._swapped = not self._swapped
+
+    def on_train_begin(self, logs=None):
+        self.build(self.model)
+        if self._swapped:
+            self.swap()
+        self._training, self._count = True, int(self._steps)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._shadow.move(1 - min(self.decay, (1 + self._count) / (10 + self._count)))
+        self._count += 1
+        self._steps.assign(self._count)
+
+    def on_test_begin(self, logs=None):
+        if self._training:
+            self.swap()
+
+    def on_test_end(self, logs=None):
+        if self._training:
+            self.swap()
+
+    def on_train_end(self, logs=None):
+        self._training = False
+        if not goes_on(self.model):
+            self.swap()

@@ -174,27 +174,15 @@ def finetune(config, task, weights, data, folder, out, stage):
     plan = getattr(config, task)
     keras.utils.set_random_seed(config.seed)
     begun = time.perf_counter()
+    lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
+    watching = [lines, keras.callbacks.TerminateOnNaN()]
+    log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
+    # Features are computed on one device: replicas would each want their own.
+    frozen = plan.freeze and task == "localizer" and config.strategy == "none"
     with scope(config):
         backbone = start(config, weights, folder)
-        steps = math.ceil(len(data.train) / plan.batch_size) * plan.epochs
-        schedule = optimizers.WarmupCosine(plan.learning_rate, steps, steps // 20)
-        make = models.Localizer if task == "localizer" else detectors.retinanet
-        model = make(
-            backbone,
-            data.classes,
-            image_size=plan.image_size,
-            learning_rate=schedule,
-            optimizer=plan.optimizer,
-            freeze=plan.freeze,
-        )
-    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
-    batches = read(data.train, plan.image_size, plan.batch_size, shuffle=True, flip=True, seed=config.seed)
-    log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
-    lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
-    nan = keras.callbacks.TerminateOnNaN()
-    # The readers shuffle; Keras would warn that it cannot.
-    history = model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=[lines, nan], shuffle=False).history
-    _check_finite(history, stage)
+    model = (_frozen if frozen else _tuned)(config, task, backbone, data, watching)
+    _check_finite(model.history.history, stage)
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
     figures, predictions = score(model, data.test, data.classes)
@@ -204,6 +192,44 @@ def finetune(config, task, weights, data, folder, out, stage):
     return figures
 
 
+def _tuned(config, task, backbone, data, watching):
+    """A localiser or a detector, trained on the images."""
+    plan = getattr(config, task)
+    steps = math.ceil(len(data.train) / plan.batch_size) * plan.epochs
+    with scope(config):
+        make = models.Localizer if task == "localizer" else detectors.retinanet
+        model = make(
+            backbone,
+            data.classes,
+            image_size=plan.image_size,
+            learning_rate=optimizers.WarmupCosine(plan.learning_rate, steps, steps // 20),
+            optimizer=plan.optimizer,
+            freeze=plan.freeze,
+        )
+    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
+    batches = read(data.train, plan.image_size, plan.batch_size, shuffle=True, flip=True, seed=config.seed)
+    # The readers shuffle; Keras would warn that it cannot.
+    model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=watching, shuffle=False)
+    return model
+
+
+def _frozen(config, task, backbone, data, watching):
+    """A localiser whose head was trained on features that were computed once."""
+    plan = getattr(config, task)
+    features = models.FrozenFeatures(backbone, data.train, plan.image_size, verbose=verbosity() == 1)
+    return models.fit_frozen(
+        features,
+        data.classes,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        optimizer=plan.optimizer,
+        seed=config.seed,
+        callbacks=watching,
+        verbose=verbosity(),
+    )
+
+
 def score(model, records, classes):
     """Figures of a localiser or a detector on records, and its predictions."""
     if not isinstance(model, models.Localizer):
@@ -211,10 +237,15 @@ def score(model, records, classes):
         return metrics.evaluate_detections(predictions, records, classes), predictions
     records = [record for record in records if record.largest() is not None]
     predictions, logits = models.localizer_predictions(model, records)
+    return scored(predictions, logits, records, classes), predictions
+
+
+def scored(predictions, logits, records, classes):
+    """Figures of what `models.localizer_predictions` returned for records, each of which has an object."""
     labels = np.array([record.classes[record.largest()] for record in records])
     figures = metrics.evaluate_detections(predictions, records, classes)
     figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
-    return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}, predictions
+    return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}
 
 
 def detections(model, images, score_threshold=0.01):

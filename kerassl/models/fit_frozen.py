@@ -16,7 +16,7 @@ def fit_frozen(
     features,
     classes,
     *,
-    epochs=20,
+    epochs=12,
     batch_size=32,
     learning_rate=1e-3,
     optimizer="adamw",
@@ -33,7 +33,7 @@ def fit_frozen(
     Args:
         features: `FrozenFeatures` of the training images, with `flip=True`.
         classes: sequence of str, the names of the classes.
-        epochs: int. 20 for 1,000 images.
+        epochs: int. 12 suit 1,000 images.
         batch_size: int.
         learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
         optimizer: as `Localizer` takes it.
@@ -61,7 +61,7 @@ def fit_frozen(
     head = feature_head(localizer, features, cells=True)
     for level, statistics in zip(LEVELS, features.statistics()):
         head.get_layer(f"standard_{level.lower()}").set_weights(statistics)
-    compile_localizer(head, learning_rate, optimizer, cells=CellLoss())
+    compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())
     batches = features.batches(batch_size, shuffle=True, flip=True, seed=seed)
     batches = batches.map(lambda maps, targets: (maps, {**targets, "cells": targets["box"]}))
     head.fit(batches, epochs=epochs, callbacks=list(callbacks), verbose=verbose, shuffle=False)

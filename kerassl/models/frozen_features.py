@@ -86,8 +86,13 @@ class FrozenFeatures:
         return len(self.records)
 
     def statistics(self):
-        """Mean and standard deviation of each channel: a pair of `[C]` float32 for each of the maps."""
-        return [_moments(level) for level in self.maps]
+        """What to standardise the maps by: a pair of `[C]` float32, mean and deviation, for each of them.
+
+        The deviation is at least a tenth of the channels' root mean square: one that is all but silent in these images
+        would else drown the others where another image rouses it.
+        """
+        moments = [_moments(level) for level in self.maps]
+        return [(mean, np.maximum(deviation, 0.1 * _norm(deviation))) for mean, deviation in moments]
 
     def batches(self, batch_size, *, shuffle=False, flip=False, seed=0):
         """The maps and what they show, for `fit` and `predict`.
@@ -124,7 +129,7 @@ class FrozenFeatures:
 
 
 def _moments(level):
-    """A thousand cells of maps may lie orders of magnitude apart: sums in float64, of deviations from a first mean."""
+    """Mean and deviation by channel. Random networks give 1e-18: float64, and deviations from a first mean."""
     first = level[0].mean((0, 1, 2), dtype=np.float64)
     total, squares, count = 0.0, 0.0, 0
     for start in range(0, len(level), 64):
@@ -134,8 +139,12 @@ def _moments(level):
         count += len(cells)
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
-    # A channel that says the same everywhere says nothing: it is left at 0.
-    return (first + mean).astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32)
+    return (first + mean).astype(np.float32), deviation.astype(np.float32)
+
+
+def _norm(deviation):
+    """Root mean square; 1 where all maps say the same everywhere."""
+    return np.sqrt(np.mean(np.square(deviation, dtype=np.float64))).astype(np.float32) or np.float32(1)
 
 
 def check_backbone(features, backbone, image_size):

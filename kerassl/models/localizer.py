@@ -84,17 +84,20 @@ class Localizer(keras.Model):
         return cls(**config)
 
 
-def compile_localizer(model, learning_rate, optimizer, **losses):
+def compile_localizer(model, learning_rate, optimizer, class_weight=1.0, **losses):
     """Gives a model with a localiser's outputs its losses, metrics and optimiser, as `Localizer` takes that.
 
     Args:
         model: `keras.Model`.
         learning_rate, optimizer: as `Localizer` takes them.
+        class_weight: float. Multiplies the loss of the class.
         **losses: of further outputs, by their names.
     """
+    losses = {"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": BoxLoss(), **losses}
     model.compile(
         optimizer=optimizers.for_labels(optimizer, learning_rate, model.trainable_variables),
-        loss={"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": BoxLoss(), **losses},
+        loss=losses,
+        loss_weights={name: class_weight if name == "class" else 1.0 for name in losses},
         metrics={
             "class": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             "box": [mean_iou, loc_acc_50],

@@ -86,6 +86,14 @@ def test_statistics_equal_those_of_all_cells(tiny_backbone, records):
         cells = maps.astype("float64").reshape(-1, maps.shape[-1])
         np.testing.assert_allclose(mean, cells.mean(0), atol=1e-6)
         np.testing.assert_allclose(deviation, cells.std(0), rtol=1e-4)
+    # The scale of random networks, and a channel that is silent in these images.
+    features.maps = [level * np.float32(1e-18) for level in features.maps]
+    small = features.statistics()
+    np.testing.assert_allclose(small[1][1], 1e-18 * deviation, rtol=1e-4)
+    features.maps[1][..., 3] = 0
+    silent = features.statistics()[1][1]
+    rest = np.delete(silent, 3)
+    assert silent[3] == pytest.approx(0.1 * np.sqrt(np.sum(rest.astype("float64") ** 2) / len(silent)), rel=1e-4)
 
 
 def test_joined_localizer_answers_as_the_head_on_features(tiny_backbone, records, tmp_path):
@@ -108,6 +116,7 @@ def test_joined_localizer_answers_as_the_head_on_features(tiny_backbone, records
         np.testing.assert_allclose(loaded(images, training=False)[name], joined[name], atol=1e-6)
 
 
+@pytest.mark.current_stack
 def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
     backbone = tiny_backbone()
     before = [np.array(weight) for weight in backbone.get_weights()]
@@ -121,6 +130,7 @@ def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
     assert loss[-1] < 0.75 * loss[0]
 
 
+@pytest.mark.current_stack
 def test_seed_decides_the_result(tiny_backbone, records):
     features = features_of(tiny_backbone(), records)
     first, again, other = (fitted(features, seed=seed).get_weights() for seed in (0, 0, 1))
@@ -128,6 +138,7 @@ def test_seed_decides_the_result(tiny_backbone, records):
     assert not all(np.array_equal(a, b) for a, b in zip(first, other))
 
 
+@pytest.mark.current_stack
 def test_cache_on_disk_is_used_again_and_belongs_to_network_images_and_size(tiny_backbone, records, tmp_path):
     backbone = tiny_backbone()
     memory = features_of(backbone, records)

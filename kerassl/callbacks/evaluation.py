@@ -32,7 +32,8 @@ class Evaluation(keras.callbacks.Callback):
         every: int > 0. Measure after every so many epochs.
         score_threshold: float in [0, 1). Lower scores are dropped; see `detectors.predict`.
         predict: function of model and records that gives predictions as `detectors.predict` does, for models that are
-            neither a `RetinaNet` nor a `Localizer`; or None.
+            neither a detector of `detectors` nor a `Localizer`; or None.
+        average: `WeightAverage` of the same `fit`, or None. Its averages are measured, not the last step's weights.
 
     Raises:
         UserError: if no record has an object that is to be found, a number is out of range; when training begins, if
@@ -45,7 +46,7 @@ class Evaluation(keras.callbacks.Callback):
         >>> detector.fit(images, epochs=50, callbacks=[scores, best])
     """
 
-    def __init__(self, records, classes, every=1, *, score_threshold=0.01, predict=None):
+    def __init__(self, records, classes, every=1, *, score_threshold=0.01, predict=None, average=None):
         super().__init__()
         if isinstance(every, bool) or int(every) != every or every < 1:
             raise UserError(f"Evaluation: every is {every}; give a whole number of epochs above 0, as 1")
@@ -55,17 +56,17 @@ class Evaluation(keras.callbacks.Callback):
                 f"Evaluation: none of {len(self.records)} images holds an object that is to be found; give labelled "
                 "images"
             )
-        self.score_threshold, self.predict = float(score_threshold), predict
+        self.score_threshold, self.predict, self.average = float(score_threshold), predict, average
 
     def on_train_begin(self, logs=None):
         # Here: the rooms of the models come after this one.
         from kerassl import detectors, models
 
         self._single = isinstance(self.model, models.Localizer)
-        if self.predict is None and not self._single and not isinstance(self.model, detectors.RetinaNet):
+        if self.predict is None and not self._single and not isinstance(self.model, detectors.Detector):
             raise UserError(
                 f"Evaluation cannot tell what {type(self.model).__name__} detects; give predict, a function of model "
-                "and records, or use it with a RetinaNet or a Localizer"
+                "and records, or use it with a detector of kerassl or a Localizer"
             )
         own = getattr(self.model, "classes", None)
         if own is not None and tuple(own) != self.classes:
@@ -83,6 +84,15 @@ class Evaluation(keras.callbacks.Callback):
         logs.update(self._figures)
 
     def _measure(self):
+        if self.average is None:
+            return self._measured()
+        self.average.swap()
+        try:
+            return self._measured()
+        finally:
+            self.average.swap()
+
+    def _measured(self):
         if self._single:
             return self._measure_localizer()
         predictions = self._predictions()

@@ -31,13 +31,14 @@ def identified(images):
     return paths, paths
 
 
-def letterboxed_batches(paths, image_size, batch_size):
+def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
     """Reads image files in order; a broken one is named in the log and left out.
 
     Args:
         paths: list of str.
         image_size: int, the side of the letterbox in pixels.
         batch_size: int.
+        mirrored: bool. Give each image twice, the second time mirrored before it was letterboxed: `[B, 2, S, S, 3]`.
 
     Yields:
         `(places, images, scales, sizes)`: int `[B]`, the places of the images in `paths`; `[B, S, S, 3]` float32 in
@@ -51,9 +52,12 @@ def letterboxed_batches(paths, image_size, batch_size):
     def load(contents):
         image = decode(contents)
         boxed, scale = letterbox(image, image_size)
+        if mirrored:
+            boxed = tf.stack([boxed, letterbox(image[:, ::-1], image_size)[0]])
         return boxed, scale, tf.cast(tf.shape(image)[:2], tf.float32)
 
-    blank = (tf.zeros([image_size, image_size, 3]), tf.constant(0.0), tf.zeros([2]))
+    shape = [*([2] if mirrored else []), image_size, image_size, 3]
+    blank = (tf.zeros(shape), tf.constant(0.0), tf.zeros([2]))
 
     def attempt(path):
         one = tf.data.Dataset.from_tensors(path).map(lambda path: load(tf.io.read_file(path))).ignore_errors()

@@ -43,7 +43,7 @@ class RowCache:
         self._lock, self._waiting, self._full = threading.Lock(), [], False
         shape = (count, size, size, 3)
         if str(where) == "memory":
-            _check_room(shape, _available_memory(), "memory", "give cache a folder instead")
+            _check_room(shape, available_memory(), "memory", "give cache a folder instead")
             self._rows, self._flags, self._file = np.empty(shape, np.uint8), None, None
             self._valid = np.zeros(count, np.bool_)
             return
@@ -168,7 +168,7 @@ def _check_room(shape, free, what, remedy):
         )
 
 
-def _available_memory():
+def available_memory():
     """Bytes that can be taken, or None where the system does not tell: a container's limit, or the machine's."""
     found = []
     try:

@@ -178,32 +178,12 @@ def finetune(config, task, weights, data, folder, out, stage):
     plan = getattr(config, task)
     batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
     keras.utils.set_random_seed(config.seed)
-    model = _finetuned(config, task, weights, data.classes, folder, batches.steps * plan.epochs)
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
-    checkpoints = out / f"{task}_checkpoints"
-    own, resume, nan = _recipe(
-        plan,
-        lambda: training_batches(config, task, data.train, flip=False, augmentation=None),
-        batches,
-        checkpoints,
-        out / f"{task}_nan",
-    )
-    clock = _Clock(checkpoints / "minutes.json")
     lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
-    scores = []
-    if plan.evaluate_every is not None:
-        scores.append(callbacks.Evaluation(data.test, data.classes, plan.evaluate_every))
-    resume.run(
-        model,
-        model.fit,
-        batches,
-        epochs=plan.epochs,
-        verbose=verbosity(),
-        callbacks=[*scores, *own, lines, resume, clock],
-        shuffle=False,  # the readers do, and Keras would warn that it cannot
-    )
-    if nan.message:
-        raise UserError(f"{stage}: {nan.message}; lower the learning_rate, or mend the labels")
+    checkpoints = out / f"{task}_checkpoints"
+    clock = _Clock(checkpoints / "minutes.json")
+    train = _frozen if _features_will_do(config, task) else _tuned
+    model = train(config, task, weights, data, folder, batches, [lines, clock], out)
     begun = time.perf_counter()
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
@@ -236,7 +216,38 @@ def training_batches(config, task, records, **changes):
     return read(records, plan.image_size, settings.pop("batch_size", plan.batch_size), **settings)
 
 
-def _finetuned(config, task, weights, classes, folder, steps):
+def _tuned(config, task, weights, data, folder, batches, watching, out):
+    """A localiser or a detector, trained on the images; it goes on where it was stopped."""
+    plan = getattr(config, task)
+    model = _untrained(config, task, weights, data.classes, folder, batches.steps * plan.epochs)
+    average = None if plan.average is None else callbacks.WeightAverage(plan.average)
+    beside = [] if average is None else [average]
+    resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)
+    nan = callbacks.StopAtNaN(out / f"{task}_nan", batches, resume)
+    recipe = [nan, *beside]
+    if plan.thaw:
+        recipe.append(callbacks.Thaw(plan.thaw))
+    if plan.batch_norm == "re-estimated":
+        plain = training_batches(config, task, data.train, flip=False, augmentation=None)
+        recipe.append(callbacks.ReestimateBatchNorm(plain, steps=200))
+    if plan.evaluate_every is not None:
+        recipe.append(callbacks.Evaluation(data.test, data.classes, plan.evaluate_every, average=average))
+    lines, clock = watching
+    resume.run(
+        model,
+        model.fit,
+        batches,
+        epochs=plan.epochs,
+        verbose=verbosity(),
+        callbacks=[*recipe, lines, resume, clock],
+        shuffle=False,  # the readers do, and Keras would warn that it cannot
+    )
+    if nan.message:
+        raise UserError(f"{task}: {nan.message}; lower the learning_rate, or mend the labels")
+    return model
+
+
+def _untrained(config, task, weights, classes, folder, steps):
     """The localiser or detector that is to be trained, compiled."""
     plan = getattr(config, task)
     with scope(config):
@@ -257,14 +268,36 @@ def _finetuned(config, task, weights, classes, folder, steps):
         )
 
 
-def _recipe(plan, again, batches, checkpoints, nan_folder):
-    """The callbacks of a fine-tuning, in their order, `Resume` and `StopAtNaN` among them by themselves."""
-    average = [] if plan.average is None else [callbacks.WeightAverage(plan.average)]
-    resume = callbacks.Resume(checkpoints, data=batches, every=EVERY, keep=2, beside=average)
-    nan = callbacks.StopAtNaN(nan_folder, batches, resume)
-    thaw = [callbacks.Thaw(plan.thaw)] if plan.thaw else []
-    measure = [callbacks.ReestimateBatchNorm(again(), steps=200)] if plan.batch_norm == "re-estimated" else []
-    return [nan, *thaw, *average, *measure], resume, nan
+def _features_will_do(config, task):
+    """Whether a localiser's head can be trained on features that were computed once."""
+    plan = getattr(config, task)
+    # On one device: replicas would each want their own features.
+    if task != "localizer" or not plan.freeze or config.strategy != "none":
+        return False
+    plain = type(plan)()
+    changed = {name for name in type(plan).model_fields if getattr(plan, name) != getattr(plain, name)}
+    return changed <= {"freeze", "image_size", "batch_size", "epochs", "optimizer", "learning_rate"}
+
+
+def _frozen(config, task, weights, data, folder, batches, watching, out):
+    """A localiser whose head was trained on features that were computed once."""
+    plan = getattr(config, task)
+    with scope(config):
+        backbone = start(config, weights, folder)
+    features = models.FrozenFeatures(backbone, data.train, plan.image_size, verbose=verbosity() == 1)
+    model = models.fit_frozen(
+        features,
+        data.classes,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        optimizer=plan.optimizer,
+        seed=config.seed,
+        callbacks=[*watching, keras.callbacks.TerminateOnNaN()],
+        verbose=verbosity(),
+    )
+    _check_finite(model.history.history, task)
+    return model
 
 
 def score(model, records, classes):
@@ -274,10 +307,15 @@ def score(model, records, classes):
         return metrics.evaluate_detections(predictions, records, classes), predictions
     records = [record for record in records if record.largest() is not None]
     predictions, logits = models.localizer_predictions(model, records)
+    return scored(predictions, logits, records, classes), predictions
+
+
+def scored(predictions, logits, records, classes):
+    """Figures of what `models.localizer_predictions` returned for records, each of which has an object."""
     labels = np.array([record.classes[record.largest()] for record in records])
     figures = metrics.evaluate_detections(predictions, records, classes)
     figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
-    return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}, predictions
+    return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}
 
 
 def detections(model, images, score_threshold=0.01):

@@ -1,9 +1,19 @@
 """Models that are trained: SimCLR and the single-object localiser."""
 
+from kerassl.models.fit_frozen import fit_frozen
+from kerassl.models.frozen_features import FrozenFeatures
 from kerassl.models.localizer import Localizer
 from kerassl.models.localizer_predictions import localizer_predictions
 from kerassl.models.part_rates import layer_decay
 from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
 
-__all__ = ["Localizer", "SimCLR", "layer_decay", "localizer_predictions", "projection_head"]
+__all__ = [
+    "FrozenFeatures",
+    "Localizer",
+    "SimCLR",
+    "fit_frozen",
+    "layer_decay",
+    "localizer_predictions",
+    "projection_head",
+]

@@ -1,65 +1,12 @@
 """The single-object localiser: one class and one box an image."""
 
 import keras
-import tensorflow as tf
 
 from kerassl import _compat, backbones, optimizers
 from kerassl.datasets.class_names import check_class_names
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
+from kerassl.models.localizer_head import LEVELS, localizer_outputs
 from kerassl.models.part_rates import check_learning_rates, scaled_step
-
-
-@keras.saving.register_keras_serializable(package="kerassl")
-class BoxVote(keras.layers.Layer):
-    """Every cell of a feature map proposes a box around itself; their mean by weight is the answer.
-
-    A box is read off where the object is, by weights that all cells share, so that nothing has to be learned again
-    for each place, as it would be by a dense layer over the flattened map; global pooling would lose the place.
-
-    Call arguments:
-        inputs: weights `[B, h, w, 1]` that sum to 1 over the cells, and sides `[B, h, w, 4]`, the distances from the
-            cell's centre to the left, upper, right and lower side before the softplus.
-
-    Returns:
-        `[B, 4]`, xyxy in units of the image's side.
-    """
-
-    def call(self, inputs):
-        weights, sides = inputs
-        height, width = tf.shape(weights)[1], tf.shape(weights)[2]
-        x = (tf.range(width, dtype=sides.dtype) + 0.5) / tf.cast(width, sides.dtype)
-        y = (tf.range(height, dtype=sides.dtype) + 0.5) / tf.cast(height, sides.dtype)
-        centre = tf.stack(tf.meshgrid(x, y), -1)  # [h, w, 2]
-        distance = tf.nn.softplus(sides)  # never negative: the right side cannot pass the left one
-        boxes = tf.concat([centre - distance[..., :2], centre + distance[..., 2:]], -1)  # [B, h, w, 4]
-        return tf.reduce_sum(weights * boxes, [1, 2])
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0][0], 4)
-
-
-@keras.saving.register_keras_serializable(package="kerassl")
-class CellSoftmax(keras.layers.Layer):
-    """Softmax over the cells of a feature map `[B, h, w, 1]`."""
-
-    def call(self, inputs):
-        shape = tf.shape(inputs)
-        return tf.reshape(tf.nn.softmax(tf.reshape(inputs, [shape[0], -1])), shape)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
-@keras.saving.register_keras_serializable(package="kerassl")
-class WeightedPooling(keras.layers.Layer):
-    """Mean of a feature map `[B, h, w, C]` by the weights `[B, h, w, 1]` of its cells: `[B, C]`."""
-
-    def call(self, inputs):
-        features, weights = inputs
-        return tf.reduce_sum(features * weights, [1, 2])
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0][0], input_shape[0][-1])
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
@@ -124,23 +71,13 @@ class Localizer(keras.Model):
         if freeze:
             backbone.trainable = False
         kwargs.setdefault("name", "localizer")
-        super().__init__(inputs=backbone.input, outputs=_outputs(backbone, levels, len(classes), width), **kwargs)
+        maps = [backbone.get_layer(levels[level]).output for level in LEVELS]
+        super().__init__(inputs=backbone.input, outputs=localizer_outputs(maps, len(classes), width), **kwargs)
         self.classes = classes
         self.image_size = image_size
         self.width = width
         self.learning_rates = learning_rates
-        self.compile(
-            optimizer=optimizers.for_labels(
-                optimizer, learning_rate, self.trainable_variables, weight_decay, clip_norm
-            ),
-            loss={"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": BoxLoss()},
-            metrics={
-                "class": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-                "box": [mean_iou, loc_acc_50],
-            },
-            jit_compile=False,  # a whole network under XLA is ten times slower on a CPU
-        )
-        _compat.build_addons_optimizer(self)
+        compile_localizer(self, learning_rate, optimizer, weight_decay=weight_decay, clip_norm=clip_norm)
         # After all else: Keras would save a model that it finds among the attributes, and its layers a second time.
         object.__setattr__(self, "_backbone", backbone)
 
@@ -170,29 +107,26 @@ class Localizer(keras.Model):
         return cls(**config)
 
 
-def _outputs(backbone, levels, classes, width):
-    p4, p5 = (backbone.get_layer(levels[level]).output for level in ("P4", "P5"))
-    p5 = keras.layers.Conv2D(width, 1, use_bias=False, name="neck_p5")(p5)
-    p4 = keras.layers.Conv2D(width, 1, use_bias=False, name="neck_p4")(p4)
-    x = keras.layers.Add(name="neck_add")([p4, keras.layers.UpSampling2D(2, name="neck_up")(p5)])  # [B, h, w, width]
-    x = _normalised(x, "neck")
-    for number in (1, 2):
-        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"head_conv{number}")(x)
-        x = _normalised(x, f"head_{number}")
-    weights = CellSoftmax(name="cell_weights", dtype="float32")(
-        keras.layers.Conv2D(1, 1, name="cell_scores")(x)
-    )  # [B, h, w, 1]
-    # softplus(-1) = 0.31: at the start every cell proposes a box of 0.6 of the image around itself.
-    sides = keras.layers.Conv2D(4, 1, bias_initializer=keras.initializers.Constant(-1.0), name="sides")(x)
-    pooled = keras.layers.Concatenate(name="pooled")(
-        [WeightedPooling(name="object")([x, weights]), keras.layers.GlobalAveragePooling2D(name="scene")(x)]
+def compile_localizer(
+    model, learning_rate, optimizer, *, weight_decay=None, clip_norm=10.0, class_weight=1.0, **losses
+):
+    """Gives a model with a localiser's outputs its losses, metrics and optimiser, as `Localizer` takes that.
+
+    Args:
+        model: `keras.Model`.
+        learning_rate, optimizer, weight_decay, clip_norm: as `Localizer` takes them.
+        class_weight: float. Multiplies the loss of the class.
+        **losses: of further outputs, by their names.
+    """
+    losses = {"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": BoxLoss(), **losses}
+    model.compile(
+        optimizer=optimizers.for_labels(optimizer, learning_rate, model.trainable_variables, weight_decay, clip_norm),
+        loss=losses,
+        loss_weights={name: class_weight if name == "class" else 1.0 for name in losses},
+        metrics={
+            "class": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            "box": [mean_iou, loc_acc_50],
+        },
+        jit_compile=False,  # a whole network under XLA is ten times slower on a CPU
     )
-    return {
-        "class": keras.layers.Dense(classes, name="class", dtype="float32")(pooled),
-        "box": BoxVote(name="box", dtype="float32")([weights, sides]),
-    }
-
-
-def _normalised(x, name):
-    x = backbones.FastBatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
-    return keras.layers.Activation("relu", name=f"{name}_relu")(x)
+    _compat.build_addons_optimizer(model)

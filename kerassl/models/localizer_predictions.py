@@ -5,6 +5,8 @@ import tensorflow as tf
 import tqdm
 
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
+from kerassl.models.feature_head import feature_head
+from kerassl.models.frozen_features import FrozenFeatures, check_backbone
 
 
 def localizer_predictions(model, images, *, batch_size=32, verbose=0):
@@ -12,7 +14,8 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
 
     Args:
         model: `Localizer`.
-        images: list of `datasets.Record`s, or a folder, a file or a list of those.
+        images: list of `datasets.Record`s, or a folder, a file or a list of those; or `FrozenFeatures` of the model's
+            backbone, whose images are not run through the network again.
         batch_size: int. Does not change the result.
         verbose: 0 or 1. Whether to show a progress bar.
 
@@ -23,17 +26,20 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
         named in the log and missing from both.
 
     Raises:
-        UserError: if a path does not exist, or no image can be read.
+        UserError: if a path does not exist, no image can be read, or the features are those of another backbone.
 
     Example:
         >>> predictions, logits = kerassl.models.localizer_predictions(localizer, records)
     """
-    ids, paths = identified(images)
-    run = _function(model)
+    if isinstance(images, FrozenFeatures):
+        ids = [record.image_id for record in images.records]
+        batches = _from_features(model, images, batch_size)
+    else:
+        ids, paths = identified(images)
+        batches = _from_images(model, paths, batch_size)
     predictions, logits = {}, []
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
-        for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size):
-            boxes, some = (part.numpy() for part in run(pictures, scales, sizes))
+        for places, boxes, some in batches:
             logits.append(some)
             chances = tf.nn.softmax(some).numpy()
             for place, box, chance in zip(places, boxes, chances):
@@ -45,6 +51,25 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
                 }
             bar.update(len(places))
     return predictions, np.concatenate(logits)
+
+
+def _from_images(model, paths, batch_size):
+    run = _function(model)
+    for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size):
+        yield places, *(part.numpy() for part in run(pictures, scales, sizes))
+
+
+def _from_features(model, features, batch_size):
+    check_backbone(features, model.backbone, model.image_size)
+    head = feature_head(model, features)
+    run = tf.function(lambda maps, scales, sizes: _in_pixels(model, head(maps), scales, sizes), reduce_retracing=True)
+    sizes = np.array([(record.height, record.width) for record in features.records], np.float32)
+    first = 0
+    for maps, _ in features.batches(batch_size):
+        places = np.arange(first, min(first + batch_size, len(sizes)))
+        first += batch_size
+        scales = features.image_size / sizes[places].max(1)
+        yield places, *(part.numpy() for part in run(maps, tf.constant(scales), tf.constant(sizes[places])))
 
 
 def locate(model, images, scales, sizes):
@@ -59,7 +84,10 @@ def locate(model, images, scales, sizes):
     Returns:
         Boxes `[B, 4]` float32 xyxy, clipped to the image, and logits `[B, C]` float32.
     """
-    outputs = model(images, training=False)
+    return _in_pixels(model, model(images, training=False), scales, sizes)
+
+
+def _in_pixels(model, outputs, scales, sizes):
     limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)  # width, height, width, height
     boxes = tf.cast(outputs["box"], tf.float32) * model.image_size / scales[:, None]
     return tf.clip_by_value(boxes, 0.0, limits), tf.cast(outputs["class"], tf.float32)

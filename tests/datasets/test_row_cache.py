@@ -178,7 +178,7 @@ def test_full_disk_is_told_once_and_reading_goes_on(photos, tmp_path, monkeypatc
 
 
 def test_refuses_a_cache_without_room(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(row_cache, "_available_memory", lambda: 2**15)
+    monkeypatch.setattr(row_cache, "available_memory", lambda: 2**15)
     with pytest.raises(UserError, match=r"14 images of 32 px takes 0\.0 GiB.*memory; give cache a folder") as error:
         image_folder(photos, 32, 4, cache="memory")
     assert "\n" not in str(error.value)
@@ -189,7 +189,7 @@ def test_refuses_a_cache_without_room(photos, tmp_path, monkeypatch):
 
 
 def test_knows_the_memory_of_this_machine():
-    assert 2**20 < row_cache._available_memory() < 2**50
+    assert 2**20 < row_cache.available_memory() < 2**50
 
 
 def test_refuses_a_cache_that_cannot_be_written(photos, tmp_path):

@@ -9,8 +9,9 @@ from PIL import Image
 
 from kerassl import datasets, models
 from kerassl._errors import UserError
-from kerassl.models import localizer as parts
+from kerassl.models import localizer_head as parts
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
+from kerassl.models.cell_loss import CellLoss
 
 
 def squares(count, size=64, seed=0):
@@ -59,6 +60,27 @@ def test_box_loss_has_a_finite_gradient_when_a_box_is_empty():
     with tf.GradientTape() as tape:
         loss = BoxLoss()(np.array([[0.2, 0.2, 0.2, 0.2]], "float32"), answer)
     assert np.isfinite(tape.gradient(loss, answer)).all()
+
+
+def test_cell_loss_equals_loops():
+    rng = np.random.default_rng(0)
+    truth, cells = random_boxes(6, 2), rng.normal(0, 1, (6, 3, 4, 5)).astype("float32")
+    expected = []
+    for box, grid in zip(truth, cells):
+        naming, drawing, shares = [], [], []
+        for i in range(3):
+            for j in range(4):
+                cell = np.array([j / 4, i / 3, (j + 1) / 4, (i + 1) / 3])
+                common = np.prod(np.maximum(np.minimum(box[2:], cell[2:]) - np.maximum(box[:2], cell[:2]), 0))
+                share = common * 12
+                score, distance = grid[i, j, 0], np.log1p(np.exp(grid[i, j, 1:]))
+                naming.append(np.log1p(np.exp(-score)) * share + np.log1p(np.exp(score)) * (1 - share))
+                centre = (cell[:2] + cell[2:]) / 2
+                proposed = np.concatenate([centre - distance[:2], centre + distance[2:]])
+                drawing.append(1 - slow_giou(box, proposed)[0] + 5 * np.abs(box - proposed).mean())
+                shares.append(share)
+        expected.append(np.mean(naming) + np.average(drawing, weights=shares))
+    assert float(CellLoss()(truth, cells)) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_vote_equals_loops():

@@ -1,0 +1,70 @@
+"""How well do features find objects? Trains the localiser's head on frozen features and scores it, as one line of JSON.
+
+    python -m benchmarks.localizer --voc VOCdevkit --backbone MobileNet --weights imagenet.npz --until conv_pw_12_relu
+
+Head and settings were chosen on 200 images of val (`--part choose`); figures are reported on the others. Both parts
+are those of `datasets.voc_records(…, count=200, seed=0)`. Seen results stand in docs/localizer.md.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import keras
+
+import kerassl
+from benchmarks import machine
+from kerassl.experiment import training
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--voc", required=True, help="the folder that holds VOC2007")
+    parser.add_argument("--backbone", default="EfficientNetB1", help="a network by name, or a .keras file of kerassl")
+    parser.add_argument("--weights", help="a file of weights; a random start (seed 0) if left out")
+    parser.add_argument("--until", help="the layer after which the network is cut, where the weights need that")
+    parser.add_argument("--count", type=int, help="images of train to learn from; all if left out")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--part", choices=("choose", "report"), default="report", help="of val: the 200, or the others")
+    parser.add_argument("--seeds", type=int, default=3, help="heads to train, of seeds 0, 1, …")
+    parser.add_argument("--cache", help="a folder that keeps features for later runs")
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON of fit_frozen's arguments to change")
+    options = parser.parse_args()
+
+    keras.utils.set_random_seed(0)
+    if options.backbone.endswith(".keras"):
+        backbone = kerassl.backbones.load(options.backbone)
+    else:
+        backbone = kerassl.backbones.build(options.backbone, weights=options.weights, until=options.until)
+    train = kerassl.datasets.voc_records(options.voc, 2007, "train", count=options.count)
+    val = kerassl.datasets.voc_records(options.voc, 2007, "val")
+    chosen = {record.image_id for record in kerassl.datasets.voc_records(options.voc, 2007, "val", count=200, seed=0)}
+    val = [record for record in val if (record.image_id in chosen) == (options.part == "choose")]
+
+    begun = time.perf_counter()
+    common = {"image_size": options.image_size, "cache": options.cache, "verbose": 1}
+    train = kerassl.models.FrozenFeatures(backbone, train, **common)
+    val = kerassl.models.FrozenFeatures(backbone, val, flip=False, **common)
+    features_seconds = time.perf_counter() - begun
+    figures, seconds, classes = [], [], kerassl.datasets.VOC_CLASSES
+    for seed in range(options.seeds):
+        begun = time.perf_counter()
+        localizer = kerassl.models.fit_frozen(train, classes, seed=seed, **options.settings)
+        seconds.append(time.perf_counter() - begun)
+        figures.append(training.scored(*kerassl.models.localizer_predictions(localizer, val), val.records, classes))
+    result = {
+        **machine.about("benchmarks.localizer"),
+        "train_images": len(train),
+        "val_images": len(val),
+        "features_seconds": features_seconds,
+        "fit_seconds": statistics.mean(seconds),
+    }
+    for key in ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3"):
+        values = [each[key] for each in figures]
+        result[key] = {"mean": statistics.mean(values), "spread": max(values) - min(values), "seeds": values}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

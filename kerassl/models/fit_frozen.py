@@ -1,0 +1,72 @@
+"""Trains a localiser's neck and head on features that were computed once."""
+
+import math
+
+import keras
+
+from kerassl import _compat, optimizers
+from kerassl.models.cell_loss import CellLoss
+from kerassl.models.feature_head import copy_weights, feature_head
+from kerassl.models.frozen_features import check_backbone
+from kerassl.models.localizer import Localizer, compile_localizer
+from kerassl.models.localizer_head import LEVELS
+
+
+def fit_frozen(
+    features,
+    classes,
+    *,
+    epochs=12,
+    batch_size=32,
+    learning_rate=1e-3,
+    optimizer="adamw",
+    width=128,
+    seed=0,
+    callbacks=(),
+    verbose=0,
+):
+    """Makes a `Localizer` of a frozen backbone, whose neck and head learn from features that are at hand.
+
+    The head sees each image or its mirror image, in another order each epoch. The backbone is part of the result as it
+    is, which predicts, explains, saves and exports like any other localiser.
+
+    Args:
+        features: `FrozenFeatures` of the training images, with `flip=True`.
+        classes: sequence of str, the names of the classes.
+        epochs: int. 12 suit 1,000 images.
+        batch_size: int.
+        learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
+        optimizer: as `Localizer` takes it.
+        width: int, the channels of the neck.
+        seed: int. Sets the seed of the whole process: of the weights at the start, the order and the flips.
+        callbacks: Keras callbacks for `fit`.
+        verbose: as `fit` takes it.
+
+    Returns:
+        `Localizer`; `history` holds what `fit` returned.
+
+    Raises:
+        UserError: if the backbone was changed since the features were computed, or they have no mirror images.
+
+    Example:
+        >>> features = kerassl.models.FrozenFeatures(backbone, records, 224)
+        >>> localizers = [kerassl.models.fit_frozen(features, classes, seed=seed) for seed in range(3)]
+    """
+    check_backbone(features, features.backbone, features.image_size)
+    keras.utils.set_random_seed(seed)
+    if isinstance(learning_rate, (int, float)):
+        steps = math.ceil(len(features) / batch_size) * epochs
+        learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
+    localizer = Localizer(features.backbone, classes, features.image_size, width=width, freeze=True)
+    head = feature_head(localizer, features, cells=True)
+    for level, statistics in zip(LEVELS, features.statistics()):
+        head.get_layer(f"standard_{level.lower()}").set_weights(statistics)
+    compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())
+    batches = features.batches(batch_size, shuffle=True, flip=True, seed=seed)
+    batches = batches.map(lambda maps, targets: (maps, {**targets, "cells": targets["box"]}))
+    head.fit(batches, epochs=epochs, callbacks=list(callbacks), verbose=verbose, shuffle=False)
+    copy_weights(head, localizer, head)
+    localizer.history = head.history
+    # Keras warns when it loads a model whose optimiser was saved without its variables.
+    _compat.build_optimizer(localizer.optimizer, localizer.trainable_variables)
+    return localizer

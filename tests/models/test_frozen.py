@@ -1,0 +1,210 @@
+import dataclasses
+import logging
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerassl import backbones, datasets, models
+from kerassl._errors import UserError
+from kerassl.models.feature_head import feature_head
+
+CLASSES = datasets.SCENE_CLASSES
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Scenes of one object, wider than they are high."""
+    root = tmp_path_factory.mktemp("scenes") / "devkit"
+    datasets.scenes(root, train=24, val=0, unlabelled=0, image_size=(64, 96), single_object=True)
+    return datasets.voc_records(root, 2007, "train", classes=CLASSES)
+
+
+def features_of(backbone, records, **settings):
+    return models.FrozenFeatures(backbone, records, SIZE, **settings)
+
+
+def fitted(features, **settings):
+    return models.fit_frozen(features, CLASSES, **{"epochs": 1, "batch_size": 8, "width": 16, **settings})
+
+
+def level(backbone, name, image):
+    layer = backbone.get_layer(backbones.pyramid(backbone)[name])
+    return keras.Model(backbone.input, layer.output)(image[None], training=False)[0]
+
+
+def test_maps_are_those_of_the_network_and_the_second_view_is_the_mirror_image(tiny_backbone, records):
+    backbone = tiny_backbone()
+    features = features_of(backbone, records, batch_size=5)
+    assert len(features) == len(records)
+    for row in (0, 7):
+        image = datasets.read_image(records[row].path)
+        for view, picture in enumerate((image, image[:, ::-1])):
+            square, scale = datasets.letterbox(picture, SIZE)
+            for maps, name in zip(features.maps, ("P4", "P5")):
+                np.testing.assert_allclose(maps[row, view], level(backbone, name, square), atol=1e-5)
+            # The object's pixels lie in the box: the box of the mirror image holds the same pixels, turned around.
+            x0, y0, x1, y1 = np.round(features.boxes[row, view] * SIZE / float(scale)).astype(int)
+            crop = picture[y0:y1, x0:x1]
+            if view == 0:
+                first = crop
+        np.testing.assert_array_equal(crop, first[:, ::-1])
+        assert first.size
+        place = records[row].largest()
+        assert features.labels[row] == records[row].classes[place]
+        np.testing.assert_allclose(features.boxes[row, 0] * 96, records[row].boxes[place], atol=1e-4)
+
+
+def test_batches_give_each_image_once_with_the_box_of_its_view(tiny_backbone, records):
+    features = features_of(tiny_backbone(), records)
+    seen, views = [], []
+    batches = features.batches(10, shuffle=True, flip=True, seed=3)
+    for _ in range(2):
+        for maps, targets in batches:
+            for p4, p5, box, label in zip(*maps, targets["box"], targets["class"]):
+                row, view = np.argwhere((features.maps[0] == p4.numpy()).all((2, 3, 4)))[0]
+                np.testing.assert_array_equal(features.maps[1][row, view], p5)
+                np.testing.assert_array_equal(features.boxes[row, view], box)
+                assert features.labels[row] == label
+                seen.append(row)
+                views.append(view)
+    count = len(records)
+    assert sorted(seen[:count]) == sorted(seen[count:]) == list(range(count))
+    assert seen[:count] != seen[count:]
+    assert views[:count] != views[count:]
+    assert 0.25 < np.mean(views) < 0.75
+    plain = list(features.batches(10))
+    np.testing.assert_array_equal(plain[0][0][0], features.maps[0][:10, 0])
+
+
+def test_statistics_equal_those_of_all_cells(tiny_backbone, records):
+    features = features_of(tiny_backbone(), records)
+    for (mean, deviation), maps in zip(features.statistics(), features.maps):
+        cells = maps.astype("float64").reshape(-1, maps.shape[-1])
+        np.testing.assert_allclose(mean, cells.mean(0), atol=1e-6)
+        np.testing.assert_allclose(deviation, cells.std(0), rtol=1e-4)
+    # The scale of random networks, and a channel that is silent in these images.
+    features.maps = [level * np.float32(1e-18) for level in features.maps]
+    small = features.statistics()
+    np.testing.assert_allclose(small[1][1], 1e-18 * deviation, rtol=1e-4)
+    features.maps[1][..., 3] = 0
+    silent = features.statistics()[1][1]
+    rest = np.delete(silent, 3)
+    assert silent[3] == pytest.approx(0.1 * np.sqrt(np.sum(rest.astype("float64") ** 2) / len(silent)), rel=1e-4)
+
+
+def test_joined_localizer_answers_as_the_head_on_features(tiny_backbone, records, tmp_path):
+    features = features_of(tiny_backbone(), records)
+    localizer = fitted(features)
+    images = np.stack([datasets.letterbox(datasets.read_image(record.path), SIZE)[0] for record in records])
+    head = feature_head(localizer, features)([maps[:, 0] for maps in features.maps], training=False)
+    joined = localizer(images, training=False)
+    for name in ("class", "box"):
+        np.testing.assert_allclose(joined[name], head[name], atol=1e-5)
+    found, logits = models.localizer_predictions(localizer, records, batch_size=7)
+    quick, quick_logits = models.localizer_predictions(localizer, features, batch_size=9)
+    np.testing.assert_allclose(quick_logits, logits, atol=1e-5)
+    assert list(quick) == list(found)
+    for image_id, one in found.items():
+        np.testing.assert_allclose(quick[image_id]["boxes"], one["boxes"], atol=1e-3)
+    localizer.save(tmp_path / "localizer.keras")
+    loaded = keras.saving.load_model(tmp_path / "localizer.keras")
+    for name in ("class", "box"):
+        np.testing.assert_allclose(loaded(images, training=False)[name], joined[name], atol=1e-6)
+
+
+@pytest.mark.current_stack
+def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
+    backbone = tiny_backbone()
+    before = [np.array(weight) for weight in backbone.get_weights()]
+    features = features_of(backbone, records)
+    history = keras.callbacks.History()
+    fitted(features, epochs=12, learning_rate=1e-2, callbacks=[history])
+    for weight, old in zip(backbone.get_weights(), before):
+        np.testing.assert_array_equal(weight, old)  # moving statistics of the batch norm included
+    loss = history.history["loss"]
+    assert len(loss) == 12
+    assert loss[-1] < 0.75 * loss[0]
+
+
+@pytest.mark.current_stack
+def test_seed_decides_the_result(tiny_backbone, records):
+    features = features_of(tiny_backbone(), records)
+    first, again, other = (fitted(features, seed=seed).get_weights() for seed in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other))
+
+
+@pytest.mark.current_stack
+def test_cache_on_disk_is_used_again_and_belongs_to_network_images_and_size(tiny_backbone, records, tmp_path):
+    backbone = tiny_backbone()
+    memory = features_of(backbone, records)
+    features_of(backbone, records, cache=tmp_path)
+    (folder,) = tmp_path.iterdir()
+    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    again = features_of(backbone, records, cache=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+    for first, second in zip(memory.maps, again.maps):
+        np.testing.assert_array_equal(first, second)
+    assert [record.image_id for record in again.records] == [record.image_id for record in records]
+    backbone.get_layer("bn5").moving_mean.assign_add(tf.ones([16]))
+    changed = features_of(backbone, records, cache=tmp_path)
+    assert not np.array_equal(changed.maps[1], memory.maps[1])
+    features_of(backbone, records[1:], cache=tmp_path)
+    features_of(backbone, records, cache=tmp_path, flip=False)
+    models.FrozenFeatures(backbone, records, 96, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 5
+    (folder / "P4.f32").write_bytes(b"")
+    backbone.get_layer("bn5").moving_mean.assign_sub(tf.ones([16]))
+    with pytest.raises(UserError, match="remove that folder"):
+        features_of(backbone, records, cache=tmp_path)
+
+
+def test_broken_file_is_left_out(tiny_backbone, records, tmp_path, caplog):
+    broken = dataclasses.replace(records[1], image_id="broken", path=str(tmp_path / "broken.jpg"))
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with caplog.at_level(logging.WARNING, "kerassl"):
+        features = features_of(tiny_backbone(), [records[0], broken, records[2]], cache=tmp_path / "cache")
+    assert "broken.jpg" in caplog.text
+    assert features.records == [records[0], records[2]]
+    alone = features_of(tiny_backbone(), [records[2]], flip=False)
+    np.testing.assert_array_equal(features.boxes[1, 0], alone.boxes[0, 0])
+    assert features.maps[0].shape[0] == len(features.labels) == 2
+
+
+def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeypatch):
+    backbone = tiny_backbone()
+    nothing = dataclasses.replace(records[0], difficult=np.ones(len(records[0].classes), bool))
+    features = features_of(backbone, records[:3], flip=False)
+    localizer = models.Localizer(tiny_backbone(width=4), CLASSES, SIZE, width=8)
+    larger = models.Localizer(backbone, CLASSES, 96, width=8)
+    changed = features_of(tiny_backbone(), records[:3])
+    changed.backbone.get_layer("conv1").kernel.assign(tf.ones([3, 3, 3, 8]))
+    monkeypatch.setattr("kerassl.models.frozen_features.available_memory", lambda: 2**10)
+    for call, told in (
+        (lambda: features_of(backbone, [nothing]), "none of 1 images has an object"),
+        (lambda: features_of(backbone, []), "none of 0 images"),
+        (lambda: fitted(features), "no mirror images"),
+        (lambda: fitted(changed), "other weights"),
+        (lambda: models.localizer_predictions(localizer, features), "other weights or another network"),
+        (lambda: models.localizer_predictions(larger, features), "96 px"),
+        (lambda: features_of(backbone, records), "GiB of memory"),
+        (lambda: models.FrozenFeatures(backbone, records, 100), "96 or 128"),
+    ):
+        with pytest.raises(UserError, match=told) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.current_stack
+def test_probe_of_a_thousand_images_takes_seconds_when_features_are_at_hand(tiny_backbone, records):
+    features = features_of(tiny_backbone(), records)
+    features.maps = [np.tile(level[:20], (50, 1, 1, 1, 1)) for level in features.maps]
+    features.boxes, features.labels = np.tile(features.boxes[:20], (50, 1, 1)), np.tile(features.labels[:20], 50)
+    features.records = features.records[:20] * 50
+    begun = time.perf_counter()
+    fitted(features, epochs=3, batch_size=32)
+    assert time.perf_counter() - begun < 20

@@ -67,7 +67,7 @@ def crop(images, boxes, flips, size):
     first, last = (low + half + 0.5) / span, (high - half + 0.5) / span
     flip = flips[:, None]
     first_x, last_x = tf.where(flip, last[:, 1:], first[:, 1:]), tf.where(flip, first[:, 1:], last[:, 1:])
-    padded = _bordered(tf.cast(images, tf.float32))
+    padded = _bordered(images)
     index = tf.range(tf.shape(boxes)[0]) % tf.shape(images)[0]
     corners = tf.concat([first[:, :1], first_x, last[:, :1], last_x], axis=1)
     return tf.image.crop_and_resize(padded, corners, index, [size, size])

@@ -72,8 +72,9 @@ def image_folder(
         paths: folder (with all folders in it), file, or sequence of those; see `image_files`.
         image_size: int. Side of the images in pixels, a multiple of 32.
         batch_size: int. Images a batch.
-        augmentation: callable of images `[B, S, S, 3]` and a `[2]` int32 seed, as `augment.SimCLRViews`; or None. The
-            seed is (`seed`, number of the batch over all epochs and workers).
+        augmentation: callable of images `[B, S, S, 3]` float32 and a `[2]` int32 seed, as `augment.SimCLRViews`; or
+            None. The seed is (`seed`, number of the batch over all epochs and workers). With an attribute `image_dtype`
+            it gets images of that type, as uint8.
         shuffle: bool. Another order each epoch, from `seed` and the number of the epoch.
         seed: int.
         drop_remainder: bool. Leave out the images that fill no batch (others in each epoch, if shuffled). Contrastive

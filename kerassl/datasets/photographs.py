@@ -77,7 +77,8 @@ def photograph_batches(
             shortest=size,
         )
         batches = images.batch(batch_size, drop_remainder=drop_remainder)
-        batches = batches.map(lambda epochs, images: (epochs, tf.cast(images, tf.float32)))
+        wanted = getattr(augmentation, "image_dtype", tf.float32)
+        batches = batches.map(lambda epochs, images: (epochs, tf.cast(images, wanted)))
         if augmentation is None:
             batches = batches.map(lambda epochs, images: images)
         else:

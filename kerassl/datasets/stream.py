@@ -24,17 +24,17 @@ class _Broken:
         self.paths = set(map(str, known))
         self.lock = threading.Lock()
 
-    def __call__(self, path, failures, count):
-        path = path.decode()
-        message = f"{path} {self.why(path)}"
-        if self.strict:
-            raise UserError(f"{message}; mend or remove the file, or read without strict")
-        with self.lock:
-            if path not in self.paths:
-                self.paths.add(path)
-                log.warning("broken image %d: %s; %s", len(self.paths), message, self.outcome)
-        if failures >= count:  # without this the stream would look for a whole file without end
-            raise UserError(f"none of {count} image files can be read any more, the last was {message}")
+    def __call__(self, paths, none_whole):
+        for path in (path.decode() for path in paths):
+            message = f"{path} {self.why(path)}"
+            if self.strict:
+                raise UserError(f"{message}; mend or remove the file, or read without strict")
+            with self.lock:
+                if path not in self.paths:
+                    self.paths.add(path)
+                    log.warning("broken image %d: %s; %s", len(self.paths), message, self.outcome)
+        if none_whole:  # without this the stream would look for a whole file without end
+            raise UserError(f"none of {len(paths)} image files can be read any more, the last was {message}")
         return np.int32(0)
 
 
@@ -154,7 +154,6 @@ def stream(
     broken = broken if broken is not None else broken_files(strict)
     check_readable(paths, read, broken.why)
     (first, step), count, seed = worker, len(paths), int(seed) % 2**31
-    own = len(range(first, count, step))
     epochs = Epochs() if epochs is None else epochs
     table = tf.constant(paths)
 
@@ -167,52 +166,51 @@ def stream(
         kept = order[:0] if cache is None else _all_kept(order, total - skip, cache.known(), broken.paths, paths)
         return np.int32(epoch), (order[:0] if len(kept) else order).astype(np.int32), kept.astype(np.int32)
 
-    def open_one(epoch, index):
-        valid, item = decode_one(epoch, index) if cache is None else look_up(epoch, index)
-        return valid, table[index], epoch, item
-
-    def decode_one(epoch, index):
-        draw = tf.stack([seed, epoch, index])
-        # Only the decoder's errors are caught: what is wrong in `load` must be seen.
-        one = tf.data.Dataset.from_tensors(index).map(decoded)
-        blank = tf.data.Dataset.from_tensors((tf.zeros([0, 0, 3], tf.uint8), 1.0))
-        image, shrunk = one.ignore_errors().concatenate(blank).take(1).get_single_element()
-        valid = tf.size(image) > 0
-        image = tf.cond(valid, lambda: image, lambda: tf.zeros([1, 1, 3], tf.uint8))
-        return valid, load(image, index, draw) if longest is None else load(image, index, draw, shrunk)
-
-    def decoded(index):
+    def opened(epoch, place, index):
+        """The pixels of an image, or the cache's row of it, and by how much it was shrunk."""
+        if cache is not None:
+            found, row = tf.numpy_function(cache.get, [index], (tf.bool, tf.uint8))
+            row = tf.ensure_shape(row, [cache.size, cache.size, 3])
+            return place, index, 1.0, tf.cond(tf.ensure_shape(found, []), lambda: row, lambda: kept_row(epoch, index))
         contents = read(table[index], index)
         image = decode(contents, shortest=shortest, longest=longest)
-        return image, 1.0 if longest is None else shrinkage(contents, longest)
+        return place, index, 1.0 if longest is None else shrinkage(contents, longest), image
 
-    def look_up(epoch, index):
-        found, row = tf.numpy_function(cache.get, [index], (tf.bool, tf.uint8))
-        row = tf.ensure_shape(row, [cache.size, cache.size, 3])
-        return tf.cond(tf.ensure_shape(found, []), lambda: (True, row), lambda: decode_and_keep(epoch, index))
+    def kept_row(epoch, index):
+        image = decode(read(table[index], index), shortest=shortest, longest=longest)
+        row = load(image, index, tf.stack([seed, epoch, index]))
+        with tf.control_dependencies([tf.numpy_function(cache.put, [index, row], tf.int32)]):
+            return tf.identity(row)
 
-    def decode_and_keep(epoch, index):
-        valid, row = decode_one(epoch, index)
-        put = tf.cond(valid, lambda: tf.numpy_function(cache.put, [index, row], tf.int32), lambda: 0)
-        with tf.control_dependencies([put]):
-            return valid, tf.identity(row)
+    def loaded(epoch, index, shrunk, image):
+        if cache is not None:
+            return epoch, tf.ensure_shape(image, [cache.size, cache.size, 3])
+        draw = tf.stack([seed, epoch, index])
+        return epoch, load(image, index, draw) if longest is None else load(image, index, draw, shrunk)
 
-    def tell(failures, row):
-        valid, path, _, _ = row
-        failures = tf.where(valid, 0, failures + 1)
-        with tf.control_dependencies([tf.cond(valid, lambda: 0, lambda: told(path, failures))]):
-            return tf.identity(failures), row
+    def tell(order, state, row):
+        """Broken files are the places of the order that are missing; a pass ends with a place of its own."""
+        (expected, whole), (place, *_) = state, row
+        last = place == tf.size(order)
+        missing = tf.cond(
+            place > expected, lambda: told(tf.gather(table, order[expected:place]), last & ~whole), lambda: 0
+        )
+        with tf.control_dependencies([missing]):
+            return (tf.where(last, 0, place + 1), ~last), row
 
-    def told(path, failures):
-        return tf.ensure_shape(tf.numpy_function(broken, [path, failures, own], tf.int32), [])
+    def told(files, none_whole):
+        return tf.ensure_shape(tf.numpy_function(broken, [files, none_whole], tf.int32), [])
 
     def one_epoch(epoch, order, kept):
-        indices = tf.data.Dataset.from_tensor_slices(order).repeat()
-        rows = indices.map(lambda index: open_one(epoch, index), num_parallel_calls=tf.data.AUTOTUNE)
-        rows = rows.scan(tf.constant(0), tell)
-        rows = (
-            rows.filter(lambda valid, *_: valid).map(lambda valid, path, epoch, item: (epoch, item)).take(total - skip)
-        )
+        places = tf.data.Dataset.from_tensor_slices((tf.range(tf.size(order)), order))
+        # Only what goes wrong here is left out; what is wrong in `load` must be seen.
+        images = places.map(lambda *row: opened(epoch, *row), num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
+        end = (tf.size(order), -1, 1.0, tf.zeros([1, 1, 3], tf.uint8))
+        images = images.concatenate(tf.data.Dataset.from_tensors(end))
+        images = images.repeat(tf.where(tf.size(order) > 0, tf.constant(-1, tf.int64), 0))
+        images = images.scan((0, False), lambda state, row: tell(order, state, row))
+        images = images.filter(lambda place, index, *_: index >= 0).take(total - skip)
+        rows = images.map(lambda place, *row: loaded(epoch, *row), num_parallel_calls=tf.data.AUTOTUNE)
         return rows if cache is None else rows.concatenate(from_cache(epoch, kept))
 
     def from_cache(epoch, kept):

@@ -114,7 +114,7 @@ def test_failure_leaves_a_folder_as_it_was_and_no_new_one(photos, tmp_path, monk
         (KeyboardInterrupt(), KeyboardInterrupt),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr("kerassl.datasets.write_shards._write", Mock(side_effect=error))
+            patch.setattr(sys.modules["kerassl.datasets.write_shards"], "_write", Mock(side_effect=error))
             for folder in (tmp_path / "new" / "shards", tmp_path / "empty"):
                 with pytest.raises(raised):
                     write(photos, folder)

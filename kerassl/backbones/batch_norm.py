@@ -32,7 +32,7 @@ def freeze_batch_norm(model):
         int, the number of layers.
 
     Example:
-        >>> kerassl.backbones.freeze_batch_norm(backbone)
+        >>> kerassl.backbones.freeze_batch_norm(kerassl.backbones.build("EfficientNetB1"))
         69
     """
     layers = batch_norms(model)

@@ -26,8 +26,9 @@ def stages(backbone):
         UserError: if the network has no feature map of one of the strides.
 
     Example:
+        >>> backbone = kerassl.backbones.build("EfficientNetB1")
         >>> [len(layers) for layers in kerassl.backbones.stages(backbone).values()]
-        [57, 47, 92, 138]
+        [76, 44, 117, 102]
     """
     last = last_by_stride(backbone)
     strides = (4, LEVELS["P3"], LEVELS["P4"])

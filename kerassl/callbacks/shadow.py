@@ -23,7 +23,7 @@ class Shadow:
         # One graph each: variable by variable from Python would take longer than the copying.
         changes = (_moved, _copied, _swapped, _put)
         self._move, self._copy, self._swap, self._restore = (tf.function(self._each(each)) for each in changes)
-        self._finite = tf.function(lambda: tf.math.is_finite(tf.add_n([_probe(weight) for weight in self.weights])))
+        self._finite = tf.function(self._sums_finite)
 
     def move(self, share):
         """Moves by a share of the way towards the weights."""
@@ -49,17 +49,16 @@ class Shadow:
         """Whether all weights are finite."""
         return bool(self._finite())
 
+    def _sums_finite(self):
+        # Sums, as looking at each value would write an array as large; not of products with 0, which TensorFlow knows.
+        return tf.math.is_finite(tf.add_n([tf.cast(tf.reduce_sum(each), tf.float64) for each in self.weights]))
+
     def _each(self, change):
         def changed(*arguments):
             for weight, own in zip(self.weights, self.variables):  # on each replica by itself
                 self._strategy.extended.update(own, change, args=(weight, *arguments), group=False)
 
         return changed
-
-
-def _probe(weight):
-    """0, or NaN where a value is not finite."""
-    return tf.cast(tf.reduce_sum(weight * 0), tf.float32)
 
 
 def _moved(own, weight, share):

@@ -8,7 +8,7 @@ from kerassl import SimCLR, UserError, _compat, backbones
 from kerassl.callbacks import Resume, Thaw
 
 OPTIMIZERS = [
-    "adamw",
+    pytest.param("adamw", marks=pytest.mark.current_stack),
     "lars",
     pytest.param("tfa/LAMB", marks=pytest.mark.addons_stack),
 ]

@@ -77,15 +77,14 @@ def test_second_fit_goes_on_from_the_weights(classifier, classed):
 
 
 @pytest.mark.current_stack
-def test_average_is_the_same_on_two_replicas(classifier, classed, mirrored):
-    def run(replicas):
-        with mirrored(replicas).scope():
-            model = classifier(keras.optimizers.SGD(0.01))
-        model.fit(classed(8), epochs=2, verbose=0, callbacks=[WeightAverage(0.5)])
-        return weights_of(model)
-
-    for one, two in zip(run(1), run(2)):
-        np.testing.assert_allclose(two, one, atol=1e-4)
+def test_average_equals_loops_on_two_replicas(classifier, classed, mirrored):
+    with mirrored(2).scope():
+        model = classifier(keras.optimizers.SGD(0.1))
+    steps = Steps()
+    model.fit(classed(8), epochs=2, verbose=0, callbacks=[WeightAverage(0.5), steps])
+    expected = averages(steps.steps, 0.5)
+    assert len(expected) == 4
+    assert_close(weights_of(model), expected[-1])
 
 
 def test_statistics_are_measured_anew_of_the_averaged_weights(classifier, classed):

@@ -57,14 +57,11 @@ def by_hand(tiny_backbone, optimizer, rate, decay, rates, steps):
     return model
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        "adamw",
-        pytest.param("lars", marks=pytest.mark.current_stack),
-        pytest.param("tfa/NovoGrad", marks=pytest.mark.addons_stack),
-    ],
-)
+HERE = [pytest.param(name, marks=pytest.mark.current_stack) for name in ("adamw", "lars")]
+ADDONS = pytest.param("tfa/NovoGrad", marks=pytest.mark.addons_stack)
+
+
+@pytest.mark.parametrize("optimizer", [*HERE, ADDONS])
 def test_parts_learn_as_with_an_optimiser_each(optimizer, tiny_backbone):
     rates, rate, decay = {"backbone": 0.1, "P5": 0.5, "head": 2.0}, {"lars": 1.0}.get(optimizer, 0.01), 0.1
     model = model_of(tiny_backbone, optimizer, rates, decay=decay, rate=rate)
@@ -84,7 +81,9 @@ def test_parts_learn_as_with_an_optimiser_each(optimizer, tiny_backbone):
 
 
 def weights(model, name):
-    return enumerate(model.get_layer(name).trainable_variables)
+    found = list(enumerate(model.get_layer(name).trainable_variables))
+    # The softmax over cells takes no notice of their bias, whose gradient is rounding error.
+    return found[:1] if name == "cell_scores" else found
 
 
 @pytest.mark.current_stack

@@ -12,6 +12,7 @@ import statistics
 import time
 
 import keras
+import numpy as np
 
 import kerassl
 from benchmarks import machine
@@ -59,6 +60,8 @@ def main():
         "val_images": len(val),
         "features_seconds": features_seconds,
         "fit_seconds": statistics.mean(seconds),
+        # What one learns without looking at the image: the mean box of the training images.
+        "mean_box": kerassl.metrics.localization(np.tile(train.boxes.mean((0, 1)), [len(val), 1]), val.boxes[:, 0]),
     }
     for key in ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3"):
         values = [each[key] for each in figures]

@@ -59,8 +59,8 @@ def fit_frozen(
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
     localizer = Localizer(features.backbone, classes, features.image_size, width=width, freeze=True)
     head = feature_head(localizer, features, cells=True)
-    for level, statistics in zip(LEVELS, features.statistics()):
-        head.get_layer(f"standard_{level.lower()}").set_weights(statistics)
+    for level, moments in zip(LEVELS, features.statistics):
+        head.get_layer(f"standard_{level.lower()}").set_weights(moments)
     compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())
     batches = features.batches(batch_size, shuffle=True, flip=True, seed=seed)
     batches = batches.map(lambda maps, targets: (maps, {**targets, "cells": targets["box"]}))

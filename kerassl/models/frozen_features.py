@@ -1,6 +1,7 @@
 """Feature maps of a backbone that stays as it is, computed once."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import pathlib
@@ -85,14 +86,10 @@ class FrozenFeatures:
     def __len__(self):
         return len(self.records)
 
+    @functools.cached_property
     def statistics(self):
-        """What to standardise the maps by: a pair of `[C]` float32, mean and deviation, for each of them.
-
-        The deviation is at least a tenth of the channels' root mean square: one that is all but silent in these images
-        would else drown the others where another image rouses it.
-        """
-        moments = [_moments(level) for level in self.maps]
-        return [(mean, np.maximum(deviation, 0.1 * _norm(deviation))) for mean, deviation in moments]
+        """What to standardise the maps by; see `statistics`."""
+        return statistics(self.maps)
 
     def batches(self, batch_size, *, shuffle=False, flip=False, seed=0):
         """The maps and what they show, for `fit` and `predict`.
@@ -128,18 +125,35 @@ class FrozenFeatures:
         return tf.data.Dataset.zip((rows, draws)).batch(batch_size).map(gather, num_parallel_calls=2).prefetch(2)
 
 
+def statistics(maps):
+    """What to standardise feature maps by.
+
+    The deviation is at least a tenth of the channels' root mean square: one that is all but silent in these images
+    would else drown the others where another image rouses it.
+
+    Args:
+        maps: list of arrays, `[…, C]` each.
+
+    Returns:
+        For each of them a pair of `[C]` float32, mean and deviation.
+    """
+    moments = [_moments(level) for level in maps]
+    return [(mean, np.maximum(deviation, 0.1 * _norm(deviation))) for mean, deviation in moments]
+
+
 def _moments(level):
-    """Mean and deviation by channel. Random networks give 1e-18: float64, and deviations from a first mean."""
-    first = level[0].mean((0, 1, 2), dtype=np.float64)
+    """Mean and deviation by channel. Random networks give 1e-18, whose square is 0: in units of the first image."""
+    unit = np.abs(level[0]).max() or np.float32(1)
+    first = level[0].reshape(-1, level.shape[-1]).mean(0) / unit  # sums of small numbers keep their digits
     total, squares, count = 0.0, 0.0, 0
-    for start in range(0, len(level), 64):
-        cells = level[start : start + 64].reshape(-1, level.shape[-1]) - first
-        total += cells.sum(0)
-        squares += np.square(cells).sum(0)
+    for start in range(0, len(level), 16):
+        cells = level[start : start + 16].reshape(-1, level.shape[-1]) / unit - first
+        total = total + cells.mean(0).astype(np.float64) * len(cells)
+        squares = squares + np.einsum("nc,nc->c", cells, cells).astype(np.float64)
         count += len(cells)
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
-    return (first + mean).astype(np.float32), deviation.astype(np.float32)
+    return ((first + mean) * unit).astype(np.float32), (deviation * unit).astype(np.float32)
 
 
 def _norm(deviation):

@@ -112,7 +112,7 @@ def localizer_outputs(maps, classes, width, cells=False):
         Dict of Keras tensors, logits `"class"` `[B, C]` and `"box"` `[B, 4]` xyxy in units of the image's side; and
         with `cells` `"cells"` `[B, h, w, 5]`, each cell's score before the softmax and its sides.
     """
-    p4, p5 = (Standardise(name=f"standard_{level.lower()}")(part) for level, part in zip(LEVELS, maps))
+    p4, p5 = (Standardise(name=f"standard_{level.lower()}", dtype="float32")(part) for level, part in zip(LEVELS, maps))
     p5 = keras.layers.Conv2D(width, 1, use_bias=False, name="neck_p5")(p5)
     p4 = keras.layers.Conv2D(width, 1, use_bias=False, name="neck_p4")(p4)
     x = keras.layers.Add(name="neck_add")([p4, keras.layers.UpSampling2D(2, name="neck_up")(p5)])  # [B, h, w, width]

@@ -170,8 +170,13 @@ class BoxAugmentation:
         (x, y), (width, height) = tf.unstack(origin), tf.unstack(sides)
         part = image[y : y + height, x : x + width]
         mirrored = draws["flip"][0] < self.flip
-        part = tf.cond(mirrored, lambda: part[:, ::-1], lambda: part)
-        picture = resize(part, shown[::-1])
+        part = tf.cond(mirrored, lambda: tf.reverse(part, [1]), lambda: part)
+        # Where it is enlarged there is nothing to smooth, and the plain way is the faster one.
+        picture = tf.cond(
+            tf.reduce_all(shown >= sides),
+            lambda: tf.image.resize(part, shown[::-1]),
+            lambda: resize(part, shown[::-1]),
+        )
         after = size - shown - offset
         square = tf.pad(picture, [[offset[1], after[1]], [offset[0], after[0]], [0, 0]])
         boxes = _moved(boxes, origin, shown / sides, mirrored, shown, offset)
@@ -197,13 +202,16 @@ class BoxAugmentation:
         if self.mosaic:
             mixed = (draws["mosaic"][:, 0] < self.mosaic) & (tf.shape(images)[0] >= 4)
             layout = mosaic(draws, placed.region, images.shape[1])
-            images = tf.where(mixed[:, None, None, None], mosaic_images(images, layout), images)
+            rows = tf.where(mixed)  # [m, 1]
+            chosen = type(layout)(*(tf.gather_nd(field, rows) for field in layout))
+            images = tf.tensor_scatter_nd_update(images, rows, mosaic_images(images, chosen))
             shifts = tf.tile(tf.cast(layout.shifts, tf.float32), [1, 1, 2])[:, :, None]  # [B, 4, 1, 4]
             quarters = tf.gather(placed.boxes, layout.sources) / 2 + shifts  # [B, 4, n, 4]
             boxes = tf.where(mixed[:, None, None, None], quarters, boxes)
             regions = tf.where(mixed[:, None, None], tf.cast(layout.regions, tf.float32), regions)
             single = tf.concat([classes, tf.fill(tf.shape(tf.tile(classes, [1, 3, 1])), -1.0)], axis=1)
             classes = tf.where(mixed[:, None, None], tf.gather(classes[:, 0], layout.sources), single)
+        images = tf.ensure_shape(images, placed.image.shape)
         boxes, kept = visible_boxes(boxes, regions[:, :, None], self.visible, self.smallest, 2 * ROUNDING)
         return images, *_packed(boxes, classes, kept & (classes >= 0), most)
 
@@ -220,8 +228,11 @@ class BoxAugmentation:
         mean = mean_colours(placed.image) * (size * size / tf.reduce_prod(sides, axis=1, keepdims=True))
         along = tf.range(size, dtype=tf.float32)
         within = (along >= placed.region[:, :2, None]) & (along < placed.region[:, 2:, None])  # [B, 2, S]
-        picture = within[:, 1, :, None, None] & within[:, 0, None, :, None]
-        return tf.where(picture, recolour(placed.image, jitter, mean), 0.0)
+        columns, rows = tf.unstack(tf.cast(within, tf.float32), axis=1)
+        # Long rows: products with three numbers at a time take several times as long.
+        coloured = tf.reshape(recolour(placed.image, jitter, mean), [-1, size, size * 3])
+        coloured = coloured * tf.repeat(columns, 3, axis=1)[:, None] * rows[:, :, None]
+        return tf.reshape(coloured, tf.shape(placed.image))
 
     def get_config(self):
         return {

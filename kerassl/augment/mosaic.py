@@ -62,10 +62,10 @@ def mosaic_images(images, layout):
 
     Args:
         images: `[B, S, S, 3]` float32.
-        layout: `Mosaic`.
+        layout: `Mosaic` of them or of some of its rows.
 
     Returns:
-        `[B, S, S, 3]` float32, black where nothing is shown.
+        `[rows, S, S, 3]` float32, black where nothing is shown.
     """
     size = images.shape[1]
     half = size // 2
@@ -74,13 +74,13 @@ def mosaic_images(images, layout):
     low, high = layout.regions[..., :2, None], layout.regions[..., 2:, None]
     within = (along >= low) & (along < high)  # [B, 4, 2, S]
     places = along - layout.shifts[..., None]  # [B, 4, 2, S], in the image at half its size
-    index = tf.zeros(tf.shape(images)[:3], tf.int32)
+    index = tf.zeros([1, size, size], tf.int32)
     for quarter in range(4):  # one by one, for they take memory
         rows, columns = places[:, quarter, 1, :, None], places[:, quarter, 0, None]
         flat = (layout.sources[:, quarter, None, None] * half + rows) * half + columns + 1  # 0 is where nothing is
         index = tf.where(within[:, quarter, 1, :, None] & within[:, quarter, 0, None], flat, index)  # [B, S, S]
     pixels = tf.concat([tf.zeros([1, 3], images.dtype), tf.reshape(halves, [-1, 3])], axis=0)
-    return tf.ensure_shape(tf.gather(pixels, index), images.shape)
+    return tf.ensure_shape(tf.gather(pixels, index), [None, size, size, 3])
 
 
 def _different(draws, count):

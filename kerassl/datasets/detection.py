@@ -11,6 +11,9 @@ from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
 from kerassl.datasets.stream import Epochs, broken_files, stream
 
+# JPEGs are shrunk while they are decoded to so many times the letterbox's side: nearer to it they would lose detail.
+_SPARE = 2
+
 
 def detection_batches(
     records,
@@ -83,14 +86,13 @@ def detection_batches(
 
     order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
-        return _batches(records, load, size, batch_size, *order)
+        return _batches(records, load, _SPARE * size, batch_size, *order)
     if augmentation.mosaic and batch_size < 4:
         raise UserError(f"a mosaic is of four images, but batch_size is {batch_size}; give 4 or more, or mosaic=0")
     # A mosaic's four images are different ones.
     together = sum(sorted(int(each.sum()) for each in kept)[-4:])
     rows = max(1, together) if augmentation.mosaic else most
-    longest = augmentation.enlargement * size
-    return _batches(records, place, longest, batch_size, *order, finish)
+    return _batches(records, place, max(_SPARE, augmentation.enlargement) * size, batch_size, *order, finish)
 
 
 def single_object_batches(
@@ -152,8 +154,8 @@ def single_object_batches(
 
     order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
-        return _batches(records, load, size, batch_size, *order)
-    return _batches(records, place, augmentation.enlargement * size, batch_size, *order, finish)
+        return _batches(records, load, _SPARE * size, batch_size, *order)
+    return _batches(records, place, max(_SPARE, augmentation.enlargement) * size, batch_size, *order, finish)
 
 
 def _check_flip(flip, augmentation):
@@ -170,7 +172,7 @@ def _letterboxed(image, boxes, size, draw, flip):
         # Mirrored before it is letterboxed: the picture must stay at the left.
         mirrored = tf.random.stateless_uniform([], tf.random.experimental.stateless_fold_in(draw[:2], draw[2])) < 0.5
         width = tf.cast(tf.shape(image)[1], tf.float32)
-        image = tf.cond(mirrored, lambda: image[:, ::-1], lambda: image)
+        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
         x0, y0, x1, y1 = tf.unstack(boxes, axis=-1)
         boxes = tf.where(mirrored, tf.stack([width - x1, y0, width - x0, y1], axis=-1), boxes)
     square, scale = letterbox(image, size)

@@ -60,7 +60,7 @@ def test_frozen_stages_keep_every_bit_until_they_thaw(optimizer, localizer, labe
     assert recorder.moved("stem") == ["no"] * 4  # weights and moving statistics
     assert recorder.moved("P3") == ["no", "no", "all", "all"]
     assert recorder.moved("P4") == recorder.moved("P5") == ["no", "all", "all", "all"]
-    assert recorder.moved("neck") == recorder.moved("head") == ["all"] * 4
+    assert "no" not in recorder.moved("neck") + recorder.moved("head")
     assert recorder.traces[1:] == [1, 1, 0]  # once for each set of stages; Keras may trace its very first step twice
     assert all(layer.trainable for layer in model.backbone.layers)
 

@@ -9,6 +9,10 @@ STRIDES = (8, 16, 32)
 BINS = 16
 """A distance is 0 to 15 strides."""
 
+START = [-0.5 * number for number in range(BINS)] * 4
+"""The logits of a cell's bins at the start: a box of three strides. Even ones make it fifteen strides wide, which
+overlaps few objects enough to be taught anything."""
+
 _TINY = 1e-7
 
 

@@ -27,14 +27,13 @@ def convolution(x, channels, name, size=1, strides=1):
     return x
 
 
-def stage(x, channels, depth, shortcut, name):
+def stage(x, channels, depth, name):
     """A cross-stage partial block: half the channels pass by, half go through `depth` pairs of convolutions."""
     half = channels // 2
     parts = [convolution(x, half, f"{name}_{part}") for part in ("short", "deep")]
     for number in range(depth):
         deep = convolution(parts[-1], half, f"{name}_{number}_1", 3)
-        deep = convolution(deep, half, f"{name}_{number}_2", 3)
-        parts.append(keras.layers.Add(name=f"{name}_{number}_add")([parts[-1], deep]) if shortcut else deep)
+        parts.append(convolution(deep, half, f"{name}_{number}_2", 3))
     joined = keras.layers.Concatenate(name=f"{name}_joined")(parts)
     return convolution(joined, channels, f"{name}_output")
 
@@ -57,39 +56,37 @@ def neck(features, depth):
     for level in (1, 0):
         above = keras.layers.UpSampling2D(2, name=f"neck_enlarged_p{level + 4}")(joined[level + 1])
         x = keras.layers.Concatenate(name=f"neck_p{level + 3}_down_inputs")([above, joined[level]])
-        joined[level] = stage(x, channels[level], depth, False, f"neck_p{level + 3}_down")
+        joined[level] = stage(x, channels[level], depth, f"neck_p{level + 3}_down")
     for level in (1, 2):
         below = convolution(joined[level - 1], channels[level - 1], f"neck_shrunk_p{level + 2}", 3, strides=2)
         x = keras.layers.Concatenate(name=f"neck_p{level + 3}_up_inputs")([below, joined[level]])
-        joined[level] = stage(x, channels[level], depth, True, f"neck_p{level + 3}_up")
+        joined[level] = stage(x, channels[level], depth, f"neck_p{level + 3}_up")
     return joined
 
 
-def heads(features, box_channels, classes, biases):
+def heads(features, sizes, starts):
     """What each cell says of the box and of the class of the object in it.
 
     Args:
         features: list of the feature maps P3, P4 and P5.
-        box_channels: int, numbers that tell a box.
-        classes: int.
-        biases: list of three floats, the class logits at the start.
+        sizes: dict `{"box": int, "classification": int}`, how many numbers tell a box and a class.
+        starts: dict of lists, what the heads of the three levels say at the start: floats, or lists of as many as tell.
 
     Returns:
-        Dict `{"box": [B, A, box_channels], "classification": logits [B, A, classes]}`, float32 in any precision; the
-        cells of P3 come first, row by row.
+        Dict `{"box": [B, A, sizes["box"]], "classification": [B, A, sizes["classification"]]}`, float32 in any
+        precision; the cells of P3 come first, row by row.
     """
     # KerasCV's widths: a level's maps are no wider than those of P3.
-    widths = {"box": max(64, features[0].shape[-1] // 4), "classification": max(classes, features[0].shape[-1])}
-    sizes = {"box": box_channels, "classification": classes}
+    p3 = features[0].shape[-1]
+    widths = {"box": max(64, p3 // 4), "classification": max(sizes["classification"], p3)}
     outputs = {}
     for kind, width in widths.items():
         levels = []
-        for level, (feature, bias) in enumerate(zip(features, biases), start=3):
+        for level, (feature, start) in enumerate(zip(features, starts[kind]), start=3):
             x = convolution(feature, width, f"{kind}_head_p{level}_1", 3)
             x = convolution(x, width, f"{kind}_head_p{level}_2", 3)
-            start = keras.initializers.Constant(bias if kind == "classification" else 1.0)
-            name = f"{kind}_head_p{level}_3"
-            x = to_fast(keras.layers.Conv2D(sizes[kind], 1, bias_initializer=start, name=name))(x)
+            bias, name = keras.initializers.Constant(start), f"{kind}_head_p{level}_3"
+            x = to_fast(keras.layers.Conv2D(sizes[kind], 1, bias_initializer=bias, name=name))(x)
             levels.append(keras.layers.Reshape((-1, sizes[kind]), name=f"{kind}_p{level}")(x))
         outputs[kind] = keras.layers.Concatenate(axis=1, name=kind, dtype="float32")(levels)
     return outputs

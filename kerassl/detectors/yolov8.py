@@ -55,9 +55,10 @@ class YOLOV8(Detector, keras_cv.models.YOLOV8Detector):
             for number, (level, name) in enumerate(levels.items())
         ]
         # At the start an image is to seem to hold about five objects, or the background would drown the first steps.
-        start = [min(0.01, 5 / len(classes) * (stride / image_size) ** 2) for stride in distances.STRIDES]
-        biases = [math.log(score / (1 - score)) for score in start]
-        outputs = yolo_layers.heads(yolo_layers.neck(features, depth), 4 * distances.BINS, len(classes), biases)
+        scores = [min(0.01, 5 / len(classes) * (stride / image_size) ** 2) for stride in distances.STRIDES]
+        starts = {"box": [distances.START] * 3, "classification": [math.log(s / (1 - s)) for s in scores]}
+        sizes = {"box": len(distances.START), "classification": len(classes)}
+        outputs = yolo_layers.heads(yolo_layers.neck(features, depth), sizes, starts)
         # Past KerasCV's own constructor, which nests the backbone as one layer.
         super(keras_cv.models.YOLOV8Detector, self).__init__(inputs=backbone.input, outputs=outputs, **kwargs)
         self._describe(backbone, classes, image_size)

@@ -38,7 +38,7 @@ def noisy_heads():
     return _noisy_heads
 
 
-@pytest.fixture(params=["retinanet", "yolov8"], scope="module")
+@pytest.fixture(params=["retinanet", pytest.param("yolov8", marks=pytest.mark.current_stack)], scope="module")
 def eager_detector(request, tiny_detector):
     """A detector of either kind with random heads, which sees something everywhere."""
     keras.utils.set_random_seed(0)

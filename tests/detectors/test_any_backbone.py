@@ -15,9 +15,10 @@ KINDS = ("retinanet", "yolov8")
 @pytest.mark.current_stack
 @pytest.mark.parametrize("family", ["EfficientNetB0", "MobileNet", "MobileNetV2", "MobileNetV3Small", "ResNet50"])
 def test_detector_over_a_family_takes_a_step_on_the_smallest_images(family, rectangles, tiny_detector):
-    images, boxes, classes = rectangles(4, 32)
+    images, boxes, classes = rectangles(2, 32)
+    backbone = backbones.build(family)
     for kind in KINDS:
-        model = tiny_detector(kind, image_size=32, backbone=backbones.build(family))
+        model = tiny_detector(kind, image_size=32, backbone=backbone)
         variables = [getattr(variable, "value", variable) for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
             outputs = model(images, training=True)
@@ -27,7 +28,7 @@ def test_detector_over_a_family_takes_a_step_on_the_smallest_images(family, rect
         assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients)
         model.optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         assert all(np.isfinite(weight).all() for weight in model.get_weights())
-        assert detectors.decode(model, images)[0].shape == (4, 100, 4)
+        assert detectors.decode(model, images)[0].shape == (2, 100, 4)
 
 
 def cropped(tiny):

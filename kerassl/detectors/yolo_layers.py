@@ -27,14 +27,13 @@ def convolution(x, channels, name, size=1, strides=1):
     return x
 
 
-def stage(x, channels, depth, shortcut, name):
+def stage(x, channels, depth, name):
     """A cross-stage partial block: half the channels pass by, half go through `depth` pairs of convolutions."""
     half = channels // 2
     parts = [convolution(x, half, f"{name}_{part}") for part in ("short", "deep")]
     for number in range(depth):
         deep = convolution(parts[-1], half, f"{name}_{number}_1", 3)
-        deep = convolution(deep, half, f"{name}_{number}_2", 3)
-        parts.append(keras.layers.Add(name=f"{name}_{number}_add")([parts[-1], deep]) if shortcut else deep)
+        parts.append(convolution(deep, half, f"{name}_{number}_2", 3))
     joined = keras.layers.Concatenate(name=f"{name}_joined")(parts)
     return convolution(joined, channels, f"{name}_output")
 
@@ -57,11 +56,11 @@ def neck(features, depth):
     for level in (1, 0):
         above = keras.layers.UpSampling2D(2, name=f"neck_enlarged_p{level + 4}")(joined[level + 1])
         x = keras.layers.Concatenate(name=f"neck_p{level + 3}_down_inputs")([above, joined[level]])
-        joined[level] = stage(x, channels[level], depth, False, f"neck_p{level + 3}_down")
+        joined[level] = stage(x, channels[level], depth, f"neck_p{level + 3}_down")
     for level in (1, 2):
         below = convolution(joined[level - 1], channels[level - 1], f"neck_shrunk_p{level + 2}", 3, strides=2)
         x = keras.layers.Concatenate(name=f"neck_p{level + 3}_up_inputs")([below, joined[level]])
-        joined[level] = stage(x, channels[level], depth, True, f"neck_p{level + 3}_up")
+        joined[level] = stage(x, channels[level], depth, f"neck_p{level + 3}_up")
     return joined
 
 

@@ -20,14 +20,17 @@ _OVERLAP, _DISTRIBUTION, _CLASS = 7.5, 1.5, 0.5
 class YOLOV8(Detector, keras_cv.models.YOLOV8Detector):
     """KerasCV's YOLOV8 as one flat functional model, with its own targets, loss, decoding and configuration.
 
-    It differs from `keras_cv.models.YOLOV8Detector` in what was needed to train, save, explain and serve it. The
-    backbone's layers are the model's own layers (so that Grad-CAM sees them) and `.keras` files reload exactly. P3 to
-    P5 are brought to `width` channels first: those of an EfficientNet's P5 alone would make the neck five times the
-    backbone. Replicas share the neck's batch normalisation, and the loss is divided by the target scores of the global
-    batch, so that the replicas' losses add up to that of one replica with the whole batch. Distances are learned by
-    distribution focal loss too, class losses are summed over the classes, a box that is beside its object is no match
-    (KerasCV raises negative overlaps to an even power), an object smaller than a cell has a cell to answer for it, and
-    `predict` keeps detections from a score of 0.01, not 0.2.
+    It differs from `keras_cv.models.YOLOV8Detector` in what was needed to train, save, explain and serve it:
+
+    - The backbone's layers are the model's own layers (so that Grad-CAM sees them), and `.keras` files reload exactly.
+    - P3 to P5 are brought to `width` channels and multiples of it first, whatever the backbone gives.
+    - Replicas share the neck's batch normalisation, and the loss is divided by the target scores of the global batch,
+      so that the replicas' losses add up to that of one replica with the whole batch.
+    - Distances are learned by distribution focal loss too, which KerasCV leaves out; class losses are summed over the
+      classes, not averaged; and the aspect ratios' term of the CIoU is the paper's (KerasCV squares its factor).
+    - A box beside its object is no match (KerasCV raises negative overlaps to an even power), and an object smaller
+      than a cell has a cell to answer for it.
+    - Heads begin with few and small objects, and `predict` keeps detections from a score of 0.01, not 0.2.
 
     Args:
         backbone: flat functional `keras.Model` of images in [0, 255]. Trained in place.

@@ -246,6 +246,7 @@ def test_probes_leave_no_trace_in_training_and_repeat_themselves(colours, tiny_b
         assert logs == {name: history[name][-1] for name in logs}
 
 
+@pytest.mark.slow
 def test_probes_give_the_figures_of_one_device_when_replicas_train(colours, tiny_backbone, mirrored):
     with mirrored(2).scope():
         model = model_of(tiny_backbone())

@@ -48,6 +48,7 @@ def weights_of(path):
     return keras.saving.load_model(path).get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_killed_fine_tuning_with_the_whole_recipe_goes_on_to_the_same_bits(finetune, tmp_path, monkeypatch):
     assert finetune("whole", RECIPE) == 0

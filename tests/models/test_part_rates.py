@@ -86,6 +86,7 @@ def weights(model, name):
     return found[:1] if name == "cell_scores" else found
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_parts_learn_the_same_on_two_replicas(tiny_backbone, mirrored):
     def run(replicas):

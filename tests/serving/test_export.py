@@ -99,7 +99,7 @@ def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(tin
     served = tf.saved_model.load(str(path)).signatures["serving_uint8"](images=tf.constant(photos))
     for row, found in enumerate(expected):
         count = int(served["num_detections"][row])
-        assert 5 < count == len(found["scores"])
+        assert 0 < count == len(found["scores"])
         np.testing.assert_allclose(served["scores"][row, :count], found["scores"], atol=1e-5)
         np.testing.assert_allclose(served["boxes"][row, :count], found["boxes"], atol=1e-5 * 90)
         np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])

@@ -171,7 +171,12 @@ class BoxAugmentation:
         part = image[y : y + height, x : x + width]
         mirrored = draws["flip"][0] < self.flip
         part = tf.cond(mirrored, lambda: part[:, ::-1], lambda: part)
-        picture = resize(part, shown[::-1])
+        # Where it is enlarged there is nothing to smooth, and the plain way is the faster one.
+        picture = tf.cond(
+            tf.reduce_all(shown >= sides),
+            lambda: tf.image.resize(part, shown[::-1]),
+            lambda: resize(part, shown[::-1]),
+        )
         after = size - shown - offset
         square = tf.pad(picture, [[offset[1], after[1]], [offset[0], after[0]], [0, 0]])
         boxes = _moved(boxes, origin, shown / sides, mirrored, shown, offset)

@@ -11,6 +11,9 @@ from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
 from kerassl.datasets.stream import Epochs, stream
 
+# JPEGs are shrunk while they are decoded to so many times the letterbox's side: nearer to it they would lose detail.
+_SPARE = 2
+
 
 def detection_batches(
     records,
@@ -81,14 +84,13 @@ def detection_batches(
 
     order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
-        return _batches(records, load, size, batch_size, *order)
+        return _batches(records, load, _SPARE * size, batch_size, *order)
     if augmentation.mosaic and batch_size < 4:
         raise UserError(f"a mosaic is of four images, but batch_size is {batch_size}; give 4 or more, or mosaic=0")
     # A mosaic's four images are different ones.
     together = sum(sorted(int(each.sum()) for each in kept)[-4:])
     rows = max(1, together) if augmentation.mosaic else most
-    longest = augmentation.enlargement * size
-    return _batches(records, place, longest, batch_size, *order, finish)
+    return _batches(records, place, max(_SPARE, augmentation.enlargement) * size, batch_size, *order, finish)
 
 
 def single_object_batches(
@@ -150,8 +152,8 @@ def single_object_batches(
 
     order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
-        return _batches(records, load, size, batch_size, *order)
-    return _batches(records, place, augmentation.enlargement * size, batch_size, *order, finish)
+        return _batches(records, load, _SPARE * size, batch_size, *order)
+    return _batches(records, place, max(_SPARE, augmentation.enlargement) * size, batch_size, *order, finish)
 
 
 def _check_flip(flip, augmentation):

@@ -95,8 +95,9 @@ def test_training_images_are_drawn_as_the_configuration_augments_them(devkit, tm
     assert "3 labelled ones" in capsys.readouterr().out
     assert drawn["flips"].shape == (3 * 306, 5 * 306, 3)
     letterboxed, *epochs = np.split(drawn["never"], 5, axis=1)
-    for epoch in epochs:
-        np.testing.assert_allclose(epoch[:, :300], letterboxed[:, :300], atol=2)
+    for epoch in epochs:  # frames may lie a pixel apart
+        assert np.abs(epoch - letterboxed).mean() < 1
+        np.testing.assert_array_equal(np.median(np.abs(epoch - letterboxed)), 0)
     for name in ("flips", "mosaic"):
         first, *epochs = np.split(drawn[name], 5, axis=1)
         np.testing.assert_array_equal(first, letterboxed)

@@ -47,6 +47,7 @@ def flip(path, byte):
     path.write_bytes(content)
 
 
+@pytest.mark.current_stack
 def test_gives_the_batches_of_the_folder_when_nothing_is_shrunk(photos, tmp_path):
     done = write(photos, tmp_path / "shards")
     assert done == (23, 5, 0, [])

@@ -53,3 +53,15 @@ def test_pretraining_learns_and_what_goes_wrong_is_named():
         assert "at chance" in found["one image"]
         assert "flat" in found["temperature 100"]
         assert "above chance" in found["temperature 0.0001"]
+
+
+def test_detector_learns_and_is_the_same_when_loaded():
+    notebook = nbformat.read(EXAMPLES / "detection.ipynb", as_version=4)
+    committed, pictures = printed(notebook)
+    assert pictures == 5, "the committed notebook shows its pictures"
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    text, pictures = printed(notebook)
+    assert pictures == 5
+    for each in (committed, text):
+        assert float(each.split("voc10_ap50 ")[1].split()[0]) > 0.4
+        assert float(each.split("differ by ")[1].split()[0]) < 1e-5

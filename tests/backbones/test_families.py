@@ -130,6 +130,7 @@ def test_family_is_cut_saved_and_loaded_with_equal_features(tmp_path, built):
         assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in model.layers[1:]]
 
 
+@pytest.mark.current_stack
 def test_saved_family_opens_with_plain_keras_without_kerassl(tmp_path, built):
     _, backbone = built
     backbones.save(backbone, tmp_path / "backbone.keras")

@@ -183,6 +183,7 @@ def test_decoding_equals_that_of_keras_cv_when_there_is_one_class(tiny_detector)
             np.testing.assert_allclose(found[name][index, :count], expected[name][index][:count], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_fit_runs_when_there_are_two_replicas(tiny_backbone, rectangles, mirrored):
     images, boxes, classes = rectangles(8)
     data = batches(images, boxes, classes)
@@ -200,6 +201,7 @@ def test_fit_runs_when_there_are_two_replicas(tiny_backbone, rectangles, mirrore
         np.testing.assert_allclose(two, one, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_outputs_and_loss_are_float32_when_precision_is_mixed(tiny_detector, rectangles):
     images, boxes, classes = rectangles(8, 96)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")

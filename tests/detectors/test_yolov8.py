@@ -133,6 +133,7 @@ def test_loss_of_two_replicas_adds_up_to_that_of_one(tiny_detector, rectangles, 
     assert sum(float(loss) for loss in losses) == pytest.approx(whole, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_step_of_two_replicas_is_that_of_one_with_batch_normalisation_and_all(tiny_detector, rectangles, mirrored):
     images, boxes, classes = rectangles(8)

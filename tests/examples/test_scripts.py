@@ -44,6 +44,7 @@ def detector(folder, backbone):
     return folder / "detector.keras"
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack  # beside Keras 2.15 a detector's graphs take a minute each
 def test_heatmaps_are_drawn(folder, detector):
     images = ["scenes/VOC2007/JPEGImages", "--level", "P4"]
@@ -52,6 +53,7 @@ def test_heatmaps_are_drawn(folder, detector):
     assert any(name in printed for name in datasets.SCENE_CLASSES)
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_servable_is_exported_and_answers(folder, detector):
     image = next((folder / "scenes" / "VOC2007" / "JPEGImages").iterdir())

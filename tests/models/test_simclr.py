@@ -68,11 +68,10 @@ def state_of(model):
 
 
 STEPS = [
-    (2, "float64", 1e-6, 1e-10, {"tile_size": 3}, 8),
-    (4, "float32", 1e-6, 1e-4, {"decoupled": True}, 8),
+    (2, "float32", 1e-6, 1e-4, {"decoupled": True, "tile_size": 3}, 8),
     (4, "float64", 1e-6, 1e-10, {}, 6),  # the last replica has no image
 ]
-if _compat.KERAS_3:  # more than three take their time
+if _compat.KERAS_3:  # more than two take their time
     STEPS += [
         (4, "float64", 1e-6, 1e-10, {}, 8),
         (2, "float32", 1e-6, 1e-4, {}, 8),

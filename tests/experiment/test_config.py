@@ -77,7 +77,7 @@ def test_shipped_configuration_is_accepted_and_says_what_it_does(path, monkeypat
     config = read_config(path)
     assert config.localizer is not None
     assert path.read_text().startswith("# ")
-    assert "kerassl compare" in path.read_text() or "make demo" in path.read_text()
+    assert any(way in path.read_text() for way in ("kerassl compare", "kerassl finetune", "make demo"))
 
 
 def test_augmentation_is_that_of_box_augmentation_and_off_without_its_section(tmp_path):

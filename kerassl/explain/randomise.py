@@ -1,0 +1,60 @@
+"""Does a heatmap depend on what the network learned? Weights shuffled from the top down."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import numpy as np
+import tensorflow as tf
+
+from kerassl._errors import UserError
+
+
+def randomisation_check(model, heatmaps_of, *, steps=4, seed=0):
+    """How alike heatmaps stay when the weights are destroyed layer by layer, beginning at the outputs.
+
+    The values within each weight are shuffled, so that their size and spread stay as they are. A method whose
+    heatmaps stay alike (SSIM near 1) shows edges of the image, not what the model learned. The weights are put back at
+    the end.
+
+    Args:
+        model: `keras.Model`.
+        heatmaps_of: function without arguments that gives heatmaps `[N, H, W]` in [0, 1] of the model as it stands;
+            name the class in it, or the best class will change with the weights.
+        steps: int. Into how many shares the layers with weights are cut.
+        seed: int.
+
+    Returns:
+        List of `(layer, ssim)`: the mean structural similarity to the heatmaps before, once all layers from the
+        outputs down to this one are shuffled.
+
+    Raises:
+        UserError: if `steps` is not between 1 and the number of layers with weights, or the heatmaps are smaller than
+            the 11 pixels of the SSIM's window.
+
+    Example:
+        >>> cam = kerassl.explain.GradCAM(localizer)
+        >>> kerassl.explain.randomisation_check(localizer, lambda: cam(images, classes))[-1]
+        ('stem_conv', 0.08)
+
+    Reference:
+        Adebayo et al., "Sanity Checks for Saliency Maps", 2018.
+    """
+    layers = [layer for layer in reversed(model.layers) if layer.weights]
+    if not 1 <= steps <= len(layers):
+        raise UserError(f"steps is {steps}; {model.name!r} has {len(layers)} layers with weights, give 1 to that many")
+    before = np.asarray(heatmaps_of(), np.float32)
+    if min(before.shape[1:]) < 11:
+        raise UserError(f"heatmaps are {before.shape}; the SSIM's window asks for 11 pixels a side or more")
+    kept, draw = model.get_weights(), np.random.default_rng(seed)
+    found = []
+    try:
+        for share in np.array_split(np.arange(len(layers)), steps):
+            for place in share:
+                layer = layers[place]
+                layer.set_weights(
+                    [draw.permuted(weight.ravel()).reshape(weight.shape) for weight in layer.get_weights()]
+                )
+            now = np.asarray(heatmaps_of(), np.float32)
+            alike = tf.image.ssim(before[..., None], now[..., None], max_val=1.0)
+            found.append((layers[share[-1]].name, float(tf.reduce_mean(alike))))
+    finally:
+        model.set_weights(kept)
+    return found

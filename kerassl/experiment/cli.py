@@ -113,15 +113,44 @@ def _parser():
         help="also draw precision against recall, and the kinds of errors, into this folder",
     )
 
-    explain = _command(commands, "explain", "draw where a model looks (Grad-CAM)")
+    explain = _command(commands, "explain", "draw where models look, and score it on labelled images")
     explain.add_argument(
-        "--models", nargs="+", required=True, metavar="NAME=FILE", help="arms, as ours=a/detector.keras random=b/…"
+        "--arms",
+        "--models",
+        dest="models",
+        nargs="+",
+        required=True,
+        metavar="NAME=FILE",
+        help="as ours=a/detector.keras random=b/…; with --voc backbones, too",
     )
-    explain.add_argument("--images", nargs="+", required=True, metavar="PATH", help="images or folders of them")
-    explain.add_argument("--class", dest="class_name", help="whose evidence to draw; default: the best-scoring class")
-    explain.add_argument("--level", choices=("P3", "P4", "P5"), help="feature map; P5 is coarse and sure (default P5)")
-    explain.add_argument("--count", type=int, default=8, help="at most so many images (default 8)")
-    explain.add_argument("--out", required=True, metavar="FILE", help="the .png file to write")
+    explain.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them: heatmaps alone")
+    _voc(explain, "test")
+    explain.add_argument(
+        "--class", dest="class_name", help="whose evidence to draw of --images; default: the best-scoring class"
+    )
+    explain.add_argument(
+        "--method", choices=("gradcam", "gradcam++", "layercam", "scorecam"), default="gradcam",
+        help="scorecam takes minutes an image (default gradcam)",
+    )  # fmt: skip
+    explain.add_argument(
+        "--level", choices=("P3", "P4", "P5"),
+        help="feature map; P5 is coarse and sure (default P5; with --voc the best on images that are not scored)",
+    )  # fmt: skip
+    explain.add_argument(
+        "--count", type=int, help="at most so many images (default 8; of --voc 400, a quarter of them to choose on)"
+    )
+    explain.add_argument(
+        "--insertion", type=int, default=0, metavar="STEPS",
+        help="also put pixels in and take them out by falling heat, in so many steps; 10 to 20, slow (default 0: no)",
+    )  # fmt: skip
+    explain.add_argument("--image-size", type=int, help="side in pixels, for arms that are backbones")
+    explain.add_argument("--seed", type=int, help="draws the images, those to choose on, and the bootstrap")
+    explain.add_argument(
+        "--out",
+        required=True,
+        metavar="PATH",
+        help="the .png file to write; with --voc the folder of table and pictures",
+    )
 
     export = _command(commands, "export", "write a SavedModel for TensorFlow Serving")
     _model(export)

@@ -16,6 +16,7 @@ from kerassl._errors import UserError
 from kerassl.datasets import card as _card
 from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
+from kerassl.experiment import arms_report as _arms_report
 from kerassl.experiment import compare as _compare
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
@@ -167,19 +168,21 @@ def evaluate(options):
 
 
 def explain(options):
-    """Draws heatmaps of several models side by side."""
-    arms = {}
-    for item in options.models:
-        name, _, path = item.rpartition("=")
-        arms[name or pathlib.Path(path).stem] = _compare.load(path)
-    sizes = {name: model.image_size for name, model in arms.items()}
-    if len(set(sizes.values())) > 1:
-        raise UserError(f"the models take images of different sizes ({sizes}); compare models of one size")
-    paths = datasets.image_files(options.images)[: options.count]
-    images = np.stack([datasets.letterbox(datasets.read_image(path), min(sizes.values()))[0] for path in paths])
+    """Draws heatmaps of several models side by side, and scores them where there are labels."""
+    if (options.images is None) == (options.voc is None and not options.config):
+        raise UserError("give either --images to draw, or --voc to draw and score")
+    if options.images is None:
+        _arms_report.explain_arms(options, read_config(options.config, _voc_flags(options, "test")))
+        return
+    arms = {name: _compare.load(path) for name, path in _arms_report.named(options.models).items()}
+    size = _arms_report.one_size(arms)
+    paths = datasets.image_files(options.images)[: options.count or 8]
+    images = np.stack([datasets.letterbox(datasets.read_image(path), size)[0] for path in paths])
+    method = _arms_report.METHODS[options.method]
     heatmaps = {}
     for name, model in arms.items():
-        heatmaps[name] = _explain.GradCAM(model, layer=options.level or "P5")(images, _class_id(model, options))
+        look = method(model, layer=options.level or "P5")
+        heatmaps[name] = look(images, _class_id(model, options), verbose=int(training.verbosity() != 2))
     _explain.side_by_side(images, heatmaps, options.out)
     print(f"{len(paths)} images, {len(arms)} arms: {options.out}")
 

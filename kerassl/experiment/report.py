@@ -48,18 +48,32 @@ def write_report(folder):
     if results.get("arms"):
         parts += [_tables(results["arms"]), _seen(results["arms"])]
     for title, says, png in curves.pictures(lines, results.get("pretrain")):
-        parts.append(_picture(title, says, png))
-    for picture in results.get("pictures", []):
-        parts.append(_picture(picture["title"], picture["says"], (folder / picture["file"]).read_bytes()))
+        parts.append(picture(title, says, png))
+    for drawn in results.get("pictures", []):
+        parts.append(picture(drawn["title"], drawn["says"], (folder / drawn["file"]).read_bytes()))
     settings = (folder / "config.yaml").read_text(encoding="utf-8") if (folder / "config.yaml").exists() else ""
     parts.append(f"<h2>Settings and machine</h2><p>{html.escape(results['machine'])}</p>")
     parts.append(f"<details><summary>all settings</summary><pre>{html.escape(settings)}</pre></details>")
     with _files.whole(folder / "report.html") as part:
-        part.write_text(_PAGE.replace("@@TITLE@@", html.escape(results["title"])).replace("@@BODY@@", "\n".join(parts)))
+        part.write_text(page(results["title"], parts), encoding="utf-8")
     return folder / "report.html"
 
 
-def _picture(title, says, png):
+def page(title, parts):
+    """A page that needs no other file.
+
+    Args:
+        title: str.
+        parts: list of str, HTML.
+
+    Returns:
+        str, HTML.
+    """
+    return _PAGE.replace("@@TITLE@@", html.escape(title)).replace("@@BODY@@", "\n".join(parts))
+
+
+def picture(title, says, png):
+    """A PNG with its heading and a sentence, as HTML that holds it."""
     title, encoded = html.escape(title), base64.b64encode(png).decode()
     return f"<h2>{title}</h2><p>{html.escape(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
 

@@ -1,0 +1,234 @@
+"""`kerassl explain --arms … --voc …`: where arms look, as one grid and one table with intervals."""
+
+import html
+import json
+import pathlib
+import time
+
+import numpy as np
+
+from kerassl import _files, backbones, datasets, explain
+from kerassl._errors import UserError
+from kerassl.datasets.subset import subset
+from kerassl.experiment import compare, report, training
+
+METHODS = {
+    "gradcam": explain.GradCAM,
+    "gradcam++": explain.GradCAMPlusPlus,
+    "layercam": explain.LayerCAM,
+    "scorecam": explain.ScoreCAM,
+}
+_COUNT = 400  # images, a quarter of which level and thresholds are chosen on
+_SHOWN = 8  # rows of the grid
+
+# The figures of the table: key, heading, what it means.
+MEASURES = {
+    "energy": ("energy", "share of the heat that lies in the objects"),
+    "coverage": ("coverage", "share of the objects that is hot (from the arm's threshold on)"),
+    "pointing": ("pointing game", "how often the hottest place lies within 15 pixels of an object"),
+    "pointing_difficult": ("pointing, difficult", "the same where the objects are small and others lie about"),
+    "box_acc": ("BoxAcc", "how often the box around the largest hot piece overlaps an object by 0.5 or more"),
+    "max_box_acc": ("MaxBoxAcc", "the same at the threshold that is best for these images"),
+    "max_box_acc_v2": ("MaxBoxAccV2", "any hot piece, mean over overlaps of 0.3, 0.5 and 0.7"),
+    "pxap": ("PxAP", "average precision of pixels, where there are masks"),
+    "insertion": ("insertion", "mean probability of the class as the hottest pixels come in; higher is better"),
+    "insertion_gain": ("insertion gain", "insertion, minus that with a centred Gaussian as heatmap"),
+    "deletion": ("deletion", "mean probability of the class as the hottest pixels go; lower is better"),
+    "deletion_gain": ("deletion gain", "deletion, minus that with a centred Gaussian; below 0 is better"),
+}
+
+
+def named(items):
+    """Arms as a person gives them, `NAME=FILE` or `FILE`.
+
+    Returns:
+        Dict from name to path.
+
+    Raises:
+        UserError: if two have one name.
+    """
+    arms = {}
+    for item in items:
+        name, _, path = item.rpartition("=")
+        name = name or pathlib.Path(path).stem
+        if name in arms:
+            raise UserError(f"two arms are called {name!r}; give each a name of its own, as ours={path}")
+        arms[name] = path
+    return arms
+
+
+def one_size(arms, image_size=None):
+    """The side of the images that all arms take, in pixels.
+
+    Raises:
+        UserError: if they take different sizes, or none is known.
+    """
+    sizes = {name: model.image_size for name, model in arms.items() if hasattr(model, "image_size")}
+    if len(set(sizes.values())) > 1:
+        raise UserError(f"the models take images of different sizes ({sizes}); compare models of one size")
+    size = next(iter(sizes.values()), image_size)
+    if size is None:
+        raise UserError("the arms are backbones, which take any size; give --image-size, as 128")
+    if image_size is not None and image_size != size:
+        raise UserError(f"--image-size is {image_size}, but the models take {size}; leave it out")
+    return backbones.check_image_size(size)
+
+
+def explain_arms(options, config):
+    """Writes `heatmaps.png`, `table.json` and `report.html` into a new folder.
+
+    Args:
+        options: those of the command.
+        config: the resolved configuration, for `data.voc`.
+    """
+    begun = time.time()
+    voc = config.data.voc
+    if voc is None:
+        raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
+    if options.class_name is not None:
+        raise UserError("--class is for --images; of --voc each image is asked about the class of its largest object")
+    if pathlib.Path(options.out).exists():
+        raise UserError(f"{options.out} already exists; choose another folder or remove it first")
+    arms = {name: _load(path) for name, path in named(options.models).items()}
+    size = one_size(arms, options.image_size)
+    classes = _classes(arms, voc.classes)
+    seed, verbose = options.seed or 0, int(training.verbosity() != 2)
+    records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+    records = [record for record in records if record.largest() is not None]
+    if len(records) < 2:
+        raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")
+    labels = {record.image_id: set(record.classes.tolist()) for record in records}
+    chosen = set(subset(list(labels), count=min(options.count or _COUNT, len(records)), seed=seed, labels=labels))
+    asked = explain.questions([record for record in records if record.image_id in chosen], size)
+    found = explain.compare_arms(
+        arms,
+        asked,
+        level=options.level,
+        method=METHODS[options.method],
+        steps=options.insertion,
+        seed=seed,
+        verbose=verbose,
+    )
+    with _files.whole(options.out, replace=False) as part:
+        part.mkdir(parents=True)
+        shown = found.scored.take(range(min(_SHOWN, len(found.scored))))
+        heat = {name: found.heatmaps[name][: len(shown)] for name in arms}
+        explain.side_by_side(shown.images, heat, part / "heatmaps.png", boxes=shown.boxes)
+        minutes = (time.time() - begun) / 60
+        figures = {
+            "measure": "whole objects, by the class of the largest object of each image",
+            "method": options.method,
+            "level": found.level,
+            "image_size": size,
+            "images": len(found.scored),
+            "chosen_on": found.chosen_on,
+            "thresholds": found.thresholds,
+            **found.table,
+            "randomised": found.randomised,
+            "minutes": minutes,
+            "machine": compare.machine(),
+        }
+        (part / "table.json").write_text(json.dumps(_finite(figures), indent=1) + "\n", encoding="utf-8")
+        _write_page(part, figures)
+    print(table_text(found.table))
+    print(
+        f"{len(found.scored)} images in {minutes:.1f} minutes; {found.level} and thresholds chosen on "
+        f"{found.chosen_on} others: {options.out}"
+    )
+
+
+def table_text(table):
+    """The table in plain letters: value and interval in %."""
+    keys = [key for key in MEASURES if any(key in row for row in table["arms"].values())]
+    width = max(len(name) for name in table["arms"]) + 2
+    lines = [" " * width + "".join(f"{MEASURES[key][0]:>22}" for key in keys)]
+    for name, row in table["arms"].items():
+        lines.append(f"{name:{width}}" + "".join(f"{_cell(row.get(key)):>22}" for key in keys))
+    for name, row in table["differences"].items():
+        lines.append(f"{name} minus {next(iter(table['arms']))}:")
+        lines.append(" " * width + "".join(f"{_cell(row.get(key)):>22}" for key in keys))
+    return "\n".join(lines)
+
+
+def _cell(interval):
+    if interval is None or np.isnan(interval[0]):
+        return "–"
+    value, low, high = (100 * each for each in interval)
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _load(path):
+    """A localiser, a detector, or a backbone."""
+    try:
+        return compare.load(path)
+    except UserError as error:
+        try:
+            return backbones.load(path)
+        except UserError:
+            raise error from None
+
+
+def _classes(arms, named_classes):
+    """The classes of the arms that have some, which must be the same."""
+    lists = {name: tuple(model.classes) for name, model in arms.items() if hasattr(model, "classes")}
+    if len(set(lists.values())) > 1:
+        raise UserError(f"the models know different classes ({', '.join(lists)}); compare models of the same ones")
+    return next(iter(lists.values()), tuple(named_classes or datasets.VOC_CLASSES))
+
+
+def _finite(value):
+    """The same with null for nan, which is no JSON."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _write_page(folder, figures):
+    first = next(iter(figures["arms"]))
+    keys = [key for key in MEASURES if any(key in row for row in figures["arms"].values())]
+    parts = [
+        "<h1>Where the arms look</h1>",
+        f"<p>{figures['images']} images, each asked about the class of its largest object; "
+        f"{html.escape(figures['method'])} at {figures['level']}, {figures['image_size']} pixels. Level and thresholds "
+        f"were chosen on {figures['chosen_on']} other images. In %, with the interval that holds 95 % of 1,000 "
+        "draws of the images.</p>",
+        _table(figures["arms"], keys),
+        f"<h2>Differences from {html.escape(first)}, image by image</h2>"
+        "<p>Bold: the interval does not hold 0. It tells what these images show of these networks; another training "
+        "of the same arm may differ.</p>",
+        _table(figures["differences"], keys, bold=True),
+        "<h2>Is it what the networks learned?</h2><p>How alike (SSIM) the heatmaps of "
+        "a few images stay when the weights are shuffled from the outputs down. They must fall apart.</p>",
+        _randomised(figures["randomised"]),
+        report.picture("Heatmaps", "Green: the objects of the class.", (folder / "heatmaps.png").read_bytes()),
+        "<h2>What the figures mean</h2><ul>"
+        + "".join(f"<li><b>{MEASURES[key][0]}</b>: {html.escape(MEASURES[key][1])}</li>" for key in keys)
+        + "</ul>",
+        f"<h2>Machine</h2><p>{html.escape(figures['machine'])}; {figures['minutes']:.1f} minutes</p>",
+    ]
+    (folder / "report.html").write_text(report.page("Where the arms look", parts), encoding="utf-8")
+
+
+def _table(rows, keys, bold=False):
+    heads = "".join(f"<th title='{html.escape(MEASURES[key][1])}'>{MEASURES[key][0]}</th>" for key in keys)
+    body = []
+    for name, row in rows.items():
+        cells = []
+        for key in keys:
+            text = _cell(row.get(key))
+            sure = bold and text != "–" and (row[key][1] > 0 or row[key][2] < 0)
+            cells.append(f"<td><b>{text}</b></td>" if sure else f"<td>{text}</td>")
+        body.append(f"<tr><th>{html.escape(name)}</th>{''.join(cells)}</tr>")
+    return f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _randomised(checks):
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th>"
+        + "".join(f"<td>{alike:.2f}<br><small>{html.escape(layer)}</small></td>" for layer, alike in steps)
+        + "</tr>"
+        for name, steps in checks.items()
+    )
+    return f"<table><tbody>{rows}</tbody></table>"

@@ -167,6 +167,7 @@ class Colour(keras.Model):
         return tf.where(tf.identity(self.steps_done) > self.nan_steps, means, np.nan)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("test", [None, "test"])
 def test_probes_add_perfect_figures_to_logs_when_features_are_the_colours(test, colours, tmp_path, capsys):
     folders = colours / "train", test and colours / test

@@ -54,7 +54,9 @@ class StopAt(keras.callbacks.Callback):
             raise InterruptedError
 
 
-@pytest.mark.parametrize("stopped", [2, 7, 13])
+@pytest.mark.parametrize(
+    "stopped", [pytest.param(2, marks=pytest.mark.current_stack), 7, pytest.param(13, marks=pytest.mark.current_stack)]
+)
 def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_not(
     stopped, tiny_backbone, photographs, tmp_path
 ):

@@ -82,6 +82,7 @@ def test_gives_what_reading_and_cropping_gives_by_itself(tmp_path, save_image):
         np.testing.assert_array_equal(image, np.round(image))
 
 
+@pytest.mark.current_stack
 def test_gives_another_order_each_epoch_and_the_same_again_when_seeded(photos):
     dataset = image_folder(photos, 32, 5, seed=3)
     epochs = [_flat(dataset) for _ in range(3)]
@@ -94,6 +95,7 @@ def test_gives_another_order_each_epoch_and_the_same_again_when_seeded(photos):
     assert _flat(image_folder(photos, 32, 5, seed=4)) != epochs[0]
 
 
+@pytest.mark.current_stack
 def test_leaves_out_other_images_each_epoch_when_the_remainder_is_dropped(photos):
     dataset = image_folder(photos, 32, 4)
     assert dataset.cardinality() == 2

@@ -155,6 +155,7 @@ def test_second_run_keeps_what_is_whole_and_mends_the_rest(photos, tmp_path):
     assert len(list(folder.glob("shard-*"))) == 1
 
 
+@pytest.mark.current_stack
 def test_run_that_is_killed_leaves_no_half_shard_and_goes_on(photos, tmp_path, monkeypatch):
     folder = tmp_path / "shards"
     code = (

@@ -111,6 +111,7 @@ def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(tiny_
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+@pytest.mark.current_stack
 def test_loss_of_two_replicas_adds_up_to_that_of_one(tiny_detector, rectangles, mirrored):
     model, (images, boxes, classes) = tiny_detector("yolov8"), rectangles(8)
     # All the objects in the first half: each replica alone would divide by its own.
@@ -175,6 +176,7 @@ def test_every_trainable_weight_gets_a_gradient(tiny_detector, rectangles):
     assert of_backbone < {id(variable) for variable in model.trainable_variables}
 
 
+@pytest.mark.current_stack
 def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, tmp_path):
     model, (images, boxes, classes) = tiny_detector("yolov8", depth=2), rectangles(4)
     model.run_eagerly = True

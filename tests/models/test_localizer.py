@@ -103,6 +103,7 @@ def test_weights_of_the_cells_sum_to_one():
     np.testing.assert_allclose(tf.reduce_sum(weights, [1, 2, 3]), 1, atol=1e-6)
 
 
+@pytest.mark.current_stack
 def test_localizer_finds_rectangles_that_it_has_not_seen(tiny_backbone):
     keras.utils.set_random_seed(0)
     model = models.Localizer(tiny_backbone(), ["red", "blue"], 64, width=32, learning_rate=3e-3)

@@ -90,6 +90,7 @@ def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(tiny_backbo
         assert names == [CLASSES[label] for label in found["classes"]] + [""] * (100 - count)
 
 
+@pytest.mark.current_stack
 def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(tiny_backbone, photos, tmp_path):
     model = yolov8(tiny_backbone())
     expected = predicted(model, photos, tmp_path)

@@ -7,9 +7,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-pytestmark = [pytest.mark.current_stack, pytest.mark.slow]
+pytestmark = [pytest.mark.current_stack, pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+_CELL = 480  # seconds; beside another test each has half the machine
 
 
 def printed(notebook):
@@ -23,7 +24,7 @@ def test_quickstart_learns_and_serves_what_it_learned():
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     committed, pictures = printed(notebook)
     assert pictures == 5, "the committed notebook shows its pictures"
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     text, pictures = printed(notebook)
     assert pictures == 5
     for each in (committed, text):
@@ -40,7 +41,7 @@ def test_pretraining_learns_and_what_goes_wrong_is_named():
     notebook = nbformat.read(EXAMPLES / "pretrain.ipynb", as_version=4)
     committed, pictures = printed(notebook)
     assert pictures == 2, "the committed notebook shows its pictures"
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     text, pictures = printed(notebook)
     assert pictures == 2
     for each in (committed, text):
@@ -59,7 +60,7 @@ def test_detector_learns_and_is_the_same_when_loaded():
     notebook = nbformat.read(EXAMPLES / "detection.ipynb", as_version=4)
     committed, pictures = printed(notebook)
     assert pictures == 5, "the committed notebook shows its pictures"
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     text, pictures = printed(notebook)
     assert pictures == 5
     for each in (committed, text):

@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--part", choices=("choose", "report"), default="report", help="of val: the 200, or the others")
     parser.add_argument("--seeds", type=int, default=3, help="heads to train, of seeds 0, 1, …")
     parser.add_argument("--cache", help="a folder that keeps features for later runs")
+    parser.add_argument("--save", help="a .keras file for the localiser of seed 0, for `kerassl explain`")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON of fit_frozen's arguments to change")
     options = parser.parse_args()
 
@@ -53,6 +54,8 @@ def main():
         begun = time.perf_counter()
         localizer = kerassl.models.fit_frozen(train, classes, seed=seed, **options.settings)
         seconds.append(time.perf_counter() - begun)
+        if options.save and seed == 0:
+            localizer.save(options.save)
         figures.append(training.scored(*kerassl.models.localizer_predictions(localizer, val), val.records, classes))
     result = {
         **machine.about("benchmarks.localizer"),

@@ -65,7 +65,7 @@ def test_table_has_a_column_for_each_arm(written):
 
 def test_folder_of_images_gives_a_page_without_what_needs_labels(folder):
     images, out = folder / "scenes" / "VOC2007" / "JPEGImages", folder / "plain.html"
-    arguments = ["--images", str(images), "--image-size", "32", "--count", "20", "--out", str(out)]
+    arguments = ["--images", str(images), "--image-size", "64", "--count", "20", "--out", str(out)]
     assert main(["geometry", "--arms", str(folder / "backbone.keras"), *arguments]) == 0
     page = out.read_text()
     assert "What each network ignores" in page

@@ -89,7 +89,7 @@ def explain_arms(options, config):
         raise UserError("--class is for --images; of --voc each image is asked about the class of its largest object")
     if pathlib.Path(options.out).exists():
         raise UserError(f"{options.out} already exists; choose another folder or remove it first")
-    arms = {name: _load(path) for name, path in named(options.models).items()}
+    arms = {name: load_arm(path) for name, path in named(options.models).items()}
     size = one_size(arms, options.image_size)
     classes = _classes(arms, voc.classes)
     seed, verbose = options.seed or 0, int(training.verbosity() != 2)
@@ -157,7 +157,7 @@ def _cell(interval):
     return f"{value:.1f} ({low:.1f} to {high:.1f})"
 
 
-def _load(path):
+def load_arm(path):
     """A localiser, a detector, or a backbone."""
     try:
         return compare.load(path)

@@ -210,6 +210,26 @@ def _parser():
     compare = _command(commands, "compare", "the whole road for several arms, into one report.html", run=True)
     compare.add_argument("--backbone", help="network of every arm, as EfficientNetB1")
     _seed(compare)
+
+    geometry = _command(commands, "geometry", "describe and compare the feature spaces of several arms, on one page")
+    geometry.add_argument(
+        "--arms",
+        nargs="+",
+        required=True,
+        metavar="NAME=FILE",
+        help="backbone.keras, localizer.keras or detector.keras each, or a network's name for a random start",
+    )
+    geometry.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them, without labels")
+    _voc(geometry, "test")
+    geometry.add_argument(
+        "--image-size", type=int, help="side in pixels, a multiple of 32, for arms that are backbones"
+    )
+    geometry.add_argument(
+        "--count", type=int, default=500, help="at most so many images, chosen by --seed; 200 to 2000 (default 500)"
+    )
+    geometry.add_argument("--homology", action="store_true", help="also count loops; pip install 'kerassl[topology]'")
+    _seed(geometry)
+    geometry.add_argument("--out", required=True, metavar="FILE", help="the .html page; figures go beside it as .json")
     return parser
 
 

@@ -18,6 +18,7 @@ from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import arms_report as _arms_report
 from kerassl.experiment import compare as _compare
+from kerassl.experiment import geometry_report as _geometry_report
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
 from kerassl.experiment import training
@@ -281,6 +282,12 @@ def views(options):
     with _files.whole(options.out) as part:
         Image.fromarray(sheet).save(part)
     print(f"views of {count} photographs: {options.out}")
+
+
+def geometry(options):
+    """Describes and compares the feature spaces of several arms."""
+    flags = {} if options.voc is None else _voc_flags(options, "test")
+    _geometry_report.write_geometry(options, read_config(options.config, {**flags, "seed": options.seed}))
 
 
 def _training_sheet(options):

@@ -1,0 +1,80 @@
+"""`kerassl geometry`: the feature spaces of several arms beside each other, on one page with its figures in a json."""
+
+import pathlib
+import time
+
+import keras
+
+from kerassl import _files, backbones, datasets, explain
+from kerassl._errors import UserError
+from kerassl.backbones.architectures import canonical
+from kerassl.datasets.subset import subset
+from kerassl.experiment import compare, geometry_page, training
+from kerassl.experiment.arms_report import load_arm, named, one_size
+
+
+def write_geometry(options, config):
+    """Writes the page, and the figures beside it under the same name with `.json`.
+
+    Args:
+        options: those of the command.
+        config: the resolved configuration, for `data.voc` and `data.images`.
+    """
+    begun = time.time()
+    page = pathlib.Path(options.out)
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{page} does not end like a page; end it in .html")
+    seed = config.seed
+    images, source = _images(options, config, seed)
+    arms, seen = {}, {}
+    for name, path in named(options.arms).items():
+        arms[name], seen[name] = _arm(path, seed)
+    figures = explain.geometry(
+        arms,
+        images,
+        image_size=one_size(arms, options.image_size),
+        homology=options.homology,
+        seed=seed,
+        verbose=int(training.verbosity() != 2),
+    )
+    figures |= {
+        "source": source,
+        "seen": seen,
+        "minutes": (time.time() - begun) / 60,
+        "machine": compare.machine(),
+    }
+    training.write_json(page.with_suffix(".json"), figures)
+    with _files.whole(page) as part:
+        part.write_text(geometry_page.page(figures), encoding="utf-8")
+    print(geometry_page.table_text(figures))
+    print(f"{figures['images']} images, {len(arms)} arms, {figures['minutes']:.1f} minutes: {page}")
+
+
+def _images(options, config, seed):
+    """Records or paths, and where they are from in words."""
+    if options.images and options.voc:
+        raise UserError(f"both --images {options.images[0]} and --voc {options.voc} are named; give one of them")
+    voc, count = config.data.voc, options.count
+    if count < 1:
+        raise UserError(f"--count is {count}; give the number of images, a few hundred for sound figures")
+    if voc is not None and not options.images:
+        classes = tuple(voc.classes or datasets.VOC_CLASSES)
+        records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+        labels = {record.image_id: set(record.classes.tolist()) for record in records}
+        chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
+        records = [record for record in records if record.image_id in chosen]
+        return records, f"{pathlib.Path(voc.root).name}, {voc.year} {voc.test}"
+    named_images = options.images or config.data.images
+    if not named_images:
+        raise UserError("no images are named; give --voc a VOCdevkit, or --images a folder of them")
+    paths = datasets.image_files(named_images)
+    names = ", ".join(pathlib.Path(path).name for path in named_images[:3])
+    return subset(paths, count=min(count, len(paths)), seed=seed), names
+
+
+def _arm(path, seed):
+    """An arm's network, and what it was made from in words."""
+    if canonical(path) is not None and not pathlib.Path(path).exists():
+        keras.utils.set_random_seed(seed)
+        return backbones.build(path), f"{canonical(path)} with random weights (seed {seed})"
+    return load_arm(path), f"{pathlib.Path(path).name}"

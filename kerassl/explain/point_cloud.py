@@ -1,0 +1,82 @@
+"""Features as clouds of points: checked, scaled, with their nearest neighbours."""
+
+import numpy as np
+
+from kerassl._errors import UserError
+
+_CHUNK = 512  # rows whose distances to all others are held at once
+
+
+def point_cloud(features, least=2):
+    """Refuses what is no cloud of points.
+
+    Args:
+        features: `[N, D]` array, a row an image.
+        least: int, the fewest rows that a figure can be made of.
+
+    Returns:
+        `[N, D]` float64 array.
+
+    Raises:
+        UserError: if the array is no table, is too short, or holds what is not finite.
+    """
+    features = np.asarray(features, np.float64)
+    if features.ndim != 2 or features.shape[1] < 1:
+        raise UserError(f"features are {features.shape}; give [images, dimensions]")
+    if len(features) < least:
+        raise UserError(f"there are features of {len(features)} images; this figure needs {least} or more")
+    if not np.isfinite(features).all():
+        raise UserError("some features are nan or infinite; the network that made them is broken")
+    return features
+
+
+def unit_rows(features):
+    """Rows divided by their lengths; rows of zeros stay as they are.
+
+    Args:
+        features: `[N, D]` array.
+
+    Returns:
+        `[N, D]` float64 array.
+    """
+    features = np.asarray(features, np.float64)
+    # Random networks give features of 1e-18 and less: their squares are taken of numbers about 1.
+    scale = np.abs(features).max(axis=1, keepdims=True, initial=0.0)
+    features = np.divide(features, scale, out=np.zeros_like(features), where=scale > 0)
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.divide(features, lengths, out=features, where=lengths > 0)
+
+
+def nearest(features, k):
+    """The nearest neighbours of each point among the others, by Euclidean distance.
+
+    Args:
+        features: `[N, D]` array.
+        k: int, at most `N - 1`.
+
+    Returns:
+        `[N, k]` float64 distances, rising, and `[N, k]` int places. Of equally near ones the first come first.
+
+    Raises:
+        UserError: if there are not that many others.
+    """
+    features = point_cloud(features)
+    count = len(features)
+    if isinstance(k, bool) or int(k) != k or not 1 <= k < count:
+        raise UserError(f"{k} neighbours are asked for among {count} images; give a whole number from 1 to {count - 1}")
+    features = features - features.mean(axis=0)
+    features = features / (np.abs(features).max() or 1.0)
+    squares = np.einsum("nd,nd->n", features, features)
+    distances, places = np.empty([count, k]), np.empty([count, k], int)
+    for start in range(0, count, _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, count))
+        # Differences of large squares are good enough to find who is near, not to tell how near.
+        rough = squares[rows, None] + squares - 2 * features[rows] @ features.T
+        rough[np.arange(len(rows)), rows] = np.inf
+        kept = min(k + 2, count - 1)
+        near = np.sort(np.argpartition(rough, kept - 1, axis=1)[:, :kept], axis=1)
+        for row, some in zip(rows, near):
+            exact = np.linalg.norm(features[some] - features[row], axis=1)
+            order = np.argsort(exact, kind="stable")[:k]
+            distances[row], places[row] = exact[order], some[order]
+    return distances, places

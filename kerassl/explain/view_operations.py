@@ -1,0 +1,47 @@
+"""SimCLR's views with one operation at a time."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import tensorflow as tf
+
+from kerassl.augment import SimCLRViews
+
+_OFF = {"crop_area": (1.0, 1.0), "aspect": (1.0, 1.0), "flip": 0.0, "jitter": 0.0, "grey": 0.0, "blur": 0.0}
+_COLOURS = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}  # and what leaves an image as it is
+
+OPERATIONS = ("crop", "flip", *_COLOURS, "grey", "blur")
+"""The operations of `augment.SimCLRViews`."""
+
+
+def view_operations(views):
+    """Takes a policy of views apart.
+
+    Args:
+        views: `augment.SimCLRViews`.
+
+    Returns:
+        Dict from each of `OPERATIONS` to a `SimCLRViews` that does this alone, and to every view, in the strength that
+        the policy has.
+    """
+    config = views.get_config()
+    one = {
+        "crop": {"crop_area": config["crop_area"], "aspect": config["aspect"]},
+        "flip": {"flip": 1.0},
+        "grey": {"grey": 1.0},
+        "blur": {"blur": 1.0},
+    }
+    made = {name: SimCLRViews(**{**config, **_OFF, **on}) for name, on in one.items()}
+    made |= {name: _OneColour(name, **{**config, **_OFF, "jitter": 1.0}) for name in _COLOURS}
+    return {name: made[name] for name in OPERATIONS}
+
+
+class _OneColour(SimCLRViews):
+    """Views whose jitter changes one thing."""
+
+    def __init__(self, colour, **config):
+        super().__init__(**config)
+        self.colour = colour
+
+    def _jitter(self, draws):
+        drawn = super()._jitter(draws)
+        still = {name: tf.fill(tf.shape(drawn.hue), value) for name, value in _COLOURS.items() if name != self.colour}
+        return drawn._replace(**still)

@@ -40,6 +40,7 @@ def photographs():
     return tf.constant(np.random.default_rng(0).uniform(0, 255, [6, SIZE, SIZE, 3]), tf.float32)
 
 
+@pytest.mark.current_stack
 def test_operations_of_views_do_one_thing_each(photographs):
     views = SimCLRViews(SIZE)
     operations = view_operations(views)
@@ -72,6 +73,7 @@ def test_operations_of_views_do_one_thing_each(photographs):
     np.testing.assert_array_equal(crops.first_boxes, views(photographs, tf.constant([3, 0])).first_boxes)
 
 
+@pytest.mark.current_stack
 def test_operations_that_are_off_leave_the_image_as_it_is(photographs):
     still = view_operations(SimCLRViews(SIZE, strength=0.0, sigma=(1e-3, 1e-3), crop_area=(1, 1), aspect=(1, 1)))
     for name in set(OPERATIONS) - {"flip", "grey"}:
@@ -106,6 +108,7 @@ def test_features_are_those_of_each_image_by_itself(arms, records):
     np.testing.assert_allclose(shares, sides / sides.max(axis=1, keepdims=True), atol=0.5 / SIZE)
 
 
+@pytest.mark.current_stack
 def test_geometry_does_not_depend_on_the_batch_size(arms, records, found):
     other = explain.geometry({"one": arms["one"]}, records, image_size=SIZE, neighbours=5, batch_size=16)
     own, again = found["arms"]["one"], other["arms"]["one"]
@@ -135,6 +138,7 @@ def test_geometry_of_scenes_is_whole_and_json(found, records):
     assert found["labels"]["classes"] == len({int(record.classes[record.largest()]) for record in records})
 
 
+@pytest.mark.current_stack
 def test_figures_are_those_of_the_functions(found, arms, records):
     features = pooled(arms["one"], records, "act5").mean(axis=(1, 2))
     labels = np.array([record.classes[record.largest()] for record in records])

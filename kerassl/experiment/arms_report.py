@@ -138,16 +138,25 @@ def explain_arms(options, config):
 
 
 def table_text(table):
-    """The table in plain letters: value and interval in %."""
-    keys = [key for key in MEASURES if any(key in row for row in table["arms"].values())]
-    width = max(len(name) for name in table["arms"]) + 2
-    lines = [" " * width + "".join(f"{MEASURES[key][0]:>22}" for key in keys)]
-    for name, row in table["arms"].items():
-        lines.append(f"{name:{width}}" + "".join(f"{_cell(row.get(key)):>22}" for key in keys))
-    for name, row in table["differences"].items():
-        lines.append(f"{name} minus {next(iter(table['arms']))}:")
-        lines.append(" " * width + "".join(f"{_cell(row.get(key)):>22}" for key in keys))
+    """The table in plain letters, a line a measure: value and interval in %."""
+    columns = _columns(table)
+    widths = [max(26, len(name) + 2) for name in columns]
+    lines = [" " * 20 + "".join(f"{name:>{width}}" for name, width in zip(columns, widths))]
+    for key in _measures(table):
+        cells = [_cell(row.get(key)) for row, _ in columns.values()]
+        lines.append(f"{MEASURES[key][0]:20}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
     return "\n".join(lines)
+
+
+def _measures(table):
+    return [key for key in MEASURES if any(key in row for row in table["arms"].values())]
+
+
+def _columns(table):
+    """For each column its figures by measure, and whether they are differences."""
+    first = next(iter(table["arms"]))
+    columns = {name: (row, False) for name, row in table["arms"].items()}
+    return columns | {f"{name} minus {first}": (row, True) for name, row in table["differences"].items()}
 
 
 def _cell(interval):
@@ -186,41 +195,38 @@ def _finite(value):
 
 
 def _write_page(folder, figures):
-    first = next(iter(figures["arms"]))
-    keys = [key for key in MEASURES if any(key in row for row in figures["arms"].values())]
     parts = [
         "<h1>Where the arms look</h1>",
         f"<p>{figures['images']} images, each asked about the class of its largest object; "
         f"{html.escape(figures['method'])} at {figures['level']}, {figures['image_size']} pixels. Level and thresholds "
         f"were chosen on {figures['chosen_on']} other images. In %, with the interval that holds 95 % of 1,000 "
         "draws of the images.</p>",
-        _table(figures["arms"], keys),
-        f"<h2>Differences from {html.escape(first)}, image by image</h2>"
-        "<p>Bold: the interval does not hold 0. It tells what these images show of these networks; another training "
-        "of the same arm may differ.</p>",
-        _table(figures["differences"], keys, bold=True),
-        "<h2>Is it what the networks learned?</h2><p>How alike (SSIM) the heatmaps of "
-        "a few images stay when the weights are shuffled from the outputs down. They must fall apart.</p>",
+        _table({name: column for name, column in _columns(figures).items() if not column[1]}, _measures(figures)),
+        "<h2>Differences, image by image</h2><p>Bold: the interval does not hold 0. It tells what these images show of "
+        "these networks; another training of the same arm may differ.</p>",
+        _table({name: column for name, column in _columns(figures).items() if column[1]}, _measures(figures)),
+        "<h2>Is it what the networks learned?</h2><p>How alike (SSIM) the heatmaps of a few images stay when the "
+        "weights are shuffled from the outputs down to the layer that is named. What was learned falls apart.</p>",
         _randomised(figures["randomised"]),
         report.picture("Heatmaps", "Green: the objects of the class.", (folder / "heatmaps.png").read_bytes()),
-        "<h2>What the figures mean</h2><ul>"
-        + "".join(f"<li><b>{MEASURES[key][0]}</b>: {html.escape(MEASURES[key][1])}</li>" for key in keys)
-        + "</ul>",
         f"<h2>Machine</h2><p>{html.escape(figures['machine'])}; {figures['minutes']:.1f} minutes</p>",
     ]
     (folder / "report.html").write_text(report.page("Where the arms look", parts), encoding="utf-8")
 
 
-def _table(rows, keys, bold=False):
-    heads = "".join(f"<th title='{html.escape(MEASURES[key][1])}'>{MEASURES[key][0]}</th>" for key in keys)
+def _table(columns, keys):
+    """A measure a row, with what it means below its name."""
+    heads = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = []
-    for name, row in rows.items():
+    for key in keys:
+        title, says = (html.escape(text) for text in MEASURES[key])
         cells = []
-        for key in keys:
-            text = _cell(row.get(key))
-            sure = bold and text != "–" and (row[key][1] > 0 or row[key][2] < 0)
-            cells.append(f"<td><b>{text}</b></td>" if sure else f"<td>{text}</td>")
-        body.append(f"<tr><th>{html.escape(name)}</th>{''.join(cells)}</tr>")
+        for row, difference in columns.values():
+            value, _, interval = _cell(row.get(key)).partition(" ")
+            sure = difference and interval and (row[key][1] > 0 or row[key][2] < 0)
+            value = f"<b>{value}</b>" if sure else value
+            cells.append(f"<td style='white-space:nowrap'>{value}<br><small>{interval.strip('()')}</small></td>")
+        body.append(f"<tr><th>{title}<br><small style='font-weight:400'>{says}</small></th>{''.join(cells)}</tr>")
     return f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 

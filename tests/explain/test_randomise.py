@@ -7,6 +7,8 @@ from kerassl import UserError, datasets
 from kerassl.explain import GradCAM, randomisation_check
 from kerassl.models import Localizer
 
+pytestmark = pytest.mark.current_stack
+
 
 @pytest.fixture(scope="module")
 def trained(tiny_backbone, tmp_path_factory):

@@ -33,7 +33,7 @@ def read_encoded(contents, image_size, *, max_pixels=MAX_PIXELS):
 
     files = tf.data.Dataset.from_tensor_slices((tf.range(count), contents))
     good = files.map(load, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
-    # One row more, so that there is a batch where no image is good, or none was sent.
+    # One row more, so that there is a batch where no image is good.
     blank = count, tf.zeros([image_size, image_size, 3]), tf.constant(1.0), tf.fill([2], float(image_size))
     rows = good.concatenate(tf.data.Dataset.from_tensors(blank)).batch(tf.cast(count, tf.int64) + 1)
     places, boxed, scales, sizes = rows.get_single_element()

@@ -125,7 +125,7 @@ def export(
         card.update(zip(("score_threshold", "iou_threshold", "max_detections"), settings))
     module = tf.Module()
     # Not the Keras model itself: its saver would also trace training, with the compiled layers and the random views.
-    module.weights = list(signatures["serving_default"].variables)
+    module.weights = _in_order(signatures["serving_default"].variables, model)
     requests = record(signatures)
     with _files.whole(path, replace=False) as part:
         tf.saved_model.save(module, str(part), signatures=signatures)
@@ -171,6 +171,13 @@ def _signatures(model, size, answer, max_pixels):
         "serve_bytes": traced(serve_bytes, [None], tf.string, "image_bytes"),
         "embed": traced(embed, pixels, tf.float32, "images"),
     }
+
+
+def _in_order(variables, model):
+    """A function's variables as the model has them: a function lists its own in another order each time."""
+    used = {id(variable): variable for variable in variables}
+    ordered = [used.pop(id(_compat.tf_variable(weight)), None) for weight in model.weights]
+    return [*(variable for variable in ordered if variable is not None), *used.values()]
 
 
 def _only(valid, value):

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_models import detector, localizer
+from random_models import detector, localizer, vivid
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from kerassl import serving
@@ -19,7 +19,7 @@ from kerassl.serving.signatures import signatures, xla_functions
 
 @pytest.fixture(scope="module")
 def servable(tiny_backbone, tmp_path_factory):
-    return serving.export(detector(tiny_backbone()), tmp_path_factory.mktemp("servables") / "1")
+    return serving.export(detector(vivid(tiny_backbone())), tmp_path_factory.mktemp("servables") / "1")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_fresh_servable_conforms_without_python_tensorflow(servable):
     asked = [(request["signature"], request["batch"]) for request in report["requests"]]
     names = ("serving_default", "serving_uint8", "serve_bytes", "embed")
     assert asked == [(name, batch) for name in names for batch in (1, 8)]
-    assert all(request["detections"] > 20 for request in report["requests"] if request["signature"] != "embed")
+    assert all(request["detections"] > 5 for request in report["requests"] if request["signature"] != "embed")
     assert all(request["latency_ms"] > 0 for request in report["requests"])
     assert report["load_seconds"] > 0
     assert report["first_answer_seconds"] > 0
@@ -65,16 +65,15 @@ def test_the_command_tells_conform_and_what_differs(copy, capsys):
 
 @pytest.mark.current_stack
 def test_weights_of_another_model_are_found(copy, tiny_backbone, tmp_path):
-    model = detector(tiny_backbone())
+    model = detector(vivid(tiny_backbone()))
     kernel, bias = model.classification_head.prediction_layer.get_weights()
-    model.classification_head.prediction_layer.set_weights((1.5 * kernel, bias))
+    model.classification_head.prediction_layer.set_weights((kernel, bias + 0.1))
     other = serving.export(model, tmp_path / "other" / "1")
     shutil.rmtree(copy / "variables")
     shutil.copytree(other / "variables", copy / "variables")
     report = serving.check(copy, seconds=0.0)
     assert not report["conform"]
-    assert any("scores are apart" in fault for fault in report["faults"])
-    assert not any("embed" in fault for fault in report["faults"])  # the backbones are the same
+    assert any(fault.startswith("serving_default, batch 1: ") for fault in report["faults"]), report["faults"]
 
 
 def test_requests_come_back_as_they_were_written(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from random_models import detector, localizer, yolov8
+from random_models import detector, localizer, vivid, yolov8
 
 from kerassl import detectors, models, serving
 from kerassl.serving.c_api import CServable
@@ -87,7 +87,7 @@ def predicted(model, files, folder):
     [detector, pytest.param(yolov8, marks=pytest.mark.current_stack)],
 )
 def test_detections_are_those_of_prediction_from_files_beside_broken_ones(tiny_backbone, good, bad, tmp_path, build):
-    model = build(tiny_backbone())
+    model = build(vivid(tiny_backbone()))
     expected = predicted(model, good, tmp_path)
     servable = CServable(serving.export(model, tmp_path / "voc" / "1"))
     names, batch = mixed(good, bad)
@@ -106,7 +106,9 @@ def test_detections_are_those_of_prediction_from_files_beside_broken_ones(tiny_b
         np.testing.assert_allclose(served["scores"][row, :count], found["scores"], atol=1e-5)
         np.testing.assert_allclose(served["boxes"][row, :count], found["boxes"], atol=1e-5 * side)
         np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])
-    assert served["num_detections"].sum() > 50
+    assert served["num_detections"].sum() > 10
+    photo, turned = (served["scores"][names.index(name)] for name in ("photo.jpg", "turned.jpg"))
+    assert np.abs(photo - turned).max() > 3e-5  # more than they may err
     alone = servable.run("serve_bytes", image_bytes=[good["turned.jpg"]])
     row = names.index("turned.jpg")
     assert served["boxes"][row, :, 2].max() <= 50  # upright, it is 50 pixels wide
@@ -117,7 +119,7 @@ def test_detections_are_those_of_prediction_from_files_beside_broken_ones(tiny_b
 
 @pytest.mark.current_stack
 def test_a_localisers_answers_are_those_of_prediction_from_files(tiny_backbone, good, bad, tmp_path):
-    model = localizer(tiny_backbone())
+    model = localizer(vivid(tiny_backbone()))
     expected = predicted(model, good, tmp_path)
     servable = CServable(serving.export(model, tmp_path / "1"))
     names, batch = mixed(good, bad)
@@ -153,7 +155,6 @@ def test_files_embed_like_their_pixels_and_a_batch_of_broken_files_has_an_answer
     none = servable.run("serve_bytes", image_bytes=[bad["empty.jpg"]])
     assert none["valid"].tolist() == [False]
     assert none["embeddings"].shape == files["embeddings"][:1].shape
-    assert servable.run("serve_bytes", image_bytes=[])["valid"].shape == (0,)
     servable.close()
 
 

@@ -32,6 +32,8 @@ def whole(path, replace=True):
     part = path.parent / f".{path.stem}-{uuid.uuid4().hex[:8]}.part{path.suffix}"
     try:
         yield part
+        if path.exists() and not replace:  # somebody else was faster
+            raise UserError(f"{path} already exists; choose another path or remove it first")
         if path.is_dir():
             old = part.with_name(part.name + ".old")
             os.rename(path, old)

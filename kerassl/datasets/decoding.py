@@ -25,7 +25,7 @@ _TURNS = {
 }
 
 
-def decode(contents, *, shortest=None, longest=None, turned=True, max_pixels=MAX_PIXELS):
+def decode(contents, *, shortest=None, longest=None, turned=True, max_pixels=MAX_PIXELS, pillow=True):
     """Decodes the bytes of a JPEG, PNG, BMP, GIF or WebP as people see the picture, in the graph.
 
     It is turned as its EXIF says (JPEG, PNG, WebP); what is transparent shows white, as on a page; of 16 bits a colour
@@ -40,6 +40,7 @@ def decode(contents, *, shortest=None, longest=None, turned=True, max_pixels=MAX
         longest: int or None. The same of the long side; `shrinkage` tells by how much it was.
         turned: bool. False leaves the picture as it is stored.
         max_pixels: int. A picture of more pixels, as its header tells, is refused before memory is taken for it.
+        pillow: bool. False refuses what Pillow would decode: for graphs that run where there is no Python.
 
     Returns:
         `[H, W, 3]` uint8.
@@ -52,7 +53,7 @@ def decode(contents, *, shortest=None, longest=None, turned=True, max_pixels=MAX
     image = tf.cond(
         _is_jpeg(contents),
         lambda: _jpeg(contents, shortest, longest, turned, max_pixels),
-        lambda: _other_formats(turned, max_pixels)(contents),
+        lambda: _other_formats(turned, max_pixels, pillow)(contents),
     )
     return tf.ensure_shape(image, [None, None, 3])
 
@@ -85,20 +86,26 @@ _CONTENTS, _IMAGE = tf.TensorSpec([], tf.string), tf.TensorSpec([None, None, 3],
 
 
 @functools.cache
-def _other_formats(turned, max_pixels):
+def _other_formats(turned, max_pixels, pillow):
     by_pillow = functools.partial(_by_pillow, turned=turned, max_pixels=max_pixels)
 
-    def pillow(contents):
+    def refused(contents):
+        with _required(False, "a format that only Pillow decodes"):
+            return tf.zeros([0, 0, 3], tf.uint8)
+
+    def with_pillow(contents):
         image = tf.ensure_shape(tf.numpy_function(by_pillow, [contents], tf.uint8), [None, None, 3])
         with _required(tf.size(image) > 0, "no image that can be read"):
             return tf.identity(image)
+
+    rest = with_pillow if pillow else refused
 
     def other_formats(contents):
         head = tf.strings.join([tf.strings.substr(contents, 0, 64), b"\0" * 64])
         return tf.cond(
             tf.strings.substr(head, 0, 8) == b"\x89PNG\r\n\x1a\n",
             lambda: _png(contents, head, turned, max_pixels),
-            lambda: tf.cond(_is_plain_bmp(head), lambda: _bmp(contents, head, max_pixels), lambda: pillow(contents)),
+            lambda: tf.cond(_is_plain_bmp(head), lambda: _bmp(contents, head, max_pixels), lambda: rest(contents)),
         )
 
     return tf.function(other_formats, input_signature=[_CONTENTS], autograph=False, **_APART)

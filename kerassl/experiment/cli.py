@@ -16,7 +16,8 @@ def main(arguments=None):
         arguments: list of str, or None for those of the process.
 
     Returns:
-        int, the exit status: 0, or 2 after a person's mistake, which is told in one line.
+        int, the exit status: 0; 2 after a person's mistake, which is told in one line; 1 from `check`, where a
+        servable differs.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     options = _parser().parse_args(arguments)
@@ -24,16 +25,18 @@ def main(arguments=None):
     logging.getLogger("kerassl").setLevel(logging.INFO)
     try:
         # Imported here: TensorFlow takes seconds, and --help needs none of it.
-        from kerassl.experiment import commands
+        if options.command == "check":
+            from kerassl.experiment import check_command as commands
+        else:
+            from kerassl.experiment import commands
 
-        getattr(commands, options.command)(options)
+        return getattr(commands, options.command)(options) or 0
     except UserError as error:
         print(f"kerassl: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("kerassl: stopped; what was finished is kept, --resume continues", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser():
@@ -159,6 +162,18 @@ def _parser():
         required=True,
         metavar="FOLDER",
         help="a new version's folder, as servables/voc/1",
+    )
+
+    check = _command(
+        commands, "check", "ask a servable again what it was asked at its export, without Python TensorFlow"
+    )
+    check.add_argument("servable", metavar="FOLDER", help="a version's folder, as servables/voc/1")
+    check.add_argument(
+        "--library", metavar="FILE", help="libtensorflow_cc of another TensorFlow (default: the installed one's)"
+    )
+
+    check.add_argument(
+        "--seconds", type=float, default=1.0, help="for the latency of each recorded request; 0 asks it 3 times more"
     )
 
     scenes = _command(commands, "scenes", "generate a VOCdevkit of toy scenes with exact boxes and masks")

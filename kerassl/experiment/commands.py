@@ -25,6 +25,7 @@ from kerassl.experiment import training
 from kerassl.experiment.config import read_config
 from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
+from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import sources
 from kerassl.experiment.training_sheet import training_sheet
 
@@ -190,7 +191,7 @@ def explain(options):
 
 def export(options):
     """Writes a SavedModel."""
-    serving.export(_compare.load(options.model), options.out)
+    serving.export(_compare.load(options.model), options.out, about=run_card(options.model))
     print(f"servable: {options.out}")
 
 

@@ -15,6 +15,7 @@ from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.experiment import training
 from kerassl.experiment.report import write_report
+from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import sources
 
 log = logging.getLogger("kerassl")
@@ -208,7 +209,8 @@ def _servable(config, tasks, folder):
     task, name = tasks[-1], next(iter(config.arms))
     out = folder / "servables" / task / "1"
     if not out.exists():
-        serving.export(load(folder / "arms" / slug(name) / f"{task}.keras"), out)
+        model = folder / "arms" / slug(name) / f"{task}.keras"
+        serving.export(load(model), out, about=run_card(model))
     return out
 
 

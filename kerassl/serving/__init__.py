@@ -1,5 +1,17 @@
 """Servables: trained models as SavedModels that take images and return answers."""
 
-from kerassl.serving.export import export
+import importlib
 
-__all__ = ["export"]
+# By the names of their modules. Loaded on first use: what checks a servable does without TensorFlow's Python.
+_HOMES = {"check": "kerassl.serving.checking", "export": "kerassl.serving.exporting"}
+__all__ = ["check", "export"]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'kerassl.serving' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -135,6 +135,9 @@ def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, caps
     model = out / "arms" / "random-start" / "localizer.keras"
     assert main(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0
     assert (tmp_path / "servable" / "1" / "saved_model.pb").exists()
+    card = json.loads((tmp_path / "servable" / "1" / "assets.extra" / "model_card.json").read_text())
+    assert card["metrics"] == json.loads(model.with_suffix(".json").read_text())
+    assert card["data"]["scenes"]["train"] == 24
     assert "exists" in refused(capsys, "export", "--model", model, "--out", tmp_path / "servable" / "1")
 
 

@@ -1,6 +1,8 @@
+import hashlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -9,37 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from random_models import CLASSES, detector, yolov8
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kerassl import backbones, detectors, models, serving
 from kerassl._errors import UserError
-
-CLASSES = ["red", "green", "blue"]
-
-
-def detector(backbone):
-    """With random heads, which see something everywhere."""
-    keras.utils.set_random_seed(0)
-    model = detectors.retinanet(backbone, CLASSES, image_size=64)
-    rng = np.random.default_rng(0)
-    for head, bias in ((model.classification_head, -3.0), (model.box_head, 0.0)):
-        kernel, _ = head.prediction_layer.get_weights()
-        noise = rng.normal(0, 0.02, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])
-        head.prediction_layer.set_weights(noise)
-    return model
-
-
-def yolov8(backbone):
-    """The same of the other kind."""
-    keras.utils.set_random_seed(0)
-    model = detectors.yolov8(backbone, CLASSES, image_size=64, width=8)
-    rng = np.random.default_rng(0)
-    for head, bias in (("classification", -3.0), ("box", 0.0)):
-        for level in (3, 4, 5):
-            layer = model.get_layer(f"{head}_head_p{level}_3")
-            kernel, _ = layer.get_weights()
-            layer.set_weights((rng.normal(0, 1, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])))
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -169,13 +145,19 @@ def test_embeddings_are_those_of_the_model(tiny_backbone, tmp_path):
 
 
 def test_the_card_tells_what_the_model_is(tiny_backbone, tmp_path):
-    path = serving.export(detector(tiny_backbone()), tmp_path / "1", max_detections=7)
+    model = detector(tiny_backbone())
+    about = {"data": "three colours", "metrics": {"voc07_ap50": 0.5}}
+    path = serving.export(model, tmp_path / "1", max_detections=7, about=about)
     card = json.loads((path / "assets.extra" / "model_card.json").read_text())
     assert card["kind"] == "detector"
     assert card["image_size"] == 64
     assert card["classes"] == CLASSES
     assert card["max_detections"] == 7
     assert card["tensorflow"] == tf.__version__
+    assert card["weights_sha256"] == backbones.checksum(backbones.table(model))
+    assert (card["data"], card["metrics"]) == ("three colours", {"voc07_ap50": 0.5})
+    assert card["command"]
+    assert card["files"]["saved_model.pb"] == hashlib.sha256((path / "saved_model.pb").read_bytes()).hexdigest()
     assert (path / "assets.extra" / "classes.txt").read_text().split() == CLASSES
     assert tf.saved_model.load(str(path)).signatures["serving_default"].structured_outputs["boxes"].shape[1:] == (7, 4)
 
@@ -198,6 +180,50 @@ def test_nothing_half_written_stays_when_saving_fails(tiny_backbone, tmp_path, m
     with pytest.raises(OSError, match="disk full"):
         serving.export(detector(tiny_backbone()), tmp_path / "1")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.current_stack
+def test_export_replaces_nothing_that_came_to_stand_there_meanwhile(tiny_backbone, tmp_path, monkeypatch):
+    def save(module, path, **kwargs):
+        pathlib.Path(path).mkdir()
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "other.txt").write_text("keep")
+
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    with pytest.raises(UserError, match="already exists"):
+        serving.export(detector(tiny_backbone()), tmp_path / "1")
+    assert os.listdir(tmp_path) == ["1"]
+    assert os.listdir(tmp_path / "1") == ["other.txt"]
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[2])
+import conftest
+import tensorflow as tf
+from kerassl import serving
+save = tf.saved_model.save
+def saved(*arguments, **settings):
+    save(*arguments, **settings)
+    os.kill(os.getpid(), signal.SIGKILL)
+tf.saved_model.save = saved
+serving.export(conftest._tiny_backbone(), sys.argv[1], image_size=64)
+"""
+
+
+@pytest.mark.current_stack
+def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_backbone, tmp_path):
+    before = serving.export(tiny_backbone(), tmp_path / "voc" / "1", image_size=64)
+    files = {file: file.read_bytes() for file in before.rglob("*") if file.is_file()}
+    command = [sys.executable, "-c", KILLED, tmp_path / "voc" / "2", pathlib.Path(__file__).parents[1]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    # What it wrote stands under a name that is no number, which TensorFlow Serving does not look at.
+    parts = [folder for folder in (tmp_path / "voc").iterdir() if folder.name != "1"]
+    assert [(folder / "saved_model.pb").exists() for folder in parts] == [True]
+    assert parts[0].name.startswith(".")
+    assert not (tmp_path / "voc" / "2").exists()
+    assert files == {file: file.read_bytes() for file in before.rglob("*") if file.is_file()}
 
 
 @pytest.mark.parametrize(

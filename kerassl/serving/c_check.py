@@ -1,0 +1,104 @@
+"""Replays a servable's recorded requests through TensorFlow's C library; prints what came of it as JSON.
+
+python -m kerassl.serving.c_check FOLDER [--library FILE] [--seconds 1]
+"""
+
+import argparse
+import json
+import pathlib
+import resource
+import statistics
+import sys
+import time
+
+from kerassl._errors import UserError
+from kerassl.serving.c_api import CServable, load_library
+from kerassl.serving.comparing import differences
+from kerassl.serving.recorded import NAME, read_requests
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m kerassl.serving.c_check", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--library", help="libtensorflow_cc of another TensorFlow")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for the latency of each request")
+    options = parser.parse_args(arguments)
+    try:
+        report = replay(options.folder, options.library, options.seconds)
+    except UserError as error:
+        report = {"mistake": str(error)}
+    print(json.dumps(report))
+
+
+def replay(folder, library=None, seconds=1.0):
+    """Asks a servable each recorded request, and compares and times its answers.
+
+    Args:
+        folder: `pathlib.Path` of a version.
+        library: str, the C library; None for that of the installed TensorFlow.
+        seconds: float, for the latency of each request, after its first answer.
+
+    Returns:
+        Dict: `tensorflow`, `python_tensorflow` (whether TensorFlow's Python was loaded), `library_seconds`,
+        `load_seconds`, `first_answer_seconds`, `memory_mib` (the process's largest), `signatures`, `xla_functions`,
+        and `requests`, a list of dicts of `signature`, `batch`, `apart` (as `differences` gives them), `detections`
+        (of a detector), `latency_ms` (the median) and `runs`.
+
+    Raises:
+        UserError: if the servable does not open, or holds no requests that can be read.
+    """
+    extra = folder / "assets.extra"
+    requests = read_requests(extra / NAME)
+    threshold = json.loads((extra / "model_card.json").read_text("utf-8")).get("score_threshold", 0.0)
+    begun = time.perf_counter()
+    c = load_library(library)
+    loaded = time.perf_counter()
+    servable = CServable(folder, c)
+    opened = time.perf_counter()
+    report = {
+        "tensorflow": c.TF_Version().decode(),
+        "library_seconds": loaded - begun,
+        "load_seconds": opened - loaded,
+        "signatures": {name: _told(both) for name, both in servable.signatures.items()},
+        "xla_functions": servable.xla_functions,
+        "requests": [],
+    }
+    for request in requests:
+        row = {"signature": request["signature"], "batch": len(request["sides"])}
+        report["requests"].append(row)
+        started = time.perf_counter()
+        try:
+            answer = servable.run(request["signature"], **request["inputs"])
+        except (RuntimeError, KeyError, UserError) as error:
+            row["failed"] = str(error)
+            continue
+        report.setdefault("first_answer_seconds", time.perf_counter() - started)
+        row["apart"] = differences(answer, request["outputs"], request["sides"], threshold)
+        if "num_detections" in answer:
+            row["detections"] = int(answer["num_detections"].sum())
+        row |= _timed(servable, request, seconds)
+    servable.close()
+    report["python_tensorflow"] = "tensorflow" in sys.modules
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, but in bytes on macOS
+    report["memory_mib"] = largest / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return report
+
+
+def _timed(servable, request, seconds):
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 3 or (time.perf_counter() < end and len(times) < 50):
+        started = time.perf_counter()
+        servable.run(request["signature"], **request["inputs"])
+        times.append(time.perf_counter() - started)
+    return {"latency_ms": 1000 * statistics.median(times), "runs": len(times)}
+
+
+def _told(both):
+    kinds = {1: "float32", 3: "int32", 4: "uint8", 7: "string", 10: "bool"}
+    return [
+        {name: [kinds.get(value.dtype, value.dtype), value.shape] for name, value in values.items()} for values in both
+    ]
+
+
+if __name__ == "__main__":
+    main()

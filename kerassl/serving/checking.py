@@ -1,0 +1,107 @@
+"""Whether a servable answers as the model did that it was exported from."""
+
+import hashlib
+import json
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import kerassl
+from kerassl._errors import UserError
+
+TOLERANCE = 1e-5
+
+
+def check(path, *, tolerance=TOLERANCE, library=None, seconds=1.0):
+    """Replays a servable's recorded requests in a process without Python TensorFlow, and compares the answers.
+
+    The process loads the SavedModel by TensorFlow's C library, which is what a server does: what only Python can run
+    fails there. Latencies are medians of the recorded requests, whose images are small; read them as the machine's at
+    that moment.
+
+    Args:
+        path: str or `pathlib.Path` of a version's folder, as `export` wrote it.
+        tolerance: float. Scores, probabilities and embeddings (in their largest value) may be apart by so much, boxes
+            by so many sides of their image.
+        library: str or `pathlib.Path` of the `libtensorflow_cc` of another TensorFlow, or None for the installed one.
+        seconds: float, for the latency of each recorded request.
+
+    Returns:
+        Dict: `conform` bool; `faults`, a list of str that is empty then; `megabytes`, the folder's size; and what the
+        process found: `tensorflow`, `signatures`, `requests` (each with `signature`, `batch`, `apart`, `latency_ms`),
+        `library_seconds`, `load_seconds`, `first_answer_seconds`, `memory_mib`.
+
+    Raises:
+        UserError: if there is no such folder, no SavedModel that opens in it, or nothing was recorded.
+
+    Example:
+        >>> kerassl.serving.check("servables/voc/1")["conform"]
+        True
+    """
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}; give a version's folder that kerassl export wrote")
+    if not (path / "saved_model.pb").is_file():
+        raise UserError(f"{path} holds no saved_model.pb; give a version's folder, as servables/voc/1")
+    report = _replayed(path, library, seconds)
+    if "mistake" in report:
+        raise UserError(report["mistake"])
+    files = [file for file in path.rglob("*") if file.is_file()]
+    faults = [*_damaged(path), *_faults(report, tolerance)]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    return {"conform": not faults, "faults": faults, "megabytes": size, **report}
+
+
+def _replayed(path, library, seconds):
+    command = [sys.executable, "-m", "kerassl.serving.c_check", str(path.resolve()), "--seconds", str(seconds)]
+    command += ["--library", str(library)] if library else []
+    here = str(pathlib.Path(kerassl.__file__).parents[1])
+    paths = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        why = (
+            signal.strsignal(-done.returncode) if done.returncode < 0 else (done.stderr.strip() or "?").splitlines()[-1]
+        )
+        return {"signatures": {}, "requests": [], "crash": f"the process that ran the servable ended: {why}"}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _damaged(path):
+    try:
+        card = json.loads((path / "assets.extra" / "model_card.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return ["its model_card.json is missing or damaged"]
+    faults = []
+    for name, wanted in card.get("files", {}).items():
+        try:
+            found = sha256(path / name)
+        except OSError:
+            found = None
+        if found != wanted:
+            faults.append(f"{name} is missing" if found is None else f"{name} does not have the checksum of the card")
+    return faults
+
+
+def sha256(path):
+    """The checksum of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _faults(report, tolerance):
+    faults = [report["crash"]] if "crash" in report else []
+    if report.get("xla_functions"):
+        faults.append(f"only XLA can run its functions {', '.join(report['xla_functions'])}")
+    for request in report["requests"]:
+        about = f"{request['signature']}, batch {request['batch']}"
+        if "failed" in request:
+            faults.append(f"{about}: {request['failed']}")
+        for name, apart in request.get("apart", {}).items():
+            if not apart <= tolerance:
+                how = f"are apart by {apart:.1e}" if math.isfinite(apart) else "are not the same"
+                faults.append(f"{about}: {name} {how}")
+    return faults

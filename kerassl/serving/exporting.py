@@ -1,0 +1,261 @@
+"""A trained model as a SavedModel for TensorFlow Serving."""
+
+import json
+import logging
+import pathlib
+import shlex
+import sys
+import time
+
+import keras
+import tensorflow as tf
+
+from kerassl import _compat, _files, backbones
+from kerassl._errors import UserError
+from kerassl._version import __version__
+from kerassl.datasets import letterbox
+from kerassl.datasets.decoding import MAX_PIXELS
+from kerassl.detectors import Detector
+from kerassl.detectors.decoding import detect
+from kerassl.models import Localizer, SimCLR
+from kerassl.models.localizer_predictions import locate
+from kerassl.serving.checking import sha256
+from kerassl.serving.encoded import read_encoded
+from kerassl.serving.recorded import NAME, write_requests
+from kerassl.serving.requests import record
+
+log = logging.getLogger("kerassl")
+
+
+def export(
+    model,
+    path,
+    *,
+    image_size=None,
+    score_threshold=0.01,
+    iou_threshold=0.5,
+    max_detections=100,
+    max_pixels=MAX_PIXELS,
+    about=None,
+):
+    """Writes a SavedModel that takes a batch of images, or of image files, and does all the rest in its graph.
+
+    Its signatures; a signature's inputs are of one type, so pixels have two:
+
+    - `serving_default`: `images` `[B, H, W, 3]` float32 in [0, 255], of any size, but of one in a batch.
+    - `serving_uint8`: the same as uint8.
+    - `serve_bytes`: `image_bytes` `[B]` string, whole JPEG or PNG files (or BMPs of 24 bits), each of its own size,
+      decoded as `detectors.predict` decodes files: turned as EXIF says, what is transparent white. Its answer also
+      has `valid` bool `[B]`, false for a file that is broken, of more than `max_pixels`, or of a format that needs
+      Python (GIF, WebP, other BMPs); the rest of that row is 0 and empty, and the other rows are as they would be
+      without it.
+    - `embed`: `images` as of `serving_default`, into `embeddings` `[B, D]` float32, the backbone's pooled features.
+
+    Images are letterboxed inside the graph, and boxes are xyxy in pixels of the images as they were given (of files:
+    as people see them). The outputs, all with a row an image:
+
+    - of a detector: `boxes` `[B, max_detections, 4]`, `scores` `[B, max_detections]`, `classes` int32 and
+      `class_names` string of the same shape, by falling score, and `num_detections` int32 `[B]`. Rows from there on
+      are 0 (and an empty name).
+    - of a localiser: `box` `[B, 4]`, `probabilities` `[B, C]`, `class` int32 `[B]`, `class_name` string `[B]`.
+    - of `SimCLR` or a backbone: `embeddings` `[B, D]`, as of `embed`.
+
+    The graph holds no random augmentation and nothing that only XLA can run. In `assets.extra/` stand a
+    `model_card.json` (preprocessing, classes, data, command, metrics, checksums, versions), the class names, one a
+    line, and a few requests with the answers of the model in memory, which `check` replays.
+
+    Args:
+        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, `models.Localizer`, `SimCLR`, or a
+            backbone.
+        path: str or `pathlib.Path` of the new folder. TensorFlow Serving wants `<name>/<version number>`, and serves
+            the highest number.
+        image_size: int, the letterbox's side in pixels, a multiple of 32, for embeddings. None takes the model's own,
+            which a backbone has not.
+        score_threshold, iou_threshold, max_detections: of a detector, those of `detectors.predict`.
+        max_pixels: int. An encoded image of more, as its header tells, is refused before memory is taken for it. The
+            images of a batch are decoded side by side, as many as there are cores.
+        about: dict for the card, as `{"data": "VOC 2007 train", "metrics": {"voc07_ap50": 0.41}}`, or None.
+
+    Returns:
+        `path` as `pathlib.Path`. The folder appears whole or not at all.
+
+    Raises:
+        UserError: if something stands at `path`, the model is none of those, or the image size is missing or no
+            multiple of 32.
+
+    Example:
+        >>> kerassl.serving.export(detector, "servables/voc/1")
+        >>> servable = tf.saved_model.load("servables/voc/1").signatures["serve_bytes"]
+        >>> servable(image_bytes=tf.io.read_file("photo.jpg")[None])["num_detections"]
+    """
+    path = pathlib.Path(path)
+    if path.exists():
+        raise UserError(f"{path} already exists; choose the next version's number, or remove it first")
+    if not path.name.isdigit():
+        log.warning("TensorFlow Serving reads versions whose folder is a number, as servables/voc/1; not %s", path.name)
+    settings = (score_threshold, iou_threshold, max_detections)
+    kind, size, answer = _answer(model, image_size, settings)
+    signatures = _signatures(model, size, answer, max_pixels)
+    card = {
+        "kind": kind,
+        "image_size": size,
+        "classes": list(getattr(model, "classes", [])),
+        "signatures": {
+            "serving_default": "images [B, H, W, 3] float32 in [0, 255], of one size in a batch",
+            "serving_uint8": "images [B, H, W, 3] uint8",
+            "serve_bytes": "image_bytes [B], JPEG, PNG or BMP of 24 bits; valid is false for what cannot be decoded "
+            "without Python, as GIF, WebP and other BMPs, or is broken or too large",
+            "embed": "images [B, H, W, 3] float32 in [0, 255]",
+        },
+        "preprocessing": f"turned as EXIF says, transparent as white (serve_bytes); letterboxed to {size} x {size}, "
+        "anti-aliased, the picture at the top left and the rest black",
+        "boxes": "xyxy in pixels of the images as given",
+        "max_pixels": max_pixels,
+        "data": None,
+        "metrics": None,
+        "command": shlex.join(sys.argv),
+        "date": time.strftime("%Y-%m-%d"),
+        "weights_sha256": backbones.checksum(backbones.table(_weighty(model))),
+        "kerassl": __version__,
+        "keras": _compat.KERAS_VERSION,
+        "tensorflow": tf.__version__,
+        **(about or {}),
+    }
+    if kind == "detector":
+        card.update(zip(("score_threshold", "iou_threshold", "max_detections"), settings))
+    module = tf.Module()
+    # Not the Keras model itself: its saver would also trace training, with the compiled layers and the random views.
+    module.weights = _in_order(signatures["serving_default"].variables, model)
+    requests = record(signatures)
+    with _files.whole(path, replace=False) as part:
+        tf.saved_model.save(module, str(part), signatures=signatures)
+        extra = part / "assets.extra"
+        extra.mkdir()
+        write_requests(extra / NAME, requests)
+        if card["classes"]:
+            (extra / "classes.txt").write_text("\n".join(card["classes"]) + "\n", "utf-8")
+        files = sorted(file for file in part.rglob("*") if file.is_file())
+        card["files"] = {file.relative_to(part).as_posix(): sha256(file) for file in files}
+        text = json.dumps(card, indent=1, ensure_ascii=False, default=str)
+        (extra / "model_card.json").write_text(text + "\n", "utf-8")
+    return path
+
+
+def _signatures(model, size, answer, max_pixels):
+    # A function of its own, traced once for all signatures.
+    answer = tf.function(
+        answer,
+        input_signature=[tf.TensorSpec([None, size, size, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])],
+        autograph=False,
+    )
+    embedded = tf.function(_embedding(_backbone(model)), input_signature=answer.input_signature, autograph=False)
+
+    def serve(images):
+        return answer(*_letterboxed(images, size))
+
+    def embed(images):
+        return embedded(*_letterboxed(images, size))
+
+    def serve_bytes(image_bytes):
+        boxed, scales, sizes, valid = read_encoded(image_bytes, size, max_pixels=max_pixels)
+        answers = answer(boxed, scales, sizes)
+        return {name: _only(valid, value) for name, value in answers.items()} | {"valid": valid}
+
+    def traced(function, shape, dtype, name):
+        return tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec(shape, dtype, name=name))
+
+    pixels = [None, None, None, 3]
+    return {
+        "serving_default": traced(serve, pixels, tf.float32, "images"),
+        "serving_uint8": traced(serve, pixels, tf.uint8, "images"),
+        "serve_bytes": traced(serve_bytes, [None], tf.string, "image_bytes"),
+        "embed": traced(embed, pixels, tf.float32, "images"),
+    }
+
+
+def _in_order(variables, model):
+    """A function's variables as the model has them: a function lists its own in another order each time."""
+    used = {id(variable): variable for variable in variables}
+    ordered = [used.pop(id(_compat.tf_variable(weight)), None) for weight in model.weights]
+    return [*(variable for variable in ordered if variable is not None), *used.values()]
+
+
+def _only(valid, value):
+    valid = tf.reshape(valid, tf.concat([tf.shape(valid), tf.ones([tf.rank(value) - 1], tf.int32)], 0))
+    return tf.where(valid, value, tf.zeros_like(value))
+
+
+def _backbone(model):
+    return model.backbone if isinstance(model, (Detector, Localizer, SimCLR)) else model
+
+
+def _weighty(model):
+    """What the checksum is of: of an embedding the backbone, as its own file has it."""
+    return model if isinstance(model, (Detector, Localizer)) else _backbone(model)
+
+
+def _answer(model, image_size, settings):
+    """What kind of model it is, its image size, and its function of letterboxed images, scales and sizes."""
+    if isinstance(model, (Detector, Localizer)) and image_size not in (None, model.image_size):
+        raise UserError(f"image_size is {image_size}, but the model was trained for {model.image_size}; leave it out")
+    if isinstance(model, Detector):
+        return "detector", model.image_size, _detector(model, settings)
+    if isinstance(model, Localizer):
+        return "localizer", model.image_size, _localizer(model)
+    backbone = _backbone(model)
+    if not isinstance(backbone, keras.Model) or len(getattr(backbone, "output_shape", ())) != 4:
+        raise UserError(
+            f"{type(model).__name__} cannot be exported; give a detector, a Localizer, a SimCLR model or a backbone"
+        )
+    size = image_size or getattr(model, "image_size", None)
+    if size is None:
+        raise UserError("a backbone is of no image size of its own; give image_size, as 224")
+    return "embedding", backbones.check_image_size(size), _embedding(backbone)
+
+
+def _detector(model, settings):
+    names = tf.constant(list(model.classes))
+
+    def answer(images, scales, sizes):
+        boxes, scores, classes, counts = detect(model, images, scales, sizes, *settings)
+        found = tf.sequence_mask(counts, tf.shape(classes)[1])
+        return {
+            "boxes": boxes,
+            "scores": scores,
+            "classes": classes,
+            "class_names": tf.where(found, tf.gather(names, classes), ""),
+            "num_detections": counts,
+        }
+
+    return answer
+
+
+def _localizer(model):
+    names = tf.constant(list(model.classes))
+
+    def answer(images, scales, sizes):
+        boxes, logits = locate(model, images, scales, sizes)
+        label = tf.argmax(logits, -1, output_type=tf.int32)
+        probabilities = tf.nn.softmax(logits)
+        return {"box": boxes, "probabilities": probabilities, "class": label, "class_name": tf.gather(names, label)}
+
+    return answer
+
+
+def _embedding(backbone):
+    def answer(images, scales, sizes):
+        del scales, sizes
+        return {"embeddings": tf.reduce_mean(tf.cast(backbone(images, training=False), tf.float32), [1, 2])}
+
+    return answer
+
+
+def _letterboxed(images, size):
+    """Squares `[B, S, S, 3]`, scales `[B]` and the originals' sizes `[B, 2]`."""
+    boxed, scales = tf.map_fn(
+        lambda image: letterbox(image, size),
+        images,
+        fn_output_signature=(tf.TensorSpec([size, size, 3]), tf.TensorSpec([])),
+    )
+    height_width = tf.cast(tf.shape(images)[1:3], tf.float32)
+    return boxed, scales, tf.tile(height_width[None], [tf.shape(images)[0], 1])

@@ -1,0 +1,56 @@
+"""The requests that a new servable is asked once, so that whoever loads it later can compare."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import numpy as np
+import tensorflow as tf
+
+BATCHES = (1, 8)
+_SIDES = (96, 128)  # small, so that the records are
+
+
+def record(signatures):
+    """Asks signatures about drawn images.
+
+    Args:
+        signatures: dict from name to a concrete function of `images` or `image_bytes`.
+
+    Returns:
+        List of dicts, as `recorded.write_requests` takes it. The last image of the larger batch of files is cut off.
+    """
+    requests = []
+    for name, function in signatures.items():
+        for count in BATCHES:
+            (spec,) = tf.nest.flatten(function.structured_input_signature)
+            if spec.dtype == tf.string:
+                images = [_drawn(number, 64 + 16 * number, 160 - 8 * number) for number in range(count)]
+                value, sides = _files(images), [max(image.shape[:2]) for image in images]
+            else:
+                value = np.stack([_drawn(number, *_SIDES) for number in range(count)])
+                value, sides = value.astype(spec.dtype.as_numpy_dtype), [max(_SIDES)] * count
+            outputs = function(tf.constant(value, spec.dtype))
+            outputs = {output: answer.numpy() for output, answer in outputs.items()}
+            requests.append({"signature": name, "inputs": {spec.name: value}, "outputs": outputs, "sides": sides})
+    return requests
+
+
+def _drawn(number, height, width):
+    """A picture with smooth colours and a few bright discs, uint8; other numbers give others."""
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[:height, :width]
+    slopes = rng.uniform(-1, 1, (3, 2))
+    picture = np.stack([128 + 60 * (a * x / width + b * y / height) for a, b in slopes], -1)
+    for _ in range(3):
+        middle, radius = rng.uniform(0, 1, 2) * (height, width), rng.uniform(0.1, 0.3) * min(height, width)
+        inside = (y - middle[0]) ** 2 + (x - middle[1]) ** 2 < radius**2
+        picture[inside] = rng.uniform(0, 255, 3)
+    return picture.astype(np.uint8)
+
+
+def _files(images):
+    files = [
+        (tf.io.encode_png(image) if number % 2 else tf.io.encode_jpeg(image)).numpy()
+        for number, image in enumerate(images)
+    ]
+    if len(files) > 1:
+        files[-1] = files[-1][: len(files[-1]) // 2]
+    return np.array(files, object)

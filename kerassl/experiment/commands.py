@@ -16,6 +16,7 @@ from kerassl._errors import UserError
 from kerassl.datasets import card as _card
 from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
+from kerassl.experiment import audit_report as _audit_report
 from kerassl.experiment import compare as _compare
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
@@ -182,6 +183,11 @@ def explain(options):
         heatmaps[name] = _explain.GradCAM(model, layer=options.level or "P5")(images, _class_id(model, options))
     _explain.side_by_side(images, heatmaps, options.out)
     print(f"{len(paths)} images, {len(arms)} arms: {options.out}")
+
+
+def audit(options):
+    """Finds where a model looks at the wrong thing."""
+    _audit_report.audit_command(options, _voc_flags(options, "test"))
 
 
 def export(options):

@@ -1,0 +1,103 @@
+"""Does the same thing stand at the same place? Pictures as edges, and how far two of them agree in a window."""
+
+import numpy as np
+
+SIDE = 160
+"""The pixels of the square that pictures are letterboxed into to be matched."""
+
+REACH = 4
+"""The pixels that one picture may be shifted by against another: a fortieth of the long side."""
+
+_FINE, _BROAD, _AROUND = 0.5, 2.5, 10.0  # pixels: between the first two lie the outlines, the last is their contrast's
+_FLOOR = 4.0  # grey levels: contrast below it is noise of the camera or the JPEG
+_FLAT = 0.15  # a window with less contrast, after each place was divided by that around it, shows nothing
+
+
+def edges(image, height, width):
+    """A letterboxed picture as its edges, each place in units of the contrast around it, and 0 beside the picture.
+
+    Neither light nor colour nor shading is left, which pictures of a class share without sharing a thing: only what
+    has outlines of its own can agree. Weak outlines count as much as strong ones, so that thin letters are found.
+
+    Args:
+        image: `[SIDE, SIDE, 3]` array in [0, 255].
+        height, width: int, the picture's pixels within it, from the upper left on.
+
+    Returns:
+        `[SIDE, SIDE]` float32 array.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    grey = np.asarray(image, np.float32)[:height, :width].mean(axis=-1)  # the margin's edge is none of the picture
+    band = gaussian_filter(grey, _FINE, mode="nearest") - gaussian_filter(grey, _BROAD, mode="nearest")
+    contrast = np.sqrt(gaussian_filter(band**2, _AROUND, mode="nearest") + _FLOOR**2)
+    found = np.zeros([SIDE, SIDE], np.float32)
+    found[:height, :width] = band / contrast
+    return found
+
+
+def agreement(pictures, corners, height, width):
+    """How far each two pictures agree in a window: the best correlation over small shifts of one against the other.
+
+    Args:
+        pictures: `[N, SIDE, SIDE]` array of `edges`.
+        corners: `[N, 2]` int array, the window's (y, x) in each.
+        height, width: int, of the window in pixels.
+
+    Returns:
+        `[N, N]` float32 array in [-1, 1], symmetric; 0 where one of the two shows nothing there.
+    """
+    wide = crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH)
+    shown = _normed(wide[:, REACH : REACH + height, REACH : REACH + width])
+    best = np.full([len(pictures)] * 2, -1.0, np.float32)
+    steps = range(-REACH, REACH + 1, 2)
+    # One picture shifted is the other shifted back, so that half of the shifts will do.
+    for down, across in [(y, x) for y in steps for x in steps if (y, x) <= (0, 0)]:
+        rows, columns = slice(REACH + down, REACH + down + height), slice(REACH + across, REACH + across + width)
+        pieces = wide[:, rows, columns].reshape(len(wide), -1)
+        # What is shown has a mean of 0 and does not see that of the pieces.
+        np.maximum(best, shown @ pieces.T * _weights(pieces)[:, 0], out=best)
+    return np.maximum(best, best.T)
+
+
+def shifts_to(centre, pictures, corners, height, width):
+    """The shift at which each picture agrees best with the one numbered `centre`.
+
+    Args:
+        centre: int, a row of `pictures`.
+        pictures, corners, height, width: as `agreement` takes them.
+
+    Returns:
+        `[N, 2]` int array, (y, x) in pixels: what is to be added to the corners.
+    """
+    wide = crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH)
+    shown = _normed(wide[centre : centre + 1, REACH : REACH + height, REACH : REACH + width])[0]
+    tried = [(y, x) for y in range(-REACH, REACH + 1) for x in range(-REACH, REACH + 1)]
+    found = [
+        _normed(wide[:, REACH + y : REACH + y + height, REACH + x : REACH + x + width]) @ shown for y, x in tried
+    ]  # fmt: skip
+    return np.array(tried)[np.argmax(found, axis=0)]
+
+
+def crops(pictures, corners, height, width):
+    """`[N, height, width]`: a piece of each picture from its corner (y, x) on; 0 beyond the picture."""
+    found = np.zeros([len(pictures), height, width], np.float32)
+    bottom, right = pictures.shape[1:3]
+    for piece, picture, (y, x) in zip(found, pictures, corners):
+        top, left, low, end = max(y, 0), max(x, 0), min(y + height, bottom), min(x + width, right)
+        if top < low and left < end:
+            piece[top - y : low - y, left - x : end - x] = picture[top:low, left:end]
+    return found
+
+
+def _normed(pieces):
+    """Pieces `[N, h, w]` as `[N, h * w]` of mean 0 and length 1; 0 where they are flat."""
+    flat = pieces.reshape(len(pieces), -1)
+    return (flat - flat.mean(axis=1, keepdims=True)) * _weights(flat)
+
+
+def _weights(flat):
+    """One over the length that each row of `[N, n]` has without its mean, `[N, 1]`; 0 where it is flat."""
+    variance = np.einsum("ij,ij->i", flat, flat) / flat.shape[1] - flat.mean(axis=1) ** 2
+    length = np.sqrt(np.maximum(variance, 1e-12) * flat.shape[1])
+    return np.where(variance > _FLAT**2, 1 / length, 0.0).astype(np.float32)[:, None]

@@ -193,8 +193,8 @@ def _findings(findings, records, drawn):
         )
         parts.append(
             f"<h3>{name}: {_place(each['region'])}</h3><p>In {len(each['images'])} images, {_share(each['share'])} % "
-            f"of the class; outlines agree by {each['agreement']:.2f}. {_share(each['heat'])} % of their heat lies there, "
-            f"{_share(each['heat_elsewhere'])} % in other classes, on {_share(each['area'])} % of the picture. "
+            f"of the class; outlines agree by {each['agreement']:.2f}. {_share(each['heat'])} % of their heat lies "
+            f"there, {_share(each['heat_elsewhere'])} % in other classes, on {_share(each['area'])} % of the picture. "
             f"p = {each['p_value']:.3g}.</p><div class='strip'><img class='patch' alt='mean of the region in images of "
             f"{name}' src='{_uri(_mean_patch(each, records))}'>{pictures}</div>"
         )

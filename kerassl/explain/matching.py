@@ -48,7 +48,7 @@ def agreement(pictures, corners, height, width):
         `[N, N]` float32 array in [-1, 1], symmetric; 0 where one of the two shows nothing there.
     """
     wide = crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH)
-    shown = _normed(wide[:, REACH : REACH + height, REACH : REACH + width])
+    shown = normed(wide[:, REACH : REACH + height, REACH : REACH + width])
     best = np.full([len(pictures)] * 2, -1.0, np.float32)
     steps = range(-REACH, REACH + 1, 2)
     # One picture shifted is the other shifted back, so that half of the shifts will do.
@@ -60,23 +60,23 @@ def agreement(pictures, corners, height, width):
     return np.maximum(best, best.T)
 
 
-def shifts_to(centre, pictures, corners, height, width):
-    """The shift at which each picture agrees best with the one numbered `centre`.
+def shifts_to(piece, pictures, corners):
+    """The small shift at which each picture agrees best with a piece.
 
     Args:
-        centre: int, a row of `pictures`.
-        pictures, corners, height, width: as `agreement` takes them.
+        piece: `[h, w]` array of edges.
+        pictures: `[N, SIDE, SIDE]` array of `edges`.
+        corners: `[N, 2]` int array, where the piece is expected in each, (y, x).
 
     Returns:
-        `[N, 2]` int array, (y, x) in pixels: what is to be added to the corners.
+        `[N, 2]` int array, (y, x) in pixels: what is to be added to the corners; and the correlations there, `[N]`.
     """
+    height, width = piece.shape
     wide = crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH)
-    shown = _normed(wide[centre : centre + 1, REACH : REACH + height, REACH : REACH + width])[0]
-    tried = [(y, x) for y in range(-REACH, REACH + 1) for x in range(-REACH, REACH + 1)]
-    found = [
-        _normed(wide[:, REACH + y : REACH + y + height, REACH + x : REACH + x + width]) @ shown for y, x in tried
-    ]  # fmt: skip
-    return np.array(tried)[np.argmax(found, axis=0)]
+    shown = normed(piece[None])[0]
+    tried = [(y, x) for y in range(2 * REACH + 1) for x in range(2 * REACH + 1)]
+    found = np.array([normed(wide[:, y : y + height, x : x + width]) @ shown for y, x in tried])  # [shifts, N]
+    return np.array(tried)[np.argmax(found, axis=0)] - REACH, found.max(axis=0)
 
 
 def crops(pictures, corners, height, width):
@@ -90,7 +90,7 @@ def crops(pictures, corners, height, width):
     return found
 
 
-def _normed(pieces):
+def normed(pieces):
     """Pieces `[N, h, w]` as `[N, h * w]` of mean 0 and length 1; 0 where they are flat."""
     flat = pieces.reshape(len(pieces), -1)
     return (flat - flat.mean(axis=1, keepdims=True)) * _weights(flat)

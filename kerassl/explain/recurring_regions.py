@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import tqdm
 
-from kerassl.explain.matching import SIDE, agreement, crops, shifts_to
+from kerassl.explain.matching import SIDE, agreement, crops, normed, shifts_to
 
 MATCH = 0.5
 """Two pictures show the same in a window where they correlate by this much."""
 
 _MARGIN = SIDE // 5  # pixels around a window in which the whole of what recurs is looked for
+_HALO = 3  # pixels that outlines and blurring add to it on each side
 _MOST = 1000  # pictures that are compared with each other
 
 
@@ -24,7 +25,7 @@ class RecurringRegion:
             of its images on each side.
         images: `[n]` int array, the pictures that show it, best first.
         share: float in (0, 1], how many of the class's pictures these are.
-        agreement: float, the mean correlation of two of them, of their outlines.
+        agreement: float, the mean correlation of two of them, of their outlines, laid over each other.
         heat: float, the mean share of these pictures' heat that lies in the window and on no object.
         heat_elsewhere: float, the same window's in pictures of other classes.
         area: float, the mean share of the window in the area of these pictures.
@@ -158,19 +159,40 @@ def _mark(pictures, sizes, members, window, pairs, values, least):
     around[centre] = True
     if around.sum() < least:
         return None
-    order = [centre, *(row for row in np.argsort(-agreed[centre]) if around[row] and row != centre)]
-    shown = rows[order]
-    inner = agreed[np.ix_(order, order)][np.triu_indices(len(order), 1)]
-    region = _region(pictures[shown], sizes[shown], window)
-    return {"shown": shown, "share": len(shown) / len(rows), "agreement": inner[inner > 0].mean(), "region": region}
+    around[centre] = False
+    shown = np.array([rows[centre], *rows[around]])
+    shown, corners = _like(shown, rows, pictures, sizes, window)
+    if len(shown) < least:
+        return None
+    region = _region(pictures[shown], sizes[shown], corners, window)
+    unit = normed(crops(pictures[shown], corners, *_pixels(window)))
+    alike = (np.square(unit.sum(axis=0)).sum() - len(unit)) / (len(unit) * (len(unit) - 1))
+    return {"shown": shown, "share": len(shown) / len(rows), "agreement": alike, "region": region}
 
 
-def _region(pictures, sizes, window):
-    """Where the thing lies that pictures show in a window, the first of them best: xyxy shares."""
+def _like(shown, rows, pictures, sizes, window):
+    """Those of `rows` that match the mean of the pictures `shown`, laid over the first of them.
+
+    The mean shows what recurs without what is behind it, so that more is found than by pairs.
+
+    Returns:
+        The pictures, the best first, and the corners `[n, 2]` where they lie on the mean.
+    """
+    corners = _corners(window, sizes)
+    first = crops(pictures[shown[:1]], corners[shown[:1]], *_pixels(window))[0]
+    shifts, _ = shifts_to(first, pictures[shown], corners[shown])
+    mean = crops(pictures[shown], corners[shown] + shifts, *_pixels(window)).mean(axis=0)
+    shifts, values = shifts_to(mean, pictures[rows], corners[rows])
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] >= MATCH]
+    return rows[order], (corners[rows] + shifts)[order]
+
+
+def _region(pictures, sizes, corners, window):
+    """Where the thing lies that pictures show in a window, each from its corner on: xyxy shares."""
     from scipy import ndimage
 
-    corners = _corners(window, sizes)
-    corners = corners + shifts_to(0, pictures, corners, *_pixels(window)) - _MARGIN
+    corners = corners - _MARGIN
     height, width = (side + 2 * _MARGIN for side in _pixels(window))
     layers = crops(pictures, corners, height, width)
     inside = crops(_inside(sizes), corners, height, width)
@@ -192,6 +214,8 @@ def _region(pictures, sizes, window):
         box = np.array([_MARGIN, _MARGIN, width - _MARGIN, height - _MARGIN])
     else:
         box = np.array([columns.start, rows.start, columns.stop, rows.stop])
+        halo = np.minimum(_HALO, (box[2:] - box[:2] - 1) // 2)
+        box = box + [*halo, *-halo]
     boxes = (np.tile(corners[:, ::-1], 2) + box) / np.tile(sizes[:, ::-1] * SIDE, 2)
     low, high = np.quantile(boxes[:, :2], 0.1, axis=0), np.quantile(boxes[:, 2:], 0.9, axis=0)
     return np.clip(np.concatenate([low, high]), 0.0, 1.0)

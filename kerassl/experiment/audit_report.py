@@ -181,7 +181,7 @@ def _summary(figures, images):
 
 def _findings(findings, records, drawn):
     if not findings:
-        return "<h2>Regions that recur</h2><p>None draws the heat of a class.</p>"
+        return "<h2>Regions that recur</h2><p>None draws the heat of a class and raises its score.</p>"
     parts = [
         "<h2>Regions that recur</h2><p class='note'>The same thing stands at the same place in images of one class, "
         "and the model looks at it. Paint it over and train again: <code>erase: regions.json</code>.</p>"
@@ -195,8 +195,9 @@ def _findings(findings, records, drawn):
             f"<h3>{name}: {_place(each['region'])}</h3><p>In {len(each['images'])} images, {_share(each['share'])} % "
             f"of the class; outlines agree by {each['agreement']:.2f}. {_share(each['heat'])} % of their heat lies "
             f"there, {_share(each['heat_elsewhere'])} % in other classes, on {_share(each['area'])} % of the picture. "
-            f"p = {each['p_value']:.3g}.</p><div class='strip'><img class='patch' alt='mean of the region in images of "
-            f"{name}' src='{_uri(_mean_patch(each, records))}'>{pictures}</div>"
+            f"Painted over, the score of the class falls by {each['fall']:.2f} ({each['fall_elsewhere']:.2f} in other "
+            f"classes). p = {each['p_value']:.3g}.</p><div class='strip'><img class='patch' alt='mean of the region in "
+            f"images of {name}' src='{_uri(_mean_patch(each, records))}'>{pictures}</div>"
         )
     return "\n".join(parts)
 
@@ -206,10 +207,11 @@ def _unused(unused):
         return ""
     items = "".join(
         f"<li>{html.escape(each['class'])}: {_place(each['region'])}, in {len(each['images'])} images; "
-        f"{_share(each['heat'])} % of their heat, {_share(each['heat_elsewhere'])} % in other classes</li>"
+        f"{_share(each['heat'])} % of their heat, {_share(each['heat_elsewhere'])} % in other classes; painted over, "
+        f"the score falls by {each['fall']:.2f}</li>"
         for each in unused
     )
-    return f"<p>These recur too, but the heat is not drawn to them:</p><ul>{items}</ul>"
+    return f"<p>These recur too, but do not both draw the heat and raise the score:</p><ul>{items}</ul>"
 
 
 def _place(region):

@@ -1,6 +1,7 @@
 """Explanations: where a network looks, as heatmaps, as pictures and as numbers."""
 
-from kerassl.explain.audit import Audit, audit
+from kerassl.explain.audit import audit
+from kerassl.explain.audit_result import Audit
 from kerassl.explain.baselines import baselines
 from kerassl.explain.gradcam import GradCAM
 from kerassl.explain.gradcam_plus_plus import GradCAMPlusPlus

@@ -10,53 +10,15 @@ import tqdm
 from kerassl._errors import UserError
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.explain import matching
+from kerassl.explain.audit_result import Audit
 from kerassl.explain.cam import class_output
 from kerassl.explain.gradcam import GradCAM
-from kerassl.explain.recurring_regions import recurring_regions
+from kerassl.explain.off_object import off_object_heat
+from kerassl.explain.recurring_regions import chance_of_difference, recurring_regions
+from kerassl.explain.score_falls import score_falls
 from kerassl.explain.whole_object import filled, whole_object
-from kerassl.explain.windows import all_windows, heat_shares
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Audit:
-    """What `audit` found.
-
-    Attributes:
-        classes: tuple of str.
-        rows: list of dicts, an image and class each, the worst first: `image`, `path`, `class`, `right` (bool),
-            `score` (of the class, in [0, 1]), `best` (the class with the highest score), `energy`, `pointing` (as
-            `whole_object` has them, None where the heatmap is 0 everywhere), `area` (the objects' share of the
-            picture), `wrong_reason` and `off_object` (bool), `mark` (bool: the image shows a region of `findings`).
-        findings: list of dicts, the regions that recur in images of a class and draw its heat: `class`, `region` (xyxy
-            in shares of width and height), `images` (ids), `share` of the class's images, `heat`, `heat_elsewhere`,
-            `area`, `agreement`, `p_value`, as `RecurringRegion` has them.
-        unused: list of dicts, the same of what recurs and draws no heat.
-    """
-
-    classes: tuple
-    rows: list
-    findings: list
-    unused: list
-
-    def by_class(self):
-        """Dict from each class that was seen to its averages, as `figures`; most wrong reasons first."""
-        names = {row["class"] for row in self.rows}
-        found = {name: _averages([row for row in self.rows if row["class"] == name]) for name in names}
-        return dict(
-            sorted(found.items(), key=lambda item: (-item[1]["wrong_reason"], item[1]["energy"] or 0.0, item[0]))
-        )
-
-    def figures(self):
-        """Dict of `images` (how many), the means of `right`, `energy`, `area` and `pointing`, and how many rows have
-        `wrong_reason` and `off_object`."""
-        return _averages(self.rows)
-
-    def regions(self):
-        """What `erase` of `datasets.single_object_batches` takes: a dict from class to the regions of `findings`."""
-        found = {}
-        for finding in self.findings:
-            found.setdefault(finding["class"], []).append(finding["region"])
-        return found
+_COMPARED = 200  # pictures of other classes that a region is painted over in
 
 
 def audit(
@@ -69,6 +31,7 @@ def audit(
     image_size=None,
     energy=0.5,
     score_threshold=0.3,
+    fall=0.2,
     level=0.01,
     least=4,
     batch_size=16,
@@ -85,12 +48,14 @@ def audit(
       score of `score_threshold`.
     - **Off the object**: the hottest pixel lies more than 15 pixels of the original image from every object.
     - **Regions that recur**: a watermark, a caption, a frame: the same outlines at the same place in images of one
-      class, more often than chance has it over all places and classes that were tried, and drawing more heat, off the
-      object, than that place does in images of other classes. Both have to be told at `level`: the chance that data
-      without such a thing give any finding is at most `level`. `explain.recurring_regions` states the rule.
+      class, more often than chance has it over all places and classes that were tried, that draw more heat, off the
+      object, than the place does in images of other classes (`explain.recurring_regions` states the rule), and that
+      raise the class's score: painted over with the picture's mean colour, they take `fall` from it or more, and from
+      its log-odds more than painting that place takes from other classes' in theirs (by permutation, times the number
+      of things that recur). The chance that data in which nothing recurs give a finding is at most `level`.
 
-    What is seen is what the class activation map sees: where a model's evidence is, not that the model would fail
-    without it. Train again with the regions painted over to know.
+    Heat alone would not do: for its outlines it goes to a caption that a model never learned from, too. What draws no
+    heat, and what the object makes up for, is no finding; it stands among the `unused`.
 
     Args:
         model: `models.Localizer`, a detector of `detectors`, or a flat functional classifier as `GradCAM` takes it.
@@ -103,6 +68,7 @@ def audit(
         image_size: int, the side of the letterboxed images; that of the model if left out.
         energy: float in [0, 1]; see above.
         score_threshold: float in [0, 1]; see above.
+        fall: float in [0, 1]; see above. A fifth of a probability is what may well change the answer.
         level: float in (0, 1); see above.
         least: int, the fewest images that a region recurs in, 3 or more.
         batch_size: int, the images that are explained at once.
@@ -121,12 +87,11 @@ def audit(
         >>> found.findings[0]["class"], found.findings[0]["region"]
         ('horse', [0.056, 0.838, 0.4, 1.0])
     """
-    classes, image_size = _check(model, classes, image_size, energy, score_threshold, level, least)
+    classes, image_size = _check(model, classes, image_size, energy, score_threshold, fall, level, least)
     records = _usable(records, len(classes))
     cam = method(model, layer=layer)
     scorer = _scorer(model)
-    windows = all_windows()
-    rows, owners, labels, shares = [], [], [], []
+    rows, owners, labels, grids = [], [], [], []
     with tqdm.tqdm(total=len(records), desc="heatmaps", unit="image", disable=not verbose) as bar:
         for places, images, scales, sizes in letterboxed_batches(
             [record.path for record in records], image_size, batch_size
@@ -145,22 +110,27 @@ def audit(
                 record, values = batch[number], {name: value[row] for name, value in found.items()}
                 told = _right(model, scores[row], label, score_threshold)
                 rows.append(_row(record, classes, label, told, scores[row], values, min(float(area), 1.0), energy))
-            shares.append(heat_shares(heat, objects, extents, windows))
+            grids.append(off_object_heat(heat, objects, extents))
             owners.extend(places[which])
             labels.extend(wanted)
             bar.update(len(places))
-    marks = _marks(records, np.array(owners), np.array(labels), np.concatenate(shares), windows, len(classes),
-                   level=level, least=least, seed=seed, verbose=verbose)  # fmt: skip
-    findings = [_told(mark, records, classes) for mark in marks]
-    drawn = [told for told, mark in zip(findings, marks) if mark.drawn]
-    marked = {(image, told["class"]) for told in drawn for image in told["images"]}
+    heat = (np.array(owners), np.array(labels), np.concatenate(grids))
+    settings = {"blur": 0.5 / _cells(cam, model, image_size), "level": level, "least": least, "seed": seed}
+    marks = _marks(records, heat, len(classes), verbose=verbose, **settings)
+    falls = _Falls(scorer, records, heat, image_size, batch_size, seed)
+    findings, unused = [], []
+    for mark in tqdm.tqdm(marks, desc="painted over", unit="region", disable=not verbose):
+        lost, elsewhere, chance = falls.of(mark)
+        p_value = max(mark.p_value, min(1.0, len(marks) * chance))
+        told = {**_told(mark, records, classes), "fall": lost, "fall_elsewhere": elsewhere, "p_value": p_value}
+        (findings if mark.drawn and lost >= fall and p_value <= level else unused).append(told)
+    marked = {(image, told["class"]) for told in findings for image in told["images"]}
     rows = [{**row, "mark": (row["image"], row["class"]) in marked} for row in rows]
     rows.sort(key=lambda row: (-row["wrong_reason"], -row["off_object"], (row["energy"] or 0.0) - row["area"]))
-    unused = [told for told, mark in zip(findings, marks) if not mark.drawn]
-    return Audit(tuple(classes), rows, drawn, unused)
+    return Audit(tuple(classes), rows, findings, unused)
 
 
-def _check(model, classes, image_size, energy, score_threshold, level, least):
+def _check(model, classes, image_size, energy, score_threshold, fall, level, least):
     classes = getattr(model, "classes", None) if classes is None else classes
     image_size = getattr(model, "image_size", None) if image_size is None else image_size
     if classes is None or image_size is None:
@@ -168,7 +138,7 @@ def _check(model, classes, image_size, energy, score_threshold, level, least):
     known = class_output(model).shape[-1]
     if len(classes) != known:
         raise UserError(f"{len(classes)} classes are named, but {model.name!r} has {known}; give the name of each")
-    for name, value in (("energy", energy), ("score_threshold", score_threshold)):
+    for name, value in (("energy", energy), ("score_threshold", score_threshold), ("fall", fall)):
         if not 0 <= value <= 1:
             raise UserError(f"{name} is {value}; give a share from 0 to 1")
     if not 0 < level < 1 or least < 3:
@@ -202,6 +172,12 @@ def _scorer(model):
         return tf.nn.softmax(found) if len(output.shape) == 2 else tf.reduce_max(tf.sigmoid(found), axis=1)
 
     return score
+
+
+def _cells(cam, model, image_size):
+    """How many cells a side the explained feature map has."""
+    maps = keras.Model(model.inputs[0], model.get_layer(cam.layer).output)
+    return maps(tf.zeros([1, image_size, image_size, 3]), training=False).shape[1]
 
 
 def _one_object(model):
@@ -260,7 +236,8 @@ def _row(record, classes, label, right, scores, values, area, energy):
     }
 
 
-def _marks(records, owners, labels, shares, windows, classes, **settings):
+def _marks(records, heat, classes, **settings):
+    owners, labels, grids = heat
     pictures, sizes, read = [], [], []
     paths = [record.path for record in records]
     for places, images, _, original in letterboxed_batches(paths, matching.SIDE, 32):
@@ -274,8 +251,8 @@ def _marks(records, owners, labels, shares, windows, classes, **settings):
     renumbered[read] = np.arange(len(read))
     present = np.zeros([len(read), classes], bool)
     present[renumbered[owners], labels] = True
-    heat = (renumbered[owners], labels, shares)
-    marks = recurring_regions(np.stack(pictures), np.concatenate(sizes), present, heat, windows, **settings)
+    heat = (renumbered[owners], labels, grids)
+    marks = recurring_regions(np.stack(pictures), np.concatenate(sizes), present, heat, **settings)
     return [dataclasses.replace(mark, images=read[mark.images]) for mark in marks]
 
 
@@ -289,19 +266,29 @@ def _told(mark, records, classes):
         "heat_elsewhere": mark.heat_elsewhere,
         "area": mark.area,
         "agreement": mark.agreement,
-        "p_value": mark.p_value,
     }
 
 
-def _averages(rows):
-    known = {name: [row[name] for row in rows if row[name] is not None] for name in ("energy", "pointing")}
-    right = [row for row in rows if row["right"]]
-    return {
-        "images": len(rows),
-        "right": len(right) / len(rows),
-        "energy": float(np.mean(known["energy"])) if known["energy"] else None,
-        "area": float(np.mean([row["area"] for row in rows])),
-        "pointing": float(np.mean(known["pointing"])) if known["pointing"] else None,
-        "wrong_reason": sum(row["wrong_reason"] for row in rows),
-        "off_object": sum(row["off_object"] for row in rows),
-    }
+class _Falls:
+    """What painting a region over takes of its class's score, against what it takes of other classes' in theirs."""
+
+    def __init__(self, scorer, records, heat, image_size, batch_size, seed):
+        self._scorer, self._records, self._size, self._batch = scorer, records, image_size, batch_size
+        self._owners, self._labels, _ = heat
+        self._random = np.random.default_rng(seed)
+
+    def of(self, mark):
+        """Mean fall of the score, the same of others, and how often chance gives such a difference of log-odds."""
+        own = np.isin(self._owners, mark.images) & (self._labels == mark.class_id)
+        holding = self._owners[self._labels == mark.class_id]
+        other = np.flatnonzero(~np.isin(self._owners, holding))
+        other = self._random.permutation(other)[:_COMPARED]
+        if not len(other):
+            return self._falls(np.flatnonzero(own), mark)[:, 0].mean(), 0.0, 1.0
+        falls = [self._falls(rows, mark) for rows in (np.flatnonzero(own), other)]
+        chance = chance_of_difference(*(each[:, 1] for each in falls), 999, self._random)
+        return *(float(each[:, 0].mean()) for each in falls), chance
+
+    def _falls(self, rows, mark):
+        paths = [self._records[place].path for place in self._owners[rows]]
+        return score_falls(self._scorer, paths, self._labels[rows], mark.region, self._size, batch_size=self._batch)

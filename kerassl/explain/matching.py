@@ -1,6 +1,8 @@
 """Does the same thing stand at the same place? Pictures as edges, and how far two of them agree in a window."""
 
+from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
+import tensorflow as tf
 
 SIDE = 160
 """The pixels of the square that pictures are letterboxed into to be matched."""
@@ -47,16 +49,11 @@ def agreement(pictures, corners, height, width):
     Returns:
         `[N, N]` float32 array in [-1, 1], symmetric; 0 where one of the two shows nothing there.
     """
-    wide = crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH)
-    shown = normed(wide[:, REACH : REACH + height, REACH : REACH + width])
-    best = np.full([len(pictures)] * 2, -1.0, np.float32)
     steps = range(-REACH, REACH + 1, 2)
     # One picture shifted is the other shifted back, so that half of the shifts will do.
-    for down, across in [(y, x) for y in steps for x in steps if (y, x) <= (0, 0)]:
-        rows, columns = slice(REACH + down, REACH + down + height), slice(REACH + across, REACH + across + width)
-        pieces = wide[:, rows, columns].reshape(len(wide), -1)
-        # What is shown has a mean of 0 and does not see that of the pieces.
-        np.maximum(best, shown @ pieces.T * _weights(pieces)[:, 0], out=best)
+    shifts = [(y, x) for y in steps for x in steps if (y, x) <= (0, 0)]
+    shown = normed(crops(pictures, corners, height, width))
+    best = np.max(_correlations(shown, pictures, corners, shifts, height, width), axis=0)
     return np.maximum(best, best.T)
 
 
@@ -71,12 +68,24 @@ def shifts_to(piece, pictures, corners):
     Returns:
         `[N, 2]` int array, (y, x) in pixels: what is to be added to the corners; and the correlations there, `[N]`.
     """
-    height, width = piece.shape
-    wide = crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH)
-    shown = normed(piece[None])[0]
-    tried = [(y, x) for y in range(2 * REACH + 1) for x in range(2 * REACH + 1)]
-    found = np.array([normed(wide[:, y : y + height, x : x + width]) @ shown for y, x in tried])  # [shifts, N]
-    return np.array(tried)[np.argmax(found, axis=0)] - REACH, found.max(axis=0)
+    steps = range(-REACH, REACH + 1)
+    shifts = [(y, x) for y in steps for x in steps]
+    found = _correlations(normed(piece[None]), pictures, corners, shifts, *piece.shape)[:, 0]  # [shifts, N]
+    return np.array(shifts)[np.argmax(found, axis=0)], found.max(axis=0)
+
+
+def _correlations(shown, pictures, corners, shifts, height, width):
+    """Correlations `[shifts, M, N]` of pieces `[M, h * w]`, which are `normed`, with the pictures at each shift.
+
+    By TensorFlow: many small products on all cores are what NumPy is slow at where other programs run beside it.
+    """
+    wide = tf.constant(crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH))
+    pieces = [wide[:, REACH + y : REACH + y + height, REACH + x : REACH + x + width] for y, x in shifts]
+    pieces = tf.reshape(tf.stack(pieces), [len(shifts), len(pictures), height * width])
+    variance = tf.math.reduce_variance(pieces, axis=2)
+    weights = tf.where(variance > _FLAT**2, tf.math.rsqrt(variance * (height * width)), 0.0)
+    # What is shown has a mean of 0 and does not see that of the pieces.
+    return (tf.matmul(shown, pieces, transpose_b=True) * weights[:, None]).numpy()
 
 
 def crops(pictures, corners, height, width):
@@ -93,11 +102,6 @@ def crops(pictures, corners, height, width):
 def normed(pieces):
     """Pieces `[N, h, w]` as `[N, h * w]` of mean 0 and length 1; 0 where they are flat."""
     flat = pieces.reshape(len(pieces), -1)
-    return (flat - flat.mean(axis=1, keepdims=True)) * _weights(flat)
-
-
-def _weights(flat):
-    """One over the length that each row of `[N, n]` has without its mean, `[N, 1]`; 0 where it is flat."""
-    variance = np.einsum("ij,ij->i", flat, flat) / flat.shape[1] - flat.mean(axis=1) ** 2
-    length = np.sqrt(np.maximum(variance, 1e-12) * flat.shape[1])
-    return np.where(variance > _FLAT**2, 1 / length, 0.0).astype(np.float32)[:, None]
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.where(length > _FLAT * np.sqrt(flat.shape[1]), flat / np.maximum(length, 1e-12), 0.0).astype(np.float32)

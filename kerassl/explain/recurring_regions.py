@@ -6,6 +6,8 @@ import numpy as np
 import tqdm
 
 from kerassl.explain.matching import SIDE, agreement, crops, normed, shifts_to
+from kerassl.explain.off_object import heat_in
+from kerassl.explain.windows import all_windows
 
 MATCH = 0.5
 """Two pictures show the same in a window where they correlate by this much."""
@@ -26,9 +28,10 @@ class RecurringRegion:
         images: `[n]` int array, the pictures that show it, best first.
         share: float in (0, 1], how many of the class's pictures these are.
         agreement: float, the mean correlation of two of them, of their outlines, laid over each other.
-        heat: float, the mean share of these pictures' heat that lies in the window and on no object.
-        heat_elsewhere: float, the same window's in pictures of other classes.
-        area: float, the mean share of the window in the area of these pictures.
+        heat: float, the mean share of these pictures' heat that lies in the region, widened by the heat's own blur,
+            and on no object.
+        heat_elsewhere: float, the same in pictures of other classes.
+        area: float, the mean share of the region, as widened, in the area of these pictures.
         p_recurs, p_heat: float, how often chance alone would do as much; see `recurring_regions`.
         drawn: bool. Whether the heat is drawn to it.
     """
@@ -52,21 +55,22 @@ class RecurringRegion:
 
 
 def recurring_regions(
-    pictures, sizes, present, heat, windows, *, level=0.01, least=4, permutations=999, seed=0, verbose=0
+    pictures, sizes, present, heat, *, blur=0.0, level=0.01, least=4, permutations=999, seed=0, verbose=0
 ):
     """Finds what recurs at one place in images of one class, and whether the heat of that class is drawn to it.
 
-    **It recurs.** In each window two pictures match where their outlines correlate by `MATCH` or more, up to small
-    shifts (`matching`); pictures that match in half of the windows are doubles of one another and their matches are not
-    counted. With `k` matches among the class's own pictures and `e` expected if all matches were spread evenly over
-    all pairs, the excess is `2 (sqrt(k) - sqrt(e))`. The labels of the pictures are permuted, and `p_recurs` is how
-    often the largest excess of *any* window and *any* class is at least as high (Westfall and Young's maximum: so it is
-    corrected for all that was tried). At most `level`, and in `least` pictures or more that match one another.
+    **It recurs.** In each of some 240 windows (`windows.all_windows`) two pictures match where their outlines
+    correlate by `MATCH` or more, up to small shifts (`matching`); pictures that match in half of the windows are
+    doubles of one another and their matches are not counted. With `k` matches among the class's own pictures and `e`
+    expected if all matches were spread evenly over all pairs, the excess is `2 (sqrt(k) - sqrt(e))`. The labels of the
+    pictures are permuted, and `p_recurs` is how often the largest excess of *any* window and *any* class is at least as
+    high (Westfall and Young's maximum: so it is corrected for all that was tried). At most `level`, and in `least`
+    pictures or more that match one another.
 
-    **It draws heat.** For each that recurs, the share of heat in the window and on no object, of the class in the
-    pictures that show it, against that of other classes in pictures without this one. `p_heat` is how often a
-    permutation of these shares gives as high a difference of the means, times the number of things that recur
-    (Bonferroni). At most `level`; and, as what is sure need not matter, the mean share is at least that of the window
+    **It draws heat.** For each that recurs, the share of heat in its region, widened by `blur`, and on no object: of
+    the class in the pictures that show it, against that of other classes in pictures without this one. `p_heat` is how
+    often a permutation of these shares gives as high a difference of the means, times the number of things that recur
+    (Bonferroni). At most `level`; and, as what is sure need not matter, the mean share is at least that of the region
     in the picture's area, and one and a half times that of the other classes.
 
     So `level` bounds the chance that a data set in which nothing recurs gives any region at all. What has no outlines
@@ -76,9 +80,9 @@ def recurring_regions(
         pictures: `[N, SIDE, SIDE]` float32 array of `matching.edges`.
         sizes: `[N, 2]` array, the pictures' (height, width) in units of their long side.
         present: `[N, C]` bool array, the classes of each picture.
-        heat: (owners, labels, shares): `[E]` int, the picture of each heatmap; `[E]` int, its class; `[E, W]` float,
-            `windows.heat_shares`.
-        windows: list of `W` `windows.Window`.
+        heat: (owners, labels, grids): `[E]` int, the picture of each heatmap; `[E]` int, its class;
+            `[E, CELLS, CELLS]` float, as `off_object.off_object_heat` gives it.
+        blur: float, in units of the long side: how far a heatmap smears what it shows, half a cell of its feature map.
         level: float in (0, 1).
         least: int, the fewest pictures that something recurs in, 3 or more.
         permutations: int.
@@ -92,6 +96,7 @@ def recurring_regions(
         Westfall and Young, "Resampling-Based Multiple Testing", 1993. Lapuschkin et al., "Unmasking Clever Hans
         Predictors and Assessing What Machines Really Learn", 2019.
     """
+    windows = all_windows()
     random = np.random.default_rng(seed)
     some = np.sort(random.permutation(len(pictures))[:_MOST])
     sizes, present = np.asarray(sizes, float)[some], np.asarray(present, bool)[some]
@@ -109,8 +114,8 @@ def recurring_regions(
         for window in order:
             mark = _mark(pictures, sizes, present[:, class_id], windows[window], *matches[window], least)
             if mark and not any(_same(mark, other) for other in marks if other["class_id"] == class_id):
-                marks.append({**mark, "class_id": class_id, "window": window, "chance": chance[window, class_id]})
-    return _with_heat(marks, some, sizes, present, heat, windows, level, permutations, random)
+                marks.append({**mark, "class_id": class_id, "chance": chance[window, class_id]})
+    return _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random)
 
 
 def _matches(pictures, sizes, windows, verbose):
@@ -231,21 +236,22 @@ def _same(mark, other):
     return left < right and top < bottom and both >= min(len(mark["shown"]), len(other["shown"])) / 2
 
 
-def _with_heat(marks, some, sizes, present, heat, windows, level, permutations, random):
-    owners, labels, shares = heat
+def _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random):
+    owners, labels, grids = heat
+    shapes = np.zeros([max(owners.max(initial=0), some.max()) + 1, 2])
+    shapes[some] = sizes
     places = {picture: place for place, picture in enumerate(some)}
     found = []
     for mark in marks:
-        class_id, window = mark["class_id"], windows[mark["window"]]
-        shown = some[mark["shown"]]
+        class_id, shown = mark["class_id"], some[mark["shown"]]
         own = np.isin(owners, shown) & (labels == class_id)
         lacking = [owner in places and not present[places[owner], class_id] for owner in owners]
         other = np.array(lacking, bool) & (labels != class_id)
-        heats = [shares[rows, mark["window"]].astype(float) for rows in (own, other)]
+        heats = [heat_in(grids[rows], _widened(mark["region"], shapes[owners[rows]], blur)) for rows in (own, other)]
         inside, elsewhere = (float(each.mean()) if len(each) else 0.0 for each in heats)
-        areas = window.height * window.width / np.prod(sizes[mark["shown"]], axis=1)
-        area = float(np.minimum(areas, 1.0).mean())
-        p_heat = min(1.0, len(marks) * _chance_of_difference(*heats, permutations, random))
+        box = _widened(mark["region"], sizes[mark["shown"]], blur)
+        area = float(np.mean(np.prod(box[:, 2:] - box[:, :2], axis=1) / np.prod(sizes[mark["shown"]], axis=1)))
+        p_heat = min(1.0, len(marks) * chance_of_difference(*heats, permutations, random))
         found.append(
             RecurringRegion(
                 class_id=int(class_id),
@@ -264,8 +270,14 @@ def _with_heat(marks, some, sizes, present, heat, windows, level, permutations, 
     return sorted(found, key=lambda each: (-each.drawn, -each.heat))
 
 
-def _chance_of_difference(own, other, permutations, random):
-    """How often the mean of so many values drawn from both is as high as that of the first: a one-sided p."""
+def _widened(region, sizes, blur):
+    """A region in each picture, `[N, 4]` in units of the letterbox's side, wider by `blur` within the picture."""
+    ends = np.tile(sizes[:, ::-1], 2)
+    return np.clip(region * ends + [-blur, -blur, blur, blur], 0.0, ends)
+
+
+def chance_of_difference(own, other, permutations, random):
+    """How often so many values, drawn from both `[n]` and `[m]`, have as high a mean as the first: a one-sided p."""
     if not len(own) or not len(other):
         return 1.0
     both = np.concatenate([own, other])

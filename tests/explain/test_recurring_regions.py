@@ -5,12 +5,12 @@ import pytest
 
 from kerassl.explain import recurring_regions
 from kerassl.explain.matching import SIDE, agreement, edges
-from kerassl.explain.windows import Window, all_windows, heat_shares
+from kerassl.explain.off_object import CELLS, heat_in, off_object_heat
+from kerassl.explain.windows import Window, all_windows
 from kerassl.metrics import box_iou
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
-WINDOWS = all_windows()
 CLASSES, EACH = 3, 14
 
 
@@ -29,9 +29,9 @@ _STAMP = np.random.default_rng(99).random((10, 30)).round().repeat(2, 0)[:16, :,
 class _Set:
     """Pictures of three classes with an object in the middle, and heat on it."""
 
-    def __init__(self, seed, shapes=((120, SIDE),)):
+    def __init__(self, seed, shapes=((120, SIDE),), each=EACH):
         self.rng = np.random.default_rng(seed)
-        count = CLASSES * EACH
+        count = CLASSES * each
         self.labels = np.arange(count) % CLASSES
         shapes = [shapes[number % len(shapes)] for number in range(count)]
         self.pictures = [_picture(self.rng, *shape) for shape in shapes]
@@ -61,9 +61,9 @@ class _Set:
     def find(self, **settings):
         squares = np.stack([edges(_square(picture), *picture.shape[:2]) for picture in self.pictures])
         present = self.labels[:, None] == np.arange(CLASSES)
-        shares = heat_shares(self.heat, self.objects, self.sizes, WINDOWS)
-        heat = (np.arange(len(squares)), self.labels, shares)
-        return recurring_regions(squares, self.sizes, present, heat, WINDOWS, permutations=199, **settings)
+        grids = off_object_heat(self.heat, self.objects, self.sizes)
+        heat = (np.arange(len(squares)), self.labels, grids)
+        return recurring_regions(squares, self.sizes, present, heat, permutations=199, **settings)
 
 
 def _square(picture):
@@ -159,7 +159,7 @@ def test_nothing_is_found_when_pictures_are_doubles_of_each_other():
 def test_chance_alone_is_silent_as_often_as_the_level_says():
     alarms = []
     for seed in range(20):
-        data = _Set(100 + seed)
+        data = _Set(100 + seed, each=7)
         data.warm(_members(data, seed % CLASSES))  # the heat differs from class to class, as it does
         alarms.append(data.find(level=0.05))
     # 4 or more of 20 at a level of 0.05 have a chance of 0.016.
@@ -210,28 +210,36 @@ def test_margin_of_the_letterbox_is_no_outline():
 
 
 def test_windows_touch_all_edges_of_pictures_of_any_shape():
-    sizes = np.array([[0.75, 1.0], [1.0, 0.75], [1.0, 1.0], [0.1, 1.0]])
-    for height, width in sizes:
-        boxes = np.array([window.shares((height, width)) for window in WINDOWS])
-        np.testing.assert_allclose(boxes.min(axis=0)[:2], 0, atol=1e-12)
-        np.testing.assert_allclose(boxes.max(axis=0)[2:], 1)
-    corners = Window(1.0, 0.5, 0.25, 0.125).corners(sizes)
+    sizes = np.array([[0.75, 1.0], [1.0, 0.75], [1.0, 1.0]])
+    corners = np.array([window.corners(sizes) for window in all_windows()])
+    ends = np.array([window.corners(sizes) + [window.height, window.width] for window in all_windows()])
+    assert corners.min() == 0
+    np.testing.assert_allclose(ends.max(axis=0), sizes)
+    corners = Window(1.0, 0.5, 0.25, 0.125).corners([*sizes, [0.1, 1.0]])
     np.testing.assert_allclose(corners, [[0.3125, 0.75], [0.4375, 0.5], [0.4375, 0.75], [0.0, 0.75]])
 
 
-def test_heat_shares_equal_those_counted_pixel_by_pixel():
+@pytest.mark.parametrize("side", [32, 48, 224])
+def test_heat_off_the_object_equals_that_counted_pixel_by_pixel(side):
     rng = np.random.default_rng(0)
-    heat, objects = rng.random((3, 32, 32)), rng.random((3, 32, 32)) < 0.3
+    heat, objects = rng.random((3, side, side)), rng.random((3, side, side)) < 0.3
     heat[2] = 0
     sizes = np.array([[0.75, 1.0], [1.0, 0.5], [1.0, 1.0]])
-    found = heat_shares(heat, objects, sizes, WINDOWS)
-    for number, (height, width) in enumerate(np.rint(sizes * 32).astype(int)):
+    boxes = np.array([[0.25, 0.5, 0.75, 1.0]] * 3)
+    grids = off_object_heat(heat, objects, sizes)
+    assert grids.shape == (3, CELLS, CELLS)
+    found = heat_in(grids, boxes)
+    for number, (height, width) in enumerate(np.rint(sizes * side).astype(int)):
         total = heat[number, :height, :width].sum()
-        for place in (0, 57, 123, len(WINDOWS) - 1):
-            window = WINDOWS[place]
-            y0, x0 = np.rint(window.corners(sizes[number : number + 1])[0] * 32).astype(int)
-            inside = 0.0
-            for y in range(y0, min(y0 + round(window.height * 32), height)):
-                for x in range(x0, min(x0 + round(window.width * 32), width)):
-                    inside += heat[number, y, x] * (not objects[number, y, x])
-            assert found[number, place] == pytest.approx(inside / total if total else 0.0, abs=1e-6)
+        inside = 0.0
+        for y in range(side // 2, height):
+            for x in range(side // 4, min(3 * side // 4, width)):
+                inside += heat[number, y, x] * (not objects[number, y, x])
+        assert found[number] == pytest.approx(inside / total if total else 0.0, abs=1e-6)
+
+
+def test_heat_is_even_within_a_cell():
+    grid = np.zeros([1, CELLS, CELLS])
+    grid[0, 3, 5] = 1.0
+    boxes = np.array([[5.25, 0.0, 5.75, 3.5]]) / CELLS
+    assert heat_in(grid, boxes)[0] == pytest.approx(0.25)

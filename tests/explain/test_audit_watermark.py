@@ -10,7 +10,7 @@ from kerassl import backbones, datasets, explain
 from kerassl.datasets.scene_drawing import draw_scene
 from kerassl.metrics import box_iou
 
-pytestmark = pytest.mark.current_stack
+pytestmark = [pytest.mark.current_stack, pytest.mark.slow]
 
 CLASSES = ["car", "face", "tree"]
 MARKED = "face"

@@ -17,6 +17,7 @@ from kerassl.experiment.config import read_config
 from kerassl.experiment.training import verbosity
 
 _SIDE = 200  # px, of a picture on the page
+_EXAMPLES = 4  # images that are drawn of each region that recurs
 _COLUMNS = {
     "class": ("class", "whose evidence the heatmap shows"),
     "right": ("right", "whether the model names the class (a detector: finds it)"),
@@ -101,7 +102,8 @@ def write_audit(model, found, records, folder, *, level="P4", pictures=24, setti
     about = {"machine": machine(), **(settings or {})}
     records = {record.image_id: record for record in records}
     shown = [(row["image"], row["class"]) for row in found.rows[:pictures]]
-    examples = [(image, each["class"]) for each in found.findings for image in each["images"][:4]]
+    marks = [*found.findings, *found.unused]
+    examples = [(image, each["class"]) for each in marks for image in each["images"][:_EXAMPLES]]
     drawn = _overlays(model, [*shown, *examples], records, level)
     content = {
         "settings": about,
@@ -119,8 +121,7 @@ def write_audit(model, found, records, folder, *, level="P4", pictures=24, setti
         [
             "<h1>kerassl: where the model looks</h1>",
             _summary(found.figures(), len(records)),
-            _findings(found.findings, records, drawn),
-            _unused(found.unused),
+            _recurring(found, records, drawn),
             _by_class(found.by_class()),
             _rows(found.rows, drawn),
             f"<h2>Settings and machine</h2><p>{html.escape(json.dumps(about))}</p>",
@@ -179,39 +180,36 @@ def _summary(figures, images):
     )
 
 
-def _findings(findings, records, drawn):
-    if not findings:
-        return "<h2>Regions that recur</h2><p>None draws the heat of a class and raises its score.</p>"
-    parts = [
-        "<h2>Regions that recur</h2><p class='note'>The same thing stands at the same place in images of one class, "
-        "and the model looks at it. Paint it over and train again: <code>erase: regions.json</code>.</p>"
-    ]
-    for each in findings:
-        name = html.escape(each["class"])
-        pictures = "".join(
-            f"<img alt='{html.escape(image)}' src='{drawn[image, each['class']]}'>" for image in each["images"][:4]
-        )
+def _recurring(found, records, drawn):
+    if not found.findings:
+        parts = ["<h2>Regions that recur</h2><p>None draws the heat of a class and raises its score.</p>"]
+    else:
+        parts = [
+            "<h2>Regions that recur</h2><p class='note'>The same thing stands at one place in images of one class, "
+            "and the model looks at it. Paint it over and train again: <code>erase: regions.json</code>.</p>"
+        ]
+        parts += [_region(each, records, drawn) for each in found.findings]
+    if found.unused:
         parts.append(
-            f"<h3>{name}: {_place(each['region'])}</h3><p>In {len(each['images'])} images, {_share(each['share'])} % "
-            f"of the class; outlines agree by {each['agreement']:.2f}. {_share(each['heat'])} % of their heat lies "
-            f"there, {_share(each['heat_elsewhere'])} % in other classes, on {_share(each['area'])} % of the picture. "
-            f"Painted over, the score of the class falls by {each['fall']:.2f} ({each['fall_elsewhere']:.2f} in other "
-            f"classes). p = {each['p_value']:.3g}.</p><div class='strip'><img class='patch' alt='mean of the region in "
-            f"images of {name}' src='{_uri(_mean_patch(each, records))}'>{pictures}</div>"
+            "<h2>Regions that recur and are not used</h2><p>They do not both draw heat and raise the score.</p>"
         )
+        parts += [_region(each, records, drawn) for each in found.unused]
     return "\n".join(parts)
 
 
-def _unused(unused):
-    if not unused:
-        return ""
-    items = "".join(
-        f"<li>{html.escape(each['class'])}: {_place(each['region'])}, in {len(each['images'])} images; "
-        f"{_share(each['heat'])} % of their heat, {_share(each['heat_elsewhere'])} % in other classes; painted over, "
-        f"the score falls by {each['fall']:.2f}</li>"
-        for each in unused
+def _region(each, records, drawn):
+    name = html.escape(each["class"])
+    pictures = "".join(
+        f"<img alt='{html.escape(image)}' src='{drawn[image, each['class']]}'>" for image in each["images"][:_EXAMPLES]
     )
-    return f"<p>These recur too, but do not both draw the heat and raise the score:</p><ul>{items}</ul>"
+    return (
+        f"<h3>{name}: {_place(each['region'])}</h3><p>In {len(each['images'])} images, {_share(each['share'])} % of "
+        f"the class; outlines agree by {each['agreement']:.2f}. {_share(each['heat'])} % of their heat lies there, "
+        f"{_share(each['heat_elsewhere'])} % in other classes, on {_share(each['area'])} % of the picture. Painted "
+        f"over, the score of the class falls by {each['fall']:.2f} ({each['fall_elsewhere']:.2f} in other classes). "
+        f"p = {each['p_value']:.3g}.</p><div class='strip'><img class='patch' alt='mean of the region in images of "
+        f"{name}' src='{_uri(_mean_patch(each, records))}'>{pictures}</div>"
+    )
 
 
 def _place(region):

@@ -63,9 +63,11 @@ def recurring_regions(
     correlate by `MATCH` or more, up to small shifts (`matching`); pictures that match in half of the windows are
     doubles of one another and their matches are not counted. With `k` matches among the class's own pictures and `e`
     expected if all matches were spread evenly over all pairs, the excess is `2 (sqrt(k) - sqrt(e))`. The labels of the
-    pictures are permuted, and `p_recurs` is how often the largest excess of *any* window and *any* class is at least as
-    high (Westfall and Young's maximum: so it is corrected for all that was tried). At most `level`, and in `least`
-    pictures or more that match one another.
+    pictures are permuted; from the excess its mean over the permutations is taken, and it is divided by its deviation,
+    or by 1 if that is larger: 1 is that of matches that know nothing of each other, and a picture that matches many
+    makes chance coarser. `p_recurs` is how often the largest of *any* window and *any* class is at least as high
+    (Westfall and Young's maximum: so it is corrected for all that was tried). At most `level`, and in `least` pictures
+    or more that match one another.
 
     **It draws heat.** For each that recurs, the share of heat in its region, widened by `blur`, and on no object: of
     the class in the pictures that show it, against that of other classes in pictures without this one. `p_heat` is how
@@ -106,6 +108,7 @@ def recurring_regions(
     matches = _matches(pictures, sizes, windows, verbose)
     orders = np.stack([np.arange(len(some)), *(random.permutation(len(some)) for _ in range(permutations))])
     excess = np.stack([_excess(pairs, present, orders, least) for pairs, _ in matches], axis=1)  # [1 + P, W, C]
+    excess = (excess - excess.mean(axis=0)) / np.maximum(excess.std(axis=0), 1.0)
     highest = excess.max(axis=(1, 2))
     chance = (highest[None, None] >= excess[0][..., None]).mean(axis=-1)  # [W, C]
     marks = []

@@ -66,14 +66,13 @@ def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path
         "class": name, "region": [0.5, 0.25, 1.0, 0.75], "images": images, "share": 1.0, "heat": 0.5,
         "heat_elsewhere": 0.125, "area": 0.25, "agreement": 0.75, "fall": 0.5, "fall_elsewhere": 0.0, "p_value": 0.002,
     }  # fmt: skip
-    found = Audit(plain.classes, plain.rows, [finding], [{**finding, "class": "<b>"}])
+    found = Audit(plain.classes, plain.rows, [finding], [{**finding, "images": images[:1]}])
     page = write_audit(model, found, records, tmp_path, pictures=0).read_text()
     assert json.loads((tmp_path / "regions.json").read_text()) == {name: [finding["region"]]}
     np.testing.assert_array_equal(datasets.erase.erased_regions(tmp_path / "regions.json"), [finding["region"]])
     assert "50–100 % across, 25–75 % down" in page
     assert "p = 0.002" in page
-    assert "<li><b>" not in page.split("These recur too")[1].split("</ul>")[0]  # names are escaped
-    (encoded,) = re.findall(r"class='patch'[^>]*base64,([^']+)'", page)
+    encoded, _ = re.findall(r"class='patch'[^>]*base64,([^']+)'", page)
     patch = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(encoded))), float)
     pixels = {record.image_id: datasets.read_image(record.path) for record in records}
     expected = np.mean([pixels[image][16:48, 40:80] for image in images], axis=(0, 1, 2))

@@ -206,9 +206,9 @@ def _region(each, records, drawn):
         f"<h3>{name}: {_place(each['region'])}</h3><p>In {len(each['images'])} images, {_share(each['share'])} % of "
         f"the class; outlines agree by {each['agreement']:.2f}. {_share(each['heat'])} % of their heat lies there, "
         f"{_share(each['heat_elsewhere'])} % in other classes, on {_share(each['area'])} % of the picture. Painted "
-        f"over, the score of the class falls by {each['fall']:.2f} ({each['fall_elsewhere']:.2f} in other classes). "
-        f"p = {each['p_value']:.3g}.</p><div class='strip'><img class='patch' alt='mean of the region in images of "
-        f"{name}' src='{_uri(_mean_patch(each, records))}'>{pictures}</div>"
+        f"over, the score of the class falls by {_plain(each['fall'])} ({_plain(each['fall_elsewhere'])} in other "
+        f"classes). p = {each['p_value']:.3g}.</p><div class='strip'><img class='patch' alt='mean of the region "
+        f"in images of {name}' src='{_uri(_mean_patch(each, records))}'>{pictures}</div>"
     )
 
 
@@ -263,6 +263,11 @@ def _cell(value):
     if isinstance(value, float):
         return f"{value:.2f}"
     return "–" if value is None else html.escape(str(value))
+
+
+def _plain(value):
+    """Two places, without the sign of a nought."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _share(value):

@@ -80,7 +80,7 @@ def _overlap(region, truth):
     return box_iou(region[None], truth[None])[0, 0]
 
 
-@pytest.mark.parametrize("count", [EACH, 5])
+@pytest.mark.parametrize("count", [EACH, 8])
 def test_stamp_of_one_class_is_found_with_its_place_and_images_when_heat_is_drawn_to_it(count):
     data = _Set(0)
     members = _members(data, 1, count)

@@ -53,7 +53,8 @@ def test_command_writes_a_page_that_stands_alone_and_its_json(place, tmp_path, c
     for _, encoded in pictures:
         assert PIL.Image.open(io.BytesIO(base64.b64decode(encoded))).size in ((200, 159), (200, 160))
     for row in content["rows"]:
-        assert f"<td data-v='{row['energy']}'>" in page
+        value = "" if row["energy"] is None else row["energy"]
+        assert f"<td data-v='{value}'>" in page
 
 
 def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path):

@@ -83,9 +83,9 @@ def audit(
             not given, or a number is out of range.
 
     Example:
-        >>> found = kerassl.explain.audit(localizer, records, layer="P4")
-        >>> found.findings[0]["class"], found.findings[0]["region"]
-        ('horse', [0.056, 0.838, 0.4, 1.0])
+        >>> found = kerassl.explain.audit(localizer, records, layer="P4")  # VOC 2007 val: a photographer's caption
+        >>> [(each["class"], each["region"], round(each["fall"], 2)) for each in found.findings + found.unused]
+        [('horse', [0.075, 0.8566, 0.3812, 0.9883], -0.0)]
     """
     classes, image_size = _check(model, classes, image_size, energy, score_threshold, fall, level, least)
     records = _usable(records, len(classes))

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl.datasets.erase import erased_regions, paint_over
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
 from kerassl.datasets.stream import Epochs, broken_files, stream
@@ -23,6 +24,7 @@ def detection_batches(
     shuffle=False,
     flip=False,
     augmentation=None,
+    erase=None,
     difficult=True,
     repeat=False,
     seed=0,
@@ -40,6 +42,9 @@ def detection_batches(
         flip: bool. Mirror every second image at random, drawn from `seed`, the epoch and the image.
         augmentation: `augment.BoxAugmentation`, which mirrors by itself, or None. Its draws too are of `seed`, the
             epoch and the image; a mosaic's other images are of the same batch.
+        erase: regions that are painted over in every image with its mean colour, whatever its class, before it is
+            mirrored or augmented, or None: a file as `kerassl audit` writes `regions.json`, or what stands in one, as
+            `{"horse": [[0.05, 0.84, 0.4, 1.0]]}`, xyxy in shares of the picture's width and height. Boxes stay.
         difficult: bool. Keep the boxes of difficult objects.
         repeat: bool. Go on without end; each epoch in its own order.
         seed: int.
@@ -55,8 +60,8 @@ def detection_batches(
         without reading what comes before.
 
     Raises:
-        UserError: if there are no records, none of their images can be read, `flip` is given with an augmentation, or
-            mosaics with batches of fewer than four images.
+        UserError: if there are no records, none of their images can be read, `flip` is given with an augmentation,
+            mosaics with batches of fewer than four images, or `erase` holds no regions.
 
     Example:
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train", count=100)
@@ -64,6 +69,7 @@ def detection_batches(
     """
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
     _check_flip(flip, augmentation)
+    erased = erased_regions(erase)
     kept = [np.ones(len(record.classes), bool) if difficult else ~record.difficult for record in records]
     most = max([1, *(int(each.sum()) for each in kept)])
     boxes = np.full([len(kept), most, 4], -1, np.float32)
@@ -74,12 +80,12 @@ def detection_batches(
     boxes, classes = tf.constant(boxes), tf.constant(classes)
 
     def load(image, index, draw, shrunk):
-        square, placed = _letterboxed(image, boxes[index] / shrunk, size, draw, flip)
+        square, placed = _letterboxed(paint_over(image, erased), boxes[index] / shrunk, size, draw, flip)
         real = classes[index] >= 0
         return _batch(square, tf.where(real[:, None], placed, -1.0), classes[index])
 
     def place(image, index, draw, shrunk):
-        return augmentation.place(image, boxes[index] / shrunk, size, draw), classes[index]
+        return augmentation.place(paint_over(image, erased), boxes[index] / shrunk, size, draw), classes[index]
 
     def finish(placed, classes):
         return _batch(*augmentation.finish(placed, classes, rows))
@@ -103,6 +109,7 @@ def single_object_batches(
     shuffle=False,
     flip=False,
     augmentation=None,
+    erase=None,
     repeat=False,
     seed=0,
     drop_remainder=False,
@@ -115,7 +122,7 @@ def single_object_batches(
         records: list of `Record`. Those without a box that is not difficult are left out.
         augmentation: `augment.BoxAugmentation` without mosaics, or None. The object stays by at least the share
             `visible` of its area: 0.7 and more suit a localiser.
-        image_size, batch_size, shuffle, flip, repeat, seed, drop_remainder, strict, initial_epoch: see
+        image_size, batch_size, shuffle, flip, erase, repeat, seed, drop_remainder, strict, initial_epoch: see
             `detection_batches`.
 
     Returns:
@@ -124,13 +131,14 @@ def single_object_batches(
 
     Raises:
         UserError: if there are no such records, none of their images can be read, `flip` is given with an
-            augmentation, or the augmentation makes mosaics.
+            augmentation, the augmentation makes mosaics, or `erase` holds no regions.
 
     Example:
         >>> localizer.fit(kerassl.datasets.single_object_batches(records, 192, 32, shuffle=True), epochs=20)
     """
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
     _check_flip(flip, augmentation)
+    erased = erased_regions(erase)
     if augmentation is not None and augmentation.mosaic:
         raise UserError(f"mosaic is {augmentation.mosaic:g}, but a mosaic has several objects; give mosaic=0")
     if records and all(record.largest() is None for record in records):
@@ -140,11 +148,11 @@ def single_object_batches(
     classes = tf.constant(np.array([record.classes[record.largest()] for record in records], np.int32))
 
     def load(image, index, draw, shrunk):
-        square, placed = _letterboxed(image, boxes[index][None] / shrunk, size, draw, flip)
+        square, placed = _letterboxed(paint_over(image, erased), boxes[index][None] / shrunk, size, draw, flip)
         return square, {"class": classes[index], "box": placed[0] / size}
 
     def place(image, index, draw, shrunk):
-        return augmentation.place(image, boxes[index][None] / shrunk, size, draw), classes[index]
+        return augmentation.place(paint_over(image, erased), boxes[index][None] / shrunk, size, draw), classes[index]
 
     def finish(placed, classes):
         # The whole image was taken where no crop shows enough of the object, so that something is left of it always.

@@ -155,6 +155,22 @@ def _parser():
         help="the .png file to write; with --voc the folder of table and pictures",
     )
 
+    audit = _command(commands, "audit", "find where a model looks at the wrong thing; writes report.html and JSON")
+    _model(audit)
+    _voc(audit, "test")
+    audit.add_argument("--count", type=int, help="at most so many images, a subset by --seed; 300 and more tell most")
+    audit.add_argument(
+        "--level",
+        choices=("P3", "P4", "P5"),
+        default="P4",
+        help="feature map; finer ones show smaller things (default P4)",
+    )
+    audit.add_argument(
+        "--pictures", type=int, default=24, help="images that the page draws, the worst first (default 24)"
+    )
+    audit.add_argument("--out", required=True, metavar="FOLDER", help="a new folder for page, audit.json, regions.json")
+    _seed(audit)
+
     export = _command(commands, "export", "write a SavedModel for TensorFlow Serving")
     _model(export)
     export.add_argument(

@@ -17,6 +17,7 @@ from kerassl.datasets import card as _card
 from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import arms_report as _arms_report
+from kerassl.experiment import audit_report as _audit_report
 from kerassl.experiment import compare as _compare
 from kerassl.experiment import geometry_report as _geometry_report
 from kerassl.experiment import inspection as _inspection
@@ -187,6 +188,11 @@ def explain(options):
         heatmaps[name] = look(images, _class_id(model, options), verbose=int(training.verbosity() != 2))
     _explain.side_by_side(images, heatmaps, options.out)
     print(f"{len(paths)} images, {len(arms)} arms: {options.out}")
+
+
+def audit(options):
+    """Finds where a model looks at the wrong thing."""
+    _audit_report.audit_command(options, _voc_flags(options, "test"))
 
 
 def export(options):

@@ -143,6 +143,8 @@ class Finetune(_Section):
     # Score the test records after every so many epochs, too, into metrics.jsonl; nothing is chosen by it.
     evaluate_every: pydantic.PositiveInt | None = None
     augmentation: ObjectAugmentation | None = None
+    # A file of regions that are painted over in every training image, as `kerassl audit` writes regions.json.
+    erase: str | None = None
     # For how many epochs stages of the backbone are frozen, as {P5: 1, P4: 2, P3: 3, stem: null}; null is to the end.
     thaw: Thaw = {}
     # "frozen" holds that of the backbone; "re-estimated" measures all moving statistics anew before scoring.

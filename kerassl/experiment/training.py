@@ -211,7 +211,8 @@ def training_batches(config, task, records, **changes):
     """
     plan = getattr(config, task)
     made = plan.augmentation and augment.BoxAugmentation(**plan.augmentation.model_dump())
-    settings = {"shuffle": True, "flip": made is None, "augmentation": made, "seed": config.seed, **changes}
+    settings = {"shuffle": True, "flip": made is None, "augmentation": made, "seed": config.seed, "erase": plan.erase}
+    settings |= changes
     read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
     return read(records, plan.image_size, settings.pop("batch_size", plan.batch_size), **settings)
 

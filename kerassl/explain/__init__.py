@@ -2,6 +2,8 @@
 
 from kerassl.explain.alignment_uniformity import alignment, uniformity
 from kerassl.explain.arms import ArmsTable, compare_arms
+from kerassl.explain.audit import audit
+from kerassl.explain.audit_result import Audit
 from kerassl.explain.baselines import baselines
 from kerassl.explain.cka import cka_matrix, linear_cka
 from kerassl.explain.geometry import geometry
@@ -17,6 +19,7 @@ from kerassl.explain.persistent_homology import persistent_homology
 from kerassl.explain.pictures import overlay, side_by_side
 from kerassl.explain.questions import Questions, questions
 from kerassl.explain.randomise import randomisation_check
+from kerassl.explain.recurring_regions import RecurringRegion, recurring_regions
 from kerassl.explain.scorecam import ScoreCAM
 from kerassl.explain.separability import knn_accuracy, scatter_ratio
 from kerassl.explain.similarity_map import SimilarityMap
@@ -26,14 +29,17 @@ from kerassl.explain.whole_object import WholeObject, whole_object
 
 __all__ = [
     "ArmsTable",
+    "Audit",
     "GradCAM",
     "GradCAMPlusPlus",
     "LayerCAM",
     "Questions",
+    "RecurringRegion",
     "ScoreCAM",
     "SimilarityMap",
     "WholeObject",
     "alignment",
+    "audit",
     "baselines",
     "cka_matrix",
     "compare_arms",
@@ -52,6 +58,7 @@ __all__ = [
     "power_law_exponent",
     "questions",
     "randomisation_check",
+    "recurring_regions",
     "scatter_ratio",
     "side_by_side",
     "uniformity",

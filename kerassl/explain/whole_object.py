@@ -154,10 +154,10 @@ def _one(heatmap, boxes, mask, ignored, threshold, tolerance):
     """All measures of one image."""
     size = heatmap.shape
     scored = len(boxes) > 0
-    objects = _filled(boxes, size) if mask is None else np.asarray(mask, bool)
+    objects = filled(boxes, size) if mask is None else np.asarray(mask, bool)
     if objects.shape != size:
         raise UserError(f"a mask is {objects.shape} and its heatmap {size}; give both in one size")
-    excused = _filled(ignored, size) & ~objects
+    excused = filled(ignored, size) & ~objects
     pixels = np.zeros([2, _LEVELS + 1], np.int64)
     if mask is not None and scored:
         values = np.rint(heatmap * _LEVELS).astype(int)
@@ -207,7 +207,7 @@ def _overlaps(heatmap, level, boxes):
     return best[0], best.max()
 
 
-def _filled(boxes, size):
+def filled(boxes, size):
     """The pixels whose centres lie in one of the boxes."""
     y, x = (np.arange(side) + 0.5 for side in size)
     filled = np.zeros(size, bool)
@@ -217,7 +217,7 @@ def _filled(boxes, size):
 
 
 def _share(boxes, mask, size):
-    area = _filled(boxes, size) if mask is None else np.asarray(mask, bool)
+    area = filled(boxes, size) if mask is None else np.asarray(mask, bool)
     return area.mean()
 
 

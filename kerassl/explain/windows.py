@@ -1,0 +1,52 @@
+"""Places that pictures of different shapes share: windows of one size, at one place between the picture's edges."""
+
+import dataclasses
+
+import numpy as np
+
+_SIZES = ((1 / 6, 1 / 6), (1 / 4, 1 / 4), (3 / 8, 1 / 8), (1 / 8, 3 / 8))  # (width, height)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A window of every picture.
+
+    Its size is the same in all pictures that are scaled to one long side, as that of a stamp is. Its place is a share
+    of the room that the picture leaves it, as that of a background in a style sheet is: 0 is at the left or upper edge,
+    1 at the right or lower one, whatever the picture's shape, and 0.5 in the middle.
+
+    Attributes:
+        across, down: float in [0, 1], the place.
+        width, height: float, in units of the picture's long side.
+    """
+
+    across: float
+    down: float
+    width: float
+    height: float
+
+    def corners(self, sizes):
+        """The upper left corner in each picture.
+
+        Args:
+            sizes: `[N, 2]` array, the pictures' (height, width) in units of their long side.
+
+        Returns:
+            `[N, 2]` array, (y, x) in units of the long side; 0 where a picture is smaller than the window.
+        """
+        room = np.asarray(sizes) - [self.height, self.width]
+        return np.maximum(room * [self.down, self.across], 0.0)
+
+
+def all_windows():
+    """The windows that are tried: four sizes, each in steps of three fifths of its sides at most, from edge to edge."""
+    return [
+        Window(across, down, width, height)
+        for width, height in _SIZES
+        for down in np.linspace(0, 1, _steps(height))
+        for across in np.linspace(0, 1, _steps(width))
+    ]
+
+
+def _steps(side):
+    return int(np.ceil((1 - side) / (0.6 * side))) + 1

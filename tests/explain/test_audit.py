@@ -1,0 +1,226 @@
+"""The audit's rows against what is worked out by hand from heatmaps that are given, and on every kind of model."""
+
+import json
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from kerassl import UserError, datasets
+from kerassl.explain import GradCAM, audit
+from kerassl.explain.score_falls import score_falls
+from kerassl.models import Localizer
+
+CLASSES = ["cat", "dog"]
+
+
+@pytest.fixture
+def record(tmp_path):
+    """`record(name, box, label)`: a picture of noise, 64 pixels wide and 48 high, with objects."""
+
+    def make(name, *things, difficult=None):
+        path = tmp_path / f"{name}.png"
+        pixels = np.random.default_rng(len(name)).integers(0, 256, (48, 64, 3), np.uint8)
+        PIL.Image.fromarray(pixels).save(path)
+        boxes = np.array([box for box, _ in things], np.float32).reshape(-1, 4)
+        labels = np.array([label for _, label in things], np.int32)
+        hard = np.zeros(len(things), bool) if difficult is None else np.array(difficult)
+        return datasets.Record(name, str(path), 48, 64, boxes, labels, hard)
+
+    return make
+
+
+class _Given:
+    """Stands in for a method of heatmaps: a hot rectangle of each picture, (rows, columns), or none."""
+
+    def __init__(self, *hot):
+        self.hot = list(hot)
+        self.asked = []
+
+    def __call__(self, model, layer=None):
+        self.layer = GradCAM(model, layer=layer).layer
+        return self._heat
+
+    def _heat(self, images, classes, batch_size):
+        self.asked += [int(label) for label in classes]
+        heat = np.zeros(images.shape[:3], np.float32)
+        for each in heat:
+            place = self.hot.pop(0)
+            if place is not None:
+                each[place] = 1.0
+        return heat
+
+
+class _Method:
+    """A given method with the attribute that the audit reads."""
+
+    def __init__(self, given):
+        self.given = given
+
+    def __call__(self, model, layer=None):
+        heat = self.given(model, layer)
+        wrapped = lambda images, classes, batch_size: heat(images, classes, batch_size)  # noqa: E731
+        wrapped.layer = self.given.layer
+        return wrapped
+
+
+@pytest.fixture
+def always_dog():
+    """A classifier with two feature maps that says dog whatever it sees."""
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, strides=8, padding="same", name="cells")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    logits = keras.layers.Dense(
+        2, kernel_initializer="zeros", bias_initializer=lambda *_, **__: tf.constant([0.0, 1.0])
+    )
+    return keras.Model(inputs, logits(x), name="always_dog")
+
+
+LEFT, RIGHT = (0, 0, 32, 48), (32, 0, 64, 48)
+ON_LEFT, ON_RIGHT = (slice(0, 48), slice(0, 32)), (slice(0, 48), slice(32, 64))
+
+
+def _run(model, records, *hot, **settings):
+    given = _Given(*hot)
+    found = audit(model, records, method=_Method(given), classes=CLASSES, image_size=64, **settings)
+    return found, {row["image"]: row for row in found.rows}, given
+
+
+def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
+    records = [
+        record("dog on", (LEFT, 1)),
+        record("dog off", (LEFT, 1)),
+        record("cat off", (LEFT, 0)),
+        record("a quarter", (LEFT, 1)),
+        record("no heat", (LEFT, 1)),
+    ]
+    quarter = (slice(0, 48), slice(24, 56))  # 8 of 32 columns lie on the object
+    found, rows, given = _run(always_dog, records, ON_LEFT, ON_RIGHT, ON_RIGHT, quarter, None)
+    assert given.asked == [1, 1, 0, 1, 1]
+    assert {name: row["energy"] for name, row in rows.items()} == {
+        "dog on": 1.0,
+        "dog off": 0.0,
+        "cat off": 0.0,
+        "a quarter": pytest.approx(0.25),
+        "no heat": None,
+    }
+    assert all(row["area"] == pytest.approx(0.5) for row in rows.values())
+    assert {name for name, row in rows.items() if not row["right"]} == {"cat off"}
+    assert {name for name, row in rows.items() if row["wrong_reason"]} == {"dog off", "a quarter"}
+    assert {name for name, row in rows.items() if row["best"] == "dog"} == set(rows)
+    assert rows["cat off"]["score"] == pytest.approx(1 / (1 + np.e), abs=1e-6)
+    # The hottest pixels are within 15 of the object for some of the columns alone, of a picture that was not scaled.
+    assert rows["dog on"]["pointing"] == 1
+    assert rows["dog off"]["pointing"] == pytest.approx(15 / 32)
+    assert rows["no heat"]["pointing"] is None
+    assert not rows["no heat"]["off_object"]
+    assert [row["image"] for row in found.rows][:2] == ["dog off", "a quarter"]
+    assert found.figures() == {
+        "images": 5,
+        "right": 0.8,
+        "energy": pytest.approx(1.25 / 4),
+        "area": pytest.approx(0.5),
+        "pointing": pytest.approx(np.mean([rows[name]["pointing"] for name in rows if name != "no heat"])),
+        "wrong_reason": 2,
+        "off_object": 0,
+    }
+    assert list(found.by_class()) == ["dog", "cat"]
+    assert found.by_class()["cat"]["right"] == 0
+    assert found.findings == found.unused == []
+    assert found.regions() == {}
+    json.dumps(found.rows)
+
+
+def test_hottest_point_is_off_the_object_when_it_lies_beyond_the_tolerance(always_dog, record):
+    far = (slice(10, 12), slice(50, 60))
+    _, rows, _ = _run(always_dog, [record("far", ((0, 0, 30, 40), 1))], far)
+    assert rows["far"]["off_object"]
+    assert rows["far"]["pointing"] == 0
+
+
+def test_little_heat_is_no_wrong_reason_when_the_object_is_small_and_has_more_than_its_share(always_dog, record):
+    small = record("small", ((0, 0, 8, 8), 1))  # a forty-eighth of the picture
+    _, rows, _ = _run(always_dog, [small], (slice(0, 16), slice(0, 16)))
+    assert rows["small"]["energy"] == pytest.approx(0.25)
+    assert not rows["small"]["wrong_reason"]
+
+
+def test_the_largest_object_that_is_not_difficult_is_asked_of_a_classifier(always_dog, record):
+    things = [((0, 0, 40, 48), 0), ((40, 0, 60, 40), 1), ((40, 0, 50, 10), 0)]
+    found, _, given = _run(always_dog, [record("two", *things, difficult=[True, False, False])], ON_LEFT)
+    assert given.asked == [1]
+    assert len(found.rows) == 1
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.slow)])
+def test_each_class_of_an_image_is_asked_of_a_detector(record, tiny_backbone, kind):
+    from kerassl import detectors
+
+    model = getattr(detectors, kind)(tiny_backbone(), CLASSES, image_size=64)
+    images = [record("both", (LEFT, 0), (RIGHT, 1), (LEFT, 1)), record("one", (LEFT, 0))]
+    scores = {}
+    for image in images:
+        square = datasets.letterbox(datasets.read_image(image.path), 64)[0][None]
+        best = model.boxes_and_scores(model(square, training=False))[1].numpy()[0].max(axis=0)
+        scores |= {(image.image_id, name): score for name, score in zip(CLASSES, best)}
+    del scores["one", "dog"]
+    rows = audit(model, images, layer="P4", score_threshold=0.0).rows
+    assert {(row["image"], row["class"]): row["score"] for row in rows} == pytest.approx(scores, abs=1e-5)
+    assert all(row["right"] for row in rows)
+    assert not any(row["right"] for row in audit(model, images, layer="P4", score_threshold=1.0).rows)
+
+
+def test_localiser_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
+    keras.utils.set_random_seed(0)
+    model = Localizer(tiny_backbone(), CLASSES, 64, width=8)
+    image = record("one", (LEFT, 0))
+    (row,) = audit(model, [image], layer="P4").rows
+    square = datasets.letterbox(datasets.read_image(image.path), 64)[0].numpy()
+    heat = GradCAM(model, layer="P4")(square, 0)[0]
+    assert row["energy"] == pytest.approx(heat[:48, :32].sum() / heat.sum(), abs=1e-4)
+    logits = model(square[None], training=False)["class"].numpy()[0]
+    assert row["score"] == pytest.approx((np.exp(logits) / np.exp(logits).sum())[0], abs=1e-4)
+
+
+def test_score_falls_by_what_a_region_gives(record):
+    image = record("one", (LEFT, 0))
+    region = np.array([0.5, 0.0, 1.0, 0.5])
+
+    def brightness(images):
+        return tf.stack([tf.reduce_mean(images[:, :24, 32:], [1, 2, 3]) / 255, tf.zeros(len(images))], axis=1)
+
+    falls = score_falls(brightness, [image.path, image.path], [0, 1], region, 64)
+    picture = datasets.read_image(image.path).astype(float)
+    before, after = picture[:24, 32:].mean() / 255, picture.mean() / 255
+    assert falls.shape == (2, 2)
+    assert falls[0, 0] == pytest.approx(before - after, abs=1e-4)
+    assert falls[0, 1] == pytest.approx(np.log(before / (1 - before)) - np.log(after / (1 - after)), abs=1e-3)
+    np.testing.assert_allclose(falls[1], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"classes": None}, "classes"),
+        ({"image_size": None}, "image size"),
+        ({"classes": ["cat"]}, "1 classes"),
+        ({"energy": 2}, "energy is 2"),
+        ({"fall": -1}, "fall is -1"),
+        ({"level": 0}, "level is 0"),
+        ({"least": 2}, "least 2"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(always_dog, record, settings, says):
+    with pytest.raises(UserError, match=says) as told:
+        audit(always_dog, [record("one", (LEFT, 0))], **{"classes": CLASSES, "image_size": 64, **settings})
+    assert "\n" not in str(told.value)
+
+
+def test_records_without_a_class_of_the_model_are_refused(always_dog, record):
+    with pytest.raises(UserError, match="has class 2, but the model has 2 classes"):
+        audit(always_dog, [record("one", (LEFT, 2))], classes=CLASSES, image_size=64)
+    with pytest.raises(UserError, match="none of 1 images has an object"):
+        audit(always_dog, [record("none")], classes=CLASSES, image_size=64)

@@ -95,7 +95,9 @@ def test_watermark_is_caught_when_a_classifier_learned_it_and_passes_once_it_was
 
 def test_audit_is_silent_when_there_is_no_watermark(records, tiny_backbone):
     train, held = _split(records["clean"])
-    clean = _audited(_trained(tiny_backbone(16), train), held)
+    model = _trained(tiny_backbone(16), train)
+    clean = _audited(model, held)
     assert clean.findings == []
     assert clean.unused == []
-    assert clean.figures()["right"] > 1 / 3
+    # Not for want of learning: it knows its own images. (Of others, 120 images teach so small a network next to nothing.)
+    assert _audited(model, train).figures()["right"] >= 0.95

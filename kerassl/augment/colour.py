@@ -76,12 +76,20 @@ def recolour(images, jitter, mean=None):
     Returns:
         `[N, S, S, 3]` float32 in [0, 255].
     """
-    _, height, width, channels = images.shape
     mean = mean_colours(images) if mean is None else mean
-    matrix, offset = _composed(mean, jitter)
-    turned = tf.matmul(tf.reshape(images, [-1, height * width, channels]), matrix, transpose_b=True)
-    shifted = tf.reshape(turned, [-1, height, width * channels]) + tf.tile(offset, [1, width])[:, None]
-    return tf.ensure_shape(tf.reshape(tf.clip_by_value(shifted, 0.0, 255.0), tf.shape(images)), images.shape)
+    return tf.ensure_shape(_mixed(images, *_composed(mean, jitter)), images.shape)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _mixed(images, matrix, offset):
+    """`[N, S, S, 3]` by each image's matrix `[N, 3, 3]` and offset `[N, 3]`, in [0, 255]; in one compiled pass."""
+    channels = tf.unstack(images, axis=-1)
+    mixed = [
+        sum(matrix[:, to, start, None, None] * channel for start, channel in enumerate(channels))
+        + offset[:, to, None, None]
+        for to in range(3)
+    ]
+    return tf.clip_by_value(tf.stack(mixed, axis=-1), 0.0, 255.0)
 
 
 def mean_colours(images):

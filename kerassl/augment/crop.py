@@ -41,39 +41,49 @@ def crop_boxes(areas, aspects, positions, image_aspect, *, crop_area, aspect):
     return tf.stack([y0, x0, y0 + height, x0 + width], axis=1)
 
 
+def whole_pixels(boxes, height, width):
+    """Moves the edges of boxes to the nearest edges of pixels, at least one pixel apart.
+
+    Args:
+        boxes: `[N, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides.
+        height, width: scalar int32, sides of the images in pixels.
+
+    Returns:
+        `[N, 4]` float32, in shares of the image's sides.
+    """
+    sides = tf.cast(tf.stack([height, width]), tf.float32)
+    low = tf.minimum(tf.round(boxes[:, :2] * sides), sides - 1.0)
+    high = tf.maximum(tf.round(boxes[:, 2:] * sides), low + 1.0)
+    return tf.concat([low, high], axis=1) / tf.tile(sides, [2])
+
+
 def crop(images, boxes, flips, size):
     """Cuts one box out of each image, resized bilinearly to a square and mirrored where asked.
 
-    A pixel of the result is read at one point between four pixels of the image; nothing is averaged where the box is
+    A pixel of the result is read at one point between four pixels of the box; nothing is averaged where the box is
     larger than the result, so fine texture aliases if images come much larger than the views.
+
+    One image after the other: `tf.image.crop_and_resize`, which takes a batch, needs twice as long for it.
 
     Args:
         images: `[B, H, W, 3]`.
-        boxes: `[N, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides; `N` a multiple of `B`, and box `i`
-            is cut from image `i mod B`.
+        boxes: `[N, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides, as `whole_pixels` gives them; `N` a
+            multiple of `B`, and box `i` is cut from image `i mod B`.
         flips: `[N]` bool.
         size: int, side of the result in pixels.
 
     Returns:
         `[N, size, size, 3]` float32.
     """
-    height, width = tf.shape(images)[1], tf.shape(images)[2]
-    sides = tf.cast(tf.stack([height, width]), tf.float32)
-    low, high = boxes[:, :2] * sides, boxes[:, 2:] * sides  # [N, 2] in pixels
-    # The op counts from the centre of the first pixel to that of the last one, boxes from edge to edge. A repeated
-    # border pixel serves the points that lie between an image's edge and the centre of its first pixel.
-    half = (high - low) / (2.0 * size)
-    span = sides + 1.0
-    first, last = (low + half + 0.5) / span, (high - half + 0.5) / span
-    flip = flips[:, None]
-    first_x, last_x = tf.where(flip, last[:, 1:], first[:, 1:]), tf.where(flip, first[:, 1:], last[:, 1:])
-    padded = _bordered(images)
-    index = tf.range(tf.shape(boxes)[0]) % tf.shape(images)[0]
-    corners = tf.concat([first[:, :1], first_x, last[:, :1], last_x], axis=1)
-    return tf.image.crop_and_resize(padded, corners, index, [size, size])
+    count, height, width = tf.unstack(tf.shape(images)[:3])
+    corners = tf.cast(tf.round(boxes * tf.cast(tf.stack([height, width] * 2), tf.float32)), tf.int32)
+    index = tf.range(tf.shape(boxes)[0]) % count
 
+    def one(row):
+        index, (y0, x0, y1, x1), flip = row[0], tf.unstack(row[1]), row[2]
+        # A list of axes that may be empty: a branch would take longer than most of these.
+        piece = tf.reverse(images[index, y0:y1, x0:x1], tf.fill([flip], 1))
+        return tf.image.resize(tf.ensure_shape(piece, [None, None, 3]), [size, size])
 
-def _bordered(images):
-    """Images with their outermost pixels once more around them; `tf.pad` takes twice as long."""
-    images = tf.concat([images[:, :1], images, images[:, -1:]], axis=1)
-    return tf.concat([images[:, :, :1], images, images[:, :, -1:]], axis=2)
+    rows = (index, corners, tf.cast(flips, tf.int32))
+    return tf.map_fn(one, rows, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))

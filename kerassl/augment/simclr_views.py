@@ -9,7 +9,7 @@ from kerassl._errors import UserError
 from kerassl.augment.arguments import check_probability, check_range
 from kerassl.augment.blur import gaussian_blur
 from kerassl.augment.colour import drawn_jitter, recolour, recolour_in_turn
-from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes
+from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes, whole_pixels
 from kerassl.augment.views import Views
 from kerassl.datasets.images import check_image_size
 
@@ -129,7 +129,8 @@ class SimCLRViews:
         if images.shape.rank != 4 or images.shape[-1] != 3:
             raise UserError(f"views are made of images [batch, height, width, 3]; these have the shape {images.shape}")
         draws = self._draws(seed, offset, tf.shape(images)[0], total)
-        boxes = self._boxes(draws, tf.shape(images)[1], tf.shape(images)[2])  # [2B, 4]
+        height, width = tf.shape(images)[1], tf.shape(images)[2]
+        boxes = whole_pixels(self._boxes(draws, height, width), height, width)  # [2B, 4]
         flips = draws["flip"][:, 0] < self.flip
         crops = crop(images, boxes, flips, self.image_size)  # [2B, S, S, 3]
         coloured = (recolour if self.fused else recolour_in_turn)(crops, self._jitter(draws))

@@ -37,12 +37,16 @@ def coordinates():
 def _holder(pixels, place, stride):
     """Along one side: the cell whose pixel lies nearest to a place, None beyond the view; and if it is a close call.
 
-    `pixels` are the places of the view's pixels. The outermost may repeat the image's border, hence not themselves.
+    `pixels` are the places of the view's pixels, as far as these lie within the box: an enlarged box's outermost
+    pixels repeat its edge. So the places go on as they do in between.
     """
-    step = pixels[2] - pixels[1]
+    inner = np.arange(len(pixels))[4:-4]
+    step, start = np.polyfit(inner, pixels[4:-4], 1)
+    assert np.allclose(pixels[4:-4], start + step * inner, atol=1e-3)
+    pixels = start + step * np.arange(len(pixels))
     offsets = np.abs(pixels - place)
     nearest = int(np.argmin(offsets))
-    outside = offsets[nearest] > abs(step) / 2
+    outside = not min(pixels) - abs(step) / 2 <= place <= max(pixels) + abs(step) / 2
     close = any(abs(place - (pixels[at] - step / 2)) < 0.02 for at in range(stride, len(pixels), stride))
     close |= min(abs(offsets[0] - abs(step) / 2), abs(offsets[-1] - abs(step) / 2)) < 0.02
     return (None if outside else nearest // stride), close

@@ -13,7 +13,7 @@ from kerassl import UserError
 from kerassl.augment import SimCLRViews, Views
 from kerassl.augment.blur import gaussian_blur
 from kerassl.augment.colour import Jitter, recolour
-from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes
+from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes, whole_pixels
 
 LUMA = np.array([0.299, 0.587, 0.114])
 SEED = tf.constant([3, 5])
@@ -31,12 +31,16 @@ def _photographs(count=4, height=48, width=40, low=0, high=256):
 
 
 def _crop_reference(image, box, flip, size):
+    sides = image.shape[:2] * 2
+    top, left, bottom, right = (round(float(edge * side)) for edge, side in zip(box, sides))
+    np.testing.assert_allclose([top, left, bottom, right], box * np.array(sides), atol=1e-3)  # whole pixels
+    image = image[top:bottom, left:right]
     height, width, _ = image.shape
     out = np.zeros([size, size, 3])
     for i in range(size):
         for j in range(size):
-            y = (box[0] + (i + 0.5) / size * (box[2] - box[0])) * height - 0.5
-            x = (box[1] + (j + 0.5) / size * (box[3] - box[1])) * width - 0.5
+            y = (i + 0.5) / size * height - 0.5
+            x = (j + 0.5) / size * width - 0.5
             y0, x0 = math.floor(y), math.floor(x)
             for yy, wy in ((y0, 1 - (y - y0)), (y0 + 1, y - y0)):
                 for xx, wx in ((x0, 1 - (x - x0)), (x0 + 1, x - x0)):
@@ -114,8 +118,37 @@ def test_views_equal_the_loops_over_images_when_given_the_same_draws():
 @pytest.mark.parametrize("box", [(0.0, 0.0, 1.0, 1.0), (0.1, 0.3, 0.6, 0.9), (0.5, 0.5, 0.52, 0.51)])
 def test_crop_equals_the_loop_over_pixels_when_boxes_shrink_and_grow(box, flip):
     image = _photographs(1)[0]
-    out = crop(image[None], tf.constant([box]), tf.constant([flip]), 32)[0]
-    np.testing.assert_allclose(out, _crop_reference(image, box, flip, 32), atol=0.05)
+    box = whole_pixels(tf.constant([box]), *image.shape[:2])
+    out = crop(image[None], box, tf.constant([flip]), 32)[0]
+    np.testing.assert_allclose(out, _crop_reference(image, box[0].numpy(), flip, 32), atol=0.05)
+
+
+def test_crop_agrees_with_pillow_when_the_box_is_enlarged():
+    from PIL import Image
+
+    image = _photographs(1)[0]
+    box = tf.constant([[4 / 48, 8 / 40, 28 / 48, 32 / 40]])  # 24 by 24 pixels
+    expected = Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR, box=(8, 4, 32, 28))
+    out = crop(image[None], box, tf.constant([False]), 32)[0]
+    # Pillow reads around the box where it is cut out while resizing; the edges differ by that.
+    np.testing.assert_allclose(out[1:-1, 1:-1], np.asarray(expected, np.float32)[1:-1, 1:-1], atol=1)
+
+
+def test_edges_of_boxes_move_by_half_a_pixel_at_most_and_leave_no_box_empty():
+    rng = np.random.default_rng(0)
+    boxes = np.sort(rng.uniform(size=[1000, 2, 2]), axis=1).reshape(1000, 4).astype(np.float32)
+    moved = whole_pixels(tf.constant(boxes), tf.constant(48), tf.constant(40)).numpy() * [48, 40, 48, 40]
+    np.testing.assert_allclose(moved, np.round(moved), atol=1e-4)
+    assert (moved[:, 2:] - moved[:, :2]).min() > 0.99
+    assert moved.min() >= 0
+    assert (moved <= np.array([48, 40, 48, 40]) + 1e-4).all()
+    wide = (boxes[:, 2:] - boxes[:, :2]).min(1) > 1 / 40  # thinner ones may have to grow
+    assert np.abs(moved - boxes * [48, 40, 48, 40])[wide].max() <= 0.5001
+
+
+def test_thinnest_box_keeps_a_pixel_at_the_far_edge():
+    moved = whole_pixels(tf.constant([[0.999, 0.999, 1.0, 1.0]]), tf.constant(48), tf.constant(40))
+    np.testing.assert_allclose(moved, [[47 / 48, 39 / 40, 1, 1]], atol=1e-6)
 
 
 def test_crop_of_the_whole_image_changes_nothing_when_the_size_is_the_same():

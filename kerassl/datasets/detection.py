@@ -10,7 +10,7 @@ from kerassl._errors import UserError
 from kerassl.datasets.erase import erased_regions, paint_over
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
-from kerassl.datasets.stream import Epochs, broken_files, stream
+from kerassl.datasets.stream import Epochs, broken_files, read_ahead, stream
 
 # JPEGs are shrunk while they are decoded to so many times the letterbox's side: nearer to it they would lose detail.
 _SPARE = 2
@@ -218,7 +218,7 @@ def _batches(
         batches = batches.apply(tf.data.experimental.assert_cardinality(steps - skipped))
         if repeat:
             batches = batches.repeat()
-        return batches.prefetch(tf.data.AUTOTUNE)
+        return read_ahead(batches)
 
     def enter(epoch, step, broken=()):
         found.paths.update(map(str, broken))

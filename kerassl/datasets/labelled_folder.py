@@ -9,7 +9,7 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import centre_crop, check_image_size
-from kerassl.datasets.stream import broken_files, check_readable, stream
+from kerassl.datasets.stream import broken_files, check_readable, read_ahead, stream
 
 
 class LabelledFolder(typing.NamedTuple):
@@ -77,7 +77,7 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
     # Where files are broken the stream begins anew to fill its epoch: an index that does not rise is a repetition.
     rows = rows.scan(-1, lambda last, row: (row[1][2], (row[1], row[1][2] > last)))
     rows = rows.take_while(lambda row, rising: rising)
-    batches = rows.map(lambda row, rising: row[:2]).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    batches = read_ahead(rows.map(lambda row, rising: row[:2]).batch(batch_size))
     return LabelledFolder(batches, classes, tuple(map(len, files)))
 
 

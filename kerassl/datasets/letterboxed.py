@@ -9,6 +9,7 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import decode, fault, letterbox
+from kerassl.datasets.stream import read_ahead
 
 log = logging.getLogger("kerassl")
 
@@ -65,7 +66,7 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
 
     files = tf.data.Dataset.from_tensor_slices(list(paths)).map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
     first, read = 0, 0
-    for images, scales, sizes in files.batch(batch_size).prefetch(2):
+    for images, scales, sizes in read_ahead(files.batch(batch_size)):
         good = scales.numpy() > 0  # the scale of a blank is 0
         places = np.arange(first, first + len(good))
         first += len(good)

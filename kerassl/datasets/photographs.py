@@ -6,7 +6,7 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.images import centre_crop, check_image_size, fault
 from kerassl.datasets.row_cache import RowCache
-from kerassl.datasets.stream import Epochs, broken_files, check_worker, read_file, stream
+from kerassl.datasets.stream import Epochs, broken_files, check_worker, read_ahead, read_file, stream
 
 
 def photograph_batches(
@@ -86,7 +86,7 @@ def photograph_batches(
                 lambda step, row: augmentation(row[1], tf.stack([seed, number(row[0][0], tf.cast(step, tf.int32))]))
             )
         known = tf.data.experimental.assert_cardinality(steps - skipped)
-        return batches.apply(known).prefetch(tf.data.AUTOTUNE)
+        return read_ahead(batches.apply(known))
 
     def number(epoch, step):
         return (epoch * steps + step) * workers + index

@@ -6,6 +6,7 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, decode, letterbox
+from kerassl.datasets.stream import read_ahead
 from kerassl.datasets.voc_classes import VOC_CLASSES
 
 NAMES = ("voc/2007", "voc/2012")
@@ -44,7 +45,7 @@ def tfds(name="voc/2007", split="train", *, data_dir=None, image_size, batch_siz
         dataset = dataset.shuffle(_WINDOW, seed=seed, reshuffle_each_iteration=True)
     dataset = dataset.map(lambda example: _example(example, size), num_parallel_calls=tf.data.AUTOTUNE)
     padding = {"images": 0.0, "bounding_boxes": {"boxes": -1.0, "classes": -1.0}}
-    return dataset.padded_batch(batch_size, padding_values=padding).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(dataset.padded_batch(batch_size, padding_values=padding))
 
 
 def _open(name, split, data_dir):

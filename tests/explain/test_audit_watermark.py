@@ -99,5 +99,5 @@ def test_audit_is_silent_when_there_is_no_watermark(records, tiny_backbone):
     clean = _audited(model, held)
     assert clean.findings == []
     assert clean.unused == []
-    # Not for want of learning: it knows its own images. (Of others, 120 images teach so small a network next to nothing.)
+    # Not for want of learning: it knows its own images. Of others 120 images teach so small a network next to nothing.
     assert _audited(model, train).figures()["right"] >= 0.95

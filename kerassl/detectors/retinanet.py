@@ -10,6 +10,7 @@ from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import boxes as _boxes
 from kerassl.detectors.detector import Detector, over_replicas
+from kerassl.detectors.retinanet_head import RetinaNetHead
 
 _STRIDES = (8, 16, 32, 64, 128)
 
@@ -18,11 +19,11 @@ _STRIDES = (8, 16, 32, 64, 128)
 class RetinaNet(Detector, keras_cv.models.RetinaNet):
     """KerasCV's RetinaNet as one flat functional model, with its own targets, decoding and configuration.
 
-    It differs from `keras_cv.models.RetinaNet` in what was needed to save, explain and serve it: the backbone's
-    layers are the model's own layers (so that Grad-CAM sees them), `.keras` files reload exactly, every object has an
-    anchor to answer for it, the loss is divided by the matched anchors of the global batch (so that the replicas'
-    losses add up to that of one replica with the whole batch), and `predict` keeps detections from a score of 0.01,
-    not 0.5.
+    It differs from `keras_cv.models.RetinaNet` in what was needed to save, explain and serve it, and to learn from
+    random weights: the backbone's layers are the model's own layers (so that Grad-CAM sees them), `.keras` files
+    reload exactly, the heads have group normalisation, every object has an anchor to answer for it, the loss is
+    divided by the matched anchors of the global batch (so that the replicas' losses add up to that of one replica
+    with the whole batch), and `predict` keeps detections from a score of 0.01, not 0.5.
 
     Args:
         backbone: flat functional `keras.Model` of images in [0, 255]. Trained in place.
@@ -46,11 +47,9 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
         levels = backbones.pyramid(backbone, image_size)
         feature_pyramid = keras_cv.models.retinanet.FeaturePyramid(name="feature_pyramid")
         # At the start every anchor says 0.01, or the background would drown the first steps (Lin et al., 4.1).
-        prior = keras.initializers.Constant(-np.log((1 - 0.01) / 0.01))
-        classification_head = keras_cv.models.retinanet.PredictionHead(
-            9 * len(classes), prior, name="classification_head"
-        )
-        box_head = keras_cv.models.retinanet.PredictionHead(9 * 4, keras.initializers.Zeros(), name="box_head")
+        prior = -np.log((1 - 0.01) / 0.01)
+        classification_head = RetinaNetHead(9 * len(classes), prior, name="classification_head")
+        box_head = RetinaNetHead(9 * 4, name="box_head")
         features = feature_pyramid({level: backbone.get_layer(name).output for level, name in levels.items()})
         box = [keras.layers.Reshape((-1, 4))(box_head(feature)) for feature in features]
         logits = [keras.layers.Reshape((-1, len(classes)))(classification_head(feature)) for feature in features]

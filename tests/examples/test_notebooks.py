@@ -20,14 +20,21 @@ def printed(notebook):
     return text, sum("image/png" in output.get("data", {}) for output in outputs)
 
 
+def _committed_and_run(name, pictures):
+    """What a notebook printed when it was committed, and what it prints now."""
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)
+    texts = []
+    for run in (False, True):
+        if run:
+            NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+        text, shown = printed(notebook)
+        assert shown == pictures, "as committed" if not run else "as run"
+        texts.append(text)
+    return texts
+
+
 def test_quickstart_learns_and_serves_what_it_learned():
-    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
-    committed, pictures = printed(notebook)
-    assert pictures == 5, "the committed notebook shows its pictures"
-    NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
-    text, pictures = printed(notebook)
-    assert pictures == 5
-    for each in (committed, text):
+    for each in _committed_and_run("quickstart.ipynb", pictures=5):
         loss = float(each.split("loss ")[1].split(",")[0])
         chance = float(each.split("chance ")[1].split()[0])
         assert 0 < loss < chance
@@ -38,13 +45,7 @@ def test_quickstart_learns_and_serves_what_it_learned():
 
 
 def test_pretraining_learns_and_what_goes_wrong_is_named():
-    notebook = nbformat.read(EXAMPLES / "pretrain.ipynb", as_version=4)
-    committed, pictures = printed(notebook)
-    assert pictures == 2, "the committed notebook shows its pictures"
-    NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
-    text, pictures = printed(notebook)
-    assert pictures == 2
-    for each in (committed, text):
+    for each in _committed_and_run("pretrain.ipynb", pictures=2):
         loss = float(each.split("loss ")[1].split(",")[0])
         chance = float(each.split("chance ")[1].split(",")[0])
         assert 0 < loss < 0.95 * chance
@@ -57,12 +58,22 @@ def test_pretraining_learns_and_what_goes_wrong_is_named():
 
 
 def test_detector_learns_and_is_the_same_when_loaded():
-    notebook = nbformat.read(EXAMPLES / "detection.ipynb", as_version=4)
-    committed, pictures = printed(notebook)
-    assert pictures == 5, "the committed notebook shows its pictures"
-    NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
-    text, pictures = printed(notebook)
-    assert pictures == 5
-    for each in (committed, text):
+    for each in _committed_and_run("detection.ipynb", pictures=5):
         assert float(each.split("voc10_ap50 ")[1].split()[0]) > 0.4
         assert float(each.split("differ by ")[1].split()[0]) < 1e-5
+
+
+def test_explanations_tell_arms_apart_and_find_the_stamp():
+    for each in _committed_and_run("explain.ipynb", pictures=3):
+        energies = {line[:9].strip(): float(line[18:].split()[0]) for line in each.splitlines() if " epoch" in line[:9]}
+        assert energies["20 epochs"] > energies["1 epoch"]
+        falls = [
+            float(word.split(" down to")[0]) for word in each.replace("SSIM", ",").split(",") if " down to" in word
+        ]
+        assert len(falls) == 8
+        assert max(falls[3], falls[7]) < 0.4  # with all weights shuffled
+        as_trained, mended = each.split("trained with the place painted over")
+        assert "boat: in " in as_trained.split("as trained")[1]
+        assert "findings: 1" in as_trained
+        assert "findings: 0" in mended
+        assert -0.1 < float(each.split("P5: ")[1].split()[0]) < 1

@@ -16,7 +16,7 @@ import numpy as np
 
 import kerassl
 from benchmarks import machine
-from kerassl.experiment import training
+from kerassl.experiment import predicting
 
 
 def main():
@@ -56,7 +56,7 @@ def main():
         seconds.append(time.perf_counter() - begun)
         if options.save and seed == 0:
             localizer.save(options.save)
-        figures.append(training.scored(*kerassl.models.localizer_predictions(localizer, val), val.records, classes))
+        figures.append(predicting.scored(*kerassl.models.localizer_predictions(localizer, val), val.records, classes))
     result = {
         **machine.about("benchmarks.localizer"),
         "train_images": len(train),

@@ -10,7 +10,7 @@ import numpy as np
 from kerassl import _files, backbones, datasets, explain
 from kerassl._errors import UserError
 from kerassl.datasets.subset import subset
-from kerassl.experiment import compare, report, training
+from kerassl.experiment import compare, report, running
 
 METHODS = {
     "gradcam": explain.GradCAM,
@@ -92,7 +92,7 @@ def explain_arms(options, config):
     arms = {name: load_arm(path) for name, path in named(options.models).items()}
     size = one_size(arms, options.image_size)
     classes = _classes(arms, voc.classes)
-    seed, verbose = options.seed or 0, int(training.verbosity() != 2)
+    seed, verbose = options.seed or 0, int(running.verbosity() != 2)
     records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
     records = [record for record in records if record.largest() is not None]
     if len(records) < 2:

@@ -14,7 +14,7 @@ from kerassl import _files, datasets, explain
 from kerassl._errors import UserError
 from kerassl.experiment.compare import load, machine
 from kerassl.experiment.config import read_config
-from kerassl.experiment.training import verbosity
+from kerassl.experiment.running import verbosity
 
 _SIDE = 200  # px, of a picture on the page
 _EXAMPLES = 4  # images that are drawn of each region that recurs

@@ -19,10 +19,10 @@ from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import arms_report as _arms_report
 from kerassl.experiment import audit_report as _audit_report
 from kerassl.experiment import compare as _compare
+from kerassl.experiment import finetuning, predicting, pretraining, running
 from kerassl.experiment import geometry_report as _geometry_report
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
-from kerassl.experiment import training
 from kerassl.experiment.config import read_config
 from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
@@ -46,9 +46,9 @@ def pretrain(options):
     backbones.check_image_size(config.pretrain.image_size)
     begun = time.time()
     with _folder(options, config) as folder:
-        training.prepare(config)
+        running.prepare(config)
         data = sources(config, folder, labels=False)
-        figures = training.pretrain(config, data.images, folder)
+        figures = pretraining.pretrain(config, data.images, folder)
         # None where a run was stopped after its last epoch and only its files were left to write.
         loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f}"
         print(f"loss {loss} (chance {figures['chance']:.3f}) after {figures['minutes']:.1f} minutes")
@@ -89,9 +89,9 @@ def finetune(options):
         config, start = config.model_copy(update={"backbone": start}), "random"
     begun = time.time()
     with _folder(options, config) as folder:
-        training.prepare(config)
+        running.prepare(config)
         data = sources(config, folder)
-        figures = training.finetune(config, task, start, data, folder, folder, task)
+        figures = finetuning.finetune(config, task, start, data, folder, folder, task)
         _print_figures(figures)
         page = _compare.report(
             folder,
@@ -110,10 +110,10 @@ def predict(options):
     model = _compare.load(options.model)
     paths = datasets.image_files(options.images)
     with _files.whole(options.out, replace=False) as part:
-        found = training.detections(model, paths)
+        found = predicting.detections(model, paths)
         (part / "drawings").mkdir(parents=True)
         metrics.save_predictions(part / "predictions.json", found)
-        for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=training.verbosity() == 2), 1):
+        for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=running.verbosity() == 2), 1):
             picture = detectors.draw(path, found[path], model.classes, score_threshold=options.score)
             # Numbered: files of two folders may share a name.
             Image.fromarray(picture).save(part / "drawings" / f"{number:04d}_{pathlib.Path(path).stem}.png")
@@ -131,7 +131,7 @@ def embed(options):
         input_signature=[tf.TensorSpec([None, size, size, 3])],
     )
     kept, features = [], []
-    with tqdm(total=len(paths), desc="embed", unit="image", disable=training.verbosity() == 2) as bar:
+    with tqdm(total=len(paths), desc="embed", unit="image", disable=running.verbosity() == 2) as bar:
         for places, images, _, _ in letterboxed_batches(paths, size, 32):
             kept += [names[place] for place in places]
             features.append(pool(images).numpy())
@@ -151,7 +151,7 @@ def evaluate(options):
     model = _compare.load(options.model) if options.model else None
     truth = _scoring.ground_truth(config, options.coco, options.images, model and model.classes)
     if model is not None:
-        figures, predictions = training.score(model, truth.records, truth.classes)
+        figures, predictions = predicting.score(model, truth.records, truth.classes)
     else:
         predictions = _scoring.read_predictions(options.predictions, truth)
         figures = metrics.evaluate_detections(predictions, truth.records, truth.classes)
@@ -185,7 +185,7 @@ def explain(options):
     heatmaps = {}
     for name, model in arms.items():
         look = method(model, layer=options.level or "P5")
-        heatmaps[name] = look(images, _class_id(model, options), verbose=int(training.verbosity() != 2))
+        heatmaps[name] = look(images, _class_id(model, options), verbose=int(running.verbosity() != 2))
     _explain.side_by_side(images, heatmaps, options.out)
     print(f"{len(paths)} images, {len(arms)} arms: {options.out}")
 
@@ -235,7 +235,7 @@ def shards(options):
         quality=options.quality,
         per_shard=options.per_shard,
         workers=options.workers,
-        progress=training.verbosity() != 2,
+        progress=running.verbosity() != 2,
     )
     kept = f", {done.kept} of them from before" if done.kept else ""
     left = f"; {len(done.broken)} broken files left out" if done.broken else ""
@@ -250,7 +250,7 @@ def inspect(options):
         paths, root = data.images, data.voc and data.voc.root
     split = (options.year, options.split, options.classes)
     found = _inspection.find(paths, root, options.coco, *split, yolo=options.yolo)
-    images = _card.image_card(found.paths, options.decode, progress=training.verbosity() != 2)
+    images = _card.image_card(found.paths, options.decode, progress=running.verbosity() != 2)
     labels = None if found.records is None else _card.label_card(found.records, found.classes)
     print(_card.told(images, labels))
     if options.out:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kerassl import _compat, _files, backbones, datasets, detectors, explain, models, serving
 from kerassl._errors import UserError
 from kerassl._version import __version__
-from kerassl.experiment import training
+from kerassl.experiment import finetuning, predicting, pretraining, running
 from kerassl.experiment.report import write_report
 from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import sources
@@ -47,17 +47,17 @@ def compare(config, folder):
     for task in tasks:
         backbones.check_image_size(getattr(config, task).image_size)
     begun = time.time()
-    training.prepare(config)
+    running.prepare(config)
     data = sources(config, folder)
     pretrained = None
     if "self-supervised" in config.arms.values():
-        pretrained = training.pretrain(config, data.images, folder)
+        pretrained = pretraining.pretrain(config, data.images, folder)
     arms = {}
     for name, weights in config.arms.items():
         out = folder / "arms" / slug(name)
         arms[name] = {"start": weights, "seen": _seen(weights, config, data, pretrained)}
         for task in tasks:
-            arms[name][task] = training.finetune(config, task, weights, data, folder, out, f"{task}:{name}")
+            arms[name][task] = finetuning.finetune(config, task, weights, data, folder, out, f"{task}:{name}")
     pictures = _pictures(config, tasks, data, folder)
     servable = _servable(config, tasks, folder)
     page = report(
@@ -90,7 +90,7 @@ def report(folder, title, summary, begun, **results):
     """
     minutes = (time.time() - begun) / 60
     results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}
-    training.write_json(folder / "results.json", results)
+    running.write_json(folder / "results.json", results)
     return write_report(folder)
 
 
@@ -151,7 +151,7 @@ def _pictures(config, tasks, data, folder):
         drawn, heatmaps = {}, {}
         for name in config.arms:
             model = load(folder / "arms" / slug(name) / f"{task}.keras")
-            found = training.detections(model, shown)
+            found = predicting.detections(model, shown)
             drawn[name] = [
                 detectors.draw(
                     record.path, found[record.image_id], data.classes, truth=record, score_threshold=_shown(model)

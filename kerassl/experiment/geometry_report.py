@@ -9,7 +9,7 @@ from kerassl import _files, backbones, datasets, explain
 from kerassl._errors import UserError
 from kerassl.backbones.architectures import canonical
 from kerassl.datasets.subset import subset
-from kerassl.experiment import compare, geometry_page, training
+from kerassl.experiment import compare, geometry_page, running
 from kerassl.experiment.arms_report import load_arm, named, one_size
 
 
@@ -35,7 +35,7 @@ def write_geometry(options, config):
         image_size=one_size(arms, options.image_size),
         homology=options.homology,
         seed=seed,
-        verbose=int(training.verbosity() != 2),
+        verbose=int(running.verbosity() != 2),
     )
     figures |= {
         "source": source,
@@ -43,7 +43,7 @@ def write_geometry(options, config):
         "minutes": (time.time() - begun) / 60,
         "machine": compare.machine(),
     }
-    training.write_json(page.with_suffix(".json"), figures)
+    running.write_json(page.with_suffix(".json"), figures)
     with _files.whole(page) as part:
         part.write_text(geometry_page.page(figures), encoding="utf-8")
     print(geometry_page.table_text(figures))

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kerassl import datasets, detectors
 from kerassl._errors import UserError
-from kerassl.experiment.training import training_batches
+from kerassl.experiment.finetuning import training_batches
 
 _PANEL, _GAP, _HEAD = 300, 6, 64  # px
 

@@ -83,7 +83,7 @@ def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path
 
 def test_regions_are_painted_over_in_fine_tuning_when_the_configuration_names_them(place, tmp_path):
     from kerassl.experiment.config import read_config
-    from kerassl.experiment.training import training_batches
+    from kerassl.experiment.finetuning import training_batches
 
     path = tmp_path / "regions.json"
     path.write_text('{"car": [[0.0, 0.0, 1.0, 0.5]]}')

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerassl import backbones, models
-from kerassl.experiment import training
+from kerassl.experiment import finetuning, predicting
 from kerassl.experiment.config import read_config
 from kerassl.experiment.sources import sources
 
@@ -19,13 +19,13 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     )
     config = read_config(tmp_path / "run.yaml")
     data = sources(config, tmp_path)
-    backbone = training.start(config, "random", tmp_path)
+    backbone = finetuning.start(config, "random", tmp_path)
     checksum = backbones.save(backbone, tmp_path / "start.keras")
     computed = []
     features = models.FrozenFeatures
     monkeypatch.setattr(models, "FrozenFeatures", lambda *args, **own: computed.append(args) or features(*args, **own))
     weights = str(tmp_path / "start.keras")
-    figures = training.finetune(config, "localizer", weights, data, tmp_path, tmp_path / "out", "x")
+    figures = finetuning.finetune(config, "localizer", weights, data, tmp_path, tmp_path / "out", "x")
     assert len(computed) == 1
     assert 0 <= figures["mean_iou"] <= 1
     assert json.loads((tmp_path / "out" / "localizer.json").read_text())["minutes"] > 0
@@ -33,5 +33,5 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     assert {line["stage"] for line in lines} == {"x"}
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
     assert backbones.checksum(backbones.table(localizer.backbone)) == checksum
-    again, _ = training.score(localizer, data.test, data.classes)
+    again, _ = predicting.score(localizer, data.test, data.classes)
     np.testing.assert_allclose([again[key] for key in again], [figures[key] for key in again], atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 
 from kerassl import callbacks
 from kerassl.datasets import SCENE_CLASSES, scenes
-from kerassl.experiment import training
+from kerassl.experiment import finetuning
 from kerassl.experiment.cli import main
 
 RECIPE = """
@@ -31,8 +31,8 @@ localizer:
 @pytest.fixture
 def finetune(tiny_backbone, tmp_path, monkeypatch):
     """`finetune(out, text, *flags)`: the command's exit status, on 10 scenes with the tiny backbone."""
-    monkeypatch.setattr(training.backbones, "build", lambda name, weights=None: tiny_backbone())
-    monkeypatch.setattr(training, "EVERY", 1)
+    monkeypatch.setattr(finetuning.backbones, "build", lambda name, weights=None: tiny_backbone())
+    monkeypatch.setattr(finetuning, "EVERY", 1)
     voc = scenes(tmp_path / "scenes", train=10, val=4, unlabelled=2, single_object=True)
 
     def run(out, text, *flags):

@@ -1,0 +1,180 @@
+"""Training on labels and scoring. Whole files are left, and the stage is skipped where they stand."""
+
+import json
+import logging
+import shutil
+import time
+
+import keras
+
+from kerassl import _files, augment, backbones, callbacks, datasets, detectors, metrics, models, optimizers
+from kerassl._errors import UserError
+from kerassl.experiment.predicting import score
+from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbosity, write_json
+
+log = logging.getLogger("kerassl")
+
+
+def start(config, weights, folder):
+    """The backbone that an arm begins with.
+
+    Args:
+        config: `Config`.
+        weights: `"self-supervised"`, `"random"`, `"imagenet"`, or the path of a file of weights.
+        folder: `pathlib.Path` of the run, which holds the pre-trained `backbone.keras`.
+
+    Returns:
+        `keras.Model`.
+    """
+    if weights == "self-supervised":
+        return backbones.load(folder / "backbone.keras")
+    if weights == "random":
+        keras.utils.set_random_seed(config.seed)
+        return backbones.build(config.backbone)
+    if str(weights).endswith(".keras"):
+        return backbones.load(weights)
+    return backbones.build(config.backbone, weights=weights)
+
+
+def finetune(config, task, weights, data, folder, out, stage):
+    """Trains a localiser or a detector on labels, scores it on the test records and saves it.
+
+    Args:
+        config: `Config`.
+        task: `"localizer"` or `"detector"`.
+        weights: what the backbone begins with, as `start` takes it.
+        data: `Sources`.
+        folder: `pathlib.Path` of the run.
+        out: `pathlib.Path`. The folder for the model, its predictions and its figures.
+        stage: str. Its name in `metrics.jsonl`.
+
+    Returns:
+        Dict of figures, as it stands in `<task>.json`.
+    """
+    done = out / f"{task}.json"
+    if done.exists():
+        return json.loads(done.read_text())
+    plan = getattr(config, task)
+    batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
+    keras.utils.set_random_seed(config.seed)
+    log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
+    lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
+    checkpoints = out / f"{task}_checkpoints"
+    clock = Clock(checkpoints / "minutes.json")
+    train = _frozen if _features_will_do(config, task) else _tuned
+    model = train(config, task, weights, data, folder, batches, [lines, clock], out)
+    begun = time.perf_counter()
+    with _files.whole(out / f"{task}.keras") as part:
+        model.save(part)
+    figures, predictions = score(model, data.test, data.classes)
+    if task == "detector":
+        figures["kind"] = plan.kind
+    figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
+    metrics.save_predictions(out / f"{task}_predictions.json", predictions)
+    write_json(done, figures)
+    shutil.rmtree(checkpoints)
+    return figures
+
+
+def training_batches(config, task, records, **changes):
+    """What a localiser or a detector is trained on.
+
+    Args:
+        config: `Config`.
+        task: `"localizer"` or `"detector"`.
+        records: list of `datasets.Record`.
+        **changes: those of `datasets.detection_batches`, over what the configuration says.
+
+    Returns:
+        `tf.data.Dataset`.
+    """
+    plan = getattr(config, task)
+    made = plan.augmentation and augment.BoxAugmentation(**plan.augmentation.model_dump())
+    settings = {"shuffle": True, "flip": made is None, "augmentation": made, "seed": config.seed, "erase": plan.erase}
+    settings |= changes
+    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
+    return read(records, plan.image_size, settings.pop("batch_size", plan.batch_size), **settings)
+
+
+def _tuned(config, task, weights, data, folder, batches, watching, out):
+    """A localiser or a detector, trained on the images; it goes on where it was stopped."""
+    plan = getattr(config, task)
+    model = _untrained(config, task, weights, data.classes, folder, batches.steps * plan.epochs)
+    average = None if plan.average is None else callbacks.WeightAverage(plan.average)
+    beside = [] if average is None else [average]
+    resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)
+    nan = callbacks.StopAtNaN(out / f"{task}_nan", batches, resume)
+    recipe = [nan, *beside]
+    if plan.thaw:
+        recipe.append(callbacks.Thaw(plan.thaw))
+    if plan.batch_norm == "re-estimated":
+        plain = training_batches(config, task, data.train, flip=False, augmentation=None)
+        recipe.append(callbacks.ReestimateBatchNorm(plain, steps=200))
+    if plan.evaluate_every is not None:
+        recipe.append(callbacks.Evaluation(data.test, data.classes, plan.evaluate_every, average=average))
+    lines, clock = watching
+    resume.run(
+        model,
+        model.fit,
+        batches,
+        epochs=plan.epochs,
+        verbose=verbosity(),
+        callbacks=[*recipe, lines, resume, clock],
+        shuffle=False,  # the readers do, and Keras would warn that it cannot
+    )
+    if nan.message:
+        raise UserError(f"{task}: {nan.message}; lower the learning_rate, or mend the labels")
+    return model
+
+
+def _untrained(config, task, weights, classes, folder, steps):
+    """The localiser or detector that is to be trained, compiled."""
+    plan = getattr(config, task)
+    with scope(config):
+        backbone = start(config, weights, folder)
+        if plan.batch_norm == "frozen":
+            backbones.freeze_batch_norm(backbone)
+        make = models.Localizer if task == "localizer" else getattr(detectors, plan.kind)
+        return make(
+            backbone,
+            classes,
+            image_size=plan.image_size,
+            learning_rate=optimizers.WarmupCosine(plan.learning_rate, steps, min(int(plan.warmup * steps), steps - 1)),
+            learning_rates=plan.learning_rates,
+            optimizer=plan.optimizer,
+            weight_decay=plan.weight_decay,
+            clip_norm=plan.clip_norm,
+            freeze=plan.freeze,
+        )
+
+
+def _features_will_do(config, task):
+    """Whether a localiser's head can be trained on features that were computed once."""
+    plan = getattr(config, task)
+    # On one device: replicas would each want their own features.
+    if task != "localizer" or not plan.freeze or config.strategy != "none":
+        return False
+    plain = type(plan)()
+    changed = {name for name in type(plan).model_fields if getattr(plan, name) != getattr(plain, name)}
+    return changed <= {"freeze", "image_size", "batch_size", "epochs", "optimizer", "learning_rate"}
+
+
+def _frozen(config, task, weights, data, folder, batches, watching, out):
+    """A localiser whose head was trained on features that were computed once."""
+    plan = getattr(config, task)
+    with scope(config):
+        backbone = start(config, weights, folder)
+    features = models.FrozenFeatures(backbone, data.train, plan.image_size, verbose=verbosity() == 1)
+    model = models.fit_frozen(
+        features,
+        data.classes,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        optimizer=plan.optimizer,
+        seed=config.seed,
+        callbacks=[*watching, keras.callbacks.TerminateOnNaN()],
+        verbose=verbosity(),
+    )
+    check_finite(model.history.history, task)
+    return model

@@ -1,0 +1,103 @@
+"""The first stage of a run. It leaves whole files and is skipped where they stand."""
+
+import json
+import logging
+import math
+
+import keras
+
+from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers
+from kerassl.datasets.shard_index import is_shards
+from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbosity, write_json
+
+log = logging.getLogger("kerassl")
+
+
+def pretrain(config, images, folder):
+    """Pre-trains a backbone, or takes up a pre-training that was stopped.
+
+    Args:
+        config: `Config`.
+        images: list of folders and files, or of one folder of shards.
+        folder: `pathlib.Path` of the run.
+
+    Returns:
+        Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss, minutes, checksum.
+    """
+    done = folder / "pretrain.json"
+    if done.exists():
+        return json.loads(done.read_text())
+    plan = config.pretrain
+    load_size = plan.load_size or plan.image_size + 32
+    packed = len(images) == 1 and is_shards(images[0])
+    read = datasets.shards if packed else datasets.image_folder
+    source = images[0] if packed else images
+    batches = read(source, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
+    throughput = callbacks.Throughput(plan.batch_size)
+    batches = throughput.watch(batches)
+    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
+    probes = _probes(plan)
+    steps = int(batches.cardinality())
+    total = steps * plan.epochs
+    with scope(config):
+        model = models.SimCLR(
+            config.backbone,
+            plan.image_size,
+            projection_dim=plan.projection_dim,
+            hidden_dim=plan.hidden_dim,
+            loss=losses.InfoNCE(plan.temperature, plan.decoupled),
+            augmentation=augment.SimCLRViews(
+                plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength
+            ),
+            seed=config.seed,
+        )
+        model.compile(_optimizer(plan, total, model.trainable_variables))
+    chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
+    log.info(
+        "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
+        config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
+    )  # fmt: skip
+    clock = Clock(folder / "checkpoints" / "minutes.json")
+    history = model.fit(
+        batches,
+        epochs=plan.epochs,
+        verbose=verbosity(),
+        callbacks=[
+            throughput,
+            callbacks.LearningRate(),
+            callbacks.Health(plan.batch_size),
+            *probes,
+            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
+            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+            resume,
+            clock,
+        ],
+    ).history
+    check_finite(history, "pre-training")
+    checksum = backbones.save(model.backbone, folder / "backbone.keras")
+    figures = {
+        "images": steps * plan.batch_size,
+        "batch_size": plan.batch_size,
+        "decoupled": plan.decoupled,
+        "steps": total,
+        "chance": chance,
+        "loss": history["loss"][-1] if history.get("loss") else None,
+        "contrast_accuracy": history["contrast_accuracy"][-1] if history.get("contrast_accuracy") else None,
+        "minutes": clock.minutes,
+        "checksum": checksum,
+    }
+    write_json(done, figures)
+    return figures
+
+
+def _probes(plan):
+    if plan.probe is None:
+        return []
+    settings = {"image_size": plan.image_size, "every": plan.probe.every}
+    return [make(plan.probe.train, plan.probe.test, **settings) for make in (callbacks.KNNProbe, callbacks.LinearProbe)]
+
+
+def _optimizer(plan, total, variables):
+    own = optimizers.scaled_learning_rate(plan.batch_size) if plan.optimizer == "lars" else 1e-3
+    schedule = optimizers.WarmupCosine(plan.learning_rate or own, total, min(int(plan.warmup * total), total - 1))
+    return optimizers.get(plan.optimizer, schedule, weight_decay=plan.weight_decay, variables=variables)

@@ -1,0 +1,61 @@
+"""What all stages of a run have in common."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+
+import keras
+import tensorflow as tf
+
+from kerassl import _files
+from kerassl._errors import UserError
+
+EVERY = 100
+"""Steps between checkpoints."""
+
+
+def prepare(config):
+    """Sets seed and precision of the process, as the configuration says."""
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy(config.precision)
+
+
+def scope(config):
+    """The scope of the distribution strategy that the configuration names."""
+    if config.strategy == "none":
+        return contextlib.nullcontext()
+    return tf.distribute.MirroredStrategy(config.devices).scope()
+
+
+def check_finite(history, stage):
+    if not all(math.isfinite(loss) for loss in history.get("loss", [])):
+        raise UserError(f"the loss of {stage} became NaN or infinite; lower its learning_rate in the configuration")
+
+
+class Clock(keras.callbacks.Callback):
+    """Adds up the minutes of a run over its stops."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.minutes = json.loads(path.read_text())["minutes"] if path.exists() else 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.minutes += (time.perf_counter() - self._begun) / 60
+        write_json(self.path, {"minutes": self.minutes})
+
+
+def verbosity():
+    """1, a progress bar, on a terminal; 2, a line an epoch, in a file."""
+    return 1 if sys.stdout.isatty() else 2
+
+
+def write_json(path, content):
+    """Writes JSON whole."""
+    with _files.whole(path) as part:
+        part.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")

@@ -168,6 +168,10 @@ def _cell(interval):
 
 def load_arm(path):
     """A localiser, a detector, or a backbone."""
+    if not pathlib.Path(path).is_file():
+        raise UserError(
+            f"there is no model {path}; give a localizer.keras, a detector.keras or a backbone.keras of a run"
+        )
     try:
         return compare.load(path)
     except UserError as error:

@@ -161,6 +161,8 @@ class Finetune(_Section):
 
 class Detector(Finetune):
     kind: Literal["retinanet", "yolov8"] = "retinanet"
+    # Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. Less is quicker.
+    width: pydantic.PositiveInt | None = None
     image_size: int = 160
     augmentation: BoxAugmentation | None = None
 

@@ -135,6 +135,7 @@ def _untrained(config, task, weights, classes, folder, steps):
         if plan.batch_norm == "frozen":
             backbones.freeze_batch_norm(backbone)
         make = models.Localizer if task == "localizer" else getattr(detectors, plan.kind)
+        own = {"width": plan.width} if task == "detector" and plan.width else {}
         return make(
             backbone,
             classes,
@@ -145,6 +146,7 @@ def _untrained(config, task, weights, classes, folder, steps):
             weight_decay=plan.weight_decay,
             clip_norm=plan.clip_norm,
             freeze=plan.freeze,
+            **own,
         )
 
 

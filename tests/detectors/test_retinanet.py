@@ -102,6 +102,26 @@ def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, t
     assert histories[0] == pytest.approx(histories[1], rel=1e-5)
 
 
+def test_heads_have_the_width_that_was_asked_for_and_keep_it_when_saved(tiny_detector, rectangles, tmp_path):
+    model = tiny_detector(width=32)
+    assert model.box_head.prediction_layer.kernel.shape[2] == 32
+    model.save(tmp_path / "narrow.keras")
+    images = rectangles(2)[0]
+    again = keras.saving.load_model(tmp_path / "narrow.keras")
+    np.testing.assert_allclose(again(images)["box"], model(images)["box"], atol=1e-6)
+
+
+def test_heads_normalise_each_image_by_itself(tiny_detector, rectangles):
+    head, maps = (
+        tiny_detector(width=32).box_head,
+        np.random.default_rng(0).normal(size=[3, 8, 8, 256]).astype("float32"),
+    )
+    alone = np.concatenate([head(maps[place : place + 1], training=True) for place in range(3)])
+    np.testing.assert_allclose(head(maps, training=True), alone, atol=1e-6)
+    # Twice the features and other ones beside them: what it says is the same.
+    np.testing.assert_allclose(head(2 * maps), head(maps), atol=1e-3)
+
+
 def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, rectangles):
     images, boxes, classes = rectangles(8)
     backbone = tiny_backbone()
@@ -136,6 +156,7 @@ def test_predict_keeps_low_scores(tiny_detector, rectangles):
         ({"classes": ["car", "car"]}, "'car' more than once"),
         ({"classes": []}, "list of the class names"),
         ({"anchor_sizes": [8, 16]}, "five sizes"),
+        ({"width": 100}, "multiple of 32"),
     ],
 )
 def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(arguments, told, tiny_backbone):

@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import kerassl
+
 pytestmark = [pytest.mark.current_stack, pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
@@ -66,3 +68,20 @@ def test_detector_learns_and_is_the_same_when_loaded():
     for each in (committed, text):
         assert float(each.split("voc10_ap50 ")[1].split()[0]) > 0.4
         assert float(each.split("differ by ")[1].split()[0]) < 1e-5
+
+
+def test_served_detections_are_those_of_the_model():
+    notebook = nbformat.read(EXAMPLES / "serving.ipynb", as_version=4)
+    committed, pictures = printed(notebook)
+    assert pictures == 1, "the committed notebook shows its picture"
+    NotebookClient(notebook, timeout=_CELL, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    text, pictures = printed(notebook)
+    assert pictures == 1
+    for each in (committed, text):
+        assert "conform: True, 8 requests" in each
+        assert "valid [True, True, True, True, False]" in each
+        assert float(each.split("from the files by ")[1].split()[0]) <= 1e-4  # batches of 4 beside 5
+        first, last = each.split("loss ")[1].split("\n")[0].split(" to ")
+        assert float(last) < 0.7 * float(first)
+        alone, together = each.split("best ")[1].strip().split(" in the batch ")
+        assert alone == together in kerassl.datasets.SCENE_CLASSES

@@ -7,8 +7,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-import kerassl
-
 pytestmark = [pytest.mark.current_stack, pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"

@@ -37,6 +37,9 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     if options.count < BATCHES[-1]:
         parser.error(f"--count is {options.count}; give {BATCHES[-1]} or more")
+    for kind in options.kinds:
+        if options.keep and (pathlib.Path(options.keep) / kind / "1").exists():
+            parser.error(f"{options.keep} holds {kind}/1 already; give another folder to --keep")
     return options
 
 

@@ -69,7 +69,7 @@ def whole_folder(path):
     with whole(path, replace=False) as part:
         _sweep(path)
         part.mkdir()
-        with _locked(part):
+        with locked(part):
             yield part
 
 
@@ -77,14 +77,22 @@ def _sweep(path):
     name = re.compile(rf"\.{re.escape(path.stem)}-[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
     for part in path.parent.iterdir():
         if name.fullmatch(part.name) and part.is_dir() and not part.is_symlink():
-            with _locked(part) as free:
+            with locked(part) as free:
                 if free:
                     shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _locked(folder):
-    """Whether this has the folder's lock, for as long as the block lasts."""
+def locked(folder, wait=False):
+    """Holds a folder's lock for as long as the block lasts; the system takes it off when the process ends.
+
+    Args:
+        folder: `pathlib.Path` of a folder that is there.
+        wait: bool. Wait for whoever has the lock.
+
+    Yields:
+        Whether this has the lock: not where another has it, or where there are none (Windows, some networks' disks).
+    """
     try:
         import fcntl  # not on Windows
 
@@ -94,7 +102,7 @@ def _locked(folder):
         return
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             yield False
         else:

@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import nbformat
 import pytest
@@ -65,11 +66,9 @@ def test_detector_learns_and_is_the_same_when_loaded():
 
 def test_explanations_tell_arms_apart_and_find_the_stamp():
     for each in _committed_and_run("explain.ipynb", pictures=3):
-        energies = {line[:9].strip(): float(line[18:].split()[0]) for line in each.splitlines() if " epoch" in line[:9]}
-        assert energies["20 epochs"] > energies["1 epoch"]
-        falls = [
-            float(word.split(" down to")[0]) for word in each.replace("SSIM", ",").split(",") if " down to" in word
-        ]
+        energies = dict(re.findall(r"^(20 epochs|1 epoch) +(\d+) \(", each, re.MULTILINE))
+        assert int(energies["20 epochs"]) > int(energies["1 epoch"])
+        falls = [float(fall) for fall in re.findall(r"(\d\.\d+) down to", each)]
         assert len(falls) == 8
         assert max(falls[3], falls[7]) < 0.4  # with all weights shuffled
         as_trained, mended = each.split("trained with the place painted over")

@@ -73,7 +73,8 @@ class Health(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         logs["chance_loss"] = self.chance_loss
         loss, accuracy = self._of_this_step()
-        loss = loss if math.isfinite(logs["loss"]) else logs["loss"]  # of a part beside it
+        if not math.isfinite(float(logs.get("loss", 0.0))):  # or of a part beside the global one
+            loss = math.nan
         if not math.isfinite(loss):
             self._alarm(
                 "broken",

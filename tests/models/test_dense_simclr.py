@@ -205,6 +205,7 @@ def test_loss_is_log_of_choices_when_all_cells_are_identical(tiny_backbone):
     assert logs["matched"] == 1
 
 
+@pytest.mark.current_stack
 def test_logs_are_of_the_parts_and_of_all_cells(tiny_backbone):
     model = model_of(tiny_backbone(), dense_weight=0.25, cells_per_image=2)
     model.compile(keras.optimizers.SGD(0.1))
@@ -216,6 +217,7 @@ def test_logs_are_of_the_parts_and_of_all_cells(tiny_backbone):
     assert {"contrast_accuracy", "embedding_std", "effective_rank", "alignment", "uniformity"} <= set(logs)
 
 
+@pytest.mark.current_stack
 def test_cells_with_a_match_are_drawn_anew_at_each_step(tiny_backbone):
     model = model_of(tiny_backbone(), cells_per_image=5)
     model.compile(keras.optimizers.SGD(0.1))
@@ -288,6 +290,7 @@ def test_saved_model_loads_and_its_backbone_is_an_ordinary_one(tiny_backbone, tm
     np.testing.assert_allclose(backbone(images), model.backbone(images), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.current_stack
 def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
     folder = tmp_path / "photographs"
     folder.mkdir()
@@ -317,6 +320,7 @@ def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
         np.testing.assert_array_equal(values, expected[name][-len(values) :], err_msg=name)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

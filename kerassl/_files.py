@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import uuid
 
@@ -46,3 +47,65 @@ def whole(path, replace=True):
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """`whole` for a folder that replaces nothing and takes long; what a killed process left of it goes first.
+
+    A folder that is being written is locked, and the system takes the lock off when its process ends, in whatever way.
+    So one without a lock is nobody's, and is removed. Where the file system locks no folders, all are left alone.
+
+    Args:
+        path: as of `whole`.
+
+    Yields:
+        `pathlib.Path` of the temporary folder, which is there and empty.
+
+    Raises:
+        UserError: if `path` exists.
+    """
+    path = pathlib.Path(path)
+    with whole(path, replace=False) as part:
+        _sweep(path)
+        part.mkdir()
+        with locked(part):
+            yield part
+
+
+def _sweep(path):
+    name = re.compile(rf"\.{re.escape(path.stem)}-[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
+    for part in path.parent.iterdir():
+        if name.fullmatch(part.name) and part.is_dir() and not part.is_symlink():
+            with locked(part) as free:
+                if free:
+                    shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder, wait=False):
+    """Holds a folder's lock for as long as the block lasts; the system takes it off when the process ends.
+
+    Args:
+        folder: `pathlib.Path` of a folder that is there.
+        wait: bool. Wait for whoever has the lock.
+
+    Yields:
+        Whether this has the lock: not where another has it, or where there are none (Windows, some networks' disks).
+    """
+    try:
+        import fcntl  # not on Windows
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)

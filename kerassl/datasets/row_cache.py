@@ -48,10 +48,14 @@ class RowCache:
             self._valid = np.zeros(count, np.bool_)
             return
         try:
-            folder = _open(pathlib.Path(where) / f"images-{size}", identity, shape)
-            self._rows = np.memmap(folder / "rows.u8", np.uint8, "r", shape=shape)
-            self._flags = np.memmap(folder / "whole.u8", np.uint8, "r+", shape=(count,))
-            self._file = os.open(folder / "rows.u8", os.O_RDWR)
+            folder = pathlib.Path(where) / f"images-{size}"
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # Or two runs that begin together would both make it, and one of them map files that the other put away.
+            with _files.locked(folder.parent, wait=True):
+                _open(folder, identity, shape)
+                self._rows = np.memmap(folder / "rows.u8", np.uint8, "r", shape=shape)
+                self._flags = np.memmap(folder / "whole.u8", np.uint8, "r+", shape=(count,))
+                self._file = os.open(folder / "rows.u8", os.O_RDWR)
         except OSError as error:
             raise UserError(
                 f"the cache in {where} cannot be opened ({error.strerror or error}); name a folder that can be written"
@@ -127,13 +131,12 @@ def _open(folder, identity, shape):
         try:
             same = json.loads((folder / "header.json").read_text(encoding="utf-8")) == header
             if same and all((folder / name).stat().st_size == length for name, length in lengths.items()):
-                return folder
+                return
         except (OSError, ValueError):
             pass
         log.warning("the cache %s was made of other images, or they were changed: it is made anew", folder)
         free = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
     else:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         free = 0
     free += shutil.disk_usage(folder.parent).free
     _check_room(shape, free, f"room in {folder.parent}", "make room or name another folder")
@@ -143,7 +146,6 @@ def _open(folder, identity, shape):
             with (part / name).open("wb") as file:
                 file.truncate(length)
         (part / "header.json").write_text(json.dumps(header), encoding="utf-8")
-    return folder
 
 
 def _secure(file, flags, waiting):

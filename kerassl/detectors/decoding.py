@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from kerassl import _compat  # noqa: F401
 
-_CANDIDATES = 1000  # anchors of an image that suppression looks at, as many as the paper takes of each level
+CANDIDATES = 1000  # anchors of an image that suppression looks at, as many as the paper takes of each level
 
 
 def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max_detections=100):
@@ -23,7 +23,7 @@ def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max
         int32 `[B]`, by falling score. Rows from the count on are 0.
     """
     best = tf.reduce_max(scores, -1)  # [B, A]
-    kept = tf.math.top_k(best, tf.minimum(_CANDIDATES, tf.shape(best)[1])).indices
+    kept = tf.math.top_k(best, tf.minimum(CANDIDATES, tf.shape(best)[1])).indices
     boxes, scores = tf.gather(boxes, kept, batch_dims=1), tf.gather(scores, kept, batch_dims=1)
     limits = tf.concat([areas[:, ::-1], areas[:, ::-1]], -1)[:, None]  # [B, 1, 4]: width, height, width, height
     boxes = tf.clip_by_value(boxes, 0.0, limits)

@@ -179,6 +179,10 @@ def _parser():
         metavar="FOLDER",
         help="a new version's folder, as servables/voc/1",
     )
+    export.add_argument(
+        "--batch-sizes", type=int, nargs="+", default=(1, 2, 4, 8), metavar="N",
+        help="images that a server works on at once, rising; a batch is filled up to the next (default 1 2 4 8)",
+    )  # fmt: skip
 
     check = _command(
         commands, "check", "ask a servable again what it was asked at its export, without Python TensorFlow"

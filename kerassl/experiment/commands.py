@@ -197,7 +197,8 @@ def audit(options):
 
 def export(options):
     """Writes a SavedModel."""
-    serving.export(_compare.load(options.model), options.out, about=run_card(options.model))
+    model = _compare.load(options.model)
+    serving.export(model, options.out, batch_sizes=options.batch_sizes, about=run_card(options.model))
     print(f"servable: {options.out}")
 
 

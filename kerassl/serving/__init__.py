@@ -3,8 +3,12 @@
 import importlib
 
 # By the names of their modules. Loaded on first use: what checks a servable does without TensorFlow's Python.
-_HOMES = {"check": "kerassl.serving.checking", "export": "kerassl.serving.exporting"}
-__all__ = ["check", "export"]
+_HOMES = {
+    "check": "kerassl.serving.checking",
+    "export": "kerassl.serving.exporting",
+    "export_tflite": "kerassl.serving.tflite",
+}
+__all__ = ["check", "export", "export_tflite"]
 
 
 def __getattr__(name):

@@ -19,6 +19,7 @@ from kerassl.detectors import Detector
 from kerassl.detectors.decoding import detect
 from kerassl.models import Localizer, SimCLR
 from kerassl.models.localizer_predictions import locate
+from kerassl.serving import batching, warmup
 from kerassl.serving.checking import sha256
 from kerassl.serving.encoded import read_encoded
 from kerassl.serving.recorded import NAME, write_requests
@@ -36,6 +37,7 @@ def export(
     iou_threshold=0.5,
     max_detections=100,
     max_pixels=MAX_PIXELS,
+    batch_sizes=(1, 2, 4, 8),
     about=None,
 ):
     """Writes a SavedModel that takes a batch of images, or of image files, and does all the rest in its graph.
@@ -62,7 +64,9 @@ def export(
 
     The graph holds no random augmentation and nothing that only XLA can run. In `assets.extra/` stand a
     `model_card.json` (preprocessing, classes, data, command, metrics, checksums, versions), the class names, one a
-    line, and a few requests with the answers of the model in memory, which `check` replays.
+    line, and a few requests with the answers of the model in memory, which `check` replays. A server finds there
+    `batching.config`, its `--batching_parameters_file`, and where `pip install 'kerassl[serving]'` was run also
+    `tf_serving_warmup_requests`, which it asks itself before it serves the version.
 
     Args:
         model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, `models.Localizer`, `SimCLR`, or a
@@ -74,14 +78,16 @@ def export(
         score_threshold, iou_threshold, max_detections: of a detector, those of `detectors.predict`.
         max_pixels: int. An encoded image of more, as its header tells, is refused before memory is taken for it. The
             images of a batch are decoded side by side, as many as there are cores.
+        batch_sizes: rising sequence of int. A server that puts requests together fills a batch up to the next of them,
+            and takes no more than the last; each is warmed up.
         about: dict for the card, as `{"data": "VOC 2007 train", "metrics": {"voc07_ap50": 0.41}}`, or None.
 
     Returns:
         `path` as `pathlib.Path`. The folder appears whole or not at all.
 
     Raises:
-        UserError: if something stands at `path`, the model is none of those, or the image size is missing or no
-            multiple of 32.
+        UserError: if something stands at `path`, the model is none of those, the image size is missing or no multiple
+            of 32, or the batch sizes do not rise from 1 up.
 
     Example:
         >>> kerassl.serving.export(detector, "servables/voc/1")
@@ -93,6 +99,7 @@ def export(
         raise UserError(f"{path} already exists; choose the next version's number, or remove it first")
     if not path.name.isdigit():
         log.warning("TensorFlow Serving reads versions whose folder is a number, as servables/voc/1; not %s", path.name)
+    batch_sizes = batching.check_sizes(batch_sizes)
     settings = (score_threshold, iou_threshold, max_detections)
     kind, size, answer = _answer(model, image_size, settings)
     signatures = _signatures(model, size, answer, max_pixels)
@@ -111,6 +118,7 @@ def export(
         "anti-aliased, the picture at the top left and the rest black",
         "boxes": "xyxy in pixels of the images as given",
         "max_pixels": max_pixels,
+        "batch_sizes": batch_sizes,
         "data": None,
         "metrics": None,
         "command": shlex.join(sys.argv),
@@ -127,28 +135,35 @@ def export(
     # Not the Keras model itself: its saver would also trace training, with the compiled layers and the random views.
     module.weights = _in_order(signatures["serving_default"].variables, model)
     requests = record(signatures)
-    with _files.whole(path, replace=False) as part:
+    with _files.whole_folder(path) as part:
         tf.saved_model.save(module, str(part), signatures=signatures)
         extra = part / "assets.extra"
         extra.mkdir()
         write_requests(extra / NAME, requests)
+        (extra / batching.NAME).write_text(batching.parameters(batch_sizes), "utf-8")
+        name = path.resolve().parent.name
+        card["warmup_requests"] = warmup.write_warmup(extra / warmup.NAME, name, signatures, batch_sizes)
         if card["classes"]:
             (extra / "classes.txt").write_text("\n".join(card["classes"]) + "\n", "utf-8")
         files = sorted(file for file in part.rglob("*") if file.is_file())
         card["files"] = {file.relative_to(part).as_posix(): sha256(file) for file in files}
         text = json.dumps(card, indent=1, ensure_ascii=False, default=str)
         (extra / "model_card.json").write_text(text + "\n", "utf-8")
+    if not card["warmup_requests"]:
+        log.info("no warm-up requests in %s: pip install 'kerassl[serving]' for the protocol buffers they need", path)
     return path
 
 
 def _signatures(model, size, answer, max_pixels):
     # A function of its own, traced once for all signatures.
     answer = tf.function(
-        answer,
+        _any_number(answer),
         input_signature=[tf.TensorSpec([None, size, size, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])],
         autograph=False,
     )
-    embedded = tf.function(_embedding(_backbone(model)), input_signature=answer.input_signature, autograph=False)
+    embedded = tf.function(
+        _any_number(_embedding(_backbone(model))), input_signature=answer.input_signature, autograph=False
+    )
 
     def serve(images):
         return answer(*_letterboxed(images, size))
@@ -171,6 +186,21 @@ def _signatures(model, size, answer, max_pixels):
         "serve_bytes": traced(serve_bytes, [None], tf.string, "image_bytes"),
         "embed": traced(embed, pixels, tf.float32, "images"),
     }
+
+
+def _any_number(answer):
+    """Also of no image at all: TensorFlow's kernels refuse that, so a black one goes in their place and out again."""
+
+    def answered(images, scales, sizes):
+        count = tf.shape(images)[0]
+        blank = tf.cast(count == 0, tf.int32)
+        padded = tf.pad(images, [[0, blank], [0, 0], [0, 0], [0, 0]])
+        scales = tf.pad(scales, [[0, blank]], constant_values=1.0)
+        sizes = tf.pad(sizes, [[0, blank], [0, 0]], constant_values=1.0)
+        answers = answer(tf.ensure_shape(padded, images.shape), scales, sizes)
+        return {name: value[:count] for name, value in answers.items()}
+
+    return answered
 
 
 def _in_order(variables, model):

@@ -21,16 +21,31 @@ def record(signatures):
     for name, function in signatures.items():
         for count in BATCHES:
             (spec,) = tf.nest.flatten(function.structured_input_signature)
-            if spec.dtype == tf.string:
-                images = [_drawn(number, 64 + 16 * number, 160 - 8 * number) for number in range(count)]
-                value, sides = _files(images), [max(image.shape[:2]) for image in images]
-            else:
-                value = np.stack([_drawn(number, *_SIDES) for number in range(count)])
-                value, sides = value.astype(spec.dtype.as_numpy_dtype), [max(_SIDES)] * count
+            value, sides = drawn(spec, count, _SIDES)
+            if spec.dtype == tf.string and count > 1:
+                value[-1] = value[-1][: len(value[-1]) // 2]
             outputs = function(tf.constant(value, spec.dtype))
             outputs = {output: answer.numpy() for output, answer in outputs.items()}
             requests.append({"signature": name, "inputs": {spec.name: value}, "outputs": outputs, "sides": sides})
     return requests
+
+
+def drawn(spec, count, sides):
+    """Drawn images as a signature takes them.
+
+    Args:
+        spec: `tf.TensorSpec` of its input: strings for files, else pixels.
+        count: int, of images.
+        sides: height and width of pixels; files are each of their own size.
+
+    Returns:
+        Array of `count` rows, files as bytes objects, JPEG and PNG in turns; and the long sides in pixels, a list.
+    """
+    if spec.dtype == tf.string:
+        images = [_drawn(number, 64 + 16 * (number % 8), 160 - 8 * (number % 8)) for number in range(count)]
+        return _files(images), [max(image.shape[:2]) for image in images]
+    value = np.stack([_drawn(number, *sides) for number in range(count)])
+    return value.astype(spec.dtype.as_numpy_dtype), [max(sides)] * count
 
 
 def _drawn(number, height, width):
@@ -51,6 +66,4 @@ def _files(images):
         (tf.io.encode_png(image) if number % 2 else tf.io.encode_jpeg(image)).numpy()
         for number, image in enumerate(images)
     ]
-    if len(files) > 1:
-        files[-1] = files[-1][: len(files[-1]) // 2]
     return np.array(files, object)

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -149,6 +150,29 @@ def test_two_processes_fill_one_cache_and_both_read_right(photos, tmp_path):
     assert [process.wait(timeout=200) for process in processes] == [0, 0]
     for seed, out in enumerate(outs):
         np.testing.assert_array_equal(np.load(out), epochs(image_folder(photos, 32, 4, seed=seed), 3))
+
+
+def test_second_run_waits_where_the_first_still_makes_the_cache(tmp_path, monkeypatch):
+    made = []
+    second = threading.Thread(target=lambda: made.append(RowCache(tmp_path / "cache", "same", 4, 32)))
+    check_room = row_cache._check_room
+
+    def slowly(*arguments):
+        if threading.current_thread() is not second:
+            second.start()
+            second.join(0.5)
+        return check_room(*arguments)
+
+    monkeypatch.setattr(row_cache, "_check_room", slowly)
+    first = RowCache(tmp_path / "cache", "same", 4, 32)
+    second.join()
+    row = np.full((32, 32, 3), 7, np.uint8)
+    for cache, place in ((first, 1), (made[0], 2)):
+        cache.put(np.int32(place), row)
+        cache.known()
+    for cache in (first, made[0]):
+        assert cache.known().tolist() == [False, True, True, False]
+        np.testing.assert_array_equal(cache.rows(np.array([1, 2])), np.stack([row, row]))
 
 
 def test_row_counts_only_after_it_is_secured(tmp_path, monkeypatch):

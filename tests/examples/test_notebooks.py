@@ -77,3 +77,14 @@ def test_explanations_tell_arms_apart_and_find_the_stamp():
         assert "findings: 1" in as_trained
         assert "findings: 0" in mended
         assert -0.1 < float(each.split("P5: ")[1].split()[0]) < 1
+
+
+def test_served_detections_are_those_of_the_model():
+    for each in _committed_and_run("serving.ipynb", pictures=1):
+        assert "conform: True, 8 requests" in each
+        assert "valid [True, True, True, True, False]" in each
+        assert float(each.split("from the files by ")[1].split()[0]) <= 1e-4  # batches of 4 beside 5
+        first, last = each.split("loss ")[1].split("\n")[0].split(" to ")
+        assert float(last) < 0.7 * float(first)
+        alone, together = each.split("best ")[1].strip().split(" in the batch ")
+        assert alone == together

@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kerassl import backbones, detectors, models, serving
 from kerassl._errors import UserError
+from kerassl.serving.c_api import CServable
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ def test_export_refuses_when_a_version_stands_there(tiny_backbone, tmp_path):
 
 def test_nothing_half_written_stays_when_saving_fails(tiny_backbone, tmp_path, monkeypatch):
     def fail(module, path, **kwargs):
-        pathlib.Path(path).mkdir()
+        (pathlib.Path(path) / "saved_model.pb").write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(tf.saved_model, "save", fail)
@@ -185,7 +186,7 @@ def test_nothing_half_written_stays_when_saving_fails(tiny_backbone, tmp_path, m
 @pytest.mark.current_stack
 def test_export_replaces_nothing_that_came_to_stand_there_meanwhile(tiny_backbone, tmp_path, monkeypatch):
     def save(module, path, **kwargs):
-        pathlib.Path(path).mkdir()
+        (pathlib.Path(path) / "saved_model.pb").write_bytes(b"half")
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "other.txt").write_text("keep")
 
@@ -223,7 +224,31 @@ def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_back
     assert [(folder / "saved_model.pb").exists() for folder in parts] == [True]
     assert parts[0].name.startswith(".")
     assert not (tmp_path / "voc" / "2").exists()
+    # The next one to that version takes it away; what other versions left is not its own.
+    other = tmp_path / "voc" / ".20-01234567.part"
+    other.mkdir()
+    after = serving.export(tiny_backbone(), tmp_path / "voc" / "2", image_size=64)
+    assert sorted(folder.name for folder in (tmp_path / "voc").iterdir()) == [other.name, "1", "2"]
+    assert (
+        tf.saved_model.load(str(after)).signatures["embed"](images=tf.zeros([1, 9, 9, 3]))["embeddings"].shape[0] == 1
+    )
     assert files == {file: file.read_bytes() for file in before.rglob("*") if file.is_file()}
+
+
+def test_a_request_without_images_has_an_answer_without_rows(tiny_backbone, tmp_path):
+    path = serving.export(detector(tiny_backbone()), tmp_path / "1")
+    signatures, servable = tf.saved_model.load(str(path)).signatures, CServable(path)
+    for name, function in signatures.items():
+        (spec,) = tf.nest.flatten(function.structured_input_signature)
+        for shape in [[0]] if spec.dtype == tf.string else [[0, 50, 90, 3], [0, 0, 0, 3]]:
+            value = np.zeros(shape, object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
+            served = {key: each.numpy() for key, each in function(tf.constant(value, spec.dtype)).items()}
+            for answer in (served, servable.run(name, **{spec.name: value})):
+                assert set(answer) == set(function.structured_outputs)
+                for key, wanted in function.structured_outputs.items():
+                    assert answer[key].shape == (0, *wanted.shape[1:]), (name, key)
+                    assert answer[key].dtype == (object if wanted.dtype == tf.string else wanted.dtype)
+    servable.close()
 
 
 @pytest.mark.parametrize(

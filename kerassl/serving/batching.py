@@ -1,0 +1,57 @@
+"""How a server puts requests together: TensorFlow Serving's file of batching parameters."""
+
+import itertools
+import operator
+
+from kerassl._errors import UserError
+
+NAME = "batching.config"  # in assets.extra/
+_TEXT = """\
+# For tensorflow_model_server --enable_batching --batching_parameters_file=<this file>
+max_batch_size {{ value: {largest} }}
+# How long the first request waits for others: more fills batches better, and costs every request that comes alone.
+batch_timeout_micros {{ value: 2000 }}
+# Beyond so many waiting batches requests are refused, so that nobody waits for long.
+max_enqueued_batches {{ value: 64 }}
+# Batches that run side by side; at most the machine's cores.
+num_batch_threads {{ value: 2 }}
+{allowed}
+# Padded pictures would be other pictures. Of serving_default, serving_uint8 and embed this joins only requests of one
+# image size, and a server refuses those of others that come together with them; serve_bytes takes any.
+pad_variable_length_inputs: false
+"""
+
+
+def check_sizes(batch_sizes):
+    """The sizes that batches are filled up to.
+
+    Args:
+        batch_sizes: sequence of int, each larger than the one before.
+
+    Returns:
+        Tuple of int.
+
+    Raises:
+        UserError: if they are something else.
+    """
+    try:
+        sizes = tuple(operator.index(size) for size in batch_sizes)
+    except TypeError:
+        sizes = ()
+    if not sizes or sizes[0] < 1 or any(one >= other for one, other in itertools.pairwise(sizes)):
+        raise UserError(f"batch_sizes is {batch_sizes!r}; give whole numbers from 1 up, rising, as (1, 2, 4, 8)")
+    return sizes
+
+
+def parameters(batch_sizes):
+    """The parameters as text.
+
+    Args:
+        batch_sizes: tuple of int, as `check_sizes` returns it. A batch is filled up to the next of them; none is
+            larger than the last.
+
+    Returns:
+        Str, a `tensorflow.serving.BatchingParameters` in the text format of protocol buffers.
+    """
+    allowed = "\n".join(f"allowed_batch_sizes: {size}" for size in batch_sizes)
+    return _TEXT.format(largest=batch_sizes[-1], allowed=allowed)

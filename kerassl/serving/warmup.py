@@ -1,0 +1,48 @@
+"""Requests that TensorFlow Serving asks itself before it serves a version, so that no client waits for its start."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import tensorflow as tf
+
+from kerassl.serving.requests import drawn
+
+NAME = "tf_serving_warmup_requests"  # in assets.extra/
+_MOST = 1000  # more TensorFlow Serving refuses
+_SIDES = (48, 64)  # of pixels; the letterbox makes the network's work the same for every size
+
+
+def protos():
+    """The module of `PredictionLog`, or None where tensorflow-serving-api is not installed."""
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError:
+        return None
+    return prediction_log_pb2
+
+
+def write_warmup(path, name, signatures, batch_sizes):
+    """Writes one request for every signature and every batch size.
+
+    Args:
+        path: str or `pathlib.Path` of the file.
+        name: str, the model's, as the server has it.
+        signatures: dict from name to a concrete function of `images` or `image_bytes`.
+        batch_sizes: tuple of int.
+
+    Returns:
+        Int, the number of requests; 0, and no file, where tensorflow-serving-api is not installed.
+    """
+    module = protos()
+    if module is None:
+        return 0
+    wanted = [(signature, count) for count in batch_sizes for signature in signatures][:_MOST]
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for signature, count in wanted:
+            (spec,) = tf.nest.flatten(signatures[signature].structured_input_signature)
+            value, _ = drawn(spec, count, _SIDES)
+            log = module.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name = name
+            request.model_spec.signature_name = signature
+            request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(value, spec.dtype))
+            file.write(log.SerializeToString())
+    return len(wanted)

@@ -1,0 +1,122 @@
+"""What a server is told about batches, and what it asks itself before it serves."""
+
+import json
+import logging
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from random_models import detector, vivid
+
+from kerassl import serving
+from kerassl._errors import UserError
+from kerassl.experiment.cli import main
+
+SIZES = (1, 3, 5)
+SIGNATURES = {"serving_default", "serving_uint8", "serve_bytes", "embed"}
+
+
+@pytest.fixture(scope="module")
+def servable(tiny_backbone, tmp_path_factory):
+    path = tmp_path_factory.mktemp("servables") / "voc" / "1"
+    return serving.export(detector(vivid(tiny_backbone())), path, batch_sizes=SIZES)
+
+
+@pytest.fixture(scope="module")
+def card(servable):
+    return json.loads((servable / "assets.extra" / "model_card.json").read_text())
+
+
+def batching_parameters():
+    """TensorFlow Serving's message, by the fields of its public session_bundle_config.proto."""
+    file = descriptor_pb2.FileDescriptorProto(name="parameters.proto", package="test", syntax="proto3")
+    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
+    message = file.message_type.add(name="BatchingParameters")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    numbers = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
+    for number, name in enumerate(numbers, start=1):
+        message.field.add(
+            name=name, number=number, label=kinds.LABEL_OPTIONAL, type=kinds.TYPE_MESSAGE,
+            type_name=".google.protobuf.Int64Value",
+        )  # fmt: skip
+    message.field.add(name="allowed_batch_sizes", number=6, label=kinds.LABEL_REPEATED, type=kinds.TYPE_INT64)
+    message.field.add(name="pad_variable_length_inputs", number=7, label=kinds.LABEL_OPTIONAL, type=kinds.TYPE_BOOL)
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("test.BatchingParameters"))()
+
+
+@pytest.mark.current_stack
+def test_the_batching_file_is_what_a_server_parses(servable, card):
+    text = (servable / "assets.extra" / "batching.config").read_text()
+    found = text_format.Parse(text, batching_parameters())
+    assert tuple(found.allowed_batch_sizes) == SIZES == tuple(card["batch_sizes"])
+    assert found.max_batch_size.value == SIZES[-1]  # which TensorFlow Serving insists on
+    assert found.batch_timeout_micros.value > 0
+    assert found.max_enqueued_batches.value >= found.num_batch_threads.value > 0
+    assert not found.pad_variable_length_inputs
+    assert "assets.extra/batching.config" in card["files"]
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize("sizes", [(), (0, 2), (2, 2), (4, 1), (1, 2.5), 8], ids=str)
+def test_export_refuses_batch_sizes_that_do_not_rise(tiny_backbone, tmp_path, sizes):
+    with pytest.raises(UserError, match="give whole numbers from 1 up, rising"):
+        serving.export(tiny_backbone(), tmp_path / "1", image_size=64, batch_sizes=sizes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_signature_is_warmed_up_with_every_batch_size(servable, card):
+    logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    file = servable / "assets.extra" / "tf_serving_warmup_requests"
+    assert "assets.extra/tf_serving_warmup_requests" in card["files"]
+    signatures = tf.saved_model.load(str(servable)).signatures
+    asked = []
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        log = logs.PredictionLog.FromString(record)
+        assert log.WhichOneof("log_type") == "predict_log"
+        request = log.predict_log.request
+        assert request.model_spec.name == "voc"
+        name = request.model_spec.signature_name
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+        answer = signatures[name](**inputs)
+        (count,) = {value.shape[0] for value in (*inputs.values(), *answer.values())}
+        asked.append((name, count))
+        if name == "embed":
+            assert np.ptp(answer["embeddings"]) > 0
+        else:
+            assert int(tf.reduce_min(answer["num_detections"])) > 0
+        if name == "serve_bytes":
+            assert answer["valid"].numpy().all()
+    assert len(asked) == card["warmup_requests"]
+    assert set(asked) == {(name, count) for name in SIGNATURES for count in SIZES}
+    assert len(asked) == len(set(asked))
+
+
+@pytest.mark.current_stack
+def test_export_without_the_extra_tells_in_one_line_what_is_missing(tiny_backbone, tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+    with caplog.at_level(logging.INFO, logger="kerassl"):
+        path = serving.export(tiny_backbone(), tmp_path / "1", image_size=64)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "pip install 'kerassl[serving]'" in line
+    assert not (path / "assets.extra" / "tf_serving_warmup_requests").exists()
+    assert (path / "assets.extra" / "batching.config").exists()
+    assert json.loads((path / "assets.extra" / "model_card.json").read_text())["warmup_requests"] == 0
+    assert serving.check(path, seconds=0.0)["conform"]
+
+
+@pytest.mark.current_stack
+def test_the_command_takes_batch_sizes(tiny_backbone, tmp_path, capsys):
+    detector(tiny_backbone()).save(tmp_path / "detector.keras")
+    flags = ["--model", str(tmp_path / "detector.keras"), "--out", str(tmp_path / "1"), "--batch-sizes", "2", "16"]
+    assert main(["export", *flags]) == 0
+    assert "max_batch_size { value: 16 }" in (tmp_path / "1" / "assets.extra" / "batching.config").read_text()
+    flags[-2:] = ["16", "2"]
+    flags[3] = str(tmp_path / "2")
+    capsys.readouterr()
+    assert main(["export", *flags]) == 2
+    assert "batch_sizes is [16, 2]" in capsys.readouterr().err

@@ -238,6 +238,7 @@ def test_cells_with_a_match_are_drawn_anew_at_each_step(tiny_backbone):
     assert np.any(model._draw(tf.constant(valid), 1, 0, 6)[0] != draws[1])  # of another level
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_cells_learn_to_find_their_places(tiny_backbone):
     keras.utils.set_random_seed(0)
@@ -290,6 +291,7 @@ def test_saved_model_loads_and_its_backbone_is_an_ordinary_one(tiny_backbone, tm
     np.testing.assert_allclose(backbone(images), model.backbone(images), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
     folder = tmp_path / "photographs"

@@ -53,7 +53,8 @@ def measure(rows, *, rounds, steps, warmup, cores):
     Returns:
         List of dicts, one for each row: `label`, `contender`, `settings`, and `ms` (a step, the median of the rounds'
         means), `rounds_ms`, `rounds_others` (share of the cores), `disturbed` (too few quiet rounds, so all count),
-        `pairs_per_second`, `memory_mib`, `versions`; or `note` if it could not be measured.
+        `pairs_per_second`, `memory_mib`, `versions`; from workers that tell it `rounds_processor_ms`, what the cores
+        were busy with a step, warm-up included; or `note` if it could not be measured.
     """
     results = [{"label": row.label, "contender": row.contender, "settings": row.settings} for row in rows]
     with contextlib.ExitStack() as stack:
@@ -74,6 +75,8 @@ def measure(rows, *, rounds, steps, warmup, cores):
                 result.setdefault("rounds_ms", []).append(ms)
                 result.setdefault("rounds_others", []).append(others)
                 result["memory_mib"] = answer["memory_mib"]
+                if "processor_seconds" in answer:
+                    result.setdefault("rounds_processor_ms", []).append(1000 * answer["processor_seconds"])
                 beside = "" if others is None else f", {others:.0%} of the cores busy with other work"
                 say(f"round {number} of {rounds}: {row.label}: {ms:.4g} ms a step{beside}")
     for result in results:

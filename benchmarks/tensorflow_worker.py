@@ -68,6 +68,16 @@ def whole_step(network, image_size, batch_size, images, replicas=1, **_):
     return _fits(model, kerassl.datasets.image_folder(images, read, batch_size).repeat())
 
 
+def contrast_step(network, image_size, batch_size, dense=None, **_):
+    """A step of SimCLR, or of DenseSimCLR with the arguments `dense`, with its views, of images that are in memory."""
+    make = kerassl.SimCLR if dense is None else kerassl.models.DenseSimCLR
+    model = make(network, image_size, **(dense or {}))
+    model.compile(kerassl.optimizers.LARS(kerassl.optimizers.scaled_learning_rate(batch_size)))
+    read = _read_size(image_size)
+    images = tf.cast(tf.random.uniform([batch_size, read, read, 3], maxval=256, dtype=tf.int32), tf.uint8)
+    return _fits(model, tf.data.Dataset.from_tensors(images).repeat())
+
+
 def usual_step(network, image_size, batch_size, images, **_):
     """The usual Keras example."""
     model = usual_keras.UsualSimCLR(network, image_size)
@@ -142,6 +152,7 @@ def _read_size(image_size):
 
 CONTENDERS = {
     "whole": whole_step,
+    "contrast": contrast_step,
     "usual": usual_step,
     "bare": bare_encoder,
     "views": views_alone,
@@ -175,7 +186,10 @@ def main():
         return _versions()
 
     def measured(steps, warmup):
-        return {"seconds": measure(steps, warmup), "memory_mib": protocol.peak_memory()}
+        begun = time.process_time()
+        seconds = measure(steps, warmup)
+        processor = (time.process_time() - begun) / (steps + warmup)
+        return {"seconds": seconds, "processor_seconds": processor, "memory_mib": protocol.peak_memory()}
 
     protocol.serve({"build": build, "round": measured, "info_nce": _info_nce, "draw": _draw})
 

@@ -73,6 +73,8 @@ class Health(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         logs["chance_loss"] = self.chance_loss
         loss, accuracy = self._of_this_step()
+        if not math.isfinite(float(logs.get("loss", 0.0))):  # or of a part beside the global one
+            loss = math.nan
         if not math.isfinite(loss):
             self._alarm(
                 "broken",
@@ -93,7 +95,9 @@ class Health(keras.callbacks.Callback):
 
     def _of_this_step(self):
         """Loss and accuracy of the last step: the logs hold their means since the epoch began."""
-        trackers = (self.model.loss_tracker, self.model.accuracy_tracker)
+        # A dense loss beside the global one has a chance of its own.
+        loss = getattr(self.model, "global_tracker", self.model.loss_tracker)
+        trackers = (loss, self.model.accuracy_tracker)
         sums = np.array([float(part.numpy()) for each in trackers for part in (each.total, each.count)])
         (loss, losses, right, rights), self._sums = sums - self._sums, sums
         return loss / max(losses, 1), right / max(rights, 1)

@@ -18,6 +18,12 @@ def _known_optimizer(name):
     return optimizers.check_name(name)
 
 
+def _known_levels(levels):
+    from kerassl.models import dense_simclr
+
+    return list(dense_simclr.check_levels(levels))
+
+
 def _known_rates(rates):
     from kerassl.models import part_rates
 
@@ -32,6 +38,7 @@ def _known_stages(schedule):
 
 
 Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
+Levels = Annotated[list[str], pydantic.AfterValidator(_known_levels)]
 LearningRates = Annotated[dict[str, float], pydantic.AfterValidator(_known_rates)]
 Thaw = Annotated[dict[str, pydantic.NonNegativeInt | None], pydantic.AfterValidator(_known_stages)]
 
@@ -77,6 +84,18 @@ class Probe(_Section):
     every: pydantic.PositiveInt = 1
 
 
+class Dense(_Section):
+    """Contrast of the places of images beside that of whole images, for detectors: `models.DenseSimCLR`."""
+
+    levels: Levels = ["P4", "P5"]
+    # The share of the dense loss; 0.5 weighs both alike.
+    weight: float = pydantic.Field(0.5, ge=0, le=1)
+    # None is the temperature of the whole images.
+    temperature: pydantic.PositiveFloat | None = None
+    # How many cells of a view are drawn at each level and step, at most.
+    cells_per_image: pydantic.PositiveInt = 16
+
+
 class Pretrain(_Section):
     image_size: int = 96
     load_size: int | None = None
@@ -94,6 +113,8 @@ class Pretrain(_Section):
     hidden_dim: pydantic.PositiveInt | None = None
     smallest_crop: float = pydantic.Field(0.08, gt=0, le=1)
     strength: pydantic.NonNegativeFloat = 1.0
+    # Without the section: SimCLR's contrast of whole images alone.
+    dense: Dense | None = None
     probe: Probe | None = None
 
 

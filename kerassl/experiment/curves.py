@@ -13,6 +13,7 @@ _GREY = "#6b7280"
 _WATCHED = (
     ("other view found", ("contrast_accuracy",)),
     ("probes, Top-1", ("knn_top1", "linear_top1")),
+    ("cells: match found, have a match", ("dense_accuracy", "matched")),
     ("directions used", ("effective_rank",)),
     ("alignment and uniformity", ("alignment", "uniformity")),
     ("pairs a second", ("pairs_per_second",)),
@@ -49,7 +50,8 @@ def _losses(epochs, pretrain):
     stages = {}
     for line in epochs:
         if "loss" in line:
-            stages.setdefault(line["stage"], {})[line["epoch"]] = line["loss"]
+            # With dense contrast the chance line is that of the global part alone.
+            stages.setdefault(line["stage"], {})[line["epoch"]] = line.get("global_loss", line["loss"])
     tasks = sorted({stage.split(":")[0] for stage in stages}, key=["pretrain", "localizer", "detector"].index)
     figure, panels = _panels(len(tasks))
     for axes, task in zip(panels, tasks):

@@ -12,6 +12,9 @@ from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbos
 
 log = logging.getLogger("kerassl")
 
+DENSE = ("dense_loss", "dense_accuracy", "matched")
+"""What `models.DenseSimCLR` logs of its cells."""
+
 
 def pretrain(config, images, folder):
     """Pre-trains a backbone, or takes up a pre-training that was stopped.
@@ -22,7 +25,8 @@ def pretrain(config, images, folder):
         folder: `pathlib.Path` of the run.
 
     Returns:
-        Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss, minutes, checksum.
+        Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss (of whole images, beside
+        which its chance stands), minutes, checksum; with dense contrast also its settings and figures.
     """
     done = folder / "pretrain.json"
     if done.exists():
@@ -40,17 +44,7 @@ def pretrain(config, images, folder):
     steps = int(batches.cardinality())
     total = steps * plan.epochs
     with scope(config):
-        model = models.SimCLR(
-            config.backbone,
-            plan.image_size,
-            projection_dim=plan.projection_dim,
-            hidden_dim=plan.hidden_dim,
-            loss=losses.InfoNCE(plan.temperature, plan.decoupled),
-            augmentation=augment.SimCLRViews(
-                plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength
-            ),
-            seed=config.seed,
-        )
+        model = _model(config)
         model.compile(_optimizer(plan, total, model.trainable_variables))
     chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
     log.info(
@@ -81,13 +75,44 @@ def pretrain(config, images, folder):
         "decoupled": plan.decoupled,
         "steps": total,
         "chance": chance,
-        "loss": history["loss"][-1] if history.get("loss") else None,
-        "contrast_accuracy": history["contrast_accuracy"][-1] if history.get("contrast_accuracy") else None,
+        "loss": _last(history, "loss" if plan.dense is None else "global_loss"),
+        "contrast_accuracy": _last(history, "contrast_accuracy"),
         "minutes": clock.minutes,
         "checksum": checksum,
     }
+    if plan.dense is not None:
+        found = {name.removeprefix("dense_"): _last(history, name) for name in DENSE}
+        figures["dense"] = {**plan.dense.model_dump(), **found}
     write_json(done, figures)
     return figures
+
+
+def _last(history, name):
+    return history[name][-1] if history.get(name) else None
+
+
+def _model(config):
+    plan = config.pretrain
+    settings = {
+        "projection_dim": plan.projection_dim,
+        "hidden_dim": plan.hidden_dim,
+        "loss": losses.InfoNCE(plan.temperature, plan.decoupled),
+        "augmentation": augment.SimCLRViews(
+            plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength
+        ),
+        "seed": config.seed,
+    }
+    if plan.dense is None:
+        return models.SimCLR(config.backbone, plan.image_size, **settings)
+    return models.DenseSimCLR(
+        config.backbone,
+        plan.image_size,
+        levels=plan.dense.levels,
+        dense_weight=plan.dense.weight,
+        dense_temperature=plan.dense.temperature,
+        cells_per_image=plan.dense.cells_per_image,
+        **settings,
+    )
 
 
 def _probes(plan):

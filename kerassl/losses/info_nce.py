@@ -1,5 +1,6 @@
 """InfoNCE over two views of a batch, with the negatives of every replica."""
 
+import functools
 import typing
 
 import keras
@@ -7,6 +8,8 @@ import tensorflow as tf
 
 from kerassl import _compat
 from kerassl._errors import UserError
+from kerassl.losses.replicas import of_all_replicas, place_in_global_batch, several
+from kerassl.losses.tiles import in_tiles, log_sum_exp
 
 
 class Contrast(typing.NamedTuple):
@@ -87,8 +90,8 @@ class InfoNCE(_compat.Loss):
             `Contrast`.
         """
         anchors, keys, itself, positive = _gathered(first, second)
-        inputs = (anchors, keys, itself, positive, self.temperature, self.decoupled)
-        denominators, right = _rows(*inputs) if self.tile_size is None else _tiled_rows(*inputs, self.tile_size)
+        rows = functools.partial(_rows, temperature=self.temperature, decoupled=self.decoupled)
+        denominators, right = in_tiles(rows, anchors, keys, [itself, positive], self.tile_size)
         one, two = tf.split(anchors, 2)  # a pair's similarity is asked for twice, once from either side
         positives = tf.tile(tf.reduce_sum(one * two, axis=1) / self.temperature, [2])
         total = tf.cast(tf.shape(keys)[0], keys.dtype)
@@ -121,17 +124,10 @@ def _gathered(first, second):
         first, second = tf.cast(first, tf.float32), tf.cast(second, tf.float32)
     first, second = tf.math.l2_normalize(first, axis=1), tf.math.l2_normalize(second, axis=1)
     batch = tf.shape(first)[0]
-    context = tf.distribute.get_replica_context()
-    if context is not None and context.num_replicas_in_sync > 1:
-        sizes = context.all_gather(tf.reshape(batch, [1]), axis=0)
-        offset = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-        shape = [None, first.shape[1]]  # which gathering forgets
-        all_first, all_second = (tf.ensure_shape(context.all_gather(view, axis=0), shape) for view in (first, second))
-    else:
-        if first.shape[0] == 1:
-            raise UserError("a batch of 1 image has no negatives to contrast with; use a batch of 2 or more")
-        offset, all_first, all_second = 0, first, second
-    total = tf.shape(all_first)[0]
+    if first.shape[0] == 1 and several() is None:
+        raise UserError("a batch of 1 image has no negatives to contrast with; use a batch of 2 or more")
+    offset, total = place_in_global_batch(batch)
+    all_first, all_second = of_all_replicas(first), of_all_replicas(second)
     own = offset + tf.range(batch)
     return (
         tf.concat([first, second], axis=0),
@@ -161,61 +157,4 @@ def _rows(anchors, keys, itself, positive, temperature, decoupled):
     right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), positive)
     if decoupled:
         logits = _with_lowest(logits, positive)
-    return _log_sum_exp(logits), right
-
-
-@tf.custom_gradient
-def _log_sum_exp(logits):
-    """Logarithm of the sum of the exponentials of each row; TensorFlow 2.15's own has no gradient for 0 rows."""
-    value = tf.reduce_logsumexp(logits, axis=1)
-    return value, lambda upstream: upstream[:, None] * tf.exp(logits - value[:, None])
-
-
-def _tiled_rows(anchors, keys, itself, positive, temperature, decoupled, tile_size):
-    """`_rows`, a tile of anchors at a time, forward and backward: no tile outlives its turn."""
-    count = tf.shape(anchors)[0]
-    tiles = (count + tile_size - 1) // tile_size
-
-    def tile(number, *arrays):
-        start = number * tile_size
-        return [array[start : start + tile_size] for array in arrays]
-
-    @tf.custom_gradient
-    def rows(anchors, keys):
-        def forward(number, denominators, right):
-            found = _rows(*tile(number, anchors), keys, *tile(number, itself, positive), temperature, decoupled)
-            return number + 1, denominators.write(number, found[0]), right.write(number, found[1])
-
-        arrays = [
-            tf.TensorArray(dtype, size=tiles, element_shape=[None], infer_shape=False)
-            for dtype in (anchors.dtype, tf.bool)
-        ]
-        _, denominators, right = tf.while_loop(
-            lambda number, *_: number < tiles, forward, [0, *arrays], parallel_iterations=1
-        )
-
-        def gradient(of_denominators, of_right):
-            del of_right
-
-            def backward(number, by_anchors, by_keys):
-                upstream, columns, others = tile(number, of_denominators, itself, positive)
-                with tf.GradientTape() as tape:
-                    part = tile(number, anchors)[0]
-                    tape.watch([part, keys])
-                    value, _ = _rows(part, keys, columns, others, temperature, decoupled)
-                by_part, more = tape.gradient(value, [part, keys], output_gradients=upstream)
-                return number + 1, by_anchors.write(number, by_part), by_keys + more
-
-            shape = [None, anchors.shape[1]]
-            by_anchors = tf.TensorArray(anchors.dtype, size=tiles, element_shape=shape, infer_shape=False)
-            _, by_anchors, by_keys = tf.while_loop(
-                lambda number, *_: number < tiles,
-                backward,
-                [0, by_anchors, tf.zeros_like(keys)],
-                parallel_iterations=1,
-            )
-            return by_anchors.concat(), by_keys
-
-        return (denominators.concat(), right.concat()), gradient
-
-    return rows(anchors, keys)
+    return log_sum_exp(logits), right

@@ -1,5 +1,6 @@
-"""Models that are trained: SimCLR and the single-object localiser."""
+"""Models that are trained: SimCLR, SimCLR with dense contrast, and the single-object localiser."""
 
+from kerassl.models.dense_simclr import DenseSimCLR
 from kerassl.models.fit_frozen import fit_frozen
 from kerassl.models.frozen_features import FrozenFeatures
 from kerassl.models.localizer import Localizer
@@ -9,6 +10,7 @@ from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
 
 __all__ = [
+    "DenseSimCLR",
     "FrozenFeatures",
     "Localizer",
     "SimCLR",

@@ -5,13 +5,14 @@ import keras
 from kerassl.backbones import FastBatchNormalization
 
 
-def projection_head(features, hidden_dim, projection_dim):
+def projection_head(features, hidden_dim, projection_dim, name="projection_head"):
     """SimCLR's two-layer head: dense, batch normalisation, ReLU, dense.
 
     Args:
         features: int. Length of the backbone's pooled features.
         hidden_dim: int. Length of the hidden layer.
         projection_dim: int. Length of the embeddings that are contrasted.
+        name: str.
 
     Returns:
         `keras.Sequential` from `[B, features]` to `[B, projection_dim]`.
@@ -26,5 +27,5 @@ def projection_head(features, hidden_dim, projection_dim):
             # Not in half precision, which the loss would raise again anyway.
             keras.layers.Dense(projection_dim, use_bias=False, dtype=wide, name="projection"),
         ],
-        name="projection_head",
+        name=name,
     )

@@ -10,6 +10,7 @@ from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews, Views
 from kerassl.callbacks import Resume
 from kerassl.losses import InfoNCE
+from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.embedding_statistics import embedding_statistics
 from kerassl.models.latest import Latest
 from kerassl.models.projection import projection_head
@@ -136,14 +137,14 @@ class SimCLR(_compat.Model):
     def train_step(self, data):
         views = self._views(data)
         with tf.GradientTape() as tape:
-            contrast = self._contrast(*self._embed_views(views, training=True))
+            contrast = self._contrast_of(views, training=True)
             scaled = _compat.scale_loss(self.optimizer, contrast.loss)
         gradients = tape.gradient(scaled, self.trainable_variables)
         _compat.apply_gradients(self.optimizer, gradients, self.trainable_variables)
         return self._log(contrast)
 
     def test_step(self, data):
-        return self._log(self._contrast(*self._embed_views(self._views(data), training=False)))
+        return self._log(self._contrast_of(self._views(data), training=False))
 
     def _views(self, data):
         if isinstance(data, Views):
@@ -152,14 +153,14 @@ class SimCLR(_compat.Model):
         if not hasattr(images, "shape") or len(images.shape) != 4 or images.shape[-1] != 3:
             raise UserError("SimCLR takes batches of images [batch, height, width, 3] in [0, 255], or augment.Views")
         _warn_of_scaled(images, self.optimizer.iterations)
-        offset, total = _place_in_global_batch(tf.shape(images)[0])
+        offset, total = place_in_global_batch(tf.shape(images)[0])
         seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
         return self.augmentation(images, seed, offset=offset, total=total)
 
-    def _embed_views(self, views, training):
+    def _contrast_of(self, views, training):
         # One pass over both views: half the calls, and batch statistics over the two together.
         embeddings = self(tf.concat([views.first, views.second], axis=0), training=training)
-        return tf.split(embeddings, 2, axis=0)
+        return self._contrast(*tf.split(embeddings, 2, axis=0))
 
     def _contrast(self, first, second):
         if isinstance(self.objective, InfoNCE):
@@ -169,10 +170,7 @@ class SimCLR(_compat.Model):
         return beside._replace(loss=self.objective(first, second))
 
     def _log(self, contrast):
-        loss, accuracy = (tf.cast(value, tf.float32) for value in (contrast.loss, contrast.accuracy))
-        context = tf.distribute.get_replica_context()
-        if context is not None and context.num_replicas_in_sync > 1:  # shares of the global batch, which add up
-            loss, accuracy = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, accuracy])
+        loss, accuracy = shares_added_up(contrast.loss, contrast.accuracy)
         self.loss_tracker.update_state(loss)
         self.accuracy_tracker.update_state(accuracy)
         statistics = embedding_statistics(contrast.views)  # of all replicas already
@@ -207,12 +205,3 @@ def _warn_of_scaled(images, step):
         "scales them inside"
     )
     tf.cond(scaled, lambda: tf.print(warning), tf.no_op)
-
-
-def _place_in_global_batch(batch):
-    """How many images the replicas before this one hold, and how many all hold together."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return 0, batch
-    sizes = context.all_gather(tf.reshape(batch, [1]), axis=0)
-    return tf.reduce_sum(sizes[: context.replica_id_in_sync_group]), tf.reduce_sum(sizes)

@@ -1,0 +1,100 @@
+"""InfoNCE over matched cells of the two views' feature maps, with the negatives of every replica."""
+
+import typing
+
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.losses.replicas import of_all_replicas, place_in_global_batch
+from kerassl.losses.tiles import in_tiles, log_sum_exp
+
+
+class DenseContrast(typing.NamedTuple):
+    """What `dense_info_nce` finds out about a batch: this replica's shares, which add up.
+
+    Attributes:
+        loss: scalar, float32 or float64.
+        accuracy: scalar of the same type, the share of the valid pairs of the global batch that are this replica's and
+            whose anchor is more like its own key than like any negative.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+
+
+def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None):
+    """Scores each cell against the cell that shows the same place, and against the cells of other images.
+
+    A pair is an anchor, a cell of one view, and its key, the cell of the other view with the same place. Negatives are
+    the valid keys of all *other* images of the global batch. Those of the same image are none: neighbouring cells see
+    nearly the same pixels, and one key may belong to several anchors, so that many would be the positive itself.
+
+    Under a distribution strategy keys are gathered from all replicas, with their gradients; each replica returns its
+    own anchors' sum divided by the number of valid pairs of the global batch. The values of the replicas add up to the
+    loss of the whole batch, and so do their gradients: do not divide again.
+
+    Args:
+        anchors: `[B, P, D]` float, `P` cells of each image. Need not be normalised; half precision is raised to
+            float32.
+        keys: `[B, P, D]`, the cells that belong to them.
+        valid: `[B, P]` bool. A pair that is not valid is neither anchor, positive nor negative.
+        temperature: float > 0. Divides the cosine similarities.
+        tile_size: int > 0 or None. How many anchors are held against all keys at once: memory then grows with
+            `N * P * tile_size` and not with `(N * P) ** 2`; the loss and its gradient are the same. None holds all,
+            which is best under some 8,000 pairs.
+
+    Returns:
+        `DenseContrast`. The loss is the mean over the valid pairs, in nats: `ln(1 + n)` if all cells are identical and
+        every anchor has `n` negatives, and 0 if there is no valid pair. An anchor without a negative counts as 0.
+
+    Raises:
+        UserError: if the shapes do not belong together, or `temperature` or `tile_size` is not positive.
+
+    Example:
+        >>> cells = tf.ones([3, 4, 8])  # 3 images of 4 cells
+        >>> float(kerassl.losses.dense_info_nce(cells, cells, tf.ones([3, 4], tf.bool)).loss)  # ln(1 + 8)
+        2.1972...
+
+    Reference:
+        Wang et al., "Dense Contrastive Learning for Self-Supervised Visual Pre-Training", 2021, eq. 2; matched here by
+        the geometry of the views as in Xie et al., "Propagate Yourself", 2021.
+    """
+    check_contrast(temperature, tile_size)
+    if anchors.shape.rank != 3 or not anchors.shape.is_compatible_with(keys.shape) or valid.shape.rank != 2:
+        raise UserError(
+            f"anchors, keys and valid have shapes {tuple(anchors.shape)}, {tuple(keys.shape)} and "
+            f"{tuple(valid.shape)}; they must be [batch, pairs, dimensions] twice and [batch, pairs]"
+        )
+    if anchors.dtype not in (tf.float32, tf.float64):
+        anchors, keys = tf.cast(anchors, tf.float32), tf.cast(keys, tf.float32)
+    anchors, keys = tf.math.l2_normalize(anchors, axis=-1), tf.math.l2_normalize(keys, axis=-1)
+    batch, pairs, dimensions = tf.shape(anchors)[0], tf.shape(anchors)[1], anchors.shape[2]
+    offset, total = place_in_global_batch(batch)
+    all_keys = tf.reshape(of_all_replicas(keys), [total * pairs, dimensions])
+    all_valid = tf.reshape(of_all_replicas(tf.cast(valid, tf.int32)), [total * pairs]) > 0
+    images_of_keys = tf.repeat(tf.range(total), pairs)
+
+    def rows(anchors, keys, images, positives):
+        """The logarithm of the sum over the negatives of each anchor, and whether its own key is more like it."""
+        logits = tf.matmul(anchors, keys, transpose_b=True) / temperature  # [m, N P]
+        none = tf.logical_or(images[:, None] == images_of_keys, tf.logical_not(all_valid))
+        # The type's own minimum, not a large number: 1e9 is infinite in half precision and not low enough in others.
+        logits = tf.where(none, tf.constant(logits.dtype.min, logits.dtype), logits)
+        return log_sum_exp(logits), positives > tf.reduce_max(logits, axis=1)
+
+    positives = tf.reshape(tf.reduce_sum(anchors * keys, axis=-1) / temperature, [-1])
+    beside = [tf.repeat(offset + tf.range(batch), pairs), tf.stop_gradient(positives)]
+    negatives, right = in_tiles(rows, tf.reshape(anchors, [batch * pairs, dimensions]), all_keys, beside, tile_size)
+    counts = tf.reshape(valid, [-1])
+    # ln(exp(positive) + sum of exp(negative)) - positive
+    losses = tf.where(counts, tf.math.softplus(negatives - positives), 0.0)
+    right = tf.cast(tf.logical_and(right, counts), losses.dtype)
+    number = tf.cast(tf.maximum(tf.reduce_sum(tf.cast(all_valid, tf.int32)), 1), losses.dtype)
+    return DenseContrast(tf.reduce_sum(losses) / number, tf.reduce_sum(right) / number)
+
+
+def check_contrast(temperature, tile_size):
+    if not temperature > 0:
+        raise UserError(f"temperature is {temperature}; it divides the similarities and must be above 0, as 0.1")
+    if tile_size is not None and tile_size < 1:
+        raise UserError(f"tile_size is {tile_size}; give the number of pairs to hold at once, as 1024, or None")

@@ -1,0 +1,196 @@
+"""Contrastive pre-training of a backbone and of the cells of its feature maps."""
+
+import typing
+
+import keras
+import tensorflow as tf
+
+from kerassl import backbones
+from kerassl._errors import UserError
+from kerassl.augment import match_cells
+from kerassl.backbones.pyramid import LEVELS
+from kerassl.losses import InfoNCE, dense_info_nce
+from kerassl.losses.dense_info_nce import check_contrast
+from kerassl.losses.replicas import place_in_global_batch, shares_added_up
+from kerassl.models.projection import projection_head
+from kerassl.models.simclr import SimCLR
+
+# Folded into the seed, so that cells are not drawn by the numbers by which views are.
+_CELLS = 6311
+
+
+class _Contrast(typing.NamedTuple):
+    """`losses.Contrast` of both losses together, and what they are made of."""
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    views: tf.Tensor
+    parts: list
+
+
+@keras.saving.register_keras_serializable(package="kerassl")
+class DenseSimCLR(SimCLR):
+    """`SimCLR` that also learns to tell the places of an image apart from those of others, for detectors.
+
+    The two views' crop boxes and flips tell which cell of the second view's feature map shows the place of a cell of
+    the first (`augment.match_cells`). Such pairs, both from the first view to the second and back, are contrasted with
+    the drawn pairs' keys of all other images of the global batch (`losses.dense_info_nce`); cells of the same image
+    are no negatives. The loss is
+
+        (1 - dense_weight) * global + dense_weight * mean over the levels of the dense loss
+
+    A level at which no cell has a match adds 0 to the mean. Every level has a projection head of its own, 1x1
+    convolutions, which is thrown away after pre-training like the global one.
+
+    Beside the parent's metrics a step logs `global_loss`, `dense_loss` (the mean over the levels, without the weight),
+    `dense_accuracy` (how often a cell is more like its match than like any negative) and `matched` (the share of all
+    cells that have a match); `loss` is the whole.
+
+    Args:
+        backbone: as of `SimCLR`, with feature maps of the strides 8, 16 and 32.
+        image_size: as of `SimCLR`.
+        levels: some of `"P3"`, `"P4"` and `"P5"`. P3 is the finest, and has four times the cells of P4.
+        dense_weight: float in [0, 1]. 0.5 weighs both alike; 0 trains the backbone exactly as `SimCLR` does.
+        dense_temperature: float > 0 or None, which takes the global loss's.
+        dense_hidden_dim: int. Length of the cells' hidden layer. The global one's width for each of hundreds of cells
+            would cost more than the rest of the loss.
+        cells_per_image: int > 0. How many cells of each view that have a match are drawn at most, at each level and
+            step. The draw depends on the seed, the step and the image's place in the global batch alone.
+        tile_size: int > 0 or None. How many cells are held against all others at once, as in `dense_info_nce`. None
+            holds all: 4 `N² cells_per_image²` similarities for a global batch of `N`.
+        **kwargs: the other arguments of `SimCLR`, by name. `projection_dim` is also that of the cells.
+
+    Attributes:
+        cell_heads: list of `keras.Sequential`, one for each level.
+
+    Raises:
+        UserError: as of `SimCLR`; if a level is unknown or given twice or the backbone lacks it, or a number is out of
+            its range.
+
+    Example:
+        >>> model = kerassl.models.DenseSimCLR("EfficientNetB1", image_size=128, levels=("P4", "P5"))
+        >>> model.compile(kerassl.optimizers.LARS(0.6))
+        >>> model.fit(kerassl.datasets.image_folder("photos", image_size=160, batch_size=64), epochs=100)
+        >>> kerassl.backbones.save(model.backbone, "backbone.keras")
+
+    Reference:
+        Wang et al., "Dense Contrastive Learning for Self-Supervised Visual Pre-Training", 2021, eq. 2 and 3. Xie et
+        al., "Propagate Yourself", 2021, for matching by geometry.
+    """
+
+    def __init__(
+        self,
+        backbone="EfficientNetB1",
+        image_size=128,
+        *,
+        levels=("P4", "P5"),
+        dense_weight=0.5,
+        dense_temperature=None,
+        dense_hidden_dim=256,
+        cells_per_image=16,
+        tile_size=None,
+        name="dense_simclr",
+        **kwargs,
+    ):
+        super().__init__(backbone, image_size, name=name, **kwargs)
+        self.levels = check_levels(levels)
+        if not 0 <= dense_weight <= 1:
+            raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
+        if cells_per_image < 1:
+            raise UserError(f"cells_per_image is {cells_per_image}; give the number of cells to draw, as 16")
+        self.dense_weight = float(dense_weight)
+        self.dense_temperature = dense_temperature
+        self.dense_hidden_dim = dense_hidden_dim
+        self.cells_per_image = cells_per_image
+        self.tile_size = tile_size
+        check_contrast(self._temperature(), tile_size)
+        names = backbones.pyramid(self.backbone, self.image_size)
+        maps = [self.backbone.get_layer(names[level]).output for level in self.levels]
+        # Its method and not the model, which Keras would track and save beside the backbone.
+        self._features = keras.Model(self.backbone.inputs[0], [self.backbone.output, *maps]).__call__
+        self.cell_heads = [
+            projection_head(each.shape[-1], dense_hidden_dim, self._config["projection_dim"], f"{level}_head")
+            for level, each in zip(self.levels, maps)
+        ]
+        self.global_tracker = keras.metrics.Mean(name="global_loss")
+        self.dense_trackers = [keras.metrics.Mean(name=name) for name in ("dense_loss", "dense_accuracy", "matched")]
+
+    @property
+    def metrics(self):
+        return [*super().metrics, self.global_tracker, *self.dense_trackers]
+
+    def _temperature(self):
+        if self.dense_temperature is not None:
+            return self.dense_temperature
+        return self.objective.temperature if isinstance(self.objective, InfoNCE) else self._config["temperature"]
+
+    def _contrast_of(self, views, training):
+        images = tf.concat([views.first, views.second], axis=0)
+        features, *maps = self._features(images, training=training)  # one pass for both losses
+        embeddings = self.projection_head(self.pool(features), training=training)
+        whole = self._contrast(*tf.split(embeddings, 2, axis=0))
+        found = [self._contrast_cells(number, views, each, training) for number, each in enumerate(maps)]
+        dense, accuracy, matched = (
+            tf.add_n([tf.cast(value, whole.loss.dtype) for value in values]) / len(found) for values in zip(*found)
+        )
+        loss = (1.0 - self.dense_weight) * whole.loss + self.dense_weight * dense
+        return _Contrast(loss, whole.accuracy, whole.views, [whole.loss, dense, accuracy, matched])
+
+    def _contrast_cells(self, number, views, maps, training):
+        """This replica's share of loss, accuracy and matched cells of one level, from the maps of both views."""
+        shape = tf.shape(maps)
+        rows = tf.reshape(maps, [-1, maps.shape[-1]])
+        cells = self.cell_heads[number](rows, training=training)  # 1x1 convolutions, cell by cell
+        cells = tf.reshape(cells, [shape[0], shape[1] * shape[2], cells.shape[-1]])
+        first, second = tf.split(cells, 2, axis=0)  # [B, cells, D]
+
+        stride = LEVELS[self.levels[number]]
+        there, back = match_cells(views, stride), match_cells(views.swapped(), stride)
+        matches, valid = (tf.stack(both, axis=1) for both in zip(there, back))  # [B, 2, cells]
+        offset, total = place_in_global_batch(tf.shape(first)[0])
+        drawn, known = self._draw(valid, number, offset, total)
+        taken = tf.gather(matches, drawn, batch_dims=2)
+        # Both directions are one pool: pairs from the first view to the second, then those back.
+        anchors, keys = (
+            tf.concat([tf.gather(a, at[:, 0], batch_dims=1), tf.gather(b, at[:, 1], batch_dims=1)], axis=1)
+            for a, b, at in ((first, second, drawn), (second, first, taken))
+        )
+        known = tf.reshape(known, [-1, 2 * tf.shape(known)[2]])
+        found = dense_info_nce(anchors, keys, known, self._temperature(), self.tile_size)
+        whole = tf.cast(2 * total * tf.shape(valid)[2], tf.float32)
+        return found.loss, found.accuracy, tf.reduce_sum(tf.cast(valid, tf.float32)) / whole
+
+    def _draw(self, valid, number, offset, total):
+        """Cells `[B, 2, K]` of both views, those that have a match first, and whether they have one."""
+        cells = tf.shape(valid)[2]
+        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        seed = tf.random.experimental.stateless_fold_in(seed, _CELLS + number)
+        # Replicas draw for the whole batch and keep their rows. One algorithm on every device.
+        chances = tf.random.stateless_uniform([total, 2, cells], seed, alg="philox")
+        chances = tf.where(valid, chances[offset : offset + tf.shape(valid)[0]], -1.0)
+        best, drawn = tf.math.top_k(chances, tf.minimum(self.cells_per_image, cells))
+        return drawn, best >= 0.0
+
+    def _log(self, contrast):
+        for tracker, value in zip([self.global_tracker, *self.dense_trackers], shares_added_up(*contrast.parts)):
+            tracker.update_state(value)
+        return super()._log(contrast)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "levels": list(self.levels),
+            "dense_weight": self.dense_weight,
+            "dense_temperature": self.dense_temperature,
+            "dense_hidden_dim": self.dense_hidden_dim,
+            "cells_per_image": self.cells_per_image,
+            "tile_size": self.tile_size,
+        }
+
+
+def check_levels(levels):
+    """The levels, as a tuple from fine to coarse; refuses unknown ones."""
+    levels = [levels] if isinstance(levels, str) else list(levels)
+    if not levels or len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
+        raise UserError(f"levels are {levels}; give one or more of {', '.join(LEVELS)}, each once")
+    return tuple(level for level in LEVELS if level in levels)

@@ -1,0 +1,340 @@
+"""Dense contrast: against slow loops, dealt to replicas, beside SimCLR, and down the road of a run."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kerassl import UserError, _compat, backbones, datasets
+from kerassl.augment import SimCLRViews, Views, match_cells
+from kerassl.callbacks import Health, Resume
+from kerassl.losses import InfoNCE
+from kerassl.models import DenseSimCLR, SimCLR
+from kerassl.optimizers import LARS, WarmupCosine
+
+FIGURES = ("global_loss", "dense_loss", "dense_accuracy", "matched")
+
+
+def blobs(count=8, size=80, seed=0):
+    """Dark images of four coloured blobs: every place has a look of its own."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size][:, None, :, :, None]
+    images = np.full((count, size, size, 3), 30.0)
+    for _ in range(4):
+        middle, colour = random.uniform(0.1, 0.9, (2, count, 1, 1, 1)) * size, random.uniform(0, 225, (count, 1, 1, 3))
+        images += colour * np.exp(-((y - middle[0]) ** 2 + (x - middle[1]) ** 2) / (2 * (size / 8) ** 2))
+    return tf.constant(np.clip(images, 0, 255), tf.float32)
+
+
+def model_of(backbone, cls=DenseSimCLR, size=64, **kwargs):
+    kwargs.setdefault("augmentation", SimCLRViews(size, crop_area=(0.4, 1.0), strength=0.3))
+    if cls is DenseSimCLR:
+        kwargs.setdefault("dense_hidden_dim", 12)
+    return cls(backbone, image_size=size, hidden_dim=16, projection_dim=8, **kwargs)
+
+
+def apart(size=64, count=4):
+    """Views that show the left and the right of their images."""
+    images, boxes = blobs(count, size), np.array([[0, 0, 1, 0.5], [0, 0.5, 1, 1]], "float32")
+    first, second = (tf.constant(np.tile(box, (count, 1))) for box in boxes)
+    return Views(images, images[:, ::-1], first, second, tf.zeros([count], tf.bool), tf.ones([count], tf.bool))
+
+
+@pytest.fixture
+def policy():
+    """`policy(name)` for the length of a test."""
+    yield keras.mixed_precision.set_global_policy
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def place_of(box, flip, row, column, grid):
+    y, x = (row + 0.5) / grid, (column + 0.5) / grid
+    x = 1 - x if flip else x
+    return box[0] + y * (box[2] - box[0]), box[1] + x * (box[3] - box[1])
+
+
+def cell_of(box, flip, y, x, grid):
+    """Row and column of the cell that shows a place of the image, or None."""
+    y, x = (y - box[0]) / (box[2] - box[0]), (x - box[1]) / (box[3] - box[1])
+    x = 1 - x if flip else x
+    return (int(y * grid), int(x * grid)) if 0 <= y < 1 and 0 <= x < 1 else None
+
+
+def slow_loss(first, second, views, temperature):
+    """The dense loss of one level from the cells' embeddings `[B, g, g, D]`, by loops over images, cells and negatives.
+
+    Also the share of cells that have a match.
+    """
+    one = (first, views.first_boxes.numpy(), views.first_flips.numpy())
+    two = (second, views.second_boxes.numpy(), views.second_flips.numpy())
+    images, grid = first.shape[:2]
+    pairs, cells = [], 0  # image, anchor, key
+    for (maps, boxes, flips), (others, other_boxes, other_flips) in ((one, two), (two, one)):
+        for image in range(images):
+            for row in range(grid):
+                for column in range(grid):
+                    cells += 1
+                    place = place_of(boxes[image], flips[image], row, column, grid)
+                    there = cell_of(other_boxes[image], other_flips[image], *place, grid)
+                    if there is not None:
+                        pairs.append((image, maps[image, row, column], others[(image, *there)]))
+    lengths = [(image, anchor / tf.norm(anchor), key / tf.norm(key)) for image, anchor, key in pairs]
+    losses = []
+    for image, anchor, key in lengths:
+        positive = tf.reduce_sum(anchor * key) / temperature
+        negatives = [tf.reduce_sum(anchor * other) / temperature for at, _, other in lengths if at != image]
+        losses.append(tf.math.log(tf.add_n([tf.exp(value) for value in [positive, *negatives]])) - positive)
+    return tf.add_n(losses) / len(losses), len(pairs) / cells
+
+
+def test_loss_and_gradient_are_those_of_slow_loops_over_cells(tiny_backbone, policy):
+    policy("float64")
+    model = model_of(tiny_backbone(4), dense_weight=0.3, dense_temperature=0.3, temperature=0.2)
+    model.compile(keras.optimizers.SGD(0.1))
+    # Boxes between pixels: where a centre lies on an edge, rounding would decide.
+    corners = np.random.default_rng(0).uniform([0, 0, 0.6, 0.6], [0.4, 0.4, 1, 1], (2, 3, 4))
+    first, second = tf.constant(corners, tf.float32)
+    flips = tf.constant([True, False, False]), tf.constant([False, False, True])
+    views = Views(blobs(3, 64), blobs(3, 64)[:, ::-1] / 2, first, second, *flips)
+    names = backbones.pyramid(model.backbone)
+    outputs = [model.backbone.output, *(model.backbone.get_layer(names[level]).output for level in ("P4", "P5"))]
+    network = keras.Model(model.backbone.input, outputs)
+    variables = model.trainable_variables
+
+    with tf.GradientTape() as tape:
+        found = model._contrast_of(views, training=False)
+    gradients = tape.gradient(found.loss, variables)
+
+    with tf.GradientTape() as tape:
+        features, *maps = network(tf.concat([views.first, views.second], 0), training=False)
+        embeddings = model.projection_head(tf.reduce_mean(features, [1, 2]), training=False)
+        dense, shares = [], []
+        for head, each in zip(model.cell_heads, maps):
+            cells = head(tf.reshape(each, [-1, each.shape[-1]]), training=False)
+            loss, share = slow_loss(*tf.split(tf.reshape(cells, [*each.shape[:3], 8]), 2), views, 0.3)
+            dense.append(loss)
+            shares.append(share)
+        whole = InfoNCE(0.2, dtype="float64")(*tf.split(embeddings, 2))
+        expected = 0.7 * whole + 0.3 * tf.add_n(dense) / 2
+    assert 0.2 < np.mean(shares) < 0.9
+    assert float(found.parts[-1]) == pytest.approx(np.mean(shares), rel=1e-6)
+    np.testing.assert_allclose(found.parts[1], tf.add_n(dense) / 2, rtol=1e-12)
+    np.testing.assert_allclose(found.loss, expected, rtol=1e-12)
+    for gradient, slow in zip(gradients, tape.gradient(expected, variables)):
+        assert np.linalg.norm(slow) > 0
+        assert np.linalg.norm(gradient - slow) <= 1e-10 * np.linalg.norm(slow)
+
+
+def variables_of(model):
+    parts = [model.backbone, model.projection_head, *getattr(model, "cell_heads", [])]
+    return [variable for part in parts for variable in part.variables]
+
+
+def state_of(model):
+    return [np.array(each.numpy()) for each in variables_of(model)]
+
+
+STEPS = [(4, {"tile_size": 5, "cells_per_image": 3}, 6)]  # the last replica has no image
+if _compat.KERAS_3:  # more than two take their time
+    STEPS += [(2, {"cells_per_image": 5}, 8), (4, {"levels": ["P3", "P5"], "cells_per_image": 70}, 7)]
+
+
+@pytest.mark.parametrize(("replicas", "settings", "images"), STEPS)
+def test_step_on_replicas_equals_step_on_one(replicas, settings, images, tiny_backbone, mirrored, policy):
+    policy("float64")
+    start = []
+
+    def step(count):
+        with mirrored(count).scope():
+            model = model_of(tiny_backbone(), temperature=0.2, **settings)
+            model.compile(keras.optimizers.SGD(1.0))
+        if not start:
+            start.extend(state_of(model))
+        for variable, value in zip(variables_of(model), start):
+            variable.assign(value)
+        data = tf.data.Dataset.from_tensor_slices(blobs(images)).batch(8)
+        history = model.fit(data, verbose=0).history
+        return history, [before - after for before, after in zip(start, state_of(model))]
+
+    (one, changes), (many, many_changes) = step(1), step(replicas)
+    assert one["dense_loss"][0] > 0.1
+    for name in ("loss", "contrast_accuracy", *FIGURES):  # float32 metrics
+        assert many[name][0] == pytest.approx(one[name][0], rel=1e-6), name
+    for change, of_many in zip(changes, many_changes):
+        assert np.linalg.norm(change) > 0
+        assert np.linalg.norm(change - of_many) <= 1e-10 * np.linalg.norm(change)
+
+
+def test_weight_of_0_is_simclr_to_the_bit(tiny_backbone):
+    def trained(cls, **settings):
+        keras.utils.set_random_seed(1)
+        model = model_of(tiny_backbone(), cls, **settings)
+        model.compile(keras.optimizers.SGD(0.1))
+        history = model.fit(tf.data.Dataset.from_tensors(blobs()).repeat(3), verbose=0).history
+        return history["loss"], [*model.backbone.get_weights(), *model.projection_head.get_weights()]
+
+    (loss, weights), (dense_loss, dense_weights) = trained(SimCLR), trained(DenseSimCLR, dense_weight=0)
+    assert dense_loss == loss
+    for of_dense, expected in zip(dense_weights, weights):
+        np.testing.assert_array_equal(of_dense, expected)
+    assert trained(DenseSimCLR, dense_weight=0.1)[0] != loss
+
+
+def test_dense_loss_is_0_and_gradients_are_finite_when_views_do_not_overlap(tiny_backbone):
+    model = model_of(tiny_backbone(), dense_weight=0.75)
+    model.compile(keras.optimizers.SGD(0.1))
+    logs = model.fit(tf.data.Dataset.from_tensors(apart()), verbose=0).history
+    assert (logs["dense_loss"], logs["matched"], logs["dense_accuracy"]) == ([0.0], [0.0], [0.0])
+    assert logs["loss"][0] == pytest.approx(0.25 * logs["global_loss"][0], rel=1e-6)
+    assert all(np.all(np.isfinite(value)) for value in state_of(model))
+
+
+def test_loss_is_log_of_choices_when_all_cells_are_identical(tiny_backbone):
+    model = model_of(tiny_backbone(), levels="P4", cells_per_image=3)
+    for head in model.cell_heads:
+        head.layers[1].beta.assign(tf.ones_like(head.layers[1].beta))  # the same hidden layer for every cell
+        head.layers[1].gamma.assign(tf.zeros_like(head.layers[1].gamma))
+    model.compile(keras.optimizers.SGD(0.1))
+    views = apart(count=4)
+    views = views._replace(second_boxes=views.first_boxes)  # every cell has a match
+    logs = model.evaluate(tf.data.Dataset.from_tensors(views), verbose=0, return_dict=True)
+    assert logs["dense_loss"] == pytest.approx(math.log(1 + 3 * 2 * 3), rel=1e-5)  # 3 images, 2 directions, 3 cells
+    assert logs["matched"] == 1
+
+
+@pytest.mark.current_stack
+def test_logs_are_of_the_parts_and_of_all_cells(tiny_backbone):
+    model = model_of(tiny_backbone(), dense_weight=0.25, cells_per_image=2)
+    model.compile(keras.optimizers.SGD(0.1))
+    views = SimCLRViews(64)(blobs(), tf.constant([0, 1]))
+    logs = model.evaluate(tf.data.Dataset.from_tensors(views), verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(0.75 * logs["global_loss"] + 0.25 * logs["dense_loss"], rel=1e-6)
+    both = [match_cells(each, stride).valid for each in (views, views.swapped()) for stride in (16, 32)]
+    assert logs["matched"] == pytest.approx(np.mean([np.mean(valid) for valid in both]), rel=1e-6)
+    assert {"contrast_accuracy", "embedding_std", "effective_rank", "alignment", "uniformity"} <= set(logs)
+
+
+@pytest.mark.current_stack
+def test_cells_with_a_match_are_drawn_anew_at_each_step(tiny_backbone):
+    model = model_of(tiny_backbone(), cells_per_image=5)
+    model.compile(keras.optimizers.SGD(0.1))
+    valid = np.random.default_rng(0).random((6, 2, 16)) < 0.5
+    valid[0, 0] = False
+    draws = []
+    for step in range(2):
+        model.optimizer.iterations.assign(step)
+        cells, known = (part.numpy() for part in model._draw(tf.constant(valid), 0, 0, 6))
+        assert cells.shape == known.shape == (6, 2, 5)
+        assert np.array_equal(known.sum(-1), np.minimum(valid.sum(-1), 5))
+        assert np.all(np.take_along_axis(valid, cells, -1)[known])
+        assert all(len(set(row)) == 5 for row in cells.reshape(-1, 5))
+        rest = model._draw(tf.constant(valid[4:]), 0, 4, 6)[0].numpy()  # a replica's share
+        np.testing.assert_array_equal(rest, cells[4:])
+        draws.append(cells)
+    assert np.any(draws[0] != draws[1])
+    assert np.any(model._draw(tf.constant(valid), 1, 0, 6)[0] != draws[1])  # of another level
+
+
+@pytest.mark.slow
+@pytest.mark.current_stack
+def test_cells_learn_to_find_their_places(tiny_backbone):
+    keras.utils.set_random_seed(0)
+    model = model_of(tiny_backbone(16), levels=["P3", "P4"], temperature=0.2, cells_per_image=8)
+    model.compile(keras.optimizers.Adam(0.01))
+    health = Health(16, patience=10)
+    images = tf.data.Dataset.from_tensors(blobs(16)).repeat(20)
+    history = model.fit(images, epochs=4, verbose=0, callbacks=[health]).history
+    # Chance is one in 241; the dark between the blobs looks alike in all images.
+    assert history["dense_accuracy"][-1] > max(1.3 * history["dense_accuracy"][0], 0.1)
+    assert history["dense_loss"][-1] < 0.9 * history["dense_loss"][0]
+    assert health.alarms == []
+
+
+def test_mixed_precision_stays_finite(tiny_backbone, policy):
+    policy("mixed_float16")
+    model = model_of(tiny_backbone(), temperature=0.05)
+    model.compile(keras.optimizers.SGD(0.1))
+    logs = model.fit(tf.data.Dataset.from_tensors(blobs()).repeat(2), verbose=0).history
+    assert all(math.isfinite(logs[name][0]) for name in ("loss", *FIGURES))
+    assert all(np.all(np.isfinite(value)) for value in state_of(model))
+    assert [layer.compute_dtype for layer in model.cell_heads[0].layers] == ["float16"] * 3 + ["float32"]
+
+
+def test_saved_model_loads_and_its_backbone_is_an_ordinary_one(tiny_backbone, tmp_path):
+    settings = {"levels": ["P3", "P5"], "dense_weight": 0.3, "cells_per_image": 4, "tile_size": 9, "seed": 6}
+    model = model_of(tiny_backbone(), dense_temperature=0.4, **settings)
+    model.compile(LARS(WarmupCosine(0.5, 10, 2)))
+    model.fit(tf.data.Dataset.from_tensors(blobs()), verbose=0)
+    model.save(tmp_path / "dense.keras")
+    loaded = keras.saving.load_model(tmp_path / "dense.keras")
+    own, of_loaded = model.get_config(), loaded.get_config()
+    assert type(loaded) is DenseSimCLR
+    assert {key: of_loaded[key] for key in settings} == settings
+    assert {key: value for key, value in own.items() if key != "backbone"} == {
+        key: value for key, value in of_loaded.items() if key != "backbone"
+    }
+    for value, expected in zip(state_of(loaded), state_of(model)):
+        np.testing.assert_array_equal(value, expected)
+    views = SimCLRViews(64)(blobs(), tf.constant([0, 1]))
+    losses = []
+    for each in (model, loaded):
+        each.compile(keras.optimizers.SGD(0.1))  # both at step 0, on which the draws depend
+        losses.append(each.evaluate(tf.data.Dataset.from_tensors(views), verbose=0, return_dict=True))
+    assert losses[0] == losses[1]
+
+    backbones.save(model.backbone, tmp_path / "backbone.keras")
+    images, backbone = blobs(2), backbones.load(tmp_path / "backbone.keras")
+    assert len(backbone.variables) == len(tiny_backbone().variables)
+    np.testing.assert_allclose(backbone(images), model.backbone(images), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.current_stack
+def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number, image in enumerate(blobs(12).numpy().astype("uint8")):
+        Image.fromarray(image).save(folder / f"{number}.png")
+
+    class StopAt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 5:
+                raise InterruptedError
+
+    def run(name, *others):
+        keras.utils.set_random_seed(0)
+        images = datasets.image_folder(folder, 96, 4, seed=2)
+        model = model_of(tiny_backbone(), cells_per_image=3)
+        model.compile(LARS(WarmupCosine(0.3, 6, 1)))
+        resume = Resume(tmp_path / name, data=images, every=2)
+        return model, model.fit(images, epochs=2, verbose=0, callbacks=[resume, *others]).history
+
+    whole, expected = run("whole")
+    with pytest.raises(InterruptedError):
+        run("stopped", StopAt())
+    model, history = run("stopped")
+    for value, before in zip(state_of(model), state_of(whole)):
+        np.testing.assert_array_equal(value, before)
+    for name, values in history.items():
+        np.testing.assert_array_equal(values, expected[name][-len(values) :], err_msg=name)
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"levels": ["P6"]}, r"levels are \['P6'\].*P3, P4, P5"),
+        ({"levels": ["P4", "P4"]}, "each once"),
+        ({"levels": []}, "one or more"),
+        ({"dense_weight": 1.5}, "dense_weight is 1.5"),
+        ({"dense_temperature": 0}, "temperature is 0"),
+        ({"cells_per_image": 0}, "cells_per_image is 0"),
+        ({"tile_size": 0}, "tile_size is 0"),
+    ],
+)
+def test_model_is_refused_when_argument_is_wrong(arguments, told, tiny_backbone):
+    with pytest.raises(UserError, match=told):
+        model_of(tiny_backbone(), **arguments)

@@ -104,7 +104,7 @@ def recolour_in_turn(images, jitter):
     """Applies each image's colour operations one after the other, as SimCLR's own code does.
 
     The operations are those of `tf.image`: contrast is about the mean of each channel, saturation and hue are those of
-    HSV, and values are clipped to [0, 255] after each. It takes fifty times as long as `recolour`.
+    HSV, and values are clipped to [0, 255] after each. It takes some seventy times as long as `recolour`.
 
     Args:
         images: `[N, S, S, 3]` float32 in [0, 255].

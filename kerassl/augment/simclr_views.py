@@ -56,7 +56,8 @@ class SimCLRViews:
         fused: bool. Compose the colour operations into one matrix an image, with saturation about the luma and the
             hue turned in YIQ. False applies `tf.image`'s operations, whose saturation and hue are those of HSV, one
             after the other with clipping after each, as SimCLR's own code does. The draws are the same; the colours
-            take some seventy times as long, and values differ by 5 (strength 0.5) to 8 (strength 1) grey levels in the mean.
+            take some seventy times as long, and values differ by 5 (strength 0.5) to 8 (strength 1) grey levels in the
+            mean.
 
     Call arguments:
         images: `[B, H, W, 3]` in [0, 255], uint8 or float.

@@ -87,6 +87,7 @@ def _grouped(paths, count):
 
 
 def _compared(kind, paths, photos, path, options):
+    import numpy as np
     import tensorflow as tf
 
     import kerassl
@@ -103,8 +104,8 @@ def _compared(kind, paths, photos, path, options):
     for batch in BATCHES:
         expected = _in_memory(model, paths, batch)
         ask = {
-            "serving_default": lambda rows: {"images": tf.cast(tf.stack(photos[rows]), tf.float32)},
-            "serving_uint8": lambda rows: {"images": tf.cast(tf.stack(photos[rows]), tf.uint8)},
+            "serving_default": lambda rows: {"images": tf.cast(np.stack(photos[rows]), tf.float32)},
+            "serving_uint8": lambda rows: {"images": tf.cast(np.stack(photos[rows]), tf.uint8)},
             "serve_bytes": lambda rows: {"image_bytes": tf.stack(files[rows])},
         }
         for name, inputs in ask.items():

@@ -13,7 +13,8 @@ def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max
     Args:
         boxes: `[B, A, 4]` float32, xyxy in pixels.
         scores: `[B, A, C]` float32 in [0, 1].
-        areas: `[B, 2]` float32, height and width of each image in pixels; boxes are clipped to it.
+        areas: `[B, 2]` float32, height and width of each image in pixels; boxes are clipped to it, and those of which
+            nothing is left are dropped.
         score_threshold: float. Lower scores are dropped. Average precision needs them from about 0.01 up.
         iou_threshold: float. Of two boxes of a class that overlap more than that, the better one stays.
         max_detections: int, for an image.
@@ -26,7 +27,7 @@ def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max
     kept = tf.math.top_k(best, tf.minimum(CANDIDATES, tf.shape(best)[1])).indices
     boxes, scores = tf.gather(boxes, kept, batch_dims=1), tf.gather(scores, kept, batch_dims=1)
     limits = tf.concat([areas[:, ::-1], areas[:, ::-1]], -1)[:, None]  # [B, 1, 4]: width, height, width, height
-    boxes = tf.clip_by_value(boxes, 0.0, limits)
+    boxes, scores = clipped(boxes, scores, limits)
     boxes, scores, classes, counts = tf.image.combined_non_max_suppression(
         boxes[:, :, None],  # one box for all classes
         scores,
@@ -37,6 +38,22 @@ def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max
         clip_boxes=False,
     )
     return boxes, scores, tf.cast(classes, tf.int32), counts
+
+
+def clipped(boxes, scores, limits):
+    """Boxes within their images; where nothing is left of one, its scores are 0, which no threshold keeps.
+
+    Args:
+        boxes: `[..., A, 4]` float32, xyxy in pixels.
+        scores: `[..., A, C]` float32.
+        limits: what the boxes are clipped to, a number or of the form of the boxes.
+
+    Returns:
+        Boxes and scores.
+    """
+    boxes = tf.clip_by_value(boxes, 0.0, limits)
+    shown = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], axis=-1, keepdims=True)
+    return boxes, tf.where(shown, scores, 0.0)
 
 
 def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5, max_detections=100):

@@ -14,7 +14,7 @@ from kerassl import _compat, _files, backbones
 from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.detectors import Detector
-from kerassl.detectors.decoding import CANDIDATES
+from kerassl.detectors.decoding import CANDIDATES, clipped
 from kerassl.models import Localizer
 from kerassl.models.localizer_predictions import locate
 
@@ -156,8 +156,8 @@ def _detector(model, score_threshold, iou_threshold, max_detections):
         boxes, scores = boxes[0], scores[0]  # [A, 4], [A, C]
         count = min(CANDIDATES, int(scores.shape[0]))
         kept = tf.math.top_k(tf.reduce_max(scores, -1), count).indices
-        boxes = tf.clip_by_value(tf.gather(boxes, kept), 0.0, float(model.image_size))
-        scores = tf.transpose(tf.gather(scores, kept))  # [C, A]
+        boxes, scores = clipped(tf.gather(boxes, kept), tf.gather(scores, kept), float(model.image_size))
+        scores = tf.transpose(scores)  # [C, A]
         best = []
         for number in range(len(model.classes)):
             chosen, found = tf.raw_ops.NonMaxSuppressionV4(

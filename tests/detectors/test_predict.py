@@ -137,6 +137,15 @@ def test_suppression_equals_loops():
     np.testing.assert_allclose(found[0][0, :count], [boxes[0, index] for *_, index in expected])
 
 
+def test_a_box_of_which_clipping_leaves_nothing_is_no_detection():
+    boxes = np.array([[[10, 10, 30, 30], [60, 5, 80, 20], [-20, -9, -2, 40], [45, 10, 70, 30]]], "float32")
+    scores = np.array([[[0.3], [0.9], [0.8], [0.6]]], "float32")
+    found = detectors.decoding.select(boxes, scores, np.array([[60, 50]], "float32"), score_threshold=0.0)
+    assert int(found[3][0]) == 2
+    np.testing.assert_array_equal(found[0][0, :2], [[45, 10, 50, 30], [10, 10, 30, 30]])
+    np.testing.assert_allclose(found[1][0, :2], [0.6, 0.3])
+
+
 def test_an_image_without_detections_has_empty_arrays(eager_detector, photos):
     found = detectors.predict(eager_detector, photos / "0.png", score_threshold=0.999, verbose=0)
     (detection,) = found.values()

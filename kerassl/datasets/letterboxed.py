@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import decode, fault, letterbox
 from kerassl.datasets.stream import read_ahead
@@ -36,7 +37,7 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
     """Reads image files in order; a broken one is named in the log and left out.
 
     Args:
-        paths: list of str.
+        paths: list of str, of files or of images in shards.
         image_size: int, the side of the letterbox in pixels.
         batch_size: int.
         mirrored: bool. Give each image twice, the second time mirrored before it was letterboxed: `[B, 2, S, S, 3]`.
@@ -60,11 +61,15 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
     shape = [*([2] if mirrored else []), image_size, image_size, 3]
     blank = (tf.zeros(shape), tf.constant(0.0), tf.zeros([2]))
 
-    def attempt(path):
-        one = tf.data.Dataset.from_tensors(path).map(lambda path: load(tf.io.read_file(path))).ignore_errors()
+    read = image_bytes(paths)
+
+    def attempt(place, path):
+        one = tf.data.Dataset.from_tensors((path, place)).map(lambda *one: load(read(*one))).ignore_errors()
         return one.concatenate(tf.data.Dataset.from_tensors(blank)).take(1).get_single_element()
 
-    files = tf.data.Dataset.from_tensor_slices(list(paths)).map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
+    files = (
+        tf.data.Dataset.from_tensor_slices(list(paths)).enumerate().map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
+    )
     first, read = 0, 0
     for images, scales, sizes in read_ahead(files.batch(batch_size)):
         good = scales.numpy() > 0  # the scale of a blank is 0

@@ -1,6 +1,8 @@
 """Image files as a trained model wants them for prediction: letterboxed, with what leads back to the original."""
 
 import logging
+import os
+import pathlib
 
 from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
@@ -10,6 +12,7 @@ from kerassl._errors import UserError
 from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import decode, fault, letterbox
+from kerassl.datasets.shard_index import is_shards, open_index, shard_place
 from kerassl.datasets.stream import read_ahead
 
 log = logging.getLogger("kerassl")
@@ -19,17 +22,20 @@ def identified(images):
     """Image ids and paths of what a person named.
 
     Args:
-        images: list of `Record`s, or a folder, a file or a list of those.
+        images: list of `Record`s, or a folder, a file or a list of those, or a folder of shards, or places in shards.
 
     Returns:
-        List of ids (a record's own; the path as str of a file) and list of paths as str.
+        List of ids (a record's own; the path as str of a file; the place in a shard) and list of paths as str.
 
     Raises:
         UserError: if there is no image, or a path does not exist.
     """
     if isinstance(images, (list, tuple)) and images and all(hasattr(image, "image_id") for image in images):
         return [record.image_id for record in images], [str(record.path) for record in images]
-    paths = [str(path) for path in image_files(images)]
+    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    if len(given) == 1 and is_shards(given[0]):
+        given = open_index(given[0]).names(pathlib.Path(given[0]))
+    paths = given if given and all(map(shard_place, given)) else image_files(given)
     return paths, paths
 
 

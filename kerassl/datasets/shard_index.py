@@ -53,8 +53,8 @@ class ShardIndex:
 
 
 def is_shards(folder):
-    """Whether a folder holds an index of shards."""
-    return (pathlib.Path(folder) / NAME).is_file()
+    """Whether a folder holds shards and an index."""
+    return (pathlib.Path(folder) / NAME).is_file() and any(pathlib.Path(folder).glob("shard-*.tfrecord"))
 
 
 def read_index(folder):

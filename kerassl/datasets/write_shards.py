@@ -189,9 +189,16 @@ def _source(part):
 def _alone(folder):
     """Makes the folder and locks it; where nothing is finished in it at an error, all is again as it was."""
     new = [each for each in (folder, *folder.parents) if not each.exists()]
-    before = set() if new else {path.name for path in folder.iterdir()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    try:
+        before = set() if new else {path.name for path in folder.iterdir()}
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        _remove(new)
+        raise UserError(
+            f"shards cannot be written to {folder} ({error.strerror}); name a folder that can be written"
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -200,15 +207,24 @@ def _alone(folder):
             half.unlink(missing_ok=True)
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             own = {NAME, ".lock"}
             if {path.name for path in folder.iterdir()} - before <= own:
                 for name in own - before:
                     (folder / name).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # where something else was put there meanwhile
-                    for each in new:
-                        each.rmdir()
+                _remove(new)
+            if isinstance(error, OSError):
+                raise UserError(
+                    f"shards cannot be written to {folder} ({error.strerror}); make room or mend the folder"
+                ) from error
             raise
+
+
+def _remove(folders):
+    with contextlib.suppress(OSError):  # where something else was put there meanwhile
+        for each in folders:
+            if each.exists():  # not all of them were made
+                each.rmdir()
 
 
 def _found(folder, settings):

@@ -223,6 +223,7 @@ def test_run_that_is_killed_goes_on_with_the_labels(photos, tmp_path):
     deadline = time.time() + 120
     while not (folder / "shard-00000.tfrecord").exists() and time.time() < deadline:
         time.sleep(0.02)
+    time.sleep(0.3)
     process.send_signal(signal.SIGKILL)
     process.wait()
     refused("is not finished", shard_records, folder)

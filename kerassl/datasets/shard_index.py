@@ -53,8 +53,11 @@ class ShardIndex:
 
 
 def is_shards(folder):
-    """Whether a folder holds shards and an index."""
-    return (pathlib.Path(folder) / NAME).is_file() and any(pathlib.Path(folder).glob("shard-*.tfrecord"))
+    """Whether a folder holds an index of shards, finished or not, and not some other program's file of that name."""
+    path = pathlib.Path(folder) / NAME
+    return path.is_file() and (
+        any(path.parent.glob("shard-*.tfrecord")) or FORMAT in path.read_text("utf-8", "replace")
+    )
 
 
 def read_index(folder):

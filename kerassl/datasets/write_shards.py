@@ -238,8 +238,8 @@ def _found(folder, settings):
     for number, (there, wanted) in enumerate(differing if index.classes and "classes" in settings else ()):
         if there != wanted:
             raise UserError(
-                f"{folder} was written with other classes: that at place {number} is {there}, not {wanted}; give those "
-                "classes or a new folder"
+                f"{folder} was written with other classes: that at place {number} is {there or 'none'}, not "
+                f"{wanted or 'none'}; give those classes or a new folder"
             )
     if index.settings != settings:
         raise UserError(

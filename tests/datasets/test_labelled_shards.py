@@ -264,7 +264,7 @@ def test_refuses_what_cannot_be(photos, tmp_path, save_image):
     refused("images without labels; give records", write, plain, folder)
     refused("13 of 14 images are records", write, [*records, plain[0]], folder)
     refused("image id 00 stands twice", write, [*records, records[0]], folder)
-    refused("has class 5, but classes names 3", write, records, folder, classes=VOC_CLASSES[:3])
+    refused("01.jpg has class 7, but classes names 3", write, records, folder, classes=VOC_CLASSES[:3])
     refused("names 'dog' more than once", write, records, folder, classes=["dog", "dog"])
     assert not folder.exists()
     write_shards(plain, folder, per_shard=5, progress=False)
@@ -273,7 +273,7 @@ def test_refuses_what_cannot_be(photos, tmp_path, save_image):
     refused("per_shard 5, no labels, not .* per_shard 5, labels", write, records, folder)
     write(records, tmp_path / "labelled")
     refused("at place 0 is aeroplane, not tvmonitor", write, records, tmp_path / "labelled", classes=VOC_CLASSES[::-1])
-    refused("at place 20 is None, not sheep dog", write, records, tmp_path / "labelled",
+    refused("at place 20 is none, not sheep dog", write, records, tmp_path / "labelled",
             classes=[*VOC_CLASSES, "sheep dog"])  # fmt: skip
     refused("holds no index.json", shard_records, photos)
     refused("count is 14, but 13 images", shard_records, tmp_path / "labelled", count=14)

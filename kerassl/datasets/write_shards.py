@@ -1,7 +1,5 @@
 """Many image files into a few large ones."""
 
-import contextlib
-import fcntl
 import hashlib
 import io
 import itertools
@@ -24,7 +22,8 @@ from kerassl.datasets.images import decode, fault
 from kerassl.datasets.records import Record
 from kerassl.datasets.row_cache import files_identity
 from kerassl.datasets.shard_example import shard_example
-from kerassl.datasets.shard_index import NAME, ShardIndex, checksum, read_index
+from kerassl.datasets.shard_index import NAME, ShardIndex, checksum
+from kerassl.datasets.shard_lock import alone, shards_from_before
 from kerassl.datasets.stream import check_readable
 
 log = logging.getLogger("kerassl")
@@ -96,8 +95,8 @@ def write_shards(
         labels = [None] * len(files)
     folder, given = pathlib.Path(folder), list(zip(files, labels))
     check_readable(files, image_bytes(files))  # before the folder is touched
-    with _alone(folder):
-        before = _found(folder, settings)
+    with alone(folder):
+        before = shards_from_before(folder, settings)
         parts = [given[first : first + per_shard] for first in range(0, len(given), per_shard)]
         plan = [(f"shard-{number:05d}.tfrecord", _source(part), part) for number, part in enumerate(parts)]
         with tqdm(total=len(files), desc="shards", unit="image", disable=not progress) as bar:
@@ -183,75 +182,6 @@ def _source(part):
         for values, kind in ((record.boxes, "<f4"), (record.classes, "<i4"), (record.difficult, "?")):
             digest.update(np.ascontiguousarray(values, kind).tobytes())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _alone(folder):
-    """Makes the folder and locks it; where nothing is finished in it at an error, all is again as it was."""
-    new = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        before = set() if new else {path.name for path in folder.iterdir()}
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        _remove(new)
-        raise UserError(
-            f"shards cannot be written to {folder} ({error.strerror}); name a folder that can be written"
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is writing to {folder}; wait for it or choose another folder") from None
-        for half in folder.glob(".*.part*"):  # of a process that was killed while writing
-            half.unlink(missing_ok=True)
-        try:
-            yield
-        except BaseException as error:
-            own = {NAME, ".lock"}
-            if {path.name for path in folder.iterdir()} - before <= own:
-                for name in own - before:
-                    (folder / name).unlink(missing_ok=True)
-                _remove(new)
-            if isinstance(error, OSError):
-                raise UserError(
-                    f"shards cannot be written to {folder} ({error.strerror}); make room or mend the folder"
-                ) from error
-            raise
-
-
-def _remove(folders):
-    with contextlib.suppress(OSError):  # where something else was put there meanwhile
-        for each in folders:
-            if each.exists():  # not all of them were made
-                each.rmdir()
-
-
-def _found(folder, settings):
-    if not (folder / NAME).is_file():
-        others = [path.name for path in folder.iterdir() if path.name != ".lock"]
-        if others:
-            raise UserError(f"{folder} holds other things ({min(others)}); give a new folder for the shards")
-        return {}
-    index = read_index(folder)
-    differing = itertools.zip_longest(index.classes or (), settings.get("classes", ()))
-    for number, (there, wanted) in enumerate(differing if index.classes and "classes" in settings else ()):
-        if there != wanted:
-            raise UserError(
-                f"{folder} was written with other classes: that at place {number} is {there or 'none'}, not "
-                f"{wanted or 'none'}; give those classes or a new folder"
-            )
-    if index.settings != settings:
-        raise UserError(
-            f"{folder} was written with {_told(index.settings)}, not {_told(settings)}; use those settings or a new "
-            "folder"
-        )
-    return {entry["file"]: entry for entry in index.shards}
-
-
-def _told(settings):
-    labels = "labels" if "classes" in settings else "no labels"
-    return ", ".join([*(f"{name} {value}" for name, value in settings.items() if name != "classes"), labels])
 
 
 def _whole(path, entry):

@@ -84,13 +84,13 @@ def shards_from_before(folder, settings):
                 f"{wanted or 'none'}; give those classes or a new folder"
             )
     if index.settings != settings:
-        raise UserError(
-            f"{folder} was written with {_told(index.settings)}, not {_told(settings)}; use those settings or a new "
-            "folder"
-        )
+        there, wanted = _told(index.settings, settings), _told(settings, index.settings)
+        raise UserError(f"{folder} was written with {there}, not {wanted}; use those settings or a new folder")
     return {entry["file"]: entry for entry in index.shards}
 
 
-def _told(settings):
-    labels = "labels" if "classes" in settings else "no labels"
-    return ", ".join([*(f"{name} {value}" for name, value in settings.items() if name != "classes"), labels])
+def _told(settings, others):
+    told = [f"{name} {value}" for name, value in settings.items() if name != "classes"]
+    if ("classes" in settings) != ("classes" in others):
+        told.append("labels" if "classes" in settings else "no labels")
+    return ", ".join(told)

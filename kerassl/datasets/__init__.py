@@ -1,4 +1,4 @@
-"""Readers of images on disk: photographs without labels, PASCAL VOC, COCO, YOLO, tensorflow-datasets, and scenes."""
+"""Readers of images on disk: photographs, PASCAL VOC, COCO, YOLO, tensorflow-datasets and shards; generated scenes."""
 
 from kerassl.datasets.coco import coco
 from kerassl.datasets.coco_records import coco_categories, coco_classes, coco_records
@@ -6,8 +6,10 @@ from kerassl.datasets.detection import detection_batches, single_object_batches
 from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
 from kerassl.datasets.labelled_folder import labelled_folder
+from kerassl.datasets.labelled_shards import labelled_shards
 from kerassl.datasets.records import Record
 from kerassl.datasets.scenes import SCENE_CLASSES, scenes
+from kerassl.datasets.shard_records import shard_classes, shard_records
 from kerassl.datasets.shards import shards
 from kerassl.datasets.stream import user_error
 from kerassl.datasets.tfds import tfds
@@ -33,9 +35,12 @@ __all__ = [
     "image_files",
     "image_folder",
     "labelled_folder",
+    "labelled_shards",
     "letterbox",
     "read_image",
     "scenes",
+    "shard_classes",
+    "shard_records",
     "shards",
     "single_object_batches",
     "tfds",

@@ -4,14 +4,18 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
-import os
+import io
 import pathlib
 
+from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import PIL.Image
+import tensorflow as tf
 from tqdm import tqdm
 
+from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.images import fault
+from kerassl.datasets.shard_index import shard_place
 
 _ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -66,7 +70,7 @@ def image_card(paths, decode=False, workers=8, progress=True):
     """Looks at image files: their headers, and the content of those of equal length.
 
     Args:
-        paths: list of str.
+        paths: list of str, of files or of images in shards. The latter are read wholly, so that damaged ones are found.
         decode: bool. Also decode each file, which finds those that were cut off; takes some ms a photograph.
         workers: int. Files that are read side by side.
         progress: bool. Show a bar.
@@ -79,10 +83,20 @@ def image_card(paths, decode=False, workers=8, progress=True):
         >>> images = card.image_card(kerassl.datasets.image_files("photos"))
         >>> print(card.told(images))
     """
+    read = image_bytes(paths)
+
+    def opened(place):
+        """What is a file's content, and its length."""
+        path = paths[place]
+        if shard_place(path) is None:
+            return pathlib.Path(path).open("rb"), pathlib.Path(path).stat().st_size
+        contents = read(path, place).numpy()
+        return io.BytesIO(contents), len(contents)
+
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         looked = list(
             tqdm(
-                pool.map(lambda path: _look(path, decode), paths),
+                pool.map(lambda place: _look(paths[place], lambda: opened(place), decode), range(len(paths))),
                 total=len(paths),
                 desc="images",
                 unit="image",
@@ -90,10 +104,10 @@ def image_card(paths, decode=False, workers=8, progress=True):
             )
         )
         lengths = collections.Counter(length for length, *_ in looked)
-        alike = [path for path, (length, *_) in zip(paths, looked) if length and lengths[length] > 1]
+        alike = [place for place, (length, *_) in enumerate(looked) if length and lengths[length] > 1]
         contents = collections.defaultdict(list)
-        for path, digest in zip(alike, pool.map(_digest, alike)):
-            contents[digest].append(path)
+        for place, digest in zip(alike, pool.map(lambda place: _digest(lambda: opened(place)), alike)):
+            contents[digest].append(paths[place])
     good = [found for _, found, _ in looked if found is not None]
     return ImageCard(
         count=len(paths),
@@ -107,12 +121,12 @@ def image_card(paths, decode=False, workers=8, progress=True):
     )
 
 
-def _look(path, decode):
+def _look(path, opened, decode):
     """(bytes, (height, width, format, turned) or None, what is wrong or None)."""
     length = 0
     try:
-        length = os.path.getsize(path)
-        with PIL.Image.open(path) as image:
+        file, length = opened()
+        with file, PIL.Image.open(file) as image:
             found = (
                 *image.size[::-1],
                 f"{image.format} {image.mode}",
@@ -125,11 +139,11 @@ def _look(path, decode):
         return length, None, fault(path)
 
 
-def _digest(path):
+def _digest(opened):
     try:
-        with pathlib.Path(path).open("rb") as file:
+        with opened()[0] as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, tf.errors.OpError):
         return None
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerassl._errors import UserError
 from kerassl.datasets.erase import erased_regions, paint_over
+from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, letterbox
 from kerassl.datasets.stream import Epochs, broken_files, read_ahead, stream
@@ -198,10 +199,12 @@ def _batches(
             f"{len(records)} images do not fill one batch of {batch_size}; give a batch_size of at most {len(records)}"
         )
     found = broken_files(strict)
+    paths = [record.path for record in records]
+    read = image_bytes(paths)
 
     def batches(epochs, skipped):
         rows = stream(
-            [record.path for record in records],
+            paths,
             min(steps * batch_size, len(records)),
             load,
             shuffle=shuffle,
@@ -210,6 +213,7 @@ def _batches(
             epochs=epochs,
             skip=skipped * batch_size,
             broken=found,
+            read=read,
             longest=math.ceil(longest),
         )
         batches = rows.map(lambda epoch, item: item).batch(batch_size, drop_remainder=drop_remainder)

@@ -6,6 +6,7 @@ import re
 import PIL.Image
 
 from kerassl.datasets.decoding import FORMATS, MAX_PIXELS
+from kerassl.datasets.shard_index import shard_place
 
 # What files that are called images turn out to be, by what they begin with.
 _FOREIGN = [
@@ -30,12 +31,17 @@ def fault(path, max_pixels=MAX_PIXELS):
     """Why a file cannot be decoded, in words that go after its name.
 
     Args:
-        path: str or `pathlib.Path`.
+        path: str or `pathlib.Path`, of a file or of an image in a shard.
         max_pixels: int. The limit that `decode` was given.
 
     Returns:
         Str, as `"is empty (0 bytes)"`.
     """
+    place = shard_place(path)
+    if place is not None:
+        if not pathlib.Path(place[0]).is_file():
+            return "is not there"
+        return "is damaged: its checksum is wrong (start write_shards again, which mends it)"
     path = pathlib.Path(path)
     try:
         if not path.is_file():

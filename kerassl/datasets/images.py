@@ -7,6 +7,7 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.decoding import MAX_PIXELS, decode
 from kerassl.datasets.faults import fault
+from kerassl.datasets.image_bytes import image_bytes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -38,7 +39,7 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
     """Reads one image file, as people see it: turned as its EXIF says, what is transparent white.
 
     Args:
-        path: str or `pathlib.Path`.
+        path: str or `pathlib.Path`, of a file or of an image in a shard (a record's `path`).
         max_pixels: int. A picture of more pixels is refused before memory is taken for it.
 
     Returns:
@@ -52,7 +53,7 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
         (375, 500, 3)
     """
     try:
-        return decode(tf.io.read_file(str(path)), max_pixels=max_pixels).numpy()
+        return decode(image_bytes([path])(str(path), 0), max_pixels=max_pixels).numpy()
     except tf.errors.OpError:
         raise UserError(f"{path} {fault(path, max_pixels)}; give a whole JPEG, PNG, BMP, GIF or WebP file") from None
 

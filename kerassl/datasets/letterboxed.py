@@ -1,14 +1,18 @@
 """Image files as a trained model wants them for prediction: letterboxed, with what leads back to the original."""
 
 import logging
+import os
+import pathlib
 
 from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import decode, fault, letterbox
+from kerassl.datasets.shard_index import is_shards, open_index, shard_place
 from kerassl.datasets.stream import read_ahead
 
 log = logging.getLogger("kerassl")
@@ -18,17 +22,20 @@ def identified(images):
     """Image ids and paths of what a person named.
 
     Args:
-        images: list of `Record`s, or a folder, a file or a list of those.
+        images: list of `Record`s, or a folder, a file or a list of those, or a folder of shards, or places in shards.
 
     Returns:
-        List of ids (a record's own; the path as str of a file) and list of paths as str.
+        List of ids (a record's own; the path as str of a file; the place in a shard) and list of paths as str.
 
     Raises:
         UserError: if there is no image, or a path does not exist.
     """
     if isinstance(images, (list, tuple)) and images and all(hasattr(image, "image_id") for image in images):
         return [record.image_id for record in images], [str(record.path) for record in images]
-    paths = [str(path) for path in image_files(images)]
+    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    if len(given) == 1 and is_shards(given[0]):
+        given = open_index(given[0]).names(pathlib.Path(given[0]))
+    paths = given if given and all(map(shard_place, given)) else image_files(given)
     return paths, paths
 
 
@@ -36,7 +43,7 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
     """Reads image files in order; a broken one is named in the log and left out.
 
     Args:
-        paths: list of str.
+        paths: list of str, of files or of images in shards.
         image_size: int, the side of the letterbox in pixels.
         batch_size: int.
         mirrored: bool. Give each image twice, the second time mirrored before it was letterboxed: `[B, 2, S, S, 3]`.
@@ -60,11 +67,15 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
     shape = [*([2] if mirrored else []), image_size, image_size, 3]
     blank = (tf.zeros(shape), tf.constant(0.0), tf.zeros([2]))
 
-    def attempt(path):
-        one = tf.data.Dataset.from_tensors(path).map(lambda path: load(tf.io.read_file(path))).ignore_errors()
+    read = image_bytes(paths)
+
+    def attempt(place, path):
+        one = tf.data.Dataset.from_tensors((path, place)).map(lambda *one: load(read(*one))).ignore_errors()
         return one.concatenate(tf.data.Dataset.from_tensors(blank)).take(1).get_single_element()
 
-    files = tf.data.Dataset.from_tensor_slices(list(paths)).map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
+    files = (
+        tf.data.Dataset.from_tensor_slices(list(paths)).enumerate().map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
+    )
     first, read = 0, 0
     for images, scales, sizes in read_ahead(files.batch(batch_size)):
         good = scales.numpy() > 0  # the scale of a blank is 0

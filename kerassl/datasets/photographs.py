@@ -4,9 +4,10 @@ from kerassl import _compat  # noqa: F401  # isort: skip
 import tensorflow as tf
 
 from kerassl._errors import UserError
-from kerassl.datasets.images import centre_crop, check_image_size, fault
+from kerassl.datasets.image_bytes import read_file
+from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.row_cache import RowCache
-from kerassl.datasets.stream import Epochs, broken_files, check_worker, read_ahead, read_file, stream
+from kerassl.datasets.stream import Epochs, broken_files, check_worker, read_ahead, stream
 
 
 def photograph_batches(
@@ -24,14 +25,13 @@ def photograph_batches(
     cache,
     identity,
     read=read_file,
-    why=fault,
 ):
     """What `image_folder` and `shards` have in common.
 
     Args:
         paths: list of different str, one an image.
         identity: function without arguments that gives what tells these images from others, for the cache.
-        read, why: see `stream` and `broken_files`.
+        read: see `stream`.
         image_size, batch_size, augmentation, shuffle, seed, drop_remainder, strict, initial_epoch, worker, cache: see
             `image_folder`.
 
@@ -54,7 +54,7 @@ def photograph_batches(
             "more images, or drop_remainder=False"
         )
     total = min(steps * batch_size, share)
-    found = broken_files(strict, why=why)
+    found = broken_files(strict)
     rows = None if cache is None else RowCache(cache, identity(), len(paths), size)
 
     def load(image, index, draw):

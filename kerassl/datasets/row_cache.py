@@ -15,6 +15,7 @@ import numpy as np
 from kerassl import _files
 from kerassl._errors import UserError
 from kerassl._version import __version__
+from kerassl.datasets.shard_index import shard_place
 
 log = logging.getLogger("kerassl")
 
@@ -109,7 +110,7 @@ def files_identity(paths):
     """What tells a list of files from another, and from itself after a file was changed.
 
     Args:
-        paths: list of str.
+        paths: list of str, of files or of images in shards.
 
     Returns:
         Str of hexadecimal digits, from all names, sizes and times of change.
@@ -117,7 +118,7 @@ def files_identity(paths):
     digest = hashlib.sha256()
     for path in paths:
         try:
-            stat = os.stat(path)
+            stat = os.stat((shard_place(path) or (path,))[0])
             digest.update(f"{os.path.abspath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
         except OSError:
             digest.update(f"{path}\0missing\0".encode())

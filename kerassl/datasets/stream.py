@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerassl._errors import UserError
 from kerassl.datasets.decoding import shrinkage
+from kerassl.datasets.image_bytes import read_file
 from kerassl.datasets.images import decode, fault
 
 log = logging.getLogger("kerassl")
@@ -17,16 +18,15 @@ log = logging.getLogger("kerassl")
 class _Broken:
     """Tells each broken file once; stops where the user wants it, or where nothing else is left."""
 
-    def __init__(self, strict, why, known=(), outcome="another takes its place"):
+    def __init__(self, strict, known=(), outcome="another takes its place"):
         self.strict = strict
-        self.why = why
         self.outcome = outcome
         self.paths = set(map(str, known))
         self.lock = threading.Lock()
 
     def __call__(self, paths, none_whole):
         for path in (path.decode() for path in paths):
-            message = f"{path} {self.why(path)}"
+            message = f"{path} {fault(path)}"
             if self.strict:
                 raise UserError(f"{message}; mend or remove the file, or read without strict")
             with self.lock:
@@ -60,17 +60,12 @@ def user_error(error):
     return None
 
 
-def read_file(path, index):
-    """The bytes of a file: how a stream reads where it is not told otherwise."""
-    return tf.io.read_file(path)
-
-
-def check_readable(paths, read=read_file, why=fault):
+def check_readable(paths, read=read_file):
     """Refuses a list of files of which none can be decoded; usually looks at the first alone.
 
     Args:
         paths: sequence of str.
-        read, why: see `stream` and `broken_files`.
+        read: see `stream`.
 
     Raises:
         UserError: if no file can be decoded.
@@ -82,7 +77,7 @@ def check_readable(paths, read=read_file, why=fault):
         except tf.errors.OpError:
             continue
     raise UserError(
-        f"none of {len(paths)} image files can be read, first {paths[0]} {why(paths[0])}; give whole JPEG, PNG, "
+        f"none of {len(paths)} image files can be read, first {paths[0]} {fault(paths[0])}; give whole JPEG, PNG, "
         "BMP, GIF or WebP files"
     )
 
@@ -141,7 +136,7 @@ def stream(
         broken: `broken_files`, or None. The files that are known to be broken.
         worker: (index, count). Of every epoch's order take each `count`-th image, from the `index`-th on: the workers
             of a run share the images without one of them twice.
-        read: function of (path, index) to the image's bytes, in the graph.
+        read: function of (path, index) to the image's bytes, in the graph; see `image_bytes`.
         cache: `RowCache`, or None. Then `load` must give its rows, and depend on nothing but the image.
         shortest, longest: int or None; see `decode`.
 
@@ -152,7 +147,7 @@ def stream(
         UserError: if no file can be decoded.
     """
     broken = broken if broken is not None else broken_files(strict)
-    check_readable(paths, read, broken.why)
+    check_readable(paths, read)
     (first, step), count, seed = worker, len(paths), int(seed) % 2**31
     epochs = Epochs() if epochs is None else epochs
     table = tf.constant(paths)
@@ -275,19 +270,18 @@ class Epochs:
         return self.following - 1
 
 
-def broken_files(strict, known=(), why=fault, outcome="another takes its place"):
+def broken_files(strict, known=(), outcome="another takes its place"):
     """What a stream knows of broken files; it grows as they are met.
 
     Args:
         strict: bool. Stop at a broken file.
         known: iterable of str, files that were met before.
-        why: function of a path to what is wrong with it, in words that go after its name.
         outcome: str. What becomes of a broken file, for the log.
 
     Returns:
         Object whose `paths` is the set of broken files.
     """
-    return _Broken(strict, why, known, outcome)
+    return _Broken(strict, known, outcome)
 
 
 def _after(order, skip, broken):

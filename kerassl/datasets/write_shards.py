@@ -1,7 +1,6 @@
 """Many image files into a few large ones."""
 
-import contextlib
-import fcntl
+import hashlib
 import io
 import itertools
 import logging
@@ -9,16 +8,22 @@ import pathlib
 import typing
 
 from kerassl import _compat  # noqa: F401  # isort: skip
+import numpy as np
 import PIL.Image
 import tensorflow as tf
 from tqdm import tqdm
 
 from kerassl import _files
 from kerassl._errors import UserError
+from kerassl.datasets.class_names import check_class_names
+from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import image_files
 from kerassl.datasets.images import decode, fault
+from kerassl.datasets.records import Record
 from kerassl.datasets.row_cache import files_identity
-from kerassl.datasets.shard_index import NAME, ShardIndex, checksum, read_index
+from kerassl.datasets.shard_example import shard_example
+from kerassl.datasets.shard_index import NAME, ShardIndex, checksum
+from kerassl.datasets.shard_lock import alone, shards_from_before
 from kerassl.datasets.stream import check_readable
 
 log = logging.getLogger("kerassl")
@@ -40,18 +45,23 @@ class WrittenShards(typing.NamedTuple):
     broken: list
 
 
-def write_shards(images, folder, *, image_size=None, quality=90, per_shard=1000, workers=2, progress=True):
-    """Packs images into TFRecord shards, shrunk, for `datasets.shards`.
+def write_shards(
+    images, folder, *, classes=None, image_size=None, quality=90, per_shard=1000, workers=2, progress=True
+):
+    """Packs images, and labels if there are any, into TFRecord shards, shrunk, for `shards` and `labelled_shards`.
 
     Start it again to go on where it was stopped: shards whose checksum is right and whose files have not changed are
     kept, damaged and missing ones are written again, and none ever stands there half. Files that cannot be decoded are
     left out, and named in the log and in `index.json`.
 
-    A record is a `tf.train.Example` of `image/encoded`, `image/height`, `image/width` and `image/filename`.
+    A record is a `tf.train.Example` of `image/encoded`, `image/height`, `image/width` and `image/filename`; labels have
+    the names of TensorFlow's Object Detection API, see `shard_example`. Boxes follow where images are shrunk.
 
     Args:
-        images: folder (with all folders in it), file, or sequence of those; see `image_files`.
+        images: folder (with all folders in it), file, or sequence of those; see `image_files`. Or list of `Record`,
+            whose boxes, classes, difficult flags and ids are packed along.
         folder: str or `pathlib.Path`. A new folder, or one that was written before with the same settings.
+        classes: sequence of str, the names of the records' classes, which `index.json` keeps; None without labels.
         image_size: int or None. Larger images are shrunk until their short side has so many pixels, and encoded as
             JPEG; smaller ones, and with None all, are taken as they are, byte for byte. Twice the side of the views
             is plenty.
@@ -65,20 +75,30 @@ def write_shards(images, folder, *, image_size=None, quality=90, per_shard=1000,
 
     Raises:
         UserError: if no image is found or can be read, the folder holds something else or was written with other
-            settings, another process writes to it, it cannot be written, or an argument is out of range.
+            settings, another process writes to it, it cannot be written, an argument is out of range, records have no
+            `classes` or one beyond them, or an image id stands twice.
 
     Example:
         >>> kerassl.datasets.write_shards("photos", "shards", image_size=320)
         >>> images = kerassl.datasets.shards("shards", image_size=160, batch_size=64)
+        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval")
+        >>> kerassl.datasets.write_shards(records, "labelled", classes=kerassl.datasets.VOC_CLASSES)
     """
     _check(image_size, quality, per_shard, workers)
-    files, folder = image_files(images), pathlib.Path(folder)
     settings = {"image_size": image_size, "quality": quality, "per_shard": per_shard}
-    check_readable(files)  # before the folder is touched
-    with _alone(folder):
-        before = _found(folder, settings)
-        parts = [files[first : first + per_shard] for first in range(0, len(files), per_shard)]
-        plan = [(f"shard-{number:05d}.tfrecord", files_identity(part), part) for number, part in enumerate(parts)]
+    if _are_records(images, classes):
+        settings["classes"] = check_class_names(classes)
+        _check_labels(images, settings["classes"])
+        files, labels = [record.path for record in images], images
+    else:
+        files = image_files(images)
+        labels = [None] * len(files)
+    folder, given = pathlib.Path(folder), list(zip(files, labels))
+    check_readable(files, image_bytes(files))  # before the folder is touched
+    with alone(folder):
+        before = shards_from_before(folder, settings)
+        parts = [given[first : first + per_shard] for first in range(0, len(given), per_shard)]
+        plan = [(f"shard-{number:05d}.tfrecord", _source(part), part) for number, part in enumerate(parts)]
         with tqdm(total=len(files), desc="shards", unit="image", disable=not progress) as bar:
             kept = {}
             for name, source, part in plan:
@@ -88,11 +108,12 @@ def write_shards(images, folder, *, image_size=None, quality=90, per_shard=1000,
                     bar.update(len(part))
             ShardIndex(settings, list(kept.values())).write(folder)
             todo = [each for each in plan if each[0] not in kept]
-            rows = iter(_encoded([path for *_, part in todo for path in part], image_size, quality, workers))
+            rows = iter(_encoded([path for *_, part in todo for path, _ in part], image_size, quality, workers))
             done = dict(kept)
             for name, source, part in todo:
                 try:
-                    done[name] = _write(folder / name, source, itertools.islice(rows, len(part)), bar)
+                    packed = zip(part, itertools.islice(rows, len(part)))
+                    done[name] = _write(folder / name, source, packed, classes, bar)
                     ShardIndex(settings, [done[each] for each, *_ in plan if each in done]).write(folder)
                 except (OSError, tf.errors.OpError) as error:
                     reason = getattr(error, "strerror", None) or getattr(error, "message", error)
@@ -127,49 +148,40 @@ def _check(image_size, quality, per_shard, workers):
             raise UserError(f"{name} is {value!r}; give a whole number from 1 to {most}")
 
 
-@contextlib.contextmanager
-def _alone(folder):
-    """Makes the folder and locks it; where nothing is finished in it at an error, all is again as it was."""
-    new = [each for each in (folder, *folder.parents) if not each.exists()]
-    before = set() if new else {path.name for path in folder.iterdir()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is writing to {folder}; wait for it or choose another folder") from None
-        for half in folder.glob(".*.part*"):  # of a process that was killed while writing
-            half.unlink(missing_ok=True)
-        try:
-            yield
-        except BaseException:
-            own = {NAME, ".lock"}
-            if {path.name for path in folder.iterdir()} - before <= own:
-                for name in own - before:
-                    (folder / name).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # where something else was put there meanwhile
-                    for each in new:
-                        each.rmdir()
-            raise
+def _are_records(images, classes):
+    given = images if isinstance(images, (list, tuple)) else []
+    count = sum(isinstance(each, Record) for each in given)
+    if count and count < len(given):
+        raise UserError(f"{count} of {len(given)} images are records and the others are none; give either")
+    if count and classes is None:
+        raise UserError("classes is missing, the names of the records' classes; give them, as datasets.VOC_CLASSES")
+    if not count and classes is not None:
+        raise UserError("classes is given, but images without labels; give records, as those of voc_records")
+    return bool(count)
 
 
-def _found(folder, settings):
-    if not (folder / NAME).is_file():
-        others = [path.name for path in folder.iterdir() if path.name != ".lock"]
-        if others:
-            raise UserError(f"{folder} holds other things ({min(others)}); give a new folder for the shards")
-        return {}
-    index = read_index(folder)
-    if index.settings != settings:
-        raise UserError(
-            f"{folder} was written with {_told(index.settings)}, not {_told(settings)}; use those settings or a new "
-            "folder"
-        )
-    return {entry["file"]: entry for entry in index.shards}
+def _check_labels(records, classes):
+    ids = set()
+    for record in records:
+        if record.image_id in ids:
+            raise UserError(f"the image id {record.image_id} stands twice; give each record an id of its own")
+        ids.add(record.image_id)
+        beyond = [label for label in record.classes if not 0 <= label < len(classes)]
+        if beyond:
+            raise UserError(f"{record.path} has class {beyond[0]}, but classes names {len(classes)}; name them all")
 
 
-def _told(settings):
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+def _source(part):
+    """What tells a shard's images and labels from others, and from themselves after a change."""
+    identity = files_identity([path for path, _ in part])
+    if part[0][1] is None:
+        return identity
+    digest = hashlib.sha256(identity.encode())
+    for _, record in part:
+        digest.update(f"{record.image_id}\0{len(record.classes)}\0".encode())
+        for values, kind in ((record.boxes, "<f4"), (record.classes, "<i4"), (record.difficult, "?")):
+            digest.update(np.ascontiguousarray(values, kind).tobytes())
+    return digest.hexdigest()
 
 
 def _whole(path, entry):
@@ -177,14 +189,15 @@ def _whole(path, entry):
 
 
 def _encoded(paths, image_size, quality, workers):
-    """(path, bytes, height, width) of each; the bytes of a broken file are empty."""
+    """(bytes, (height, width), that before it was shrunk) of each; the bytes of a broken file are empty."""
+    read = image_bytes(paths)
 
-    def encode(path):
-        contents = tf.io.read_file(path)
+    def encode(place, path):
+        contents = read(path, place)
         image = decode(contents)
         sides = tf.shape(image)[:2]
         if image_size is None:
-            return contents, sides
+            return contents, sides, sides
         short = tf.reduce_min(sides)
         scale = tf.cast(image_size, tf.float64) / tf.cast(short, tf.float64)
         smaller = tf.maximum(tf.cast(tf.round(tf.cast(sides, tf.float64) * scale), tf.int32), 1)
@@ -193,15 +206,14 @@ def _encoded(paths, image_size, quality, workers):
             encoded = tf.numpy_function(lambda *given: _shrunk(*given, quality), [image, smaller], tf.string)
             return tf.ensure_shape(encoded, []), smaller
 
-        return tf.cond(short > image_size, shrunk, lambda: (contents, sides))
+        return *tf.cond(short > image_size, shrunk, lambda: (contents, sides)), sides
 
-    def attempt(path):
-        one = tf.data.Dataset.from_tensors(path).map(encode).ignore_errors()
-        blank = tf.data.Dataset.from_tensors((tf.constant(""), tf.zeros([2], tf.int32)))
-        contents, sides = one.concatenate(blank).take(1).get_single_element()
-        return path, contents, sides
+    def attempt(place, path):
+        one = tf.data.Dataset.from_tensors((place, path)).map(encode).ignore_errors()
+        blank = tf.data.Dataset.from_tensors((tf.constant(""), tf.zeros([2], tf.int32), tf.zeros([2], tf.int32)))
+        return one.concatenate(blank).take(1).get_single_element()
 
-    files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
+    files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).enumerate()
     return files.map(attempt, num_parallel_calls=workers).prefetch(workers).as_numpy_iterator()
 
 
@@ -212,18 +224,17 @@ def _shrunk(image, sides, quality):
     return file.getvalue()
 
 
-def _write(path, source, rows, bar):
+def _write(path, source, packed, classes, bar):
     offsets, broken, position = [], [], 0
     with _files.whole(path) as part:
         with tf.io.TFRecordWriter(str(part)) as file:
-            for name, contents, (height, width) in rows:
+            for (name, labels), (contents, stored, original) in packed:
                 bar.update()
-                name = name.decode()
                 if not contents:
                     broken.append([name, fault(name)])
                     log.warning("left out %s: it %s", *broken[-1])
                     continue
-                record = _example(name, contents, height, width)
+                record = shard_example(name, contents, stored, original, labels, classes)
                 file.write(record)
                 offsets.append(position)
                 position += len(record) + 16  # length, its checksum, the record's checksum
@@ -236,19 +247,3 @@ def _write(path, source, rows, bar):
         "offsets": offsets,
         "broken": broken,
     }
-
-
-def _example(name, contents, height, width):
-    def text(value):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    def number(value):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-    features = {
-        "image/encoded": text(contents),
-        "image/filename": text(name.encode()),
-        "image/height": number(height),
-        "image/width": number(width),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

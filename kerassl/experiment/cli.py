@@ -105,6 +105,7 @@ def _parser():
     _voc(evaluate, "test")
     evaluate.add_argument("--coco", metavar="FILE", help="a COCO json of boxes, in place of --voc")
     evaluate.add_argument("--images", metavar="FOLDER", help="the folder of the images that --coco names")
+    evaluate.add_argument("--shards", metavar="FOLDER", help="a folder of labelled shards, in place of --voc")
     evaluate.add_argument(
         "--score", type=float, help="lowest score of the detections whose errors are sorted; 0.3 to 0.5 is what people "
         "would be shown, default all; every AP counts all",
@@ -205,7 +206,13 @@ def _parser():
     _seed(scenes)
 
     shards = _command(commands, "shards", "pack images into a few large files, shrunk, that are read like their folder")
-    shards.add_argument("--images", nargs="+", metavar="FOLDER", help="folders of photographs")
+    shards.add_argument(
+        "--images", nargs="+", metavar="FOLDER", help="folders of photographs; with --coco or --yolo the one folder"
+    )
+    form = shards.add_mutually_exclusive_group()
+    form.add_argument("--coco", metavar="FILE", help="pack the boxes of this COCO json along")
+    form.add_argument("--yolo", action="store_true", help="pack the boxes of YOLO's label files along")
+    _voc(shards, None)
     shards.add_argument(
         "--out", required=True, metavar="FOLDER", help="the folder to write; started again, it goes on where it was"
     )
@@ -217,7 +224,7 @@ def _parser():
     shards.add_argument("--workers", type=int, default=2, help="images that are encoded side by side; one a core")
 
     inspect = _command(commands, "inspect", "tell what a data set holds: sizes, classes, boxes, broken files")
-    inspect.add_argument("path", nargs="*", metavar="PATH", help="images or folders of them, or a VOCdevkit")
+    inspect.add_argument("path", nargs="*", metavar="PATH", help="images or folders of them, a VOCdevkit, or shards")
     form = inspect.add_mutually_exclusive_group()
     form.add_argument("--coco", metavar="FILE", help="a COCO json of boxes; PATH is then the folder of its images")
     form.add_argument("--yolo", action="store_true", help="PATH is a folder of images with YOLO's label files")

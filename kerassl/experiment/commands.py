@@ -108,7 +108,7 @@ def finetune(options):
 def predict(options):
     """Detects objects in images and draws them."""
     model = _compare.load(options.model)
-    paths = datasets.image_files(options.images)
+    _, paths = identified(options.images)
     with _files.whole(options.out, replace=False) as part:
         found = predicting.detections(model, paths)
         (part / "drawings").mkdir(parents=True)
@@ -145,11 +145,12 @@ def evaluate(options):
     """Scores a model, or predictions, on labels."""
     if (options.model is None) == (options.predictions is None):
         raise UserError("give either --model or --predictions to evaluate")
-    if options.coco is not None and (options.voc is not None or options.split is not None):
-        raise UserError(f"--coco {options.coco} is named beside --voc or --split; give the labels of one data set")
+    for flag, value in (("--coco", options.coco), ("--shards", options.shards)):
+        if value is not None and (options.voc is not None or options.split is not None):
+            raise UserError(f"{flag} {value} is named beside --voc or --split; give the labels of one data set")
     config = read_config(options.config, _voc_flags(options, "test"))
     model = _compare.load(options.model) if options.model else None
-    truth = _scoring.ground_truth(config, options.coco, options.images, model and model.classes)
+    truth = _scoring.ground_truth(config, options.coco, options.images, model and model.classes, options.shards)
     if model is not None:
         figures, predictions = predicting.score(model, truth.records, truth.classes)
     else:
@@ -225,13 +226,21 @@ def scenes(options):
 
 
 def shards(options):
-    """Packs images into shards."""
-    config = read_config(options.config, {"data.images": options.images})
-    if not config.data.images:
+    """Packs images into shards, with their labels where labels are named."""
+    split = (options.year, options.split, options.classes)
+    if options.voc is not None or options.coco is not None or options.yolo:
+        found = _inspection.find(options.images or [], options.voc, options.coco, *split, yolo=options.yolo)
+        images, classes = found.records, found.classes
+    elif any(each is not None for each in split):
+        raise UserError("--year, --split and --classes are for labels; give --voc, --coco or --yolo, or leave them out")
+    else:
+        images, classes = read_config(options.config, {"data.images": options.images}).data.images, None
+    if not images:
         raise UserError("no images are named; give --images a folder, or data.images in the configuration")
     done = datasets.write_shards(
-        config.data.images,
+        images,
         options.out,
+        classes=classes,
         image_size=options.image_size,
         quality=options.quality,
         per_shard=options.per_shard,
@@ -240,7 +249,8 @@ def shards(options):
     )
     kept = f", {done.kept} of them from before" if done.kept else ""
     left = f"; {len(done.broken)} broken files left out" if done.broken else ""
-    print(f"{done.images} images in {done.shards} shards{kept}{left}: {options.out}")
+    labelled = "" if classes is None else f" with boxes of {len(classes)} classes"
+    print(f"{done.images} images{labelled} in {done.shards} shards{kept}{left}: {options.out}")
 
 
 def inspect(options):

@@ -1,4 +1,4 @@
-"""Which files and labels stand where a person points `kerassl inspect`."""
+"""Which files and labels stand where a person points `kerassl inspect` or `kerassl shards`."""
 
 import pathlib
 import typing
@@ -6,6 +6,7 @@ import typing
 from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl.datasets.annotated_names import annotated_names
+from kerassl.datasets.shard_index import is_shards, open_index
 from kerassl.datasets.yolo_classes import find_yolo_classes
 from kerassl.datasets.yolo_records import yolo_labels_dir
 
@@ -15,7 +16,7 @@ class Found(typing.NamedTuple):
 
     Attributes:
         title: str.
-        paths: list of str, image files.
+        paths: list of str, image files, or images in shards.
         records: list of `datasets.Record`, or None where there are no labels.
         classes: tuple of str.
     """
@@ -30,8 +31,8 @@ def find(paths, voc, coco, year, split, classes, yolo=False):
     """Finds images, and labels if there are any.
 
     Args:
-        paths: list of str: images or folders of them, or one folder in VOC's form; with `coco` the folder of its
-            images.
+        paths: list of str: images or folders of them, or one folder in VOC's form or of shards; with `coco` the folder
+            of its images.
         voc: str or None, a folder in VOC's form.
         coco: str or None, a COCO json.
         year, split: those of `datasets.voc_records`, or None.
@@ -52,6 +53,8 @@ def find(paths, voc, coco, year, split, classes, yolo=False):
         raise UserError(f"both {paths[0]} and --voc {voc} are named; give one of them")
     if voc is None and not paths:
         raise UserError("nothing is named to inspect; give a folder of images, or --voc a VOCdevkit")
+    if voc is None and len(paths) == 1 and is_shards(paths[0]):
+        return _shards(pathlib.Path(paths[0]), year, split, classes)
     if voc is None and (len(paths) > 1 or not _is_voc(pathlib.Path(paths[0]))):
         if year is not None or split is not None or classes is not None:
             raise UserError(f"{paths[0]} is no VOCdevkit; --year, --split and --classes are for those")
@@ -83,6 +86,15 @@ def _yolo(paths, voc, year, split, classes):
     if classes is None:
         classes = find_yolo_classes(yolo_labels_dir(folder), folder)
     return Found(folder.name, datasets.image_files(folder), records, tuple(classes))
+
+
+def _shards(folder, year, split, classes):
+    if year is not None or split is not None or classes is not None:
+        raise UserError(f"{folder} holds shards, which name their classes; leave --year, --split and --classes out")
+    index = open_index(folder)
+    labelled = index.classes is not None
+    records = datasets.shard_records(folder) if labelled else None
+    return Found(folder.name, index.names(folder), records, tuple(index.classes) if labelled else ())
 
 
 def _is_voc(path):

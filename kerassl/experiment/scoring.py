@@ -54,22 +54,25 @@ class Truth(typing.NamedTuple):
     categories: dict | None
 
 
-def ground_truth(config, coco, images, classes):
+def ground_truth(config, coco, images, classes, shards=None):
     """Reads the labels.
 
     Args:
-        config: `Config`, whose `data.voc` is read where no COCO json is named.
+        config: `Config`, whose `data.voc` is read where neither a COCO json nor shards are named.
         coco: str or None, a COCO json.
         images: str or None, the folder of its images.
         classes: sequence of str or None, the names where the configuration has none.
+        shards: str or None, a folder of labelled shards.
 
     Returns:
         `Truth`.
 
     Raises:
-        UserError: if nothing is named, or what is named cannot be read.
+        UserError: if nothing is named, or what is named cannot be read, or shards have other classes than the model.
     """
     voc = config.data.voc
+    if shards is not None:
+        return _of_shards(shards, coco, images, classes)
     if coco is not None:
         if images is None:
             raise UserError(f"with --coco {coco} give --images, the folder of its images")
@@ -84,6 +87,18 @@ def ground_truth(config, coco, images, classes):
         )
     names = tuple(voc.classes or classes or datasets.VOC_CLASSES)
     return Truth(datasets.voc_records(voc.root, voc.year, voc.test, classes=names), names, voc.test, None)
+
+
+def _of_shards(shards, coco, images, classes):
+    if coco is not None or images is not None:
+        raise UserError(f"--shards {shards} is named beside --coco or --images; give the labels of one data set")
+    names = tuple(datasets.shard_classes(shards))
+    if classes is not None and tuple(classes) != names:
+        raise UserError(
+            f"the model's classes are {', '.join(classes)}, and those of the shards in {shards} {', '.join(names)}; "
+            "give shards of the same classes in the same order"
+        )
+    return Truth(datasets.shard_records(shards), names, None, None)
 
 
 def read_predictions(paths, truth):

@@ -160,8 +160,8 @@ def test_run_that_is_killed_leaves_no_half_shard_and_goes_on(photos, tmp_path, m
     folder = tmp_path / "shards"
     code = (
         "import sys, time; from kerassl.datasets import write_shards as w, write_shards; import importlib; "
-        "m = importlib.import_module('kerassl.datasets.write_shards'); made = m._example; "
-        "m._example = lambda *a: (time.sleep(0.1), made(*a))[1]; "
+        "m = importlib.import_module('kerassl.datasets.write_shards'); made = m.shard_example; "
+        "m.shard_example = lambda *a: (time.sleep(0.1), made(*a))[1]; "
         "w(sys.argv[1], sys.argv[2], per_shard=5, progress=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(photos), str(folder)])

@@ -6,8 +6,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from kerassl.datasets import scenes, shards
+from kerassl.datasets import scenes, shard_classes, shard_records, shards, voc_records
 from kerassl.experiment.cli import main
+from kerassl.metrics import save_predictions
 
 pytestmark = pytest.mark.current_stack
 
@@ -39,6 +40,107 @@ def test_shards_are_written_and_told_and_go_on(devkit, tmp_path, capsys):
     assert "not image_size None" in refused(capsys, *command)
     assert "quality is 0" in refused(capsys, *command, "--quality", "0")
     assert "no images are named" in refused(capsys, "shards", "--out", tmp_path / "other")
+
+
+def test_shards_take_labels_along_and_inspect_tells_of_them(devkit, tmp_path, capsys):
+    command = ["shards", "--voc", str(devkit), "--split", "train", "--out", str(tmp_path / "shards")]
+    assert main([*command, "--per-shard", "4"]) == 0
+    classes = shard_classes(tmp_path / "shards")
+    assert f"6 images with boxes of {len(classes)} classes in 2 shards: " in capsys.readouterr().out
+    records = voc_records(devkit, classes=classes)
+    assert [each.image_id for each in shard_records(tmp_path / "shards")] == [each.image_id for each in records]
+    assert main(["inspect", str(devkit), "--split", "train"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "shards"), "--decode", "--out", str(tmp_path / "card.png")]) == 0
+    assert capsys.readouterr().out == f"{expected}card: {tmp_path / 'card.png'}\n"
+    with PIL.Image.open(tmp_path / "card.png") as picture:
+        assert np.asarray(picture).std() > 10
+    with (tmp_path / "shards" / "shard-00001.tfrecord").open("r+b") as file:
+        file.seek(500)
+        file.write(bytes(8))
+    assert main(["inspect", str(tmp_path / "shards")]) == 0
+    told = capsys.readouterr().out
+    assert "broken          1" in told
+    assert "shard-00001.tfrecord#0 is damaged: its checksum is wrong" in told
+    assert "5 images, 0 of them without a box" in told
+
+
+def test_shards_of_coco_and_yolo_hold_the_same_boxes(devkit, tmp_path, capsys):
+    photos = tmp_path / "kites"
+    photos.mkdir()
+    for photo in sorted((devkit / "VOC2007" / "JPEGImages").iterdir())[:3]:
+        (photos / photo.name).write_bytes(photo.read_bytes())
+    with PIL.Image.open(photo) as image:
+        width, height = image.size
+    (photos / f"{photo.stem}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (photos / "classes.txt").write_text("kite\n")
+    content = {
+        "images": [{"id": number, "file_name": path.name} for number, path in enumerate(sorted(photos.glob("*.jpg")))],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 2,
+                "category_id": 4,
+                "bbox": [0.375 * width, 0.25 * height, 0.25 * width, 0.5 * height],
+            }
+        ],
+        "categories": [{"id": 4, "name": "kite"}],
+    }
+    (tmp_path / "kites.json").write_text(json.dumps(content))
+    command = ["shards", "--images", str(photos)]
+    for form in (["--coco", str(tmp_path / "kites.json")], ["--yolo"]):
+        out = tmp_path / form[0].strip("-")
+        assert main([*command, *form, "--out", str(out), "--image-size", "32"]) == 0
+        assert "3 images with boxes of 1 classes in 1 shards" in capsys.readouterr().out
+        records = shard_records(out)
+        assert [len(record.boxes) for record in records] == [0, 0, 1]
+        sides = np.array([records[2].width, records[2].height] * 2)
+        np.testing.assert_allclose(records[2].boxes[0] / sides, [0.375, 0.25, 0.625, 0.75], atol=1e-6)
+        assert shard_classes(out) == ["kite"]
+
+
+def test_shards_without_labels_are_told_from_those_with(devkit, tmp_path, capsys):
+    out = tmp_path / "shards"
+    assert main(["shards", "--images", str(devkit / "unlabelled"), "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "images          5" in told
+    assert "class" not in told
+    predictions = tmp_path / "predictions.json"
+    assert "without labels" in refused(capsys, "evaluate", "--predictions", predictions, "--shards", out)
+    assert "leave --year" in refused(capsys, "inspect", out, "--split", "train")
+    command = ["shards", "--out", tmp_path / "other"]
+    assert "--year, --split and --classes are for labels" in refused(capsys, *command, "--split", "train")
+    assert "give one of them" in refused(capsys, *command, "--voc", devkit, "--images", devkit / "unlabelled")
+    assert "no split 'test'" in refused(capsys, *command, "--voc", devkit, "--split", "test")
+    assert "the one folder" in refused(capsys, *command, "--yolo")
+    assert not (tmp_path / "other").exists()
+
+
+def test_evaluation_on_labelled_shards_is_that_on_voc(devkit, tmp_path, capsys):
+    assert main(["shards", "--voc", str(devkit), "--split", "val", "--out", str(tmp_path / "shards")]) == 0
+    classes = shard_classes(tmp_path / "shards")
+    found = {
+        record.image_id: {
+            "boxes": record.boxes[:1] + 2,
+            "scores": np.ones(len(record.classes[:1]), np.float32),
+            "classes": record.classes[:1],
+        }
+        for record in voc_records(devkit, split="val", classes=classes)
+    }
+    save_predictions(tmp_path / "predictions.json", found)
+    told = []
+    for labels in (["--shards", tmp_path / "shards"], ["--voc", devkit, "--split", "val", "--classes", *classes]):
+        capsys.readouterr()
+        assert main([str(each) for each in ["evaluate", "--predictions", tmp_path / "predictions.json", *labels]]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert all(name in told[0] for name in classes)
+    both = ["--shards", tmp_path / "shards", "--voc", devkit]
+    assert "give the labels of one data set" in refused(
+        capsys, "evaluate", "--predictions", tmp_path / "predictions.json", *both
+    )
 
 
 def test_pretraining_reads_shards(devkit, tmp_path, capsys):

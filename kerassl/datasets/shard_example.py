@@ -1,0 +1,83 @@
+"""One image and its labels as a record of a shard."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import numpy as np
+import tensorflow as tf
+
+LABELS = {
+    "image/source_id": tf.io.FixedLenFeature([], tf.string),
+    "image/height": tf.io.FixedLenFeature([], tf.int64),
+    "image/width": tf.io.FixedLenFeature([], tf.int64),
+    "image/object/bbox/pixels": tf.io.FixedLenSequenceFeature([4], tf.float32, allow_missing=True),
+    "image/object/class/label": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+    "image/object/difficult": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+}
+"""What `tf.io.parse_single_example` takes to read the labels, without the image."""
+
+
+def shard_example(path, contents, stored, original, record=None, classes=()):
+    """Makes a record. Its features have the names of TensorFlow's Object Detection API.
+
+    As there, classes are counted from 1 and boxes are shares of the sides. Shares do not lead back to the pixel; so
+    boxes stand there a second time as `image/object/bbox/pixels`, four numbers each, xyxy.
+
+    Args:
+        path: str, the file that the image was read from.
+        contents: bytes of the image as it is stored.
+        stored: (height, width) of the stored image in pixels, as people see it.
+        original: (height, width) of the image that the record's boxes lie on.
+        record: `Record`, or None where there are no labels.
+        classes: sequence of str, the names of its classes.
+
+    Returns:
+        Bytes, a serialized `tf.train.Example`.
+    """
+    features = {
+        "image/encoded": _texts([contents]),
+        "image/filename": _texts([path.encode()]),
+        "image/height": _numbers(stored[:1]),
+        "image/width": _numbers(stored[1:]),
+    }
+    if record is not None:
+        boxes = scaled_boxes(record.boxes, original, stored)
+        x0, y0, x1, y1 = (boxes / np.tile(stored[::-1], 2)).T
+        features |= {
+            "image/source_id": _texts([record.image_id.encode()]),
+            "image/original/height": _numbers(original[:1]),
+            "image/original/width": _numbers(original[1:]),
+            "image/object/bbox/pixels": _floats(boxes.ravel()),
+            "image/object/bbox/xmin": _floats(x0),
+            "image/object/bbox/ymin": _floats(y0),
+            "image/object/bbox/xmax": _floats(x1),
+            "image/object/bbox/ymax": _floats(y1),
+            "image/object/class/label": _numbers(record.classes + 1),
+            "image/object/class/text": _texts([classes[label].encode() for label in record.classes]),
+            "image/object/difficult": _numbers(record.difficult),
+        }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def scaled_boxes(boxes, before, after):
+    """Boxes on an image that was resized as a whole.
+
+    Args:
+        boxes: `[n, 4]` array, xyxy in continuous pixels.
+        before, after: (height, width) of the image in pixels. Each side has its own scale: both are rounded.
+
+    Returns:
+        `[n, 4]` float32 array. The same to the bit where the size is.
+    """
+    wide = np.tile(np.array(after[::-1], np.float64), 2)
+    return (np.asarray(boxes, np.float64) * wide / np.tile(before[::-1], 2)).astype(np.float32)
+
+
+def _texts(values):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _numbers(values):
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value) for value in values]))
+
+
+def _floats(values):
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[float(value) for value in values]))

@@ -1,0 +1,103 @@
+"""The labels that stand in shards."""
+
+import pathlib
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import tensorflow as tf
+
+from kerassl._errors import UserError
+from kerassl.datasets.faults import fault
+from kerassl.datasets.findings import Findings
+from kerassl.datasets.image_bytes import example_bytes
+from kerassl.datasets.records import Record
+from kerassl.datasets.shard_example import LABELS
+from kerassl.datasets.shard_index import open_index
+from kerassl.datasets.subset import subset
+
+
+def shard_classes(folder):
+    """The class names of labelled shards, as `shard_records` numbers them.
+
+    Args:
+        folder: str or `pathlib.Path`.
+
+    Returns:
+        List of str.
+
+    Raises:
+        UserError: if the folder holds no whole shards, or they have no labels.
+
+    Example:
+        >>> detector = kerassl.detectors.retinanet(backbone, classes=kerassl.datasets.shard_classes("shards"))
+    """
+    return _labelled(folder)[1]
+
+
+def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0, strict=False):
+    """Reads the labels that `write_shards` packed along with the images.
+
+    The records are those that were packed, but for their paths: each names a place in a shard, where
+    `detection_batches`, `single_object_batches`, `read_image` and all that predicts find the image. Where images were
+    stored smaller, size and boxes are those of the stored image. All shards are read through once; records whose
+    checksum is wrong are left out and named in the log.
+
+    Args:
+        folder: str or `pathlib.Path`, written by `write_shards` with records.
+        fraction, count, stratified, seed: see `voc_records`; of all images in the shards. Of whole splits without
+            broken files they choose the images that `voc_records` does.
+        strict: bool. Stop at the first damaged record.
+
+    Returns:
+        List of `Record`, sorted by image id. Masks are not packed.
+
+    Raises:
+        UserError: if the folder holds no whole shards, they have no labels, or all are damaged; with `strict`, for
+            every damaged record.
+
+    Example:
+        >>> records = kerassl.datasets.shard_records("shards", fraction=0.1)
+        >>> detector.fit(kerassl.datasets.detection_batches(records, 256, 8, shuffle=True), epochs=20)
+    """
+    index, classes = _labelled(folder)
+    names = index.names(pathlib.Path(folder))
+    read = example_bytes(names)
+
+    def labels(place):
+        return place, tf.io.parse_single_example(read(None, place), LABELS)
+
+    rows = tf.data.Dataset.range(len(names)).map(labels, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
+    found = {place: _record(names[place], row) for place, row in rows.as_numpy_iterator()}
+    findings = Findings(strict)
+    for place, name in enumerate(names):
+        if place not in found:
+            findings.broken(f"{name} {fault(name)}")
+    if not found:
+        raise UserError(
+            f"none of {len(names)} records in {folder} can be read; start write_shards again, which mends them"
+        )
+    records = {record.image_id: record for record in found.values()}
+    held = {each: {classes[label] for label in record.classes} for each, record in records.items()}
+    chosen = subset(list(records), fraction=fraction, count=count, seed=seed, labels=held if stratified else None)
+    return [records[each] for each in chosen]
+
+
+def _labelled(folder):
+    index = open_index(folder)
+    if index.classes is None:
+        raise UserError(
+            f"the shards in {folder} hold images without labels; write new ones of records (kerassl shards --voc), or "
+            "read them with datasets.shards"
+        )
+    return index, list(index.classes)
+
+
+def _record(name, row):
+    return Record(
+        image_id=row["image/source_id"].decode(),
+        path=name,
+        height=int(row["image/height"]),
+        width=int(row["image/width"]),
+        boxes=row["image/object/bbox/pixels"],
+        classes=row["image/object/class/label"].astype("int32") - 1,
+        difficult=row["image/object/difficult"].astype("bool"),
+    )

@@ -36,8 +36,8 @@ def interval(scores, images, seeds, confidence):
     Two corrections matter where seeds are few, and vanish where they are many. Draws from S seeds vary by S - 1 parts
     in S of what they should: the weights of the seeds are stretched by the root of S / (S - 1). And a spread known
     from a few seeds is itself uncertain: the interval is stretched by Student's t over the normal quantile, at the
-    degrees of freedom of Welch and Satterthwaite. Without them three seeds would call one in four differences of
-    nothing real, where the seeds' part of the noise is the larger one.
+    degrees of freedom of Welch and Satterthwaite. Without them, where seeds are most of the noise, every fourth
+    difference of nothing would be called real with three seeds. With two it may still be one in ten; have three.
 
     Args:
         scores: `[K, S, N]` array: K measures, S seeds, N images. For two arms: one's minus the other's.

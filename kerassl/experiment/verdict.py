@@ -204,7 +204,7 @@ def _difference(table, arm, other, ids, draws, confidence):
         }
     for key in AP:
         both = [[_finite(one[seed]["figures"].get(key)) for one in (ours, theirs)] for seed in seeds]
-        if None not in sum(both, []):
+        if not any(None in pair for pair in both):
             single = [ours - theirs for ours, theirs in both]
             found["ap"][key] = {"mean": statistics.fmean(single), "by_seed": single}
     return found

@@ -3,11 +3,9 @@
 import html
 
 from kerassl.experiment import report, verdict_plots
+from kerassl.experiment import verdict_words as words
 from kerassl.experiment.report import COLUMNS
-from kerassl.experiment.verdict_words import (
-    AP, MEASURES, PROTOCOLS, between, claimed, columns, details, gate_sentences, labels_text, mean_text, points,
-    summaries,
-)  # fmt: skip
+from kerassl.experiment.verdict_words import AP, MEASURES, PROTOCOLS, claimed, labels_text
 
 _PROBES = {
     "linear_top1": ("linear, Top-1", "a linear classifier on the features: how often its first guess is right"),
@@ -32,14 +30,14 @@ def verdict_parts(found, arms):
     Returns:
         List of str, HTML.
     """
-    parts = ["<h2>The verdict</h2>", *_gate(found), _list(summaries(found)), _covers(found), _arms(found, arms)]
+    parts = ["<h2>The verdict</h2>", *_gate(found), _list(words.summaries(found)), _covers(found), _arms(found, arms)]
     drawn = {title: (says, png) for title, says, png in verdict_plots.pictures(found)}
     for protocol, table in found["protocols"].items():
         name = PROTOCOLS[protocol]
         parts.append(
             f"<h2>{name[0].upper()}{name[1:]}</h2><p>{_UNDER[protocol]} Scored on {table['images']:,} images.</p>"
         )
-        parts += [_figures(found, protocol), _list(details(found, protocol)), _differences(found, protocol)]
+        parts += [_figures(found, protocol), _list(words.details(found, protocol)), _differences(found, protocol)]
         title = verdict_plots.title(protocol)
         if title in drawn:
             parts.append(report.picture(title, *drawn[title]))
@@ -48,7 +46,7 @@ def verdict_parts(found, arms):
 
 def _gate(found):
     note = "" if claimed(found, "frozen") else " class='note'"
-    return [f"<p{note}><b>{html.escape(sentence)}</b></p>" for sentence in gate_sentences(found)]
+    return [f"<p{note}><b>{html.escape(sentence)}</b></p>" for sentence in words.gate_sentences(found)]
 
 
 def _list(told):
@@ -109,13 +107,13 @@ def _rows(blocks):
 
 
 def _figures(found, protocol):
-    keys = columns(found, protocol)
+    keys = words.columns(found, protocol)
     blocks = []
     for count in found["protocols"][protocol]["counts"]:
         lines = []
-        against = {each["arm"]: each for each in count["differences"] if each["other"] == found["baseline"]}
+        signs = words.marks(found, protocol, count)
         for arm, one in count["arms"].items():
-            cells = [_mean(one["figures"].get(key), _sign(found, protocol, against.get(arm), key)) for key in keys]
+            cells = [_mean(one["figures"].get(key), signs.get(arm, {}).get(key)) for key in keys]
             name = f"{arm} (baseline)" if arm == found["baseline"] else arm
             lines.append((name, [*cells, _seeds(one["seeds"], found)]))
         blocks.append((count["labels"], lines))
@@ -128,20 +126,12 @@ def _figures(found, protocol):
     return f"<p>{legend}</p>" + _table(_heads(keys, ("labels", "arm")), _rows(blocks))
 
 
-def _sign(found, protocol, difference, key):
-    """1 and -1 for a difference that is real, else 0."""
-    if difference is None or key not in difference["measures"] or not claimed(found, protocol):
-        return 0
-    each = difference["measures"][key]
-    return (1 if each["value"] > 0 else -1) if each["real"] else 0
-
-
 def _mean(figure, sign):
     if figure is None:
         return "<td>–</td>"
     known = [value for value in figure["by_seed"] if value is not None]
     told = f"{100 * min(known):.1f} to {100 * max(known):.1f}: {100 * figure['spread']:.1f} points apart"
-    value, _, deviation = mean_text(figure).partition(" ")
+    value, _, deviation = words.mean_text(figure).partition(" ")
     value = f"<b>{value}&nbsp;{'▲' if sign > 0 else '▼'}</b>" if sign else value
     small = f"<br><small>{deviation}</small>" if deviation else ""
     return f"<td style='white-space:nowrap;vertical-align:top' title='{told}'>{value}{small}</td>"
@@ -153,7 +143,7 @@ def _seeds(seeds, found):
 
 
 def _differences(found, protocol):
-    keys = columns(found, protocol)
+    keys = words.columns(found, protocol)
     blocks = []
     for count in found["protocols"][protocol]["counts"]:
         lines = [
@@ -166,9 +156,7 @@ def _differences(found, protocol):
         blocks.append((count["labels"], lines))
     if not any(lines for _, lines in blocks):
         return ""
-    by_seed = (
-        " Average precision: the mean of the differences by seed, and these." if set(AP) & set(keys) else ""
-    )
+    by_seed = " Average precision: the mean of the differences by seed, and these." if set(AP) & set(keys) else ""
     bold = "; bold where it leaves out 0" if claimed(found, protocol) else ""
     return (
         f"<h3>Differences</h3><p>In points, over the seeds that both arms have, image by image; below each its "
@@ -179,11 +167,11 @@ def _differences(found, protocol):
 def _difference(found, protocol, difference, key):
     if key in MEASURES and key in difference["measures"]:
         each = difference["measures"][key]
-        value, small = points(each["value"], each), between(each)
-        value = f"<b>{value}</b>" if _sign(found, protocol, difference, key) else value
+        value, small = words.points(each["value"], each), words.between(each)
+        value = f"<b>{value}</b>" if each["real"] and claimed(found, protocol) else value
     elif key in difference["ap"]:
-        value = points(difference["ap"][key]["mean"])
-        small = ", ".join(points(single) for single in difference["ap"][key]["by_seed"])
+        value = words.points(difference["ap"][key]["mean"])
+        small = ", ".join(words.points(single) for single in difference["ap"][key]["by_seed"])
     else:
         return "<td>–</td>"
     return f"<td style='white-space:nowrap;vertical-align:top'>{value}<br><small>{small}</small></td>"
@@ -202,5 +190,6 @@ def _probe(found):
     legend = _list([f"{_PROBES[key][0]}: {_PROBES[key][1]}." for key in keys])
     return (
         "<h2>Probes: do the features tell the class?</h2><p>In %, without an interval: they say nothing of boxes.</p>"
-        + _table(f"<thead><tr><th>arm</th>{heads}</tr></thead>", rows) + legend
+        + _table(f"<thead><tr><th>arm</th>{heads}</tr></thead>", rows)
+        + legend
     )

@@ -1,6 +1,7 @@
 """The curves of a verdict: what each arm reaches with how many labels."""
 
 import io
+import itertools
 import statistics
 
 import numpy as np
@@ -13,7 +14,7 @@ from kerassl.experiment.verdict_words import PROTOCOLS, labels_text
 PANELS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1")
 # Okabe and Ito's, which stay apart for the colour-blind, darkest first; yellow is too pale for a line on white.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-_MARKERS = "osD^vPX"
+_MARKERS = "sD^vPX"  # the baseline has the circle
 _BASELINE = "#374151"
 _GREY = "#6b7280"
 _LINE_HEIGHT = 0.075  # of the panel, which one name needs
@@ -57,7 +58,9 @@ def curves(found, protocol):
     """
     counts = found["protocols"][protocol]["counts"]
     places = _places([count["labels"] for count in counts])
-    figure = Figure((10.5, 7), layout="constrained")
+    figure = Figure((10.5, 7.3), layout="constrained")
+    name = PROTOCOLS[protocol]
+    figure.suptitle(f"{name[0].upper()}{name[1:]}: what each arm reaches with how many labels", fontsize=12)
     for axes, key in zip(figure.subplots(2, 2).flatten(), PANELS):
         ends = {}
         for number, arm in enumerate(found["arms"]):
@@ -82,7 +85,7 @@ def _has_all(table):
 def _places(labels):
     """Where on the axis each number of labels stands; "all" a step beyond the largest, as its number is not known."""
     known = [each for each in labels if each is not None]
-    step = statistics.median(later / earlier for earlier, later in zip(known, known[1:])) if len(known) > 1 else 2
+    step = statistics.median(later / earlier for earlier, later in itertools.pairwise(known)) if len(known) > 1 else 2
     return known if len(known) == len(labels) else [*known, known[-1] * step]
 
 

@@ -14,7 +14,7 @@ _DOES = {
     "loc_acc_50": ("finds more objects", "finds fewer objects"),
     "mean_iou": ("overlaps the objects more", "overlaps the objects less"),
     "top1": ("names more objects right", "names fewer objects right"),
-    "top3": ("has the right name among three more often", "has the right name among three less often"),
+    "top3": ("more often has the right name among three", "less often has the right name among three"),
 }
 
 
@@ -43,7 +43,7 @@ def gate_sentences(found):
             "nothing is claimed by frozen features."
         ]
     numbers = " and ".join(
-        f"{points(each['value'], each)} points of {COLUMNS[key][0]} ({_between(each, found)}; "
+        f"{points(each['value'], each)} points of {COLUMNS[key][0]} ({_sure(found)}: {between(each)}; "
         f"{100 * each['least']:g} asked)"
         for key, each in gate["measures"].items()
     )
@@ -82,34 +82,40 @@ def _summary(found, protocol, arm):
     ]
     if not differences:
         return ""
-    with_what = f"with {PROTOCOLS[protocol]}"
     if not claimed(found, protocol):
-        return f"{with_what} nothing is claimed"
-    of = "the one number of labels" if len(differences) == 1 else f"{len(differences)} numbers of labels"
+        return f"with {PROTOCOLS[protocol]}, nothing is claimed"
+    of = "the one label count" if len(differences) == 1 else f"of {len(differences)} label counts"
     sides = []
     for word, sign in (("better", 1), ("worse", -1)):
-        where = {}
-        for labels, each in differences:
-            for measure in _real(each, sign):
-                where.setdefault(measure, []).append(labels_text(labels, short=True))
-        if where:
-            times = sum(bool(_real(each, sign)) for _, each in differences)
-            listed = "; ".join(f"{COLUMNS[key][0]} at {_listed(at)}" for key, at in where.items())
-            sides.append(f"really {word} at {of if len(differences) == 1 else f'{times} of {of}'} ({listed})")
-    once = ", by one seed" if all(len(each["seeds"]) == 1 for _, each in differences) else ""
-    return f"{with_what}{once} " + (" and ".join(sides) or f"not to be told apart at {_any(of)}")
+        at = {labels_text(labels, short=True): _real(each, sign) for labels, each in differences}
+        times = sum(map(bool, at.values()))
+        if times:
+            counted = of if len(differences) == 1 else f"{times} {of}"
+            sides.append(f"really {word} at {counted} ({_where(at)})")
+    once = " and one seed" if all(len(each["seeds"]) == 1 for _, each in differences) else ""
+    never = "not to be told apart at " + (of if len(differences) == 1 else f"any {of}")
+    return f"with {PROTOCOLS[protocol]}{once}, {' and '.join(sides) or never}"
 
 
-def _any(of):
-    return of if of.startswith("the one") else f"any of {of}"
+def _where(at):
+    """Measures by the label counts at which they are real: `LocAcc@0.7 and Top-1 at 300 and all`."""
+    by_counts = {}
+    for key in dict.fromkeys(key for keys in at.values() for key in keys):
+        by_counts.setdefault(tuple(count for count, keys in at.items() if key in keys), []).append(key)
+    return "; ".join(f"{_all_or_listed(keys)} at {_listed(counts)}" for counts, keys in by_counts.items())
+
+
+def _all_or_listed(keys):
+    return "every measure" if len(keys) == len(MEASURES) else _listed([COLUMNS[key][0] for key in keys])
 
 
 def _real(difference, sign):
-    return [key for key in _order(difference) if _is(difference["measures"][key], sign)]
+    return [key for key in _order(difference) if _sign(difference["measures"][key]) == sign]
 
 
-def _is(each, sign):
-    return each["real"] and sign * each["value"] > 0
+def _sign(each):
+    """1 and -1 for a difference that is real, else 0."""
+    return (1 if each["value"] > 0 else -1) if each["real"] else 0
 
 
 def _order(difference):
@@ -131,28 +137,14 @@ def _detail(found, protocol, labels, difference):
     if not difference["seeds"]:
         return f"{head}{arm} and {other} have no seed in common yet."
 
-    def numbers(key):
-        return f"{COLUMNS[key][0]} {points(measures[key]['value'], measures[key])} points ({_between(measures[key], found)})"
-
+    headline = f"{COLUMNS[HEADLINE][0]} {_first(measures[HEADLINE], found)}"
     real = [key for key in _order(difference) if measures[key]["real"]]
     if not claimed(found, protocol):
-        said = f"{arm} minus {other}: {numbers(HEADLINE)}; nothing is claimed"
+        said = f"{arm} minus {other}: {headline}; nothing is claimed"
     elif not real:
-        said = f"{arm} cannot be told from {other}: {numbers(HEADLINE)}, and by no other measure"
+        said = f"{arm} cannot be told from {other}: {headline}, and by no other measure"
     else:
-        first, *others = real
-        up = measures[first]["value"] > 0
-        said = f"{arm} {_does(first, up)} than {other}: {numbers(first)}"
-        for key in others:
-            also = measures[key]["value"] > 0
-            said += f"; {'it also' if also == up else 'but it'} {_does(key, also)}: {numbers(key)}"
-        open_ = [key for key in _order(difference) if key not in real]
-        if HEADLINE in open_:
-            said += f"; not told apart by {numbers(HEADLINE)}"
-            open_.remove(HEADLINE)
-            said += f", nor by {_listed([COLUMNS[key][0] for key in open_])}" if open_ else ""
-        elif open_:
-            said += f"; not told apart by {_listed([COLUMNS[key][0] for key in open_])}"
+        said = _told_apart(difference, real, found)
     if "coco_ap75" in difference["ap"]:
         ap = difference["ap"]["coco_ap75"]
         by_seed = ", ".join(points(value) for value in ap["by_seed"])
@@ -160,8 +152,38 @@ def _detail(found, protocol, labels, difference):
     return f"{head}{said}.{_caveat(difference, found)}"
 
 
-def _does(key, up):
-    return _DOES[key][0 if up else 1]
+def _told_apart(difference, real, found):
+    """The first measure in words, then the others that agree, those that contradict it, and those that are open."""
+    measures = difference["measures"]
+    first, *others = real
+    up = measures[first]["value"] > 0
+    does = _DOES[first][0 if up else 1]
+    said = (
+        f"{difference['arm']} {does} than {difference['other']}: {COLUMNS[first][0]} {_first(measures[first], found)}"
+    )
+    for word, side in (("also", up), ("but", not up)):
+        same = [key for key in others if (measures[key]["value"] > 0) == side]
+        if same:
+            listed = _listed([f"{COLUMNS[key][0]} {_difference(measures[key])}" for key in same])
+            said += f"; {word} {'above' if side else 'below'} it in {listed}"
+    left = [COLUMNS[key][0] for key in _order(difference) if key not in real and key != HEADLINE]
+    if HEADLINE not in real:
+        headline = f"{COLUMNS[HEADLINE][0]} {_difference(measures[HEADLINE])}"
+        return f"{said}; not told apart by {headline}" + (f", nor by {_listed(left)}" if left else "")
+    return f"{said}; not told apart by {_listed(left)}" if left else said
+
+
+def _first(each, found):
+    """As the next, with the units: the first number of a sentence."""
+    return f"{points(each['value'], each)} points ({_sure(found)}: {between(each)})"
+
+
+def _sure(found):
+    return f"{100 * found['confidence']:g} %"
+
+
+def _difference(each):
+    return f"{points(each['value'], each)} ({between(each)})"
 
 
 def _caveat(difference, found):
@@ -173,12 +195,6 @@ def _caveat(difference, found):
 def points(share, beside=None):
     """A difference of shares in points, with its sign; two decimals where one would show a real interval's end as 0."""
     return _number(share, _digits(beside), "+")
-
-
-def _between(each, found):
-    digits = _digits(each)
-    low, high = _number(each["low"], digits), _number(each["high"], digits)
-    return f"{100 * found['confidence']:g} %: {low} to {high}"
 
 
 def between(each):
@@ -225,46 +241,65 @@ def columns(found, protocol):
     return [key for key in (*MEASURES, *AP) if key in known]
 
 
+def marks(found, protocol, count):
+    """What is really above or below the baseline: arm → figure → 1 or -1, with nothing else in it."""
+    if not claimed(found, protocol):
+        return {}
+    return {
+        each["arm"]: {key: _sign(one) for key, one in each["measures"].items() if one["real"]}
+        for each in count["differences"]
+        if each["other"] == found["baseline"]
+    }
+
+
 def table_text(found):
-    """The means and the differences for the terminal, a block for each protocol and number of labels."""
-    lines = []
+    """The means, and the differences of the headline measure, for the terminal.
+
+    Args:
+        found: dict of `verdict`.
+
+    Returns:
+        str, a block of lines for each protocol and number of labels.
+    """
+    lines = gate_sentences(found)
     for protocol, table in found["protocols"].items():
-        keys = columns(found, protocol)
         for count in table["counts"]:
-            lines += _block(found, protocol, count, keys, table["images"])
-    lines.append(
-        f"In %: mean ± deviation over seeds. Differences in points, with the interval ({100 * found['confidence']:g} %) "
-        "over images and seeds; * leaves out 0. Average precision has none: its differences are means over seeds."
+            lines += _block(found, protocol, count, table["images"])
+    return "\n".join(lines) + (
+        f"\nIn %: mean ± deviation over seeds; + and - after it: really above or below {found['baseline']}, by the "
+        f"interval ({_sure(found)}) over images and seeds. Average precision has no interval."
     )
-    return "\n".join([*gate_sentences(found), *lines])
 
 
-def _block(found, protocol, count, keys, images):
+def _block(found, protocol, count, images):
+    keys, signs = columns(found, protocol), marks(found, protocol, count)
+    head = f"{PROTOCOLS[protocol]}, {labels_text(count['labels'])}, {images:,} images"
     rows = [
-        (arm, [mean_text(one["figures"][key]) if key in one["figures"] else "–" for key in keys], one["seeds"])
-        for arm, one in count["arms"].items()
+        ["", *(COLUMNS[key][0] + " " for key in keys), "seeds", f"{COLUMNS[HEADLINE][0]} minus {found['baseline']}"]
     ]
-    for each in count["differences"]:
-        cells = [_difference_cell(each, key, claimed(found, protocol)) for key in keys]
-        rows.append((f"{each['arm']} minus {each['other']}", cells, each["seeds"]))
-    heads = [COLUMNS[key][0] for key in keys]
-    width = 2 + max(len(name) for name, _, _ in rows)
-    widths = [2 + max(len(cell) for cell in column) for column in zip(heads, *(cells for _, cells, _ in rows))]
-    head = f"{PROTOCOLS[protocol]}, {labels_text(count['labels'])}, {images} images"
+    against = {each["arm"]: each for each in count["differences"] if each["other"] == found["baseline"]}
+    for arm, one in count["arms"].items():
+        cells = [_mark(one["figures"].get(key), signs.get(arm, {}).get(key)) for key in keys]
+        rows.append([arm, *cells, str(len(one["seeds"])), _headline(against.get(arm))])
+    widths = [max(map(len, column)) for column in zip(*rows)]
     return [
-        head[0].upper() + head[1:],
-        "".ljust(width) + "".join(name.rjust(wide) for name, wide in zip(heads, widths)) + "   seeds",
-        *(
-            name.ljust(width) + "".join(cell.rjust(wide) for cell, wide in zip(cells, widths)) + f"{len(seeds):>8}"
-            for name, cells, seeds in rows
-        ),
         "",
+        head[0].upper() + head[1:],
+        *(
+            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
+            for row in rows
+        ),
+        *(
+            f"{each['arm']} minus {each['other']}: {COLUMNS[HEADLINE][0]} {_headline(each)}"
+            for each in count["differences"]
+            if each["other"] != found["baseline"]
+        ),
     ]
 
 
-def _difference_cell(difference, key, may_claim):
-    if key in difference["measures"]:
-        each = difference["measures"][key]
-        star = "*" if each["real"] and may_claim else " "
-        return f"{points(each['value'], each)} ({between(each)}){star}"
-    return points(difference["ap"][key]["mean"]) if key in difference["ap"] else "–"
+def _mark(figure, sign):
+    return ("–" if figure is None else mean_text(figure)) + {1: "+", -1: "-", None: " "}[sign]
+
+
+def _headline(difference):
+    return _difference(difference["measures"][HEADLINE]) if difference and difference["seeds"] else "–"

@@ -12,6 +12,11 @@ _PROBES = {
     "linear_top3": ("linear, Top-3", "the same among three guesses"),
     "knn_top1": ("neighbours, Top-1", "how often an image's nearest others tell its class; nothing is trained"),
 }
+# The widest table, that of the detector, scrolls in a narrow window instead of widening the page.
+_STYLE = """<style>
+.verdict{overflow-x:auto}.verdict td{white-space:nowrap;vertical-align:top}.verdict th:nth-child(2){text-align:left}
+.verdict .first>*{border-top:2px solid #9ca3af}
+</style>"""
 _UNDER = {
     "frozen": "The backbone stays as it came; a small head learns to find and name one object an image.",
     "localizer": "The whole network learns to find and name one object an image.",
@@ -30,14 +35,22 @@ def verdict_parts(found, arms):
     Returns:
         List of str, HTML.
     """
-    parts = ["<h2>The verdict</h2>", *_gate(found), _list(words.summaries(found)), _covers(found), _arms(found, arms)]
+    parts = [
+        _STYLE,
+        "<h2>The verdict</h2>",
+        *_gate(found),
+        _list(words.summaries(found)),
+        _covers(found),
+        _arms(found, arms),
+    ]
     drawn = {title: (says, png) for title, says, png in verdict_plots.pictures(found)}
     for protocol, table in found["protocols"].items():
         name = PROTOCOLS[protocol]
         parts.append(
             f"<h2>{name[0].upper()}{name[1:]}</h2><p>{_UNDER[protocol]} Scored on {table['images']:,} images.</p>"
         )
-        parts += [_figures(found, protocol), _list(words.details(found, protocol)), _differences(found, protocol)]
+        told = f"<details><summary>in words</summary>{_list(words.details(found, protocol))}</details>"
+        parts += [_figures(found, protocol), _differences(found, protocol), told]
         title = verdict_plots.title(protocol)
         if title in drawn:
             parts.append(report.picture(title, *drawn[title]))
@@ -81,8 +94,8 @@ def _arms(found, arms):
     for name in arms:
         said = arms[name].get("seen", "") if isinstance(arms, dict) and isinstance(arms[name], dict) else ""
         marks = [said] if said else []
-        marks += ["the baseline."] if name == found["baseline"] else []
-        marks += [] if name in found["arms"] else ["no result yet."]
+        marks += ["The baseline."] if name == found["baseline"] else []
+        marks += [] if name in found["arms"] else ["No result yet."]
         items.append(f"<li><b>{html.escape(name)}</b>{': ' if marks else ''}{html.escape(' '.join(marks))}</li>")
     return f"<h2>The arms, and what each has seen</h2><ul>{''.join(items)}</ul>"
 
@@ -93,8 +106,7 @@ def _heads(keys, first):
 
 
 def _table(head, rows):
-    # The widest table, that of the detector, scrolls in a narrow window instead of widening the page.
-    return f"<div style='overflow-x:auto'><table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
+    return f"<div class='verdict'><table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def _rows(blocks):
@@ -102,8 +114,8 @@ def _rows(blocks):
     for labels, lines in blocks:
         for number, (name, cells) in enumerate(lines):
             label = labels_text(labels, short=True) if number == 0 else ""
-            line = " style='border-top:2px solid #9ca3af'" if number == 0 else ""
-            yield f"<tr{line}><td>{label}</td><th style='text-align:left'>{html.escape(name)}</th>{''.join(cells)}</tr>"
+            line = " class='first'" if number == 0 else ""
+            yield f"<tr{line}><td>{label}</td><th>{html.escape(name)}</th>{''.join(cells)}</tr>"
 
 
 def _figures(found, protocol):
@@ -134,7 +146,7 @@ def _mean(figure, sign):
     value, _, deviation = words.mean_text(figure).partition(" ")
     value = f"<b>{value}&nbsp;{'▲' if sign > 0 else '▼'}</b>" if sign else value
     small = f"<br><small>{deviation}</small>" if deviation else ""
-    return f"<td style='white-space:nowrap;vertical-align:top' title='{told}'>{value}{small}</td>"
+    return f"<td title='{told}'>{value}{small}</td>"
 
 
 def _seeds(seeds, found):
@@ -174,7 +186,7 @@ def _difference(found, protocol, difference, key):
         small = ", ".join(words.points(single) for single in difference["ap"][key]["by_seed"])
     else:
         return "<td>–</td>"
-    return f"<td style='white-space:nowrap;vertical-align:top'>{value}<br><small>{small}</small></td>"
+    return f"<td>{value}<br><small>{small}</small></td>"
 
 
 def _probe(found):
@@ -190,6 +202,6 @@ def _probe(found):
     legend = _list([f"{_PROBES[key][0]}: {_PROBES[key][1]}." for key in keys])
     return (
         "<h2>Probes: do the features tell the class?</h2><p>In %, without an interval: they say nothing of boxes.</p>"
-        + _table(f"<thead><tr><th>arm</th>{heads}</tr></thead>", rows)
+        + f"<table><thead><tr><th>arm</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         + legend
     )

@@ -36,8 +36,9 @@ def pictures(found):
     drawn = []
     for protocol, table in found["protocols"].items():
         if len(table["counts"]) > 1:
+            partly = " Hollow: some seeds are missing." if _unfinished(found, table) else ""
             all_ = " “all” stands one step to the right, wherever its number." if _has_all(table) else ""
-            drawn.append((title(protocol), says + all_, curves(found, protocol)))
+            drawn.append((title(protocol), says + partly + all_, curves(found, protocol)))
     return drawn
 
 
@@ -72,10 +73,14 @@ def curves(found, protocol):
                     if known
                 ]
                 style = _style(found, number)
-                ends[arm] = (*_line(axes, np.array(places)[has], seeds, style), style["color"])
+                ends[arm] = (*_line(axes, np.array(places)[has], seeds, style, len(found["seeds"])), style["color"])
         _dress(axes, key, counts, places)
         _names(axes, ends)
     return _png(figure)
+
+
+def _unfinished(found, table):
+    return any(len(arm["seeds"]) < len(found["seeds"]) for count in table["counts"] for arm in count["arms"].values())
 
 
 def _has_all(table):
@@ -98,14 +103,18 @@ def _style(found, number):
     return style | {"ls": "-" if number < len(_COLOURS) else ":"}
 
 
-def _line(axes, places, seeds, style):
-    """Draws an arm; its last point."""
+def _line(axes, places, seeds, style, all_seeds):
+    """Draws an arm, hollow where seeds are missing; its last point."""
     means = [statistics.fmean(values) for values in seeds]
     axes.fill_between(places, list(map(min, seeds)), list(map(max, seeds)), color=style["color"], alpha=0.1, lw=0)
-    for place, values in zip(places, seeds):
-        if len(values) > 1:
-            axes.plot([place] * len(values), values, ".", ms=4, alpha=0.5, color=style["color"], mew=0)
+    singles = [(place, value) for place, values in zip(places, seeds) if len(values) > 1 for value in values]
+    if singles:
+        axes.plot(*zip(*singles), ".", ms=4, alpha=0.5, color=style["color"], mew=0)
     axes.plot(places, means, lw=2, ms=5.5, mec="white", mew=0.6, **style)
+    partly = [number for number, values in enumerate(seeds) if len(values) < all_seeds]
+    if partly:
+        hollow = {"marker": style["marker"], "mec": style["color"], "mfc": "white", "ls": "", "ms": 6, "mew": 1.4}
+        axes.plot(places[partly], np.array(means)[partly], **hollow)
     return places[-1], means[-1]
 
 

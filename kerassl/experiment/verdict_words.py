@@ -93,6 +93,9 @@ def _summary(found, protocol, arm):
             counted = of if len(differences) == 1 else f"{times} {of}"
             sides.append(f"really {word} at {counted} ({_where(at)})")
     once = " and one seed" if all(len(each["seeds"]) == 1 for _, each in differences) else ""
+    once += (
+        " (some seeds are missing)" if any(len(each["seeds"]) < len(found["seeds"]) for _, each in differences) else ""
+    )
     never = "not to be told apart at " + (of if len(differences) == 1 else f"any {of}")
     return f"with {PROTOCOLS[protocol]}{once}, {' and '.join(sides) or never}"
 

@@ -99,7 +99,7 @@ def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, rec
     flags = {layer.name: layer.trainable for layer in detector.layers}
     before, slots = backbones.table(detector), [np.array(slot) for slot in detector.optimizer.variables]
     with caplog.at_level("INFO", "kerassl"):
-        history = detectors.pretrain_neck(detector, records, epochs=6, batch_size=4, learning_rate=5e-3, verbose=0)
+        history = detectors.pretrain_neck(detector, records, epochs=5, batch_size=4, learning_rate=5e-3, verbose=0)
     loss = history.history["loss"]
     assert loss[-1] < 0.9 * loss[0]
 
@@ -119,14 +119,18 @@ def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, rec
     for old, new in zip(slots, detector.optimizer.variables):
         np.testing.assert_array_equal(np.array(new), old)
 
-    # And it trains on labels as any other, its backbone too.
-    held.trainable = True
-    detector.fit(datasets.detection_batches(clipped(records, 3), 64, 4), epochs=1, verbose=0)
-    trained = backbones.table(detector)
-    assert not np.array_equal(trained["conv1/kernel"], after["conv1/kernel"])
-    assert not np.array_equal(
-        *(next(table[name] for name in table if name.startswith("classification")) for table in (trained, after))
-    )
+
+@pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.slow)])
+def test_detector_trains_on_labels_as_any_other_afterwards(kind, tiny_detector, records):
+    detector = tiny_detector(kind, classes=["red", "green", "blue"])
+    detectors.pretrain_neck(detector, records, epochs=1, batch_size=8, verbose=0)
+    before = backbones.table(detector)
+    batches = datasets.detection_batches(clipped(records, 3), 64, 8)
+    detector.fit(batches, epochs=1, verbose=0, shuffle=False)
+    same = [name for name, weight in backbones.table(detector).items() if np.array_equal(weight, before[name])]
+    # YOLOV8's cells without an object may leave a bias where it was; all kernels learn.
+    assert not [name for name in same if name.endswith("kernel")]
+    assert int(detector.optimizer.iterations) == 1
 
 
 def clipped(records, classes):

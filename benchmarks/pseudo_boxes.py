@@ -54,7 +54,7 @@ def score(boxes, records):
 def middle(records, share):
     """Boxes in the middle of the pictures."""
     half = np.array([-1, -1, 1, 1]) * share / 2
-    return [(0.5 + half) * [record.width, record.height] * 2 for record in records]
+    return [(0.5 + half) * np.tile([record.width, record.height], 2) for record in records]
 
 
 def heatmaps(backbone, records, image_size, kind, level):

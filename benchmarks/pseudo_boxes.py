@@ -21,6 +21,7 @@ from kerassl.metrics import box_iou
 from kerassl.models.foreground import KINDS, Foreground
 
 from benchmarks import tables  # isort: skip
+import keras  # isort: skip
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SIDES = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -98,6 +99,7 @@ def main(arguments=None):
         records = datasets.voc_records(root, options.year, "train", classes=classes)
         records = {record.image_id: record for record in records if record.largest() is not None}
         records = [records[name] for name in subset(list(records), count=min(options.count, len(records)))]
+        keras.utils.set_random_seed(0)
         if options.backbone.endswith(".keras"):
             backbone = backbones.load(options.backbone)
         else:

@@ -98,7 +98,7 @@ def _classless(detector, images, verbose):
     """Records with a box, all of whose objects are of one class."""
     given = isinstance(images, (list, tuple)) and images and all(isinstance(each, datasets.Record) for each in images)
     if not given:
-        return pseudo_records(detector.backbone, images, detector.image_size, verbose=int(bool(verbose)))
+        return pseudo_records(detector.backbone, images, verbose=int(bool(verbose)))
     records = [
         dataclasses.replace(record, classes=np.zeros(len(record.boxes), np.int32))
         for record in images

@@ -17,8 +17,8 @@ log = logging.getLogger("kerassl")
 def pseudo_records(
     backbone,
     images,
-    image_size,
     *,
+    image_size=224,
     heatmap="component",
     level="P5",
     threshold=0.2,
@@ -38,7 +38,7 @@ def pseudo_records(
         backbone: flat functional `keras.Model` of images in [0, 255]. It stays as it is.
         images: a folder, a file or a list of those, or a list of `datasets.Record`s, whose boxes and classes are not
             read.
-        image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
+        image_size: int, the side of the letterboxed images in pixels, a multiple of 32. It need not be the detector's.
         heatmap: `"component"` or `"similarity"`; see `models.Foreground`.
         level: `"P3"`, `"P4"` or `"P5"`, the feature map.
         threshold: float in (0, 1). The heatmap is cut at this share of its highest value in the image.
@@ -57,7 +57,7 @@ def pseudo_records(
         UserError: if an argument is out of range, there is no image, or no image has a box.
 
     Example:
-        >>> records = kerassl.detectors.pseudo_records(backbone, "photos/", 256)
+        >>> records = kerassl.detectors.pseudo_records(backbone, "photos/")
         >>> box = {"boxes": records[0].boxes, "classes": records[0].classes}
         >>> picture = kerassl.detectors.draw(records[0].path, box, ["object"])
     """

@@ -32,8 +32,7 @@ def pretrain_neck(config, detector, data, out):
         detectors.load_neck(detector, file)
     else:
         paths = _paths(data, plan.images, config.seed)
-        shown = verbosity() == 1
-        records = detectors.pseudo_records(detector.backbone, paths, detector.image_size, verbose=int(shown))
+        records = detectors.pseudo_records(detector.backbone, paths, verbose=int(verbosity() == 1))
         _draw(records, out / "pseudo_boxes")
         log.info("training the neck on %d images without labels, %d epochs", len(records), plan.epochs)
         detectors.pretrain_neck(

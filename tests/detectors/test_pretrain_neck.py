@@ -79,7 +79,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
         given.append(datasets.Record(f"id{number}", str(tmp_path / f"{number}.png"), height, width, None, None, None))
     with caplog.at_level("INFO", "kerassl"):
         found = detectors.pseudo_records(
-            colours(), given, 96, heatmap="component", level="P3", threshold=0.5, smallest=0.05, verbose=0
+            colours(), given, image_size=96, level="P3", threshold=0.5, smallest=0.05, verbose=0
         )
     assert [record.image_id for record in found] == ["id0", "id1", "id2"]
     for record, plain, box in zip(found, given, truth):
@@ -184,10 +184,10 @@ def test_mistakes_are_told_in_one_line(tiny_detector, tiny_backbone, records, tm
         (lambda: detectors.pretrain_neck(detector, records, epochs=0), "epochs is 0; give 1 or more"),
         (lambda: detectors.pretrain_neck(detector, empty), "none of 8 records has a box; give those of pseudo_records"),
         (lambda: detectors.pretrain_neck(detector, tmp_path / "nowhere"), "there is no file or folder"),
-        (lambda: detectors.pseudo_records(detector.backbone, path, 64, threshold=1.0), "threshold is 1.0"),
-        (lambda: detectors.pseudo_records(detector.backbone, path, 64, pieces=0), "pieces is 0"),
-        (lambda: detectors.pseudo_records(detector.backbone, path, 64, smallest=0.5, largest=0.4), "smallest is 0.5"),
-        (lambda: detectors.pseudo_records(detector.backbone, path, 64, heatmap="centre"), "heatmap is 'centre'"),
+        (lambda: detectors.pseudo_records(detector.backbone, path, threshold=1.0), "threshold is 1.0"),
+        (lambda: detectors.pseudo_records(detector.backbone, path, pieces=0), "pieces is 0"),
+        (lambda: detectors.pseudo_records(detector.backbone, path, smallest=0.5, largest=0.4), "smallest is 0.5"),
+        (lambda: detectors.pseudo_records(detector.backbone, path, heatmap="centre"), "heatmap is 'centre'"),
         (lambda: detectors.save_neck(detector, tmp_path / "neck.h5"), "saved as a .npz file"),
     ):
         with pytest.raises(UserError, match=told) as caught:

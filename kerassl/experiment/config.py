@@ -180,12 +180,23 @@ class Finetune(_Section):
         return self
 
 
+class Neck(_Section):
+    """Train neck and box head first, on boxes that the backbone draws without labels: `detectors.pretrain_neck`."""
+
+    epochs: pydantic.PositiveInt = 3
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    # At most so many of the images that pre-training may use.
+    images: pydantic.PositiveInt = 2000
+
+
 class Detector(Finetune):
     kind: Literal["retinanet", "yolov8"] = "retinanet"
     # Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. Less is quicker.
     width: pydantic.PositiveInt | None = None
     image_size: int = 160
     augmentation: BoxAugmentation | None = None
+    # Without the section: the neck begins at random.
+    neck: Neck | None = None
 
 
 class Explain(_Section):

@@ -9,6 +9,7 @@ import keras
 
 from kerassl import _files, augment, backbones, callbacks, datasets, detectors, metrics, models, optimizers
 from kerassl._errors import UserError
+from kerassl.experiment import neck
 from kerassl.experiment.predicting import score
 from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbosity, write_json
 
@@ -100,6 +101,8 @@ def _tuned(config, task, weights, data, folder, batches, watching, out):
     """A localiser or a detector, trained on the images; it goes on where it was stopped."""
     plan = getattr(config, task)
     model = _untrained(config, task, weights, data.classes, folder, batches.steps * plan.epochs)
+    if task == "detector" and plan.neck:
+        neck.pretrain_neck(config, model, data, out)
     average = None if plan.average is None else callbacks.WeightAverage(plan.average)
     beside = [] if average is None else [average]
     resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)

@@ -8,8 +8,8 @@ import tqdm
 from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl.backbones.pyramid import LEVELS
-from kerassl.explain.enlarge import enlarge
 from kerassl.metrics import box_iou
+from kerassl.models.enlarge import enlarge
 
 # Models of the library return dicts; this is what each calls its class scores.
 _CLASS_OUTPUTS = ("class", "classification")

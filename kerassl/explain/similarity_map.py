@@ -7,7 +7,8 @@ import tqdm
 
 from kerassl._errors import UserError
 from kerassl.explain.cam import image_batch, layer_name
-from kerassl.explain.enlarge import enlarge
+from kerassl.models import likeness
+from kerassl.models.enlarge import enlarge
 
 
 class SimilarityMap:
@@ -76,14 +77,10 @@ class SimilarityMap:
             for start in range(0, len(images), batch_size):
                 rows = slice(start, start + batch_size)
                 cells = self._cells(images[rows]) - self.centre  # [b, h, w, C]
-                own = tf.reduce_mean(cells, axis=[1, 2])
                 other = reference[rows]
                 if other.ndim == 4:
-                    other = tf.reduce_mean(self._cells(other), axis=[1, 2])
-                other = other - self.centre
-                lengths = tf.norm(own, axis=1) * tf.norm(other, axis=1)
-                shares = tf.einsum("bhwc,bc->bhw", cells, other)
-                parts.append(tf.math.divide_no_nan(shares, lengths[:, None, None]).numpy())
+                    other = likeness.embedding(self._cells(other))
+                parts.append(likeness.contributions(cells, other - self.centre).numpy())
                 bar.update(len(parts[-1]))
         return np.concatenate(parts)
 

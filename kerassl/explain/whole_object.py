@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from kerassl._errors import UserError
-from kerassl.explain.component_boxes import component_boxes
 from kerassl.explain.pixel_ap import pixel_ap
 from kerassl.metrics import box_iou
+from kerassl.models.component_boxes import component_boxes
 
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 """The shares of the highest value at which heatmaps are cut for their boxes."""

@@ -2,6 +2,7 @@
 
 from kerassl.models.dense_simclr import DenseSimCLR
 from kerassl.models.fit_frozen import fit_frozen
+from kerassl.models.foreground import Foreground
 from kerassl.models.frozen_features import FrozenFeatures
 from kerassl.models.localizer import Localizer
 from kerassl.models.localizer_predictions import localizer_predictions
@@ -11,6 +12,7 @@ from kerassl.models.simclr import SimCLR
 
 __all__ = [
     "DenseSimCLR",
+    "Foreground",
     "FrozenFeatures",
     "Localizer",
     "SimCLR",

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from kerassl import UserError, detectors
 from kerassl.explain import GradCAM, GradCAMPlusPlus, LayerCAM, ScoreCAM
-from kerassl.explain.enlarge import enlarge
+from kerassl.models.enlarge import enlarge
 
 
 @pytest.fixture(scope="module")

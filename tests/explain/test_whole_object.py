@@ -7,9 +7,9 @@ import pytest
 
 from kerassl import UserError
 from kerassl.explain import baselines, whole_object
-from kerassl.explain.component_boxes import component_boxes
 from kerassl.explain.whole_object import THRESHOLDS
 from kerassl.metrics import box_iou
+from kerassl.models.component_boxes import component_boxes
 
 
 def square(x0, y0, x1, y1, size=(64, 64)):

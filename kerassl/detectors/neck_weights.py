@@ -1,0 +1,71 @@
+"""The weights of a detector's neck and box head, which know no class."""
+
+import types
+
+from kerassl.backbones import weights as _weights
+from kerassl.backbones.parts import parts
+from kerassl.detectors.weights import load_weights, save_weights
+
+
+def save_neck(detector, path):
+    """Saves the weights of a detector's neck and box head by name, for either Keras version.
+
+    Args:
+        detector: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
+        path: str or `pathlib.Path` that ends in `.npz`. Written whole; an older file is replaced.
+
+    Returns:
+        str, the checksum of the weights.
+
+    Raises:
+        UserError: if `path` does not end in `.npz`.
+
+    Example:
+        >>> kerassl.detectors.pretrain_neck(detector, "photos/")
+        >>> kerassl.detectors.save_neck(detector, "neck.npz")
+    """
+    return save_weights(_neck(detector), path)
+
+
+def load_neck(detector, path):
+    """Puts weights that `save_neck` wrote into a detector, whole or not at all. Its classes may be others.
+
+    Args:
+        detector: `Detector` of the same kind and width, over a backbone of the same network.
+        path: str or `pathlib.Path` of a `.npz` file.
+
+    Returns:
+        str, the checksum of the weights, as `save_neck` returned it. Their number is logged.
+
+    Raises:
+        UserError: if the file is missing or damaged, or one weight lacks its place or its match; the detector is
+            unchanged then.
+
+    Example:
+        >>> kerassl.detectors.load_neck(detector, "neck.npz")
+    """
+    return load_weights(_neck(detector), path)
+
+
+def copy_neck(source, target):
+    """Puts the weights of one detector's neck and box head into another's, by name, all of them or none.
+
+    Args:
+        source, target: `Detector`s that differ in their classes alone.
+
+    Returns:
+        Dict from `"<layer>/<weight>"` to `np.ndarray`, what was moved.
+
+    Raises:
+        UserError: if a weight lacks its place or its match; the target is unchanged then.
+    """
+    table = _weights.table(_neck(source))
+    _weights.assign(_neck(target), table, source.name)
+    return table
+
+
+def _neck(detector):
+    """Neck and box head as what has a name and layers; all else of the head tells classes."""
+    found = parts(detector)
+    box = [layer for layer in found["head"] if not layer.name.startswith("classification")]
+    return types.SimpleNamespace(name=f"the neck and box head of {detector.name}", layers=[*found["neck"], *box])

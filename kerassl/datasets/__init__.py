@@ -6,6 +6,7 @@ from kerassl.datasets.detection import detection_batches, single_object_batches
 from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
 from kerassl.datasets.labelled_folder import labelled_folder
+from kerassl.datasets.labelled_photographs import labelled_photographs, named_classes
 from kerassl.datasets.records import Record
 from kerassl.datasets.scenes import SCENE_CLASSES, scenes
 from kerassl.datasets.shards import shards
@@ -33,7 +34,9 @@ __all__ = [
     "image_files",
     "image_folder",
     "labelled_folder",
+    "labelled_photographs",
     "letterbox",
+    "named_classes",
     "read_image",
     "scenes",
     "shards",

@@ -46,7 +46,7 @@ def write_report(folder):
             "good pre-training is on photographs.</p>"
         )
     if results.get("arms"):
-        parts += [_tables(results["arms"]), _seen(results["arms"])]
+        parts += [_tables(results["arms"]), _before_labels(results["arms"]), _seen(results["arms"])]
     for title, says, png in curves.pictures(lines, results.get("pretrain")):
         parts.append(picture(title, says, png))
     for drawn in results.get("pictures", []):
@@ -80,7 +80,7 @@ def picture(title, says, png):
 
 def _tables(arms):
     """One table for each task: arms down, figures across; the best of a column in bold."""
-    tasks = [task for task in ("localizer", "detector") if any(task in arm for arm in arms.values())]
+    tasks = [task for task in ("frozen", "localizer", "detector") if any(task in arm for arm in arms.values())]
     blocks = []
     for task in tasks:
         rows = {name: arm[task] for name, arm in arms.items() if task in arm}
@@ -91,11 +91,65 @@ def _tables(arms):
             cells = "".join(f"<td>{_cell(row, key, rows.values())}</td>" for key in keys)
             body.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
         kind = {"yolov8": "YOLOV8"}.get(next(iter(rows.values())).get("kind"), "RetinaNet")
-        names = {"localizer": "Localiser (one object an image)", "detector": f"Detector ({kind}, all objects)"}
+        names = {
+            "frozen": "Localiser on frozen features (one object an image)",
+            "localizer": "Localiser (one object an image)",
+            "detector": f"Detector ({kind}, all objects)",
+        }
         head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
-        blocks.append(f"<h2>{names[task]}</h2>{head}<tbody>{''.join(body)}</tbody></table>")
+        blocks.append(f"<h2>{names[task]}</h2>{_of_what(rows)}{head}<tbody>{''.join(body)}</tbody></table>")
     legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, says in COLUMNS.values())
     return "".join(blocks) + f"<details><summary>what the figures mean</summary><ul>{legend}</ul></details>"
+
+
+def _of_what(rows):
+    """What a row is the mean of, where it is one."""
+    row = next(iter(rows.values()))
+    if row.get("seeds", 1) == 1 and row.get("labels") is None:
+        return ""
+    labels = "all labels" if row["labels"] is None else f"{row['labels']} labelled images"
+    seeds = "one seed" if row["seeds"] == 1 else f"mean of {row['seeds']} seeds"
+    return f"<p>{labels[0].upper()}{labels[1:]}, {seeds}.</p>"
+
+
+# What is told of an arm before labels of objects: key, heading, factor, form.
+_BEFORE = {
+    "images": ("images", 1, "{:.0f}"),
+    "steps": ("steps", 1, "{:.0f}"),
+    "loss": ("loss (nats)", 1, "{:.2f}"),
+    "chance": ("chance", 1, "{:.2f}"),
+    "contrast_accuracy": ("other view found, %", 100, "{:.1f}"),
+    "accuracy": ("class found, %", 100, "{:.1f}"),
+    "minutes": ("minutes", 1, "{:.1f}"),
+    "linear_top1": ("linear Top-1, %", 100, "{:.1f}"),
+    "linear_top3": ("linear Top-3, %", 100, "{:.1f}"),
+    "knn_top1": ("neighbours' Top-1, %", 100, "{:.1f}"),
+    "knn_top3": ("neighbours' Top-3, %", 100, "{:.1f}"),
+}
+
+
+def _before_labels(arms):
+    """A table of pre-trainings and probes, where several arms have one or some were probed."""
+    rows = {name: {**(arm.get("pretrain") or {}), **(arm.get("probe") or {})} for name, arm in arms.items()}
+    if sum(bool(row) for row in rows.values()) < 2:
+        return ""
+    keys = [key for key in _BEFORE if any(row.get(key) is not None for row in rows.values())]
+    heads = "".join(f"<th>{_BEFORE[key][0]}</th>" for key in keys)
+    body = ""
+    for name, row in rows.items():
+        cells = (
+            _BEFORE[key][2].format(_BEFORE[key][1] * row[key]) if row.get(key) is not None else "–" for key in keys
+        )
+        body += f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    says = (
+        "Pre-training, and how well the frozen features tell the classes of other photographs, where those are named."
+    )
+    head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
+    return f"<h2>Before labels of objects</h2><p>{says}</p>{head}<tbody>{body}</tbody></table>"
+
+
+def _number(value, factor, form):
+    return "–" if value is None else form.format(factor * value)
 
 
 def _cell(row, key, rows):

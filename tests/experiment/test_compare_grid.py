@@ -114,8 +114,8 @@ def test_arms_that_begin_and_learn_alike_share_one_pretraining(run, tmp_path, mo
         lambda model, *rest: ran.append(model.objective.temperature) or pretrain(model, *rest),
     )
     text = GRID + (
-        "arms:\n  plain: self-supervised\n  again: {pretrain: {temperature: 0.1}}\n  sharp: {pretrain: {temperature: 0.05}}\n"
-        "  sharper: {pretrain: {temperature: 0.05}}\n"
+        "arms:\n  plain: self-supervised\n  again: {pretrain: {temperature: 0.1}}\n"
+        "  sharp: {pretrain: {temperature: 0.05}}\n  sharper: {pretrain: {temperature: 0.05}}\n"
     )
     text = text.replace("labels: [4, 8], seeds: 2", "labels: [4], seeds: 1")
     assert run("out", text) == 0

@@ -14,10 +14,20 @@ _SEEN = {
 }
 
 
-def check_arms(config):
-    """Refuses starts that are not there, before anything is trained."""
+def check_arms(config, images):
+    """Refuses starts and labels that are not there, before anything is trained.
+
+    Args:
+        config: `Config`.
+        images: list of folders and files to pre-train on.
+
+    Raises:
+        UserError: in one line.
+    """
     for name, arm in config.arms.items():
         check_start(arm.start, f"arms.{name}.start")
+        if arm.supervised:
+            supervised.labelled_images(images, _classes(arm))
 
 
 def places(config, folder):
@@ -76,11 +86,14 @@ def pretrain_arms(config, images, folder, limit):
             log.info("the pre-training of %s", name)
         arm, plan = config.arms[name], config.model_copy(update={"pretrain": section(config, name)})
         if arm.supervised:
-            classes = None if arm.supervised is True else arm.supervised
-            found[name] = supervised.pretrain_by_labels(plan, images, place, arm.start, classes, limit)
+            found[name] = supervised.pretrain_by_labels(plan, images, place, arm.start, _classes(arm), limit)
         else:
             found[name] = pretraining.pretrain(plan, images, place, arm.start, limit)
     return found
+
+
+def _classes(arm):
+    return None if arm.supervised is True else arm.supervised
 
 
 def weights(config, name, folder):

@@ -42,7 +42,7 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
     if done.exists():
         return json.loads(done.read_text())
     plan = config.pretrain
-    labelled, everything = _labelled(images, classes)
+    labelled, everything = labelled_images(images, classes)
     names = sorted(set(labelled.values()))
     labels = [names.index(name) for name in labelled.values()]
     log.info(
@@ -78,8 +78,19 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
     return figures
 
 
-def _labelled(images, classes):
-    """Class by file, and how many files there are, with a label or without."""
+def labelled_images(images, classes=None):
+    """The photographs whose class their place or their name tells.
+
+    Args:
+        images: list of folders and files.
+        classes: list of str, the classes that are read; or None for all.
+
+    Returns:
+        Dict from file to class, and how many files there are, with a class or without.
+
+    Raises:
+        UserError: if fewer than two classes are found, or one of `classes` is not there.
+    """
     if any(is_shards(path) for path in images):
         raise UserError("a supervised arm reads labels from folders and names, which shards lack; give image folders")
     found = datasets.named_classes(images)

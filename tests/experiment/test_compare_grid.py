@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from kerassl import backbones, models
-from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config
+from kerassl import backbones, datasets, models
+from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, supervised
 from kerassl.experiment.cli import main
 from kerassl.experiment.sources import sources
 from kerassl.experiment.time_limit import TimeLimit
@@ -75,16 +76,23 @@ def test_subsets_are_nested_in_a_seed_the_same_for_all_arms_and_others_in_anothe
     assert first != second
 
 
-def test_each_cell_is_done_once_and_the_same_to_the_bit_when_it_is_repeated(run, tmp_path, monkeypatch):
-    fitted = []
+def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_repeated(
+    run, tmp_path, monkeypatch, capsys
+):
+    text = SCENES + FROZEN + "compare: {labels: [4, 8], seeds: 2}\narms: {random start: random}\n"
+    fitted, asked = [], []
     fit = models.fit_frozen
     monkeypatch.setattr(models, "fit_frozen", lambda *args, **own: fitted.append(own["seed"]) or fit(*args, **own))
-    assert run("out", GRID) == 0
+    monkeypatch.setattr(TimeLimit, "over", lambda self: asked.append(0) or len(asked) == 4)
+    assert run("out", text, "--minutes", "60") == 3
+    assert fitted == [0, 1]
+    assert "60 minutes are over; the same command with --resume goes on" in capsys.readouterr().out
+    assert run("out", text, "--minutes", "60", "--resume") == 0
+    assert fitted == [0, 1, 0, 1]
     out = tmp_path / "out"
     before = contents(out)
-    assert len(before) == len(fitted) == 8
-    kept = {path.relative_to(out / "arms").as_posix() for path in (out / "arms").rglob("*.keras")}
-    assert kept == {"self-supervised/frozen.keras", "random-start/frozen.keras"}
+    assert sorted(before) == [f"cells/random-start/frozen-{labels}-{seed}.json" for labels in (4, 8) for seed in (0, 1)]
+    assert [path.relative_to(out).as_posix() for path in out.rglob("*.keras")] == ["arms/random-start/frozen.keras"]
     assert not (out / "features").exists()
     cell = before["cells/random-start/frozen-4-1.json"]
     assert (cell["arm"], cell["protocol"], cell["labels"], cell["seed"]) == ("random start", "frozen", 4, 1)
@@ -93,64 +101,96 @@ def test_each_cell_is_done_once_and_the_same_to_the_bit_when_it_is_repeated(run,
     for figure, values in (("mean_iou", "iou"), ("top1", "top1"), ("top3", "top3")):
         assert cell["figures"][figure] == pytest.approx(np.mean(cell["per_image"][values]))
     # What is gone is done again, to the same bits; what stands is not touched.
-    for name in ("cells/random-start/frozen-4-1.json", "cells/self-supervised/frozen-8-0.json"):
+    for name in ("cells/random-start/frozen-4-1.json", "cells/random-start/frozen-8-0.json"):
         (out / name).unlink()
-    assert run("out", GRID, "--resume") == 0
-    assert fitted[8:] == [0, 1]
+    assert run("out", text, "--resume") == 0
+    assert fitted[4:] == [1, 0]
     assert contents(out) == before
     results = json.loads((out / "results.json").read_text())
-    own = [each["figures"]["mean_iou"] for name, each in before.items() if "random-start/frozen-8" in name]
+    own = [before[f"cells/random-start/frozen-8-{seed}.json"]["figures"]["mean_iou"] for seed in (0, 1)]
     assert results["arms"]["random start"]["frozen"]["mean_iou"] == pytest.approx(np.mean(own))
     assert "mean of 2 seeds" in (out / "report.html").read_text()
 
 
-@pytest.mark.current_stack
-def test_arms_that_begin_and_learn_alike_share_one_pretraining(run, tmp_path, monkeypatch):
-    ran = []
-    pretrain = pretraining.fit_watched
-    monkeypatch.setattr(
-        pretraining,
-        "fit_watched",
-        lambda model, *rest: ran.append(model.objective.temperature) or pretrain(model, *rest),
-    )
+@pytest.fixture
+def trained(tiny, monkeypatch):
+    """The models that pre-trainings would train, which they do not: their weights stay as they began."""
+    models_given = []
+
+    def fit(model, *rest):
+        models_given.append(model)
+        return {"loss": [1.0]}, 0.5
+
+    for module in (pretraining, supervised):
+        monkeypatch.setattr(module, "fit_watched", fit)
+    return models_given
+
+
+def test_arms_that_begin_and_learn_alike_share_one_pretraining(trained, tmp_path):
     text = GRID + (
         "arms:\n  plain: self-supervised\n  again: {pretrain: {temperature: 0.1}}\n"
-        "  sharp: {pretrain: {temperature: 0.05}}\n  sharper: {pretrain: {temperature: 0.05}}\n"
-    )
-    text = text.replace("labels: [4, 8], seeds: 2", "labels: [4], seeds: 1")
-    assert run("out", text) == 0
-    assert ran == [0.1, 0.05]
-    out = tmp_path / "out"
-    assert sorted(str(path.relative_to(out)) for path in out.rglob("pretrain.json")) == [
-        "arms/sharp/pretrain.json",
-        "pretrain.json",
-    ]
-    found = contents(out)
-    per_arm = {cell["arm"]: cell["figures"] for cell in found.values()}
-    assert per_arm["plain"] == per_arm["again"]
-    assert per_arm["sharp"] == per_arm["sharper"]
-    seen = json.loads((out / "results.json").read_text())["arms"]["sharp"]["seen"]
-    assert "without labels" in seen
-
-
-@pytest.mark.current_stack
-def test_warm_start_begins_from_the_weights_that_are_given(tiny, tiny_backbone, tmp_path):
-    given = tiny_backbone()
-    backbones.save(given, tmp_path / "given.keras")
-    text = GRID.replace("optimizer: adamw", "optimizer: adamw, learning_rate: 1.0e-12, weight_decay: 0") + (
-        f"arms: {{warm: {{start: {tmp_path / 'given.keras'}, pretrain: {{}}}}, random: random}}\n"
+        "  sharp: {pretrain: {temperature: 0.05}}\n  sharper: {pretrain: {temperature: 0.05}}\n  random: random\n"
     )
     config = config_of(tmp_path, text)
     data = sources(config, tmp_path)
     figures = arms.pretrain_arms(config, data.images, tmp_path, TimeLimit())
+    assert [model.objective.temperature for model in trained] == [0.1, 0.05]
+    assert figures["plain"] == figures["again"]
     assert figures["random"] is None
-    assert figures["warm"]["steps"] == 2 * (28 // 8)
-    trained = backbones.load(arms.weights(config, "warm", tmp_path))
-    for variable, value in zip(trained.trainable_variables, given.trainable_variables):
-        np.testing.assert_allclose(np.array(variable), np.array(value), atol=1e-6)
+    names = ("plain", "again", "sharp", "sharper")
+    own, arm = str(tmp_path / "backbone.keras"), str(tmp_path / "arms" / "sharp" / "backbone.keras")
+    assert [arms.weights(config, name, tmp_path) for name in names] == [own, own, arm, arm]
+    assert arms.weights(config, "random", tmp_path) == "random"
+    assert "28 generated images" not in arms.seen_by(config, "sharp", figures["sharp"], True)  # three batches of 8
+    assert "24 generated images without labels, 2 times" in arms.seen_by(config, "sharp", figures["sharp"], True)
+    arms.pretrain_arms(config, data.images, tmp_path, TimeLimit())
+    assert len(trained) == 2  # what stands is not done again
+
+
+def test_warm_start_begins_from_the_weights_that_are_given(trained, tiny_backbone, tmp_path):
+    given = tiny_backbone()
+    backbones.save(given, tmp_path / "given.keras")
+    text = GRID + f"arms: {{warm: {{start: {tmp_path / 'given.keras'}, pretrain: {{}}}}, cold: self-supervised}}\n"
+    config = config_of(tmp_path, text)
+    figures = arms.pretrain_arms(config, sources(config, tmp_path).images, tmp_path, TimeLimit())
+    warm, cold = ([np.array(weight) for weight in model.backbone.get_weights()] for model in trained)
+    for weight, value in zip(given.get_weights(), warm):
+        np.testing.assert_array_equal(value, weight)
+    assert any(np.any(one != other) for one, other in zip(warm, cold))
+    kept = backbones.load(arms.weights(config, "warm", tmp_path))
+    np.testing.assert_array_equal(kept.get_weights()[0], given.get_weights()[0])
     assert "before that whatever" in arms.seen_by(config, "warm", figures["warm"], True)
 
 
+def test_labels_are_read_by_the_supervised_arm_alone(trained, tmp_path, monkeypatch):
+    for number in range(20):
+        name = f"{('cat', 'dog', 'ILSVRC')[number % 3]}_{number}.png"
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(np.full((40, 40, 3), number, np.uint8)).save(tmp_path / "photos" / name)
+    asked = []
+    names = datasets.named_classes
+    monkeypatch.setattr(datasets, "named_classes", lambda paths: asked.append(paths) or names(paths))
+    text = GRID + (
+        "arms:\n  plain: self-supervised\n  random: random\n"
+        "  told: {supervised: [cat, dog], pretrain: {batch_size: 4}}\n"
+    )
+    config = config_of(tmp_path, text)
+    images = [str(tmp_path / "photos")]
+    figures = arms.pretrain_arms(config, images, tmp_path, TimeLimit())
+    assert asked == [images]
+    plain, told = trained
+    assert isinstance(plain, models.SimCLR)
+    assert isinstance(told, models.ViewClassifier)
+    assert figures["told"]["classes"] == ["cat", "dog"]
+    assert figures["told"]["without_label"] == 6
+    # 20 photographs twice are 10 steps of 4 images; of the 14 with a label an epoch has 3.
+    assert (figures["told"]["epochs"], figures["told"]["steps"]) == (3, 9)
+    assert "with the labels of 2 classes" in arms.seen_by(config, "told", figures["told"], False)
+    assert "without labels" in arms.seen_by(config, "plain", figures["plain"], False)
+
+
+@pytest.mark.slow
+@pytest.mark.current_stack
 def test_comparison_with_a_time_limit_goes_on_to_the_same_figures(run, tmp_path, monkeypatch, capsys):
     text = GRID.replace("labels: [4, 8], seeds: 2", "labels: [4], seeds: 1") + (
         "localizer: {image_size: 64, batch_size: 4, epochs: 2, labels: [8]}\n"
@@ -158,9 +198,9 @@ def test_comparison_with_a_time_limit_goes_on_to_the_same_figures(run, tmp_path,
     assert run("whole", text) == 0
     asked = []
 
-    def over(self):  # every fifth time that somebody asks
+    def over(self):  # every seventh time that somebody asks
         asked.append(0)
-        return len(asked) % 5 == 0
+        return len(asked) % 7 == 0
 
     monkeypatch.setattr(TimeLimit, "over", over)
     assert run("pieces", text, "--minutes", "60") == 3
@@ -177,6 +217,7 @@ def test_comparison_with_a_time_limit_goes_on_to_the_same_figures(run, tmp_path,
     assert leavings == {"self-supervised", "random-start"}
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_killed_fine_tuning_in_a_grid_repeats_nothing(run, tmp_path, monkeypatch):
     text = SCENES + "arms: {random: random}\nlocalizer: {image_size: 64, batch_size: 4, epochs: 1}\n"
@@ -219,7 +260,7 @@ def test_images_that_settings_are_chosen_on_are_left_out_of_what_is_reported(tmp
         ("compare: {chosen: 6}", "leaves no image to report on"),
         ("compare: {probe: {train: /nowhere}}", "/nowhere"),
         ("arms: {mine: /nowhere/weights.npz}", "arms.mine.start is /nowhere/weights.npz"),
-        ("arms: {named: {supervised: true}}", "two classes and more, but 0 was found"),
+        ("arms: {told: {supervised: [cat, dog]}}", "no photograph is of the class 'cat'"),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line_before_anything_is_trained(run, tmp_path, capsys, text, told):

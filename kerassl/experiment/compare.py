@@ -17,6 +17,7 @@ from kerassl.experiment.report import write_report
 from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import kept_aside, sources
 from kerassl.experiment.time_limit import TimeLimit
+from kerassl.experiment.verdict import table_text, verdict
 
 log = logging.getLogger("kerassl")
 
@@ -64,6 +65,7 @@ def compare(config, folder, limit=None):
         if probed:
             told[name]["probe"] = probed[name]
         told[name] |= table[name]
+    judged = _verdict(config, found, probed)
     pictures = arm_pictures(config, data, folder)
     servable = _servable(config, folder)
     places = arms.places(config, folder)
@@ -78,9 +80,10 @@ def compare(config, folder, limit=None):
         generated=data.generated,
         pretrain=plain,
         arms=told,
+        verdict=judged,
         pictures=pictures,
     )
-    print(_table(table, protocols))
+    print(_table(table, protocols) if judged is None else table_text(judged))
     print(f"report: {page}")
     return page
 
@@ -96,6 +99,15 @@ def _split(config, folder):
         raise UserError(f"compare.chosen is {common.chosen}, which leaves no image to report on; keep fewer aside")
     which = "those" if common.part == "choose" else "without those"
     return dataclasses.replace(data, test=test), f" ({which} {common.chosen} that settings are chosen on)"
+
+
+def _verdict(config, found, probed):
+    """What the cells show of the arms against each other; None of a single one."""
+    if len(config.arms) == 1:
+        return None
+    common = config.compare
+    baseline, gate = common.baseline or list(config.arms)[-1], common.gate and common.gate.model_dump()
+    return {**verdict(found, baseline=baseline, gate=gate, seed=config.seed), "probe": probed}
 
 
 def _cut(config):
@@ -120,7 +132,7 @@ def report(folder, title, summary, begun, **results):
         folder: `pathlib.Path` of the run.
         title, summary: str, what the page begins with.
         begun: float, the time at which the command began, in seconds.
-        **results: `generated` (bool), and of `pretrain`, `arms` and `pictures` those that the run has.
+        **results: `generated` (bool), and of `pretrain`, `arms`, `verdict` and `pictures` those that the run has.
 
     Returns:
         `pathlib.Path` of the page.

@@ -105,6 +105,11 @@ def check(config):
         _known({"compare.gate.good": common.gate.good, "compare.gate.poor": common.gate.poor}, arms)
         if common.gate.good == common.gate.poor:
             raise ValueError(f"compare.gate: good and poor are both {common.gate.good!r}; name two arms")
+        if config.frozen is None:
+            raise ValueError("compare.gate is judged on frozen features; add a section 'frozen:'")
+        for arm in (common.gate.good, common.gate.poor):
+            if arm not in axes(config, "frozen")[0]:
+                raise ValueError(f"compare.gate needs {arm!r} on frozen features; add it to frozen.arms")
     if common.part == "choose" and not common.chosen:
         raise ValueError("compare.part is 'choose', but no images are kept aside; give compare.chosen, as 200")
     for name in ("compare", *PROTOCOLS):
@@ -120,6 +125,10 @@ def check(config):
         voc = config.data.voc
         if any(labels) and voc is not None and (voc.count or voc.fraction):
             raise ValueError(f"{name}.labels and data.voc's count or fraction both choose labels; leave the latter out")
+    measured = [arm for protocol in protocols(config) for arm in axes(config, protocol)[0]]
+    left = [arm for arm in arms if arm not in measured]
+    if measured and left:
+        raise ValueError(f"arms: {left[0]!r} is measured by nothing; add it to a section's arms, or take it out")
 
 
 def _known(named, arms):

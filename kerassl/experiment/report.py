@@ -46,7 +46,7 @@ def write_report(folder):
             "good pre-training is on photographs.</p>"
         )
     if results.get("arms"):
-        parts += [_tables(results["arms"]), _before_labels(results["arms"]), _seen(results["arms"])]
+        parts += _arms(results["arms"], results.get("verdict"))
     for title, says, png in curves.pictures(lines, results.get("pretrain")):
         parts.append(picture(title, says, png))
     for drawn in results.get("pictures", []):
@@ -76,6 +76,16 @@ def picture(title, says, png):
     """A PNG with its heading and a sentence, as HTML that holds it."""
     title, encoded = html.escape(title), base64.b64encode(png).decode()
     return f"<h2>{title}</h2><p>{html.escape(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
+
+
+def _arms(arms, found):
+    """What came out: the verdict where arms were held against each other, and the figures in one table."""
+    if not found:
+        return [_tables(arms), _seen(arms)]
+    from kerassl.experiment.verdict_page import verdict_parts  # here: it builds on this page's parts
+
+    tables = f"<details><summary>figures and minutes in one table</summary>{_tables(arms)}</details>"
+    return [*verdict_parts(found, arms), _pretrainings(arms), tables]
 
 
 def _tables(arms):
@@ -112,8 +122,8 @@ def _of_what(rows):
     return f"<p>{labels[0].upper()}{labels[1:]}, {seeds}.</p>"
 
 
-# What is told of an arm before labels of objects: key, heading, factor, form.
-_BEFORE = {
+# What is told of a pre-training: key, heading, factor, form.
+_PRETRAINED = {
     "images": ("images", 1, "{:.0f}"),
     "steps": ("steps", 1, "{:.0f}"),
     "loss": ("loss (nats)", 1, "{:.2f}"),
@@ -121,31 +131,22 @@ _BEFORE = {
     "contrast_accuracy": ("other view found, %", 100, "{:.1f}"),
     "accuracy": ("class found, %", 100, "{:.1f}"),
     "minutes": ("minutes", 1, "{:.1f}"),
-    "linear_top1": ("linear Top-1, %", 100, "{:.1f}"),
-    "linear_top3": ("linear Top-3, %", 100, "{:.1f}"),
-    "knn_top1": ("neighbours' Top-1, %", 100, "{:.1f}"),
-    "knn_top3": ("neighbours' Top-3, %", 100, "{:.1f}"),
 }
 
 
-def _before_labels(arms):
-    """A table of pre-trainings and probes, where several arms have one or some were probed."""
-    rows = {name: {**(arm.get("pretrain") or {}), **(arm.get("probe") or {})} for name, arm in arms.items()}
-    if sum(bool(row) for row in rows.values()) < 2:
+def _pretrainings(arms):
+    """A table of the pre-trainings, where several arms have one."""
+    rows = {name: arm["pretrain"] for name, arm in arms.items() if arm.get("pretrain")}
+    if len(rows) < 2:
         return ""
-    keys = [key for key in _BEFORE if any(row.get(key) is not None for row in rows.values())]
-    heads = "".join(f"<th>{_BEFORE[key][0]}</th>" for key in keys)
+    keys = [key for key in _PRETRAINED if any(row.get(key) is not None for row in rows.values())]
+    heads = "".join(f"<th>{_PRETRAINED[key][0]}</th>" for key in keys)
     body = ""
     for name, row in rows.items():
-        cells = (
-            _BEFORE[key][2].format(_BEFORE[key][1] * row[key]) if row.get(key) is not None else "–" for key in keys
-        )
-        body += f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-    says = (
-        "Pre-training, and how well the frozen features tell the classes of other photographs, where those are named."
-    )
+        cells = "".join(f"<td>{_number(row.get(key), *_PRETRAINED[key][1:])}</td>" for key in keys)
+        body += f"<tr><th>{html.escape(name)}</th>{cells}</tr>"
     head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
-    return f"<h2>Before labels of objects</h2><p>{says}</p>{head}<tbody>{body}</tbody></table>"
+    return f"<h2>Pre-training</h2>{head}<tbody>{body}</tbody></table>"
 
 
 def _number(value, factor, form):

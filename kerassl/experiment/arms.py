@@ -14,18 +14,15 @@ _SEEN = {
 }
 
 
-def check_arms(config, images):
-    """Refuses starts and labels that are not there, before anything is trained.
-
-    Args:
-        config: `Config`.
-        images: list of folders and files to pre-train on.
-
-    Raises:
-        UserError: in one line.
-    """
+def check_starts(config):
+    """Refuses files of weights that are not there, before anything is made."""
     for name, arm in config.arms.items():
         check_start(arm.start, f"arms.{name}.start")
+
+
+def check_labels(config, images):
+    """Refuses supervised arms whose photographs tell no classes, before anything is trained."""
+    for arm in config.arms.values():
         if arm.supervised:
             supervised.labelled_images(images, _classes(arm))
 

@@ -46,11 +46,12 @@ def compare(config, folder, limit=None):
         )
     for protocol in protocols:
         backbones.check_image_size(getattr(config, protocol).image_size)
+    arms.check_starts(config)
     running.prepare(config)
     data, aside = _split(config, folder)
     work = cells.Cells(config, data, folder, limit)
     # What is wrong there is told before anything is trained.
-    arms.check_arms(config, data.images)
+    arms.check_labels(config, data.images)
     work.check()
     arm_probe.make_probes(config)
     pretrained = arms.pretrain_arms(config, data.images, folder, limit)

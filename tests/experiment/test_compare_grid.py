@@ -76,42 +76,6 @@ def test_subsets_are_nested_in_a_seed_the_same_for_all_arms_and_others_in_anothe
     assert first != second
 
 
-def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_repeated(
-    run, tmp_path, monkeypatch, capsys
-):
-    text = SCENES + FROZEN + "compare: {labels: [4, 8], seeds: 2}\narms: {random start: random}\n"
-    fitted, asked = [], []
-    fit = models.fit_frozen
-    monkeypatch.setattr(models, "fit_frozen", lambda *args, **own: fitted.append(own["seed"]) or fit(*args, **own))
-    monkeypatch.setattr(TimeLimit, "over", lambda self: asked.append(0) or len(asked) == 4)
-    assert run("out", text, "--minutes", "60") == 3
-    assert fitted == [0, 1]
-    assert "60 minutes are over; the same command with --resume goes on" in capsys.readouterr().out
-    assert run("out", text, "--minutes", "60", "--resume") == 0
-    assert fitted == [0, 1, 0, 1]
-    out = tmp_path / "out"
-    before = contents(out)
-    assert sorted(before) == [f"cells/random-start/frozen-{labels}-{seed}.json" for labels in (4, 8) for seed in (0, 1)]
-    assert [path.relative_to(out).as_posix() for path in out.rglob("*.keras")] == ["arms/random-start/frozen.keras"]
-    assert not (out / "features").exists()
-    cell = before["cells/random-start/frozen-4-1.json"]
-    assert (cell["arm"], cell["protocol"], cell["labels"], cell["seed"]) == ("random start", "frozen", 4, 1)
-    assert (cell["images"], cell["steps"]) == (4, 1)
-    assert len(cell["per_image"]["ids"]) == 6
-    for figure, values in (("mean_iou", "iou"), ("top1", "top1"), ("top3", "top3")):
-        assert cell["figures"][figure] == pytest.approx(np.mean(cell["per_image"][values]))
-    # What is gone is done again, to the same bits; what stands is not touched.
-    for name in ("cells/random-start/frozen-4-1.json", "cells/random-start/frozen-8-0.json"):
-        (out / name).unlink()
-    assert run("out", text, "--resume") == 0
-    assert fitted[4:] == [1, 0]
-    assert contents(out) == before
-    results = json.loads((out / "results.json").read_text())
-    own = [before[f"cells/random-start/frozen-8-{seed}.json"]["figures"]["mean_iou"] for seed in (0, 1)]
-    assert results["arms"]["random start"]["frozen"]["mean_iou"] == pytest.approx(np.mean(own))
-    assert "mean of 2 seeds" in (out / "report.html").read_text()
-
-
 @pytest.fixture
 def trained(tiny, monkeypatch):
     """The models that pre-trainings would train, which they do not: their weights stay as they began."""
@@ -189,6 +153,78 @@ def test_labels_are_read_by_the_supervised_arm_alone(trained, tmp_path, monkeypa
     assert "without labels" in arms.seen_by(config, "plain", figures["plain"], False)
 
 
+def test_images_that_settings_are_chosen_on_are_left_out_of_what_is_reported(tmp_path):
+    text = SCENES + FROZEN + "arms: {random: random}\ncompare: {chosen: 2}\n"
+    ids = {}
+    for part in ("report", "choose"):
+        config = config_of(tmp_path, text.replace("chosen: 2", f"chosen: 2, part: {part}"))
+        data, told = compare._split(config, tmp_path)
+        ids[part] = {record.image_id for record in data.test}
+        assert "2 that settings are chosen on" in told
+    assert (len(ids["report"]), len(ids["choose"])) == (4, 2)
+    assert not ids["report"] & ids["choose"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("compare: {labels: [4, 400]}", "count is 400, but 12 images are there"),
+        ("compare: {chosen: 6}", "leaves no image to report on"),
+        ("compare: {probe: {train: /nowhere}}", "/nowhere"),
+        ("arms: {mine: /nowhere/weights.npz}", "arms.mine.start is /nowhere/weights.npz"),
+        ("arms: {told: {supervised: [cat, dog]}}", "no photograph is of the class 'cat'"),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line_before_anything_is_trained(run, tmp_path, capsys, text, told):
+    lines = [line for line in GRID.splitlines() if not line.startswith(text.split(":")[0])]
+    assert run("out", "\n".join([*lines, text])) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert told in error[-1]
+    assert not any("Traceback" in line for line in error)
+    assert not (tmp_path / "out" / "cells").exists()
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_limit_is_refused_when_it_is_none(run, capsys):
+    assert run("out", GRID, "--minutes", "0") == 2
+    assert "--minutes is 0" in capsys.readouterr().err
+
+
+def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_repeated(
+    run, tmp_path, monkeypatch, capsys
+):
+    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2}\narms: {random start: random}\n"
+    fitted, asked = [], []
+    fit = models.fit_frozen
+    monkeypatch.setattr(models, "fit_frozen", lambda *args, **own: fitted.append(own["seed"]) or fit(*args, **own))
+    monkeypatch.setattr(TimeLimit, "over", lambda self: asked.append(0) or len(asked) == 3)
+    assert run("out", text, "--minutes", "60") == 3
+    assert fitted == [0]
+    assert "60 minutes are over; the same command with --resume goes on" in capsys.readouterr().out
+    assert run("out", text, "--minutes", "60", "--resume") == 0
+    assert fitted == [0, 1]
+    out = tmp_path / "out"
+    before = contents(out)
+    assert sorted(before) == [f"cells/random-start/frozen-4-{seed}.json" for seed in (0, 1)]
+    assert [path.relative_to(out).as_posix() for path in out.rglob("*.keras")] == ["arms/random-start/frozen.keras"]
+    assert not (out / "features").exists()
+    cell = before["cells/random-start/frozen-4-1.json"]
+    assert (cell["arm"], cell["protocol"], cell["labels"], cell["seed"]) == ("random start", "frozen", 4, 1)
+    assert (cell["images"], cell["steps"]) == (4, 1)
+    assert len(cell["per_image"]["ids"]) == 6
+    for figure, values in (("mean_iou", "iou"), ("top1", "top1"), ("top3", "top3")):
+        assert cell["figures"][figure] == pytest.approx(np.mean(cell["per_image"][values]))
+    # What is gone is done again, to the same bits; what stands is not touched.
+    (out / "cells" / "random-start" / "frozen-4-1.json").unlink()
+    assert run("out", text, "--resume") == 0
+    assert fitted == [0, 1, 1]
+    assert contents(out) == before
+    results = json.loads((out / "results.json").read_text())
+    own = [before[f"cells/random-start/frozen-4-{seed}.json"]["figures"]["mean_iou"] for seed in (0, 1)]
+    assert results["arms"]["random start"]["frozen"]["mean_iou"] == pytest.approx(np.mean(own))
+    assert "mean of 2 seeds" in (out / "report.html").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.current_stack
 def test_comparison_with_a_time_limit_goes_on_to_the_same_figures(run, tmp_path, monkeypatch, capsys):
@@ -239,40 +275,3 @@ def test_killed_fine_tuning_in_a_grid_repeats_nothing(run, tmp_path, monkeypatch
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     assert [path.name for path in (tmp_path / "killed" / "arms" / "random").glob("*.keras")] == ["localizer.keras"]
     assert not list((tmp_path / "killed" / "cells").rglob("*.keras"))
-
-
-def test_images_that_settings_are_chosen_on_are_left_out_of_what_is_reported(tmp_path):
-    text = SCENES + FROZEN + "arms: {random: random}\ncompare: {chosen: 2}\n"
-    ids = {}
-    for part in ("report", "choose"):
-        config = config_of(tmp_path, text.replace("chosen: 2", f"chosen: 2, part: {part}"))
-        data, told = compare._split(config, tmp_path)
-        ids[part] = {record.image_id for record in data.test}
-        assert "2 that settings are chosen on" in told
-    assert (len(ids["report"]), len(ids["choose"])) == (4, 2)
-    assert not ids["report"] & ids["choose"]
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("compare: {labels: [4, 400]}", "count is 400, but 12 images are there"),
-        ("compare: {chosen: 6}", "leaves no image to report on"),
-        ("compare: {probe: {train: /nowhere}}", "/nowhere"),
-        ("arms: {mine: /nowhere/weights.npz}", "arms.mine.start is /nowhere/weights.npz"),
-        ("arms: {told: {supervised: [cat, dog]}}", "no photograph is of the class 'cat'"),
-    ],
-)
-def test_what_is_not_there_is_told_in_one_line_before_anything_is_trained(run, tmp_path, capsys, text, told):
-    lines = [line for line in GRID.splitlines() if not line.startswith(text.split(":")[0])]
-    assert run("out", "\n".join([*lines, text])) == 2
-    error = capsys.readouterr().err.strip().splitlines()
-    assert told in error[-1]
-    assert not any("Traceback" in line for line in error)
-    assert not (tmp_path / "out" / "cells").exists()
-    assert not (tmp_path / "out" / "checkpoints").exists()
-
-
-def test_limit_is_refused_when_it_is_none(run, capsys):
-    assert run("out", GRID, "--minutes", "0") == 2
-    assert "--minutes is 0" in capsys.readouterr().err

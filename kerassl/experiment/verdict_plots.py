@@ -141,7 +141,7 @@ def _names(axes, ends):
         end = ((np.log(place) - left) / (right - left), (value - low) / (high - low))
         axes.plot(
             [end[0], 1.0, 1.03], [end[1], end[1], height], color=colour, lw=0.7, alpha=0.6,
-            transform=axes.transAxes, clip_on=False,
+            transform=axes.transAxes, clip_on=False, zorder=1,
         )  # fmt: skip
         axes.text(1.04, height, arm, color=colour, fontsize=9, va="center", transform=axes.transAxes)
     axes.set_ylim(low, high)

@@ -92,12 +92,12 @@ def _summary(found, protocol, arm):
         if times:
             counted = of if len(differences) == 1 else f"{times} {of}"
             sides.append(f"really {word} at {counted} ({_where(at)})")
-    once = " and one seed" if all(len(each["seeds"]) == 1 for _, each in differences) else ""
-    once += (
-        " (some seeds are missing)" if any(len(each["seeds"]) < len(found["seeds"]) for _, each in differences) else ""
+    seeds = [len(each["seeds"]) for _, each in differences]
+    by = (" and one seed" if max(seeds) == 1 else "") + (
+        " (some seeds are missing)" if min(seeds) < len(found["seeds"]) else ""
     )
     never = "not to be told apart at " + (of if len(differences) == 1 else f"any {of}")
-    return f"with {PROTOCOLS[protocol]}{once}, {' and '.join(sides) or never}"
+    return f"with {PROTOCOLS[protocol]}{by}, {' and '.join(sides) or never}"
 
 
 def _where(at):

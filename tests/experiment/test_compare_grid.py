@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kerassl import backbones, datasets, models
-from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, supervised
+from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
 from kerassl.experiment.cli import main
 from kerassl.experiment.sources import sources
 from kerassl.experiment.time_limit import TimeLimit
@@ -183,6 +183,42 @@ def test_what_is_not_there_is_told_in_one_line_before_anything_is_trained(run, t
     assert not any("Traceback" in line for line in error)
     assert not (tmp_path / "out" / "cells").exists()
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_verdict_of_the_cells_that_stand_is_told_in_figures_on_the_page_and_in_the_terminal(
+    trained, run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(models, "fit_frozen", None)  # nothing is left to train
+    figures = {"self-supervised": 0.8, "random start": 0.3}
+    text = GRID + "  gate: {good: self-supervised, poor: random start}\n"
+    text = text.replace("compare: {labels: [4, 8], seeds: 2}", "compare:\n  labels: [4, 8]\n  seeds: 2")
+    config = config_of(tmp_path, text)
+    for cell in grid.cells(config):
+        iou = [figures[cell.arm] + 0.01 * number for number in range(6)]
+        right = [int(cell.arm == "self-supervised")] * 6
+        figure = {"mean_iou": np.mean(iou), "loc_acc_50": right[0], "loc_acc_70": right[0], "top1": right[0], "top3": 1}
+        each = {"ids": [f"val_{number}" for number in range(6)], "iou": iou, "top1": right, "top3": [1] * 6}
+        content = {
+            **cell._asdict(),
+            "images": cell.labels,
+            "figures": figure,
+            "per_image": each,
+            "minutes": 1,
+            "steps": 2,
+        }
+        running.write_json(tmp_path / "out" / "cells" / grid.slug(cell.arm) / f"{cell.name}.json", content)
+    running.write_json(tmp_path / "out" / "config.yaml", config.model_dump(mode="json"))
+    assert run("out", text, "--resume") == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["verdict"]["baseline"] == "random start"
+    assert results["verdict"]["gate"]["passed"] is True
+    told = capsys.readouterr().out
+    assert "This measure tells good features from random ones" in told
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.index("The verdict") < page.index("figures and minutes in one table")
+    assert "8 labelled images, mean of 2 seeds" in page
+    assert results["arms"]["self-supervised"]["frozen"]["mean_iou"] == pytest.approx(0.825)
+    assert "without labels" in results["arms"]["self-supervised"]["seen"]
 
 
 def test_limit_is_refused_when_it_is_none(run, capsys):

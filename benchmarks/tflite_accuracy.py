@@ -35,7 +35,7 @@ def main(arguments=None):
     import tensorflow as tf
 
     import kerassl
-    from kerassl.experiment import compare
+    from kerassl.experiment.model_files import load
     from kerassl.serving.tflite import PRECISIONS, export_tflite
 
     print(
@@ -44,7 +44,7 @@ def main(arguments=None):
     )
     print("| model | as | MB | AP VOC10 | AP COCO | mean IoU | LocAcc@0.5 | LocAcc@0.7 | Top-1 |\n" + "|---" * 9 + "|")
     for file in options.models:
-        model = compare.load(file)
+        model = load(file)
         records = kerassl.datasets.voc_records(
             options.voc, 2007, options.split, classes=model.classes, count=options.count
         )

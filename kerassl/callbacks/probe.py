@@ -43,8 +43,23 @@ class Probe(keras.callbacks.Callback):
                 f"{type(self).__name__} asks the model for embed(images), which {type(self.model).__name__} has not; "
                 "use it with kerassl.SimCLR"
             )
+        self._trace(self.model.embed)
+
+    def measure(self, embed):
+        """The figures of a network that is not being trained.
+
+        Args:
+            embed: function of images `[B, S, S, 3]` in [0, 255] to features `[B, D]`.
+
+        Returns:
+            Dict of the figures that training would have in its logs.
+        """
+        self._trace(embed)
+        return self._figures()
+
+    def _trace(self, embed):
         images = tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32)
-        self._embed = tf.function(self.model.embed, input_signature=[images])
+        self._embed = tf.function(embed, input_signature=[images])
 
     def on_epoch_end(self, epoch, logs=None):
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training

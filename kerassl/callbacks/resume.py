@@ -151,9 +151,23 @@ class Resume(keras.callbacks.Callback):
             self._metrics = None
 
     def on_train_batch_end(self, batch, logs=None):
+        if self.every and (self.offset + batch + 1) % self.every == 0:
+            self.save(batch, logs)
+
+    def save(self, batch, logs=None):
+        """Keeps the state after a step, for a callback behind this one that is going to stop the run.
+
+        Args:
+            batch, logs: what `on_train_batch_end` was given.
+
+        Returns:
+            bool, whether this was a step within an epoch. The state after its last step is kept when it has ended.
+        """
         done = self.offset + batch + 1
-        if self.every and done % self.every == 0 and done < self.data.steps:
-            self._save(self._epoch, done, logs)
+        if self.data is None or done >= self.data.steps:
+            return False
+        self._save(self._epoch, done, logs)
+        return True
 
     def on_epoch_end(self, epoch, logs=None):
         self._save(epoch + 1, 0, logs)

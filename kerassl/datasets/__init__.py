@@ -6,6 +6,7 @@ from kerassl.datasets.detection import detection_batches, single_object_batches
 from kerassl.datasets.image_folder import image_files, image_folder
 from kerassl.datasets.images import check_image_size, letterbox, read_image
 from kerassl.datasets.labelled_folder import labelled_folder
+from kerassl.datasets.labelled_photographs import labelled_photographs, named_classes
 from kerassl.datasets.labelled_shards import labelled_shards
 from kerassl.datasets.records import Record
 from kerassl.datasets.scenes import SCENE_CLASSES, scenes
@@ -35,8 +36,10 @@ __all__ = [
     "image_files",
     "image_folder",
     "labelled_folder",
+    "labelled_photographs",
     "labelled_shards",
     "letterbox",
+    "named_classes",
     "read_image",
     "scenes",
     "shard_classes",

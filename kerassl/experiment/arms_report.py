@@ -11,6 +11,7 @@ from kerassl import _files, backbones, datasets, explain
 from kerassl._errors import UserError
 from kerassl.datasets.subset import subset
 from kerassl.experiment import compare, report, running
+from kerassl.experiment.model_files import load
 
 METHODS = {
     "gradcam": explain.GradCAM,
@@ -173,7 +174,7 @@ def load_arm(path):
             f"there is no model {path}; give a localizer.keras, a detector.keras or a backbone.keras of a run"
         )
     try:
-        return compare.load(path)
+        return load(path)
     except UserError as error:
         try:
             return backbones.load(path)

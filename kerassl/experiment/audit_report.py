@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from kerassl import _files, datasets, explain
 from kerassl._errors import UserError
-from kerassl.experiment.compare import load, machine
+from kerassl.experiment.compare import machine
 from kerassl.experiment.config import read_config
+from kerassl.experiment.model_files import load
 from kerassl.experiment.running import verbosity
 
 _SIDE = 200  # px, of a picture on the page

@@ -17,7 +17,7 @@ def main(arguments=None):
 
     Returns:
         int, the exit status: 0; 2 after a person's mistake, which is told in one line; 1 from `check`, where a
-        servable differs.
+        servable differs; 3 from `compare`, where `--minutes` were over before the end.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     options = _parser().parse_args(arguments)
@@ -251,6 +251,11 @@ def _parser():
 
     compare = _command(commands, "compare", "the whole road for several arms, into one report.html", run=True)
     compare.add_argument("--backbone", help="network of every arm, as EfficientNetB1")
+    compare.add_argument(
+        "--minutes", type=float, metavar="N",
+        help="stop after the training or the checkpoint in which so many minutes are over, with exit status 3; the "
+        "same command with --resume goes on and repeats nothing",
+    )  # fmt: skip
     _seed(compare)
 
     geometry = _command(commands, "geometry", "describe and compare the feature spaces of several arms, on one page")

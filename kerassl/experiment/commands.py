@@ -23,11 +23,14 @@ from kerassl.experiment import finetuning, predicting, pretraining, running
 from kerassl.experiment import geometry_report as _geometry_report
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
+from kerassl.experiment.arms import seen
 from kerassl.experiment.config import read_config
 from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
+from kerassl.experiment.model_files import load
 from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import sources
+from kerassl.experiment.time_limit import OutOfTimeError, TimeLimit
 from kerassl.experiment.training_sheet import training_sheet
 
 
@@ -99,7 +102,7 @@ def finetune(options):
             f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
             begun,
             generated=data.generated,
-            arms={start: {"start": start, "seen": _compare.seen(start), task: figures}},
+            arms={start: {"start": start, "seen": seen(start), task: figures}},
         )
         print(f"{task}: {folder / f'{task}.keras'}")
         print(f"report: {page}")
@@ -107,7 +110,7 @@ def finetune(options):
 
 def predict(options):
     """Detects objects in images and draws them."""
-    model = _compare.load(options.model)
+    model = load(options.model)
     _, paths = identified(options.images)
     with _files.whole(options.out, replace=False) as part:
         found = predicting.detections(model, paths)
@@ -149,10 +152,10 @@ def evaluate(options):
         if value is not None and (options.voc is not None or options.split is not None):
             raise UserError(f"{flag} {value} is named beside --voc or --split; give the labels of one data set")
     config = read_config(options.config, _voc_flags(options, "test"))
-    model = _compare.load(options.model) if options.model else None
+    model = load(options.model) if options.model else None
     truth = _scoring.ground_truth(config, options.coco, options.images, model and model.classes, options.shards)
     if model is not None:
-        figures, predictions = predicting.score(model, truth.records, truth.classes)
+        figures, predictions, _ = predicting.score(model, truth.records, truth.classes)
     else:
         predictions = _scoring.read_predictions(options.predictions, truth)
         figures = metrics.evaluate_detections(predictions, truth.records, truth.classes)
@@ -178,7 +181,7 @@ def explain(options):
     if options.images is None:
         _arms_report.explain_arms(options, read_config(options.config, _voc_flags(options, "test")))
         return
-    arms = {name: _compare.load(path) for name, path in _arms_report.named(options.models).items()}
+    arms = {name: load(path) for name, path in _arms_report.named(options.models).items()}
     size = _arms_report.one_size(arms)
     paths = datasets.image_files(options.images)[: options.count or 8]
     images = np.stack([datasets.letterbox(datasets.read_image(path), size)[0] for path in paths])
@@ -198,7 +201,7 @@ def audit(options):
 
 def export(options):
     """Writes a SavedModel."""
-    model = _compare.load(options.model)
+    model = load(options.model)
     serving.export(model, options.out, batch_sizes=options.batch_sizes, about=run_card(options.model))
     print(f"servable: {options.out}")
 
@@ -272,10 +275,15 @@ def inspect(options):
 
 
 def compare(options):
-    """The whole road for several arms."""
+    """The whole road for several arms; 3 where time was over before the end."""
+    limit = TimeLimit(options.minutes)
     config = read_config(options.config, {"backbone": options.backbone, "seed": options.seed})
     with _folder(options, config) as folder:
-        _compare.compare(config, folder)
+        try:
+            _compare.compare(config, folder, limit)
+        except OutOfTimeError:
+            print(f"{options.minutes:g} minutes are over; the same command with --resume goes on: {folder}")
+            return 3
 
 
 def views(options):

@@ -52,7 +52,7 @@ def _losses(epochs, pretrain):
         if "loss" in line:
             # With dense contrast the chance line is that of the global part alone.
             stages.setdefault(line["stage"], {})[line["epoch"]] = line.get("global_loss", line["loss"])
-    tasks = sorted({stage.split(":")[0] for stage in stages}, key=["pretrain", "localizer", "detector"].index)
+    tasks = sorted({stage.split(":")[0] for stage in stages}, key=["pretrain", "frozen", "localizer", "detector"].index)
     figure, panels = _panels(len(tasks))
     for axes, task in zip(panels, tasks):
         own = {stage: losses for stage, losses in stages.items() if stage.split(":")[0] == task}
@@ -65,7 +65,8 @@ def _losses(epochs, pretrain):
             axes.set_ylim(bottom=0, top=1.12 * max(chance, *own["pretrain"].values()))
         elif len(own) > 1:
             axes.legend(frameon=False, fontsize=8)
-        axes.set_title({"pretrain": "pre-training loss (nats)"}.get(task, f"{task} loss"))
+        titles = {"pretrain": "pre-training loss (nats)", "frozen": "loss on frozen features"}
+        axes.set_title(titles.get(task, f"{task} loss"))
     return _png(figure)
 
 

@@ -12,32 +12,13 @@ from kerassl._errors import UserError
 from kerassl.experiment import neck
 from kerassl.experiment.predicting import score
 from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbosity, write_json
+from kerassl.experiment.start import start
+from kerassl.experiment.time_limit import StopInTime
 
 log = logging.getLogger("kerassl")
 
 
-def start(config, weights, folder):
-    """The backbone that an arm begins with.
-
-    Args:
-        config: `Config`.
-        weights: `"self-supervised"`, `"random"`, `"imagenet"`, or the path of a file of weights.
-        folder: `pathlib.Path` of the run, which holds the pre-trained `backbone.keras`.
-
-    Returns:
-        `keras.Model`.
-    """
-    if weights == "self-supervised":
-        return backbones.load(folder / "backbone.keras")
-    if weights == "random":
-        keras.utils.set_random_seed(config.seed)
-        return backbones.build(config.backbone)
-    if str(weights).endswith(".keras"):
-        return backbones.load(weights)
-    return backbones.build(config.backbone, weights=weights)
-
-
-def finetune(config, task, weights, data, folder, out, stage):
+def finetune(config, task, weights, data, folder, out, stage, limit=None):
     """Trains a localiser or a detector on labels, scores it on the test records and saves it.
 
     Args:
@@ -45,15 +26,19 @@ def finetune(config, task, weights, data, folder, out, stage):
         task: `"localizer"` or `"detector"`.
         weights: what the backbone begins with, as `start` takes it.
         data: `Sources`.
-        folder: `pathlib.Path` of the run.
+        folder: `pathlib.Path`. Where `metrics.jsonl` stands.
         out: `pathlib.Path`. The folder for the model, its predictions and its figures.
         stage: str. Its name in `metrics.jsonl`.
+        limit: `TimeLimit`, or None.
 
     Returns:
-        Dict of figures, as it stands in `<task>.json`.
+        Dict of figures, as it stands in `<task>.json`. What each image says stands in `<task>_images.json`.
+
+    Raises:
+        OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
     """
-    done = out / f"{task}.json"
-    if done.exists():
+    done, images = out / f"{task}.json", out / f"{task}_images.json"
+    if done.exists() and images.exists():
         return json.loads(done.read_text())
     plan = getattr(config, task)
     batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
@@ -63,17 +48,18 @@ def finetune(config, task, weights, data, folder, out, stage):
     checkpoints = out / f"{task}_checkpoints"
     clock = Clock(checkpoints / "minutes.json")
     train = _frozen if _features_will_do(config, task) else _tuned
-    model = train(config, task, weights, data, folder, batches, [lines, clock], out)
+    model = train(config, task, weights, data, batches, [lines, clock], out, limit)
     begun = time.perf_counter()
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
-    figures, predictions = score(model, data.test, data.classes)
+    figures, predictions, each = score(model, data.test, data.classes)
     if task == "detector":
         figures["kind"] = plan.kind
     figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
+    write_json(images, each)
     write_json(done, figures)
-    shutil.rmtree(checkpoints)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return figures
 
 
@@ -97,10 +83,10 @@ def training_batches(config, task, records, **changes):
     return read(records, plan.image_size, settings.pop("batch_size", plan.batch_size), **settings)
 
 
-def _tuned(config, task, weights, data, folder, batches, watching, out):
+def _tuned(config, task, weights, data, batches, watching, out, limit):
     """A localiser or a detector, trained on the images; it goes on where it was stopped."""
     plan = getattr(config, task)
-    model = _untrained(config, task, weights, data.classes, folder, batches.steps * plan.epochs)
+    model = _untrained(config, task, weights, data.classes, batches.steps * plan.epochs)
     if task == "detector" and plan.neck:
         neck.pretrain_neck(config, model, data, out)
     average = None if plan.average is None else callbacks.WeightAverage(plan.average)
@@ -116,13 +102,14 @@ def _tuned(config, task, weights, data, folder, batches, watching, out):
     if plan.evaluate_every is not None:
         recipe.append(callbacks.Evaluation(data.test, data.classes, plan.evaluate_every, average=average))
     lines, clock = watching
+    in_time = [] if limit is None else [StopInTime(limit, resume, clock)]
     resume.run(
         model,
         model.fit,
         batches,
         epochs=plan.epochs,
         verbose=verbosity(),
-        callbacks=[*recipe, lines, resume, clock],
+        callbacks=[*recipe, lines, resume, clock, *in_time],
         shuffle=False,  # the readers do, and Keras would warn that it cannot
     )
     if nan.message:
@@ -130,11 +117,11 @@ def _tuned(config, task, weights, data, folder, batches, watching, out):
     return model
 
 
-def _untrained(config, task, weights, classes, folder, steps):
+def _untrained(config, task, weights, classes, steps):
     """The localiser or detector that is to be trained, compiled."""
     plan = getattr(config, task)
     with scope(config):
-        backbone = start(config, weights, folder)
+        backbone = start(config, weights)
         if plan.batch_norm == "frozen":
             backbones.freeze_batch_norm(backbone)
         make = models.Localizer if task == "localizer" else getattr(detectors, plan.kind)
@@ -161,14 +148,15 @@ def _features_will_do(config, task):
         return False
     plain = type(plan)()
     changed = {name for name in type(plan).model_fields if getattr(plan, name) != getattr(plain, name)}
+    changed -= {"labels", "seeds", "arms"}  # of a comparison's grid
     return changed <= {"freeze", "image_size", "batch_size", "epochs", "optimizer", "learning_rate"}
 
 
-def _frozen(config, task, weights, data, folder, batches, watching, out):
+def _frozen(config, task, weights, data, batches, watching, out, limit):
     """A localiser whose head was trained on features that were computed once."""
     plan = getattr(config, task)
     with scope(config):
-        backbone = start(config, weights, folder)
+        backbone = start(config, weights)
     features = models.FrozenFeatures(backbone, data.train, plan.image_size, verbose=verbosity() == 1)
     model = models.fit_frozen(
         features,

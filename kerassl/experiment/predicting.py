@@ -7,13 +7,25 @@ from kerassl.experiment.running import verbosity
 
 
 def score(model, records, classes):
-    """Figures of a localiser or a detector on records, and its predictions."""
+    """Scores a localiser or a detector on records.
+
+    Args:
+        model: `models.Localizer` or `detectors.Detector`.
+        records: list of `datasets.Record`.
+        classes: tuple of str.
+
+    Returns:
+        Dict of figures; predictions by image id; and what each image with an object says, as `per_image` has it.
+    """
     if not isinstance(model, models.Localizer):
         predictions = detections(model, records)
-        return metrics.evaluate_detections(predictions, records, classes), predictions
+        answers = metrics.answers_for_largest(predictions, records, classes)
+        figures = metrics.evaluate_detections(predictions, records, classes)
+        return figures, predictions, per_image(answers, np.array(answers["rank"]), 3)
     records = [record for record in records if record.largest() is not None]
     predictions, logits = models.localizer_predictions(model, records)
-    return scored(predictions, logits, records, classes), predictions
+    records = [record for record in records if record.image_id in predictions]  # broken files are missing from both
+    return scored(predictions, logits, records, classes), predictions, each_image(predictions, logits, records, classes)
 
 
 def scored(predictions, logits, records, classes):
@@ -22,6 +34,19 @@ def scored(predictions, logits, records, classes):
     figures = metrics.evaluate_detections(predictions, records, classes)
     figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
     return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}
+
+
+def each_image(predictions, logits, records, classes):
+    """`per_image` of what `models.localizer_predictions` returned for records, each of which has an object."""
+    labels = np.array([record.classes[record.largest()] for record in records])
+    answers = metrics.answers_for_largest(predictions, records, classes)
+    return per_image(answers, metrics.label_ranks(logits, labels), min(3, len(classes)))
+
+
+def per_image(answers, ranks, most):
+    """What each image says: lists `ids`, `iou`, `top1` and `top3` (1 where the class is among the first `most`)."""
+    top1, top3 = (np.less(ranks, count).astype(int).tolist() for count in (1, most))
+    return {"ids": answers["ids"], "iou": answers["iou"], "top1": top1, "top3": top3}
 
 
 def detections(model, images, score_threshold=0.01):

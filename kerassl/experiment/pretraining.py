@@ -9,6 +9,8 @@ import keras
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers
 from kerassl.datasets.shard_index import is_shards
 from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbosity, write_json
+from kerassl.experiment.start import start
+from kerassl.experiment.time_limit import StopInTime, TimeLimit
 
 log = logging.getLogger("kerassl")
 
@@ -16,17 +18,22 @@ DENSE = ("dense_loss", "dense_accuracy", "matched")
 """What `models.DenseSimCLR` logs of its cells."""
 
 
-def pretrain(config, images, folder):
+def pretrain(config, images, folder, weights="random", limit=None):
     """Pre-trains a backbone, or takes up a pre-training that was stopped.
 
     Args:
         config: `Config`.
         images: list of folders and files, or of one folder of shards.
-        folder: `pathlib.Path` of the run.
+        folder: `pathlib.Path`, where backbone, figures, checkpoints and logs are left.
+        weights: what the backbone begins with, as `start` takes it.
+        limit: `TimeLimit`, or None.
 
     Returns:
         Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss (of whole images, beside
         which its chance stands), minutes, checksum; with dense contrast also its settings and figures.
+
+    Raises:
+        OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
     """
     done = folder / "pretrain.json"
     if done.exists():
@@ -37,37 +44,19 @@ def pretrain(config, images, folder):
     read = datasets.shards if packed else datasets.image_folder
     source = images[0] if packed else images
     batches = read(source, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
-    throughput = callbacks.Throughput(plan.batch_size)
-    batches = throughput.watch(batches)
-    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
-    probes = _probes(plan)
     steps = int(batches.cardinality())
     total = steps * plan.epochs
+    keras.utils.set_random_seed(config.seed)  # here: what ran before in this process is to change nothing
     with scope(config):
-        model = _model(config)
-        model.compile(_optimizer(plan, total, model.trainable_variables))
+        model = _model(config, start(config, weights))
+        model.compile(schedule_optimizer(plan, total, model.trainable_variables))
     chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
     log.info(
         "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
         config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
     )  # fmt: skip
-    clock = Clock(folder / "checkpoints" / "minutes.json")
-    history = model.fit(
-        batches,
-        epochs=plan.epochs,
-        verbose=verbosity(),
-        callbacks=[
-            throughput,
-            callbacks.LearningRate(),
-            callbacks.Health(plan.batch_size),
-            *probes,
-            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
-            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-            resume,
-            clock,
-        ],
-    ).history
-    check_finite(history, "pre-training")
+    watching = [callbacks.Health(plan.batch_size)]
+    history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), watching)
     checksum = backbones.save(model.backbone, folder / "backbone.keras")
     figures = {
         "images": steps * plan.batch_size,
@@ -75,37 +64,84 @@ def pretrain(config, images, folder):
         "decoupled": plan.decoupled,
         "steps": total,
         "chance": chance,
-        "loss": _last(history, "loss" if plan.dense is None else "global_loss"),
-        "contrast_accuracy": _last(history, "contrast_accuracy"),
-        "minutes": clock.minutes,
+        "loss": last(history, "loss" if plan.dense is None else "global_loss"),
+        "contrast_accuracy": last(history, "contrast_accuracy"),
+        "minutes": minutes,
         "checksum": checksum,
     }
     if plan.dense is not None:
-        found = {name.removeprefix("dense_"): _last(history, name) for name in DENSE}
+        found = {name.removeprefix("dense_"): last(history, name) for name in DENSE}
         figures["dense"] = {**plan.dense.model_dump(), **found}
     write_json(done, figures)
     return figures
 
 
-def _last(history, name):
+def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
+    """Trains a compiled model with all that a long run needs: logs, probes, checkpoints, a limit.
+
+    Args:
+        model: compiled `models.SimCLR` or `models.ViewClassifier`.
+        batches: what the reader gave.
+        plan: the section `pretrain`.
+        epochs: int.
+        folder: `pathlib.Path`, for checkpoints and logs.
+        limit: `TimeLimit`.
+        watching: further callbacks.
+
+    Returns:
+        Dict of the logs by epoch, and the minutes over all stops.
+
+    Raises:
+        UserError: if the loss became no number.
+        OutOfTimeError: if the limit is over.
+    """
+    throughput = callbacks.Throughput(plan.batch_size)
+    batches = throughput.watch(batches)
+    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
+    clock = Clock(folder / "checkpoints" / "minutes.json")
+    history = model.fit(
+        batches,
+        epochs=epochs,
+        verbose=verbosity(),
+        callbacks=[
+            throughput,
+            callbacks.LearningRate(),
+            *watching,
+            *_probes(plan),
+            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
+            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+            resume,
+            clock,
+            StopInTime(limit, resume, clock),
+        ],
+    ).history
+    check_finite(history, "pre-training")
+    return history, clock.minutes
+
+
+def last(history, name):
+    """The last value of a log, or None where no epoch was left to do."""
     return history[name][-1] if history.get(name) else None
 
 
-def _model(config):
+def views_of(plan):
+    """The views that the section `pretrain` asks for."""
+    return augment.SimCLRViews(plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength)
+
+
+def _model(config, backbone):
     plan = config.pretrain
     settings = {
         "projection_dim": plan.projection_dim,
         "hidden_dim": plan.hidden_dim,
         "loss": losses.InfoNCE(plan.temperature, plan.decoupled),
-        "augmentation": augment.SimCLRViews(
-            plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength
-        ),
+        "augmentation": views_of(plan),
         "seed": config.seed,
     }
     if plan.dense is None:
-        return models.SimCLR(config.backbone, plan.image_size, **settings)
+        return models.SimCLR(backbone, plan.image_size, **settings)
     return models.DenseSimCLR(
-        config.backbone,
+        backbone,
         plan.image_size,
         levels=plan.dense.levels,
         dense_weight=plan.dense.weight,
@@ -122,7 +158,8 @@ def _probes(plan):
     return [make(plan.probe.train, plan.probe.test, **settings) for make in (callbacks.KNNProbe, callbacks.LinearProbe)]
 
 
-def _optimizer(plan, total, variables):
+def schedule_optimizer(plan, total, variables):
+    """The optimiser of the section `pretrain` with its schedule over `total` steps."""
     own = optimizers.scaled_learning_rate(plan.batch_size) if plan.optimizer == "lars" else 1e-3
     schedule = optimizers.WarmupCosine(plan.learning_rate or own, total, min(int(plan.warmup * total), total - 1))
     return optimizers.get(plan.optimizer, schedule, weight_decay=plan.weight_decay, variables=variables)

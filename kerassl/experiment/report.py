@@ -46,7 +46,7 @@ def write_report(folder):
             "good pre-training is on photographs.</p>"
         )
     if results.get("arms"):
-        parts += [_tables(results["arms"]), _seen(results["arms"])]
+        parts += _arms(results["arms"], results.get("verdict"))
     for title, says, png in curves.pictures(lines, results.get("pretrain")):
         parts.append(picture(title, says, png))
     for drawn in results.get("pictures", []):
@@ -78,9 +78,19 @@ def picture(title, says, png):
     return f"<h2>{title}</h2><p>{html.escape(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
 
 
+def _arms(arms, found):
+    """What came out: the verdict where arms were held against each other, and the figures in one table."""
+    if not found:
+        return [_tables(arms), _seen(arms)]
+    from kerassl.experiment.verdict_page import verdict_parts  # here: it builds on this page's parts
+
+    tables = f"<details><summary>figures and minutes in one table</summary>{_tables(arms)}</details>"
+    return [*verdict_parts(found, arms), _pretrainings(arms), tables]
+
+
 def _tables(arms):
     """One table for each task: arms down, figures across; the best of a column in bold."""
-    tasks = [task for task in ("localizer", "detector") if any(task in arm for arm in arms.values())]
+    tasks = [task for task in ("frozen", "localizer", "detector") if any(task in arm for arm in arms.values())]
     blocks = []
     for task in tasks:
         rows = {name: arm[task] for name, arm in arms.items() if task in arm}
@@ -91,11 +101,56 @@ def _tables(arms):
             cells = "".join(f"<td>{_cell(row, key, rows.values())}</td>" for key in keys)
             body.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
         kind = {"yolov8": "YOLOV8"}.get(next(iter(rows.values())).get("kind"), "RetinaNet")
-        names = {"localizer": "Localiser (one object an image)", "detector": f"Detector ({kind}, all objects)"}
+        names = {
+            "frozen": "Localiser on frozen features (one object an image)",
+            "localizer": "Localiser (one object an image)",
+            "detector": f"Detector ({kind}, all objects)",
+        }
         head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
-        blocks.append(f"<h2>{names[task]}</h2>{head}<tbody>{''.join(body)}</tbody></table>")
+        blocks.append(f"<h2>{names[task]}</h2>{_of_what(rows)}{head}<tbody>{''.join(body)}</tbody></table>")
     legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, says in COLUMNS.values())
     return "".join(blocks) + f"<details><summary>what the figures mean</summary><ul>{legend}</ul></details>"
+
+
+def _of_what(rows):
+    """What a row is the mean of, where it is one."""
+    row = next(iter(rows.values()))
+    if row.get("seeds", 1) == 1 and row.get("labels") is None:
+        return ""
+    labels = "all labels" if row["labels"] is None else f"{row['labels']} labelled images"
+    seeds = "one seed" if row["seeds"] == 1 else f"mean of {row['seeds']} seeds"
+    return f"<p>{labels[0].upper()}{labels[1:]}, {seeds}.</p>"
+
+
+# What is told of a pre-training: key, heading, factor, form.
+_PRETRAINED = {
+    "images": ("images", 1, "{:.0f}"),
+    "steps": ("steps", 1, "{:.0f}"),
+    "loss": ("loss (nats)", 1, "{:.2f}"),
+    "chance": ("chance", 1, "{:.2f}"),
+    "contrast_accuracy": ("other view found, %", 100, "{:.1f}"),
+    "accuracy": ("class found, %", 100, "{:.1f}"),
+    "minutes": ("minutes", 1, "{:.1f}"),
+}
+
+
+def _pretrainings(arms):
+    """A table of the pre-trainings, where several arms have one."""
+    rows = {name: arm["pretrain"] for name, arm in arms.items() if arm.get("pretrain")}
+    if len(rows) < 2:
+        return ""
+    keys = [key for key in _PRETRAINED if any(row.get(key) is not None for row in rows.values())]
+    heads = "".join(f"<th>{_PRETRAINED[key][0]}</th>" for key in keys)
+    body = ""
+    for name, row in rows.items():
+        cells = "".join(f"<td>{_number(row.get(key), *_PRETRAINED[key][1:])}</td>" for key in keys)
+        body += f"<tr><th>{html.escape(name)}</th>{cells}</tr>"
+    head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
+    return f"<h2>Pre-training</h2>{head}<tbody>{body}</tbody></table>"
+
+
+def _number(value, factor, form):
+    return "–" if value is None else form.format(factor * value)
 
 
 def _cell(row, key, rows):

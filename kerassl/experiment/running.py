@@ -46,7 +46,12 @@ class Clock(keras.callbacks.Callback):
         self._begun = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.minutes += (time.perf_counter() - self._begun) / 60
+        self.pause()
+
+    def pause(self):
+        """Writes down the minutes so far."""
+        now = time.perf_counter()
+        self.minutes, self._begun = self.minutes + (now - self._begun) / 60, now
         write_json(self.path, {"minutes": self.minutes})
 
 

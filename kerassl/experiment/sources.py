@@ -28,6 +28,10 @@ class Sources:
     classes: tuple
     generated: bool
 
+    def with_labels(self, records):
+        """The same with other images to fine-tune on."""
+        return dataclasses.replace(self, train=records)
+
 
 def sources(config, folder, labels=True):
     """Reads what `config.data` names; generates scenes into `folder` where it asks for them.
@@ -71,6 +75,49 @@ def sources(config, folder, labels=True):
         whole = datasets.voc_records(voc.root, voc.year, voc.train, classes=classes)
         images += [record.path for record in whole]
     return Sources(images, train, test, classes, False)
+
+
+def some_labels(config, folder, data, count, seed):
+    """Those of the images to fine-tune on that a cell of a comparison uses.
+
+    The choice depends on the number and the seed alone, so that all arms learn from the same images, and of one seed
+    the fewer are among the more. Another seed chooses others: the spread over seeds holds what the choice does.
+
+    Args:
+        config: `Config`.
+        folder: `pathlib.Path` of the run.
+        data: `Sources`.
+        count: int, or None for all that the configuration names.
+        seed: int.
+
+    Returns:
+        List of `datasets.Record`.
+
+    Raises:
+        UserError: if there are not so many.
+    """
+    if count is None:
+        return data.train
+    root, year, train, _ = _devkit(config, folder)
+    return datasets.voc_records(root, year, train, classes=data.classes, count=count, seed=seed)
+
+
+def kept_aside(config, folder, data, count):
+    """Ids of the images to score on that settings are chosen on; of them no figure is reported.
+
+    The seed is always 0, that no other seed reports on what another one has chosen on.
+    """
+    root, year, _, test = _devkit(config, folder)
+    found = datasets.voc_records(root, year, test, classes=data.classes, count=count, seed=0)
+    return {record.image_id for record in found}
+
+
+def _devkit(config, folder):
+    """Root, year, and the splits to fine-tune and to score on."""
+    voc = config.data.voc
+    if voc is None:
+        return pathlib.Path(folder) / "scenes", 2007, "train", "val"
+    return voc.root, voc.year, voc.train, voc.test
 
 
 def _scenes(config, path):

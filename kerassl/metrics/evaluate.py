@@ -72,17 +72,36 @@ def evaluate_detections(predictions, records, classes, *, known_pixels=False):
     }
 
 
-def _largest_objects(images, classes):
-    ious, ranks, wanted = [], [], []
+def answers_for_largest(predictions, records, classes):
+    """What each image says of its largest object, from which `mean_iou` to `top3` are means.
+
+    Args:
+        predictions, records, classes: as of `evaluate_detections`.
+
+    Returns:
+        Dict of lists, an entry for each image with an object that is not difficult: `ids`, `iou` (float) and `rank`
+        (int: how many other classes come before the right one, 3 where that many do or the right one is missing).
+    """
+    ids, ious, ranks, _ = _answers(checked(predictions, records, classes, False))
+    return {"ids": ids, "iou": ious.tolist(), "rank": ranks.tolist()}
+
+
+def _answers(images):
+    ids, ious, ranks, wanted = [], [], [], []
     for record, boxes, scores, labels in images:
         largest = record.largest()
         if largest is None:
             continue
         order = np.argsort(-scores, kind="stable")
+        ids.append(record.image_id)
         ious.append(box_iou(boxes[order[0]], record.boxes[largest])[0, 0] if len(order) else 0.0)
         ranks.append(_rank(labels[order], record.classes[largest]))
         wanted.append(record.classes[largest])
-    ious, ranks, wanted = np.array(ious, float), np.array(ranks, int), np.array(wanted, int)
+    return ids, np.array(ious, float), np.array(ranks, int), np.array(wanted, int)
+
+
+def _largest_objects(images, classes):
+    _, ious, ranks, wanted = _answers(images)
     per_class = {name: _figures(ious[wanted == label], ranks[wanted == label]) for label, name in enumerate(classes)}
     return {
         **_figures(ious, ranks),

@@ -36,7 +36,13 @@ def topk(logits, labels, k=(1, 3)):
         raise UserError(f"k is {k}; give numbers from 1 to the number of classes, {count}")
     if not np.isfinite(logits).all():
         raise UserError("a logit is not a finite number; the model may have diverged")
-    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
-    before = (logits > own) | ((logits == own) & (np.arange(count) < labels[:, None]))
-    rank = before.sum(axis=1)
+    rank = label_ranks(logits, labels)
     return {f"top{one}": float(np.mean(rank < one)) for one in k}
+
+
+def label_ranks(logits, labels):
+    """How many classes come before each image's own: `[N]` int, of logits `[N, C]` and labels `[N]`."""
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
+    before = (logits > own) | ((logits == own) & (np.arange(logits.shape[1]) < labels[:, None]))
+    return before.sum(axis=1)

@@ -1,6 +1,7 @@
 """Feature maps of a backbone that stays as it is, computed once."""
 
 import contextlib
+import copy
 import functools
 import hashlib
 import json
@@ -86,6 +87,23 @@ class FrozenFeatures:
     def __len__(self):
         return len(self.records)
 
+    def take(self, rows):
+        """Those of some of the images, without computing or copying a map; they have statistics of their own.
+
+        Args:
+            rows: sequence of int, places in `records`.
+
+        Returns:
+            `FrozenFeatures`.
+        """
+        rows = np.asarray(rows, np.int64)
+        taken = copy.copy(self)
+        taken.__dict__.pop("statistics", None)  # of all of these images, if they were asked for
+        taken.records = [self.records[row] for row in rows]
+        taken.maps = [_Rows(level, rows) for level in self.maps]
+        taken.boxes, taken.labels = self.boxes[rows], self.labels[rows]
+        return taken
+
     @functools.cached_property
     def statistics(self):
         """What to standardise the maps by; see `statistics`."""
@@ -123,6 +141,21 @@ class FrozenFeatures:
             return maps, {"class": tf.gather(labels, rows), "box": tf.gather_nd(boxes, tf.stack([rows, view], 1))}
 
         return tf.data.Dataset.zip((rows, draws)).batch(batch_size).map(gather, num_parallel_calls=2).prefetch(2)
+
+
+class _Rows:
+    """Some rows of an array that may lie on disk, read where they are asked for."""
+
+    def __init__(self, array, rows):
+        self._array, self._rows = array, rows
+        self.shape = (len(rows), *array.shape[1:])
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, key):
+        first, *others = key if isinstance(key, tuple) else (key,)
+        return self._array[(self._rows[first], *others)]
 
 
 def statistics(maps):

@@ -1,9 +1,11 @@
+import json
 import pathlib
 
 import pytest
 
 from kerassl import UserError
 from kerassl.experiment import read_config
+from kerassl.experiment.config import changed_section
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -58,6 +60,21 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("detector: {batch_norm: fixed}", "detector.batch_norm is 'fixed'"),
         ("detector: {average: 1}", "detector.average is 1"),
         ("detector: {clip_norm: 0}", "detector.clip_norm is 0"),
+        ("arms: {a b: random, a-b: imagenet}", "'a b' and 'a-b' would share the folder 'a-b'"),
+        ("arms: {a: {pretain: {}}}", r"'arms.a.pretain'; did you mean 'pretrain'\?"),
+        ("arms: {a: {pretrain: {temperature: 0}}}", "arms.a.pretrain.temperature is 0"),
+        ("arms: {a: {pretrain: {dense: {level: P3}}}}", r"'arms.a.pretrain.dense.level'; did you mean 'levels'\?"),
+        ("arms: {a: {supervised: []}}", "arms.a.supervised names no class"),
+        ("frozen: {arms: [x]}", "frozen.arms is 'x'; the arms are self-supervised, random start"),
+        ("frozen: {arms: [random start]}", "'self-supervised' is measured by nothing"),
+        ("compare: {baseline: x}", "compare.baseline is 'x'; the arms are"),
+        ("compare: {labels: [3, 3]}", r"compare.labels are \[3, 3\]; give each once"),
+        ("compare: {labels: [0]}", "compare.labels.0 is 0"),
+        ("compare: {seeds: 0}", "compare.seeds is 0"),
+        ("compare: {part: choose}", "no images are kept aside; give compare.chosen"),
+        ("compare: {gate: {good: x, poor: random start}}", "compare.gate.good is 'x'"),
+        ("compare: {gate: {good: self-supervised, poor: random start}}", "add a section 'frozen:'"),
+        ("data: {voc: {root: x, count: 3}}\nlocalizer: {labels: [2]}", "both choose labels"),
     ],
 )
 def test_configuration_is_refused_in_one_line_when_key_or_value_is_wrong(tmp_path, text, told):
@@ -75,9 +92,26 @@ def test_configuration_is_refused_when_file_is_missing(tmp_path):
 def test_shipped_configuration_is_accepted_and_says_what_it_does(path, monkeypatch):
     monkeypatch.setenv("KERASSL_REAL_DATA", "/data")
     config = read_config(path)
-    assert config.localizer or config.detector
+    assert config.frozen or config.localizer or config.detector
     assert path.read_text().startswith("# ")
     assert any(way in path.read_text() for way in ("kerassl compare", "kerassl finetune", "make demo"))
+
+
+def test_arm_is_a_word_or_a_start_with_changes_of_the_pretraining(tmp_path):
+    arms = "{a: self-supervised, b: random, c: w.npz, d: {start: w.npz, pretrain: {dense: {}}}}"
+    text = f"pretrain: {{epochs: 7}}\narms: {arms}\n"
+    config = read_config(written(tmp_path, text))
+    assert [(arm.start, arm.pretrain) for arm in config.arms.values()] == [
+        ("random", {}),
+        ("random", None),
+        ("w.npz", None),
+        ("w.npz", {"dense": {}}),
+    ]
+    changed = changed_section(config.pretrain, config.arms["d"].pretrain, "d")
+    assert (changed.epochs, changed.dense.levels) == (7, ["P4", "P5"])
+    assert config.pretrain.dense is None
+    again = read_config(written(tmp_path, json.dumps(config.model_dump(mode="json"))))
+    assert again == config  # as a run's config.yaml is read
 
 
 def test_augmentation_is_that_of_box_augmentation_and_off_without_its_section(tmp_path):

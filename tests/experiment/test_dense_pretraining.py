@@ -42,7 +42,7 @@ def test_setting_of_dense_contrast_is_refused_when_it_is_wrong(text, told, tmp_p
 
 @pytest.mark.current_stack
 def test_pretraining_leaves_figures_of_cells_and_an_ordinary_backbone(tiny_backbone, tmp_path, monkeypatch):
-    monkeypatch.setattr(backbones, "build", lambda name: tiny_backbone())
+    monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     (tmp_path / "photographs").mkdir()
     for number, image in enumerate(np.random.default_rng(0).integers(0, 255, (16, 40, 50, 3), "uint8")):
         Image.fromarray(image).save(tmp_path / "photographs" / f"{number}.png")

@@ -19,7 +19,7 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     )
     config = read_config(tmp_path / "run.yaml")
     data = sources(config, tmp_path)
-    backbone = finetuning.start(config, "random", tmp_path)
+    backbone = finetuning.start(config, "random")
     checksum = backbones.save(backbone, tmp_path / "start.keras")
     computed = []
     features = models.FrozenFeatures
@@ -33,5 +33,5 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     assert {line["stage"] for line in lines} == {"x"}
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
     assert backbones.checksum(backbones.table(localizer.backbone)) == checksum
-    again, _ = predicting.score(localizer, data.test, data.classes)
+    again, _, _ = predicting.score(localizer, data.test, data.classes)
     np.testing.assert_allclose([again[key] for key in again], [figures[key] for key in again], atol=1e-6)

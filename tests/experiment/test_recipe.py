@@ -31,7 +31,7 @@ localizer:
 @pytest.fixture
 def finetune(tiny_backbone, tmp_path, monkeypatch):
     """`finetune(out, text, *flags)`: the command's exit status, on 10 scenes with the tiny backbone."""
-    monkeypatch.setattr(finetuning.backbones, "build", lambda name, weights=None: tiny_backbone())
+    monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
     monkeypatch.setattr(finetuning, "EVERY", 1)
     voc = scenes(tmp_path / "scenes", train=10, val=4, unlabelled=2, single_object=True)
 

@@ -208,3 +208,20 @@ def test_probe_of_a_thousand_images_takes_seconds_when_features_are_at_hand(tiny
     begun = time.perf_counter()
     fitted(features, epochs=3, batch_size=32)
     assert time.perf_counter() - begun < 20
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_features_that_are_taken_are_those_of_these_images_alone(tiny_backbone, records, tmp_path, where):
+    backbone, rows = tiny_backbone(), [3, 4, 9, 20]
+    whole = features_of(backbone, records, cache=tmp_path if where == "disk" else None)
+    whole.statistics  # noqa: B018  # of all images: those that are taken have their own
+    taken, alone = whole.take(rows), features_of(backbone, [records[row] for row in rows])
+    assert [record.image_id for record in taken.records] == [record.image_id for record in alone.records]
+    np.testing.assert_array_equal(taken.boxes, alone.boxes)
+    for (mean, deviation), (expected_mean, expected) in zip(taken.statistics, statistics(alone.maps)):
+        np.testing.assert_allclose(mean, expected_mean, atol=1e-5)
+        np.testing.assert_allclose(deviation, expected, atol=1e-5)
+    (maps, targets), (expected_maps, expected) = (next(iter(each.batches(4, flip=True))) for each in (taken, alone))
+    for one, other in zip(maps, expected_maps):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    np.testing.assert_array_equal(targets["box"], expected["box"])

@@ -1,0 +1,59 @@
+"""Top-1 and Top-3 of an arm's features on photographs of another kind, before any label of an object."""
+
+import json
+import time
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import tensorflow as tf
+
+from kerassl import callbacks
+from kerassl.experiment import arms, grid, running
+from kerassl.experiment.start import start
+
+
+def probe_arms(config, folder, limit):
+    """Judges the pooled features of every arm by the nearest neighbours and by a linear classifier.
+
+    Args:
+        config: `Config`, of which `compare.probe` names the photographs. They are seen at the side of the first way of
+            measuring.
+        folder: `pathlib.Path` of the run.
+        limit: `TimeLimit`.
+
+    Returns:
+        Dict from arm to figures, as they stand in `cells/<arm>/probe.json`; empty where no photographs are named.
+
+    Raises:
+        UserError: if the photographs cannot be read.
+        OutOfTimeError: if the limit is over and an arm is left.
+    """
+    if config.compare.probe is None:
+        return {}
+    return {name: _probe(config, name, folder, limit) for name in config.arms}
+
+
+def _probe(config, name, folder, limit):
+    done = folder / "cells" / grid.slug(name) / "probe.json"
+    if done.exists():
+        return json.loads(done.read_text(encoding="utf-8"))["figures"]
+    limit.check()
+    begun = time.perf_counter()
+    backbone, probes = start(config, arms.weights(config, name, folder)), make_probes(config)
+
+    def embed(images):
+        return tf.cast(tf.reduce_mean(backbone(images, training=False), [1, 2]), tf.float32)
+
+    figures = {key: value for probe in probes for key, value in probe.measure(embed).items()}
+    size, minutes = probes[0].image_size, (time.perf_counter() - begun) / 60
+    running.write_json(done, {"arm": name, "image_size": size, "figures": figures, "minutes": minutes})
+    return figures
+
+
+def make_probes(config):
+    """The probes that `compare.probe` asks for; refuses folders that are missing or unfit."""
+    named = config.compare.probe
+    if named is None:
+        return []
+    size = getattr(config, grid.protocols(config)[0]).image_size
+    made = (callbacks.LinearProbe, callbacks.KNNProbe)
+    return [make(named.train, named.test, image_size=size) for make in made]

@@ -1,0 +1,129 @@
+"""What the arms of a comparison are: how each begins, what it learns from, and what it has seen."""
+
+import logging
+
+from kerassl.experiment import grid, pretraining, supervised
+from kerassl.experiment.config import changed_section
+from kerassl.experiment.start import check_start
+
+log = logging.getLogger("kerassl")
+
+_SEEN = {
+    "random": "no image before its fine-tuning.",
+    "imagenet": "ImageNet, with labels, by the weights that Keras publishes.",
+}
+
+
+def check_starts(config):
+    """Refuses files of weights that are not there, before anything is made."""
+    for name, arm in config.arms.items():
+        check_start(arm.start, f"arms.{name}.start")
+
+
+def check_labels(config, images):
+    """Refuses supervised arms whose photographs tell no classes, before anything is trained."""
+    for arm in config.arms.values():
+        if arm.supervised:
+            supervised.labelled_images(images, _classes(arm))
+
+
+def places(config, folder):
+    """Where each arm's pre-training stands.
+
+    The one from a random start by the section `pretrain` as it is lies in the run's folder, every other in the folder
+    of its arm. Arms that begin alike and learn alike share one.
+
+    Args:
+        config: `Config`.
+        folder: `pathlib.Path` of the run.
+
+    Returns:
+        Dict from arm to `pathlib.Path`, or to None where the arm has no pre-training.
+    """
+    found, known = {}, [(("random", False, config.pretrain.model_dump()), folder)]
+    for name, arm in config.arms.items():
+        if arm.pretrain is None:
+            found[name] = None
+            continue
+        settings = (arm.start, arm.supervised, section(config, name).model_dump())
+        same = [place for other, place in known if other == settings]
+        found[name] = same[0] if same else folder / "arms" / grid.slug(name)
+        if not same:
+            known.append((settings, found[name]))
+    return found
+
+
+def section(config, name):
+    """The section `pretrain` as an arm changes it."""
+    return changed_section(config.pretrain, config.arms[name].pretrain, f"arms.{name}.pretrain")
+
+
+def pretrain_arms(config, images, folder, limit):
+    """Pre-trains what the arms ask for; what stands is left alone.
+
+    Args:
+        config: `Config`.
+        images: list of folders and files.
+        folder: `pathlib.Path` of the run.
+        limit: `TimeLimit`.
+
+    Returns:
+        Dict from arm to the figures of its pre-training, or to None.
+
+    Raises:
+        OutOfTimeError: if the limit is over and something is left to do.
+    """
+    found = {}
+    for name, place in places(config, folder).items():
+        found[name] = None
+        if place is None:
+            continue
+        if not (place / "pretrain.json").exists():
+            limit.check()
+            log.info("the pre-training of %s", name)
+        arm, plan = config.arms[name], config.model_copy(update={"pretrain": section(config, name)})
+        if arm.supervised:
+            found[name] = supervised.pretrain_by_labels(plan, images, place, arm.start, _classes(arm), limit)
+        else:
+            found[name] = pretraining.pretrain(plan, images, place, arm.start, limit)
+    return found
+
+
+def _classes(arm):
+    return None if arm.supervised is True else arm.supervised
+
+
+def weights(config, name, folder):
+    """What an arm's backbone begins with when labels come, as `start.start` takes it."""
+    place = places(config, folder)[name]
+    return config.arms[name].start if place is None else str(place / "backbone.keras")
+
+
+def seen(start):
+    """What a network has seen that begins with these weights, in words."""
+    return _SEEN.get(start, f"whatever {start} was made from; kerassl cannot tell.")
+
+
+def seen_by(config, name, figures, generated):
+    """What an arm has seen before it is trained on labels of objects, in words.
+
+    Args:
+        config: `Config`.
+        name: str, the arm's.
+        figures: dict of its pre-training, or None.
+        generated: bool. Whether the images are toy scenes.
+
+    Returns:
+        str.
+    """
+    arm = config.arms[name]
+    if figures is None:
+        return seen(arm.start)
+    kind = "generated images" if generated else "photographs"
+    if arm.supervised:
+        how = f"with the labels of {len(figures['classes'])} classes, by their folders or names"
+        times = figures["epochs"]
+    else:
+        how, times = "without labels", section(config, name).epochs
+    before = "weights random before that." if arm.start == "random" else f"before that {seen(arm.start)}"
+    return f"about {figures['images']} {kind} {how}, {times} times each; {before}"

@@ -1,0 +1,84 @@
+"""What the arms of a comparison find, and where they look, as sheets of pictures."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kerassl import _files, datasets, detectors, explain, models
+from kerassl.experiment import grid, predicting
+from kerassl.experiment.model_files import load
+
+_NAMES = {"frozen": "localizer on frozen features", "localizer": "localizer", "detector": "detector"}
+
+
+def arm_pictures(config, data, folder):
+    """Draws detections and heatmaps of the same test images for every arm, by the models that are kept.
+
+    Args:
+        config: `Config`.
+        data: `Sources`.
+        folder: `pathlib.Path` of the run, where `pictures/` is left.
+
+    Returns:
+        List of dicts of file, title and what it says, for the page.
+    """
+    shown = [record for record in data.test if record.largest() is not None][: config.explain.images]
+    wanted = np.array([record.classes[record.largest()] for record in shown])
+    level = config.explain.level
+    pictures = []
+    for task in grid.protocols(config):
+        drawn, heatmaps = {}, {}
+        for name in grid.axes(config, task)[0]:
+            model = load(folder / "arms" / grid.slug(name) / f"{task}.keras")
+            found = predicting.detections(model, shown)
+            drawn[name] = [
+                detectors.draw(
+                    record.path, found[record.image_id], data.classes, truth=record, score_threshold=_shown(model)
+                )
+                for record in shown
+            ]
+            images, boxes = squares(shown, model.image_size)
+            heatmaps[name] = explain.GradCAM(model, layer=level)(images, wanted)
+        file = f"pictures/{task}s.png"
+        draw_rows(drawn, folder / file)
+        pictures.append(
+            {"file": file, "title": f"What each {_NAMES[task]} finds", "says": "Thin green frames are the truth."}
+        )
+        file = f"pictures/{task}_heatmaps.png"
+        explain.side_by_side(images, heatmaps, folder / file, boxes=boxes)
+        says = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
+        pictures.append({"file": file, "title": f"Where each {_NAMES[task]} looks", "says": says})
+    return pictures
+
+
+def _shown(model):
+    """The lowest score that is drawn: a localiser has but one answer."""
+    return 0.0 if isinstance(model, models.Localizer) else 0.3
+
+
+def squares(records, size):
+    """Letterboxed images `[N, size, size, 3]` of records, and the box of each one's largest object in them."""
+    images, boxes = [], []
+    for record in records:
+        image, scale = datasets.letterbox(datasets.read_image(record.path), size)
+        images.append(image)
+        boxes.append(record.boxes[record.largest()][None] * float(scale))
+    return np.stack(images), boxes
+
+
+def draw_rows(images_by_arm, path, height=220):
+    """Pictures of one height, a row an arm with its name above it, on one sheet."""
+    font = ImageFont.load_default(size=16)
+    rows = {}
+    for name, images in images_by_arm.items():
+        pictures = [Image.fromarray(image) for image in images]
+        rows[name] = [picture.resize((round(picture.width * height / picture.height), height)) for picture in pictures]
+    width = max(sum(picture.width + 6 for picture in row) for row in rows.values())
+    sheet = Image.new("RGB", (width, len(rows) * (height + 30)), "white")
+    for number, (name, row) in enumerate(rows.items()):
+        top, left = number * (height + 30), 0
+        ImageDraw.Draw(sheet).text((2, top + 3), name, "black", font)
+        for picture in row:
+            sheet.paste(picture, (left, top + 24))
+            left += picture.width + 6
+    with _files.whole(path) as part:
+        sheet.save(part)

@@ -1,0 +1,278 @@
+"""The sections of a configuration, and what is accepted in each."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+
+def _known_optimizer(name):
+    from kerassl import optimizers  # here: it loads TensorFlow, which `--help` can do without
+
+    return optimizers.check_name(name)
+
+
+def _known_levels(levels):
+    from kerassl.models import dense_simclr
+
+    return list(dense_simclr.check_levels(levels))
+
+
+def _known_rates(rates):
+    from kerassl.models import part_rates
+
+    return part_rates.check_learning_rates(rates)
+
+
+def _known_stages(schedule):
+    from kerassl.callbacks import thaw
+
+    thaw.check_thaw(schedule)
+    return schedule
+
+
+Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
+Levels = Annotated[list[str], pydantic.AfterValidator(_known_levels)]
+LearningRates = Annotated[dict[str, float], pydantic.AfterValidator(_known_rates)]
+Thaw = Annotated[dict[str, pydantic.NonNegativeInt | None], pydantic.AfterValidator(_known_stages)]
+
+
+class Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
+class Scenes(Section):
+    """Generated scenes to work on, where no images of one's own are named."""
+
+    train: pydantic.PositiveInt = 600
+    val: pydantic.PositiveInt = 200
+    unlabelled: pydantic.NonNegativeInt = 1000
+    single_object: bool = True
+
+
+class Voc(Section):
+    """A VOCdevkit: labels to fine-tune on and to score on."""
+
+    root: str
+    year: int = 2007
+    train: str = "train"
+    test: str = "val"
+    classes: list[str] | None = None
+    count: pydantic.PositiveInt | None = None
+    fraction: float | None = pydantic.Field(None, gt=0, le=1)
+
+
+class Data(Section):
+    images: list[str] = []
+    voc: Voc | None = None
+    scenes: Scenes | None = None
+    # Pre-train on the images of the training split too, without their labels.
+    use_training_images: bool = True
+
+
+class Photographs(Section):
+    """Labelled photographs, a sub-folder a class, by which features are judged."""
+
+    train: str
+    test: str | None = None
+
+
+class Probe(Photographs):
+    """The same while the features are learned."""
+
+    every: pydantic.PositiveInt = 1
+
+
+class Dense(Section):
+    """Contrast of the places of images beside that of whole images, for detectors: `models.DenseSimCLR`."""
+
+    levels: Levels = ["P4", "P5"]
+    # The share of the dense loss; 0.5 weighs both alike.
+    weight: float = pydantic.Field(0.5, ge=0, le=1)
+    # None is the temperature of the whole images.
+    temperature: pydantic.PositiveFloat | None = None
+    # How many cells of a view are drawn at each level and step, at most.
+    cells_per_image: pydantic.PositiveInt = 16
+
+
+class Pretrain(Section):
+    image_size: int = 96
+    load_size: int | None = None
+    # "memory" or a folder: decode each photograph once and keep it at its load size.
+    cache: str | None = None
+    batch_size: pydantic.PositiveInt = 64
+    epochs: pydantic.PositiveInt = 10
+    optimizer: Optimizer = "lars"
+    learning_rate: pydantic.PositiveFloat | None = None
+    weight_decay: pydantic.NonNegativeFloat | None = None
+    warmup: float = pydantic.Field(0.1, ge=0, lt=1)
+    temperature: pydantic.PositiveFloat = 0.1
+    decoupled: bool = False
+    projection_dim: pydantic.PositiveInt = 128
+    hidden_dim: pydantic.PositiveInt | None = None
+    smallest_crop: float = pydantic.Field(0.08, gt=0, le=1)
+    strength: pydantic.NonNegativeFloat = 1.0
+    # Without the section: SimCLR's contrast of whole images alone.
+    dense: Dense | None = None
+    probe: Probe | None = None
+
+
+_Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+_Range = tuple[pydantic.PositiveFloat, pydantic.PositiveFloat]
+
+
+class ObjectAugmentation(Section):
+    """What `augment.BoxAugmentation` does to training images, for a localiser; without the section: flips alone."""
+
+    flip: _Share = 0.5
+    zoom: _Share = 0.5
+    zoom_range: _Range = (0.5, 1.5)
+    crop: _Share = 0.5
+    crop_area: _Range = (0.3, 1.0)
+    aspect: _Range = (0.5, 2.0)
+    jitter: _Share = 0.8
+    strength: pydantic.NonNegativeFloat = 0.25
+    # The one object that is asked for stays nearly whole.
+    visible: _Share = 0.7
+    smallest: pydantic.NonNegativeFloat = 2.0
+
+
+class BoxAugmentation(ObjectAugmentation):
+    """The same for a detector."""
+
+    mosaic: _Share = 0.0
+    visible: _Share = 0.3
+
+
+class Protocol(Section):
+    """What of a comparison's grid a way of measuring takes: null is what the section `compare` says."""
+
+    # How many images' labels are used; null in the list is all.
+    labels: list[pydantic.PositiveInt | None] | None = pydantic.Field(None, min_length=1)
+    seeds: pydantic.PositiveInt | None = None
+    # Names of arms; null is all.
+    arms: list[str] | None = pydantic.Field(None, min_length=1)
+
+
+class Frozen(Protocol):
+    """A localiser's neck and head on features that are computed once for each arm: `models.fit_frozen`."""
+
+    image_size: int = 224
+    batch_size: pydantic.PositiveInt = 32
+    epochs: pydantic.PositiveInt = 12
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    width: pydantic.PositiveInt = 128
+
+
+class Finetune(Protocol):
+    image_size: int = 128
+    batch_size: pydantic.PositiveInt = 16
+    epochs: pydantic.PositiveInt = 10
+    optimizer: Optimizer = "adamw"
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    # Factors by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4 and P5, neck, head.
+    learning_rates: LearningRates = {}
+    # The share of the steps in which the learning rate rises.
+    warmup: float = pydantic.Field(0.05, ge=0, lt=1)
+    # None is 1e-4.
+    weight_decay: pydantic.NonNegativeFloat | None = None
+    # The global norm that gradients are clipped to; null does not clip.
+    clip_norm: pydantic.PositiveFloat | None = 10.0
+    # Train neck and head alone.
+    freeze: bool = False
+    # Score the test records after every so many epochs, too, into metrics.jsonl; nothing is chosen by it.
+    evaluate_every: pydantic.PositiveInt | None = None
+    augmentation: ObjectAugmentation | None = None
+    # A file of regions that are painted over in every training image, as `kerassl audit` writes regions.json.
+    erase: str | None = None
+    # For how many epochs stages of the backbone are frozen, as {P5: 1, P4: 2, P3: 3, stem: null}; null is to the end.
+    thaw: Thaw = {}
+    # "frozen" holds that of the backbone; "re-estimated" measures all moving statistics anew before scoring.
+    batch_norm: Literal["trained", "frozen", "re-estimated"] = "trained"
+    # The decay of a moving average of the weights, which is scored and saved, as 0.999.
+    average: float | None = pydantic.Field(None, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _one_way_to_freeze(self):
+        if self.freeze and self.thaw:
+            raise ValueError("freeze trains neck and head alone and thaw later more; give one of them")
+        return self
+
+
+class Neck(Section):
+    """Train neck and box head first, on boxes that the backbone draws without labels: `detectors.pretrain_neck`."""
+
+    epochs: pydantic.PositiveInt = 3
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    # At most so many of the images that pre-training may use.
+    images: pydantic.PositiveInt = 2000
+
+
+class Detector(Finetune):
+    kind: Literal["retinanet", "yolov8"] = "retinanet"
+    # Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. Less is quicker.
+    width: pydantic.PositiveInt | None = None
+    image_size: int = 160
+    augmentation: BoxAugmentation | None = None
+    # Without the section: the neck begins at random.
+    neck: Neck | None = None
+
+
+class Explain(Section):
+    images: pydantic.PositiveInt = 4
+    level: Literal["P3", "P4", "P5"] = "P5"
+
+
+class Arm(Section):
+    """One of the networks that are compared: how its backbone begins, and what it learns before it sees labels."""
+
+    # "random", "imagenet" or the path of a file of weights.
+    start: str = "random"
+    # Changes over the section `pretrain`; {} is the section as it is, null no pre-training.
+    pretrain: dict | None = None
+    # Pre-train by the photographs' own labels in place of contrast; a list names the classes that are read.
+    supervised: bool | list[str] = False
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_a_word(cls, value):
+        if isinstance(value, str):
+            return {"pretrain": {}} if value == "self-supervised" else {"start": value}
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _labels_need_views(self):
+        if self.supervised and self.pretrain is None:
+            self.pretrain = {}
+        return self
+
+
+class Gate(Section):
+    """Two arms that a measure must tell apart before it is believed, and by how many points."""
+
+    good: str
+    poor: str
+    mean_iou: pydantic.NonNegativeFloat = 8
+    loc_acc_70: pydantic.NonNegativeFloat = 12
+
+
+class Compare(Section):
+    """The grid of a comparison: arms, numbers of labels and seeds."""
+
+    # Null in the list is all of them.
+    labels: list[pydantic.PositiveInt | None] = pydantic.Field([None], min_length=1)
+    # How many, from the run's seed on.
+    seeds: pydantic.PositiveInt = 1
+    # The arm that the others are held against; null is the last.
+    baseline: str | None = None
+    # So many images of the test split are kept aside, to choose settings on; null is none.
+    chosen: pydantic.NonNegativeInt | None = None
+    # Score on the images that nothing was chosen on, or on those kept aside.
+    part: Literal["report", "choose"] = "report"
+    # Labelled photographs of another kind for Top-1 and Top-3 of the features, once an arm.
+    probe: Photographs | None = None
+    gate: Gate | None = None
+
+    @pydantic.field_validator("labels", mode="before")
+    @classmethod
+    def _all_labels(cls, value):
+        return [None] if value is None else value

@@ -1,0 +1,52 @@
+"""What a network begins with."""
+
+import pathlib
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import keras
+
+from kerassl import backbones
+from kerassl._errors import UserError
+
+
+def start(config, weights):
+    """The backbone that a training begins with.
+
+    Args:
+        config: `Config`; `backbone`, `until` and `seed` are used.
+        weights: `"random"`, `"imagenet"`, or the path of a file of weights or of a `backbone.keras`.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        UserError: if the file is missing or does not fit, or holds a network that is not cut after `until`.
+    """
+    if weights == "random":
+        keras.utils.set_random_seed(config.seed)
+        return backbones.build(config.backbone, until=config.until)
+    if not str(weights).endswith(".keras"):
+        return backbones.build(config.backbone, weights=weights, until=config.until)
+    backbone = backbones.load(weights)
+    if config.until is not None and backbone.layers[-1].name != config.until:
+        raise UserError(
+            f"{weights} holds {backbone.name} up to {backbone.layers[-1].name}, but until is {config.until}; leave "
+            "until out, or give a file of the network that is cut there"
+        )
+    return backbone
+
+
+def check_start(weights, name):
+    """Refuses a file of weights that is not there, before anything is trained.
+
+    Args:
+        weights: as of `start`.
+        name: str. The setting that names it.
+
+    Raises:
+        UserError: in one line.
+    """
+    if weights not in ("random", "imagenet") and not pathlib.Path(weights).is_file():
+        raise UserError(
+            f"{name} is {weights}, but there is no such file; give random, imagenet or a .keras, .npz or .h5 file"
+        )

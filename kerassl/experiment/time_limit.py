@@ -1,0 +1,59 @@
+"""Runs that are done in pieces: a limit on the wall-clock time of one of them."""
+
+import time
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import keras
+
+from kerassl._errors import UserError
+
+
+class OutOfTimeError(Exception):
+    """The limit is over and what was done is kept; something is left to do."""
+
+
+class TimeLimit:
+    """A number of minutes from now on.
+
+    Args:
+        minutes: float > 0, or None for no limit.
+
+    Raises:
+        UserError: if it is not above 0.
+    """
+
+    def __init__(self, minutes=None):
+        if minutes is not None and not minutes > 0:
+            raise UserError(f"--minutes is {minutes}; give a number above 0, as 55 for pieces of an hour")
+        self._end = None if minutes is None else time.monotonic() + 60 * minutes
+
+    def over(self):
+        return self._end is not None and time.monotonic() >= self._end
+
+    def check(self):
+        """Raises `OutOfTimeError` if it is over: to be asked before the next piece of work."""
+        if self.over():
+            raise OutOfTimeError
+
+
+class StopInTime(keras.callbacks.Callback):
+    """Ends a training in its checkpoint when the limit is over, by `OutOfTimeError`; put it last.
+
+    Args:
+        limit: `TimeLimit`.
+        resume: `callbacks.Resume` of the training.
+        clock: `running.Clock` of the training.
+    """
+
+    def __init__(self, limit, resume, clock):
+        super().__init__()
+        self.limit, self.resume, self.clock = limit, resume, clock
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.limit.over() and self.resume.save(batch, logs):
+            self.clock.pause()
+            raise OutOfTimeError
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 < self.params["epochs"]:  # of which `Resume` has kept the end; after the last one little is left
+            self.limit.check()

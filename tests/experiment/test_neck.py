@@ -59,7 +59,7 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folde
 @pytest.mark.slow
 @pytest.mark.current_stack
 def test_fine_tuning_begins_with_the_neck(config, tiny_backbone, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuning.backbones, "build", lambda name, weights=None: tiny_backbone())
+    monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
     data, out = sources(config, tmp_path), tmp_path / "arm"
     finetuning.finetune(config, "detector", "random", data, tmp_path, out, "x")
     assert (out / "detector_neck.npz").exists()

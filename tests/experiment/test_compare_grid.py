@@ -281,7 +281,7 @@ def test_comparison_with_a_time_limit_goes_on_to_the_same_figures(run, tmp_path,
     while run("pieces", text, "--minutes", "60", "--resume") == 3:
         pieces += 1
         assert pieces < 30
-    assert pieces > 3
+    assert pieces >= 3  # in pre-training, on features, and in fine-tuning
     assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
     sums = [json.loads((tmp_path / each / "pretrain.json").read_text())["checksum"] for each in ("whole", "pieces")]
     assert sums[0] == sums[1]

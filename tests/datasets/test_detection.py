@@ -166,6 +166,7 @@ def test_voc_gives_the_batches_of_its_records(devkit, thing):
     np.testing.assert_allclose(found, [record.boxes[0] * 64 / 60 for record in records], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_keras_cv_trains_on_the_batches_when_some_images_have_no_box(marked, tiny_backbone):
     from kerassl import detectors

@@ -204,6 +204,7 @@ def test_damaged_record_is_left_out_and_named(photos, tmp_path, caplog):
     assert len(shard_records(folder)) == 13
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_run_that_is_killed_goes_on_with_the_labels(photos, tmp_path):
     folder = tmp_path / "shards"

@@ -91,7 +91,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
     assert "3 pseudo-boxes in 3 of 4 images; " in caplog.text
 
 
-@BOTH
+@pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.slow)])
 def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, records, caplog):
     keras.utils.set_random_seed(0)
     detector = tiny_detector(kind, classes=["red", "green", "blue"], learning_rate=1e-3)

@@ -130,6 +130,7 @@ def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
     assert loss[-1] < 0.75 * loss[0]
 
 
+@pytest.mark.slow
 @pytest.mark.current_stack
 def test_seed_decides_the_result(tiny_backbone, records):
     features = features_of(tiny_backbone(), records)

@@ -51,7 +51,7 @@ def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(tiny_backbo
         "--outdir", tmp_path / "out",
     ]  # fmt: skip
     run = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+        command, capture_output=True, text=True, timeout=240, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     )
     assert run.returncode == 0, run.stderr[-2000:]
     served = {file.stem: np.load(file, allow_pickle=True) for file in (tmp_path / "out").glob("*.npy")}

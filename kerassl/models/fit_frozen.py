@@ -1,15 +1,18 @@
 """Trains a localiser's neck and head on features that were computed once."""
 
+import functools
 import math
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from kerassl import _compat, optimizers
 from kerassl.models.cell_loss import CellLoss
-from kerassl.models.feature_head import copy_weights, feature_head
+from kerassl.models.feature_head import copy_weights
 from kerassl.models.frozen_features import check_backbone
 from kerassl.models.localizer import Localizer, compile_localizer
-from kerassl.models.localizer_head import LEVELS
+from kerassl.models.localizer_head import LEVELS, localizer_outputs
 
 
 def fit_frozen(
@@ -58,10 +61,9 @@ def fit_frozen(
         steps = math.ceil(len(features) / batch_size) * epochs
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
     localizer = Localizer(features.backbone, classes, features.image_size, width=width, freeze=True)
-    head = feature_head(localizer, features, cells=True)
+    head = _head(localizer, features, learning_rate, optimizer)
     for level, moments in zip(LEVELS, features.statistics):
         head.get_layer(f"standard_{level.lower()}").set_weights(moments)
-    compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())
     batches = features.batches(batch_size, shuffle=True, flip=True, seed=seed)
     batches = batches.map(lambda maps, targets: (maps, {**targets, "cells": targets["box"]}))
     head.fit(batches, epochs=epochs, callbacks=list(callbacks), verbose=verbose, shuffle=False)
@@ -70,3 +72,33 @@ def fit_frozen(
     # Keras warns when it loads a model whose optimiser was saved without its variables.
     _compat.build_optimizer(localizer.optimizer, localizer.trainable_variables)
     return localizer
+
+
+def _head(localizer, features, learning_rate, optimizer):
+    """The localiser's neck and head as a compiled model of their own, as if no step had been taken with it before."""
+    shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
+    key = (shapes, len(localizer.classes), localizer.width, localizer.get_layer("neck_p4").compute_dtype)
+    shared = isinstance(optimizer, str) and isinstance(learning_rate, optimizers.WarmupCosine)
+    if shared:
+        rate = tuple(learning_rate.get_config().items())
+        head, fresh = _traced_once(*key, rate, optimizer, tf.distribute.get_strategy())
+    else:
+        head, fresh = _compiled(*key, learning_rate, optimizer)
+    copy_weights(localizer, head, head)
+    for variable, value in zip(_compat.optimizer_variables(head.optimizer), fresh):
+        variable.assign(value)
+    return head
+
+
+@functools.lru_cache(maxsize=4)
+def _traced_once(shapes, classes, width, dtype, rate, optimizer, strategy):
+    """One head for all trainings that differ in nothing but numbers: tracing its step takes ten seconds each time."""
+    return _compiled(shapes, classes, width, dtype, optimizers.WarmupCosine(**dict(rate)), optimizer)
+
+
+def _compiled(shapes, classes, width, dtype, learning_rate, optimizer):
+    maps = [keras.Input(shape) for shape in shapes]
+    head = keras.Model(maps, localizer_outputs(maps, classes, width, cells=True), name="feature_head")
+    compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())
+    _compat.build_optimizer(head.optimizer, head.trainable_variables)
+    return head, [np.array(variable) for variable in _compat.optimizer_variables(head.optimizer)]

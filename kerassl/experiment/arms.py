@@ -2,7 +2,7 @@
 
 import logging
 
-from kerassl.experiment import grid, pretraining, supervised
+from kerassl.experiment import grid, neck, pretraining, supervised
 from kerassl.experiment.config import changed_section
 from kerassl.experiment.start import check_start
 
@@ -117,8 +117,10 @@ def seen_by(config, name, figures, generated):
         str.
     """
     arm = config.arms[name]
+    has_detector = config.detector is not None and name in grid.axes(config, "detector")[0]
+    after = neck.seen(config) if has_detector else ""
     if figures is None:
-        return seen(arm.start)
+        return seen(arm.start) + after
     kind = "generated images" if generated else "photographs"
     if arm.supervised:
         how = f"with the labels of {len(figures['classes'])} classes, by their folders or names"
@@ -126,4 +128,4 @@ def seen_by(config, name, figures, generated):
     else:
         how, times = "without labels", section(config, name).epochs
     before = "weights random before that." if arm.start == "random" else f"before that {seen(arm.start)}"
-    return f"about {figures['images']} {kind} {how}, {times} times each; {before}"
+    return f"about {figures['images']} {kind} {how}, {times} times each; {before}{after}"

@@ -19,7 +19,7 @@ from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import arms_report as _arms_report
 from kerassl.experiment import audit_report as _audit_report
 from kerassl.experiment import compare as _compare
-from kerassl.experiment import finetuning, predicting, pretraining, running
+from kerassl.experiment import finetuning, neck, predicting, pretraining, running
 from kerassl.experiment import geometry_report as _geometry_report
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
@@ -96,13 +96,14 @@ def finetune(options):
         data = sources(config, folder)
         figures = finetuning.finetune(config, task, start, data, folder, folder, task)
         _print_figures(figures)
+        after = neck.seen(config) if task == "detector" else ""
         page = _compare.report(
             folder,
             f"kerassl: a {task} fine-tuned",
             f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
             begun,
             generated=data.generated,
-            arms={start: {"start": start, "seen": seen(start), task: figures}},
+            arms={start: {"start": start, "seen": seen(start) + after, task: figures}},
         )
         print(f"{task}: {folder / f'{task}.keras'}")
         print(f"report: {page}")

@@ -55,6 +55,8 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
     figures, predictions, each = score(model, data.test, data.classes)
     if task == "detector":
         figures["kind"] = plan.kind
+        if plan.neck:
+            figures["neck_minutes"] = neck.minutes(out)  # on top of the others
     figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
     write_json(images, each)

@@ -1,7 +1,9 @@
 """A detector's neck before the labels. A whole file is left, and taken where it stands."""
 
+import json
 import logging
 import pathlib
+import time
 
 import keras
 from PIL import Image
@@ -9,7 +11,7 @@ from PIL import Image
 from kerassl import _files, datasets, detectors
 from kerassl.datasets.shard_index import is_shards
 from kerassl.datasets.subset import subset
-from kerassl.experiment.running import verbosity
+from kerassl.experiment.running import verbosity, write_json
 
 log = logging.getLogger("kerassl")
 
@@ -27,7 +29,7 @@ def pretrain_neck(config, detector, data, out):
         data: `Sources`.
         out: `pathlib.Path`, the folder of the arm.
     """
-    plan, file = config.detector.neck, out / "detector_neck.npz"
+    plan, file, begun = config.detector.neck, out / "detector_neck.npz", time.perf_counter()
     if file.exists():
         detectors.load_neck(detector, file)
     else:
@@ -44,8 +46,27 @@ def pretrain_neck(config, detector, data, out):
             seed=config.seed,
             verbose=verbosity(),
         )
+        write_json(_figures(out), {"images": len(records), "minutes": (time.perf_counter() - begun) / 60})
         detectors.save_neck(detector, file)
     keras.utils.set_random_seed(config.seed)  # what follows is the same, whether the neck was trained or taken
+
+
+def minutes(out):
+    """How long the neck of an arm was trained, boxes and all, or None where it was not."""
+    file = _figures(out)
+    return json.loads(file.read_text(encoding="utf-8"))["minutes"] if file.exists() else None
+
+
+def seen(config):
+    """What the neck of a configuration's detectors has seen before the labels, as a sentence that follows another."""
+    plan = config.detector.neck
+    if plan is None:
+        return ""
+    return f" The neck of its detector saw up to {plan.images} of the images without labels, in boxes it drew itself."
+
+
+def _figures(out):
+    return out / "detector_neck.json"
 
 
 def _paths(data, count, seed):

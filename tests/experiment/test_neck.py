@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerassl import backbones, datasets, detectors
-from kerassl.experiment import finetuning, neck
+from kerassl.experiment import arms, finetuning, neck
 from kerassl.experiment.config import read_config
 from kerassl.experiment.sources import sources
 
@@ -17,7 +17,7 @@ SCENES = {"train": 4, "val": 2, "unlabelled": 2, "single_object": True}
 
 @pytest.fixture
 def config():
-    return read_config(None, {"detector": SECTION, "data.scenes": SCENES})
+    return read_config(None, {"detector": SECTION, "data.scenes": SCENES, "arms": {"random": "random"}})
 
 
 def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folder(
@@ -45,6 +45,7 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folde
     neck.pretrain_neck(config, one, data, out)
     neck.pretrain_neck(config, other, data, out)
     assert [own["epochs"] for own in asked] == [1]
+    assert neck.minutes(out) > 0
     tables = [backbones.table(model) for model in (one, other)]
     with np.load(out / "detector_neck.npz") as file:
         assert len(file) > 50
@@ -63,4 +64,13 @@ def test_fine_tuning_begins_with_the_neck(config, tiny_backbone, tmp_path, monke
     data, out = sources(config, tmp_path), tmp_path / "arm"
     finetuning.finetune(config, "detector", "random", data, tmp_path, out, "x")
     assert (out / "detector_neck.npz").exists()
-    assert json.loads((out / "detector.json").read_text())["kind"] == "yolov8"
+    figures = json.loads((out / "detector.json").read_text())
+    assert figures["kind"] == "yolov8"
+    assert figures["neck_minutes"] == neck.minutes(out)
+
+
+def test_report_tells_what_the_neck_has_seen(config):
+    told = arms.seen_by(config, "random", None, True)
+    assert told.startswith("no image before its fine-tuning. The neck of its detector saw up to 2000 of the images")
+    config.detector.neck = None
+    assert arms.seen_by(config, "random", None, True) == "no image before its fine-tuning."

@@ -48,7 +48,7 @@ def pretrain(config, images, folder, weights="random", limit=None):
     total = steps * plan.epochs
     keras.utils.set_random_seed(config.seed)  # here: what ran before in this process is to change nothing
     with scope(config):
-        model = _model(config, start(config, weights))
+        model = _model(config, starting_backbone(config, weights))
         model.compile(schedule_optimizer(plan, total, model.trainable_variables))
     chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
     log.info(
@@ -57,7 +57,7 @@ def pretrain(config, images, folder, weights="random", limit=None):
     )  # fmt: skip
     watching = [callbacks.Health(plan.batch_size)]
     history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), watching)
-    checksum = backbones.save(model.backbone, folder / "backbone.keras")
+    checksum = save(model.backbone, folder)
     figures = {
         "images": steps * plan.batch_size,
         "batch_size": plan.batch_size,
@@ -107,6 +107,7 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
             throughput,
             callbacks.LearningRate(),
             *watching,
+            *([callbacks.Thaw(plan.thaw)] if plan.thaw else []),
             *_probes(plan),
             callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
@@ -117,6 +118,21 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
     ).history
     check_finite(history, "pre-training")
     return history, clock.minutes
+
+
+def starting_backbone(config, weights):
+    """The backbone that pre-training begins with, its batch normalisation held where the section says so."""
+    backbone = start(config, weights)
+    if config.pretrain.batch_norm == "frozen":
+        backbones.freeze_batch_norm(backbone)
+    return backbone
+
+
+def save(backbone, folder):
+    """Leaves the backbone with nothing frozen: what is trained on labels is for that stage to say."""
+    for layer in backbone.layers:
+        layer.trainable = True
+    return backbones.save(backbone, folder / "backbone.keras")
 
 
 def last(history, name):

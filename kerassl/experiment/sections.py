@@ -111,6 +111,10 @@ class Pretrain(Section):
     hidden_dim: pydantic.PositiveInt | None = None
     smallest_crop: float = pydantic.Field(0.08, gt=0, le=1)
     strength: pydantic.NonNegativeFloat = 1.0
+    # For how many epochs stages of the backbone are frozen, as {stem: null, P3: 5}; null is to the end.
+    thaw: Thaw = {}
+    # "frozen" holds that of the weights that it starts from.
+    batch_norm: Literal["trained", "frozen"] = "trained"
     # Without the section: SimCLR's contrast of whole images alone.
     dense: Dense | None = None
     probe: Probe | None = None

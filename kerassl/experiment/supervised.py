@@ -6,12 +6,18 @@ import math
 
 import keras
 
-from kerassl import backbones, datasets, models
+from kerassl import datasets, models
 from kerassl._errors import UserError
 from kerassl.datasets.shard_index import is_shards
-from kerassl.experiment.pretraining import fit_watched, last, schedule_optimizer, views_of
+from kerassl.experiment.pretraining import (
+    fit_watched,
+    last,
+    save,
+    schedule_optimizer,
+    starting_backbone,
+    views_of,
+)
 from kerassl.experiment.running import scope, write_json
-from kerassl.experiment.start import start
 from kerassl.experiment.time_limit import TimeLimit
 
 log = logging.getLogger("kerassl")
@@ -56,11 +62,11 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
     total = batches.steps * epochs
     keras.utils.set_random_seed(config.seed)
     with scope(config):
-        backbone = start(config, weights)
+        backbone = starting_backbone(config, weights)
         model = models.ViewClassifier(backbone, names, plan.image_size, augmentation=views_of(plan), seed=config.seed)
         model.compile(schedule_optimizer(plan, total, model.trainable_variables))
     history, minutes = fit_watched(model, batches, plan, epochs, folder, limit or TimeLimit())
-    checksum = backbones.save(model.backbone, folder / "backbone.keras")
+    checksum = save(model.backbone, folder)
     figures = {
         "images": batches.steps * plan.batch_size,
         "epochs": epochs,

@@ -51,6 +51,27 @@ def match_cells(views, stride):
     return CellMatches(*_containing(views.second_boxes, views.second_flips, places, second_grid))
 
 
+def cell_places(views, stride):
+    """Where the cells of the first views' feature map lie in their images.
+
+    Args:
+        views: `Views`, of a batch.
+        stride: int, as of `match_cells`.
+
+    Returns:
+        `[B, cells, 2]` float32, the centres' (y, x) from the images' upper left, in units of the diagonal of a cell on
+        the image, of the view whose cells are the larger. Places further than 1 apart never lie in one cell of either
+        view. The places of `views.swapped()` are in the same units.
+
+    Raises:
+        UserError: as of `match_cells`.
+    """
+    grid = _grid(views.first, stride)
+    both = tf.stack([views.first_boxes, views.second_boxes])  # [2, B, 4]
+    diagonals = tf.reduce_max(tf.norm(both[..., 2:] - both[..., :2], axis=-1), axis=0) / tf.cast(grid, tf.float32)
+    return _places(views.first_boxes, views.first_flips, _centres(grid)) / diagonals[:, None, None]
+
+
 def _grid(images, stride):
     """How many cells a side has."""
     size = images.shape[1]

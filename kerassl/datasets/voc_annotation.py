@@ -68,7 +68,7 @@ def _label(element, path, classes):
         listed = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
         raise UserError(
             f"{path} names the class {name!r}, which is not among the {len(classes)} classes ({listed}); mend the file "
-            "or give its names as classes=[…]"
+            "or give its names (classes=[…], or --classes in a shell)"
         )
     return classes.index(name)
 

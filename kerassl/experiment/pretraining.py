@@ -163,6 +163,7 @@ def _model(config, backbone):
         dense_weight=plan.dense.weight,
         dense_temperature=plan.dense.temperature,
         cells_per_image=plan.dense.cells_per_image,
+        apart=plan.dense.apart,
         **settings,
     )
 

@@ -92,6 +92,8 @@ class Dense(Section):
     temperature: pydantic.PositiveFloat | None = None
     # How many cells of a view are drawn at each level and step, at most.
     cells_per_image: pydantic.PositiveInt = 16
+    # Cells of the same image that lie further apart than so many cells are negatives, too; null takes none of it.
+    apart: float | None = pydantic.Field(None, ge=1)
 
 
 class Pretrain(Section):

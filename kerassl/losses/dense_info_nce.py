@@ -22,12 +22,14 @@ class DenseContrast(typing.NamedTuple):
     accuracy: tf.Tensor
 
 
-def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None):
+def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None, places=None):
     """Scores each cell against the cell that shows the same place, and against the cells of other images.
 
     A pair is an anchor, a cell of one view, and its key, the cell of the other view with the same place. Negatives are
-    the valid keys of all *other* images of the global batch. Those of the same image are none: neighbouring cells see
-    nearly the same pixels, and one key may belong to several anchors, so that many would be the positive itself.
+    the valid keys of all *other* images of the global batch. Those of the same image are none as a rule: neighbouring
+    cells see nearly the same pixels, and one key may belong to several anchors, so that many would be the positive
+    itself. With `places` those that lie further than 1 from the anchor are negatives, too: then it does not suffice to
+    know the image, its parts have to be told apart.
 
     Under a distribution strategy keys are gathered from all replicas, with their gradients; each replica returns its
     own anchors' sum divided by the number of valid pairs of the global batch. The values of the replicas add up to the
@@ -42,6 +44,8 @@ def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None):
         tile_size: int > 0 or None. How many anchors are held against all keys at once: memory then grows with
             `N * P * tile_size` and not with `(N * P) ** 2`; the loss and its gradient are the same. None holds all,
             which is best under some 8,000 pairs.
+        places: `[B, P, 2]` float or None. Where each pair lies in its image, in units that the caller chooses by how
+            near is too near; `augment.cell_places` gives them.
 
     Returns:
         `DenseContrast`. The loss is the mean over the valid pairs, in nats: `ln(1 + n)` if all cells are identical and
@@ -57,7 +61,8 @@ def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None):
 
     Reference:
         Wang et al., "Dense Contrastive Learning for Self-Supervised Visual Pre-Training", 2021, eq. 2; matched here by
-        the geometry of the views as in Xie et al., "Propagate Yourself", 2021.
+        the geometry of the views as in Xie et al., "Propagate Yourself", 2021, whose pixel contrast takes distant
+        places of the same image for negatives.
     """
     check_contrast(temperature, tile_size)
     if anchors.shape.rank != 3 or not anchors.shape.is_compatible_with(keys.shape) or valid.shape.rank != 2:
@@ -73,17 +78,26 @@ def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None):
     all_keys = tf.reshape(of_all_replicas(keys), [total * pairs, dimensions])
     all_valid = tf.reshape(of_all_replicas(tf.cast(valid, tf.int32)), [total * pairs]) > 0
     images_of_keys = tf.repeat(tf.range(total), pairs)
+    if places is not None:
+        places = tf.stop_gradient(tf.cast(places, tf.float32))
+        places_of_keys = tf.reshape(of_all_replicas(places), [total * pairs, 2])
 
-    def rows(anchors, keys, images, positives):
+    def rows(anchors, keys, images, positives, *places):
         """The logarithm of the sum over the negatives of each anchor, and whether its own key is more like it."""
         logits = tf.matmul(anchors, keys, transpose_b=True) / temperature  # [m, N P]
-        none = tf.logical_or(images[:, None] == images_of_keys, tf.logical_not(all_valid))
+        near = images[:, None] == images_of_keys
+        for place in places:
+            distances = tf.add_n([tf.square(place[:, axis, None] - places_of_keys[:, axis]) for axis in (0, 1)])
+            near = tf.logical_and(near, distances <= 1.0)
+        none = tf.logical_or(near, tf.logical_not(all_valid))
         # The type's own minimum, not a large number: 1e9 is infinite in half precision and not low enough in others.
         logits = tf.where(none, tf.constant(logits.dtype.min, logits.dtype), logits)
         return log_sum_exp(logits), positives > tf.reduce_max(logits, axis=1)
 
     positives = tf.reshape(tf.reduce_sum(anchors * keys, axis=-1) / temperature, [-1])
     beside = [tf.repeat(offset + tf.range(batch), pairs), tf.stop_gradient(positives)]
+    if places is not None:
+        beside.append(tf.reshape(places, [batch * pairs, 2]))
     negatives, right = in_tiles(rows, tf.reshape(anchors, [batch * pairs, dimensions]), all_keys, beside, tile_size)
     counts = tf.reshape(valid, [-1])
     # ln(exp(positive) + sum of exp(negative)) - positive

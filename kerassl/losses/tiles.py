@@ -18,7 +18,7 @@ def in_tiles(rows, anchors, keys, beside, tile_size):
             and a bool of each anchor: `[m]` each. Its values have a gradient by anchors and keys alone.
         anchors: `[M, D]`.
         keys: `[K, D]`.
-        beside: list of tensors `[M]`, without a gradient.
+        beside: list of tensors of `M` rows, without a gradient.
         tile_size: int or None. How many anchors are held against the keys at once, forward and backward: no tile
             outlives its turn. None calls the function once.
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerassl import backbones
 from kerassl._errors import UserError
-from kerassl.augment import match_cells
+from kerassl.augment import cell_places, match_cells
 from kerassl.backbones.pyramid import LEVELS
 from kerassl.losses import InfoNCE, dense_info_nce
 from kerassl.losses.dense_info_nce import check_contrast
@@ -35,7 +35,7 @@ class DenseSimCLR(SimCLR):
     The two views' crop boxes and flips tell which cell of the second view's feature map shows the place of a cell of
     the first (`augment.match_cells`). Such pairs, both from the first view to the second and back, are contrasted with
     the drawn pairs' keys of all other images of the global batch (`losses.dense_info_nce`); cells of the same image
-    are no negatives. The loss is
+    are no negatives, unless `apart` says so. The loss is
 
         (1 - dense_weight) * global + dense_weight * mean over the levels of the dense loss
 
@@ -56,6 +56,9 @@ class DenseSimCLR(SimCLR):
             would cost more than the rest of the loss.
         cells_per_image: int > 0. How many cells of each view that have a match are drawn at most, at each level and
             step. The draw depends on the seed, the step and the image's place in the global batch alone.
+        apart: float >= 1 or None. Cells of the same image are negatives, too, if their places lie further apart than so
+            many cells (diagonals of a cell on the image, of the view whose cells are the larger). None takes those of
+            other images alone.
         tile_size: int > 0 or None. How many cells are held against all others at once, as in `dense_info_nce`. None
             holds all: 4 `N² cells_per_image²` similarities for a global batch of `N`.
         **kwargs: the other arguments of `SimCLR`, by name. `projection_dim` is also that of the cells.
@@ -88,6 +91,7 @@ class DenseSimCLR(SimCLR):
         dense_temperature=None,
         dense_hidden_dim=256,
         cells_per_image=16,
+        apart=None,
         tile_size=None,
         name="dense_simclr",
         **kwargs,
@@ -98,6 +102,9 @@ class DenseSimCLR(SimCLR):
             raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
         if cells_per_image < 1:
             raise UserError(f"cells_per_image is {cells_per_image}; give the number of cells to draw, as 16")
+        if apart is not None and not apart >= 1:
+            raise UserError(f"apart is {apart}; give a number of cells, 1 or more, as 1.5, or None")
+        self.apart = apart
         self.dense_weight = float(dense_weight)
         self.dense_temperature = dense_temperature
         self.dense_hidden_dim = dense_hidden_dim
@@ -156,7 +163,12 @@ class DenseSimCLR(SimCLR):
             for a, b, at in ((first, second, drawn), (second, first, taken))
         )
         known = tf.reshape(known, [-1, 2 * tf.shape(known)[2]])
-        found = dense_info_nce(anchors, keys, known, self._temperature(), self.tile_size)
+        places = None
+        if self.apart is not None:
+            places = tf.stack([cell_places(each, stride) for each in (views, views.swapped())], axis=1)
+            places = tf.gather(places, drawn, batch_dims=2) / self.apart  # [B, 2, K, 2]
+            places = tf.reshape(places, [-1, tf.shape(known)[1], 2])
+        found = dense_info_nce(anchors, keys, known, self._temperature(), self.tile_size, places)
         whole = tf.cast(2 * total * tf.shape(valid)[2], tf.float32)
         return found.loss, found.accuracy, tf.reduce_sum(tf.cast(valid, tf.float32)) / whole
 
@@ -184,6 +196,7 @@ class DenseSimCLR(SimCLR):
             "dense_temperature": self.dense_temperature,
             "dense_hidden_dim": self.dense_hidden_dim,
             "cells_per_image": self.cells_per_image,
+            "apart": self.apart,
             "tile_size": self.tile_size,
         }
 

@@ -19,8 +19,8 @@ def test_one_line_turns_dense_contrast_on_with_its_defaults(tmp_path):
     assert read_config(written(tmp_path, "pretrain: {epochs: 3}")).pretrain.dense is None
     dense = read_config(written(tmp_path, "pretrain: {dense: {}}")).pretrain.dense
     model = models.DenseSimCLR.__init__.__kwdefaults__
-    assert (tuple(dense.levels), dense.weight, dense.temperature, dense.cells_per_image) == (
-        model["levels"], model["dense_weight"], model["dense_temperature"], model["cells_per_image"],
+    assert (tuple(dense.levels), dense.weight, dense.temperature, dense.cells_per_image, dense.apart) == (
+        model["levels"], model["dense_weight"], model["dense_temperature"], model["cells_per_image"], model["apart"],
     )  # fmt: skip
     dense = read_config(written(tmp_path, "pretrain: {dense: {levels: [P5, P3], weight: 0.2}}")).pretrain.dense
     assert (dense.levels, dense.weight) == (["P3", "P5"], 0.2)

@@ -10,9 +10,14 @@ from kerassl import UserError
 from kerassl.losses import dense_info_nce
 
 
-def plain_loop(anchors, keys, valid, temperature):
+def plain_loop(anchors, keys, valid, temperature, places=None):
     """One image, one cell and one negative at a time."""
     losses, right = [], []
+
+    def far(image, cell, other, place):
+        if image != other:
+            return True
+        return places is not None and math.dist(places[image][cell], places[other][place]) > 1
 
     def similarity(one, other):
         return float(one @ other) / math.sqrt(float(one @ one) * float(other @ other)) / temperature
@@ -26,7 +31,7 @@ def plain_loop(anchors, keys, valid, temperature):
                 similarity(anchors[image][cell], keys[other][place])
                 for other in range(len(keys))
                 for place in range(len(keys[other]))
-                if other != image and valid[other][place]
+                if far(image, cell, other, place) and valid[other][place]
             ]
             losses.append(-math.log(math.exp(positive) / (math.exp(positive) + sum(map(math.exp, negatives)))))
             right.append(all(positive > negative for negative in negatives))
@@ -39,15 +44,26 @@ def cells(images, pairs=5, dimensions=6, seed=0):
     return anchors, anchors + random.normal(size=anchors.shape), random.random((images, pairs)) < 0.7
 
 
+def places_of(images, pairs=5, seed=1):
+    return np.random.default_rng(seed).uniform(0, 2, (images, pairs, 2))
+
+
+@pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("tile_size", [None, 4])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("images", [2, 7])
-def test_loss_and_accuracy_are_those_of_plain_loops(images, dtype, tolerance, tile_size):
+def test_loss_and_accuracy_are_those_of_plain_loops(images, dtype, tolerance, tile_size, within):
     anchors, keys, valid = cells(images)
     assert 0 < valid.sum() < valid.size
-    found = dense_info_nce(tf.constant(anchors, dtype), tf.constant(keys, dtype), tf.constant(valid), 0.2, tile_size)
+    places = places_of(images) if within else None
+    found = dense_info_nce(
+        tf.constant(anchors, dtype), tf.constant(keys, dtype), tf.constant(valid), 0.2, tile_size, places
+    )
     assert found.loss.dtype == dtype
-    np.testing.assert_allclose(found, plain_loop(anchors, keys, valid, 0.2), rtol=tolerance)
+    expected = plain_loop(anchors, keys, valid, 0.2, places)
+    np.testing.assert_allclose(found, expected, rtol=tolerance)
+    if within:
+        assert expected[0] > plain_loop(anchors, keys, valid, 0.2)[0]
 
 
 @pytest.mark.parametrize("tile_size", [None, 7])
@@ -69,14 +85,14 @@ def test_gradient_is_that_of_finite_differences_of_plain_loops(tile_size):
         assert not np.any(gradient.numpy()[~valid])
 
 
-@pytest.mark.parametrize("tile_size", [1, 8, 35, 100])  # of 35 cells
-def test_tiles_give_loss_gradient_and_accuracy_of_the_whole(tile_size):
+@pytest.mark.parametrize(("tile_size", "places"), [(1, None), (8, places_of(7)), (35, None), (100, None)])  # 35 cells
+def test_tiles_give_loss_gradient_and_accuracy_of_the_whole(tile_size, places):
     *views, valid = cells(7)
     views = [tf.Variable(view) for view in views]
 
     def found(tile_size):
         with tf.GradientTape() as tape:
-            contrast = dense_info_nce(*views, tf.constant(valid), 0.2, tile_size)
+            contrast = dense_info_nce(*views, tf.constant(valid), 0.2, tile_size, places)
         return [*contrast, *tape.gradient(contrast.loss, views)]
 
     for whole, tiled in zip(found(None), tf.function(found)(tile_size)):
@@ -118,7 +134,7 @@ def test_loss_is_finite_float32_when_cells_are_half_precision(dtype):
 
 def under_replicas(strategy, dtype, sizes, tile_size=None):
     """Loss, accuracy and gradient with the batch dealt to replicas, each holding its own `sizes[r]` images."""
-    starts, arrays = np.cumsum([0, *sizes]), cells(sum(sizes))
+    starts, arrays = np.cumsum([0, *sizes]), (*cells(sum(sizes)), places_of(sum(sizes)))
     with strategy.scope():
         weight = tf.Variable(np.eye(6), dtype=dtype)
 
@@ -128,15 +144,15 @@ def under_replicas(strategy, dtype, sizes, tile_size=None):
             lambda context: parts[context.replica_id_in_sync_group]
         )
 
-    def step(anchors, keys, valid):
+    def step(anchors, keys, valid, places):
         with tf.GradientTape() as tape:
             found = dense_info_nce(
-                tf.tensordot(anchors, weight, 1), tf.tensordot(keys, weight, 1), valid, 0.2, tile_size
+                tf.tensordot(anchors, weight, 1), tf.tensordot(keys, weight, 1), valid, 0.2, tile_size, places
             )
         context = tf.distribute.get_replica_context()
         return [context.all_reduce("SUM", each) for each in (*found, tape.gradient(found.loss, weight))]
 
-    dealt = [deal(array, kind) for array, kind in zip(arrays, (dtype, dtype, tf.bool))]
+    dealt = [deal(array, kind) for array, kind in zip(arrays, (dtype, dtype, tf.bool, tf.float32))]
     found = tf.function(lambda *parts: strategy.run(step, parts))(*dealt)
     return [np.asarray(strategy.experimental_local_results(part)[0]) for part in found]
 

@@ -63,7 +63,7 @@ def cell_of(box, flip, y, x, grid):
     return (int(y * grid), int(x * grid)) if 0 <= y < 1 and 0 <= x < 1 else None
 
 
-def slow_loss(first, second, views, temperature):
+def slow_loss(first, second, views, temperature, apart=math.inf):
     """The dense loss of one level from the cells' embeddings `[B, g, g, D]`, by loops over images, cells and negatives.
 
     Also the share of cells that have a match.
@@ -71,7 +71,7 @@ def slow_loss(first, second, views, temperature):
     one = (first, views.first_boxes.numpy(), views.first_flips.numpy())
     two = (second, views.second_boxes.numpy(), views.second_flips.numpy())
     images, grid = first.shape[:2]
-    pairs, cells = [], 0  # image, anchor, key
+    pairs, cells = [], 0  # image, anchor, key, place
     for (maps, boxes, flips), (others, other_boxes, other_flips) in ((one, two), (two, one)):
         for image in range(images):
             for row in range(grid):
@@ -80,19 +80,26 @@ def slow_loss(first, second, views, temperature):
                     place = place_of(boxes[image], flips[image], row, column, grid)
                     there = cell_of(other_boxes[image], other_flips[image], *place, grid)
                     if there is not None:
-                        pairs.append((image, maps[image, row, column], others[(image, *there)]))
-    lengths = [(image, anchor / tf.norm(anchor), key / tf.norm(key)) for image, anchor, key in pairs]
+                        pairs.append((image, maps[image, row, column], others[(image, *there)], place))
+    lengths = [(image, anchor / tf.norm(anchor), key / tf.norm(key), place) for image, anchor, key, place in pairs]
     losses = []
-    for image, anchor, key in lengths:
+    for image, anchor, key, place in lengths:
+        sides = [boxes[image, 2:] - boxes[image, :2] for _, boxes, _ in (one, two)]
+        near = apart * max(math.hypot(*side) for side in sides) / grid
         positive = tf.reduce_sum(anchor * key) / temperature
-        negatives = [tf.reduce_sum(anchor * other) / temperature for at, _, other in lengths if at != image]
+        negatives = [
+            tf.reduce_sum(anchor * other) / temperature
+            for at, _, other, there in lengths
+            if at != image or math.dist(there, place) > near
+        ]
         losses.append(tf.math.log(tf.add_n([tf.exp(value) for value in [positive, *negatives]])) - positive)
     return tf.add_n(losses) / len(losses), len(pairs) / cells
 
 
-def test_loss_and_gradient_are_those_of_slow_loops_over_cells(tiny_backbone, policy):
+@pytest.mark.parametrize("apart", [None, 1.2])
+def test_loss_and_gradient_are_those_of_slow_loops_over_cells(apart, tiny_backbone, policy):
     policy("float64")
-    model = model_of(tiny_backbone(4), dense_weight=0.3, dense_temperature=0.3, temperature=0.2)
+    model = model_of(tiny_backbone(4), dense_weight=0.3, dense_temperature=0.3, temperature=0.2, apart=apart)
     model.compile(keras.optimizers.SGD(0.1))
     # Boxes between pixels: where a centre lies on an edge, rounding would decide.
     corners = np.random.default_rng(0).uniform([0, 0, 0.6, 0.6], [0.4, 0.4, 1, 1], (2, 3, 4))
@@ -114,7 +121,9 @@ def test_loss_and_gradient_are_those_of_slow_loops_over_cells(tiny_backbone, pol
         dense, shares = [], []
         for head, each in zip(model.cell_heads, maps):
             cells = head(tf.reshape(each, [-1, each.shape[-1]]), training=False)
-            loss, share = slow_loss(*tf.split(tf.reshape(cells, [*each.shape[:3], 8]), 2), views, 0.3)
+            loss, share = slow_loss(
+                *tf.split(tf.reshape(cells, [*each.shape[:3], 8]), 2), views, 0.3, apart or math.inf
+            )
             dense.append(loss)
             shares.append(share)
         whole = InfoNCE(0.2, dtype="float64")(*tf.split(embeddings, 2))
@@ -139,7 +148,7 @@ def state_of(model):
 
 STEPS = [(4, {"tile_size": 5, "cells_per_image": 3}, 6)]  # the last replica has no image
 if _compat.KERAS_3:  # more than two take their time
-    STEPS += [(2, {"cells_per_image": 5}, 8), (4, {"levels": ["P3", "P5"], "cells_per_image": 70}, 7)]
+    STEPS += [(2, {"cells_per_image": 5, "apart": 1.5}, 8), (4, {"levels": ["P3", "P5"], "cells_per_image": 70}, 7)]
 
 
 @pytest.mark.parametrize(("replicas", "settings", "images"), STEPS)
@@ -333,6 +342,7 @@ def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
         ({"dense_temperature": 0}, "temperature is 0"),
         ({"cells_per_image": 0}, "cells_per_image is 0"),
         ({"tile_size": 0}, "tile_size is 0"),
+        ({"apart": 0.5}, "apart is 0.5"),
     ],
 )
 def test_model_is_refused_when_argument_is_wrong(arguments, told, tiny_backbone):

@@ -13,7 +13,7 @@ from kerassl.models.part_rates import check_learning_rates, scaled_step
 _BEYOND = "a label is beyond the classes"
 
 
-class Detector:
+class Detector(_compat.TracedOnce):
     """Mixed into a KerasCV detector, before it; what takes a detector asks for this class and no other.
 
     A detector has `backbone`, `classes`, `image_size` and `boxes_and_scores(outputs)`. It sets them by `_describe`,

@@ -11,7 +11,7 @@ from kerassl import _compat, optimizers
 from kerassl.models.cell_loss import CellLoss
 from kerassl.models.feature_head import copy_weights
 from kerassl.models.frozen_features import check_backbone
-from kerassl.models.localizer import Localizer, compile_localizer
+from kerassl.models.localizer import Localizer, compile_localizer, symbolic_labels
 from kerassl.models.localizer_head import LEVELS, localizer_outputs
 
 
@@ -100,5 +100,6 @@ def _compiled(shapes, classes, width, dtype, learning_rate, optimizer):
     maps = [keras.Input(shape) for shape in shapes]
     head = keras.Model(maps, localizer_outputs(maps, classes, width, cells=True), name="feature_head")
     compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())
-    _compat.build_optimizer(head.optimizer, head.trainable_variables)
+    labels = symbolic_labels()
+    _compat.build_step(head, {**labels, "cells": labels["box"]})
     return head, [np.array(variable) for variable in _compat.optimizer_variables(head.optimizer)]

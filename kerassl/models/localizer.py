@@ -10,7 +10,7 @@ from kerassl.models.part_rates import check_learning_rates, scaled_step
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class Localizer(keras.Model):
+class Localizer(_compat.TracedOnce, keras.Model):
     """Names the one object of an image and draws its box; one flat functional model, compiled.
 
     A small neck joins P4 and P5 on the grid of P4; there each cell proposes a box and a weight, and the weights also
@@ -86,6 +86,9 @@ class Localizer(keras.Model):
         """The backbone, whose layers are the localiser's own first layers."""
         return self._backbone
 
+    def symbolic_labels(self):
+        return symbolic_labels()
+
     def train_step(self, data):
         return scaled_step(self, lambda: super(Localizer, self).train_step(data))
 
@@ -105,6 +108,11 @@ class Localizer(keras.Model):
         config = dict(config)
         config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
         return cls(**config)
+
+
+def symbolic_labels():
+    """Keras tensors in the form of a localiser's labels."""
+    return {"class": keras.Input((), dtype="int32"), "box": keras.Input((4,))}
 
 
 def compile_localizer(

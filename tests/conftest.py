@@ -34,6 +34,34 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"marked {other}"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _steps_traced_once():
+    """Builds what localisers and detectors train with before their first step is traced.
+
+    Keras 3 makes the sums of the losses, the metrics and the optimiser's slots within the first step of a model without
+    a strategy, and what makes variables TensorFlow traces twice: seven seconds a detector. Scripts, notebooks and
+    whatever else has a process of its own still go that way.
+    """
+    if not _compat.KERAS_3:
+        yield
+        return
+    from kerassl import detectors, models
+
+    def build_first(self, iterator=None, data_batch=None):
+        if self._distribute_strategy is None and not self.run_eagerly:
+            _compat.build_optimizer(self.optimizer, self.trainable_variables)
+            for part in (self._compile_loss, self._compile_metrics):
+                if part is not None and not part.built:
+                    part.build(self.output, self.output)
+        else:
+            keras.Model._maybe_symbolic_build(self, iterator, data_batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for cls in (models.Localizer, detectors.Detector):
+            patch.setattr(cls, "_maybe_symbolic_build", build_first, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone():
     """Builds such a network, with the fast layers: `tiny_backbone(width=8)`."""

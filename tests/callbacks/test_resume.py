@@ -54,20 +54,30 @@ class StopAt(keras.callbacks.Callback):
             raise InterruptedError
 
 
-@pytest.mark.parametrize(
-    "stopped", [pytest.param(2, marks=pytest.mark.current_stack), 7, pytest.param(13, marks=pytest.mark.current_stack)]
-)
-def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_not(
-    stopped, tiny_backbone, photographs, tmp_path
-):
+@pytest.fixture(scope="module")
+def run(tiny_backbone, photographs):
+    """`run(folder, …)`: the model and the logs of a run of three epochs with its checkpoints in a folder."""
+
     def run(folder, *others):
         images = datasets.image_folder(photographs, 32, 4, seed=2)
         model, resume = model_of(tiny_backbone), Resume(folder, data=images, every=3)
         return model, model.fit(images, epochs=3, verbose=0, callbacks=[resume, *others]).history
 
-    whole, expected = run(tmp_path / "whole")
-    with pytest.raises(InterruptedError):
-        run(tmp_path / "stopped", StopAt(stopped))
+    return run
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(run, tmp_path_factory):
+    return run(tmp_path_factory.mktemp("whole"))
+
+
+# Before the first checkpoint and in the last epoch; in an epoch that another follows.
+@pytest.mark.parametrize("stops", [pytest.param((2, 13), marks=pytest.mark.current_stack), (7,)])
+def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_not(stops, run, uninterrupted, tmp_path):
+    whole, expected = uninterrupted
+    for step in stops:
+        with pytest.raises(InterruptedError):
+            run(tmp_path / "stopped", StopAt(step))
     model, history = run(tmp_path / "stopped")
     assert int(model.optimizer.iterations) == 15
     for value, before in zip(model.get_weights(), whole.get_weights()):

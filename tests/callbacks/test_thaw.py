@@ -89,6 +89,7 @@ def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(lo
 def test_thawed_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one(localizer, labelled, tmp_path):
     def run(folder, epochs):
         model, resume = localizer(learning_rate=1e-2), Resume(folder)
+        model.run_eagerly = True  # six graphs would take longer to build, and are in question above
         callbacks = [Thaw({"P5": 1, "P4": 2, "P3": 2, "stem": 2}), resume]
         resume.run(model, model.fit, labelled(), epochs=epochs, verbose=0, callbacks=callbacks)
         return model

@@ -8,6 +8,8 @@ import pytest
 from kerassl import UserError
 from kerassl.datasets import coco, coco_categories, coco_classes, coco_records
 
+pytestmark = pytest.mark.current_stack  # files alone: both stacks would find out the same
+
 CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}, {"id": 90, "name": "owl"}]
 
 

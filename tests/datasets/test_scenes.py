@@ -12,6 +12,8 @@ import pytest
 from kerassl._errors import UserError
 from kerassl.datasets import SCENE_CLASSES, scenes, voc_records
 
+pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
+
 
 def _bytes(root):
     return {

@@ -9,6 +9,8 @@ import pytest
 from kerassl import UserError
 from kerassl.datasets import VOC_CLASSES, Record, image_folder, voc_records
 
+pytestmark = pytest.mark.current_stack  # files alone: both stacks would find out the same
+
 
 def _refused(pattern, *args, **kwargs):
     with pytest.raises(UserError, match=pattern) as error:

@@ -4,6 +4,8 @@ import pytest
 from kerassl import UserError
 from kerassl.datasets import yolo, yolo_classes, yolo_records
 
+pytestmark = pytest.mark.current_stack  # files alone: both stacks would find out the same
+
 
 class _Set:
     """Images and labels in the usual layout, which grow."""

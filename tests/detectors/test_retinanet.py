@@ -56,6 +56,7 @@ def test_loss_equals_the_paper_when_computed_in_numpy(tiny_detector, rectangles)
 def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(tiny_detector, rectangles):
     images = rectangles(4)[0]
     model = tiny_detector(learning_rate=1e-2)
+    model.run_eagerly = True  # its graph would take longer to build
     nothing = batches(images, np.full((4, 3, 4), -1, "float32"), np.full((4, 3), -1, "float32"))
     before = tf.sigmoid(model(images)["classification"]).numpy().mean()
     history = model.fit(nothing, epochs=3, verbose=0).history
@@ -88,6 +89,7 @@ def test_loss_of_two_replicas_adds_up_to_that_of_one(tiny_detector, rectangles, 
 
 def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, tmp_path):
     model, (images, boxes, classes) = tiny_detector(), rectangles(8)
+    model.run_eagerly = True  # two graphs would take longer to build
     model.fit(batches(images, boxes, classes, 4), verbose=0)
     model.save(tmp_path / "detector.keras")
     loaded = keras.saving.load_model(tmp_path / "detector.keras")
@@ -98,6 +100,7 @@ def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, t
     for name in ("box", "classification"):
         np.testing.assert_array_equal(outputs[name], expected[name])
     # Optimiser included: both go the same way from here.
+    loaded.run_eagerly = True
     histories = [m.fit(batches(images, boxes, classes), verbose=0).history["loss"] for m in (model, loaded)]
     assert histories[0] == pytest.approx(histories[1], rel=1e-5)
 
@@ -127,6 +130,7 @@ def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, rectangles):
     backbone = tiny_backbone()
     before = [np.array(weight) for weight in backbone.get_weights()]
     model = detectors.retinanet(backbone, ["red", "blue"], image_size=64, freeze=True)
+    model.run_eagerly = True
     head = np.array(model.box_head.get_weights()[0])
     model.fit(batches(images, boxes, classes), verbose=0)
     for weight, old in zip(backbone.get_weights(), before):

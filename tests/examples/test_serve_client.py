@@ -17,6 +17,8 @@ from PIL import Image
 
 from kerassl import serving
 
+pytestmark = pytest.mark.current_stack  # the client has nothing of Keras; the servables' tests run on both
+
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "serving"))
 import random_models  # noqa: E402
@@ -138,7 +140,6 @@ def test_rest_gives_what_the_signature_gives(rest_server, files, paths, expected
     assert lines[-1] == f"{paths[-1]}: cannot be decoded, or is too large"
 
 
-@pytest.mark.current_stack
 def test_grpc_gives_what_the_signature_gives(grpc_server, files, paths, expected, capsys):
     same(client.ask_grpc(grpc_server, "voc", files), expected)
     client.main([*paths, "--grpc", grpc_server, "--score", "0"])

@@ -11,6 +11,8 @@ from kerassl.explain.persistent_homology import check_ripser
 from kerassl.explain.point_cloud import nearest
 from kerassl.explain.spectrum import fitted_ranks
 
+pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
+
 TINY = 1e-18  # of the size of a random MobileNet's features
 
 

@@ -5,6 +5,8 @@ from scipy import stats
 from kerassl import UserError
 from kerassl.explain import paired_bootstrap, whole_object
 
+pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
+
 
 def mean_of(values):
     return lambda rows: {"mean": float(values[rows].mean())}

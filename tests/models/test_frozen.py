@@ -28,6 +28,12 @@ def features_of(backbone, records, **settings):
     return models.FrozenFeatures(backbone, records, SIZE, **settings)
 
 
+@pytest.fixture(scope="module")
+def features(tiny_backbone, records):
+    """Of all records, for tests that only read them."""
+    return features_of(tiny_backbone(), records)
+
+
 def fitted(features, **settings):
     return models.fit_frozen(features, CLASSES, **{"epochs": 1, "batch_size": 8, "width": 16, **settings})
 
@@ -59,8 +65,7 @@ def test_maps_are_those_of_the_network_and_the_second_view_is_the_mirror_image(t
         np.testing.assert_allclose(features.boxes[row, 0] * 96, records[row].boxes[place], atol=1e-4)
 
 
-def test_batches_give_each_image_once_with_the_box_of_its_view(tiny_backbone, records):
-    features = features_of(tiny_backbone(), records)
+def test_batches_give_each_image_once_with_the_box_of_its_view(features, records):
     seen, views = [], []
     batches = features.batches(10, shuffle=True, flip=True, seed=3)
     for _ in range(2):
@@ -81,8 +86,7 @@ def test_batches_give_each_image_once_with_the_box_of_its_view(tiny_backbone, re
     np.testing.assert_array_equal(plain[0][0][0], features.maps[0][:10, 0])
 
 
-def test_statistics_equal_those_of_all_cells(tiny_backbone, records):
-    features = features_of(tiny_backbone(), records)
+def test_statistics_equal_those_of_all_cells(features):
     for (mean, deviation), maps in zip(features.statistics, features.maps):
         cells = maps.astype("float64").reshape(-1, maps.shape[-1])
         np.testing.assert_allclose(mean, cells.mean(0), atol=1e-5)
@@ -96,8 +100,7 @@ def test_statistics_equal_those_of_all_cells(tiny_backbone, records):
     assert silent[3] == pytest.approx(0.1 * np.sqrt(np.sum(rest.astype("float64") ** 2) / len(silent)), rel=1e-4)
 
 
-def test_joined_localizer_answers_as_the_head_on_features(tiny_backbone, records, tmp_path):
-    features = features_of(tiny_backbone(), records)
+def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp_path):
     localizer = fitted(features)
     images = np.stack([datasets.letterbox(datasets.read_image(record.path), SIZE)[0] for record in records])
     head = feature_head(localizer, features)([maps[:, 0] for maps in features.maps], training=False)
@@ -130,7 +133,7 @@ def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
     assert loss[-1] < 0.75 * loss[0]
 
 
-def test_seed_decides_the_result_and_later_trainings_trace_nothing(tiny_backbone, records, monkeypatch):
+def test_seed_decides_the_result_and_later_trainings_trace_nothing(features, monkeypatch):
     """Trainings of one shape share a traced step, whose optimiser has to forget the one before."""
     traced = []
 
@@ -139,7 +142,6 @@ def test_seed_decides_the_result_and_later_trainings_trace_nothing(tiny_backbone
         return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
 
     monkeypatch.setattr(keras.losses, "SparseCategoricalCrossentropy", lambda **kwargs: counted)
-    features = features_of(tiny_backbone(), records)
     first = fitted(features, width=24, seed=0).get_weights()
     assert traced
     traced.clear()

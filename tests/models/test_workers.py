@@ -1,15 +1,16 @@
-"""Two worker processes on this machine, told of each other by TF_CONFIG."""
+"""Two worker processes on this machine, told of each other by TF_CONFIG, against one step in this process."""
 
 import json
 import os
-import pathlib
 import socket
 import subprocess
 import sys
 
+import keras
 import numpy as np
-
-WORKER = pathlib.Path(__file__).with_name("worker.py")
+import pytest
+import tensorflow as tf
+import worker
 
 
 def free_ports(count):
@@ -22,11 +23,16 @@ def free_ports(count):
     return ports
 
 
-def run(path, config=None):
-    environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
-    if config is not None:
-        environment["TF_CONFIG"] = json.dumps(config)
-    command = [sys.executable, str(WORKER), str(path)]
+@pytest.fixture
+def double_precision():
+    keras.mixed_precision.set_global_policy("float64")
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def run(path, config):
+    environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+    command = [sys.executable, worker.__file__, str(path)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -37,14 +43,14 @@ def finished(process, path):
         return dict(file)
 
 
-def test_step_of_two_workers_equals_step_of_one(tmp_path):
-    one = finished(run(tmp_path / "one.npz"), tmp_path / "one.npz")
+def test_step_of_two_workers_equals_step_of_one(tmp_path, double_precision):
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     paths = [tmp_path / f"worker{index}.npz" for index in range(2)]
     workers = [
         run(path, {"cluster": cluster, "task": {"type": "worker", "index": index}}) for index, path in enumerate(paths)
     ]
-    for found in [finished(worker, path) for worker, path in zip(workers, paths)]:
+    one = worker.step(tf.distribute.get_strategy())
+    for found in [finished(process, path) for process, path in zip(workers, paths)]:
         np.testing.assert_allclose(found.pop("logs"), one["logs"], rtol=1e-5)
         moved = 0.0
         for name, change in found.items():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from random_models import CLASSES, detector, yolov8
+from random_models import CLASSES, detector
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kerassl import backbones, detectors, models, serving
@@ -22,6 +22,17 @@ from kerassl.serving.c_api import CServable
 @pytest.fixture(scope="module")
 def photos():
     return np.random.default_rng(0).integers(0, 255, (3, 50, 90, 3), "uint8")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_backbone):
+    return detector(tiny_backbone())
+
+
+@pytest.fixture(scope="module")
+def servable(model, tmp_path_factory):
+    """The folder of its export, which takes ten seconds: for tests that only read it."""
+    return serving.export(model, tmp_path_factory.mktemp("servables") / "voc" / "1")
 
 
 def predicted(model, photos, folder):
@@ -40,13 +51,11 @@ def functions_of(path):
     return graph.library.function, {node.op for node in nodes}
 
 
-def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(tiny_backbone, photos, tmp_path):
-    model = detector(tiny_backbone())
+def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(model, servable, photos, tmp_path):
     expected = predicted(model, photos, tmp_path)
-    path = serving.export(model, tmp_path / "voc" / "1")
     np.save(tmp_path / "images.npy", photos.astype("float32"))
     command = [
-        pathlib.Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", path, "--tag_set", "serve",
+        pathlib.Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", servable, "--tag_set", "serve",
         "--signature_def", "serving_default", "--inputs", f"images={tmp_path / 'images.npy'}",
         "--outdir", tmp_path / "out",
     ]  # fmt: skip
@@ -68,10 +77,9 @@ def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(tiny_backbo
 
 
 @pytest.mark.current_stack
-def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(tiny_backbone, photos, tmp_path):
-    model = yolov8(tiny_backbone())
+def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(vivid_yolov8, photos, tmp_path):
+    model, path = vivid_yolov8
     expected = predicted(model, photos, tmp_path)
-    path = serving.export(model, tmp_path / "1")
     functions, _ = functions_of(path)
     assert not [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
     served = tf.saved_model.load(str(path)).signatures["serving_uint8"](images=tf.constant(photos))
@@ -84,9 +92,8 @@ def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(tin
     assert json.loads((path / "assets.extra" / "model_card.json").read_text())["kind"] == "detector"
 
 
-def test_images_may_be_of_any_size_and_uint8(tiny_backbone, photos, tmp_path):
-    path = serving.export(detector(tiny_backbone()), tmp_path / "1")
-    signatures = tf.saved_model.load(str(path)).signatures
+def test_images_may_be_of_any_size_and_uint8(servable, photos):
+    signatures = tf.saved_model.load(str(servable)).signatures
     whole = signatures["serving_default"](images=tf.constant(photos, tf.float32))
     for name, value in signatures["serving_uint8"](images=tf.constant(photos)).items():
         np.testing.assert_array_equal(value, whole[name])
@@ -99,11 +106,9 @@ def test_images_may_be_of_any_size_and_uint8(tiny_backbone, photos, tmp_path):
     assert corners[:, 2].max() <= 130
 
 
-def test_the_graph_has_nothing_random_and_nothing_for_xla_alone(tiny_backbone, tmp_path):
-    model = detector(tiny_backbone())
+def test_the_graph_has_nothing_random_and_nothing_for_xla_alone(model, servable, tmp_path):
     assert any(isinstance(layer, backbones.FastSwish) for layer in model.layers)
-    path = serving.export(model, tmp_path / "1")
-    functions, operations = functions_of(path)
+    functions, operations = functions_of(servable)
     assert len(functions) > 2
     assert not [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
     assert not {name for name in operations if "Random" in name}
@@ -119,12 +124,11 @@ def test_the_graph_has_nothing_random_and_nothing_for_xla_alone(tiny_backbone, t
     assert [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
 
 
-def test_a_localiser_names_and_finds_the_object(tiny_backbone, photos, tmp_path):
-    model = models.Localizer(tiny_backbone(), CLASSES, 64)
+def test_a_localiser_names_and_finds_the_object(vivid_localizer, photos, tmp_path):
+    model, path = vivid_localizer
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
     expected, logits = models.localizer_predictions(model, [tmp_path / f"{n}.png" for n in range(3)])
-    path = serving.export(model, tmp_path / "servable" / "1")
     served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(photos, tf.float32))
     for row, found in enumerate(expected.values()):
         np.testing.assert_allclose(served["box"][row], found["boxes"][0], atol=1e-5 * 90)
@@ -145,8 +149,7 @@ def test_embeddings_are_those_of_the_model(tiny_backbone, tmp_path):
     np.testing.assert_allclose(served["embeddings"], model.embed(images), atol=1e-5)
 
 
-def test_the_card_tells_what_the_model_is(tiny_backbone, tmp_path):
-    model = detector(tiny_backbone())
+def test_the_card_tells_what_the_model_is(model, tmp_path):
     about = {"data": "three colours", "metrics": {"voc07_ap50": 0.5}}
     path = serving.export(model, tmp_path / "1", max_detections=7, about=about)
     card = json.loads((path / "assets.extra" / "model_card.json").read_text())
@@ -163,11 +166,11 @@ def test_the_card_tells_what_the_model_is(tiny_backbone, tmp_path):
     assert tf.saved_model.load(str(path)).signatures["serving_default"].structured_outputs["boxes"].shape[1:] == (7, 4)
 
 
-def test_export_refuses_when_a_version_stands_there(tiny_backbone, tmp_path):
+def test_export_refuses_when_a_version_stands_there(model, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "mine.txt").write_text("keep")
     with pytest.raises(UserError, match="already exists"):
-        serving.export(detector(tiny_backbone()), tmp_path / "1")
+        serving.export(model, tmp_path / "1")
     assert os.listdir(tmp_path) == ["1"]
     assert os.listdir(tmp_path / "1") == ["mine.txt"]
 
@@ -179,7 +182,7 @@ def test_nothing_half_written_stays_when_saving_fails(tiny_backbone, tmp_path, m
 
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        serving.export(detector(tiny_backbone()), tmp_path / "1")
+        serving.export(tiny_backbone(), tmp_path / "1", image_size=64)
     assert os.listdir(tmp_path) == []
 
 
@@ -192,7 +195,7 @@ def test_export_replaces_nothing_that_came_to_stand_there_meanwhile(tiny_backbon
 
     monkeypatch.setattr(tf.saved_model, "save", save)
     with pytest.raises(UserError, match="already exists"):
-        serving.export(detector(tiny_backbone()), tmp_path / "1")
+        serving.export(tiny_backbone(), tmp_path / "1", image_size=64)
     assert os.listdir(tmp_path) == ["1"]
     assert os.listdir(tmp_path / "1") == ["other.txt"]
 
@@ -235,9 +238,8 @@ def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_back
     assert files == {file: file.read_bytes() for file in before.rglob("*") if file.is_file()}
 
 
-def test_a_request_without_images_has_an_answer_without_rows(tiny_backbone, tmp_path):
-    path = serving.export(detector(tiny_backbone()), tmp_path / "1")
-    signatures, servable = tf.saved_model.load(str(path)).signatures, CServable(path)
+def test_a_request_without_images_has_an_answer_without_rows(servable):
+    signatures, servable = tf.saved_model.load(str(servable)).signatures, CServable(servable)
     for name, function in signatures.items():
         (spec,) = tf.nest.flatten(function.structured_input_signature)
         for shape in [[0]] if spec.dtype == tf.string else [[0, 50, 90, 3], [0, 0, 0, 3]]:

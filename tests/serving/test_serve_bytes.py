@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from random_models import detector, localizer, vivid, yolov8
 
 from kerassl import detectors, models, serving
 from kerassl.serving.c_api import CServable
@@ -82,14 +81,11 @@ def predicted(model, files, folder):
     return {pathlib.Path(path).name: one for path, one in found.items()}
 
 
-@pytest.mark.parametrize(
-    "build",
-    [detector, pytest.param(yolov8, marks=pytest.mark.current_stack)],
-)
-def test_detections_are_those_of_prediction_from_files_beside_broken_ones(tiny_backbone, good, bad, tmp_path, build):
-    model = build(vivid(tiny_backbone()))
+@pytest.mark.parametrize("kind", ["vivid_detector", pytest.param("vivid_yolov8", marks=pytest.mark.current_stack)])
+def test_detections_are_those_of_prediction_from_files_beside_broken_ones(request, good, bad, tmp_path, kind):
+    model, path = request.getfixturevalue(kind)
     expected = predicted(model, good, tmp_path)
-    servable = CServable(serving.export(model, tmp_path / "voc" / "1"))
+    servable = CServable(path)
     names, batch = mixed(good, bad)
     served = servable.run("serve_bytes", image_bytes=batch)
     assert {name for name, valid in zip(names, served["valid"]) if valid} == set(good)
@@ -118,10 +114,10 @@ def test_detections_are_those_of_prediction_from_files_beside_broken_ones(tiny_b
 
 
 @pytest.mark.current_stack
-def test_a_localisers_answers_are_those_of_prediction_from_files(tiny_backbone, good, bad, tmp_path):
-    model = localizer(vivid(tiny_backbone()))
+def test_a_localisers_answers_are_those_of_prediction_from_files(vivid_localizer, good, bad, tmp_path):
+    model, path = vivid_localizer
     expected = predicted(model, good, tmp_path)
-    servable = CServable(serving.export(model, tmp_path / "1"))
+    servable = CServable(path)
     names, batch = mixed(good, bad)
     served = servable.run("serve_bytes", image_bytes=batch)
     for row, name in enumerate(names):

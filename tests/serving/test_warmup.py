@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
-from random_models import detector, vivid
+from random_models import localizer
 
 from kerassl import serving
 from kerassl._errors import UserError
 from kerassl.experiment.cli import main
 
-SIZES = (1, 3, 5)
 SIGNATURES = {"serving_default", "serving_uint8", "serve_bytes", "embed"}
 
 
 @pytest.fixture(scope="module")
-def servable(tiny_backbone, tmp_path_factory):
-    path = tmp_path_factory.mktemp("servables") / "voc" / "1"
-    return serving.export(detector(vivid(tiny_backbone())), path, batch_sizes=SIZES)
+def servable(vivid_detector):
+    return vivid_detector[1]
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +48,11 @@ def batching_parameters():
 
 
 @pytest.mark.current_stack
-def test_the_batching_file_is_what_a_server_parses(servable, card):
+def test_the_batching_file_is_what_a_server_parses(servable, card, batch_sizes):
     text = (servable / "assets.extra" / "batching.config").read_text()
     found = text_format.Parse(text, batching_parameters())
-    assert tuple(found.allowed_batch_sizes) == SIZES == tuple(card["batch_sizes"])
-    assert found.max_batch_size.value == SIZES[-1]  # which TensorFlow Serving insists on
+    assert tuple(found.allowed_batch_sizes) == batch_sizes == tuple(card["batch_sizes"])
+    assert found.max_batch_size.value == batch_sizes[-1]  # which TensorFlow Serving insists on
     assert found.batch_timeout_micros.value > 0
     assert found.max_enqueued_batches.value >= found.num_batch_threads.value > 0
     assert not found.pad_variable_length_inputs
@@ -69,7 +67,7 @@ def test_export_refuses_batch_sizes_that_do_not_rise(tiny_backbone, tmp_path, si
     assert not list(tmp_path.iterdir())
 
 
-def test_every_signature_is_warmed_up_with_every_batch_size(servable, card):
+def test_every_signature_is_warmed_up_with_every_batch_size(servable, card, batch_sizes):
     logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     file = servable / "assets.extra" / "tf_serving_warmup_requests"
     assert "assets.extra/tf_serving_warmup_requests" in card["files"]
@@ -92,7 +90,7 @@ def test_every_signature_is_warmed_up_with_every_batch_size(servable, card):
         if name == "serve_bytes":
             assert answer["valid"].numpy().all()
     assert len(asked) == card["warmup_requests"]
-    assert set(asked) == {(name, count) for name in SIGNATURES for count in SIZES}
+    assert set(asked) == {(name, count) for name in SIGNATURES for count in batch_sizes}
     assert len(asked) == len(set(asked))
 
 
@@ -111,8 +109,8 @@ def test_export_without_the_extra_tells_in_one_line_what_is_missing(tiny_backbon
 
 @pytest.mark.current_stack
 def test_the_command_takes_batch_sizes(tiny_backbone, tmp_path, capsys):
-    detector(tiny_backbone()).save(tmp_path / "detector.keras")
-    flags = ["--model", str(tmp_path / "detector.keras"), "--out", str(tmp_path / "1"), "--batch-sizes", "2", "16"]
+    localizer(tiny_backbone()).save(tmp_path / "localizer.keras")
+    flags = ["--model", str(tmp_path / "localizer.keras"), "--out", str(tmp_path / "1"), "--batch-sizes", "2", "16"]
     assert main(["export", *flags]) == 0
     assert "max_batch_size { value: 16 }" in (tmp_path / "1" / "assets.extra" / "batching.config").read_text()
     flags[-2:] = ["16", "2"]

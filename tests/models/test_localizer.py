@@ -9,6 +9,7 @@ from PIL import Image
 
 from kerassl import datasets, models
 from kerassl._errors import UserError
+from kerassl.models import localizer as localizer_module
 from kerassl.models import localizer_head as parts
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
 from kerassl.models.cell_loss import CellLoss
@@ -111,6 +112,21 @@ def test_localizer_finds_rectangles_that_it_has_not_seen(tiny_backbone):
     score = model.evaluate(batches(*squares(64, seed=1)), verbose=0, return_dict=True)
     assert score["box_loc_acc_50"] >= 0.8
     assert score["class_accuracy"] >= 0.95
+
+
+@pytest.mark.current_stack
+def test_step_is_traced_once_and_a_metric_by_name_is_that_of_the_labels(tiny_backbone, monkeypatch):
+    traced, step = [], localizer_module.scaled_step
+    monkeypatch.setattr(localizer_module, "scaled_step", lambda *given: traced.append(given) or step(*given))
+    localizer = models.Localizer(tiny_backbone(), ["red", "blue"], image_size=64, width=8)
+    losses = {"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": "mse"}
+    localizer.compile("sgd", losses, metrics={"class": "accuracy"}, jit_compile=False)
+    images, targets = squares(16)
+    localizer.fit(batches(images, targets, 4), epochs=2, verbose=0)
+    assert len(traced) == 1
+    named = np.argmax(localizer(images, training=False)["class"], -1)
+    found = localizer.evaluate(images, targets, verbose=0, return_dict=True)
+    assert found["class_accuracy"] == pytest.approx(np.mean(named == targets["class"]))
 
 
 def test_localizer_is_one_flat_graph(tiny_backbone):

@@ -65,6 +65,13 @@ def cell_places(views, stride):
 
     Raises:
         UserError: as of `match_cells`.
+
+    Example:
+        >>> places = kerassl.augment.cell_places(views, stride=32)
+        >>> far = tf.norm(places[:, :, None] - places[:, None], axis=-1) > 1.5  # [B, cells, cells]
+
+    Reference:
+        Xie et al., "Propagate Yourself", 2021, which measures distances by the diagonal of a cell.
     """
     grid = _grid(views.first, stride)
     both = tf.stack([views.first_boxes, views.second_boxes])  # [2, B, 4]

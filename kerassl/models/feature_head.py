@@ -5,19 +5,18 @@ import keras
 from kerassl.models.localizer_head import localizer_outputs
 
 
-def feature_head(localizer, features, cells=False):
+def feature_head(localizer, features):
     """Builds neck and head of a localiser as a model of their own, with their weights as they are now.
 
     Args:
         localizer: `Localizer`.
         features: `FrozenFeatures`, for the shapes of the maps.
-        cells: bool. Give what each cell says, too, as `localizer_outputs` does.
 
     Returns:
         `keras.Model` from the maps, `[B, h, w, C]` each, to what the localiser returns.
     """
     maps = [keras.Input(level.shape[2:]) for level in features.maps]
-    outputs = localizer_outputs(maps, len(localizer.classes), localizer.width, cells)
+    outputs = localizer_outputs(maps, len(localizer.classes), localizer.width)
     head = keras.Model(maps, outputs, name="feature_head")
     copy_weights(localizer, head, head)
     return head

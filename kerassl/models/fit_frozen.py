@@ -77,13 +77,12 @@ def fit_frozen(
 def _head(localizer, features, learning_rate, optimizer):
     """The localiser's neck and head as a compiled model of their own, as if no step had been taken with it before."""
     shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
-    key = (shapes, len(localizer.classes), localizer.width, localizer.get_layer("neck_p4").compute_dtype)
-    shared = isinstance(optimizer, str) and isinstance(learning_rate, optimizers.WarmupCosine)
-    if shared:
-        rate = tuple(learning_rate.get_config().items())
-        head, fresh = _traced_once(*key, rate, optimizer, tf.distribute.get_strategy())
+    form = (shapes, len(localizer.classes), localizer.width)
+    if isinstance(optimizer, str) and isinstance(learning_rate, optimizers.WarmupCosine):
+        place = localizer.get_layer("neck_p4").compute_dtype, tf.distribute.get_strategy()
+        head, fresh = _traced_once(*place, *form, tuple(learning_rate.get_config().items()), optimizer)
     else:
-        head, fresh = _compiled(*key, learning_rate, optimizer)
+        head, fresh = _compiled(*form, learning_rate, optimizer)
     copy_weights(localizer, head, head)
     for variable, value in zip(_compat.optimizer_variables(head.optimizer), fresh):
         variable.assign(value)
@@ -91,12 +90,15 @@ def _head(localizer, features, learning_rate, optimizer):
 
 
 @functools.lru_cache(maxsize=4)
-def _traced_once(shapes, classes, width, dtype, rate, optimizer, strategy):
-    """One head for all trainings that differ in nothing but numbers: tracing its step takes ten seconds each time."""
-    return _compiled(shapes, classes, width, dtype, optimizers.WarmupCosine(**dict(rate)), optimizer)
+def _traced_once(dtype, strategy, shapes, classes, width, rate, optimizer):
+    """One head for all trainings that differ in nothing but numbers: tracing its step takes seconds each time.
+
+    The type and the strategy are those of the process, by which heads are told apart.
+    """
+    return _compiled(shapes, classes, width, optimizers.WarmupCosine(**dict(rate)), optimizer)
 
 
-def _compiled(shapes, classes, width, dtype, learning_rate, optimizer):
+def _compiled(shapes, classes, width, learning_rate, optimizer):
     maps = [keras.Input(shape) for shape in shapes]
     head = keras.Model(maps, localizer_outputs(maps, classes, width, cells=True), name="feature_head")
     compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())

@@ -5,6 +5,7 @@ from kerassl.detectors.detector import Detector
 from kerassl.detectors.draw import draw
 from kerassl.detectors.neck_weights import load_neck, save_neck
 from kerassl.detectors.predict import predict
+from kerassl.detectors.pretrain_localizer import pretrain_localizer
 from kerassl.detectors.pretrain_neck import pretrain_neck
 from kerassl.detectors.pseudo_boxes import pseudo_records
 from kerassl.detectors.retinanet import RetinaNet, retinanet
@@ -20,6 +21,7 @@ __all__ = [
     "load_neck",
     "load_weights",
     "predict",
+    "pretrain_localizer",
     "pretrain_neck",
     "pseudo_records",
     "retinanet",

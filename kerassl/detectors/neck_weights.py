@@ -1,4 +1,4 @@
-"""The weights of a detector's neck and box head, which know no class."""
+"""The weights of a detector's or localiser's neck and box head, which know no class."""
 
 import types
 
@@ -8,10 +8,10 @@ from kerassl.detectors.weights import load_weights, save_weights
 
 
 def save_neck(detector, path):
-    """Saves the weights of a detector's neck and box head by name, for either Keras version.
+    """Saves the weights of a detector's or localiser's neck and box head by name, for either Keras version.
 
     Args:
-        detector: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
+        detector: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, or `models.Localizer`.
         path: str or `pathlib.Path` that ends in `.npz`. Written whole; an older file is replaced.
 
     Returns:
@@ -31,7 +31,7 @@ def load_neck(detector, path):
     """Puts weights that `save_neck` wrote into a detector, whole or not at all. Its classes may be others.
 
     Args:
-        detector: `Detector` of the same kind and width, over a backbone of the same network.
+        detector: `Detector` or `models.Localizer` of the same kind and width, over a backbone of the same network.
         path: str or `pathlib.Path` of a `.npz` file.
 
     Returns:
@@ -51,7 +51,7 @@ def copy_neck(source, target):
     """Puts the weights of one detector's neck and box head into another's, by name, all of them or none.
 
     Args:
-        source, target: `Detector`s that differ in their classes alone.
+        source, target: `Detector`s or `models.Localizer`s that differ in their classes alone.
 
     Returns:
         Dict from `"<layer>/<weight>"` to `np.ndarray`, what was moved.
@@ -67,5 +67,5 @@ def copy_neck(source, target):
 def _neck(detector):
     """Neck and box head as what has a name and layers; all else of the head tells classes."""
     found = parts(detector)
-    box = [layer for layer in found["head"] if not layer.name.startswith("classification")]
+    box = [layer for layer in found["head"] if not layer.name.startswith("class")]
     return types.SimpleNamespace(name=f"the neck and box head of {detector.name}", layers=[*found["neck"], *box])

@@ -66,12 +66,13 @@ def pretrain_neck(
     """
     if not isinstance(detector, Detector):
         raise UserError(
-            f"{type(detector).__name__} is no detector of kerassl; give what detectors.retinanet or yolov8 returned"
+            f"{type(detector).__name__} is no detector of kerassl; give what detectors.retinanet or yolov8 returned, "
+            "and a localiser to pretrain_localizer"
         )
     if epochs < 1:
         raise UserError(f"epochs is {epochs}; give 1 or more, 3 to 10 suit a neck")
     batches = datasets.detection_batches(
-        _classless(detector, images, verbose),
+        classless(detector, images, verbose),
         detector.image_size,
         batch_size,
         shuffle=True,
@@ -82,7 +83,7 @@ def pretrain_neck(
     if isinstance(learning_rate, (int, float)):
         steps = batches.steps * epochs
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
-    with detector.distribute_strategy.scope(), _frozen(detector.backbone):
+    with detector.distribute_strategy.scope(), frozen(detector.backbone):
         twin = _twin(detector)
         copy_neck(detector, twin)
         twin._compile_for(optimizers.for_labels(optimizer, learning_rate, twin.trainable_variables))
@@ -94,7 +95,7 @@ def pretrain_neck(
     return history
 
 
-def _classless(detector, images, verbose):
+def classless(detector, images, verbose):
     """Records with a box, all of whose objects are of one class."""
     given = isinstance(images, (list, tuple)) and images and all(isinstance(each, datasets.Record) for each in images)
     if not given:
@@ -118,7 +119,7 @@ def _twin(detector):
 
 
 @contextlib.contextmanager
-def _frozen(backbone):
+def frozen(backbone):
     """Freezes a backbone as long as the block lasts; each layer is as trainable afterwards as it was before."""
     before = [(layer, layer.trainable) for layer in (backbone, *backbone.layers)]
     backbone.trainable = False

@@ -117,8 +117,8 @@ def seen_by(config, name, figures, generated):
         str.
     """
     arm = config.arms[name]
-    has_detector = config.detector is not None and name in grid.axes(config, "detector")[0]
-    after = neck.seen(config) if has_detector else ""
+    measured = [protocol for protocol in grid.protocols(config) if name in grid.axes(config, protocol)[0]]
+    after = neck.seen({protocol: grid.section(config, protocol, name) for protocol in measured})
     if figures is None:
         return seen(arm.start) + after
     kind = "generated images" if generated else "photographs"

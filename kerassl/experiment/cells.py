@@ -8,7 +8,7 @@ import time
 
 from kerassl import _files, callbacks, metrics, models
 from kerassl._errors import UserError
-from kerassl.experiment import arms, finetuning, grid, predicting, running
+from kerassl.experiment import arms, finetuning, grid, neck, predicting, running
 from kerassl.experiment.sources import some_labels
 from kerassl.experiment.start import start
 
@@ -84,8 +84,8 @@ class Cells:
         """A localiser or a detector that is trained on the images."""
         kept, own = grid.is_kept(self.config, cell), self.path(cell).with_suffix("")
         out = self.kept(cell.arm) if kept else own
-        config = self.config.model_copy(update={"seed": cell.seed})
-        records, plan = self.records(cell), getattr(config, cell.protocol)
+        records, plan = self.records(cell), grid.section(self.config, cell.protocol, cell.arm)
+        config = self.config.model_copy(update={"seed": cell.seed, cell.protocol: plan})
         data = self.data.with_labels(records)
         stage = f"{cell.protocol}:{cell.arm}"
         weights, logs = arms.weights(config, cell.arm, self.folder), self.folder
@@ -106,7 +106,7 @@ class Cells:
         self.limit.check()
         # Of all cells, done or not: so a run that goes on finds the features that it has kept.
         cells = [cell for cell in grid.cells(self.config) if (cell.protocol, cell.arm) == ("frozen", arm)]
-        plan, cache = self.config.frozen, self.folder / "features" / grid.slug(arm)
+        plan, cache = grid.section(self.config, "frozen", arm), self.folder / "features" / grid.slug(arm)
         # One random start for all of them: the features are those of one network.
         backbone = start(self.config, arms.weights(self.config, arm, self.folder))
         wanted = {record.image_id: record for cell in cells for record in self.records(cell)}
@@ -115,14 +115,23 @@ class Cells:
         train = models.FrozenFeatures(backbone, [wanted[name] for name in sorted(wanted)], **settings)
         test = models.FrozenFeatures(backbone, self.data.test, flip=False, **settings)
         rows = {record.image_id: row for row, record in enumerate(train.records)}
+        begin = self._frozen_neck(arm, plan, backbone, cache) if plan.neck else None
         for cell in cells:
             if not self.path(cell).exists():
                 self.limit.check()
                 own = [rows[record.image_id] for record in self.records(cell) if record.image_id in rows]
-                self._on_features(cell, train, own, test)
+                self._on_features(cell, train, own, test, begin)
         shutil.rmtree(cache)
 
-    def _on_features(self, cell, train, rows, test):
+    def _frozen_neck(self, arm, plan, backbone, cache):
+        """The localiser that an arm's heads on frozen features go on from: one for all of them, as the features are."""
+        self.limit.check()
+        config = self.config.model_copy(update={"frozen": plan})
+        model = models.Localizer(backbone, self.data.classes, plan.image_size, width=plan.width, freeze=True)
+        neck.pretrain_neck(config, "frozen", model, self.data, self.kept(arm), cache)
+        return model
+
+    def _on_features(self, cell, train, rows, test, begin):
         """One head."""
         plan, begun = self.config.frozen, time.perf_counter()
         if not rows:
@@ -138,6 +147,7 @@ class Cells:
             batch_size=plan.batch_size,
             learning_rate=plan.learning_rate,
             width=plan.width,
+            start=begin,
             seed=cell.seed,
             callbacks=logs,
         )

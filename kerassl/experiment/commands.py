@@ -96,7 +96,7 @@ def finetune(options):
         data = sources(config, folder)
         figures = finetuning.finetune(config, task, start, data, folder, folder, task)
         _print_figures(figures)
-        after = neck.seen(config) if task == "detector" else ""
+        after = neck.seen({task: getattr(config, task)})
         page = _compare.report(
             folder,
             f"kerassl: a {task} fine-tuned",

@@ -55,8 +55,8 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
     figures, predictions, each = score(model, data.test, data.classes)
     if task == "detector":
         figures["kind"] = plan.kind
-        if plan.neck:
-            figures["neck_minutes"] = neck.minutes(out)  # on top of the others
+    if plan.neck:
+        figures["neck_minutes"] = neck.minutes(task, out)  # on top of the others
     figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
     write_json(images, each)
@@ -89,8 +89,8 @@ def _tuned(config, task, weights, data, batches, watching, out, limit):
     """A localiser or a detector, trained on the images; it goes on where it was stopped."""
     plan = getattr(config, task)
     model = _untrained(config, task, weights, data.classes, batches.steps * plan.epochs)
-    if task == "detector" and plan.neck:
-        neck.pretrain_neck(config, model, data, out)
+    if plan.neck:
+        neck.pretrain_neck(config, task, model, data, out)
     average = None if plan.average is None else callbacks.WeightAverage(plan.average)
     beside = [] if average is None else [average]
     resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)

@@ -12,6 +12,7 @@ import yaml
 from kerassl import _files
 from kerassl._errors import UserError
 from kerassl._version import __version__
+from kerassl.experiment import grid
 from kerassl.experiment.config import Config
 
 
@@ -22,7 +23,7 @@ def run_folder(path, config, resume=False, replace=False):
     Args:
         path: str or `pathlib.Path`.
         config: `Config`.
-        resume: bool. Continue a run of the same configuration that stands there.
+        resume: bool. Continue a run of the same configuration that stands there. Arms may have been added to it.
         replace: bool. Remove what stands there.
 
     Yields:
@@ -86,12 +87,24 @@ def _check_same(path, settings):
     before = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
         before = Config.model_validate(before).model_dump(mode="json")
+    held = _without_new_arms(settings, before)
+    before = _without_new_arms(before, before)
     for key in settings:
-        if _set(before.get(key)) != _set(settings[key]):
+        if _set(before.get(key)) != _set(held[key]):
             raise UserError(
                 f"{path} was run with other settings of {key!r} ({before.get(key)}, now {settings[key]}); resume with "
                 "the same, or choose another folder"
             )
+
+
+def _without_new_arms(settings, before):
+    """Settings as if no arm had been added: what stands of the others holds, and the new one alone is done."""
+    known = before.get("arms", {})
+    held = {**settings, "arms": {name: arm for name, arm in settings["arms"].items() if name in known}}
+    for protocol in grid.PROTOCOLS:
+        if held.get(protocol):
+            held[protocol] = {**held[protocol], "arms": None}
+    return held
 
 
 def _set(value):

@@ -70,6 +70,21 @@ def cells(config):
     return found
 
 
+def section(config, protocol, arm):
+    """A way of measuring as it is for an arm: with the arm's own neck, where it has one.
+
+    Args:
+        config: `Config`.
+        protocol: str.
+        arm: str, its name.
+
+    Returns:
+        `sections.Protocol`.
+    """
+    own, neck = getattr(config, protocol), config.arms[arm].neck
+    return own if neck is None else own.model_copy(update={"neck": neck})
+
+
 def is_kept(config, cell):
     """Whether a cell's model is kept: that of the first seed and the most labels, for pictures and for use."""
     _, labels, seeds = axes(config, cell.protocol)

@@ -1,4 +1,4 @@
-"""A detector's neck before the labels. A whole file is left, and taken where it stands."""
+"""Neck and box head before the labels. A whole file is left, and taken where it stands."""
 
 import json
 import logging
@@ -16,57 +16,69 @@ from kerassl.experiment.running import verbosity, write_json
 log = logging.getLogger("kerassl")
 
 _DRAWN = 16
+_WHOSE = {"frozen": "its heads on frozen features", "localizer": "its localiser", "detector": "its detector"}
 
 
-def pretrain_neck(config, detector, data, out):
-    """Trains a detector's neck and box head on pseudo-boxes, or takes what an earlier start of the run left of it.
+def pretrain_neck(config, task, model, data, out, cache=None):
+    """Trains neck and box head on pseudo-boxes, or takes what an earlier start of the run left of them.
 
     The images are those that pre-training may use. No label is read. `pseudo_boxes/` shows some of the boxes.
 
     Args:
-        config: `Config`, whose `detector.neck` says how.
-        detector: `detectors.Detector`, whose neck and box head are changed.
+        config: `Config`, whose section `task` has a `neck` that says how.
+        task: `"frozen"`, `"localizer"` or `"detector"`.
+        model: `models.Localizer` or `detectors.Detector`, whose neck and box head are changed.
         data: `Sources`.
         out: `pathlib.Path`, the folder of the arm.
+        cache: `pathlib.Path` of a folder for a localiser's features, or None for memory.
     """
-    plan, file, begun = config.detector.neck, out / "detector_neck.npz", time.perf_counter()
+    section = getattr(config, task)
+    plan, file, begun = section.neck, out / f"{task}_neck.npz", time.perf_counter()
     if file.exists():
-        detectors.load_neck(detector, file)
+        detectors.load_neck(model, file)
     else:
         paths = _paths(data, plan.images, config.seed)
-        records = detectors.pseudo_records(detector.backbone, paths, verbose=int(verbosity() == 1))
+        records = detectors.pseudo_records(model.backbone, paths, verbose=int(verbosity() == 1))
         _draw(records, out / "pseudo_boxes")
         log.info("training the neck on %d images without labels, %d epochs", len(records), plan.epochs)
-        detectors.pretrain_neck(
-            detector,
-            records,
-            epochs=plan.epochs,
-            batch_size=config.detector.batch_size,
-            learning_rate=plan.learning_rate,
-            seed=config.seed,
-            verbose=verbosity(),
-        )
-        write_json(_figures(out), {"images": len(records), "minutes": (time.perf_counter() - begun) / 60})
-        detectors.save_neck(detector, file)
+        settings = {"epochs": plan.epochs, "learning_rate": plan.learning_rate, "batch_size": section.batch_size}
+        settings |= {"seed": config.seed, "verbose": verbosity()}
+        if task == "detector":
+            detectors.pretrain_neck(model, records, **settings)
+        else:
+            detectors.pretrain_localizer(model, records, cache=cache, **settings)
+        write_json(_figures(task, out), {"images": len(records), "minutes": (time.perf_counter() - begun) / 60})
+        detectors.save_neck(model, file)
     keras.utils.set_random_seed(config.seed)  # what follows is the same, whether the neck was trained or taken
 
 
-def minutes(out):
+def minutes(task, out):
     """How long the neck of an arm was trained, boxes and all, or None where it was not."""
-    file = _figures(out)
+    file = _figures(task, out)
     return json.loads(file.read_text(encoding="utf-8"))["minutes"] if file.exists() else None
 
 
-def seen(config):
-    """What the neck of a configuration's detectors has seen before the labels, as a sentence that follows another."""
-    plan = config.detector.neck
-    if plan is None:
-        return ""
-    return f" The neck of its detector saw up to {plan.images} of the images without labels, in boxes it drew itself."
+def seen(sections):
+    """What necks have seen before the labels, as a sentence that follows another.
+
+    Args:
+        sections: dict from `"frozen"`, `"localizer"` or `"detector"` to that section.
+
+    Returns:
+        str, empty where none has a neck of its own.
+    """
+    whose = {}
+    for task, section in sections.items():
+        if section.neck is not None:
+            whose.setdefault(section.neck.images, []).append(_WHOSE[task])
+    return "".join(
+        f" The neck of {' and '.join(names)} saw up to {images} of the images without labels, in boxes it drew itself."
+        for images, names in whose.items()
+    )
 
 
-def _figures(out):
-    return out / "detector_neck.json"
+def _figures(task, out):
+    return out / f"{task}_neck.json"
 
 
 def _paths(data, count, seed):

@@ -149,6 +149,18 @@ class BoxAugmentation(ObjectAugmentation):
     visible: _Share = 0.3
 
 
+class Neck(Section):
+    """Train neck and box head first, on boxes that the backbone draws without labels.
+
+    `detectors.pretrain_neck` of a detector, `detectors.pretrain_localizer` of a localiser.
+    """
+
+    epochs: pydantic.PositiveInt = 3
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    # At most so many of the images that pre-training may use.
+    images: pydantic.PositiveInt = 2000
+
+
 class Protocol(Section):
     """What of a comparison's grid a way of measuring takes: null is what the section `compare` says."""
 
@@ -157,6 +169,8 @@ class Protocol(Section):
     seeds: pydantic.PositiveInt | None = None
     # Names of arms; null is all.
     arms: list[str] | None = pydantic.Field(None, min_length=1)
+    # Without the section: neck and head begin at random. An arm's own goes before.
+    neck: Neck | None = None
 
 
 class Frozen(Protocol):
@@ -204,23 +218,12 @@ class Finetune(Protocol):
         return self
 
 
-class Neck(Section):
-    """Train neck and box head first, on boxes that the backbone draws without labels: `detectors.pretrain_neck`."""
-
-    epochs: pydantic.PositiveInt = 3
-    learning_rate: pydantic.PositiveFloat = 1e-3
-    # At most so many of the images that pre-training may use.
-    images: pydantic.PositiveInt = 2000
-
-
 class Detector(Finetune):
     kind: Literal["retinanet", "yolov8"] = "retinanet"
     # Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. Less is quicker.
     width: pydantic.PositiveInt | None = None
     image_size: int = 160
     augmentation: BoxAugmentation | None = None
-    # Without the section: the neck begins at random.
-    neck: Neck | None = None
 
 
 class Explain(Section):
@@ -237,6 +240,8 @@ class Arm(Section):
     pretrain: dict | None = None
     # Pre-train by the photographs' own labels in place of contrast; a list names the classes that are read.
     supervised: bool | list[str] = False
+    # Train neck and box head of its localisers and detectors on boxes without labels; null is what their sections say.
+    neck: Neck | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod

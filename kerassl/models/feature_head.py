@@ -18,12 +18,12 @@ def feature_head(localizer, features):
     maps = [keras.Input(level.shape[2:]) for level in features.maps]
     outputs = localizer_outputs(maps, len(localizer.classes), localizer.width)
     head = keras.Model(maps, outputs, name="feature_head")
-    copy_weights(localizer, head, head)
+    copy_weights(localizer, head, head.layers)
     return head
 
 
-def copy_weights(source, target, head):
-    """Copies the weights of the layers of `head`, which both models have, by the layers' names."""
-    for layer in head.layers:
+def copy_weights(source, target, layers):
+    """Copies the weights of some layers, which both models have, by the layers' names."""
+    for layer in layers:
         if layer.weights:
             target.get_layer(layer.name).set_weights(source.get_layer(layer.name).get_weights())

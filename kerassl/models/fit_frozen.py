@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from kerassl import _compat, optimizers
+from kerassl._errors import UserError
 from kerassl.models.cell_loss import CellLoss
 from kerassl.models.feature_head import copy_weights
 from kerassl.models.frozen_features import check_backbone
 from kerassl.models.localizer import Localizer, compile_localizer, symbolic_labels
-from kerassl.models.localizer_head import LEVELS, localizer_outputs
+from kerassl.models.localizer_head import CLASS_LAYER, LEVELS, localizer_outputs
 
 
 def fit_frozen(
@@ -24,6 +25,8 @@ def fit_frozen(
     learning_rate=1e-3,
     optimizer="adamw",
     width=128,
+    class_weight=2.0,
+    start=None,
     seed=0,
     callbacks=(),
     verbose=0,
@@ -41,6 +44,9 @@ def fit_frozen(
         learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
         optimizer: as `Localizer` takes it.
         width: int, the channels of the neck.
+        class_weight: float. Multiplies the loss of the class.
+        start: `Localizer` of the same backbone and width, or None. Neck and box head go on from its weights, and its
+            maps' mean and deviation stay, as `detectors.pretrain_localizer` left them; its classes may be others.
         seed: int. Sets the seed of the whole process: of the weights at the start, the order and the flips.
         callbacks: Keras callbacks for `fit`.
         verbose: as `fit` takes it.
@@ -49,59 +55,71 @@ def fit_frozen(
         `Localizer`; `history` holds what `fit` returned.
 
     Raises:
-        UserError: if the backbone was changed since the features were computed, or they have no mirror images.
+        UserError: if the backbone was changed since the features were computed, they have no mirror images, or `start`
+            is of another backbone or width.
 
     Example:
         >>> features = kerassl.models.FrozenFeatures(backbone, records, 224)
         >>> localizers = [kerassl.models.fit_frozen(features, classes, seed=seed) for seed in range(3)]
     """
     check_backbone(features, features.backbone, features.image_size)
+    if start is not None:
+        _check_start(start, features, width)
     keras.utils.set_random_seed(seed)
     if isinstance(learning_rate, (int, float)):
         steps = math.ceil(len(features) / batch_size) * epochs
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
     localizer = Localizer(features.backbone, classes, features.image_size, width=width, freeze=True)
-    head = _head(localizer, features, learning_rate, optimizer)
-    for level, moments in zip(LEVELS, features.statistics):
-        head.get_layer(f"standard_{level.lower()}").set_weights(moments)
+    head = _head(localizer, features, learning_rate, optimizer, class_weight)
+    if start is None:
+        for level, moments in zip(LEVELS, features.statistics):
+            head.get_layer(f"standard_{level.lower()}").set_weights(moments)
+    else:
+        copy_weights(start, head, [layer for layer in head.layers if layer.name != CLASS_LAYER])
     batches = features.batches(batch_size, shuffle=True, flip=True, seed=seed)
     batches = batches.map(lambda maps, targets: (maps, {**targets, "cells": targets["box"]}))
     head.fit(batches, epochs=epochs, callbacks=list(callbacks), verbose=verbose, shuffle=False)
-    copy_weights(head, localizer, head)
+    copy_weights(head, localizer, head.layers)
     localizer.history = head.history
     # Keras warns when it loads a model whose optimiser was saved without its variables.
     _compat.build_optimizer(localizer.optimizer, localizer.trainable_variables)
     return localizer
 
 
-def _head(localizer, features, learning_rate, optimizer):
+def _check_start(start, features, width):
+    if start.width != width:
+        raise UserError(f"start has a neck of {start.width} channels, and width is {width}; give both the same")
+    check_backbone(features, start.backbone, start.image_size)
+
+
+def _head(localizer, features, learning_rate, optimizer, class_weight):
     """The localiser's neck and head as a compiled model of their own, as if no step had been taken with it before."""
     shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
-    form = (shapes, len(localizer.classes), localizer.width)
+    form = (shapes, len(localizer.classes), localizer.width, class_weight)
     if isinstance(optimizer, str) and isinstance(learning_rate, optimizers.WarmupCosine):
         place = localizer.get_layer("neck_p4").compute_dtype, tf.distribute.get_strategy()
         head, fresh = _traced_once(*place, *form, tuple(learning_rate.get_config().items()), optimizer)
     else:
         head, fresh = _compiled(*form, learning_rate, optimizer)
-    copy_weights(localizer, head, head)
+    copy_weights(localizer, head, head.layers)
     for variable, value in zip(_compat.optimizer_variables(head.optimizer), fresh):
         variable.assign(value)
     return head
 
 
 @functools.lru_cache(maxsize=4)
-def _traced_once(dtype, strategy, shapes, classes, width, rate, optimizer):
+def _traced_once(dtype, strategy, shapes, classes, width, class_weight, rate, optimizer):
     """One head for all trainings that differ in nothing but numbers: tracing its step takes seconds each time.
 
     The type and the strategy are those of the process, by which heads are told apart.
     """
-    return _compiled(shapes, classes, width, optimizers.WarmupCosine(**dict(rate)), optimizer)
+    return _compiled(shapes, classes, width, class_weight, optimizers.WarmupCosine(**dict(rate)), optimizer)
 
 
-def _compiled(shapes, classes, width, learning_rate, optimizer):
+def _compiled(shapes, classes, width, class_weight, learning_rate, optimizer):
     maps = [keras.Input(shape) for shape in shapes]
     head = keras.Model(maps, localizer_outputs(maps, classes, width, cells=True), name="feature_head")
-    compile_localizer(head, learning_rate, optimizer, class_weight=2.0, cells=CellLoss())
+    compile_localizer(head, learning_rate, optimizer, class_weight=class_weight, cells=CellLoss())
     labels = symbolic_labels()
     _compat.build_step(head, {**labels, "cells": labels["box"]})
     return head, [np.array(variable) for variable in _compat.optimizer_variables(head.optimizer)]

@@ -8,6 +8,9 @@ from kerassl import backbones
 LEVELS = ("P4", "P5")
 """What the neck takes of a backbone's pyramid."""
 
+CLASS_LAYER = "class"
+"""The layer that alone knows how many classes there are."""
+
 
 def cell_boxes(sides):
     """The box that each cell proposes.
@@ -128,7 +131,7 @@ def localizer_outputs(maps, classes, width, cells=False):
         [WeightedPooling(name="object")([x, weights]), keras.layers.GlobalAveragePooling2D(name="scene")(x)]
     )
     outputs = {
-        "class": keras.layers.Dense(classes, name="class", dtype="float32")(pooled),
+        "class": keras.layers.Dense(classes, name=CLASS_LAYER, dtype="float32")(pooled),
         "box": BoxVote(name="box", dtype="float32")([weights, sides]),
     }
     if cells:

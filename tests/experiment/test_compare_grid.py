@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl import backbones, datasets, models
+from kerassl import backbones, datasets, detectors, models
 from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
 from kerassl.experiment.cli import main
 from kerassl.experiment.sources import sources
@@ -259,6 +259,33 @@ def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_re
     own = [before[f"cells/random-start/frozen-4-{seed}.json"]["figures"]["mean_iou"] for seed in (0, 1)]
     assert results["arms"]["random start"]["frozen"]["mean_iou"] == pytest.approx(np.mean(own))
     assert "mean of 2 seeds" in (out / "report.html").read_text()
+
+
+def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(run, tmp_path, monkeypatch):
+    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2, baseline: plain}\narms: {plain: random"
+    assert run("out", text + "}\n") == 0
+    trained, out = [], tmp_path / "out"
+    pretrain = detectors.pretrain_localizer
+    monkeypatch.setattr(
+        detectors, "pretrain_localizer", lambda *args, **own: trained.append(own) or pretrain(*args, **own)
+    )
+    with_boxes = text + ", boxes: {neck: {epochs: 1, images: 12}}}\n"
+    plain = contents(out)
+    assert run("out", with_boxes, "--resume") == 0
+    before = contents(out)
+    assert len(trained) == 1
+    assert (trained[0]["batch_size"], trained[0]["epochs"]) == (4, 1)
+    assert {name: before[name] for name in plain} == plain
+    heads = [before[f"cells/boxes/frozen-4-{seed}.json"]["per_image"]["iou"] for seed in (0, 1)]
+    assert heads[0] != heads[1]
+    assert heads[0] != before["cells/plain/frozen-4-0.json"]["per_image"]["iou"]
+    (out / "cells" / "boxes" / "frozen-4-1.json").unlink()
+    assert run("out", with_boxes, "--resume") == 0
+    assert len(trained) == 1  # the neck stands
+    assert contents(out) == before
+    assert not (out / "features").exists()
+    assert len(list((out / "arms" / "boxes" / "pseudo_boxes").glob("*.png"))) > 1
+    assert "saw up to 12 of the images" in (out / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -61,6 +61,25 @@ def test_run_is_resumed_when_it_was_begun_before_a_setting_existed(tmp_path):
         pass
 
 
+def test_arm_may_be_added_to_a_run_but_none_changed_or_taken_away(tmp_path):
+    def config(arms, measured=None):
+        return read_config(None, {"arms": arms, "frozen": {"arms": measured}})
+
+    both = {"one": "random", "two": "imagenet"}
+    with run_folder(tmp_path / "run", config({"one": "random"}, ["one"])):
+        pass
+    for arms in ({"one": "imagenet", "two": "imagenet"}, {"two": "imagenet"}):
+        with (
+            pytest.raises(UserError, match="other settings of 'arms'"),
+            run_folder(tmp_path / "run", config(arms), resume=True),
+        ):
+            pass
+    for arms, measured in ((both, ["one", "two"]), ({**both, "three": "random"}, None)):
+        with run_folder(tmp_path / "run", config(arms, measured), resume=True) as folder:
+            pass
+        assert "  two:\n" in (folder / "config.yaml").read_text()
+
+
 def test_folder_in_use_is_refused(tmp_path):
     config = read_config()
     with (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerassl import backbones, datasets, detectors
-from kerassl.experiment import arms, finetuning, neck
+from kerassl.experiment import arms, finetuning, grid, neck
 from kerassl.experiment.config import read_config
 from kerassl.experiment.sources import sources
 
@@ -42,10 +42,10 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folde
 
     monkeypatch.setattr(detectors, "pretrain_neck", train)
     one, other, out = detector(), detector(), tmp_path / "arm"
-    neck.pretrain_neck(config, one, data, out)
-    neck.pretrain_neck(config, other, data, out)
+    neck.pretrain_neck(config, "detector", one, data, out)
+    neck.pretrain_neck(config, "detector", other, data, out)
     assert [own["epochs"] for own in asked] == [1]
-    assert neck.minutes(out) > 0
+    assert neck.minutes("detector", out) > 0
     tables = [backbones.table(model) for model in (one, other)]
     with np.load(out / "detector_neck.npz") as file:
         assert len(file) > 50
@@ -57,16 +57,17 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folde
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in drawn)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("task", ["localizer", pytest.param("detector", marks=pytest.mark.slow)])
 @pytest.mark.current_stack
-def test_fine_tuning_begins_with_the_neck(config, tiny_backbone, tmp_path, monkeypatch):
+def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
+    section = SECTION if task == "detector" else {"image_size": 64, "epochs": 1, "neck": {"epochs": 1, "images": 4}}
+    config = read_config(None, {task: section, "data.scenes": SCENES})
     data, out = sources(config, tmp_path), tmp_path / "arm"
-    finetuning.finetune(config, "detector", "random", data, tmp_path, out, "x")
-    assert (out / "detector_neck.npz").exists()
-    figures = json.loads((out / "detector.json").read_text())
-    assert figures["kind"] == "yolov8"
-    assert figures["neck_minutes"] == neck.minutes(out)
+    finetuning.finetune(config, task, "random", data, tmp_path, out, "x")
+    assert (out / f"{task}_neck.npz").exists()
+    figures = json.loads((out / f"{task}.json").read_text())
+    assert figures["neck_minutes"] == neck.minutes(task, out)
 
 
 def test_report_tells_what_the_neck_has_seen(config):
@@ -74,3 +75,14 @@ def test_report_tells_what_the_neck_has_seen(config):
     assert told.startswith("no image before its fine-tuning. The neck of its detector saw up to 2000 of the images")
     config.detector.neck = None
     assert arms.seen_by(config, "random", None, True) == "no image before its fine-tuning."
+
+
+def test_arms_neck_goes_before_that_of_a_section_and_is_told_of_every_way_of_measuring():
+    own = {"neck": {"images": 50, "epochs": 7}}
+    config = read_config(None, {"detector": SECTION, "frozen": {}, "arms": {"plain": "random", "boxed": own}})
+    assert grid.section(config, "detector", "plain").neck.epochs == 1
+    assert grid.section(config, "frozen", "plain").neck is None
+    assert [grid.section(config, task, "boxed").neck.epochs for task in ("frozen", "detector")] == [7, 7]
+    assert config.detector.neck.epochs == 1
+    told = arms.seen_by(config, "boxed", None, True)
+    assert "The neck of its heads on frozen features and its detector saw up to 50 of the images" in told

@@ -1,0 +1,118 @@
+"""A localiser's neck and box head trained before there are labels."""
+
+import copy
+import logging
+import math
+
+import numpy as np
+
+from kerassl import models
+from kerassl._errors import UserError
+from kerassl.detectors.neck_weights import copy_neck
+from kerassl.detectors.pretrain_neck import classless, frozen
+
+log = logging.getLogger("kerassl")
+
+
+def pretrain_localizer(
+    localizer,
+    images,
+    *,
+    epochs=4,
+    batch_size=32,
+    learning_rate=1e-3,
+    optimizer="adamw",
+    groups=50,
+    cache=None,
+    seed=0,
+    callbacks=(),
+    verbose=1,
+):
+    """Trains a localiser's neck and box head on boxes without classes, before it is trained on labels.
+
+    `pretrain_neck` for a `models.Localizer`, on features that are computed once. The localiser's classifier stays as it
+    was, as its classes are still to come; so do the backbone and the optimiser. What the classifier will look at is
+    made to tell things apart, too: photographs are sorted into groups by the backbone's features, and a classifier of
+    these, which is thrown away, learns beside the boxes.
+
+    Args:
+        localizer: `models.Localizer`. Its neck and box head go on from new weights, not from those that they have.
+        images: as `pretrain_neck` takes them.
+        epochs: int.
+        batch_size: int.
+        learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
+        optimizer: as `models.Localizer` takes it.
+        groups: int, into how many groups photographs are sorted; 1 is none.
+        cache: as `models.FrozenFeatures` takes it: 1,000 photographs take 1.1 GiB of a MobileNet at 224 px.
+        seed: int. Sets the seed of the whole process: of the weights at the start, the groups, the order and the flips.
+        callbacks: Keras callbacks for `fit`.
+        verbose: as `fit` takes it; 0 shows no progress bar at all.
+
+    Returns:
+        `keras.callbacks.History`. How many weights were moved is logged.
+
+    Raises:
+        UserError: if it is no localiser, there is no image or no box, a number is out of range, or the loss does not
+            stay finite; the localiser is unchanged then.
+
+    Example:
+        >>> localizer = kerassl.models.Localizer(backbone, kerassl.datasets.VOC_CLASSES, image_size=224)
+        >>> kerassl.detectors.pretrain_localizer(localizer, "photos/")
+        >>> features = kerassl.models.FrozenFeatures(backbone, records, 224)
+        >>> localizer = kerassl.models.fit_frozen(features, localizer.classes, start=localizer)
+    """
+    if not isinstance(localizer, models.Localizer):
+        raise UserError(f"{type(localizer).__name__} is no models.Localizer; a detector's neck is for pretrain_neck")
+    for name, value in (("epochs", epochs), ("groups", groups)):
+        if value < 1:
+            raise UserError(f"{name} is {value}; give 1 or more")
+    records = classless(localizer, images, verbose)
+    with localizer.distribute_strategy.scope(), frozen(localizer.backbone):
+        features = models.FrozenFeatures(
+            localizer.backbone, records, localizer.image_size, cache=cache, verbose=int(verbose == 1)
+        )
+        groups = min(groups, len(features))
+        twin = models.fit_frozen(
+            _grouped(features, groups, seed),
+            [f"group {number}" for number in range(groups)],
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            width=localizer.width,
+            seed=seed,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        if not all(math.isfinite(loss) for loss in twin.history.history["loss"]):
+            raise UserError("the loss of the neck became NaN or infinite; lower its learning_rate")
+        moved = copy_neck(twin, localizer)
+    log.info("%s: %d weights of neck and box head moved, from %d images", localizer.name, len(moved), len(features))
+    return twin.history
+
+
+def _grouped(features, groups, seed):
+    """The same features with groups for classes."""
+    grouped = copy.copy(features)
+    grouped.labels = _groups(features, groups, seed) if groups > 1 else np.zeros(len(features), np.int32)
+    return grouped
+
+
+def _groups(features, count, seed):
+    """Sorts photographs by their mean features at P5: spherical k-means on up to 64 principal components."""
+    from scipy.cluster.vq import kmeans2
+
+    maps = features.maps[1]
+    means = np.concatenate(
+        [np.asarray(maps[start : start + 64, 0], np.float64).mean((1, 2)) for start in range(0, len(features), 64)]
+    )
+    points = means - means.mean(0)
+    deviation = points.std(0)
+    points = _unit(points / np.maximum(deviation, 0.1 * (np.sqrt(np.mean(np.square(deviation))) or 1.0)))
+    left, scale, _ = np.linalg.svd(points - points.mean(0), full_matrices=False)
+    points = _unit((left * scale)[:, :64])
+    return kmeans2(points, count, minit="++", seed=seed, iter=50)[1].astype(np.int32)
+
+
+def _unit(points):
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.pseudo_boxes import middle, score
+from benchmarks.pseudo_boxes import above, middle, score
 from kerassl.datasets import Record
 
 
@@ -20,3 +20,11 @@ def test_scores_equal_those_that_are_worked_by_hand():
     found = score([np.array([[0, 0, 10, 8]]), np.array([[0, 0, 10, 10]]), np.zeros([0, 4])], records)
     assert found == pytest.approx({"images": 2 / 3, "iou": (0.8 + 0.25) / 2, "right": 0.5, "recall": 0.25})
     np.testing.assert_allclose(middle(records, 0.5), [[50, 25, 150, 75]] * 3)
+
+
+def test_gain_is_paired_over_the_images_with_a_box():
+    records = [record([[0, 0, 10, 10]], [False])] * 3
+    others = [np.array([0, 0, 10, 5])] * 3  # 0.5 of the object each
+    found = above([np.array([[0, 0, 10, 8]]), np.zeros([0, 4]), np.array([[0, 0, 10, 4]])], others, records)
+    assert found == pytest.approx((0.1, 0.2))  # 0.3 and -0.1
+    assert np.isnan(above([np.zeros([0, 4])] * 3, others, records)).all()

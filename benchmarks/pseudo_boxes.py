@@ -137,7 +137,8 @@ def main(arguments=None):
                     for cut in THRESHOLDS:
                         drawn = boxes(found, cut)
                         scored[cut] = score(drawn, records)
-                        gain = "{:+.1f} ± {:.1f}".format(*(100 * value for value in above(drawn, others, records)))
+                        gain, error = (100 * value for value in above(drawn, others, records))
+                        gain = "" if np.isnan(gain) else f"{gain:+.1f} ± {error:.1f}"
                         rows.append((kind, f"{level}, {image_size} px", f"{cut:g}", scored[cut], gain))
                     if options.pictures:
                         best = max(scored, key=lambda cut: scored[cut]["iou"])

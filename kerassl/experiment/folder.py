@@ -23,7 +23,7 @@ def run_folder(path, config, resume=False, replace=False):
     Args:
         path: str or `pathlib.Path`.
         config: `Config`.
-        resume: bool. Continue a run of the same configuration that stands there. Arms may have been added to it.
+        resume: bool. Continue a run of the same configuration that stands there. Arms and ways of measuring may be new.
         replace: bool. Remove what stands there.
 
     Yields:
@@ -87,8 +87,7 @@ def _check_same(path, settings):
     before = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
         before = Config.model_validate(before).model_dump(mode="json")
-    held = _without_new_arms(settings, before)
-    before = _without_new_arms(before, before)
+    held, before = _without_what_is_new(settings, before), _without_what_is_new(before, before)
     for key in settings:
         if _set(before.get(key)) != _set(held[key]):
             raise UserError(
@@ -97,13 +96,13 @@ def _check_same(path, settings):
             )
 
 
-def _without_new_arms(settings, before):
-    """Settings as if no arm had been added: what stands of the others holds, and the new one alone is done."""
+def _without_what_is_new(settings, before):
+    """Settings as if no arm or way of measuring had been added: what stands holds, and the new ones alone are done."""
     known = before.get("arms", {})
     held = {**settings, "arms": {name: arm for name, arm in settings["arms"].items() if name in known}}
     for protocol in grid.PROTOCOLS:
-        if held.get(protocol):
-            held[protocol] = {**held[protocol], "arms": None}
+        own = settings.get(protocol) if before.get(protocol) else None
+        held[protocol] = own and {**own, "arms": None}
     return held
 
 

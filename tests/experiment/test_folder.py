@@ -61,9 +61,9 @@ def test_run_is_resumed_when_it_was_begun_before_a_setting_existed(tmp_path):
         pass
 
 
-def test_arm_may_be_added_to_a_run_but_none_changed_or_taken_away(tmp_path):
-    def config(arms, measured=None):
-        return read_config(None, {"arms": arms, "frozen": {"arms": measured}})
+def test_arm_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_taken_away(tmp_path):
+    def config(arms, measured=None, **ways):
+        return read_config(None, {"arms": arms, "frozen": {"arms": measured}, **ways})
 
     both = {"one": "random", "two": "imagenet"}
     with run_folder(tmp_path / "run", config({"one": "random"}, ["one"])):
@@ -78,6 +78,15 @@ def test_arm_may_be_added_to_a_run_but_none_changed_or_taken_away(tmp_path):
         with run_folder(tmp_path / "run", config(arms, measured), resume=True) as folder:
             pass
         assert "  two:\n" in (folder / "config.yaml").read_text()
+    all_arms = {**both, "three": "random"}
+    with run_folder(tmp_path / "run", config(all_arms, localizer={"epochs": 3}), resume=True):
+        pass
+    for ways in ({"localizer": {"epochs": 4}}, {}):
+        with (
+            pytest.raises(UserError, match="other settings of 'localizer'"),
+            run_folder(tmp_path / "run", config(all_arms, **ways), resume=True),
+        ):
+            pass
 
 
 def test_folder_in_use_is_refused(tmp_path):

@@ -261,6 +261,7 @@ def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_re
     assert "mean of 2 seeds" in (out / "report.html").read_text()
 
 
+@pytest.mark.current_stack
 def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(run, tmp_path, monkeypatch):
     text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2, baseline: plain}\narms: {plain: random"
     assert run("out", text + "}\n") == 0

@@ -13,6 +13,10 @@ from kerassl.detectors.pretrain_neck import classless, frozen
 
 log = logging.getLogger("kerassl")
 
+_SILENT = 1e-6
+"""No feature map of a trained network deviates as little. One at random, whose batch normalisation has met no image, is
+orders of magnitude below in prediction but not in training, where what was standardised by that would overflow."""
+
 
 def pretrain_localizer(
     localizer,
@@ -55,8 +59,8 @@ def pretrain_localizer(
         `keras.callbacks.History`. How many weights were moved is logged.
 
     Raises:
-        UserError: if it is no localiser, there is no image or no box, a number is out of range, or the loss does not
-            stay finite; the localiser is unchanged then.
+        UserError: if it is no localiser, there is no image or no box, a number is out of range, the loss does not stay
+            finite, or the backbone is to be trained too and has learned nothing; the localiser is unchanged then.
 
     Example:
         >>> localizer = kerassl.models.Localizer(backbone, kerassl.datasets.VOC_CLASSES, image_size=224)
@@ -69,11 +73,16 @@ def pretrain_localizer(
     for name, value in (("epochs", epochs), ("groups", groups)):
         if value < 1:
             raise UserError(f"{name} is {value}; give 1 or more")
-    records = classless(localizer, images, verbose)
+    records, whole = classless(localizer, images, verbose), bool(localizer.backbone.trainable_weights)
     with localizer.distribute_strategy.scope(), frozen(localizer.backbone):
         features = models.FrozenFeatures(
             localizer.backbone, records, localizer.image_size, cache=cache, verbose=int(verbose == 1)
         )
+        if whole and min(deviation.max() for _, deviation in features.statistics) < _SILENT:
+            raise UserError(
+                f"the features of {localizer.backbone.name} are all but 0, it has learned nothing; begin with a "
+                "backbone that has, or train neck and head alone (freeze=True)"
+            )
         groups = min(groups, len(features))
         twin = models.fit_frozen(
             _grouped(features, groups, seed),
@@ -115,6 +124,9 @@ def _groups(features, count, seed):
     points = _unit(points / np.maximum(deviation, 0.1 * (np.sqrt(np.mean(np.square(deviation))) or 1.0)))
     left, scale, _ = np.linalg.svd(points - points.mean(0), full_matrices=False)
     points = _unit((left * scale)[:, :64])
+    kinds, own = np.unique(points, axis=0, return_inverse=True)
+    if len(kinds) <= count:  # as features that say nothing, which k-means cannot part
+        return own.reshape(-1).astype(np.int32)
     return kmeans2(points, count, minit="++", seed=seed, iter=50)[1].astype(np.int32)
 
 

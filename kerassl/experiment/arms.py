@@ -20,6 +20,13 @@ def check_starts(config):
         check_start(arm.start, f"arms.{name}.start")
 
 
+def check_necks(config, folder):
+    """Refuses necks that nothing could be trained after, before anything is trained."""
+    for protocol in grid.protocols(config):
+        for name in grid.axes(config, protocol)[0]:
+            neck.check(grid.section(config, protocol, name), protocol, weights(config, name, folder))
+
+
 def check_labels(config, images):
     """Refuses supervised arms whose photographs tell no classes, before anything is trained."""
     for arm in config.arms.values():

@@ -47,6 +47,7 @@ def compare(config, folder, limit=None):
     for protocol in protocols:
         backbones.check_image_size(getattr(config, protocol).image_size)
     arms.check_starts(config)
+    arms.check_necks(config, folder)
     running.prepare(config)
     data, aside = _split(config, folder)
     work = cells.Cells(config, data, folder, limit)

@@ -41,6 +41,7 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
     if done.exists() and images.exists():
         return json.loads(done.read_text())
     plan = getattr(config, task)
+    neck.check(plan, task, weights)
     batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
     keras.utils.set_random_seed(config.seed)
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)

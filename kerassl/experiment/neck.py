@@ -9,6 +9,7 @@ import keras
 from PIL import Image
 
 from kerassl import _files, datasets, detectors
+from kerassl._errors import UserError
 from kerassl.datasets.shard_index import is_shards
 from kerassl.datasets.subset import subset
 from kerassl.experiment.running import verbosity, write_json
@@ -17,6 +18,24 @@ log = logging.getLogger("kerassl")
 
 _DRAWN = 16
 _WHOSE = {"frozen": "its heads on frozen features", "localizer": "its localiser", "detector": "its detector"}
+
+
+def check(section, task, weights):
+    """Refuses a localiser that could not be trained whole after its neck: that of a network that has learned nothing.
+
+    Args:
+        section: `sections.Protocol`.
+        task: `"frozen"`, `"localizer"` or `"detector"`.
+        weights: what the backbone begins with, as `start.start` takes it.
+
+    Raises:
+        UserError: in one line.
+    """
+    if task == "localizer" and section.neck is not None and weights == "random" and not section.freeze:
+        raise UserError(
+            "a localiser whose neck learns before the labels needs a backbone that has learned; begin with weights or "
+            "a pre-training, or take its neck out"
+        )
 
 
 def pretrain_neck(config, task, model, data, out, cache=None):

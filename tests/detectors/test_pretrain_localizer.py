@@ -91,6 +91,8 @@ def test_photographs_are_sorted_by_what_their_features_say():
     pairs = set(zip(kinds, found))
     assert len(pairs) == 3
     assert {group for _, group in pairs} == {0, 1, 2}
+    features.maps[1][:] = 1
+    assert not _groups(features, 3, seed=0).any()
 
 
 def test_localizer_is_unchanged_and_told_in_one_line_when_something_is_wrong(tiny_backbone, records, monkeypatch):
@@ -111,3 +113,15 @@ def test_localizer_is_unchanged_and_told_in_one_line_when_something_is_wrong(tin
         assert "\n" not in str(caught.value)
     assert backbones.checksum(backbones.table(localizer)) == before
     assert [layer.trainable for layer in localizer.layers] == flags
+
+
+def test_network_whose_features_are_all_but_0_is_refused_unless_it_stays_frozen(tiny_backbone, records):
+    backbone = tiny_backbone()
+    for layer in backbone.layers:
+        if "bn" in layer.name:
+            gamma, *others = layer.get_weights()
+            layer.set_weights([1e-8 * gamma, *others])
+    with pytest.raises(UserError, match="are all but 0, it has learned nothing"):
+        pretrain(localizer_of(backbone), records)
+    loss = pretrain(localizer_of(backbone, freeze=True), records).history["loss"]
+    assert np.isfinite(loss).all()

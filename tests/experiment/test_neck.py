@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kerassl import backbones, datasets, detectors
-from kerassl.experiment import arms, finetuning, grid, neck
+from kerassl._errors import UserError
+from kerassl.experiment import arms, compare, finetuning, grid, neck
 from kerassl.experiment.config import read_config
 from kerassl.experiment.sources import sources
 
@@ -64,10 +65,20 @@ def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeyp
     section = SECTION if task == "detector" else {"image_size": 64, "epochs": 1, "neck": {"epochs": 1, "images": 4}}
     config = read_config(None, {task: section, "data.scenes": SCENES})
     data, out = sources(config, tmp_path), tmp_path / "arm"
-    finetuning.finetune(config, task, "random", data, tmp_path, out, "x")
+    backbones.save(tiny_backbone(), tmp_path / "learned.keras")
+    finetuning.finetune(config, task, str(tmp_path / "learned.keras"), data, tmp_path, out, "x")
     assert (out / f"{task}_neck.npz").exists()
     figures = json.loads((out / f"{task}.json").read_text())
     assert figures["neck_minutes"] == neck.minutes(task, out)
+
+
+def test_neck_of_a_localiser_that_is_trained_whole_from_a_random_start_is_refused_at_once(tmp_path):
+    own = {"localizer": {"image_size": 64}, "data.scenes": SCENES, "arms": {"boxes": {"neck": {}}, "plain": "random"}}
+    with pytest.raises(UserError, match="needs a backbone that has learned") as told:
+        compare.compare(read_config(None, own), tmp_path)
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.iterdir())
+    neck.check(read_config(None, {"localizer": {"freeze": True, "neck": {}}}).localizer, "localizer", "random")
 
 
 def test_report_tells_what_the_neck_has_seen(config):

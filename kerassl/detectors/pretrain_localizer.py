@@ -41,7 +41,7 @@ def pretrain_localizer(
     these, which is thrown away, learns beside the boxes.
 
     Args:
-        localizer: `models.Localizer`. Its neck and box head go on from new weights, not from those that they have.
+        localizer: `models.Localizer`. Its neck and box head are learned from new weights, not from those that they have.
         images: as `pretrain_neck` takes them.
         epochs: int.
         batch_size: int.
@@ -67,6 +67,10 @@ def pretrain_localizer(
         >>> kerassl.detectors.pretrain_localizer(localizer, "photos/")
         >>> features = kerassl.models.FrozenFeatures(backbone, records, 224)
         >>> localizer = kerassl.models.fit_frozen(features, localizer.classes, start=localizer)
+
+    Reference:
+        Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features", 2018 (groups as classes); the boxes
+        are those of `pseudo_records`.
     """
     if not isinstance(localizer, models.Localizer):
         raise UserError(f"{type(localizer).__name__} is no models.Localizer; a detector's neck is for pretrain_neck")

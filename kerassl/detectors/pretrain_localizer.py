@@ -41,7 +41,7 @@ def pretrain_localizer(
     these, which is thrown away, learns beside the boxes.
 
     Args:
-        localizer: `models.Localizer`. Its neck and box head are learned from new weights, not from those that they have.
+        localizer: `models.Localizer`. Its neck and box head are learned from new weights, not from their own.
         images: as `pretrain_neck` takes them.
         epochs: int.
         batch_size: int.
@@ -69,7 +69,7 @@ def pretrain_localizer(
         >>> localizer = kerassl.models.fit_frozen(features, localizer.classes, start=localizer)
 
     Reference:
-        Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features", 2018 (groups as classes); the boxes
+        Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features", 2018: groups as classes. The boxes
         are those of `pseudo_records`.
     """
     if not isinstance(localizer, models.Localizer):

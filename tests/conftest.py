@@ -18,7 +18,7 @@ tf.config.set_logical_device_configuration(
 def _tiny_backbone(width=8, name="tiny", batch_norm=True):
     """A flat network with feature maps of strides 8, 16 and 32; `width` channels at stride 8, twice that after it."""
     inputs = keras.Input((None, None, 3))
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
     for level, channels in enumerate([width, width, width, 2 * width, 2 * width], start=1):
         x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False, name=f"conv{level}")(x)
         if batch_norm:

@@ -71,8 +71,7 @@ class Cells:
         for protocol in grid.protocols(self.config):
             own = [cell for cell in todo if cell.protocol == protocol]
             if protocol == "frozen":
-                for arm in dict.fromkeys(cell.arm for cell in own):
-                    self._frozen(arm)
+                self._all_frozen(list(dict.fromkeys(cell.arm for cell in own)))
             else:
                 for cell in own:
                     self.limit.check()
@@ -101,12 +100,22 @@ class Cells:
         if not kept:
             shutil.rmtree(own)
 
-    def _frozen(self, arm):
-        """What is missing of an arm's cells, on features that are computed once."""
+    def _all_frozen(self, names):
+        """What is missing of these arms; of those with the same weights the features are computed once."""
+        starts = {name: arms.weights(self.config, name, self.folder) for name in names}
+        for name in names:
+            alike = [other for other in names if starts[other] == starts[name]]
+            cache = self.folder / "features" / grid.slug(alike[0])
+            self._frozen(name, cache)
+            if alike[-1] == name:
+                shutil.rmtree(cache)
+
+    def _frozen(self, arm, cache):
+        """What is missing of an arm's cells."""
         self.limit.check()
         # Of all cells, done or not: so a run that goes on finds the features that it has kept.
         cells = [cell for cell in grid.cells(self.config) if (cell.protocol, cell.arm) == ("frozen", arm)]
-        plan, cache = grid.section(self.config, "frozen", arm), self.folder / "features" / grid.slug(arm)
+        plan = grid.section(self.config, "frozen", arm)
         # One random start for all of them: the features are those of one network.
         backbone = start(self.config, arms.weights(self.config, arm, self.folder))
         wanted = {record.image_id: record for cell in cells for record in self.records(cell)}
@@ -121,7 +130,6 @@ class Cells:
                 self.limit.check()
                 own = [rows[record.image_id] for record in self.records(cell) if record.image_id in rows]
                 self._on_features(cell, train, own, test, begin)
-        shutil.rmtree(cache)
 
     def _frozen_neck(self, arm, plan, backbone, cache):
         """The localiser that an arm's heads on frozen features go on from: one for all of them, as the features are."""

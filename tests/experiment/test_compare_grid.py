@@ -11,6 +11,7 @@ from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraini
 from kerassl.experiment.cli import main
 from kerassl.experiment.sources import sources
 from kerassl.experiment.time_limit import TimeLimit
+from kerassl.models import frozen_features
 
 SCENES = "data: {scenes: {train: 12, val: 6, unlabelled: 16, single_object: true}}\n"
 PRETRAIN = "pretrain: {image_size: 32, batch_size: 8, epochs: 2, optimizer: adamw, hidden_dim: 8, projection_dim: 8}\n"
@@ -272,7 +273,15 @@ def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(
     )
     with_boxes = text + ", boxes: {neck: {epochs: 1, images: 12}}}\n"
     plain = contents(out)
+    (out / "cells" / "plain" / "frozen-4-1.json").unlink()
+    read, letterboxed = [], frozen_features.letterboxed_batches
+    monkeypatch.setattr(
+        frozen_features,
+        "letterboxed_batches",
+        lambda paths, *args, **own: read.append(len(paths)) or letterboxed(paths, *args, **own),
+    )
     assert run("out", with_boxes, "--resume") == 0
+    assert len(read) == 3  # to learn from and to score on, which serve both arms, and the neck's
     before = contents(out)
     assert len(trained) == 1
     assert (trained[0]["batch_size"], trained[0]["epochs"]) == (4, 1)

@@ -33,20 +33,34 @@ def probe_arms(config, folder, limit):
 
 
 def _probe(config, name, folder, limit):
-    done = folder / "cells" / grid.slug(name) / "probe.json"
+    done = _file(folder, name)
     if done.exists():
         return json.loads(done.read_text(encoding="utf-8"))["figures"]
-    limit.check()
-    begun = time.perf_counter()
-    backbone, probes = start(config, arms.weights(config, name, folder)), make_probes(config)
+    weights = arms.weights(config, name, folder)
+    first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)
+    if first == name:
+        limit.check()
+        begun = time.perf_counter()
+        found = {"arm": name, **_measured(config, start(config, weights))}
+        found["minutes"] = (time.perf_counter() - begun) / 60
+    else:  # the same network has been judged
+        found = {**json.loads(_file(folder, first).read_text(encoding="utf-8")), "arm": name}
+    running.write_json(done, found)
+    return found["figures"]
+
+
+def _file(folder, name):
+    return folder / "cells" / grid.slug(name) / "probe.json"
+
+
+def _measured(config, backbone):
+    probes = make_probes(config)
 
     def embed(images):
         return tf.cast(tf.reduce_mean(backbone(images, training=False), [1, 2]), tf.float32)
 
     figures = {key: value for probe in probes for key, value in probe.measure(embed).items()}
-    size, minutes = probes[0].image_size, (time.perf_counter() - begun) / 60
-    running.write_json(done, {"arm": name, "image_size": size, "figures": figures, "minutes": minutes})
-    return figures
+    return {"image_size": probes[0].image_size, "figures": figures}
 
 
 def make_probes(config):

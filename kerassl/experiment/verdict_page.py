@@ -127,7 +127,7 @@ def _figures(found, protocol):
         for arm, one in count["arms"].items():
             cells = [_mean(one["figures"].get(key), signs.get(arm, {}).get(key)) for key in keys]
             name = f"{arm} (baseline)" if arm == found["baseline"] else arm
-            lines.append((name, [*cells, _seeds(one["seeds"], found)]))
+            lines.append((name, [*cells, _seeds(one["seeds"], found, protocol)]))
         blocks.append((count["labels"], lines))
     legend = (
         "In %: mean over seeds ± their standard deviation; point at a figure for the lowest and the highest seed. "
@@ -149,8 +149,8 @@ def _mean(figure, sign):
     return f"<td title='{told}'>{value}{small}</td>"
 
 
-def _seeds(seeds, found):
-    all_ = len(found["seeds"])
+def _seeds(seeds, found, protocol):
+    all_ = len(words.all_seeds(found, protocol))
     return f"<td>{len(seeds)}{f' of {all_}' if len(seeds) < all_ else ''}</td>"
 
 
@@ -161,7 +161,7 @@ def _differences(found, protocol):
         lines = [
             (
                 f"{each['arm']} minus {each['other']}",
-                [*(_difference(found, protocol, each, key) for key in keys), _seeds(each["seeds"], found)],
+                [*(_difference(found, protocol, each, key) for key in keys), _seeds(each["seeds"], found, protocol)],
             )
             for each in count["differences"]
         ]

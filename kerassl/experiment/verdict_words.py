@@ -47,7 +47,9 @@ def gate_sentences(found):
         f"{100 * each['least']:g} asked)"
         for key, each in gate["measures"].items()
     )
-    seen = f"with {labels_text(gate['labels'])} and {_seeds(gate['seeds'], found)}, frozen features"
+    seen = (
+        f"with {labels_text(gate['labels'])} and {_seeds(gate['seeds'], all_seeds(found, 'frozen'))}, frozen features"
+    )
     seen += f", {gate['good']} minus {gate['poor']} is {numbers}."
     if gate["passed"]:
         return [f"This measure tells good features from random ones: {seen}"]
@@ -94,7 +96,7 @@ def _summary(found, protocol, arm):
             sides.append(f"really {word} at {counted} ({_where(at)})")
     seeds = [len(each["seeds"]) for _, each in differences]
     by = (" and one seed" if max(seeds) == 1 else "") + (
-        " (some seeds are missing)" if min(seeds) < len(found["seeds"]) else ""
+        " (some seeds are missing)" if min(seeds) < len(all_seeds(found, protocol)) else ""
     )
     never = "not to be told apart at " + (of if len(differences) == 1 else f"any {of}")
     return f"with {PROTOCOLS[protocol]}{by}, {' and '.join(sides) or never}"
@@ -152,7 +154,7 @@ def _detail(found, protocol, labels, difference):
         ap = difference["ap"]["coco_ap75"]
         by_seed = ", ".join(points(value) for value in ap["by_seed"])
         said += f"; {COLUMNS['coco_ap75'][0]} {points(ap['mean'])} points (by seed {by_seed}; no interval)"
-    return f"{head}{said}.{_caveat(difference, found)}"
+    return f"{head}{said}.{_caveat(difference, found, protocol)}"
 
 
 def _told_apart(difference, real, found):
@@ -189,8 +191,14 @@ def _difference(each):
     return f"{points(each['value'], each)} ({between(each)})"
 
 
-def _caveat(difference, found):
-    have, all_ = len(difference["seeds"]), len(found["seeds"])
+def all_seeds(found, protocol):
+    """The seeds of a way of measuring; another may have more."""
+    arms = [one for count in found["protocols"][protocol]["counts"] for one in count["arms"].values()]
+    return sorted({seed for one in arms for seed in one["seeds"]})
+
+
+def _caveat(difference, found, protocol):
+    have, all_ = len(difference["seeds"]), len(all_seeds(found, protocol))
     partly = f" Not finished: {have} of {all_} seeds, those that both have." if have < all_ else ""
     return partly + (" One seed: another training may differ." if have == 1 else "")
 
@@ -222,9 +230,9 @@ def labels_text(labels, short=False):
     return number if short else f"{number} label{'' if labels == 1 else 's'}"
 
 
-def _seeds(seeds, found):
-    some = "" if len(seeds) == len(found["seeds"]) else f" of {len(found['seeds'])}"
-    return f"{len(seeds)}{some} seed{'' if len(found['seeds']) == 1 else 's'}"
+def _seeds(seeds, all_):
+    some = "" if len(seeds) == len(all_) else f" of {len(all_)}"
+    return f"{len(seeds)}{some} seed{'' if len(all_) == 1 else 's'}"
 
 
 def _listed(words):

@@ -201,6 +201,15 @@ def test_only_the_seeds_that_both_arms_have_are_compared():
     assert "nan" not in table_text(found) + "".join(verdict_parts(found, ["base", "ours"])).lower()
 
 
+def test_a_way_of_measuring_with_fewer_seeds_than_another_is_not_called_unfinished():
+    levels = {"base": 0.5, "ours": 0.5}
+    cells = made_up(levels, labels=(100,)) + made_up(levels, ("detector",), labels=(100,), seeds=(0,))
+    found = verdict(cells, baseline="base")
+    told = "".join([*sentences(found), *verdict_parts(found, ["base", "ours"])])
+    assert "with the detector and one seed, " in told
+    assert not re.search("missing|Not finished| of 3</td>", told)
+
+
 def test_one_seed_has_an_interval_over_images_and_says_what_that_leaves_out():
     found = verdict(made_up({"base": 0.4, "ours": 0.6}, labels=(100,), seeds=(0,), images=400), baseline="base")
     each = only(found)["measures"]["mean_iou"]

@@ -102,12 +102,13 @@ class Cells:
 
     def _all_frozen(self, names):
         """What is missing of these arms; of those with the same weights the features are computed once."""
-        starts = {name: arms.weights(self.config, name, self.folder) for name in names}
-        for name in names:
-            alike = [other for other in names if starts[other] == starts[name]]
-            cache = self.folder / "features" / grid.slug(alike[0])
+        # Of all arms, done or not, as in `_frozen`: a run that goes on names the folder as before.
+        starts = {name: arms.weights(self.config, name, self.folder) for name in grid.axes(self.config, "frozen")[0]}
+        for place, name in enumerate(names):
+            first = next(other for other in starts if starts[other] == starts[name])
+            cache = self.folder / "features" / grid.slug(first)
             self._frozen(name, cache)
-            if alike[-1] == name:
+            if starts[name] not in [starts[other] for other in names[place + 1 :]]:
                 shutil.rmtree(cache)
 
     def _frozen(self, arm, cache):

@@ -263,6 +263,27 @@ def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_re
 
 
 @pytest.mark.current_stack
+def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, tmp_path, monkeypatch):
+    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 1}\narms: {one: random, other: random}\n"
+    read, letterboxed = [], frozen_features.letterboxed_batches
+    monkeypatch.setattr(
+        frozen_features,
+        "letterboxed_batches",
+        lambda paths, *args, **own: read.append(len(paths)) or letterboxed(paths, *args, **own),
+    )
+    first = tmp_path / "out" / "cells" / "one" / "frozen-4-0.json"
+    monkeypatch.setattr(TimeLimit, "over", lambda self: first.exists())
+    assert run("out", text, "--minutes", "60") == 3
+    assert first.exists()
+    assert len(read) == 2  # to learn from and to score on
+    monkeypatch.setattr(TimeLimit, "over", lambda self: False)
+    assert run("out", text, "--resume") == 0
+    assert len(read) == 2
+    one, other = (cell["per_image"] for cell in contents(tmp_path / "out").values())
+    assert one == other
+
+
+@pytest.mark.current_stack
 def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(run, tmp_path, monkeypatch):
     text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2, baseline: plain}\narms: {plain: random"
     assert run("out", text + "}\n") == 0

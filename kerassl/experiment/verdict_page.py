@@ -12,9 +12,10 @@ _PROBES = {
     "linear_top3": ("linear, Top-3", "the same among three guesses"),
     "knn_top1": ("neighbours, Top-1", "how often an image's nearest others tell its class; nothing is trained"),
 }
-# The widest table, that of the detector, scrolls in a narrow window instead of widening the page.
+# The widest table, that of the detector, fits the page, and in a narrow window scrolls instead of widening it.
 _STYLE = """<style>
-.verdict{overflow-x:auto}.verdict td{white-space:nowrap;vertical-align:top}.verdict th:nth-child(2){text-align:left}
+.verdict{overflow-x:auto;font-size:.9rem}.verdict th,.verdict td{padding:.35rem}
+.verdict td{white-space:nowrap;vertical-align:top}.verdict th:nth-child(2){text-align:left}
 .verdict .first>*{border-top:2px solid #9ca3af}
 </style>"""
 _UNDER = {

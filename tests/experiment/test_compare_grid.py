@@ -38,6 +38,18 @@ def run(tiny, tmp_path):
     return run
 
 
+@pytest.fixture
+def read(monkeypatch):
+    """How many images each pass for features read, as they are read."""
+    counts, letterboxed = [], frozen_features.letterboxed_batches
+    monkeypatch.setattr(
+        frozen_features,
+        "letterboxed_batches",
+        lambda paths, *args, **own: counts.append(len(paths)) or letterboxed(paths, *args, **own),
+    )
+    return counts
+
+
 def contents(folder):
     """What the cells of a run say, without the minutes."""
     found = {}
@@ -263,14 +275,8 @@ def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_re
 
 
 @pytest.mark.current_stack
-def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, tmp_path, monkeypatch):
+def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, read, tmp_path, monkeypatch):
     text = SCENES + FROZEN + "compare: {labels: [4], seeds: 1}\narms: {one: random, other: random}\n"
-    read, letterboxed = [], frozen_features.letterboxed_batches
-    monkeypatch.setattr(
-        frozen_features,
-        "letterboxed_batches",
-        lambda paths, *args, **own: read.append(len(paths)) or letterboxed(paths, *args, **own),
-    )
     first = tmp_path / "out" / "cells" / "one" / "frozen-4-0.json"
     monkeypatch.setattr(TimeLimit, "over", lambda self: first.exists())
     assert run("out", text, "--minutes", "60") == 3
@@ -284,7 +290,7 @@ def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, tmp_pat
 
 
 @pytest.mark.current_stack
-def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(run, tmp_path, monkeypatch):
+def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(run, read, tmp_path, monkeypatch):
     text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2, baseline: plain}\narms: {plain: random"
     assert run("out", text + "}\n") == 0
     trained, out = [], tmp_path / "out"
@@ -295,12 +301,7 @@ def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(
     with_boxes = text + ", boxes: {neck: {epochs: 1, images: 12}}}\n"
     plain = contents(out)
     (out / "cells" / "plain" / "frozen-4-1.json").unlink()
-    read, letterboxed = [], frozen_features.letterboxed_batches
-    monkeypatch.setattr(
-        frozen_features,
-        "letterboxed_batches",
-        lambda paths, *args, **own: read.append(len(paths)) or letterboxed(paths, *args, **own),
-    )
+    read.clear()
     assert run("out", with_boxes, "--resume") == 0
     assert len(read) == 3  # to learn from and to score on, which serve both arms, and the neck's
     before = contents(out)

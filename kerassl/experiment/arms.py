@@ -17,7 +17,8 @@ _SEEN = {
 def check_starts(config):
     """Refuses files of weights that are not there, before anything is made."""
     for name, arm in config.arms.items():
-        check_start(arm.start, f"arms.{name}.start")
+        if grid.parent(config, name) is None:
+            check_start(arm.start, f"arms.{name}.start")
 
 
 def check_necks(config, folder):
@@ -47,17 +48,28 @@ def places(config, folder):
     Returns:
         Dict from arm to `pathlib.Path`, or to None where the arm has no pre-training.
     """
+    return {name: place for name, (_, place) in _roads(config, folder).items()}
+
+
+def _roads(config, folder):
+    """For each arm what its first training begins with, and where its pre-training stands or None."""
     found, known = {}, [(("random", False, config.pretrain.model_dump()), folder)]
     for name, arm in config.arms.items():
+        parent = grid.parent(config, name)
+        begin = arm.start if parent is None else _learned(*found[parent])
         if arm.pretrain is None:
-            found[name] = None
+            found[name] = begin, None
             continue
-        settings = (arm.start, arm.supervised, section(config, name).model_dump())
+        settings = (begin, arm.supervised, section(config, name).model_dump())
         same = [place for other, place in known if other == settings]
-        found[name] = same[0] if same else folder / "arms" / grid.slug(name)
+        found[name] = begin, same[0] if same else folder / "arms" / grid.slug(name)
         if not same:
-            known.append((settings, found[name]))
+            known.append((settings, found[name][1]))
     return found
+
+
+def _learned(begin, place):
+    return begin if place is None else str(place / "backbone.keras")
 
 
 def section(config, name):
@@ -81,7 +93,7 @@ def pretrain_arms(config, images, folder, limit):
         OutOfTimeError: if the limit is over and something is left to do.
     """
     found = {}
-    for name, place in places(config, folder).items():
+    for name, (begin, place) in _roads(config, folder).items():
         found[name] = None
         if place is None:
             continue
@@ -90,9 +102,9 @@ def pretrain_arms(config, images, folder, limit):
             log.info("the pre-training of %s", name)
         arm, plan = config.arms[name], config.model_copy(update={"pretrain": section(config, name)})
         if arm.supervised:
-            found[name] = supervised.pretrain_by_labels(plan, images, place, arm.start, _classes(arm), limit)
+            found[name] = supervised.pretrain_by_labels(plan, images, place, begin, _classes(arm), limit)
         else:
-            found[name] = pretraining.pretrain(plan, images, place, arm.start, limit)
+            found[name] = pretraining.pretrain(plan, images, place, begin, limit)
     return found
 
 
@@ -102,8 +114,7 @@ def _classes(arm):
 
 def weights(config, name, folder):
     """What an arm's backbone begins with when labels come, as `start.start` takes it."""
-    place = places(config, folder)[name]
-    return config.arms[name].start if place is None else str(place / "backbone.keras")
+    return _learned(*_roads(config, folder)[name])
 
 
 def seen(start):
@@ -124,15 +135,16 @@ def seen_by(config, name, figures, generated):
         str.
     """
     arm = config.arms[name]
+    known = seen(arm.start) if grid.parent(config, name) is None else f"what {arm.start} saw before its labels."
     measured = [protocol for protocol in grid.protocols(config) if name in grid.axes(config, protocol)[0]]
     after = neck.seen({protocol: grid.section(config, protocol, name) for protocol in measured})
     if figures is None:
-        return seen(arm.start) + after
+        return known + after
     kind = "generated images" if generated else "photographs"
     if arm.supervised:
         how = f"with the labels of {len(figures['classes'])} classes, by their folders or names"
         times = figures["epochs"]
     else:
         how, times = "without labels", section(config, name).epochs
-    before = "weights random before that." if arm.start == "random" else f"before that {seen(arm.start)}"
+    before = "weights random before that." if arm.start == "random" else f"before that {known}"
     return f"about {figures['images']} {kind} {how}, {times} times each; {before}{after}"

@@ -85,6 +85,12 @@ def section(config, protocol, arm):
     return own if neck is None else own.model_copy(update={"neck": neck})
 
 
+def parent(config, arm):
+    """The arm whose weights another one begins with, or None where `start` is a word or a file."""
+    start = config.arms[arm].start
+    return start if start in config.arms and start not in ("random", "imagenet") else None
+
+
 def is_kept(config, cell):
     """Whether a cell's model is kept: that of the first seed and the most labels, for pictures and for use."""
     _, labels, seeds = axes(config, cell.protocol)
@@ -113,6 +119,9 @@ def check(config):
             raise ValueError(f"arms: {name!r} has no letter or digit to call a folder by; give it a name of letters")
         if other != name:
             raise ValueError(f"arms: {other!r} and {name!r} would share the folder {slug(name)!r}; rename one of them")
+        start = parent(config, name)
+        if start is not None and list(arms).index(start) >= list(arms).index(name):
+            raise ValueError(f"arms.{name}.start is {start!r}, an arm that does not stand above it; put it there")
         if arms[name].supervised == []:
             raise ValueError(f"arms.{name}.supervised names no class; give true for all, or two names and more")
     _known({"compare.baseline": common.baseline}, arms)

@@ -234,7 +234,7 @@ class Explain(Section):
 class Arm(Section):
     """One of the networks that are compared: how its backbone begins, and what it learns before it sees labels."""
 
-    # "random", "imagenet" or the path of a file of weights.
+    # "random", "imagenet", the path of a file of weights, or the name of an arm above, whose training goes on.
     start: str = "random"
     # Changes over the section `pretrain`; {} is the section as it is, null no pre-training.
     pretrain: dict | None = None

@@ -1,5 +1,6 @@
 """A comparison's grid on a few scenes with the smallest network: what is done, shared, repeated and refused."""
 
+import itertools
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from kerassl import backbones, datasets, detectors, models
+from kerassl._errors import UserError
 from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
 from kerassl.experiment.cli import main
 from kerassl.experiment.sources import sources
@@ -137,6 +139,35 @@ def test_warm_start_begins_from_the_weights_that_are_given(trained, tiny_backbon
     kept = backbones.load(arms.weights(config, "warm", tmp_path))
     np.testing.assert_array_equal(kept.get_weights()[0], given.get_weights()[0])
     assert "before that whatever" in arms.seen_by(config, "warm", figures["warm"], True)
+
+
+def test_arm_that_begins_with_another_arm_goes_on_from_what_that_one_learned(tiny, tmp_path, monkeypatch):
+    trained = []
+
+    def learn(model, *rest):
+        weight = model.backbone.trainable_weights[0]
+        trained.append((model.image_size, np.array(weight)))
+        weight.assign(weight + 1.0)
+        return {"loss": [1.0]}, 0.5
+
+    monkeypatch.setattr(pretraining, "fit_watched", learn)
+    text = GRID + (
+        "arms:\n  plain: self-supervised\n  larger: {start: plain, pretrain: {image_size: 64}}\n"
+        "  again: {start: plain, pretrain: {image_size: 64}}\n  same: plain\n  largest: {start: larger, pretrain: {}}\n"
+    )
+    config = config_of(tmp_path, text)
+    images = sources(config, tmp_path).images
+    figures = arms.pretrain_arms(config, images, tmp_path, TimeLimit())
+    assert [size for size, _ in trained] == [32, 64, 32]  # again is larger's
+    begun = [weight for _, weight in trained]
+    for before, after in itertools.pairwise(begun):
+        np.testing.assert_allclose(after, before + 1.0, rtol=1e-6)
+    assert arms.weights(config, "same", tmp_path) == arms.weights(config, "plain", tmp_path)
+    assert arms.weights(config, "again", tmp_path) == str(tmp_path / "arms" / "larger" / "backbone.keras")
+    assert "before that what larger saw" in arms.seen_by(config, "largest", figures["largest"], True)
+    assert arms.seen_by(config, "same", None, True).startswith("what plain saw")
+    with pytest.raises(UserError, match=r"arms\.first\.start is 'second', an arm that does not stand above it"):
+        config_of(tmp_path, GRID + "arms: {first: {start: second}, second: random}\n")
 
 
 def test_labels_are_read_by_the_supervised_arm_alone(trained, tmp_path, monkeypatch):

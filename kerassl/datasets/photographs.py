@@ -51,7 +51,7 @@ def photograph_batches(
         of = f" on each of {workers} workers" if workers > 1 else ""
         raise UserError(
             f"{len(paths)} images do not fill one batch of {batch_size}{of}; give a batch_size of at most {share}, "
-            "more images, or drop_remainder=False"
+            "or more images"
         )
     total = min(steps * batch_size, share)
     found = broken_files(strict)

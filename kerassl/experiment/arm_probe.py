@@ -8,15 +8,17 @@ import tensorflow as tf
 
 from kerassl import callbacks
 from kerassl.experiment import arms, grid, running
+from kerassl.experiment.feature_weights import feature_weights
 from kerassl.experiment.start import start
 
 
-def probe_arms(config, folder, limit):
+def probe_arms(config, data, folder, limit):
     """Judges the pooled features of every arm by the nearest neighbours and by a linear classifier.
 
     Args:
         config: `Config`, of which `compare.probe` names the photographs. They are seen at the side of the first way of
             measuring.
+        data: `Sources`.
         folder: `pathlib.Path` of the run.
         limit: `TimeLimit`.
 
@@ -29,10 +31,10 @@ def probe_arms(config, folder, limit):
     """
     if config.compare.probe is None:
         return {}
-    return {name: _probe(config, name, folder, limit) for name in config.arms}
+    return {name: _probe(config, name, data, folder, limit) for name in config.arms}
 
 
-def _probe(config, name, folder, limit):
+def _probe(config, name, data, folder, limit):
     done = _file(folder, name)
     if done.exists():
         return json.loads(done.read_text(encoding="utf-8"))["figures"]
@@ -41,6 +43,8 @@ def _probe(config, name, folder, limit):
     if first == name:
         limit.check()
         begun = time.perf_counter()
+        if config.frozen is not None:
+            weights = feature_weights(config, name, folder, data)
         found = {"arm": name, **_measured(config, start(config, weights))}
         found["minutes"] = (time.perf_counter() - begun) / 60
     else:  # the same network has been judged

@@ -9,6 +9,7 @@ import time
 from kerassl import _files, callbacks, metrics, models
 from kerassl._errors import UserError
 from kerassl.experiment import arms, finetuning, grid, neck, predicting, running
+from kerassl.experiment.feature_weights import feature_weights
 from kerassl.experiment.sources import some_labels
 from kerassl.experiment.start import start
 
@@ -118,7 +119,7 @@ class Cells:
         cells = [cell for cell in grid.cells(self.config) if (cell.protocol, cell.arm) == ("frozen", arm)]
         plan = grid.section(self.config, "frozen", arm)
         # One random start for all of them: the features are those of one network.
-        backbone = start(self.config, arms.weights(self.config, arm, self.folder))
+        backbone = start(self.config, feature_weights(self.config, arm, self.folder, self.data))
         wanted = {record.image_id: record for cell in cells for record in self.records(cell)}
         log.info("features of %s: %d images to learn from, %d to score on", arm, len(wanted), len(self.data.test))
         settings = {"image_size": plan.image_size, "cache": cache, "verbose": int(running.verbosity() == 1)}

@@ -56,7 +56,7 @@ def compare(config, folder, limit=None):
     work.check()
     arm_probe.make_probes(config)
     pretrained = arms.pretrain_arms(config, data.images, folder, limit)
-    probed = arm_probe.probe_arms(config, folder, limit)
+    probed = arm_probe.probe_arms(config, data, folder, limit)
     found = work.run()
     table = cells.table_figures(config, found)
     told = {}

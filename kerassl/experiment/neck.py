@@ -8,11 +8,10 @@ import time
 import keras
 from PIL import Image
 
-from kerassl import _files, datasets, detectors
+from kerassl import _files, detectors
 from kerassl._errors import UserError
-from kerassl.datasets.shard_index import is_shards
-from kerassl.datasets.subset import subset
 from kerassl.experiment.running import verbosity, write_json
+from kerassl.experiment.sources import without_labels
 
 log = logging.getLogger("kerassl")
 
@@ -56,7 +55,7 @@ def pretrain_neck(config, task, model, data, out, cache=None):
     if file.exists():
         detectors.load_neck(model, file)
     else:
-        paths = _paths(data, plan.images, config.seed)
+        paths = without_labels(data, plan.images, config.seed)
         records = detectors.pseudo_records(model.backbone, paths, verbose=int(verbosity() == 1))
         _draw(records, out / "pseudo_boxes")
         log.info("training the neck on %d images without labels, %d epochs", len(records), plan.epochs)
@@ -98,13 +97,6 @@ def seen(sections):
 
 def _figures(task, out):
     return out / f"{task}_neck.json"
-
-
-def _paths(data, count, seed):
-    """Image files, chosen by the seed. Boxes cannot be drawn in shards: then those with labels stand for them."""
-    sources = [source for source in data.images if not is_shards(source)]
-    paths = datasets.image_files(sources or [record.path for record in data.train])
-    return subset(paths, count=min(count, len(paths)), seed=seed)
 
 
 def _draw(records, folder):

@@ -181,6 +181,8 @@ class Frozen(Protocol):
     epochs: pydantic.PositiveInt = 12
     learning_rate: pydantic.PositiveFloat = 1e-3
     width: pydantic.PositiveInt = 128
+    # "re-estimated" measures the backbone's moving statistics anew, on images without labels at `image_size`.
+    batch_norm: Literal["frozen", "re-estimated"] = "frozen"
 
 
 class Finetune(Protocol):

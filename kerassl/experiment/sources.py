@@ -6,6 +6,8 @@ import pathlib
 
 from kerassl import datasets
 from kerassl._errors import UserError
+from kerassl.datasets.shard_index import is_shards
+from kerassl.datasets.subset import subset
 
 log = logging.getLogger("kerassl")
 
@@ -75,6 +77,24 @@ def sources(config, folder, labels=True):
         whole = datasets.voc_records(voc.root, voc.year, voc.train, classes=classes)
         images += [record.path for record in whole]
     return Sources(images, train, test, classes, False)
+
+
+def without_labels(data, count, seed):
+    """Files of images that pre-training may use, chosen by the seed, for what looks at whole images.
+
+    Shards hold images as views want them: then those with labels stand for them.
+
+    Args:
+        data: `Sources`.
+        count: int. At most so many.
+        seed: int.
+
+    Returns:
+        List of paths as str.
+    """
+    images = [source for source in data.images if not is_shards(source)]
+    paths = datasets.image_files(images or [record.path for record in data.train])
+    return subset(paths, count=min(count, len(paths)), seed=seed)
 
 
 def some_labels(config, folder, data, count, seed):

@@ -41,7 +41,7 @@ def test_each_network_is_judged_once_though_arms_share_it(config, tmp_path, monk
 
     begun = []
     monkeypatch.setattr(arm_probe, "start", network)
-    figures = arm_probe.probe_arms(config, tmp_path / "run", TimeLimit())
+    figures = arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit())
     assert begun == ["random", "dark.npz"]
     assert figures["bright"] == figures["again"] == {"linear_top1": 1.0, "knn_top1": 1.0}
     assert figures["dark"]["linear_top1"] == 0.5  # a network that tells everything alike
@@ -49,11 +49,11 @@ def test_each_network_is_judged_once_though_arms_share_it(config, tmp_path, monk
         content = json.loads((tmp_path / "run" / "cells" / name / "probe.json").read_text())
         assert content.pop("minutes") > 0
         assert content == {"arm": name, "image_size": 32, "figures": figures[name]}
-    assert arm_probe.probe_arms(config, tmp_path / "run", TimeLimit()) == figures
+    assert arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit()) == figures
     assert len(begun) == 2  # what stands is not done again
 
 
 def test_nothing_is_judged_when_no_photographs_are_named(config, tmp_path):
     config.compare.probe = None
-    assert arm_probe.probe_arms(config, tmp_path / "run", TimeLimit()) == {}
+    assert arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit()) == {}
     assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +12,9 @@ from kerassl import backbones, datasets, detectors, models
 from kerassl._errors import UserError
 from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
 from kerassl.experiment.cli import main
+from kerassl.experiment.feature_weights import feature_weights
 from kerassl.experiment.sources import sources
+from kerassl.experiment.start import start
 from kerassl.experiment.time_limit import TimeLimit
 from kerassl.models import frozen_features
 
@@ -318,6 +321,33 @@ def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, read, t
     assert len(read) == 2
     one, other = (cell["per_image"] for cell in contents(tmp_path / "out").values())
     assert one == other
+
+
+def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weights(tiny, tmp_path, monkeypatch):
+    text = SCENES + FROZEN.replace("}", ", batch_norm: re-estimated}") + "arms: {one: random, other: random}\n"
+    config = config_of(tmp_path, text)
+    data, measured = sources(config, tmp_path), []
+    measure = backbones.reestimate_batch_norm
+    monkeypatch.setattr(backbones, "reestimate_batch_norm", lambda *given: measured.append(measure(*given)))
+    files = [feature_weights(config, name, tmp_path, data) for name in ("one", "other")]
+    assert files == [str(tmp_path / "arms" / "one" / "frozen_backbone.keras")] * 2
+    assert measured == [28]  # 16 without labels and the 12 to train on
+    before, after = start(config, "random"), backbones.load(files[0])
+    images = [datasets.letterbox(datasets.read_image(path), 64)[0] for path in datasets.image_files(data.images)]
+    kinds = {
+        (layer.name, weight.name.split("/")[-1].removesuffix(":0")): (np.array(weight), np.array(new))
+        for layer in before.layers[1:]
+        for weight, new in zip(layer.weights, after.get_layer(layer.name).weights)
+    }
+    changed = {name for (_, name), (old, new) in kinds.items() if not np.array_equal(old, new)}
+    assert changed == {"moving_mean", "moving_variance"}
+    first = next(layer for layer in after.layers if isinstance(layer, keras.layers.BatchNormalization))
+    seen = keras.Model(after.input, first.input)(np.stack(images))
+    np.testing.assert_allclose(first.moving_mean, np.mean(seen, (0, 1, 2)), rtol=1e-3, atol=1e-4)
+    told = arms.seen_by(config, "one", None, True)
+    assert told.endswith("For frozen features its batch normalisation was measured on images without labels.")
+    config.frozen.batch_norm = "frozen"
+    assert feature_weights(config, "one", tmp_path, data) == "random"
 
 
 @pytest.mark.current_stack

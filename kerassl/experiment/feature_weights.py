@@ -1,0 +1,49 @@
+"""The weights whose frozen features are measured: an arm's, or those with their batch normalisation measured anew."""
+
+import logging
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import tensorflow as tf
+
+from kerassl import backbones
+from kerassl.datasets.letterboxed import letterboxed_batches
+from kerassl.experiment import arms, grid
+from kerassl.experiment.sources import without_labels
+from kerassl.experiment.start import start
+
+log = logging.getLogger("kerassl")
+
+_IMAGES, _BATCH = 2000, 32
+
+
+def feature_weights(config, name, folder, data):
+    """What an arm's frozen features are computed by.
+
+    Pre-training leaves the moving statistics of small, cropped and recoloured views. `frozen.batch_norm` says whether
+    they stay, or are measured anew on images without labels as the features see them: whole, at the size of the section
+    `frozen`. That is done once for all arms with the same weights.
+
+    Args:
+        config: `Config`.
+        name: str, the arm's.
+        folder: `pathlib.Path` of the run.
+        data: `Sources`.
+
+    Returns:
+        Weights, as `start.start` takes them.
+    """
+    weights, plan = arms.weights(config, name, folder), config.frozen
+    if plan.batch_norm == "frozen":
+        return weights
+    first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)
+    file = folder / "arms" / grid.slug(first) / "frozen_backbone.keras"
+    if not file.exists():
+        backbone, paths = start(config, weights), without_labels(data, _IMAGES, config.seed)
+        log.info("measuring the batch normalisation of %s on %d images at %d px", first, len(paths), plan.image_size)
+        batches = tf.data.Dataset.from_generator(
+            lambda: (images for _, images, _, _ in letterboxed_batches(paths, plan.image_size, _BATCH)),
+            output_signature=tf.TensorSpec([None, plan.image_size, plan.image_size, 3]),
+        )
+        backbones.reestimate_batch_norm(backbone, batches)
+        backbones.save(backbone, file)
+    return str(file)

@@ -38,19 +38,24 @@ def _probe(config, name, data, folder, limit):
     done = _file(folder, name)
     if done.exists():
         return json.loads(done.read_text(encoding="utf-8"))["figures"]
-    weights = arms.weights(config, name, folder)
-    first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)
+    network = _network(config, name, folder)
+    first = next(arm for arm in config.arms if _network(config, arm, folder) == network)
     if first == name:
         limit.check()
         begun = time.perf_counter()
-        if config.frozen is not None:
-            weights = feature_weights(config, name, folder, data)
+        weights = network[0] if config.frozen is None else feature_weights(config, name, folder, data)
         found = {"arm": name, **_measured(config, start(config, weights))}
         found["minutes"] = (time.perf_counter() - begun) / 60
     else:  # the same network has been judged
         found = {**json.loads(_file(folder, first).read_text(encoding="utf-8")), "arm": name}
     running.write_json(done, found)
     return found["figures"]
+
+
+def _network(config, name, folder):
+    """What tells one network from another."""
+    own = None if config.frozen is None else grid.section(config, "frozen", name).batch_norm
+    return arms.weights(config, name, folder), own
 
 
 def _file(folder, name):

@@ -138,7 +138,7 @@ def seen_by(config, name, figures, generated):
     known = seen(arm.start) if grid.parent(config, name) is None else f"what {arm.start} saw before its labels."
     measured = [protocol for protocol in grid.protocols(config) if name in grid.axes(config, protocol)[0]]
     after = neck.seen({protocol: grid.section(config, protocol, name) for protocol in measured})
-    if "frozen" in measured and config.frozen.batch_norm == "re-estimated":
+    if "frozen" in measured and grid.section(config, "frozen", name).batch_norm == "re-estimated":
         after += " For frozen features its batch normalisation was measured on images without labels."
     if figures is None:
         return known + after

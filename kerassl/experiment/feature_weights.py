@@ -19,9 +19,9 @@ _IMAGES, _BATCH = 2000, 32
 def feature_weights(config, name, folder, data):
     """What an arm's frozen features are computed by.
 
-    Pre-training leaves the moving statistics of small, cropped and recoloured views. `frozen.batch_norm` says whether
-    they stay, or are measured anew on images without labels as the features see them: whole, at the size of the section
-    `frozen`. That is done once for all arms with the same weights.
+    Pre-training leaves the moving statistics of small, cropped and recoloured views. `batch_norm` of the section
+    `frozen` or of the arm says whether they stay, or are measured anew on images without labels as the features see
+    them: whole, at the size of that section. This is done once for all arms with the same weights.
 
     Args:
         config: `Config`.
@@ -32,7 +32,7 @@ def feature_weights(config, name, folder, data):
     Returns:
         Weights, as `start.start` takes them.
     """
-    weights, plan = arms.weights(config, name, folder), config.frozen
+    weights, plan = arms.weights(config, name, folder), grid.section(config, "frozen", name)
     if plan.batch_norm == "frozen":
         return weights
     first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)

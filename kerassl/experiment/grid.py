@@ -71,7 +71,7 @@ def cells(config):
 
 
 def section(config, protocol, arm):
-    """A way of measuring as it is for an arm: with the arm's own neck, where it has one.
+    """A way of measuring as it is for an arm: with its own neck, and of frozen features its own batch normalisation.
 
     Args:
         config: `Config`.
@@ -81,8 +81,11 @@ def section(config, protocol, arm):
     Returns:
         `sections.Protocol`.
     """
-    own, neck = getattr(config, protocol), config.arms[arm].neck
-    return own if neck is None else own.model_copy(update={"neck": neck})
+    names = ("neck", "batch_norm") if protocol == "frozen" else ("neck",)
+    own = {name: getattr(config.arms[arm], name) for name in names}
+    return getattr(config, protocol).model_copy(
+        update={name: value for name, value in own.items() if value is not None}
+    )
 
 
 def parent(config, arm):

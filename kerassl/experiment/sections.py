@@ -182,6 +182,7 @@ class Frozen(Protocol):
     learning_rate: pydantic.PositiveFloat = 1e-3
     width: pydantic.PositiveInt = 128
     # "re-estimated" measures the backbone's moving statistics anew, on images without labels at `image_size`.
+    # An arm's own goes before.
     batch_norm: Literal["frozen", "re-estimated"] = "frozen"
 
 
@@ -244,6 +245,8 @@ class Arm(Section):
     supervised: bool | list[str] = False
     # Train neck and box head of its localisers and detectors on boxes without labels; null is what their sections say.
     neck: Neck | None = None
+    # That of its frozen features; null is what their section says.
+    batch_norm: Literal["frozen", "re-estimated"] | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod

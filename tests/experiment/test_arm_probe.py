@@ -13,7 +13,7 @@ from kerassl.experiment.time_limit import TimeLimit
 
 CONFIG = """
 frozen: {{image_size: 32}}
-arms: {{bright: random, again: random, dark: {{start: dark.npz}}}}
+arms: {{bright: random, again: random, dark: {{start: dark.npz}}, measured: {{batch_norm: re-estimated}}}}
 compare: {{probe: {{train: {folder}/train, test: {folder}/test}}}}
 """
 
@@ -41,8 +41,10 @@ def test_each_network_is_judged_once_though_arms_share_it(config, tmp_path, monk
 
     begun = []
     monkeypatch.setattr(arm_probe, "start", network)
+    anew = {"measured": "measured.keras"}
+    monkeypatch.setattr(arm_probe, "feature_weights", lambda config, name, *_: anew.get(name, config.arms[name].start))
     figures = arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit())
-    assert begun == ["random", "dark.npz"]
+    assert begun == ["random", "dark.npz", "measured.keras"]
     assert figures["bright"] == figures["again"] == {"linear_top1": 1.0, "knn_top1": 1.0}
     assert figures["dark"]["linear_top1"] == 0.5  # a network that tells everything alike
     for name in config.arms:
@@ -50,7 +52,7 @@ def test_each_network_is_judged_once_though_arms_share_it(config, tmp_path, monk
         assert content.pop("minutes") > 0
         assert content == {"arm": name, "image_size": 32, "figures": figures[name]}
     assert arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit()) == figures
-    assert len(begun) == 2  # what stands is not done again
+    assert len(begun) == 3  # what stands is not done again
 
 
 def test_nothing_is_judged_when_no_photographs_are_named(config, tmp_path):

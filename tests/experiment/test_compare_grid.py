@@ -324,7 +324,11 @@ def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, read, t
 
 
 def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weights(tiny, tmp_path, monkeypatch):
-    text = SCENES + FROZEN.replace("}", ", batch_norm: re-estimated}") + "arms: {one: random, other: random}\n"
+    text = (
+        SCENES
+        + FROZEN.replace("}", ", batch_norm: re-estimated}")
+        + ("arms: {one: random, other: random, as it is: {batch_norm: frozen}}\n")
+    )
     config = config_of(tmp_path, text)
     data, measured = sources(config, tmp_path), []
     measure = backbones.reestimate_batch_norm
@@ -346,8 +350,8 @@ def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weig
     np.testing.assert_allclose(first.moving_mean, np.mean(seen, (0, 1, 2)), rtol=1e-3, atol=1e-4)
     told = arms.seen_by(config, "one", None, True)
     assert told.endswith("For frozen features its batch normalisation was measured on images without labels.")
-    config.frozen.batch_norm = "frozen"
-    assert feature_weights(config, "one", tmp_path, data) == "random"
+    assert feature_weights(config, "as it is", tmp_path, data) == "random"
+    assert arms.seen_by(config, "as it is", None, True) == "no image before its fine-tuning."
 
 
 @pytest.mark.current_stack

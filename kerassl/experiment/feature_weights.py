@@ -3,9 +3,11 @@
 import logging
 
 from kerassl import _compat  # noqa: F401  # isort: skip
+import numpy as np
 import tensorflow as tf
 
 from kerassl import backbones
+from kerassl.backbones.batch_norm import batch_norms
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.experiment import arms, grid
 from kerassl.experiment.sources import without_labels
@@ -22,6 +24,9 @@ def feature_weights(config, name, folder, data):
     Pre-training leaves the moving statistics of small, cropped and recoloured views. `batch_norm` of the section
     `frozen` or of the arm says whether they stay, or are measured anew on images without labels as the features see
     them: whole, at the size of that section. This is done once for all arms with the same weights.
+
+    A variance never falls below the one that training left. Whole images alone vary less in some channels, by up to
+    ten times; the few that do not would come out a hundred times as large as others, and ruin what learns of them.
 
     Args:
         config: `Config`.
@@ -44,6 +49,10 @@ def feature_weights(config, name, folder, data):
             lambda: (images for _, images, _, _ in letterboxed_batches(paths, plan.image_size, _BATCH)),
             output_signature=tf.TensorSpec([None, plan.image_size, plan.image_size, 3]),
         )
+        layers = batch_norms(backbone)
+        before = [layer.moving_variance.numpy() for layer in layers]
         backbones.reestimate_batch_norm(backbone, batches)
+        for layer, least in zip(layers, before):
+            layer.moving_variance.assign(np.maximum(layer.moving_variance.numpy(), least))
         backbones.save(backbone, file)
     return str(file)

@@ -10,7 +10,9 @@ from PIL import Image
 
 from kerassl import backbones, datasets, detectors, models
 from kerassl._errors import UserError
+from kerassl.backbones.batch_norm import batch_norms
 from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
+from kerassl.experiment import feature_weights as feature_weights_module
 from kerassl.experiment.cli import main
 from kerassl.experiment.feature_weights import feature_weights
 from kerassl.experiment.sources import sources
@@ -333,21 +335,27 @@ def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weig
     data, measured = sources(config, tmp_path), []
     measure = backbones.reestimate_batch_norm
     monkeypatch.setattr(backbones, "reestimate_batch_norm", lambda *given: measured.append(measure(*given)))
+    least, begin = np.array([0.0] * 4 + [1e4] * 4, np.float32), start(config, "random")
+    batch_norms(begin)[0].moving_variance.assign(least)
+    monkeypatch.setattr(feature_weights_module, "start", lambda *_: begin)
+    values = {layer.name: [np.array(weight) for weight in layer.weights] for layer in begin.layers}
     files = [feature_weights(config, name, tmp_path, data) for name in ("one", "other")]
     assert files == [str(tmp_path / "arms" / "one" / "frozen_backbone.keras")] * 2
     assert measured == [28]  # 16 without labels and the 12 to train on
-    before, after = start(config, "random"), backbones.load(files[0])
+    after = backbones.load(files[0])
     images = [datasets.letterbox(datasets.read_image(path), 64)[0] for path in datasets.image_files(data.images)]
-    kinds = {
-        (layer.name, weight.name.split("/")[-1].removesuffix(":0")): (np.array(weight), np.array(new))
-        for layer in before.layers[1:]
-        for weight, new in zip(layer.weights, after.get_layer(layer.name).weights)
+    changed = {
+        weight.name.split("/")[-1].removesuffix(":0")
+        for layer in after.layers[1:]
+        for old, weight in zip(values[layer.name], layer.weights)
+        if not np.array_equal(old, np.array(weight))
     }
-    changed = {name for (_, name), (old, new) in kinds.items() if not np.array_equal(old, new)}
     assert changed == {"moving_mean", "moving_variance"}
-    first = next(layer for layer in after.layers if isinstance(layer, keras.layers.BatchNormalization))
+    first = batch_norms(after)[0]
     seen = keras.Model(after.input, first.input)(np.stack(images))
     np.testing.assert_allclose(first.moving_mean, np.mean(seen, (0, 1, 2)), rtol=1e-3, atol=1e-4)
+    # Never below what it began with.
+    np.testing.assert_allclose(first.moving_variance, np.maximum(np.var(seen, (0, 1, 2)), least), rtol=1e-3)
     told = arms.seen_by(config, "one", None, True)
     assert told.endswith("For frozen features its batch normalisation was measured on images without labels.")
     assert feature_weights(config, "as it is", tmp_path, data) == "random"

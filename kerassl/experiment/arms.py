@@ -1,6 +1,7 @@
 """What the arms of a comparison are: how each begins, what it learns from, and what it has seen."""
 
 import logging
+import pathlib
 
 from kerassl.experiment import grid, neck, pretraining, supervised
 from kerassl.experiment.config import changed_section
@@ -117,6 +118,16 @@ def weights(config, name, folder):
     return _learned(*_roads(config, folder)[name])
 
 
+def measured_anew(config, name):
+    """Whether the batch normalisation of an arm's frozen features is measured anew. That of a random start stays.
+
+    Random weights make features that fade from layer to layer: beside the variances they were built with there is
+    nothing left of them, and with their own they box worse.
+    """
+    asked = grid.section(config, "frozen", name).batch_norm == "re-estimated"
+    return asked and weights(config, name, pathlib.Path()) != "random"
+
+
 def seen(start):
     """What a network has seen that begins with these weights, in words."""
     return _SEEN.get(start, f"whatever {start} was made from; kerassl cannot tell.")
@@ -138,7 +149,7 @@ def seen_by(config, name, figures, generated):
     known = seen(arm.start) if grid.parent(config, name) is None else f"what {arm.start} saw before its labels."
     measured = [protocol for protocol in grid.protocols(config) if name in grid.axes(config, protocol)[0]]
     after = neck.seen({protocol: grid.section(config, protocol, name) for protocol in measured})
-    if "frozen" in measured and grid.section(config, "frozen", name).batch_norm == "re-estimated":
+    if "frozen" in measured and measured_anew(config, name):
         after += " For frozen features its batch normalisation was measured on images without labels."
     if figures is None:
         return known + after

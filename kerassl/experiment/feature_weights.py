@@ -37,17 +37,17 @@ def feature_weights(config, name, folder, data):
     Returns:
         Weights, as `start.start` takes them.
     """
-    weights, plan = arms.weights(config, name, folder), grid.section(config, "frozen", name)
-    if plan.batch_norm == "frozen":
+    weights, size = arms.weights(config, name, folder), config.frozen.image_size
+    if not arms.measured_anew(config, name):
         return weights
     first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)
     file = folder / "arms" / grid.slug(first) / "frozen_backbone.keras"
     if not file.exists():
         backbone, paths = start(config, weights), without_labels(data, _IMAGES, config.seed)
-        log.info("measuring the batch normalisation of %s on %d images at %d px", first, len(paths), plan.image_size)
+        log.info("measuring the batch normalisation of %s on %d images at %d px", first, len(paths), size)
         batches = tf.data.Dataset.from_generator(
-            lambda: (images for _, images, _, _ in letterboxed_batches(paths, plan.image_size, _BATCH)),
-            output_signature=tf.TensorSpec([None, plan.image_size, plan.image_size, 3]),
+            lambda: (images for _, images, _, _ in letterboxed_batches(paths, size, _BATCH)),
+            output_signature=tf.TensorSpec([None, size, size, 3]),
         )
         layers = batch_norms(backbone)
         before = [layer.moving_variance.numpy() for layer in layers]

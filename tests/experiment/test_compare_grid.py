@@ -12,11 +12,9 @@ from kerassl import backbones, datasets, detectors, models
 from kerassl._errors import UserError
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
-from kerassl.experiment import feature_weights as feature_weights_module
 from kerassl.experiment.cli import main
 from kerassl.experiment.feature_weights import feature_weights
 from kerassl.experiment.sources import sources
-from kerassl.experiment.start import start
 from kerassl.experiment.time_limit import TimeLimit
 from kerassl.models import frozen_features
 
@@ -326,40 +324,39 @@ def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, read, t
 
 
 def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weights(tiny, tmp_path, monkeypatch):
+    given, file = backbones.build("tiny"), str(tmp_path / "given.keras")
+    least = np.array([0.0] * 4 + [1e4] * 4, np.float32)
+    batch_norms(given)[0].moving_variance.assign(least)
+    backbones.save(given, file)
     text = (
         SCENES
         + FROZEN.replace("}", ", batch_norm: re-estimated}")
-        + ("arms: {one: random, other: random, as it is: {batch_norm: frozen}}\n")
+        + (f"arms: {{one: {file}, other: {file}, as it is: {{start: {file}, batch_norm: frozen}}, random: random}}\n")
     )
     config = config_of(tmp_path, text)
     data, measured = sources(config, tmp_path), []
     measure = backbones.reestimate_batch_norm
     monkeypatch.setattr(backbones, "reestimate_batch_norm", lambda *given: measured.append(measure(*given)))
-    least, begin = np.array([0.0] * 4 + [1e4] * 4, np.float32), start(config, "random")
-    batch_norms(begin)[0].moving_variance.assign(least)
-    monkeypatch.setattr(feature_weights_module, "start", lambda *_: begin)
-    values = {layer.name: [np.array(weight) for weight in layer.weights] for layer in begin.layers}
-    files = [feature_weights(config, name, tmp_path, data) for name in ("one", "other")]
-    assert files == [str(tmp_path / "arms" / "one" / "frozen_backbone.keras")] * 2
+    files = [feature_weights(config, name, tmp_path, data) for name in ("one", "other", "as it is", "random")]
+    assert files == [str(tmp_path / "arms" / "one" / "frozen_backbone.keras")] * 2 + [file, "random"]
     assert measured == [28]  # 16 without labels and the 12 to train on
     after = backbones.load(files[0])
-    images = [datasets.letterbox(datasets.read_image(path), 64)[0] for path in datasets.image_files(data.images)]
     changed = {
         weight.name.split("/")[-1].removesuffix(":0")
-        for layer in after.layers[1:]
-        for old, weight in zip(values[layer.name], layer.weights)
-        if not np.array_equal(old, np.array(weight))
+        for old, layer in zip(given.layers[1:], after.layers[1:])
+        for before, weight in zip(old.weights, layer.weights)
+        if not np.array_equal(np.array(before), np.array(weight))
     }
     assert changed == {"moving_mean", "moving_variance"}
     first = batch_norms(after)[0]
+    images = [datasets.letterbox(datasets.read_image(path), 64)[0] for path in datasets.image_files(data.images)]
     seen = keras.Model(after.input, first.input)(np.stack(images))
     np.testing.assert_allclose(first.moving_mean, np.mean(seen, (0, 1, 2)), rtol=1e-3, atol=1e-4)
     # Never below what it began with.
     np.testing.assert_allclose(first.moving_variance, np.maximum(np.var(seen, (0, 1, 2)), least), rtol=1e-3)
     told = arms.seen_by(config, "one", None, True)
     assert told.endswith("For frozen features its batch normalisation was measured on images without labels.")
-    assert feature_weights(config, "as it is", tmp_path, data) == "random"
-    assert arms.seen_by(config, "as it is", None, True) == "no image before its fine-tuning."
+    assert arms.seen_by(config, "random", None, True) == "no image before its fine-tuning."
 
 
 @pytest.mark.current_stack

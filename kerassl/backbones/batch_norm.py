@@ -1,5 +1,7 @@
 """Batch normalisation in fine-tuning: held as it is, or measured anew."""
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -52,8 +54,8 @@ def reestimate_batch_norm(model, batches, steps=None, measure=None):
 
     Args:
         model: `keras.Model`.
-        batches: `tf.data.Dataset` of images `[B, H, W, 3]`, of (images, labels), or of dicts with `"images"`; all
-            images of one size. What has `begin`, as the readers' data sets, is read from its epoch 0.
+        batches: `tf.data.Dataset` or another iterable of images `[B, H, W, 3]`, of (images, labels), or of dicts with
+            `"images"`; all images of one size. What has `begin`, as the readers' data sets, is read from its epoch 0.
         steps: int or None. At most so many batches; 100 to 200 suffice.
         measure: what `measurer(model)` returned, to trace the model once for many calls; or None.
 
@@ -74,7 +76,7 @@ def reestimate_batch_norm(model, batches, steps=None, measure=None):
         batches.begin(0)
     count, firsts, seconds, before = 0, 0.0, 0.0, [each.numpy() for each in measure.variables]
     try:
-        for batch in batches.take(-1 if steps is None else steps):
+        for batch in itertools.islice(batches, steps):
             images = _images(batch)
             values = np.concatenate([value.numpy() for value in measure(images)]).astype(np.float64)
             means, variances = np.split(values, 2)

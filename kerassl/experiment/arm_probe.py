@@ -54,8 +54,7 @@ def _probe(config, name, data, folder, limit):
 
 def _network(config, name, folder):
     """What tells one network from another."""
-    own = None if config.frozen is None else grid.section(config, "frozen", name).batch_norm
-    return arms.weights(config, name, folder), own
+    return arms.weights(config, name, folder), config.frozen is not None and arms.measured_anew(config, name)
 
 
 def _file(folder, name):

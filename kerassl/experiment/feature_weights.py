@@ -2,9 +2,7 @@
 
 import logging
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl import backbones
 from kerassl.backbones.batch_norm import batch_norms
@@ -45,10 +43,7 @@ def feature_weights(config, name, folder, data):
     if not file.exists():
         backbone, paths = start(config, weights), without_labels(data, _IMAGES, config.seed)
         log.info("measuring the batch normalisation of %s on %d images at %d px", first, len(paths), size)
-        batches = tf.data.Dataset.from_generator(
-            lambda: (images for _, images, _, _ in letterboxed_batches(paths, size, _BATCH)),
-            output_signature=tf.TensorSpec([None, size, size, 3]),
-        )
+        batches = (images for _, images, _, _ in letterboxed_batches(paths, size, _BATCH))
         layers = batch_norms(backbone)
         before = [layer.moving_variance.numpy() for layer in layers]
         backbones.reestimate_batch_norm(backbone, batches)

@@ -13,7 +13,11 @@ from kerassl.experiment.time_limit import TimeLimit
 
 CONFIG = """
 frozen: {{image_size: 32}}
-arms: {{bright: random, again: random, dark: {{start: dark.npz}}, measured: {{batch_norm: re-estimated}}}}
+arms:
+  bright: random
+  again: random
+  dark: dark.npz
+  measured: {{start: dark.npz, batch_norm: re-estimated}}
 compare: {{probe: {{train: {folder}/train, test: {folder}/test}}}}
 """
 

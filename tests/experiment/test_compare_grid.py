@@ -218,7 +218,10 @@ def test_images_that_settings_are_chosen_on_are_left_out_of_what_is_reported(tmp
         ("compare: {labels: [4, 400]}", "count is 400, but 12 images are there"),
         ("compare: {chosen: 6}", "leaves no image to report on"),
         ("compare: {probe: {train: /nowhere}}", "/nowhere"),
-        ("arms: {mine: /nowhere/weights.npz}", "arms.mine.start is /nowhere/weights.npz"),
+        (
+            "arms: {mine: /nowhere/weights.npz}",
+            "there is no such file; give random, imagenet, the name of an arm above or",
+        ),
         ("arms: {told: {supervised: [cat, dog]}}", "no photograph is of the class 'cat'"),
     ],
 )
@@ -328,12 +331,9 @@ def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weig
     least = np.array([0.0] * 4 + [1e4] * 4, np.float32)
     batch_norms(given)[0].moving_variance.assign(least)
     backbones.save(given, file)
-    text = (
-        SCENES
-        + FROZEN.replace("}", ", batch_norm: re-estimated}")
-        + (f"arms: {{one: {file}, other: {file}, as it is: {{start: {file}, batch_norm: frozen}}, random: random}}\n")
-    )
-    config = config_of(tmp_path, text)
+    as_it_is = f"as it is: {{start: {file}, batch_norm: frozen}}"
+    text = f"{SCENES}{FROZEN}arms: {{one: {file}, other: {file}, {as_it_is}, random: random}}\n"
+    config = config_of(tmp_path, text.replace("width: 8", "width: 8, batch_norm: re-estimated"))
     data, measured = sources(config, tmp_path), []
     measure = backbones.reestimate_batch_norm
     monkeypatch.setattr(backbones, "reestimate_batch_norm", lambda *given: measured.append(measure(*given)))

@@ -14,11 +14,19 @@ from kerassl.models.enlarge import enlarge
 
 KINDS = ("component", "similarity")
 
+_LARGEST = 3.0
+"""A photograph's features are scaled down to so many times the median size. After training on few or small images
+those of one in a hundred may come out a hundred times too large, and would be all that the photographs differ in."""
+
+_MEASURED = 64
+"""The photographs that the median is taken over."""
+
 
 class Foreground:
     """Heatmaps of the things in photographs, without head or label.
 
-    What the cells of all photographs have in common, their mean, is taken off first. Then:
+    Photographs whose features are far larger than most are scaled down, so that none outweighs all others; what the
+    cells of all have in common, their mean, is taken off. Then:
 
     - `"component"`: each cell's place along the first principal component of the cells of all photographs. Things and
       their ground are what cells differ in most, where features are good. The component's sign is chosen so that the
@@ -62,8 +70,10 @@ class Foreground:
         layer = backbones.pyramid(backbone, image_size)[level]
         features = keras.Model(backbone.input, backbone.get_layer(layer).output)
         self._features = tf.function(lambda images: features(images, training=False), reduce_retracing=True)
-        chosen = np.unique(np.linspace(0, len(paths) - 1, min(sample, len(paths))).astype(int))
-        batches = self._batches([paths[place] for place in chosen], "common features", verbose)
+        self.largest = np.inf
+        sizes = [_size(cells, inside) for _, cells, inside, _, _ in self._batches(_some(paths, _MEASURED), "sizes", 0)]
+        self.largest = _LARGEST * np.median(np.concatenate(sizes)) or np.inf
+        batches = self._batches(_some(paths, sample), "common features", verbose)
         self.centre, self.component = common((cells, inside) for _, cells, inside, _, _ in batches)
 
     def heatmaps(self, paths, verbose=0):
@@ -100,11 +110,30 @@ class Foreground:
         """Batches of places, cells `[B, h, w, C]` in float64, which of them show the picture, scales and sizes."""
         with tqdm.tqdm(total=len(paths), desc=title, unit="image", disable=not verbose) as bar:
             for places, images, scales, sizes in letterboxed_batches(paths, self.image_size, self.batch_size):
+                # Random networks give 1e-18, whose square is too little for float32: hence float64.
                 cells = tf.cast(self._features(images), tf.float64).numpy()
                 scales, sizes = scales.numpy(), sizes.numpy()
-                # Random networks give 1e-18, whose square is too little for float32: hence float64.
-                yield places, cells, _inside(sizes * scales[:, None], self.image_size, self.stride), scales, sizes
+                inside = _inside(sizes * scales[:, None], self.image_size, self.stride)
+                yield places, bounded(cells, inside, self.largest), inside, scales, sizes
                 bar.update(len(places))
+
+
+def bounded(cells, inside, largest):
+    """The cells of photographs, `[B, h, w, C]`; those of one that is larger than `largest` are scaled down to it."""
+    size = _size(cells, inside)
+    scale = np.divide(largest, size, out=np.ones_like(size), where=size > largest)
+    return cells * scale[:, None, None, None]
+
+
+def _size(cells, inside):
+    """The root mean square length of the cells that show the picture, `[B]`."""
+    squares = np.square(cells).sum(-1)
+    return np.sqrt((squares * inside).sum((1, 2)) / inside.sum((1, 2)))
+
+
+def _some(paths, count):
+    """At most so many of them, evenly chosen."""
+    return [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))]
 
 
 def common(batches):

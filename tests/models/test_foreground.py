@@ -9,7 +9,7 @@ from PIL import Image
 from kerassl import UserError, datasets
 from kerassl.explain import SimilarityMap
 from kerassl.models import Foreground
-from kerassl.models.foreground import common
+from kerassl.models.foreground import bounded, common
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,33 @@ def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbo
     expected = SimilarityMap(backbone, layer="P4", centre=look.centre)(images, images)
     for (_, heat, _, _), wanted in zip(look.heatmaps(paths), expected):
         np.testing.assert_allclose(heat, wanted, atol=1e-3)
+
+
+def test_one_photograph_of_huge_features_takes_no_heat_from_the_others(backbone, photos, tmp_path):
+    """As after training on few images: here squares of colours, of dark photographs and of one in red and blue."""
+    squares = keras.Model(backbone.input, keras.layers.Multiply()([backbone.get_layer("pool4").output] * 2))
+    squares = keras.Model(squares.input, keras.layers.AveragePooling2D(2)(squares.output))  # P5, which is not looked at
+    paths = [str(tmp_path / f"{number}.png") for number in range(5)]
+    for path, dark in zip(paths, photos[0]):
+        Image.fromarray((datasets.read_image(dark) * 0.1).astype(np.uint8)).save(path)
+    gaudy = np.zeros([96, 96, 3], np.uint8)
+    gaudy[:, :48, 0] = gaudy[:, 48:, 2] = 255
+    Image.fromarray(gaudy).save(paths[4])
+    look = Foreground(squares, paths, 96, kind="component", level="P4")
+    for place, heat, scale, _ in list(look.heatmaps(paths))[:4]:
+        x0, y0, x1, y1 = np.rint(photos[1][place] * scale).astype(int)
+        inside = np.zeros(heat.shape, bool)
+        inside[y0:y1, x0:x1] = True
+        assert heat[inside].mean() > 4 * heat[~inside].mean()
+
+
+def test_photographs_are_scaled_down_to_a_size_and_cells_beyond_the_picture_do_not_count():
+    cells = np.zeros([3, 1, 2, 2])
+    cells[:, 0, 0] = [[3, 4], [30, 40], [0, 0]]
+    cells[:, 0, 1] = 1e3
+    inside = np.array([[[True, False]]] * 3)
+    np.testing.assert_allclose(bounded(cells, inside, 10.0)[:, 0, 0], [[3, 4], [6, 8], [0, 0]])
+    np.testing.assert_array_equal(bounded(cells, inside, np.inf), cells)
 
 
 def test_common_features_equal_those_of_a_decomposition_of_all_cells_whatever_the_batches():

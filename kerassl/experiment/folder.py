@@ -88,12 +88,13 @@ def _check_same(path, settings):
     with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
         before = Config.model_validate(before).model_dump(mode="json")
     held, before = _without_what_is_new(settings, before), _without_what_is_new(before, before)
-    for key in settings:
-        if _set(before.get(key)) != _set(held[key]):
-            raise UserError(
-                f"{path} was run with other settings of {key!r} ({before.get(key)}, now {settings[key]}); resume with "
-                "the same, or choose another folder"
-            )
+    found = _difference({key: before.get(key) for key in settings}, held)
+    if found is not None:
+        name, was, now = found
+        raise UserError(
+            f"{path} was run with other settings of {name!r} ({_told(was)}, now {_told(now)}); resume with the "
+            "same, or choose another folder"
+        )
 
 
 def _without_what_is_new(settings, before):
@@ -106,6 +107,20 @@ def _without_what_is_new(settings, before):
     return held
 
 
-def _set(value):
-    """Settings without those that are None: a run may be older than they are."""
-    return {key: _set(each) for key, each in value.items() if each is not None} if isinstance(value, dict) else value
+def _difference(before, now):
+    """The first setting that differs, by its name with dots, and what it was and is; None where none does.
+
+    Those that are None count as left out: a run may be older than they are.
+    """
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return None if before == now else ("", before, now)
+    for key in {**before, **now}:
+        found = _difference(before.get(key), now.get(key))
+        if found is not None:
+            name, was, is_ = found
+            return f"{key}.{name}".rstrip("."), was, is_
+    return None
+
+
+def _told(value):
+    return "left out" if value is None else "given" if isinstance(value, dict) else value

@@ -55,7 +55,7 @@ def test_run_is_resumed_when_it_was_begun_before_a_setting_existed(tmp_path):
         pass
     other = read_config(None, {"detector.epochs": 3, "detector.kind": "yolov8"})
     with (
-        pytest.raises(UserError, match="other settings of 'detector'"),
+        pytest.raises(UserError, match=r"other settings of 'detector\.kind' \(retinanet, now yolov8\); resume"),
         run_folder(tmp_path / "run", other, resume=True),
     ):
         pass
@@ -68,9 +68,10 @@ def test_arm_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_taken
     both = {"one": "random", "two": "imagenet"}
     with run_folder(tmp_path / "run", config({"one": "random"}, ["one"])):
         pass
-    for arms in ({"one": "imagenet", "two": "imagenet"}, {"two": "imagenet"}):
+    changed = ({"one": "imagenet", "two": "imagenet"}, r"'arms\.one\.start' \(random, now imagenet\)")
+    for arms, told in (changed, ({"two": "imagenet"}, r"'arms\.one' \(given, now left out\)")):
         with (
-            pytest.raises(UserError, match="other settings of 'arms'"),
+            pytest.raises(UserError, match="other settings of " + told),
             run_folder(tmp_path / "run", config(arms), resume=True),
         ):
             pass
@@ -81,9 +82,9 @@ def test_arm_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_taken
     all_arms = {**both, "three": "random"}
     with run_folder(tmp_path / "run", config(all_arms, localizer={"epochs": 3}), resume=True):
         pass
-    for ways in ({"localizer": {"epochs": 4}}, {}):
+    for ways, told in (({"localizer": {"epochs": 4}}, r"'localizer\.epochs' \(3, now 4\)"), ({}, "'localizer'")):
         with (
-            pytest.raises(UserError, match="other settings of 'localizer'"),
+            pytest.raises(UserError, match="other settings of " + told),
             run_folder(tmp_path / "run", config(all_arms, **ways), resume=True),
         ):
             pass

@@ -14,8 +14,8 @@ from kerassl.models.foreground import Foreground
 log = logging.getLogger("kerassl")
 
 _FEW = 0.1
-"""A smaller share of images with a box is warned of: features of a classifier drew one in 3 % of photographs, and a
-neck that began with those ended worse than one from a random start."""
+"""A smaller share of images with a box is warned of: a neck that began with the boxes of 3 % of photographs ended worse
+than one from a random start."""
 
 
 def pseudo_records(

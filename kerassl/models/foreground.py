@@ -16,7 +16,7 @@ KINDS = ("component", "similarity")
 
 _LARGEST = 3.0
 """A photograph's features are scaled down to so many times the median size. After training on few or small images
-those of one in a hundred may come out a hundred times too large, and would be all that the photographs differ in."""
+those of one in a hundred come out eight to a hundred times too large, and would be all that photographs differ in."""
 
 _MEASURED = 64
 """The photographs that the median is taken over."""

@@ -80,7 +80,12 @@ def pretrain_localizer(
     records, whole = classless(localizer, images, verbose), bool(localizer.backbone.trainable_weights)
     with localizer.distribute_strategy.scope(), frozen(localizer.backbone):
         features = models.FrozenFeatures(
-            localizer.backbone, records, localizer.image_size, cache=cache, verbose=int(verbose == 1)
+            localizer.backbone,
+            records,
+            localizer.image_size,
+            cache=cache,
+            levels=localizer.levels,
+            verbose=int(verbose == 1),
         )
         if whole and min(deviation.max() for _, deviation in features.statistics) < _SILENT:
             raise UserError(
@@ -119,7 +124,7 @@ def _groups(features, count, seed):
     """Sorts photographs by their mean features at P5: spherical k-means on up to 64 principal components."""
     from scipy.cluster.vq import kmeans2
 
-    maps = features.maps[1]
+    maps = features.maps[-1]
     means = np.concatenate(
         [np.asarray(maps[start : start + 64, 0], np.float64).mean((1, 2)) for start in range(0, len(features), 64)]
     )

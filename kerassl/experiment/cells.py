@@ -122,7 +122,8 @@ class Cells:
         backbone = start(self.config, feature_weights(self.config, arm, self.folder, self.data))
         wanted = {record.image_id: record for cell in cells for record in self.records(cell)}
         log.info("features of %s: %d images to learn from, %d to score on", arm, len(wanted), len(self.data.test))
-        settings = {"image_size": plan.image_size, "cache": cache, "verbose": int(running.verbosity() == 1)}
+        settings = {"image_size": plan.image_size, "levels": plan.levels, "cache": cache}
+        settings["verbose"] = int(running.verbosity() == 1)
         train = models.FrozenFeatures(backbone, [wanted[name] for name in sorted(wanted)], **settings)
         test = models.FrozenFeatures(backbone, self.data.test, flip=False, **settings)
         rows = {record.image_id: row for row, record in enumerate(train.records)}
@@ -137,7 +138,8 @@ class Cells:
         """The localiser that an arm's heads on frozen features go on from: one for all of them, as the features are."""
         self.limit.check()
         config = self.config.model_copy(update={"frozen": plan})
-        model = models.Localizer(backbone, self.data.classes, plan.image_size, width=plan.width, freeze=True)
+        settings = {"width": plan.width, "levels": plan.levels, "freeze": True}
+        model = models.Localizer(backbone, self.data.classes, plan.image_size, **settings)
         neck.pretrain_neck(config, "frozen", model, self.data, self.kept(arm), cache)
         return model
 

@@ -12,7 +12,7 @@ import yaml
 
 from kerassl._errors import UserError
 from kerassl.experiment import grid
-from kerassl.experiment.sections import Arm, Compare, Data, Detector, Explain, Finetune, Frozen, Pretrain, Section
+from kerassl.experiment.sections import Arm, Compare, Data, Detector, Explain, Frozen, Localizer, Pretrain, Section
 
 
 class Config(Section):
@@ -28,7 +28,7 @@ class Config(Section):
     data: Data = pydantic.Field(default_factory=Data)
     pretrain: Pretrain = pydantic.Field(default_factory=Pretrain)
     frozen: Frozen | None = None
-    localizer: Finetune | None = None
+    localizer: Localizer | None = None
     detector: Detector | None = None
     explain: Explain = pydantic.Field(default_factory=Explain)
     # A word is short for one: "self-supervised", "random", "imagenet" or the path of a file of weights.

@@ -127,8 +127,10 @@ def _untrained(config, task, weights, classes, steps):
         backbone = start(config, weights)
         if plan.batch_norm == "frozen":
             backbones.freeze_batch_norm(backbone)
-        make = models.Localizer if task == "localizer" else getattr(detectors, plan.kind)
-        own = {"width": plan.width} if task == "detector" and plan.width else {}
+        if task == "localizer":
+            make, own = models.Localizer, {"levels": plan.levels}
+        else:
+            make, own = getattr(detectors, plan.kind), {"width": plan.width} if plan.width else {}
         return make(
             backbone,
             classes,
@@ -152,7 +154,7 @@ def _features_will_do(config, task):
     plain = type(plan)()
     changed = {name for name in type(plan).model_fields if getattr(plan, name) != getattr(plain, name)}
     changed -= {"labels", "seeds", "arms"}  # of a comparison's grid
-    return changed <= {"freeze", "image_size", "batch_size", "epochs", "optimizer", "learning_rate"}
+    return changed <= {"freeze", "image_size", "batch_size", "epochs", "optimizer", "learning_rate", "levels"}
 
 
 def _frozen(config, task, weights, data, batches, watching, out, limit):
@@ -160,7 +162,8 @@ def _frozen(config, task, weights, data, batches, watching, out, limit):
     plan = getattr(config, task)
     with scope(config):
         backbone = start(config, weights)
-    features = models.FrozenFeatures(backbone, data.train, plan.image_size, verbose=verbosity() == 1)
+    settings = {"levels": plan.levels, "verbose": verbosity() == 1}
+    features = models.FrozenFeatures(backbone, data.train, plan.image_size, **settings)
     model = models.fit_frozen(
         features,
         data.classes,

@@ -17,6 +17,12 @@ def _known_levels(levels):
     return list(dense_simclr.check_levels(levels))
 
 
+def _known_neck(levels):
+    from kerassl.models import localizer_head
+
+    return list(localizer_head.check_levels(levels))
+
+
 def _known_rates(rates):
     from kerassl.models import part_rates
 
@@ -32,6 +38,7 @@ def _known_stages(schedule):
 
 Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
 Levels = Annotated[list[str], pydantic.AfterValidator(_known_levels)]
+NeckLevels = Annotated[list[str], pydantic.AfterValidator(_known_neck)]
 LearningRates = Annotated[dict[str, float], pydantic.AfterValidator(_known_rates)]
 Thaw = Annotated[dict[str, pydantic.NonNegativeInt | None], pydantic.AfterValidator(_known_stages)]
 
@@ -181,6 +188,8 @@ class Frozen(Protocol):
     epochs: pydantic.PositiveInt = 12
     learning_rate: pydantic.PositiveFloat = 1e-3
     width: pydantic.PositiveInt = 128
+    # What the neck takes of the backbone: one of P3, P4 and P5, or neighbours, as [P3, P4].
+    levels: NeckLevels = ["P4", "P5"]
     # "re-estimated" measures the backbone's moving statistics anew, on images without labels at `image_size`.
     # An arm's own goes before.
     batch_norm: Literal["frozen", "re-estimated"] = "frozen"
@@ -219,6 +228,11 @@ class Finetune(Protocol):
         if self.freeze and self.thaw:
             raise ValueError("freeze trains neck and head alone and thaw later more; give one of them")
         return self
+
+
+class Localizer(Finetune):
+    # What the neck takes of the backbone: one of P3, P4 and P5, or neighbours, as [P3, P4].
+    levels: NeckLevels = ["P4", "P5"]
 
 
 class Detector(Finetune):

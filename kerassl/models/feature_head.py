@@ -16,7 +16,7 @@ def feature_head(localizer, features):
         `keras.Model` from the maps, `[B, h, w, C]` each, to what the localiser returns.
     """
     maps = [keras.Input(level.shape[2:]) for level in features.maps]
-    outputs = localizer_outputs(maps, len(localizer.classes), localizer.width)
+    outputs = localizer_outputs(maps, len(localizer.classes), localizer.width, localizer.levels)
     head = keras.Model(maps, outputs, name="feature_head")
     copy_weights(localizer, head, head.layers)
     return head

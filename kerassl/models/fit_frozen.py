@@ -13,7 +13,7 @@ from kerassl.models.cell_loss import CellLoss
 from kerassl.models.feature_head import copy_weights
 from kerassl.models.frozen_features import check_backbone
 from kerassl.models.localizer import Localizer, compile_localizer, symbolic_labels
-from kerassl.models.localizer_head import CLASS_LAYER, LEVELS, localizer_outputs
+from kerassl.models.localizer_head import CLASS_LAYER, localizer_outputs
 
 
 def fit_frozen(
@@ -45,8 +45,9 @@ def fit_frozen(
         optimizer: as `Localizer` takes it.
         width: int, the channels of the neck.
         class_weight: float. Multiplies the loss of the class.
-        start: `Localizer` of the same backbone and width, or None. Neck and box head go on from its weights, and its
-            maps' mean and deviation stay, as `detectors.pretrain_localizer` left them; its classes may be others.
+        start: `Localizer` of the same backbone, width and levels, or None. Neck and box head go on from its weights,
+            and its maps' mean and deviation stay, as `detectors.pretrain_localizer` left them; its classes may be
+            others.
         seed: int. Sets the seed of the whole process: of the weights at the start, the order and the flips.
         callbacks: Keras callbacks for `fit`.
         verbose: as `fit` takes it.
@@ -56,23 +57,25 @@ def fit_frozen(
 
     Raises:
         UserError: if the backbone was changed since the features were computed, they have no mirror images, or `start`
-            is of another backbone or width.
+            is of another backbone or width or takes other levels.
 
     Example:
         >>> features = kerassl.models.FrozenFeatures(backbone, records, 224)
         >>> localizers = [kerassl.models.fit_frozen(features, classes, seed=seed) for seed in range(3)]
     """
-    check_backbone(features, features.backbone, features.image_size)
+    check_backbone(features, features.backbone, features.image_size, features.levels)
     if start is not None:
         _check_start(start, features, width)
     keras.utils.set_random_seed(seed)
     if isinstance(learning_rate, (int, float)):
         steps = math.ceil(len(features) / batch_size) * epochs
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
-    localizer = Localizer(features.backbone, classes, features.image_size, width=width, freeze=True)
+    localizer = Localizer(
+        features.backbone, classes, features.image_size, width=width, levels=features.levels, freeze=True
+    )
     head = _head(localizer, features, learning_rate, optimizer, class_weight)
     if start is None:
-        for level, moments in zip(LEVELS, features.statistics):
+        for level, moments in zip(features.levels, features.statistics):
             head.get_layer(f"standard_{level.lower()}").set_weights(moments)
     else:
         copy_weights(start, head, [layer for layer in head.layers if layer.name != CLASS_LAYER])
@@ -89,15 +92,15 @@ def fit_frozen(
 def _check_start(start, features, width):
     if start.width != width:
         raise UserError(f"start has a neck of {start.width} channels, and width is {width}; give both the same")
-    check_backbone(features, start.backbone, start.image_size)
+    check_backbone(features, start.backbone, start.image_size, start.levels)
 
 
 def _head(localizer, features, learning_rate, optimizer, class_weight):
     """The localiser's neck and head as a compiled model of their own, as if no step had been taken with it before."""
     shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
-    form = (shapes, len(localizer.classes), localizer.width, class_weight)
+    form = (shapes, localizer.levels, len(localizer.classes), localizer.width, class_weight)
     if isinstance(optimizer, str) and isinstance(learning_rate, optimizers.WarmupCosine):
-        place = localizer.get_layer("neck_p4").compute_dtype, tf.distribute.get_strategy()
+        place = localizer.get_layer("sides").compute_dtype, tf.distribute.get_strategy()
         head, fresh = _traced_once(*place, *form, tuple(learning_rate.get_config().items()), optimizer)
     else:
         head, fresh = _compiled(*form, learning_rate, optimizer)
@@ -108,17 +111,17 @@ def _head(localizer, features, learning_rate, optimizer, class_weight):
 
 
 @functools.lru_cache(maxsize=4)
-def _traced_once(dtype, strategy, shapes, classes, width, class_weight, rate, optimizer):
+def _traced_once(dtype, strategy, shapes, levels, classes, width, class_weight, rate, optimizer):
     """One head for all trainings that differ in nothing but numbers: tracing its step takes seconds each time.
 
     The type and the strategy are those of the process, by which heads are told apart.
     """
-    return _compiled(shapes, classes, width, class_weight, optimizers.WarmupCosine(**dict(rate)), optimizer)
+    return _compiled(shapes, levels, classes, width, class_weight, optimizers.WarmupCosine(**dict(rate)), optimizer)
 
 
-def _compiled(shapes, classes, width, class_weight, learning_rate, optimizer):
+def _compiled(shapes, levels, classes, width, class_weight, learning_rate, optimizer):
     maps = [keras.Input(shape) for shape in shapes]
-    head = keras.Model(maps, localizer_outputs(maps, classes, width, cells=True), name="feature_head")
+    head = keras.Model(maps, localizer_outputs(maps, classes, width, levels, cells=True), name="feature_head")
     compile_localizer(head, learning_rate, optimizer, class_weight=class_weight, cells=CellLoss())
     labels = symbolic_labels()
     _compat.build_step(head, {**labels, "cells": labels["box"]})

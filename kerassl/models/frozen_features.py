@@ -18,7 +18,7 @@ from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.datasets.row_cache import available_memory, files_identity
-from kerassl.models.localizer_head import LEVELS
+from kerassl.models.localizer_head import LEVELS, check_levels
 
 
 class FrozenFeatures:
@@ -37,19 +37,20 @@ class FrozenFeatures:
         cache: None for maps in memory, or str or `pathlib.Path` of a folder. There each pair of network and list of
             images gets a folder of its own, and later runs find the maps in it; it may be deleted at any time.
         batch_size: int. Does not change the result.
+        levels: sequence of str, as `Localizer` takes them. P3 takes several times the room of the other two.
         verbose: 0 or 1. Whether to show a progress bar.
 
     Attributes:
-        backbone, image_size: as given.
+        backbone, image_size, levels: as given.
         checksum: str, by which this backbone is told from others.
         records: list of the N records that are left.
-        maps: P4 and P5, each `[N, V, h, w, C]` float32, of V = 2 views (the second mirrored) or 1.
+        maps: a list of each level's, `[N, V, h, w, C]` float32, of V = 2 views (the second mirrored) or 1.
         boxes: `[N, V, 4]` float32, xyxy of the largest object in units of the letterboxed image's side.
         labels: `[N]` int32, its class.
 
     Raises:
-        UserError: if no record has an object that is not difficult, none of the images can be read, the image size or
-            the backbone does not fit, or there is too little memory or room for the maps.
+        UserError: if no record has an object that is not difficult, none of the images can be read, the image size, the
+            levels or the backbone do not fit, or there is too little memory or room for the maps.
 
     Example:
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train", count=1000)
@@ -57,15 +58,18 @@ class FrozenFeatures:
         >>> localizers = [kerassl.models.fit_frozen(features, classes, seed=seed) for seed in range(3)]
     """
 
-    def __init__(self, backbone, records, image_size, *, flip=True, cache=None, batch_size=32, verbose=0):
+    def __init__(
+        self, backbone, records, image_size, *, flip=True, cache=None, batch_size=32, levels=LEVELS, verbose=0
+    ):
         image_size = backbones.check_image_size(image_size)
         shown = [record for record in records if record.largest() is not None]
         if not shown:
             raise UserError(f"none of {len(records)} images has an object that is not difficult; give images with one")
         self.backbone, self.image_size, self.checksum = backbone, image_size, _checksum(backbone)
-        levels = backbones.pyramid(backbone)
-        network = keras.Model(backbone.input, [backbone.get_layer(levels[level]).output for level in LEVELS])
-        run = tf.function(lambda images: network(images, training=False), reduce_retracing=True)
+        self.levels, layers = check_levels(levels), backbones.pyramid(backbone)
+        network = keras.Model(backbone.input, [backbone.get_layer(layers[level]).output for level in self.levels])
+        # Keras gives a list of maps, and of a single one the map alone.
+        run = tf.function(lambda images: tf.nest.flatten(network(images, training=False)), reduce_retracing=True)
         shapes = [(1 + bool(flip), *level.shape[1:]) for level in run(tf.zeros([1, image_size, image_size, 3]))]
         rows = _rows(run, shown, image_size, flip, batch_size, verbose)
         if cache is None:
@@ -78,6 +82,7 @@ class FrozenFeatures:
                 "images": files_identity(paths),
                 "image_size": image_size,
                 "flip": bool(flip),
+                "levels": self.levels,
                 "kerassl": __version__,
             }
             places, self.maps = _on_disk(rows, len(shown), shapes, pathlib.Path(cache), header)
@@ -119,7 +124,7 @@ class FrozenFeatures:
             seed: int.
 
         Returns:
-            `tf.data.Dataset` of (P4 and P5 `[B, h, w, C]` float32, `{"class": [B] int32, "box": [B, 4] float32}`).
+            `tf.data.Dataset` of (each level's `[B, h, w, C]` float32, `{"class": [B] int32, "box": [B, 4] float32}`).
         """
         count, views = len(self), self.boxes.shape[1]
         if flip and views < 2:
@@ -194,13 +199,14 @@ def _norm(deviation):
     return np.sqrt(np.mean(np.square(deviation, dtype=np.float64))).astype(np.float32) or np.float32(1)
 
 
-def check_backbone(features, backbone, image_size):
-    """Refuses features of another backbone, of one whose weights have changed since, or of another image size.
+def check_backbone(features, backbone, image_size, levels):
+    """Refuses features of another backbone, of one whose weights have changed since, of another size or other levels.
 
     Args:
         features: `FrozenFeatures`.
         backbone: `keras.Model`.
         image_size: int, in pixels.
+        levels: tuple of str.
 
     Raises:
         UserError: in one line.
@@ -209,6 +215,11 @@ def check_backbone(features, backbone, image_size):
         raise UserError(
             f"these features are those of images of {features.image_size} px, and the localiser takes {image_size} px; "
             f"compute FrozenFeatures with image_size={image_size}"
+        )
+    if levels != features.levels:
+        raise UserError(
+            f"these features are those of {', '.join(features.levels)}, and the localiser takes {', '.join(levels)}; "
+            "give both the same levels"
         )
     if _checksum(backbone) != features.checksum:
         raise UserError(
@@ -264,7 +275,7 @@ def _on_disk(rows, count, shapes, cache, header):
         places = json.loads((folder / "header.json").read_text(encoding="utf-8"))["places"]
         maps = [
             np.memmap(folder / f"{level}.f32", np.float32, "r", shape=(len(places), *shape))
-            for level, shape in zip(LEVELS, shapes)
+            for level, shape in zip(header["levels"], shapes)
         ]
     except (OSError, ValueError) as error:
         raise UserError(
@@ -276,7 +287,7 @@ def _on_disk(rows, count, shapes, cache, header):
 def _write(rows, folder, header):
     places = []
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context((folder / f"{level}.f32").open("wb")) for level in LEVELS]
+        files = [stack.enter_context((folder / f"{level}.f32").open("wb")) for level in header["levels"]]
         for some, parts in rows:
             for file, part in zip(files, parts):
                 file.write(np.ascontiguousarray(part).data)

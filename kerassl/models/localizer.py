@@ -5,7 +5,7 @@ import keras
 from kerassl import _compat, backbones, optimizers
 from kerassl.datasets.class_names import check_class_names
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
-from kerassl.models.localizer_head import LEVELS, localizer_outputs
+from kerassl.models.localizer_head import LEVELS, Beside, check_levels, localizer_outputs
 from kerassl.models.part_rates import check_learning_rates, scaled_step
 
 
@@ -13,8 +13,8 @@ from kerassl.models.part_rates import check_learning_rates, scaled_step
 class Localizer(_compat.TracedOnce, keras.Model):
     """Names the one object of an image and draws its box; one flat functional model, compiled.
 
-    A small neck joins P4 and P5 on the grid of P4; there each cell proposes a box and a weight, and the weights also
-    pool the features that tell the class.
+    A small neck joins P4 and P5 (or other levels) on the grid of the finest; there each cell proposes a box and a
+    weight, and the weights also pool the features that tell the class.
 
     Args:
         backbone: flat functional `keras.Model` of images in [0, 255], as `backbones.build` or `backbones.load` gives
@@ -31,6 +31,9 @@ class Localizer(_compat.TracedOnce, keras.Model):
             `layer_decay`. A part's weight decay falls with its rate.
         weight_decay: float >= 0, or None for 1e-4.
         clip_norm: float > 0, or None. The global norm that gradients are clipped to.
+        levels: sequence of str, what the neck takes of the backbone's pyramid: one level or neighbours, from the finest
+            on, as `("P3", "P4")`. With P3 neck and head take four times the computation. Layers beyond the deepest are
+            not trained.
         **kwargs: those of `keras.Model`.
 
     Call arguments:
@@ -40,8 +43,8 @@ class Localizer(_compat.TracedOnce, keras.Model):
         Dict `{"class": logits [B, C], "box": [B, 4] xyxy in units of the letterboxed image's side}`.
 
     Raises:
-        UserError: if the image size is no multiple of 32, the backbone lacks P4 or P5, or the class names are none,
-            not strings or doubled.
+        UserError: if the image size is no multiple of 32, the backbone lacks P3, P4 or P5, the levels are none that
+            are accepted, or the class names are none, not strings or doubled.
 
     Example:
         >>> backbone = kerassl.backbones.load("backbone.keras")
@@ -62,20 +65,27 @@ class Localizer(_compat.TracedOnce, keras.Model):
         learning_rates=None,
         weight_decay=None,
         clip_norm=10.0,
+        levels=LEVELS,
         **kwargs,
     ):
         classes = check_class_names(classes)
         learning_rates = check_learning_rates(learning_rates)
         backbones.check_image_size(image_size)
-        levels = backbones.pyramid(backbone)
+        levels, layers = check_levels(levels), backbones.pyramid(backbone)
         if freeze:
             backbone.trainable = False
         kwargs.setdefault("name", "localizer")
-        maps = [backbone.get_layer(levels[level]).output for level in LEVELS]
-        super().__init__(inputs=backbone.input, outputs=localizer_outputs(maps, len(classes), width), **kwargs)
+        maps = [backbone.get_layer(layers[level]).output for level in levels]
+        deeper = _beyond(backbone, maps[-1])
+        if deeper:
+            for layer in deeper:
+                layer.trainable = False
+            maps[-1] = Beside(name="beside")([maps[-1], backbone.output])
+        super().__init__(inputs=backbone.input, outputs=localizer_outputs(maps, len(classes), width, levels), **kwargs)
         self.classes = classes
         self.image_size = image_size
         self.width = width
+        self.levels = levels
         self.learning_rates = learning_rates
         compile_localizer(self, learning_rate, optimizer, weight_decay=weight_decay, clip_norm=clip_norm)
         # After all else: Keras would save a model that it finds among the attributes, and its layers a second time.
@@ -100,6 +110,7 @@ class Localizer(_compat.TracedOnce, keras.Model):
             "classes": list(self.classes),
             "image_size": self.image_size,
             "width": self.width,
+            "levels": list(self.levels),
             "learning_rates": dict(self.learning_rates),
         }
 
@@ -108,6 +119,12 @@ class Localizer(_compat.TracedOnce, keras.Model):
         config = dict(config)
         config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
         return cls(**config)
+
+
+def _beyond(backbone, output):
+    """The layers of a backbone that a feature map does not need."""
+    needed = {layer.name for layer in keras.Model(backbone.input, output).layers}
+    return [layer for layer in backbone.layers if layer.name not in needed]
 
 
 def symbolic_labels():

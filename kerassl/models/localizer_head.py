@@ -4,12 +4,35 @@ import keras
 import tensorflow as tf
 
 from kerassl import backbones
+from kerassl._errors import UserError
+from kerassl.backbones.pyramid import LEVELS as ALL
 
 LEVELS = ("P4", "P5")
-"""What the neck takes of a backbone's pyramid."""
+"""What the neck takes of a backbone's pyramid, unless it is told otherwise."""
 
 CLASS_LAYER = "class"
 """The layer that alone knows how many classes there are."""
+
+
+def check_levels(levels):
+    """Refuses what no neck can join.
+
+    Args:
+        levels: sequence of str: one level of the pyramid, or neighbours from the finest to the deepest.
+
+    Returns:
+        Tuple of them.
+
+    Raises:
+        UserError: in one line.
+    """
+    levels, names = tuple(levels), tuple(ALL)
+    if levels not in [names[first:last] for first in range(len(names)) for last in range(first + 1, len(names) + 1)]:
+        raise UserError(
+            f"levels are [{', '.join(map(str, levels))}]; a localiser's neck takes one of {', '.join(names)}, or "
+            "neighbours from the finest on, as [P3, P4]"
+        )
+    return levels
 
 
 def cell_boxes(sides):
@@ -102,23 +125,41 @@ class Standardise(keras.layers.Layer):
         return super().get_config()  # Keras 3 cannot save a layer with a precision policy that lacks this method
 
 
-def localizer_outputs(maps, classes, width, cells=False):
+@keras.saving.register_keras_serializable(package="kerassl")
+class Beside(keras.layers.Layer):
+    """Passes its first input and leaves the second alone, whose layers so belong to the model and are saved with it.
+
+    In a graph nothing of the second is computed.
+    """
+
+    def call(self, inputs):
+        return inputs[0]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+def localizer_outputs(maps, classes, width, levels=LEVELS, cells=False):
     """Neck and head on feature maps.
 
     Args:
-        maps: Keras tensors, one for each of `LEVELS`.
+        maps: Keras tensors, one for each of the levels.
         classes: int, how many.
         width: int, the channels of the neck.
+        levels: sequence of str, as `check_levels` takes them; the cells are those of the first.
         cells: bool. Give what each cell says, too.
 
     Returns:
         Dict of Keras tensors, logits `"class"` `[B, C]` and `"box"` `[B, 4]` xyxy in units of the image's side; and
         with `cells` `"cells"` `[B, h, w, 5]`, each cell's score before the softmax and its sides.
     """
-    p4, p5 = (Standardise(name=f"standard_{level.lower()}", dtype="float32")(part) for level, part in zip(LEVELS, maps))
-    p5 = keras.layers.Conv2D(width, 1, use_bias=False, name="neck_p5")(p5)
-    p4 = keras.layers.Conv2D(width, 1, use_bias=False, name="neck_p4")(p4)
-    x = keras.layers.Add(name="neck_add")([p4, keras.layers.UpSampling2D(2, name="neck_up")(p5)])  # [B, h, w, width]
+    maps = [Standardise(name=f"standard_{level.lower()}", dtype="float32")(part) for level, part in zip(levels, maps)]
+    parts = []
+    for level, part in list(zip(levels, maps))[::-1]:  # the order in which new weights are drawn
+        part = keras.layers.Conv2D(width, 1, use_bias=False, name=f"neck_{level.lower()}")(part)
+        factor = 2 ** levels.index(level)
+        parts.append(keras.layers.UpSampling2D(factor, name=f"neck_up_{level.lower()}")(part) if factor > 1 else part)
+    x = keras.layers.Add(name="neck_add")(parts[::-1]) if len(parts) > 1 else parts[0]  # [B, h, w, width]
     x = _normalised(x, "neck")
     for number in (1, 2):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"head_conv{number}")(x)

@@ -60,7 +60,7 @@ def _from_images(model, paths, batch_size):
 
 
 def _from_features(model, features, batch_size):
-    check_backbone(features, model.backbone, model.image_size)
+    check_backbone(features, model.backbone, model.image_size, model.levels)
     head = feature_head(model, features)
     run = tf.function(lambda maps, scales, sizes: _in_pixels(model, head(maps), scales, sizes), reduce_retracing=True)
     sizes = np.array([(record.height, record.width) for record in features.records], np.float32)

@@ -70,6 +70,14 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
         models.fit_frozen(features, CLASSES, start=localizer_of(tiny_backbone()), width=8)
 
 
+def test_the_neck_learns_at_the_levels_of_its_localiser(tiny_backbone, records):
+    localizer = localizer_of(tiny_backbone(), levels=["P3", "P4", "P5"])
+    before = localizer.get_layer("neck_p3").get_weights()[0]
+    pretrain(localizer, records)
+    assert not np.array_equal(localizer.get_layer("neck_p3").get_weights()[0], before)
+    assert localizer.get_layer("standard_p3").get_weights()[1].std() > 0
+
+
 def test_the_same_twice_gives_the_same_bits(tiny_backbone, records):
     backbone, sums = tiny_backbone(), []
     for _ in range(2):

@@ -65,6 +65,8 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("arms: {a: {pretrain: {temperature: 0}}}", "arms.a.pretrain.temperature is 0"),
         ("arms: {a: {pretrain: {dense: {level: P3}}}}", r"'arms.a.pretrain.dense.level'; did you mean 'levels'\?"),
         ("arms: {a: {supervised: []}}", "arms.a.supervised names no class"),
+        ("frozen: {levels: [P3, P5]}", r"levels are \[P3, P5\]; a localiser's neck takes"),
+        ("localizer: {levels: [P6]}", r"levels are \[P6\]; a localiser's neck takes"),
         ("frozen: {arms: [x]}", "frozen.arms is 'x'; the arms are self-supervised, random start"),
         ("frozen: {arms: [random start]}", "'self-supervised' is measured by nothing"),
         ("compare: {baseline: x}", "compare.baseline is 'x'; the arms are"),

@@ -119,6 +119,53 @@ def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp
         np.testing.assert_allclose(loaded(images, training=False)[name], joined[name], atol=1e-6)
 
 
+@pytest.mark.parametrize("levels", [("P3", "P4", "P5"), ("P3", "P4"), ("P5",)])
+def test_other_levels_are_read_learned_saved_and_predicted_with(tiny_backbone, records, tmp_path, levels):
+    backbone = tiny_backbone()
+    features = features_of(backbone, records, levels=levels, cache=tmp_path / "features")
+    square, _ = datasets.letterbox(datasets.read_image(records[2].path), SIZE)
+    assert len(features.maps) == len(levels)
+    for maps, name in zip(features.maps, levels):
+        np.testing.assert_allclose(maps[2, 0], level(backbone, name, square), atol=1e-5)
+    model = fitted(features)
+    model.save(tmp_path / "localizer.keras")
+    loaded = keras.saving.load_model(tmp_path / "localizer.keras")
+    assert (model.levels, loaded.levels) == (levels, levels)
+    answers = model(square[None], training=False)
+    for key, value in loaded(square[None], training=False).items():
+        np.testing.assert_allclose(value, answers[key], atol=1e-5)
+    at_hand, logits = models.localizer_predictions(loaded, features_of(backbone, records, levels=levels, flip=False))
+    from_files, others = models.localizer_predictions(model, records)
+    np.testing.assert_allclose(logits, others, atol=1e-4)
+    for name, found in from_files.items():
+        np.testing.assert_allclose(at_hand[name]["boxes"], found["boxes"], atol=1e-2)
+
+
+def test_what_lies_beyond_the_levels_stays_as_it_is_when_all_else_is_trained(tiny_backbone, records, caplog):
+    backbone = tiny_backbone()
+    model = models.Localizer(backbone, CLASSES, SIZE, width=4, levels=["P3", "P4"])
+    before = backbones.table(backbone)
+    with caplog.at_level(logging.WARNING):
+        model.fit(datasets.single_object_batches(records, SIZE, 8), epochs=1, verbose=0)
+    assert "Gradients do not exist" not in caplog.text
+    same = {name for name, weight in backbones.table(backbone).items() if np.array_equal(weight, before[name])}
+    layers = backbones.pyramid(backbone)
+    needed = {each.name for each in keras.Model(backbone.input, backbone.get_layer(layers["P4"]).output).layers}
+    assert same == {name for name in before if name.split("/")[0] not in needed}
+    assert same
+
+
+def test_maps_are_enlarged_to_the_finest_and_added_up(tiny_backbone):
+    model = models.Localizer(tiny_backbone(), CLASSES, SIZE, width=4, levels=["P3", "P4", "P5"])
+    outputs = [model.get_layer(name).output for name in ("neck_p3", "neck_p4", "neck_p5", "neck_add")]
+    images = np.random.default_rng(0).uniform(0, 255, [2, SIZE, SIZE, 3]).astype("float32")
+    p3, p4, p5, joined = (np.array(part) for part in keras.Model(model.input, outputs)(images, training=False))
+    assert (p3.shape[1], p4.shape[1], p5.shape[1]) == (SIZE // 8, SIZE // 16, SIZE // 32)
+    for row, column in ((0, 0), (3, 6), (7, 7)):
+        expected = p3[:, row, column] + p4[:, row // 2, column // 2] + p5[:, row // 4, column // 4]
+        np.testing.assert_allclose(joined[:, row, column], expected, atol=1e-5)
+
+
 @pytest.mark.current_stack
 def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
     backbone = tiny_backbone()
@@ -152,7 +199,7 @@ def test_seed_decides_the_result_and_later_trainings_trace_nothing(features, mon
 
 
 @pytest.mark.current_stack
-def test_cache_on_disk_is_used_again_and_belongs_to_network_images_and_size(tiny_backbone, records, tmp_path):
+def test_cache_on_disk_is_used_again_and_belongs_to_network_images_size_and_levels(tiny_backbone, records, tmp_path):
     backbone = tiny_backbone()
     memory = features_of(backbone, records)
     features_of(backbone, records, cache=tmp_path)
@@ -169,7 +216,8 @@ def test_cache_on_disk_is_used_again_and_belongs_to_network_images_and_size(tiny
     features_of(backbone, records[1:], cache=tmp_path)
     features_of(backbone, records, cache=tmp_path, flip=False)
     models.FrozenFeatures(backbone, records, 96, cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 5
+    features_of(backbone, records, cache=tmp_path, levels=["P5"])
+    assert len(list(tmp_path.iterdir())) == 6
     (folder / "P4.f32").write_bytes(b"")
     backbone.get_layer("bn5").moving_mean.assign_sub(tf.ones([16]))
     with pytest.raises(UserError, match="remove that folder"):
@@ -194,7 +242,9 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
     features = features_of(backbone, records[:3], flip=False)
     localizer = models.Localizer(tiny_backbone(width=4), CLASSES, SIZE, width=8)
     larger = models.Localizer(backbone, CLASSES, 96, width=8)
+    finer = models.Localizer(backbone, CLASSES, SIZE, width=8, levels=["P3", "P4", "P5"])
     changed = features_of(tiny_backbone(), records[:3])
+    one = features_of(backbone, records[:1])
     changed.backbone.get_layer("conv1").kernel.assign(tf.ones([3, 3, 3, 8]))
     monkeypatch.setattr("kerassl.models.frozen_features.available_memory", lambda: 2**10)
     for call, told in (
@@ -204,6 +254,9 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
         (lambda: fitted(changed), "other weights"),
         (lambda: models.localizer_predictions(localizer, features), "other weights or another network"),
         (lambda: models.localizer_predictions(larger, features), "96 px"),
+        (lambda: models.localizer_predictions(finer, features), "of P4, P5, and the localiser takes P3, P4, P5"),
+        (lambda: models.fit_frozen(one, CLASSES, width=8, start=finer), "give both the same levels"),
+        (lambda: features_of(backbone, records, levels=["P3", "P5"]), "neck takes one of P3"),
         (lambda: features_of(backbone, records), "GiB of memory"),
         (lambda: models.FrozenFeatures(backbone, records, 100), "96 or 128"),
     ):

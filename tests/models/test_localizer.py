@@ -210,6 +210,9 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
         ({"image_size": 100}, "96 or 128"),
         ({"classes": "car"}, "list of the class names"),
         ({"classes": [1]}, "no string"),
+        ({"levels": ["P3", "P5"]}, r"levels are \[P3, P5\]; .* takes one of P3, P4, P5, or neighbours"),
+        ({"levels": ["P4", "P3"]}, "from the finest on"),
+        ({"levels": []}, "one of P3, P4, P5"),
     ],
 )
 def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(tiny_backbone, arguments, told):

@@ -13,7 +13,14 @@ DOCS = pathlib.Path(__file__).parent.parent / "docs"
 # The arms that the text speaks of first, the baseline before the others; all are in the tables.
 STUDIES = {
     "imagenet": ("ImageNet", "ImageNet + boxes", "ImageNet + dense", "random + boxes", "random"),
-    "scratch": ("random", "plain", "dense", "dense, longest", "dense, longest, re-estimated + boxes", "supervised, longest"),
+    "scratch": (
+        "random",
+        "plain",
+        "dense",
+        "dense, longest",
+        "dense, longest, re-estimated + boxes",
+        "supervised, longest",
+    ),
 }
 
 

@@ -18,6 +18,8 @@ from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import kept_aside, sources
 from kerassl.experiment.time_limit import TimeLimit
 from kerassl.experiment.verdict import table_text, verdict
+from kerassl.experiment.verdict_words import PROTOCOLS
+from kerassl.models.localizer_head import LEVELS
 
 log = logging.getLogger("kerassl")
 
@@ -76,7 +78,7 @@ def compare(config, folder, limit=None):
         folder,
         "kerassl: arms compared",
         f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no arm has "
-        f"seen{aside}. Network: {config.backbone}{_cut(config)}. {_grid(found)}Servable: "
+        f"seen{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(found)}Servable: "
         f"{servable.relative_to(folder)}.",
         begun,
         generated=data.generated,
@@ -114,6 +116,16 @@ def _verdict(config, found, probed):
 
 def _cut(config):
     return "" if config.until is None else f", cut after {config.until}"
+
+
+def _levels(config):
+    """What necks take of the network, where it is not what they always do."""
+    told = ""
+    for protocol in ("frozen", "localizer"):
+        section = getattr(config, protocol)
+        if section is not None and tuple(section.levels) != LEVELS:
+            told += f", {' and '.join(section.levels)} alone for {PROTOCOLS[protocol]}"
+    return told
 
 
 def _grid(found):

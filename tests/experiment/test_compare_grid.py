@@ -327,6 +327,17 @@ def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, read, t
     assert one == other
 
 
+@pytest.mark.current_stack
+def test_heads_learn_on_the_levels_that_the_configuration_names(run, tmp_path):
+    levels = FROZEN.replace("width: 8", "width: 8, levels: [P3, P4]")
+    neck = "arms: {one: random, boxes: {neck: {epochs: 1}}}\n"
+    assert run("out", SCENES + levels + "compare: {labels: [4], seeds: 1}\n" + neck) == 0
+    for arm in ("one", "boxes"):
+        model = keras.saving.load_model(tmp_path / "out" / "arms" / arm / "frozen.keras")
+        assert model.levels == ("P3", "P4")
+    assert "P3 and P4 alone for frozen features" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weights(tiny, tmp_path, monkeypatch):
     given, file = backbones.build("tiny"), str(tmp_path / "given.keras")
     least = np.array([0.0] * 4 + [1e4] * 4, np.float32)

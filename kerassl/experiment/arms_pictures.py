@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kerassl import _files, datasets, detectors, explain, models
+from kerassl.backbones.pyramid import LEVELS
 from kerassl.experiment import grid, predicting
 from kerassl.experiment.model_files import load
 
@@ -23,9 +24,9 @@ def arm_pictures(config, data, folder):
     """
     shown = [record for record in data.test if record.largest() is not None][: config.explain.images]
     wanted = np.array([record.classes[record.largest()] for record in shown])
-    level = config.explain.level
     pictures = []
     for task in grid.protocols(config):
+        level = _level(config, task)
         drawn, heatmaps = {}, {}
         for name in grid.axes(config, task)[0]:
             model = load(folder / "arms" / grid.slug(name) / f"{task}.keras")
@@ -48,6 +49,12 @@ def arm_pictures(config, data, folder):
         says = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
         pictures.append({"file": file, "title": f"Where each {_NAMES[task]} looks", "says": says})
     return pictures
+
+
+def _level(config, task):
+    """The level that is explained: the deepest that a localiser looks at, where it does not look as deep as asked."""
+    used = getattr(getattr(config, task), "levels", list(LEVELS))
+    return min(config.explain.level, used[-1])  # P3 < P4 < P5
 
 
 def _shown(model):

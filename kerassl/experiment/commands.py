@@ -189,7 +189,7 @@ def explain(options):
     method = _arms_report.METHODS[options.method]
     heatmaps = {}
     for name, model in arms.items():
-        look = method(model, layer=options.level or "P5")
+        look = method(model, layer=options.level)
         heatmaps[name] = look(images, _class_id(model, options), verbose=int(running.verbosity() != 2))
     _explain.side_by_side(images, heatmaps, options.out)
     print(f"{len(paths)} images, {len(arms)} arms: {options.out}")

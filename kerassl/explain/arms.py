@@ -6,6 +6,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.explain.baselines import baselines
+from kerassl.explain.cam import levels_of
 from kerassl.explain.gradcam import GradCAM
 from kerassl.explain.insertion_deletion import insertion_deletion
 from kerassl.explain.paired_bootstrap import paired_bootstrap
@@ -77,7 +78,10 @@ def compare_arms(arms, asked, *, choose=None, level=None, method=GradCAM, steps=
         )
     order = np.random.default_rng(seed).permutation(len(asked))
     first, scored = asked.take(order[:choose]), asked.take(np.sort(order[choose:]))
-    levels = LEVELS if level is None else (level,)
+    common = [
+        each for each in LEVELS if all(_is_backbone(model) or each in levels_of(model) for model in arms.values())
+    ]
+    levels = common if level is None else (level,)
     looks = {each: _looks(arms, each, method, first.images) for each in levels}
     chosen = {each: _scores(looks[each], first, verbose) for each in levels}
     means = {each: np.mean([score.figures()["max_box_acc"] for score in chosen[each].values()]) for each in levels}

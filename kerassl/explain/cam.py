@@ -22,7 +22,7 @@ class CAM:
         self.model = model
         # Only the layers between images and class scores: one output asks for one score function.
         self._scorer = keras.Model(model.inputs[0], class_output(model), name=f"{model.name}_scores")
-        self.layer = layer_name(model, self._scorer, layer)
+        self.layer = layer_name(model, self._scorer, layer, unused=getattr(model, "unused", ()))
 
     def __call__(self, images, class_id=None, *, boxes=None, batch_size=16, verbose=0):
         images = image_batch(images, self.model)
@@ -111,11 +111,19 @@ def class_output(model):
     return output
 
 
-def layer_name(model, graph, layer):
+def levels_of(model):
+    """The levels of the pyramid by which a model answers."""
+    unused = getattr(model, "unused", ())
+    layers = backbones.pyramid(getattr(model, "backbone", model))
+    return tuple(level for level in LEVELS if layers[level] not in unused)
+
+
+def layer_name(model, graph, layer, unused=()):
     """The layer of `graph` that makes the feature map called `layer`: a level, a layer's name, or None for the last."""
-    feature_maps = [one.name for one in graph.layers if _is_feature_map(one)]
+    feature_maps = [one.name for one in graph.layers if _is_feature_map(one) and one.name not in unused]
     if layer in LEVELS or (layer is None and hasattr(model, "backbone")):
-        name = backbones.pyramid(getattr(model, "backbone", graph))[layer or "P5"]
+        layers = backbones.pyramid(getattr(model, "backbone", graph))
+        name = layers[layer or [level for level in LEVELS if layers[level] not in unused][-1]]
     elif layer is None:
         name = feature_maps[-1] if feature_maps else None
     else:
@@ -127,9 +135,10 @@ def layer_name(model, graph, layer):
         f"; {nested[0]!r} is a model within the model, which Grad-CAM cannot see into: make it flat" if nested else ""
     )
     last = f" (the last is {feature_maps[-1]!r})" if feature_maps else ""
+    levels = levels_of(model) if unused else LEVELS
     raise UserError(
-        f"{name!r} is no feature map on the way from the images to the class scores of {model.name!r}; give 'P3', "
-        f"'P4', 'P5' or the name of one of its {len(feature_maps)} layers that are{last}{hint}"
+        f"{name!r} is no feature map on the way from the images to the class scores of {model.name!r}; give "
+        f"{', '.join(map(repr, levels))} or the name of one of its {len(feature_maps)} layers that are{last}{hint}"
     )
 
 

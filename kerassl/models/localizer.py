@@ -32,7 +32,7 @@ class Localizer(_compat.TracedOnce, keras.Model):
         weight_decay: float >= 0, or None for 1e-4.
         clip_norm: float > 0, or None. The global norm that gradients are clipped to.
         levels: sequence of str, what the neck takes of the backbone's pyramid: one level or neighbours, from the finest
-            on, as `("P3", "P4")`. With P3 neck and head take four times the computation. Layers beyond the deepest are
+            on, as `("P3", "P4")`. With P3 neck and head have four times the cells. Layers beyond the deepest are
             not trained.
         **kwargs: those of `keras.Model`.
 
@@ -90,6 +90,12 @@ class Localizer(_compat.TracedOnce, keras.Model):
         compile_localizer(self, learning_rate, optimizer, weight_decay=weight_decay, clip_norm=clip_norm)
         # After all else: Keras would save a model that it finds among the attributes, and its layers a second time.
         object.__setattr__(self, "_backbone", backbone)
+
+    @property
+    def unused(self):
+        """The names of the backbone's layers beyond the deepest level, without which it answers."""
+        name = backbones.pyramid(self._backbone)[self.levels[-1]]
+        return [layer.name for layer in _beyond(self._backbone, self._backbone.get_layer(name).output)]
 
     @property
     def backbone(self):

@@ -12,6 +12,7 @@ from kerassl import backbones, datasets, detectors, models
 from kerassl._errors import UserError
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
+from kerassl.experiment.arms_pictures import arm_pictures
 from kerassl.experiment.cli import main
 from kerassl.experiment.feature_weights import feature_weights
 from kerassl.experiment.sources import sources
@@ -336,6 +337,9 @@ def test_heads_learn_on_the_levels_that_the_configuration_names(run, tmp_path):
         model = keras.saving.load_model(tmp_path / "out" / "arms" / arm / "frozen.keras")
         assert model.levels == ("P3", "P4")
     assert "P3 and P4 alone for frozen features" in (tmp_path / "out" / "report.html").read_text()
+    config = read_config(tmp_path / "run.yaml")
+    pictures = arm_pictures(config, sources(config, tmp_path / "out"), tmp_path / "out")
+    assert "Grad-CAM at P4" in pictures[-1]["says"]  # the deepest that these heads look at
 
 
 def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weights(tiny, tmp_path, monkeypatch):

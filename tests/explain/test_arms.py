@@ -88,6 +88,15 @@ def test_arms_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(t
         explain.compare_arms({"whole image": arms["a"]}, asked, choose=2, level="P5")
 
 
+def test_level_is_chosen_among_those_that_all_arms_look_at(tiny_backbone, records):
+    arms = {
+        "whole": localizer(tiny_backbone, 0),
+        "fine": Localizer(tiny_backbone(), CLASSES, 64, width=8, levels=["P3"]),
+    }
+    found = explain.compare_arms(arms, explain.questions(records[:4], 64), resamples=10)
+    assert found.level == "P3"
+
+
 def test_command_writes_table_grid_and_page(tiny_backbone, devkit, tmp_path, capsys):
     localizer(tiny_backbone, 0).save(tmp_path / "a.keras")
     backbones.save(tiny_backbone(), tmp_path / "b.keras")

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.explain import GradCAM
+from kerassl.explain.cam import levels_of
 
 NAMES = ["cat", "dog", "cow"]
 
@@ -75,6 +76,17 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_
     expected = _by_hand(model, "act5", images, [1] * 3, lambda outputs: outputs["class"])
     np.testing.assert_allclose(heat, expected, atol=1e-4)
     assert expected.max() > 0
+
+
+def test_deepest_level_that_a_localiser_looks_at_is_explained_and_no_deeper_one(tiny_backbone, images):
+    from kerassl.models import Localizer
+
+    model = Localizer(tiny_backbone(), NAMES, 64, width=8, levels=["P3", "P4"])
+    np.testing.assert_array_equal(GradCAM(model)(images, 1), GradCAM(model, layer="P4")(images, 1))
+    assert levels_of(model) == ("P3", "P4")
+    for layer in ("P5", "act5"):
+        with pytest.raises(UserError, match=r"'act5' is no feature map on the way .* give 'P3', 'P4' or the name"):
+            GradCAM(model, layer=layer)
 
 
 @pytest.mark.parametrize(("kind", "layer"), [("retinanet", None), ("retinanet", "P4"), ("yolov8", None)])

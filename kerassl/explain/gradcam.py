@@ -19,8 +19,8 @@ class GradCAM(CAM):
         model: `models.Localizer`, a detector of `detectors`, or a flat functional `keras.Model` from images
             `[B, H, W, 3]` to logits `[B, C]`. Give logits: a softmax that is sure has no gradient left.
         layer: str or None. The feature map: `"P3"`, `"P4"`, `"P5"` of the backbone or the name of a layer. None takes
-            the last feature map of the backbone (P5). Finer levels show more detail and are noisier. Compare arms at
-            one stride.
+            the last feature map of the backbone that the model looks at (P5). Finer levels show more detail and are
+            noisier. Compare arms at one stride.
 
     Call arguments:
         images: `[B, H, W, 3]` or `[H, W, 3]` in [0, 255], letterboxed as the model was trained. uint8 or float.

@@ -121,7 +121,7 @@ def _grouped(features, groups, seed):
 
 
 def _groups(features, count, seed):
-    """Sorts photographs by their mean features at P5: spherical k-means on up to 64 principal components."""
+    """Sorts photographs by their mean features at the deepest level: spherical k-means on up to 64 components."""
     from scipy.cluster.vq import kmeans2
 
     maps = features.maps[-1]

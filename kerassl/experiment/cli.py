@@ -138,7 +138,7 @@ def _parser():
     )  # fmt: skip
     explain.add_argument(
         "--level", choices=("P3", "P4", "P5"),
-        help="feature map; P5 is coarse and sure (default P5; with --voc the best on images that are not scored)",
+        help="feature map; P5 is coarse and sure (default the deepest; with --voc the best on images not scored)",
     )  # fmt: skip
     explain.add_argument(
         "--count", type=int, help="at most so many images (default 8; of --voc 400, a quarter of them to choose on)"

@@ -33,7 +33,7 @@ class Localizer(_compat.TracedOnce, keras.Model):
         clip_norm: float > 0, or None. The global norm that gradients are clipped to.
         levels: sequence of str, what the neck takes of the backbone's pyramid: one level or neighbours, from the finest
             on, as `("P3", "P4")`. With P3 neck and head have four times the cells. Layers beyond the deepest are
-            not trained.
+            frozen, in the backbone itself.
         **kwargs: those of `keras.Model`.
 
     Call arguments:

@@ -15,7 +15,7 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     (tmp_path / "run.yaml").write_text(
         "backbone: MobileNet\n"
         "data: {scenes: {train: 12, val: 6, unlabelled: 0, single_object: true}}\n"
-        "localizer: {image_size: 64, batch_size: 4, epochs: 2, freeze: true}\n"
+        "localizer: {image_size: 64, batch_size: 4, epochs: 2, freeze: true, levels: [P3, P4]}\n"
     )
     config = read_config(tmp_path / "run.yaml")
     data = sources(config, tmp_path)
@@ -33,5 +33,6 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     assert {line["stage"] for line in lines} == {"x"}
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
     assert backbones.checksum(backbones.table(localizer.backbone)) == checksum
+    assert localizer.levels == ("P3", "P4")
     again, _, _ = predicting.score(localizer, data.test, data.classes)
     np.testing.assert_allclose([again[key] for key in again], [figures[key] for key in again], atol=1e-6)

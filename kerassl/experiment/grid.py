@@ -120,6 +120,8 @@ def check(config):
         other = folders.setdefault(slug(name), name)
         if not slug(name):
             raise ValueError(f"arms: {name!r} has no letter or digit to call a folder by; give it a name of letters")
+        if len(slug(name)) > 100:
+            raise ValueError(f"arms: {name[:40] + '…'!r} has {len(name)} characters; give it a name of at most 100")
         if other != name:
             raise ValueError(f"arms: {other!r} and {name!r} would share the folder {slug(name)!r}; rename one of them")
         start = parent(config, name)

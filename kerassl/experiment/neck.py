@@ -8,7 +8,7 @@ import time
 import keras
 from PIL import Image
 
-from kerassl import _files, detectors
+from kerassl import _files, _names, detectors
 from kerassl._errors import UserError
 from kerassl.experiment.running import verbosity, write_json
 from kerassl.experiment.sources import without_labels
@@ -105,4 +105,4 @@ def _draw(records, folder):
         for number, record in enumerate(records[:_DRAWN], 1):
             found = {"boxes": record.boxes, "classes": record.classes}
             picture = detectors.draw(record.path, found, ["object"])
-            Image.fromarray(picture).save(part / f"{number:04d}_{pathlib.Path(record.path).stem}.png")
+            Image.fromarray(picture).save(part / f"{number:04d}_{_names.file_name(pathlib.Path(record.path).stem)}.png")

@@ -5,27 +5,29 @@ import re
 
 import numpy as np
 
-from kerassl import _files
+from kerassl import _files, _names
 from kerassl._errors import UserError
 from kerassl.metrics.checks import detections, log
 
 _NAME = re.compile(r"(comp\d+)_det_(.+)\.txt")
 
 
-def save_voc_results(folder, predictions, classes, *, split="test", competition="comp4"):
+def save_voc_results(folder, predictions, classes, *, split="test", competition="comp4", overwrite=False):
     """Writes detections as the devkit's evaluation reads them: `<competition>_det_<split>_<class>.txt`, one a class.
+
+    A class name that no file can have, as `car/van`, is percent-encoded there; `load_voc_results` reads it back.
 
     A line is `image_id score xmin ymin xmax ymax`, by falling score, in VOC's inclusive pixels, counted from 1: a box
     (x0, y0, x1, y1) is written as (x0 + 1, y0 + 1, x1, y1). A class without detections gets an empty file.
 
     Args:
-        folder: str or `pathlib.Path`, as `VOCdevkit/results/VOC2007/Main`. Made where it is missing; files of the same
-            names that stand there are replaced.
+        folder: str or `pathlib.Path`, as `VOCdevkit/results/VOC2007/Main`. Made where it is missing.
         predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
             "classes": [n]}`.
         classes: sequence of str, the names of the classes.
         split: str. The list of images, as "val".
         competition: str, "comp3" (trained on VOC's images alone) or "comp4" (on any).
+        overwrite: bool. Replace files of the same names that are there already.
 
     Returns:
         List of `pathlib.Path`, the files in the order of the classes.
@@ -48,10 +50,15 @@ def save_voc_results(folder, predictions, classes, *, split="test", competition=
             lines[label].append((score, f"{image_id} {score!r} " + " ".join(map(repr, box))))
     folder = pathlib.Path(folder)
     paths = []
-    for name, own in zip(classes, lines):
+    for name in (split, competition):
+        if name != _names.file_name(name):
+            raise UserError(
+                f"{name!r} cannot be part of a file's name; give split and competition as 'val' and 'comp4'"
+            )
+    for name, own in zip(_names.file_names(classes), lines):
         own.sort(key=lambda line: -line[0])
         paths.append(folder / f"{competition}_det_{split}_{name}.txt")
-        with _files.whole(paths[-1]) as part:
+        with _files.whole(paths[-1], overwrite=overwrite) as part:
             part.write_text("".join(f"{line}\n" for _, line in own), encoding="utf-8")
     return paths
 
@@ -103,6 +110,8 @@ def _files_by_class(source, classes, split):
     """Paths by class."""
     paths = _paths(source)
     found = {}
+    # As `save_voc_results` writes them, and as they are.
+    known = {name: label for names in (_names.file_names(classes), classes) for label, name in enumerate(names)}
     for path in paths:
         match = _NAME.fullmatch(path.name)
         if match is None:
@@ -110,14 +119,14 @@ def _files_by_class(source, classes, split):
                 f"{path} is not named like a result of the devkit; its names are comp4_det_<set>_<class>.txt"
             )
         # The longest: "cat" is the end of "wild_cat" too.
-        names = sorted((name for name in classes if match[2].endswith(f"_{name}")), key=len)
+        names = sorted((name for name in known if match[2].endswith(f"_{name}")), key=len)
         if not names:
             shown = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
             raise UserError(
                 f"{path} is named after no class of the {len(classes)} ({shown}); give --classes that fit it"
             )
         of_split = match[2][: -len(names[-1]) - 1]
-        found.setdefault((match[1], of_split), {})[list(classes).index(names[-1])] = path
+        found.setdefault((match[1], of_split), {})[known[names[-1]]] = path
     if split is not None and any(of_split == split for _, of_split in found):
         found = {key: files for key, files in found.items() if key[1] == split}
     if len(found) > 1:

@@ -1,0 +1,67 @@
+"""Names of classes and images as names of files."""
+
+import hashlib
+import re
+
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE | re.DOTALL)
+_ALSO_SAFE = " _-.()+,=@&'!#"
+
+
+def file_name(name, limit=100):
+    """Return a name as a valid part of a file's name: the name itself wherever it can be.
+
+    Other characters are percent-encoded as UTF-8, so that different names stay different; a name that is too long is
+    cut, and ends in `~` and a part of its checksum.
+
+    Args:
+        name: str.
+        limit: int > 20. The most bytes of the result.
+
+    Returns:
+        Str without `/`, control characters, or what any of the usual file systems refuses.
+
+    Example:
+        >>> file_name("car/van")
+        'car%2Fvan'
+    """
+    return _short(name, _quoted(name, lambda character: character.isalnum() or character in _ALSO_SAFE), limit)
+
+
+def file_names(names, limit=100):
+    """`file_name` of each of several names, different also where a file system takes no notice of case.
+
+    Args:
+        names: sequence of different str.
+        limit: as of `file_name`.
+
+    Returns:
+        List of str.
+    """
+    made = [file_name(name, limit) for name in names]
+    folded = [each.casefold() for each in made]
+    return [
+        _short(name, _quoted(name, lambda character: character in "abcdefghijklmnopqrstuvwxyz0123456789_-"), limit)
+        if folded.count(fold) > 1
+        else each
+        for name, each, fold in zip(names, made, folded)
+    ]
+
+
+def _quoted(name, is_safe):
+    text = "".join(character if is_safe(character) else _percent(character) for character in name)
+    if not text or text[0] in " ." or _RESERVED.fullmatch(text):
+        text = _percent(text[:1]) + text[1:] if text else "%"
+    if text[-1] in " .":
+        text = text[:-1] + _percent(text[-1])
+    return text
+
+
+def _percent(character):
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _short(name, text, limit):
+    if len(text.encode()) <= limit:
+        return text
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{text.encode()[: limit - 9].decode(errors='ignore')}~{digest}"

@@ -1,60 +1,287 @@
-"""Outputs that appear whole or not at all."""
+"""Outputs that appear whole or not at all, and that never take the place of a file of the user's."""
 
 import contextlib
+import itertools
+import json
+import logging
 import os
 import pathlib
-import re
 import shutil
+import stat
 import uuid
 
+from kerassl import _manifest
 from kerassl._errors import UserError
+from kerassl._manifest import Manifest
+
+log = logging.getLogger("kerassl")
+
+_MARK = "temporary.json"
 
 
 @contextlib.contextmanager
-def whole(path, replace=True):
-    """Gives a temporary path beside `path`; moves it into place when the block ends without an exception.
+def whole(path, *, replace=True, overwrite=False, state=False):
+    """Give a temporary path beside `path`, and move it into place when the block ends without an exception.
 
-    Works for a file and for a folder: the block creates whichever it wants at the path that it is given.
+    Works for a file and for a folder: the block creates whichever it wants at the path that it is given. What is at
+    `path` already is replaced only if kerassl wrote it and nobody changed it since, which the manifest of a folder
+    above tells (see `Manifest`), or if `overwrite` is true and both are files.
 
     Args:
-        path: str or `pathlib.Path`. Where the finished file or folder is to stand. Its parents are created.
-        replace: bool. Whether something that already stands at `path` may be replaced.
+        path: str or `pathlib.Path`. Where the finished file or folder is to be. Its parents are created.
+        replace: bool. Whether what kerassl wrote before at `path` may be replaced.
+        overwrite: bool. Replace a file whoever wrote it.
+        state: bool. Whether the file is a run's own state, read when the run is resumed. One that is there and was
+            changed or damaged is renamed, so that the run can continue.
 
     Yields:
-        `pathlib.Path`, in the same folder and with the same suffix as `path`; nothing stands there yet.
+        `pathlib.Path`, in the same folder and with the same suffix as `path`; nothing is there yet.
 
     Raises:
-        UserError: if `path` exists and `replace` is false.
+        UserError: if what is at `path` may not be replaced, or its folder cannot be created.
     """
     path = pathlib.Path(path)
-    if path.exists() and not replace:
-        raise UserError(f"{path} already exists; choose another path or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / f".{path.stem}-{uuid.uuid4().hex[:8]}.part{path.suffix}"
+    new = make_folder(path.parent, path)
+    manifest = Manifest.above(path)
+    settings = (manifest, replace, overwrite, state)
+    suffix = path.suffix if len(os.fsencode(path.suffix)) < 32 else ""
+    part = path.parent / f".kerassl-{uuid.uuid4().hex[:8]}.part{suffix}"
+    done = False
     try:
+        _check_place(path, *settings)
+        if manifest is not None:
+            manifest.temporary(part)
         yield part
-        if path.exists() and not replace:  # somebody else was faster
-            raise UserError(f"{path} already exists; choose another path or remove it first")
-        if path.is_dir():
-            old = part.with_name(part.name + ".old")
+        _check_place(path, *settings)  # somebody else may have been faster
+        if manifest is not None:
+            manifest.add(part, path, state)
+        old = path.is_dir() and part.with_name(part.name + ".old")
+        if old:
             os.rename(path, old)
-            os.rename(part, path)
+        elif state and manifest is not None and os.path.lexists(path) and not manifest.owns(path):
+            set_aside(path)
+        os.replace(part, path)
+        done = True
+        if old:
             shutil.rmtree(old)
-        else:
-            os.replace(part, path)
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+        if not done:
+            remove_folders(new)
+
+
+def _check_place(path, manifest, replace, overwrite, state):
+    """Refuse to take the place of what is not kerassl's."""
+    if not os.path.lexists(path):
+        return
+    if not replace:
+        raise UserError(f"{path} already exists; choose another path or remove it first")
+    if path.is_dir():
+        inner = Manifest(path)
+        if inner.kind is None and (manifest is None or path.is_symlink()):
+            raise UserError(f"{path} is a folder, which is not replaced; choose another path")
+        found = inner.foreign() if inner.kind is not None else manifest.foreign(path)
+        if found is not None:
+            raise UserError(
+                f"{path} holds {found.name}, which is not as kerassl wrote it; move it or choose another path"
+            )
+        return
+    if manifest is not None and (state or manifest.owns(path)):
+        return
+    if overwrite and stat.S_ISREG(os.lstat(path).st_mode):
+        return
+    changed = (
+        "was changed since kerassl wrote it" if manifest is not None and manifest.names(path) else "already exists"
+    )
+    raise UserError(f"{path} {changed}; choose another path or remove it first")
+
+
+def check_new(path):
+    """Refuse a path at which there is something, before work is done for it.
+
+    Args:
+        path: str or `pathlib.Path` of an output.
+
+    Raises:
+        UserError: if something is there, a link to nothing included.
+    """
+    if os.path.lexists(path):
+        raise UserError(f"{path} already exists; choose another path or remove it first")
+
+
+def check_outside(path, inputs):
+    """Refuse an output within a folder that is read, where its images would count as input the next time.
+
+    Args:
+        path: str or `pathlib.Path` of the output.
+        inputs: sequence of str or `pathlib.Path`, or None.
+
+    Raises:
+        UserError: if `path` is one of the inputs or in one.
+    """
+    place = pathlib.Path(os.path.realpath(path))
+    for each in inputs or ():
+        if os.path.isdir(each) and pathlib.Path(os.path.realpath(each)) in (place, *place.parents):
+            raise UserError(f"the output {path} is in {each}, which is read; choose a folder outside of it")
+
+
+def make_folder(folder, wanted=None):
+    """Create a folder and those above it.
+
+    Args:
+        folder: str or `pathlib.Path`.
+        wanted: the path that a message names; by default the folder.
+
+    Returns:
+        List of the `pathlib.Path`s that were created, the deepest first, as `remove_folders` takes them.
+
+    Raises:
+        UserError: if it cannot be created, as below a file or where the user may not write.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        new = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(None, "no permission to write")
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError, UnboundLocalError):
+            remove_folders(new)
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{wanted or folder} cannot be written ({reason}); choose a path that can be") from error
+    return new
+
+
+def remove_folders(folders):
+    """Remove folders that `make_folder` created, as far as they are empty."""
+    with contextlib.suppress(OSError):
+        for each in folders:
+            each.rmdir()
+
+
+@contextlib.contextmanager
+def claimed(folder, kind, keep=()):
+    """Create a folder for outputs, with its manifest, and hold it against other processes.
+
+    Args:
+        folder: str or `pathlib.Path` of a new or empty folder, or of one with a manifest of this kind.
+        kind: str, as `"run"`.
+        keep: names of files that are no result: where an error leaves nothing else, all is again as it was.
+
+    Yields:
+        `Manifest`.
+
+    Raises:
+        UserError: if the folder holds something that is not of this kind, cannot be written, or another process
+            writes to it.
+    """
+    folder = pathlib.Path(folder)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{folder} is a file; give a folder for the output")
+    if folder.is_dir() and not (folder / _manifest.NAME).is_file():
+        others = sorted(item.name for item in folder.iterdir())
+        if others:
+            raise UserError(f"{folder} holds other things ({others[0]}), none of kerassl's; give a new folder")
+    new = make_folder(folder)
+    fresh = not (folder / _manifest.NAME).exists()
+    try:
+        manifest = Manifest.create(folder, kind)
+    except OSError as error:
+        remove_folders(new)
+        raise UserError(f"{folder} cannot be written ({error.strerror}); choose a path that can be") from error
+    with manifest.locked() as free:
+        if not free:
+            raise UserError(f"another process is writing to {folder}; wait for it or choose another folder")
+        manifest.sweep()
+        try:
+            yield manifest
+        except BaseException:
+            if (
+                fresh
+                and manifest.foreign() is None
+                and {path.name for path in folder.iterdir()} <= {_manifest.NAME, *keep}
+            ):
+                manifest.clear()
+                manifest.delete()
+                remove_folders(new)
+            else:
+                manifest.settle()
+            raise
+        manifest.settle()
+
+
+def open_log(path):
+    """Prepare a file of a run that is appended to. One that was changed since is copied first.
+
+    Args:
+        path: `pathlib.Path` in a folder with a manifest, which records it.
+
+    Raises:
+        UserError: if what is there was not written by kerassl, as a link.
+    """
+    manifest = Manifest.above(path)
+    if os.path.lexists(path) and not manifest.owns(path):
+        if os.path.islink(path) or not os.path.isfile(path) or not manifest.names(path):
+            raise UserError(f"{path} is not kerassl's; move it away first")
+        shutil.copy2(path, _aside(path))
+    manifest.grows(path)
+
+
+def own_folder(folder, kind):
+    """Create a folder that kerassl keeps files in, with a manifest unless a folder above it has one.
+
+    Args:
+        folder: str or `pathlib.Path`.
+        kind: str, as `"checkpoints"`.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    make_folder(folder)
+    if Manifest.above(pathlib.Path(folder) / "file") is None:
+        Manifest.create(folder, kind)
+
+
+def sweep(folder):
+    """Remove what a killed process left half written in a folder with a manifest; only where no other one writes."""
+    if (pathlib.Path(folder) / _manifest.NAME).is_file():
+        Manifest.at(folder).sweep()
+
+
+def clear(folder):
+    """Remove of a folder what kerassl wrote in it, by the manifest above, and nothing else."""
+    manifest = Manifest.above(folder)
+    if manifest is not None and os.path.isdir(folder) and not os.path.islink(folder):
+        manifest.clear(folder)
+
+
+def remove(path):
+    """Remove a file if kerassl wrote it and nobody changed it since; returns whether it did."""
+    manifest = Manifest.above(path)
+    return manifest is not None and manifest.remove(path)
+
+
+def set_aside(path):
+    """Rename a file that is in the way of a run's own state, with a line in the log."""
+    os.rename(path, _aside(path))
+
+
+def _aside(path):
+    names = (path.with_name(f"{path.name}.changed{number or ''}") for number in itertools.count())
+    aside = next(name for name in names if not os.path.lexists(name))
+    log.warning("%s is not as kerassl wrote it; it is kept as %s", path, aside.name)
+    return aside
 
 
 @contextlib.contextmanager
 def whole_folder(path):
-    """`whole` for a folder that replaces nothing and takes long; what a killed process left of it goes first.
+    """`whole` for a new folder that takes long; what a killed process left of it is removed first.
 
-    A folder that is being written is locked, and the system takes the lock off when its process ends, in whatever way.
-    So one without a lock is nobody's, and is removed. Where the file system locks no folders, all are left alone.
+    The folder is written within a hidden one that says for which path it is. Such a folder is locked, and the system
+    takes the lock off when its process ends, in whatever way. So one without a lock is of a process that was killed.
 
     Args:
         path: as of `whole`.
@@ -63,28 +290,42 @@ def whole_folder(path):
         `pathlib.Path` of the temporary folder, which is there and empty.
 
     Raises:
-        UserError: if `path` exists.
+        UserError: if `path` exists, or cannot be written.
     """
     path = pathlib.Path(path)
-    with whole(path, replace=False) as part:
-        _sweep(path)
-        part.mkdir()
-        with locked(part):
-            yield part
+    check_new(path)
+    make_folder(path.parent, path)
+    _sweep(path)
+    outer = path.parent / f".kerassl-{uuid.uuid4().hex[:8]}.part"
+    try:
+        (outer / "folder").mkdir(parents=True)
+        with locked(outer):
+            (outer / _MARK).write_text(json.dumps({"for": path.name}), encoding="utf-8")
+            yield outer / "folder"
+            check_new(path)  # somebody else may have been faster
+            manifest = Manifest.above(path)
+            if manifest is not None:
+                manifest.add(outer / "folder", path)
+            os.rename(outer / "folder", path)
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 def _sweep(path):
-    name = re.compile(rf"\.{re.escape(path.stem)}-[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
-    for part in path.parent.iterdir():
-        if name.fullmatch(part.name) and part.is_dir() and not part.is_symlink():
-            with locked(part) as free:
+    for outer in path.parent.glob(".kerassl-*.part"):
+        try:
+            wanted = json.loads((outer / _MARK).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if wanted == {"for": path.name} and not outer.is_symlink():
+            with locked(outer) as free:
                 if free:
-                    shutil.rmtree(part, ignore_errors=True)
+                    shutil.rmtree(outer, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def locked(folder, wait=False):
-    """Holds a folder's lock for as long as the block lasts; the system takes it off when the process ends.
+    """Hold a folder's lock for as long as the block lasts; the system takes it off when the process ends.
 
     Args:
         folder: `pathlib.Path` of a folder that is there.

@@ -15,7 +15,7 @@ from kerassl.backbones import architectures, fast_layers
 from kerassl.backbones import weights as _weights
 
 
-def save(backbone, path):
+def save(backbone, path, *, overwrite=False):
     """Saves a backbone as a `.keras` file that plain `keras.saving.load_model` opens without kerassl.
 
     The file holds Keras's own layers in place of the fast ones, and beside Keras's parts the weights by name, the
@@ -23,13 +23,14 @@ def save(backbone, path):
 
     Args:
         backbone: flat functional `keras.Model`, as `build` gives it.
-        path: str or `pathlib.Path` that ends in `.keras`. Written whole; an older file is replaced.
+        path: str or `pathlib.Path` that ends in `.keras`. Written whole.
+        overwrite: bool. Replace a file that is there already.
 
     Returns:
         str, the checksum of the weights.
 
     Raises:
-        UserError: if `path` does not end in `.keras`.
+        UserError: if `path` does not end in `.keras`, or a file is there already and `overwrite` is false.
 
     Example:
         >>> kerassl.backbones.save(model.backbone, "backbone.keras")
@@ -50,7 +51,7 @@ def save(backbone, path):
     }
     packed = io.BytesIO()
     np.savez(packed, **weights)
-    with _files.whole(path) as part:
+    with _files.whole(path, overwrite=overwrite) as part:
         fast_layers.stock(backbone).save(part)
         with zipfile.ZipFile(part, "a") as archive:
             archive.writestr(_weights.WEIGHTS, packed.getvalue())

@@ -64,8 +64,7 @@ class Resume(keras.callbacks.Callback):
         self.keep = keep
         self.beside = list(beside)
         self._variables = None
-        for half in self.directory.glob(".checkpoint-*.part.npz"):  # of a run that was killed while writing
-            half.unlink(missing_ok=True)
+        _files.sweep(self.directory)
         self.epoch, self.step = 0, 0
         self._saved = self._newest()
         if self._saved is not None:
@@ -182,7 +181,8 @@ class Resume(keras.callbacks.Callback):
         broken = np.array(self.data.broken() if self.data is not None else [], dtype=str)
         path = self.directory / f"checkpoint-{epoch:06d}-{step:08d}.npz"
         try:
-            with _files.whole(path) as part:
+            _files.own_folder(self.directory, "checkpoints")
+            with _files.whole(path, state=True) as part:
                 np.savez(part, epoch=epoch, step=step, broken=broken, **arrays)
         except OSError as error:
             raise UserError(
@@ -190,7 +190,7 @@ class Resume(keras.callbacks.Callback):
                 f"and start again: the run continues from {_name(self._checkpoints())}"
             ) from error
         for old in self._checkpoints()[self.keep :]:
-            old.unlink(missing_ok=True)
+            _files.remove(old)
 
     def _remember(self, model):
         # Now, in the order that a new model has: `Thaw` changes it.

@@ -90,14 +90,15 @@ class StopAtNaN(keras.callbacks.Callback):
     def _write(self, first, last, loss):
         batches = self.data.enter(self._epoch, first, self.data.broken()).take(last - first + 1)
         whole = True
+        _files.own_folder(self.folder, "checkpoints")
         for step, batch in enumerate(batches.as_numpy_iterator(), start=first):
             arrays = named(batch)
             whole = whole and all(np.isfinite(each).all() for each in arrays.values())
             name = "batch" if first == last else f"batch_{step}"
-            with _files.whole(self.folder / f"{name}.npz") as part:
+            with _files.whole(self.folder / f"{name}.npz", state=True) as part:
                 np.savez(part, epoch=self._epoch, step=step, loss=loss, **arrays)
             images = next(each for each in arrays.values() if each.ndim == 4)
-            with _files.whole(self.folder / f"{name}.png") as part:
+            with _files.whole(self.folder / f"{name}.png", state=True) as part:
                 Image.fromarray(grid(images)).save(part)
         return f"its batch holds {'finite values alone' if whole else 'values that are not finite'}"
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from kerassl import _files
 from kerassl._errors import UserError
+from kerassl._manifest import Manifest
 from kerassl._version import __version__
 from kerassl.datasets.shard_index import shard_place
 
@@ -143,10 +144,13 @@ def _open(folder, identity, shape):
     _check_room(shape, free, f"room in {folder.parent}", "make room or name another folder")
     with _files.whole(folder) as part:
         part.mkdir()
+        manifest = Manifest.create(part, "cache")
         for name, length in lengths.items():
             with (part / name).open("wb") as file:
                 file.truncate(length)
+            manifest.grows(part / name)
         (part / "header.json").write_text(json.dumps(header), encoding="utf-8")
+        manifest.add(part / "header.json")
 
 
 def _secure(file, flags, waiting):

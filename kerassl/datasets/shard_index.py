@@ -5,7 +5,6 @@ that of an image file has its path.
 """
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 import re
@@ -48,7 +47,7 @@ class ShardIndex:
     def write(self, folder):
         """Writes it, whole."""
         content = {"format": FORMAT, **dataclasses.asdict(self)}
-        with _files.whole(folder / NAME) as part:
+        with _files.whole(folder / NAME, state=True) as part:
             part.write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -127,9 +126,3 @@ def shard_place(name):
     """
     found = _PLACE.fullmatch(str(name))
     return None if found is None else (str(pathlib.Path(found[1])), int(found[2]))
-
-
-def checksum(path):
-    """SHA-256 of a file, in hexadecimal digits."""
-    with pathlib.Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,60 +1,33 @@
 """A folder of shards that one process writes, and what it finds there of an earlier time."""
 
 import contextlib
-import fcntl
 import itertools
 
+from kerassl import _files
 from kerassl._errors import UserError
 from kerassl.datasets.shard_index import NAME, read_index
 
 
 @contextlib.contextmanager
 def alone(folder):
-    """Makes the folder and locks it; where nothing is finished in it at an error, all is again as it was.
+    """Create the folder and hold it; where nothing is finished in it at an error, all is again as it was.
 
     Args:
         folder: `pathlib.Path`.
 
+    Yields:
+        `Manifest` of the folder.
+
     Raises:
-        UserError: if another process has the lock, or the folder cannot be written.
+        UserError: if another process writes to it, it holds something else, or it cannot be written.
     """
-    new = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        before = set() if new else {path.name for path in folder.iterdir()}
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        with _files.claimed(folder, "folder of shards", keep=(NAME,)) as manifest:
+            yield manifest
     except OSError as error:
-        _remove(new)
         raise UserError(
-            f"shards cannot be written to {folder} ({error.strerror}); name a folder that can be written"
+            f"shards cannot be written to {folder} ({error.strerror}); make room and start again"
         ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is writing to {folder}; wait for it or choose another folder") from None
-        for half in folder.glob(".*.part*"):  # of a process that was killed while writing
-            half.unlink(missing_ok=True)
-        try:
-            yield
-        except BaseException as error:
-            own = {NAME, ".lock"}
-            if {path.name for path in folder.iterdir()} - before <= own:
-                for name in own - before:
-                    (folder / name).unlink(missing_ok=True)
-                _remove(new)
-            if isinstance(error, OSError):
-                raise UserError(
-                    f"shards cannot be written to {folder} ({error.strerror}); make room or mend the folder"
-                ) from error
-            raise
-
-
-def _remove(folders):
-    with contextlib.suppress(OSError):  # where something else was put there meanwhile
-        for each in folders:
-            if each.exists():  # not all of them were made
-                each.rmdir()
 
 
 def shards_from_before(folder, settings):
@@ -71,9 +44,6 @@ def shards_from_before(folder, settings):
         UserError: if the folder holds something else, or was written with other settings.
     """
     if not (folder / NAME).is_file():
-        others = [path.name for path in folder.iterdir() if path.name != ".lock"]
-        if others:
-            raise UserError(f"{folder} holds other things ({min(others)}); give a new folder for the shards")
         return {}
     index = read_index(folder)
     differing = itertools.zip_longest(index.classes or (), settings.get("classes", ()))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from kerassl import _files
 from kerassl._errors import UserError
+from kerassl._manifest import checksum
 from kerassl.datasets.class_names import check_class_names
 from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import image_files
@@ -22,7 +23,7 @@ from kerassl.datasets.images import decode, fault
 from kerassl.datasets.records import Record
 from kerassl.datasets.row_cache import files_identity
 from kerassl.datasets.shard_example import shard_example
-from kerassl.datasets.shard_index import NAME, ShardIndex, checksum
+from kerassl.datasets.shard_index import NAME, ShardIndex
 from kerassl.datasets.shard_lock import alone, shards_from_before
 from kerassl.datasets.stream import check_readable
 
@@ -95,7 +96,7 @@ def write_shards(
         labels = [None] * len(files)
     folder, given = pathlib.Path(folder), list(zip(files, labels))
     check_readable(files, image_bytes(files))  # before the folder is touched
-    with alone(folder):
+    with alone(folder) as manifest:
         before = shards_from_before(folder, settings)
         parts = [given[first : first + per_shard] for first in range(0, len(given), per_shard)]
         plan = [(f"shard-{number:05d}.tfrecord", _source(part), part) for number, part in enumerate(parts)]
@@ -124,13 +125,12 @@ def write_shards(
         broken = [tuple(each) for name, *_ in plan for each in done[name]["broken"]]
         count = sum(len(entry["offsets"]) for entry in done.values())
         if not count:
-            (folder / NAME).unlink()
-            for name in done:
-                (folder / name).unlink()
+            for name in (NAME, *done):
+                manifest.remove(folder / name)
             path, reason = broken[0]
             raise UserError(f"none of {len(files)} images can be read, first {path} {reason}; nothing is written")
-        for path in set(folder.glob("shard-*.tfrecord")) - {folder / name for name in done}:
-            path.unlink()  # of a longer list of files
+        for name in set(before) - set(done):
+            manifest.remove(folder / name)  # of a longer list of files
         ShardIndex(settings, [done[name] for name, *_ in plan], True).write(folder)
     if broken:
         log.warning("%d of %d images left out, named in %s", len(broken), len(files), folder / NAME)
@@ -226,7 +226,7 @@ def _shrunk(image, sides, quality):
 
 def _write(path, source, packed, classes, bar):
     offsets, broken, position = [], [], 0
-    with _files.whole(path) as part:
+    with _files.whole(path, state=True) as part:
         with tf.io.TFRecordWriter(str(part)) as file:
             for (name, labels), (contents, stored, original) in packed:
                 bar.update()

@@ -7,24 +7,25 @@ from kerassl.backbones.parts import parts
 from kerassl.detectors.weights import load_weights, save_weights
 
 
-def save_neck(detector, path):
+def save_neck(detector, path, *, overwrite=False):
     """Saves the weights of a detector's or localiser's neck and box head by name, for either Keras version.
 
     Args:
         detector: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, or `models.Localizer`.
-        path: str or `pathlib.Path` that ends in `.npz`. Written whole; an older file is replaced.
+        path: str or `pathlib.Path` that ends in `.npz`. Written whole.
+        overwrite: bool. Replace a file that is there already.
 
     Returns:
         str, the checksum of the weights.
 
     Raises:
-        UserError: if `path` does not end in `.npz`.
+        UserError: if `path` does not end in `.npz`, or a file is there already and `overwrite` is false.
 
     Example:
         >>> kerassl.detectors.pretrain_neck(detector, "photos/")
         >>> kerassl.detectors.save_neck(detector, "neck.npz")
     """
-    return save_weights(_neck(detector), path)
+    return save_weights(_neck(detector), path, overwrite=overwrite)
 
 
 def load_neck(detector, path):

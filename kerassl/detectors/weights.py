@@ -12,7 +12,7 @@ from kerassl.backbones import weights as _weights
 log = logging.getLogger("kerassl")
 
 
-def save_weights(model, path):
+def save_weights(model, path, *, overwrite=False):
     """Saves the weights of a detector or a localiser by name, for either Keras version.
 
     A `.keras` file opens on the Keras version that wrote it alone; these weights go into a model that was built with
@@ -20,13 +20,14 @@ def save_weights(model, path):
 
     Args:
         model: `Detector`, `models.Localizer` or another `keras.Model`.
-        path: str or `pathlib.Path` that ends in `.npz`. Written whole; an older file is replaced.
+        path: str or `pathlib.Path` that ends in `.npz`. Written whole.
+        overwrite: bool. Replace a file that is there already.
 
     Returns:
         str, the checksum of the weights.
 
     Raises:
-        UserError: if `path` does not end in `.npz`.
+        UserError: if `path` does not end in `.npz`, or a file is there already and `overwrite` is false.
 
     Example:
         >>> kerassl.detectors.save_weights(detector, "detector.npz")
@@ -35,7 +36,7 @@ def save_weights(model, path):
     if path.suffix != ".npz":
         raise UserError(f"weights by name are saved as a .npz file, not as {path.name}; try {path.stem}.npz")
     table = _weights.table(model)
-    with _files.whole(path) as part:
+    with _files.whole(path, overwrite=overwrite) as part:
         np.savez(part, **table)
     return _weights.checksum(table)
 

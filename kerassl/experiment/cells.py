@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import shutil
 import time
 
 from kerassl import _files, callbacks, metrics, models
@@ -77,7 +76,7 @@ class Cells:
                 for cell in own:
                     self.limit.check()
                     self._finetuned(cell)
-        shutil.rmtree(self.folder / "features", ignore_errors=True)  # what a run that was killed may have left
+        _files.clear(self.folder / "features")  # what a run that was killed may have left
         return [json.loads(self.path(cell).read_text(encoding="utf-8")) for cell in grid.cells(self.config)]
 
     def _finetuned(self, cell):
@@ -99,7 +98,7 @@ class Cells:
         each = json.loads((out / f"{cell.protocol}_images.json").read_text(encoding="utf-8"))
         self._write(cell, figures, each, images, steps)
         if not kept:
-            shutil.rmtree(own)
+            _files.clear(own)
 
     def _all_frozen(self, names):
         """What is missing of these arms; of those with the same weights the features are computed once."""
@@ -110,7 +109,7 @@ class Cells:
             cache = self.folder / "features" / grid.slug(first)
             self._frozen(name, cache)
             if starts[name] not in [starts[other] for other in names[place + 1 :]]:
-                shutil.rmtree(cache)
+                _files.clear(cache)
 
     def _frozen(self, arm, cache):
         """What is missing of an arm's cells."""

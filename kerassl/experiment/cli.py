@@ -7,6 +7,7 @@ import sys
 
 from kerassl._errors import UserError
 from kerassl._version import __version__
+from kerassl.experiment import outputs
 
 
 def main(arguments=None):
@@ -24,6 +25,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("kerassl").setLevel(logging.INFO)
     try:
+        outputs.check_outputs(options)
         # Imported here: TensorFlow takes seconds, and --help needs none of it.
         if options.command == "check":
             from kerassl.experiment import check_command as commands

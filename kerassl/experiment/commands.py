@@ -10,7 +10,7 @@ from tqdm import tqdm
 from kerassl import _compat  # noqa: F401  # isort: skip
 import tensorflow as tf
 
-from kerassl import _files, backbones, datasets, detectors, metrics, serving
+from kerassl import _files, _names, backbones, datasets, detectors, metrics, serving
 from kerassl import explain as _explain
 from kerassl._errors import UserError
 from kerassl.datasets import card as _card
@@ -28,6 +28,7 @@ from kerassl.experiment.config import read_config
 from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
 from kerassl.experiment.model_files import load
+from kerassl.experiment.outputs import check_outputs
 from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import sources
 from kerassl.experiment.time_limit import OutOfTimeError, TimeLimit
@@ -120,7 +121,9 @@ def predict(options):
         for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=running.verbosity() == 2), 1):
             picture = detectors.draw(path, found[path], model.classes, score_threshold=options.score)
             # Numbered: files of two folders may share a name.
-            Image.fromarray(picture).save(part / "drawings" / f"{number:04d}_{pathlib.Path(path).stem}.png")
+            Image.fromarray(picture).save(
+                part / "drawings" / f"{number:04d}_{_names.file_name(pathlib.Path(path).stem)}.png"
+            )
     objects = sum(int(np.sum(each["scores"] >= options.score)) for each in found.values())
     print(f"{objects} objects with a score of {options.score} or more in {len(found)} images: {options.out}")
 
@@ -140,7 +143,7 @@ def embed(options):
             kept += [names[place] for place in places]
             features.append(pool(images).numpy())
             bar.update(len(places))
-    with _files.whole(options.out) as part, part.open("wb") as file:
+    with _files.whole(options.out, replace=False) as part, part.open("wb") as file:
         np.savez(file, names=np.array(kept), features=np.concatenate(features))
     print(f"{len(kept)} images, {features[0].shape[1]} features each: {options.out}")
 
@@ -293,7 +296,7 @@ def views(options):
         raise UserError(f"{options.out} does not end like a picture; end it in .png or .jpg")
     if options.voc is not None or options.task is not None:
         sheet, count = _training_sheet(options)
-        with _files.whole(options.out) as part:
+        with _files.whole(options.out, replace=False) as part:
             Image.fromarray(sheet).save(part)
         print(f"training images of {count} labelled ones: {options.out}")
         return
@@ -306,7 +309,7 @@ def views(options):
         "seed": options.seed,
     }
     sheet, count = contact_sheet(read_config(options.config, flags), options.count, options.level)
-    with _files.whole(options.out) as part:
+    with _files.whole(options.out, replace=False) as part:
         Image.fromarray(sheet).save(part)
     print(f"views of {count} photographs: {options.out}")
 
@@ -331,6 +334,7 @@ def _training_sheet(options):
 
 
 def _folder(options, config):
+    check_outputs(options, config.data.images)
     return run_folder(options.out, config, resume=options.resume, replace=options.replace)
 
 

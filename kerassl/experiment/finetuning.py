@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 import time
 
 import keras
@@ -62,7 +61,7 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
     write_json(images, each)
     write_json(done, figures)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    _files.clear(checkpoints)
     return figures
 
 

@@ -1,10 +1,9 @@
 """The output folder of a run: claimed, logged to, and the same inside every time."""
 
 import contextlib
-import fcntl
 import logging
+import os
 import pathlib
-import shutil
 
 import pydantic
 import yaml
@@ -24,66 +23,57 @@ def run_folder(path, config, resume=False, replace=False):
         path: str or `pathlib.Path`.
         config: `Config`.
         resume: bool. Continue a run of the same configuration that stands there. Arms and ways of measuring may be new.
-        replace: bool. Remove what stands there.
+        replace: bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
 
     Yields:
         `pathlib.Path` of the folder, with `config.yaml` and a growing `log.txt` in it.
 
     Raises:
-        UserError: if the folder holds something and neither `resume` nor `replace` was asked for, if another run is
-            using it, or if it was written with other settings.
+        UserError: if the folder holds a run and neither `resume` nor `replace` was asked for, if it holds something
+            that kerassl did not write or that was changed since, if another run is using it, or if it was written
+            with other settings.
     """
     path = pathlib.Path(path)
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file; give a folder for the run's output")
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another run is writing to {path}; wait for it or choose another folder") from None
-        _prepare(path, config, resume, replace)
+    with _files.claimed(path, "run", keep=("config.yaml", "log.txt")) as manifest:
+        _prepare(path, manifest, config, resume, replace)
+        for name in ("log.txt", "metrics.jsonl", "cells/metrics.jsonl"):
+            _files.open_log(path / name)
+        for part in ("train", "validation"):
+            manifest.grows(path / "tensorboard" / part / f"events.out.tfevents.*.{os.getpid()}.*", pattern=True)
         handler = logging.FileHandler(path / "log.txt", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log = logging.getLogger("kerassl")
         log.addHandler(handler)
         try:
             yield path
-        except UserError:
-            _forget_if_empty(path)
-            raise
         finally:
             log.removeHandler(handler)
             handler.close()
 
 
-def _prepare(path, config, resume, replace):
-    inside = [item for item in path.iterdir() if item.name != ".lock"]
+def _prepare(path, manifest, config, resume, replace):
     settings = config.model_dump(mode="json")
-    if inside and replace:
-        if not (path / "config.yaml").exists():
-            raise UserError(f"{path} holds files but no run; kerassl replaces none of them, choose another folder")
-        for item in inside:
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
-    elif inside and not resume:
-        raise UserError(f"{path} already holds files; add --resume to continue a run, --replace to write it anew")
-    elif inside:
-        _check_same(path, settings)
-    with _files.whole(path / "config.yaml") as part:
+    if manifest.is_new():
+        pass
+    elif replace:
+        found = manifest.foreign()
+        if found is not None:
+            raise UserError(f"{found} is not as kerassl wrote it; move it out of {path}, or choose another folder")
+        manifest.clear()
+    elif not resume:
+        raise UserError(f"{path} already holds a run; add --resume to continue it, --replace to remove it first")
+    else:
+        if (path / "config.yaml").exists():
+            _check_same(path, settings)
+        changed = manifest.changed()
+        if changed is not None:
+            raise UserError(f"{changed} was changed since kerassl wrote it; move it out of {path}, then resume")
+    with _files.whole(path / "config.yaml", state=True) as part:
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
         part.write_text(f"# As resolved by kerassl {__version__}\n{text}", encoding="utf-8")
 
 
-def _forget_if_empty(path):
-    """Takes away the folder of a run that was refused before it made anything, so that a corrected one can use it."""
-    own = {".lock", "config.yaml", "log.txt"}
-    if {item.name for item in path.iterdir()} <= own:
-        shutil.rmtree(path)
-
-
 def _check_same(path, settings):
-    if not (path / "config.yaml").exists():
-        raise UserError(f"{path} holds files but no run to resume; choose another folder")
     before = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
         before = Config.model_validate(before).model_dump(mode="json")

@@ -61,6 +61,6 @@ def verbosity():
 
 
 def write_json(path, content):
-    """Writes JSON whole."""
-    with _files.whole(path) as part:
+    """Write JSON of a run's own, whole."""
+    with _files.whole(path, state=True) as part:
         part.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")

@@ -38,7 +38,7 @@ def overlay(image, heatmap, *, strength=0.5):
     return np.clip(np.rint((1.0 - share) * image + share * colours), 0, 255).astype(np.uint8)
 
 
-def side_by_side(images, heatmaps_by_arm, path, boxes=None):
+def side_by_side(images, heatmaps_by_arm, path, boxes=None, *, overwrite=False):
     """Draws a grid, a row an image: the image, then the heatmap of every arm over it.
 
     Args:
@@ -47,9 +47,11 @@ def side_by_side(images, heatmaps_by_arm, path, boxes=None):
             same class in all arms.
         path: str or `pathlib.Path` of the picture; the suffix tells the format (`.png`, `.jpg`, `.pdf`, `.svg`).
         boxes: None, or for each image an `[n, 4]` array of objects to be outlined, xyxy in pixels of `images`.
+        overwrite: bool. Replace a file that is there already.
 
     Raises:
-        UserError: if there is no image or arm, the numbers or sizes do not fit, or the suffix is no picture's.
+        UserError: if there is no image or arm, the numbers or sizes do not fit, the suffix is no picture's, or there is
+            a file already and `overwrite` is false.
 
     Example:
         >>> heat = {"self-supervised": GradCAM(ours)(images, 7), "random start": GradCAM(other)(images, 7)}
@@ -80,5 +82,5 @@ def side_by_side(images, heatmaps_by_arm, path, boxes=None):
                 axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor="lime"))
     if str(path).rsplit(".", 1)[-1].lower() not in canvas.get_supported_filetypes():
         raise UserError(f"{path} does not end like a picture; end it in .png, .jpg, .pdf or .svg")
-    with whole(path) as part:
+    with whole(path, overwrite=overwrite) as part:
         canvas.print_figure(part, dpi=100)

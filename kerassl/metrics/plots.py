@@ -21,7 +21,7 @@ _SAYS = {
 }
 
 
-def precision_recall(predictions, records, classes, out, *, shown_score=0.5):
+def precision_recall(predictions, records, classes, out, *, shown_score=0.5, overwrite=False):
     """Draws precision against recall at IoU 0.5, a panel a class, with its average precision by both rules of VOC.
 
     The thin line is the precision after each detection, the area that under the precision made falling, which is the
@@ -33,9 +33,11 @@ def precision_recall(predictions, records, classes, out, *, shown_score=0.5):
         classes: sequence of str, the names of the classes.
         out: str or `pathlib.Path` of the picture; its suffix gives the format, as .png.
         shown_score: float or None. The score of the dot; None draws none.
+        overwrite: bool. Replace a file that is there already.
 
     Raises:
-        UserError: if the predictions are not of these records, or no object is to be found.
+        UserError: if the predictions are not of these records, no object is to be found, or there is a file already
+            and `overwrite` is false.
 
     Example:
         >>> kerassl.metrics.plots.precision_recall(predictions, records, kerassl.datasets.VOC_CLASSES, "curves.png")
@@ -71,7 +73,7 @@ def precision_recall(predictions, records, classes, out, *, shown_score=0.5):
     )  # fmt: skip
     figure.supxlabel("recall", fontsize=9, color=_INK)
     figure.supylabel("precision", fontsize=9, color=_INK)
-    with _files.whole(out) as part:
+    with _files.whole(out, overwrite=overwrite) as part:
         figure.savefig(part, dpi=130)
 
 
@@ -100,12 +102,16 @@ def _curve(axes, one, shown_score):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def error_bars(errors, out):
+def error_bars(errors, out, *, overwrite=False):
     """Draws how many errors of each kind there are, and how much AP50 would rise if they were mended.
 
     Args:
         errors: dict that `error_kinds` returned, or `evaluate_detections` under `errors`.
         out: str or `pathlib.Path` of the picture; its suffix gives the format, as .png.
+        overwrite: bool. Replace a file that is there already.
+
+    Raises:
+        UserError: if there is a file already and `overwrite` is false.
 
     Example:
         >>> kinds = kerassl.metrics.error_kinds(predictions, records, classes, score_threshold=0.3)
@@ -135,7 +141,7 @@ def error_bars(errors, out):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8.5, colors=_INK, length=0)
         axes.title.set(fontsize=9.5, color=_INK)
-    with _files.whole(out) as part:
+    with _files.whole(out, overwrite=overwrite) as part:
         figure.savefig(part, dpi=130)
 
 

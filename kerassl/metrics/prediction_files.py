@@ -12,16 +12,18 @@ from kerassl.metrics.checks import detections
 _FORMAT = "kerassl predictions 1"
 
 
-def save_predictions(path, predictions):
+def save_predictions(path, predictions, *, overwrite=False):
     """Writes detections to a JSON file, which appears whole or not at all.
 
     Args:
-        path: str or `pathlib.Path`. A file that stands there is replaced.
+        path: str or `pathlib.Path`.
         predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
             "classes": [n]}`.
+        overwrite: bool. Replace a file that is there already.
 
     Raises:
-        UserError: if a part is missing, shapes do not fit, a number is not finite or a box is inverted.
+        UserError: if a part is missing, shapes do not fit, a number is not finite, a box is inverted, or there is a
+            file already and `overwrite` is false.
 
     Example:
         >>> kerassl.metrics.save_predictions("predictions.json", predictions)
@@ -30,7 +32,7 @@ def save_predictions(path, predictions):
     for image_id, prediction in predictions.items():
         boxes, scores, classes = detections(f"image {image_id!r}", prediction)
         images[str(image_id)] = {"boxes": boxes.tolist(), "scores": scores.tolist(), "classes": classes.tolist()}
-    with whole(path) as part:
+    with whole(path, overwrite=overwrite) as part:
         part.write_text(json.dumps({"format": _FORMAT, "images": images}), encoding="utf-8")
 
 

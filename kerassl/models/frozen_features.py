@@ -269,7 +269,7 @@ def _on_disk(rows, count, shapes, cache, header):
         if not folder.is_dir():
             cache.mkdir(parents=True, exist_ok=True)
             _check_room(count, shapes, shutil.disk_usage(cache).free, f"room in {cache}", "name another folder")
-            with _files.whole(folder) as part:
+            with _files.whole(folder, replace=False) as part:
                 part.mkdir()
                 _write(rows, part, header)
         places = json.loads((folder / "header.json").read_text(encoding="utf-8"))["places"]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import pathlib
 import shlex
 import sys
@@ -95,7 +96,7 @@ def export(
         >>> servable(image_bytes=tf.io.read_file("photo.jpg")[None])["num_detections"]
     """
     path = pathlib.Path(path)
-    if path.exists():
+    if os.path.lexists(path):
         raise UserError(f"{path} already exists; choose the next version's number, or remove it first")
     if not path.name.isdigit():
         log.warning("TensorFlow Serving reads versions whose folder is a number, as servables/voc/1; not %s", path.name)

@@ -63,8 +63,7 @@ def export_tflite(
     if path.suffix != ".tflite":
         raise UserError(f"{path} does not end in .tflite; give a name as detector.tflite")
     for each in (path, card_path):
-        if each.exists():
-            raise UserError(f"{each} already exists; choose another path or remove it first")
+        _files.check_new(each)
     if isinstance(model, Detector):
         settings = {
             "score_threshold": score_threshold, "iou_threshold": iou_threshold, "max_detections": max_detections

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kerassl import SimCLR, UserError, datasets
+from kerassl._manifest import Manifest
 from kerassl.augment import SimCLRViews
 from kerassl.callbacks import Resume
 from kerassl.optimizers import LARS, WarmupCosine
@@ -84,7 +85,7 @@ def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_no
         np.testing.assert_array_equal(value, before)
     for name, values in history.items():  # of the epochs that were ended
         np.testing.assert_array_equal(values, expected[name][-len(values) :], err_msg=name)
-    assert len(list((tmp_path / "stopped").iterdir())) == 3
+    assert len(list((tmp_path / "stopped").glob("checkpoint-*"))) == 3
 
 
 def weights_of(path):
@@ -129,10 +130,11 @@ def test_run_that_is_killed_at_random_moments_ends_with_the_bits_of_one_that_was
 def test_damaged_checkpoint_is_passed_over_for_the_one_before(tiny_backbone, photographs, tmp_path, caplog):
     images = datasets.image_folder(photographs, 32, 4, seed=2)
     model_of(tiny_backbone).fit(images, epochs=2, verbose=0, callbacks=[Resume(tmp_path, data=images)])
-    newest = max(tmp_path.iterdir())
+    newest = max(tmp_path.glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:2000])
-    half = tmp_path / ".checkpoint-000009-00000000-abc.part.npz"
+    half = tmp_path / ".kerassl-0123abcd.part.npz"
     half.write_bytes(b"half")
+    Manifest.at(tmp_path).temporary(half)
     assert Resume(tmp_path).epoch == 1
     assert f"{newest} is damaged" in caplog.text
     assert not half.exists()

@@ -1,9 +1,10 @@
 import logging
+import os
 
 import pytest
 
 from kerassl import UserError, _files
-from kerassl.experiment import read_config
+from kerassl.experiment import read_config, running
 from kerassl.experiment.folder import run_folder
 
 
@@ -18,21 +19,56 @@ def test_folder_holds_resolved_settings_and_log(tmp_path):
 def test_run_is_not_overwritten_unless_told_to(tmp_path):
     config = read_config()
     with run_folder(tmp_path / "run", config) as folder:
-        (folder / "backbone.keras").write_text("precious")
-    with pytest.raises(UserError, match="--resume"), run_folder(tmp_path / "run", config):
+        running.write_json(folder / "pretrain.json", {})
+    with pytest.raises(UserError, match="--resume to continue it, --replace"), run_folder(tmp_path / "run", config):
         pass
     with run_folder(tmp_path / "run", config, resume=True) as folder:
-        assert (folder / "backbone.keras").exists()
+        assert (folder / "pretrain.json").exists()
     with run_folder(tmp_path / "run", config, replace=True) as folder:
-        assert not (folder / "backbone.keras").exists()
+        assert not (folder / "pretrain.json").exists()
 
 
-def test_folder_of_something_else_is_never_replaced(tmp_path):
-    (tmp_path / "thesis.tex").write_text("precious")
+@pytest.mark.parametrize("again", [{}, {"replace": True}, {"resume": True}])
+def test_folder_of_something_else_is_never_a_run(tmp_path, again):
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / "photos").mkdir()
+    with (
+        pytest.raises(UserError, match=r"holds other things \(config.yaml\)"),
+        run_folder(tmp_path, read_config(), **again),
+    ):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["config.yaml", "photos"]
+
+
+def test_run_is_neither_replaced_nor_resumed_over_what_the_user_changed(tmp_path):
+    with run_folder(tmp_path / "run", read_config()) as folder, _files.whole(folder / "report.html") as part:
+        part.write_text("whole")
+    (folder / "notes.md").write_text("mine")
+    with (
+        pytest.raises(UserError, match=r"notes\.md is not as kerassl wrote it"),
+        run_folder(folder, read_config(), replace=True),
+    ):
+        pass
+    with run_folder(folder, read_config(), resume=True):  # beside the run's files it may be
+        pass
+    (folder / "notes.md").unlink()
+    (folder / "report.html").write_text("mine")
     for again in ({"replace": True}, {"resume": True}):
-        with pytest.raises(UserError, match="no run"), run_folder(tmp_path, read_config(), **again):
+        with (
+            pytest.raises(UserError, match=r"report\.html .*kerassl wrote it; move it"),
+            run_folder(folder, read_config(), **again),
+        ):
             pass
-    assert (tmp_path / "thesis.tex").read_text() == "precious"
+    assert (folder / "report.html").read_text() == "mine"
+
+
+def test_changed_settings_file_of_a_run_is_kept_beside_it_when_resumed(tmp_path):
+    with run_folder(tmp_path / "run", read_config()) as folder:
+        pass
+    (folder / "config.yaml").write_text("# mine\n" + (folder / "config.yaml").read_text())
+    with run_folder(folder, read_config(), resume=True):
+        pass
+    assert (folder / "config.yaml.changed").read_text().startswith("# mine\n")
 
 
 def test_resume_is_refused_when_settings_differ(tmp_path):
@@ -94,38 +130,7 @@ def test_folder_in_use_is_refused(tmp_path):
     config = read_config()
     with (
         run_folder(tmp_path / "run", config),
-        pytest.raises(UserError, match="another run"),
+        pytest.raises(UserError, match="another process is writing"),
         run_folder(tmp_path / "run", config, resume=True),
     ):
-        pass
-
-
-@pytest.mark.parametrize("old", [None, "old"])
-def test_file_appears_whole_or_not_at_all(tmp_path, old):
-    path = tmp_path / "figures.json"
-    if old:
-        path.write_text(old)
-
-    def interrupted():
-        with _files.whole(path) as part:
-            part.write_text("ha")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="full"):
-        interrupted()
-    assert (path.read_text() if path.exists() else None) == old
-    with _files.whole(path) as part:
-        part.write_text("new")
-    assert path.read_text() == "new"
-    assert [item.name for item in tmp_path.iterdir()] == ["figures.json"]
-
-
-def test_whole_folder_replaces_folder_and_refuses_when_told(tmp_path):
-    path = tmp_path / "model"
-    for content in ("one", "two"):
-        with _files.whole(path) as part:
-            part.mkdir()
-            (part / content).touch()
-    assert [item.name for item in path.iterdir()] == ["two"]
-    with pytest.raises(UserError, match="already exists"), _files.whole(path, replace=False):
         pass

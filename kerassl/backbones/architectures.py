@@ -2,13 +2,13 @@
 
 import re
 
-import keras
 import numpy as np
 
-from kerassl import _compat  # noqa: F401
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl.backbones import fast_layers, mobilenet_v3
 from kerassl.backbones import weights as _weights
+from kerassl.backbones.families import FAMILIES, canonical
 
 # The mean and the standard deviation of ImageNet's pixels, in [0, 1].
 _MEAN = (0.485, 0.456, 0.406)
@@ -17,22 +17,7 @@ _DEVIATION = (0.229, 0.224, 0.225)
 # The mean of ImageNet's pixels in [0, 255], blue first, which ResNet50's published weights expect taken away.
 _MEAN_BGR = (103.939, 116.779, 123.68)
 
-FAMILIES = (
-    *(f"EfficientNetB{size}" for size in range(8)),
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Small",
-    "MobileNetV3Large",
-    "ResNet50",
-)
-"""Names that `build` knows."""
-
 _TOP_LAYERS = ("predictions", "conv_preds", "conv_2", "logits")
-
-
-def canonical(name):
-    """The catalogue's spelling of a network's name, or None."""
-    return {family.lower(): family for family in FAMILIES}.get(str(name).lower())
 
 
 def build(name="EfficientNetB1", weights=None, until=None, *, batch_norm_momentum=0.9, drop_connect=0.0):

@@ -2,12 +2,11 @@
 
 import itertools
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from kerassl import _compat
 from kerassl._errors import UserError
+from kerassl._lazy import compat as _compat
+from kerassl._lazy import keras, tf
 
 
 def batch_norms(model):

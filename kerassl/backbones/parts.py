@@ -1,9 +1,7 @@
 """The parts of a model that are trained at their own time and pace."""
 
-import keras
-
-from kerassl import _compat  # noqa: F401
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl.backbones.pyramid import LEVELS, last_by_stride
 
 STAGES = ("stem", "P3", "P4", "P5")

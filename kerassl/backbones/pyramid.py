@@ -1,9 +1,7 @@
 """The levels P3 to P5 of a backbone, told by stride."""
 
-import keras
-
-from kerassl import _compat  # noqa: F401
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 
 LEVELS = {"P3": 8, "P4": 16, "P5": 32}
 """Pixels of the input for one cell, by level."""

@@ -6,11 +6,11 @@ import pathlib
 import zipfile
 
 import h5py
-import keras
 import numpy as np
 
-from kerassl import _compat
 from kerassl._errors import UserError
+from kerassl._lazy import compat as _compat
+from kerassl._lazy import keras
 
 
 def _variables(model):

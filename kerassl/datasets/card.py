@@ -7,12 +7,11 @@ import hashlib
 import io
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import PIL.Image
-import tensorflow as tf
 from tqdm import tqdm
 
+from kerassl._lazy import tf
 from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.images import fault
 from kerassl.datasets.shard_index import shard_place

@@ -3,11 +3,10 @@
 import functools
 import io
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import PIL.Image
-import tensorflow as tf
 
+from kerassl._lazy import tf
 from kerassl.datasets.orientation import exif_orientation, jpeg_orientation, may_hold_exif, png_notes, turn
 
 MAX_PIXELS = 100_000_000  # 300 MB as uint8
@@ -82,7 +81,6 @@ def shrinkage(contents, longest):
 # Functions of their own, which are not put together with their caller: a `tf.data` pipeline prepares all operations of
 # its function for each pass, and a nested one for each image. These are prepared where they are met.
 _APART = {"experimental_attributes": {"_noinline": True}}
-_CONTENTS, _IMAGE = tf.TensorSpec([], tf.string), tf.TensorSpec([None, None, 3], tf.uint8)
 
 
 @functools.cache
@@ -108,12 +106,16 @@ def _other_formats(turned, max_pixels, pillow):
             lambda: tf.cond(_is_plain_bmp(head), lambda: _bmp(contents, head, max_pixels), lambda: rest(contents)),
         )
 
-    return tf.function(other_formats, input_signature=[_CONTENTS], autograph=False, **_APART)
+    return tf.function(other_formats, input_signature=[tf.TensorSpec([], tf.string)], autograph=False, **_APART)
 
 
-@functools.partial(tf.function, input_signature=[_IMAGE, _CONTENTS], autograph=False, **_APART)
-def _turned_jpeg(image, contents):
-    return turn(image, jpeg_orientation(contents))
+@functools.cache
+def _turned_jpeg():
+    def turned_jpeg(image, contents):
+        return turn(image, jpeg_orientation(contents))
+
+    signature = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.string)]
+    return tf.function(turned_jpeg, input_signature=signature, autograph=False, **_APART)
 
 
 def _is_jpeg(contents):
@@ -139,7 +141,7 @@ def _jpeg(contents, shortest, longest, turned, max_pixels):
             image = tf.switch_case(_fitting(shape, shortest, longest), [shrunk(ratio) for ratio in _RATIOS])
     if not turned:
         return image
-    return tf.cond(may_hold_exif(contents), lambda: _turned_jpeg(image, contents), lambda: image)
+    return tf.cond(may_hold_exif(contents), lambda: _turned_jpeg()(image, contents), lambda: image)
 
 
 def _png(contents, head, turned, max_pixels):

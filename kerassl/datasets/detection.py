@@ -2,11 +2,10 @@
 
 import math
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.erase import erased_regions, paint_over
 from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import check_batch_size

@@ -3,11 +3,10 @@
 import json
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 
 _WANTED = "give regions as [x0, y0, x1, y1], shares of the picture's width and height from 0 to 1"
 

@@ -2,11 +2,10 @@
 
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.shard_index import read_index, shard_place
 
 

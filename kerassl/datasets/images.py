@@ -1,10 +1,9 @@
 """Image files into squares: reading, letterboxing, cropping."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.decoding import MAX_PIXELS, decode
 from kerassl.datasets.faults import fault
 from kerassl.datasets.image_bytes import image_bytes

@@ -2,10 +2,8 @@
 
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.stream import Epochs, broken_files, read_ahead, stream

@@ -4,11 +4,10 @@ import logging
 import os
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import decode, fault, letterbox

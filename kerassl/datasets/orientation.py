@@ -3,9 +3,9 @@
 Orientation 1 is as stored; 2 to 8 are mirrored or turned: 5 to 8 have height and width exchanged.
 """
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
+
+from kerassl._lazy import tf
 
 _BYTE_OF_FILLING, _COMMENT = 0xFFFF, 0xFFFE  # JPEG's markers; an application's own are 0xFFE0 to 0xFFEF
 _EXIF = [0x4578, 0x6966, 0]  # "Exif" and two zeros, as words of 16 bits

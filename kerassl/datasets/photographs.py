@@ -1,9 +1,7 @@
 """Square photographs in batches, wherever they are read from."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.image_bytes import read_file
 from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.row_cache import RowCache

@@ -1,18 +1,21 @@
 """One image and its labels as a record of a shard."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
-LABELS = {
-    "image/source_id": tf.io.FixedLenFeature([], tf.string),
-    "image/height": tf.io.FixedLenFeature([], tf.int64),
-    "image/width": tf.io.FixedLenFeature([], tf.int64),
-    "image/object/bbox/pixels": tf.io.FixedLenSequenceFeature([4], tf.float32, allow_missing=True),
-    "image/object/class/label": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
-    "image/object/difficult": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
-}
-"""What `tf.io.parse_single_example` takes to read the labels, without the image."""
+from kerassl._lazy import tf
+
+
+def label_features():
+    """What `tf.io.parse_single_example` takes to read the labels, without the image."""
+    many = {"allow_missing": True}
+    return {
+        "image/source_id": tf.io.FixedLenFeature([], tf.string),
+        "image/height": tf.io.FixedLenFeature([], tf.int64),
+        "image/width": tf.io.FixedLenFeature([], tf.int64),
+        "image/object/bbox/pixels": tf.io.FixedLenSequenceFeature([4], tf.float32, **many),
+        "image/object/class/label": tf.io.FixedLenSequenceFeature([], tf.int64, **many),
+        "image/object/difficult": tf.io.FixedLenSequenceFeature([], tf.int64, **many),
+    }
 
 
 def shard_example(path, contents, stored, original, record=None, classes=()):

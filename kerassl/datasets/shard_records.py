@@ -2,15 +2,13 @@
 
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.faults import fault
 from kerassl.datasets.findings import Findings
 from kerassl.datasets.image_bytes import example_bytes
 from kerassl.datasets.records import Record
-from kerassl.datasets.shard_example import LABELS
+from kerassl.datasets.shard_example import label_features
 from kerassl.datasets.shard_index import open_index
 from kerassl.datasets.subset import subset
 
@@ -63,7 +61,7 @@ def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0,
     read = example_bytes(names)
 
     def labels(place):
-        return place, tf.io.parse_single_example(read(None, place), LABELS)
+        return place, tf.io.parse_single_example(read(None, place), label_features())
 
     rows = tf.data.Dataset.range(len(names)).map(labels, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
     found = {place: _record(names[place], row) for place, row in rows.as_numpy_iterator()}

@@ -3,11 +3,10 @@
 import logging
 import threading
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.decoding import shrinkage
 from kerassl.datasets.image_bytes import read_file
 from kerassl.datasets.images import decode, fault

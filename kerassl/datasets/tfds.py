@@ -1,9 +1,7 @@
 """PASCAL VOC as tensorflow-datasets keeps it."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, decode, letterbox
 from kerassl.datasets.stream import read_ahead

@@ -7,14 +7,13 @@ import logging
 import pathlib
 import typing
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import PIL.Image
-import tensorflow as tf
 from tqdm import tqdm
 
 from kerassl import _files
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl._manifest import checksum
 from kerassl.datasets.class_names import check_class_names
 from kerassl.datasets.image_bytes import image_bytes

@@ -1,5 +1,11 @@
 """Whole runs from a configuration: pre-train, fine-tune arms, score, explain, export, report."""
 
-from kerassl.experiment.config import Config, read_config
+from kerassl._lazy import lazy_package
 
-__all__ = ["Config", "read_config"]
+__all__ = lazy_package(
+    __name__,
+    {
+        "config": ["Config", "read_config"],
+        "run_callbacks": ["Clock", "StopInTime"],
+    },
+)

@@ -3,10 +3,8 @@
 import json
 import time
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
 from kerassl import callbacks
+from kerassl._lazy import tf
 from kerassl.experiment import arms, grid, running
 from kerassl.experiment.feature_weights import feature_weights
 from kerassl.experiment.start import start

@@ -13,12 +13,9 @@ from kerassl.datasets.subset import subset
 from kerassl.experiment import compare, report, running
 from kerassl.experiment.model_files import load
 
-METHODS = {
-    "gradcam": explain.GradCAM,
-    "gradcam++": explain.GradCAMPlusPlus,
-    "layercam": explain.LayerCAM,
-    "scorecam": explain.ScoreCAM,
-}
+METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
+"""Classes of `explain` by what `--method` calls them."""
+
 _COUNT = 400  # images, a quarter of which level and thresholds are chosen on
 _SHOWN = 8  # rows of the grid
 
@@ -105,7 +102,7 @@ def explain_arms(options, config):
         arms,
         asked,
         level=options.level,
-        method=METHODS[options.method],
+        method=getattr(explain, METHODS[options.method]),
         steps=options.insertion,
         seed=seed,
         verbose=verbose,

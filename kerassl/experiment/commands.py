@@ -7,12 +7,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
 from kerassl import _files, _names, backbones, datasets, detectors, metrics, serving
 from kerassl import explain as _explain
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets import card as _card
 from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
@@ -189,7 +187,7 @@ def explain(options):
     size = _arms_report.one_size(arms)
     paths = datasets.image_files(options.images)[: options.count or 8]
     images = np.stack([datasets.letterbox(datasets.read_image(path), size)[0] for path in paths])
-    method = _arms_report.METHODS[options.method]
+    method = getattr(_explain, _arms_report.METHODS[options.method])
     heatmaps = {}
     for name, model in arms.items():
         look = method(model, layer=options.level)

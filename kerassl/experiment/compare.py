@@ -7,8 +7,9 @@ import platform
 import sys
 import time
 
-from kerassl import _compat, backbones, serving
+from kerassl import backbones, serving
 from kerassl._errors import UserError
+from kerassl._lazy import compat as _compat
 from kerassl._version import __version__
 from kerassl.experiment import arm_probe, arms, cells, grid, running
 from kerassl.experiment.arms_pictures import arm_pictures
@@ -19,7 +20,7 @@ from kerassl.experiment.sources import kept_aside, sources
 from kerassl.experiment.time_limit import TimeLimit
 from kerassl.experiment.verdict import table_text, verdict
 from kerassl.experiment.verdict_words import PROTOCOLS
-from kerassl.models.localizer_head import LEVELS
+from kerassl.models.levels import NECK_LEVELS
 
 log = logging.getLogger("kerassl")
 
@@ -123,7 +124,7 @@ def _levels(config):
     told = ""
     for protocol in ("frozen", "localizer"):
         section = getattr(config, protocol)
-        if section is not None and tuple(section.levels) != LEVELS:
+        if section is not None and tuple(section.levels) != NECK_LEVELS:
             told += f", {' and '.join(section.levels)} alone for {PROTOCOLS[protocol]}"
     return told
 

@@ -3,12 +3,11 @@
 import logging
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
 from kerassl import augment, datasets
 from kerassl._errors import UserError
+from kerassl._lazy import tf
 from kerassl.datasets.images import centre_crop
 
 log = logging.getLogger("kerassl")

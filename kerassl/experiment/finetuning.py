@@ -4,15 +4,13 @@ import json
 import logging
 import time
 
-import keras
-
-from kerassl import _files, augment, backbones, callbacks, datasets, detectors, metrics, models, optimizers
+from kerassl import _files, augment, backbones, callbacks, datasets, detectors, experiment, metrics, models, optimizers
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl.experiment import neck
 from kerassl.experiment.predicting import score
-from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbosity, write_json
+from kerassl.experiment.running import EVERY, check_finite, scope, verbosity, write_json
 from kerassl.experiment.start import start
-from kerassl.experiment.time_limit import StopInTime
 
 log = logging.getLogger("kerassl")
 
@@ -46,7 +44,7 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
     lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
     checkpoints = out / f"{task}_checkpoints"
-    clock = Clock(checkpoints / "minutes.json")
+    clock = experiment.Clock(checkpoints / "minutes.json")
     train = _frozen if _features_will_do(config, task) else _tuned
     model = train(config, task, weights, data, batches, [lines, clock], out, limit)
     begun = time.perf_counter()
@@ -104,7 +102,7 @@ def _tuned(config, task, weights, data, batches, watching, out, limit):
     if plan.evaluate_every is not None:
         recipe.append(callbacks.Evaluation(data.test, data.classes, plan.evaluate_every, average=average))
     lines, clock = watching
-    in_time = [] if limit is None else [StopInTime(limit, resume, clock)]
+    in_time = [] if limit is None else [experiment.StopInTime(limit, resume, clock)]
     resume.run(
         model,
         model.fit,

@@ -4,11 +4,10 @@ import json
 import pathlib
 import time
 
-import keras
-
 from kerassl import _files, backbones, datasets, explain
 from kerassl._errors import UserError
-from kerassl.backbones.architectures import canonical
+from kerassl._lazy import keras
+from kerassl.backbones.families import canonical
 from kerassl.datasets.subset import subset
 from kerassl.experiment import compare, geometry_page, running
 from kerassl.experiment.arms_report import load_arm, named, one_size

@@ -5,11 +5,11 @@ import logging
 import pathlib
 import time
 
-import keras
 from PIL import Image
 
 from kerassl import _files, _names, detectors
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl.experiment.running import verbosity, write_json
 from kerassl.experiment.sources import without_labels
 

@@ -1,7 +1,7 @@
 """Are two arms different? Intervals over images and seeds at once, for scores of every seed on every image."""
 
 import numpy as np
-from scipy import stats
+import scipy
 
 _AT_ONCE = 256  # resamples whose counts are floats at one time, which bounds the memory
 
@@ -76,4 +76,4 @@ def _stretch(scores, confidence):
     total = (by_image + by_seed) ** 2
     freedom = np.divide(total, known, out=np.full(len(scores), images - 1.0), where=known > 0)
     level = (1 + confidence) / 2
-    return stats.t.ppf(level, freedom) / stats.norm.ppf(level)
+    return scipy.stats.t.ppf(level, freedom) / scipy.stats.norm.ppf(level)

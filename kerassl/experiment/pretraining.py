@@ -4,13 +4,12 @@ import json
 import logging
 import math
 
-import keras
-
-from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers
+from kerassl import augment, backbones, callbacks, datasets, experiment, losses, models, optimizers
+from kerassl._lazy import keras
 from kerassl.datasets.shard_index import is_shards
-from kerassl.experiment.running import EVERY, Clock, check_finite, scope, verbosity, write_json
+from kerassl.experiment.running import EVERY, check_finite, scope, verbosity, write_json
 from kerassl.experiment.start import start
-from kerassl.experiment.time_limit import StopInTime, TimeLimit
+from kerassl.experiment.time_limit import TimeLimit
 
 log = logging.getLogger("kerassl")
 
@@ -98,7 +97,7 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
     throughput = callbacks.Throughput(plan.batch_size)
     batches = throughput.watch(batches)
     resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
-    clock = Clock(folder / "checkpoints" / "minutes.json")
+    clock = experiment.Clock(folder / "checkpoints" / "minutes.json")
     history = model.fit(
         batches,
         epochs=epochs,
@@ -113,7 +112,7 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             resume,
             clock,
-            StopInTime(limit, resume, clock),
+            experiment.StopInTime(limit, resume, clock),
         ],
     ).history
     check_finite(history, "pre-training")

@@ -4,13 +4,10 @@ import contextlib
 import json
 import math
 import sys
-import time
-
-import keras
-import tensorflow as tf
 
 from kerassl import _files
 from kerassl._errors import UserError
+from kerassl._lazy import keras, tf
 
 EVERY = 100
 """Steps between checkpoints."""
@@ -32,27 +29,6 @@ def scope(config):
 def check_finite(history, stage):
     if not all(math.isfinite(loss) for loss in history.get("loss", [])):
         raise UserError(f"the loss of {stage} became NaN or infinite; lower its learning_rate in the configuration")
-
-
-class Clock(keras.callbacks.Callback):
-    """Adds up the minutes of a run over its stops."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-        self.minutes = json.loads(path.read_text())["minutes"] if path.exists() else 0.0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._begun = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.pause()
-
-    def pause(self):
-        """Writes down the minutes so far."""
-        now = time.perf_counter()
-        self.minutes, self._begun = self.minutes + (now - self._begun) / 60, now
-        write_json(self.path, {"minutes": self.minutes})
 
 
 def verbosity():

@@ -4,35 +4,30 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from kerassl import optimizers
+from kerassl.callbacks.thaw_schedule import check_thaw
+from kerassl.models.levels import check_dense_levels, check_neck_levels
+from kerassl.models.part_rates import check_learning_rates
+
 
 def _known_optimizer(name):
-    from kerassl import optimizers  # here: it loads TensorFlow, which `--help` can do without
-
     return optimizers.check_name(name)
 
 
 def _known_levels(levels):
-    from kerassl.models import dense_simclr
-
-    return list(dense_simclr.check_levels(levels))
+    return list(check_dense_levels(levels))
 
 
 def _known_neck(levels):
-    from kerassl.models import localizer_head
-
-    return list(localizer_head.check_levels(levels))
+    return list(check_neck_levels(levels))
 
 
 def _known_rates(rates):
-    from kerassl.models import part_rates
-
-    return part_rates.check_learning_rates(rates)
+    return check_learning_rates(rates)
 
 
 def _known_stages(schedule):
-    from kerassl.callbacks import thaw
-
-    thaw.check_thaw(schedule)
+    check_thaw(schedule)
     return schedule
 
 

@@ -2,11 +2,9 @@
 
 import pathlib
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
-
 from kerassl import backbones
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 
 
 def start(config, weights):

@@ -4,10 +4,9 @@ import json
 import logging
 import math
 
-import keras
-
 from kerassl import datasets, models
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl.datasets.shard_index import is_shards
 from kerassl.experiment.pretraining import (
     fit_watched,

@@ -2,9 +2,6 @@
 
 import time
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
-
 from kerassl._errors import UserError
 
 
@@ -34,26 +31,3 @@ class TimeLimit:
         """Raises `OutOfTimeError` if it is over: to be asked before the next piece of work."""
         if self.over():
             raise OutOfTimeError
-
-
-class StopInTime(keras.callbacks.Callback):
-    """Ends a training in its checkpoint when the limit is over, by `OutOfTimeError`; put it last.
-
-    Args:
-        limit: `TimeLimit`.
-        resume: `callbacks.Resume` of the training.
-        clock: `running.Clock` of the training.
-    """
-
-    def __init__(self, limit, resume, clock):
-        super().__init__()
-        self.limit, self.resume, self.clock = limit, resume, clock
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.limit.over() and self.resume.save(batch, logs):
-            self.clock.pause()
-            raise OutOfTimeError
-
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 < self.params["epochs"]:  # of which `Resume` has kept the end; after the last one little is left
-            self.limit.check()

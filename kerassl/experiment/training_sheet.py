@@ -1,6 +1,5 @@
 """What fine-tuning would see of a few annotated images, as one picture."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 

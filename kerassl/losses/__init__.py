@@ -1,6 +1,11 @@
 """Contrastive losses."""
 
-from kerassl.losses.dense_info_nce import dense_info_nce
-from kerassl.losses.info_nce import InfoNCE
+from kerassl._lazy import lazy_package
 
-__all__ = ["InfoNCE", "dense_info_nce"]
+__all__ = lazy_package(
+    __name__,
+    {
+        "dense_info_nce": ["dense_info_nce"],
+        "info_nce": ["InfoNCE"],
+    },
+)

@@ -12,6 +12,7 @@ from kerassl.backbones.pyramid import LEVELS
 from kerassl.losses import InfoNCE, dense_info_nce
 from kerassl.losses.dense_info_nce import check_contrast
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
+from kerassl.models.levels import check_dense_levels
 from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
 
@@ -97,7 +98,7 @@ class DenseSimCLR(SimCLR):
         **kwargs,
     ):
         super().__init__(backbone, image_size, name=name, **kwargs)
-        self.levels = check_levels(levels)
+        self.levels = check_dense_levels(levels)
         if not 0 <= dense_weight <= 1:
             raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
         if cells_per_image < 1:
@@ -199,11 +200,3 @@ class DenseSimCLR(SimCLR):
             "apart": self.apart,
             "tile_size": self.tile_size,
         }
-
-
-def check_levels(levels):
-    """The levels, as a tuple from fine to coarse; refuses unknown ones."""
-    levels = [levels] if isinstance(levels, str) else list(levels)
-    if not levels or len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
-        raise UserError(f"levels are {levels}; give one or more of {', '.join(LEVELS)}, each once")
-    return tuple(level for level in LEVELS if level in levels)

@@ -18,7 +18,7 @@ from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.datasets.row_cache import available_memory, files_identity
-from kerassl.models.localizer_head import LEVELS, check_levels
+from kerassl.models.levels import NECK_LEVELS, check_neck_levels
 
 
 class FrozenFeatures:
@@ -59,14 +59,14 @@ class FrozenFeatures:
     """
 
     def __init__(
-        self, backbone, records, image_size, *, flip=True, cache=None, batch_size=32, levels=LEVELS, verbose=0
+        self, backbone, records, image_size, *, flip=True, cache=None, batch_size=32, levels=NECK_LEVELS, verbose=0
     ):
         image_size = backbones.check_image_size(image_size)
         shown = [record for record in records if record.largest() is not None]
         if not shown:
             raise UserError(f"none of {len(records)} images has an object that is not difficult; give images with one")
         self.backbone, self.image_size, self.checksum = backbone, image_size, _checksum(backbone)
-        self.levels, layers = check_levels(levels), backbones.pyramid(backbone)
+        self.levels, layers = check_neck_levels(levels), backbones.pyramid(backbone)
         network = keras.Model(backbone.input, [backbone.get_layer(layers[level]).output for level in self.levels])
         # Keras gives a list of maps, and of a single one the map alone.
         run = tf.function(lambda images: tf.nest.flatten(network(images, training=False)), reduce_retracing=True)

@@ -5,7 +5,8 @@ import keras
 from kerassl import _compat, backbones, optimizers
 from kerassl.datasets.class_names import check_class_names
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
-from kerassl.models.localizer_head import LEVELS, Beside, check_levels, localizer_outputs
+from kerassl.models.levels import NECK_LEVELS, check_neck_levels
+from kerassl.models.localizer_head import Beside, localizer_outputs
 from kerassl.models.part_rates import check_learning_rates, scaled_step
 
 
@@ -65,13 +66,13 @@ class Localizer(_compat.TracedOnce, keras.Model):
         learning_rates=None,
         weight_decay=None,
         clip_norm=10.0,
-        levels=LEVELS,
+        levels=NECK_LEVELS,
         **kwargs,
     ):
         classes = check_class_names(classes)
         learning_rates = check_learning_rates(learning_rates)
         backbones.check_image_size(image_size)
-        levels, layers = check_levels(levels), backbones.pyramid(backbone)
+        levels, layers = check_neck_levels(levels), backbones.pyramid(backbone)
         if freeze:
             backbone.trainable = False
         kwargs.setdefault("name", "localizer")

@@ -4,35 +4,10 @@ import keras
 import tensorflow as tf
 
 from kerassl import backbones
-from kerassl._errors import UserError
-from kerassl.backbones.pyramid import LEVELS as ALL
-
-LEVELS = ("P4", "P5")
-"""What the neck takes of a backbone's pyramid, unless it is told otherwise."""
+from kerassl.models.levels import NECK_LEVELS
 
 CLASS_LAYER = "class"
 """The layer that alone knows how many classes there are."""
-
-
-def check_levels(levels):
-    """Refuses what no neck can join.
-
-    Args:
-        levels: sequence of str: one level of the pyramid, or neighbours from the finest to the deepest.
-
-    Returns:
-        Tuple of them.
-
-    Raises:
-        UserError: in one line.
-    """
-    levels, names = tuple(levels), tuple(ALL)
-    if levels not in [names[first:last] for first in range(len(names)) for last in range(first + 1, len(names) + 1)]:
-        raise UserError(
-            f"levels are [{', '.join(map(str, levels))}]; a localiser's neck takes one of {', '.join(names)}, or "
-            "neighbours from the finest on, as [P3, P4]"
-        )
-    return levels
 
 
 def cell_boxes(sides):
@@ -139,14 +114,14 @@ class Beside(keras.layers.Layer):
         return input_shape[0]
 
 
-def localizer_outputs(maps, classes, width, levels=LEVELS, cells=False):
+def localizer_outputs(maps, classes, width, levels=NECK_LEVELS, cells=False):
     """Neck and head on feature maps.
 
     Args:
         maps: Keras tensors, one for each of the levels.
         classes: int, how many.
         width: int, the channels of the neck.
-        levels: sequence of str, as `check_levels` takes them; the cells are those of the first.
+        levels: sequence of str, as `levels.check_neck_levels` takes them; the cells are those of the first.
         cells: bool. Give what each cell says, too.
 
     Returns:

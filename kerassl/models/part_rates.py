@@ -2,10 +2,9 @@
 
 import math
 
-import tensorflow as tf
-
-from kerassl import _compat
 from kerassl._errors import UserError
+from kerassl._lazy import compat as _compat
+from kerassl._lazy import tf
 from kerassl.backbones.parts import by_part, parts
 
 

@@ -1,7 +1,12 @@
 """SimCLR's optimiser and learning-rate schedule, and optimisers by name."""
 
-from kerassl.optimizers.lars import LARS
-from kerassl.optimizers.names import NAMES, check_name, for_labels, get
-from kerassl.optimizers.warmup_cosine import WarmupCosine, scaled_learning_rate
+from kerassl._lazy import lazy_package
 
-__all__ = ["LARS", "NAMES", "WarmupCosine", "check_name", "for_labels", "get", "scaled_learning_rate"]
+__all__ = lazy_package(
+    __name__,
+    {
+        "lars": ["LARS"],
+        "names": ["NAMES", "check_name", "for_labels", "get"],
+        "warmup_cosine": ["WarmupCosine", "scaled_learning_rate"],
+    },
+)

@@ -3,11 +3,10 @@
 import inspect
 import re
 
-import keras
-
-from kerassl import _compat
+from kerassl import optimizers
 from kerassl._errors import UserError
-from kerassl.optimizers.lars import LARS
+from kerassl._lazy import compat as _compat
+from kerassl._lazy import keras
 
 NAMES = ("lars", "lamb", "adamw")
 """What `get` knows, beside `tfa/…`."""
@@ -59,7 +58,7 @@ def get(optimizer, learning_rate=None, *, weight_decay=None, variables=(), **kwa
         return _addons(name, weight_decay, spared, kwargs)
     weight_decay = 1e-6 if weight_decay is None else weight_decay
     if name == "lars":
-        return LARS(weight_decay=weight_decay, **kwargs)
+        return optimizers.LARS(weight_decay=weight_decay, **kwargs)
     make = {"adamw": "AdamW", "lamb": "Lamb"}[name]
     made = getattr(keras.optimizers, make)(weight_decay=weight_decay, **kwargs)
     made.exclude_from_weight_decay(var_list=spared)

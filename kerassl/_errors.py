@@ -6,4 +6,12 @@ class UserError(ValueError):
 
     It is a `ValueError` for whoever calls from Python; the `kerassl` command prints it without a traceback and
     exits with status 2.
+
+    Args:
+        message: str, the line.
+        shell: str or None. The line for the command line, where its advice differs: flags in place of arguments.
     """
+
+    def __init__(self, message="", shell=None):
+        super().__init__(message)
+        self.shell = str(message) if shell is None else shell

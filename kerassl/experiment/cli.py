@@ -34,7 +34,7 @@ def main(arguments=None):
 
         return getattr(commands, options.command)(options) or 0
     except UserError as error:
-        print(f"kerassl: {error}", file=sys.stderr)
+        print(f"kerassl: {error.shell}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("kerassl: stopped; what was finished is kept, --resume continues", file=sys.stderr)

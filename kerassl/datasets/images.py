@@ -4,10 +4,12 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl._numbers import short
 from kerassl.datasets.decoding import MAX_PIXELS, decode
 from kerassl.datasets.faults import fault
 from kerassl.datasets.image_bytes import image_bytes
 
+MOST = 8192  # pixels of a side; an image of four times that fills the memory of a GPU
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -23,13 +25,15 @@ def check_image_size(size):
     Raises:
         UserError: if `size` is no positive multiple of 32.
     """
-    if isinstance(size, bool) or not isinstance(size, (int, float, np.number)):
-        raise UserError(f"image size {size!r} is no number; give the side of the square in pixels, a multiple of 32")
-    if not np.isfinite(size) or int(size) != size or size < 32 or size % 32:
-        below = max(32, int(size) // 32 * 32) if np.isfinite(size) else 224
+    if isinstance(size, (bool, np.bool_)) or not isinstance(size, (int, float, np.number)):
         raise UserError(
-            f"image size {size} is no multiple of 32: the feature maps of strides 8, 16 and 32 would not line up with "
-            f"the image; use {below} or {below + 32}"
+            f"image size {short(size)} is no number; give the side of the square in pixels, a multiple of 32"
+        )
+    if not 32 <= size <= MOST or size % 32:  # NaN too
+        below = int(min(max(32, size), MOST - 32)) // 32 * 32 if size == size else 224
+        raise UserError(
+            f"image size {short(size)} is no multiple of 32 from 32 to {MOST:,}: the feature maps of strides 8, 16 and "
+            f"32 would not line up with the image; use {below} or {below + 32}"
         )
     return int(size)
 

@@ -29,11 +29,13 @@ def check_necks(config, folder):
             neck.check(grid.section(config, protocol, name), protocol, weights(config, name, folder))
 
 
-def check_labels(config, images):
-    """Refuses supervised arms whose photographs tell no classes, before anything is trained."""
-    for arm in config.arms.values():
+def check_images(config, images):
+    """Refuses images that an arm cannot be pre-trained on, before anything is trained."""
+    for name, arm in config.arms.items():
         if arm.supervised:
             supervised.labelled_images(images, _classes(arm))
+        elif arm.pretrain is not None:
+            pretraining.check(section(config, name), images)
 
 
 def places(config, folder):

@@ -10,8 +10,8 @@ import numpy as np
 from kerassl import _files, backbones, datasets, explain
 from kerassl._errors import UserError
 from kerassl.datasets.subset import subset
-from kerassl.experiment import compare, report, running
-from kerassl.experiment.model_files import load
+from kerassl.experiment import compare, outputs, report, running
+from kerassl.experiment.model_files import describe, load
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
 """Classes of `explain` by what `--method` calls them."""
@@ -58,10 +58,14 @@ def named(items):
 def one_size(arms, image_size=None):
     """The side of the images that all arms take, in pixels.
 
+    Args:
+        arms: dict from name to `model_files.Described`.
+        image_size: int, or None.
+
     Raises:
         UserError: if they take different sizes, or none is known.
     """
-    sizes = {name: model.image_size for name, model in arms.items() if hasattr(model, "image_size")}
+    sizes = {name: model.image_size for name, model in arms.items() if model.image_size}
     if len(set(sizes.values())) > 1:
         raise UserError(f"the models take images of different sizes ({sizes}); compare models of one size")
     size = next(iter(sizes.values()), image_size)
@@ -85,11 +89,11 @@ def explain_arms(options, config):
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     if options.class_name is not None:
         raise UserError("--class is for --images; of --voc each image is asked about the class of its largest object")
-    if pathlib.Path(options.out).exists():
-        raise UserError(f"{options.out} already exists; choose another folder or remove it first")
-    arms = {name: load_arm(path) for name, path in named(options.models).items()}
-    size = one_size(arms, options.image_size)
-    classes = _classes(arms, voc.classes)
+    outputs.check_folder(options.out)
+    paths = named(options.models)
+    described = {name: describe(path) for name, path in paths.items()}
+    size = one_size(described, options.image_size)
+    classes = _classes(described, voc.classes)
     seed, verbose = options.seed or 0, int(running.verbosity() != 2)
     records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
     records = [record for record in records if record.largest() is not None]
@@ -97,6 +101,7 @@ def explain_arms(options, config):
         raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")
     labels = {record.image_id: set(record.classes.tolist()) for record in records}
     chosen = set(subset(list(labels), count=min(options.count or _COUNT, len(records)), seed=seed, labels=labels))
+    arms = {name: load_arm(path) for name, path in paths.items()}
     asked = explain.questions([record for record in records if record.image_id in chosen], size)
     found = explain.compare_arms(
         arms,
@@ -181,7 +186,7 @@ def load_arm(path):
 
 def _classes(arms, named_classes):
     """The classes of the arms that have some, which must be the same."""
-    lists = {name: tuple(model.classes) for name, model in arms.items() if hasattr(model, "classes")}
+    lists = {name: tuple(model.classes) for name, model in arms.items() if model.classes}
     if len(set(lists.values())) > 1:
         raise UserError(f"the models know different classes ({', '.join(lists)}); compare models of the same ones")
     return next(iter(lists.values()), tuple(named_classes or datasets.VOC_CLASSES))

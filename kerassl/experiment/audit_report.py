@@ -12,9 +12,10 @@ from PIL import Image, ImageDraw
 
 from kerassl import _files, datasets, explain
 from kerassl._errors import UserError
+from kerassl.experiment import outputs
 from kerassl.experiment.compare import machine
 from kerassl.experiment.config import read_config
-from kerassl.experiment.model_files import load
+from kerassl.experiment.model_files import check_model, load
 from kerassl.experiment.running import verbosity
 
 _SIDE = 200  # px, of a picture on the page
@@ -47,21 +48,17 @@ def audit_command(options, flags):
     voc = config.data.voc
     if voc is None:
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
-    if options.count is not None and options.count < 1:
-        raise UserError(f"count is {options.count}; give 1 or more images, 300 and more tell most")
-    if options.pictures < 0:
-        raise UserError(f"pictures is {options.pictures}; give 0 or more images to draw")
-    model = load(options.model)
-    names = voc.classes or list(model.classes)
-    if names != list(model.classes):
-        raise UserError(
-            f"the classes are {', '.join(names)}, but the model has {', '.join(model.classes)}; leave them out"
-        )
+    outputs.check_folder(options.out)
+    known = list(check_model(options.model).classes)
+    names = voc.classes or known
+    if names != known:
+        raise UserError(f"the classes are {', '.join(names)}, but the model has {', '.join(known)}; leave them out")
     records = datasets.voc_records(voc.root, voc.year, voc.test, classes=names)
     if options.count is not None and options.count < len(records):
         records = datasets.voc_records(
             voc.root, voc.year, voc.test, classes=names, count=options.count, seed=config.seed
         )
+    model = load(options.model)
     begun = time.perf_counter()
     found = explain.audit(model, records, layer=options.level, seed=config.seed, verbose=int(verbosity() == 1))
     seconds = time.perf_counter() - begun

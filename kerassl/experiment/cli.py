@@ -3,11 +3,22 @@
 import argparse
 import logging
 import os
+import re
 import sys
 
 from kerassl._errors import UserError
+from kerassl._numbers import (
+    ABOVE_0,
+    COUNT,
+    COUNT_OR_NONE,
+    FROM_0,
+    QUALITY,
+    SEED,
+    SHARE,
+    SHARE_ABOVE_0,
+    YEAR,
+)
 from kerassl._version import __version__
-from kerassl.experiment import outputs
 
 
 def main(arguments=None):
@@ -21,12 +32,11 @@ def main(arguments=None):
         servable differs; 3 from `compare`, where `--minutes` were over before the end.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("kerassl").setLevel(logging.INFO)
     try:
-        outputs.check_outputs(options)
-        # Imported here: TensorFlow takes seconds, and --help needs none of it.
+        options = _parser().parse_args(arguments)
+        # Imported here: matplotlib and others take half a second, and --help needs none of them.
         if options.command == "check":
             from kerassl.experiment import check_command as commands
         else:
@@ -41,8 +51,38 @@ def main(arguments=None):
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others."""
+
+    def error(self, message):
+        told = re.fullmatch(r"argument ([^:]+): (.*)", message, re.DOTALL)
+        advice = "" if told and told[2].startswith("is ") else f"; see {self.prog} --help"
+        raise UserError(f"{told[1]} {told[2]}{advice}" if told else f"{message}{advice}")
+
+
+def _number(kind):
+    """The `type` of a flag that takes such a number."""
+
+    def read(text):
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"is {text}; {error}") from None
+
+    return read
+
+
+def _image_size(text):
+    from kerassl.datasets.images import check_image_size  # here: it loads Pillow, which --help can do without
+
+    try:
+        return check_image_size(_number(COUNT)(text))
+    except UserError as error:
+        raise argparse.ArgumentTypeError(f"is {text}; {error}") from None
+
+
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="kerassl",
         description="Pre-train a detector's backbone on unlabelled photographs, then train, score, explain and export "
         "the detector.",
@@ -56,16 +96,24 @@ def _parser():
     )
     pretrain.add_argument("--backbone", help="network, as EfficientNetB1 (default), EfficientNetB0, MobileNet")
     pretrain.add_argument(
-        "--image-size", type=int, help="side of the views in pixels, a multiple of 32; 96 to 128 on a CPU, 224 on a GPU"
+        "--image-size",
+        type=_image_size,
+        help="side of the views in pixels, a multiple of 32; 96 to 128 on a CPU, 224 on a GPU",
     )
     pretrain.add_argument(
-        "--batch-size", type=int, help="images a step; 64 fits 24 GiB of memory on a CPU, more gives more negatives"
+        "--batch-size",
+        type=_number(COUNT),
+        help="images a step; 64 fits 24 GiB of memory on a CPU, more gives more negatives",
     )
     pretrain.add_argument(
-        "--epochs", type=int, help="passes over the photographs; contrastive learning wants many, 100 and more"
+        "--epochs",
+        type=_number(COUNT),
+        help="passes over the photographs; contrastive learning wants many, 100 and more",
     )
     pretrain.add_argument(
-        "--temperature", type=float, help="0.1 to 0.2; lower looks harder at near negatives and is less stable"
+        "--temperature",
+        type=_number(ABOVE_0),
+        help="0.1 to 0.2; lower looks harder at near negatives and is less stable",
     )
     _seed(pretrain)
 
@@ -74,11 +122,17 @@ def _parser():
     finetune.add_argument("--detector", choices=("retinanet", "yolov8"), help="which one to train (default retinanet)")
     finetune.add_argument("--backbone", help="backbone.keras of a pre-training, a file of weights, or a network's name")
     _voc(finetune, "train")
-    finetune.add_argument("--fraction", type=float, help="share of the training images whose labels are used, 0 to 1")
-    finetune.add_argument("--count", type=int, help="number of training images whose labels are used")
-    finetune.add_argument("--image-size", type=int, help="side in pixels, a multiple of 32; 160 on a CPU, 512 on a GPU")
-    finetune.add_argument("--batch-size", type=int, help="images a step; 8 to 32")
-    finetune.add_argument("--epochs", type=int, help="passes over the labelled images; 10 to 100, more for fewer")
+    finetune.add_argument(
+        "--fraction", type=_number(SHARE_ABOVE_0), help="share of the training images whose labels are used, 0 to 1"
+    )
+    finetune.add_argument("--count", type=_number(COUNT), help="number of training images whose labels are used")
+    finetune.add_argument(
+        "--image-size", type=_image_size, help="side in pixels, a multiple of 32; 160 on a CPU, 512 on a GPU"
+    )
+    finetune.add_argument("--batch-size", type=_number(COUNT), help="images a step; 8 to 32")
+    finetune.add_argument(
+        "--epochs", type=_number(COUNT), help="passes over the labelled images; 10 to 100, more for fewer"
+    )
     _seed(finetune)
 
     predict = _command(commands, "predict", "detect objects in images; writes predictions.json and drawings")
@@ -86,14 +140,19 @@ def _parser():
     predict.add_argument("--images", nargs="+", required=True, metavar="PATH", help="images or folders of them")
     predict.add_argument("--out", required=True, metavar="FOLDER", help="a new folder for the results")
     predict.add_argument(
-        "--score", type=float, default=0.3, help="lowest score that is drawn; 0.3 to 0.5 looks tidy (default 0.3)"
+        "--score",
+        type=_number(SHARE),
+        default=0.3,
+        help="lowest score that is drawn; 0.3 to 0.5 looks tidy (default 0.3)",
     )
 
     embed = _command(commands, "embed", "features of images from a backbone, as .npz of names and vectors")
     embed.add_argument("--backbone", required=True, help="backbone.keras of a pre-training")
     embed.add_argument("--images", nargs="+", required=True, metavar="PATH", help="images or folders of them")
     embed.add_argument("--out", required=True, metavar="FILE", help="the .npz file to write")
-    embed.add_argument("--image-size", type=int, default=128, help="side in pixels, a multiple of 32 (default 128)")
+    embed.add_argument(
+        "--image-size", type=_image_size, default=128, help="side in pixels, a multiple of 32 (default 128)"
+    )
 
     evaluate = _command(commands, "evaluate", "score a detector, or predictions saved before, on VOC or COCO labels")
     evaluate.add_argument("--model", help="detector.keras or localizer.keras")
@@ -109,9 +168,11 @@ def _parser():
     evaluate.add_argument("--images", metavar="FOLDER", help="the folder of the images that --coco names")
     evaluate.add_argument("--shards", metavar="FOLDER", help="a folder of labelled shards, in place of --voc")
     evaluate.add_argument(
-        "--score", type=float, help="lowest score of the detections whose errors are sorted; 0.3 to 0.5 is what people "
-        "would be shown, default all; every AP counts all",
-    )  # fmt: skip
+        "--score",
+        type=_number(SHARE),
+        help="lowest score of the detections whose errors are sorted; 0.3 to 0.5 is what people would be shown, "
+        "default all; every AP counts all",
+    )
     evaluate.add_argument("--out", metavar="FILE", help="also write the figures to this .json file")
     evaluate.add_argument(
         "--plots",
@@ -143,14 +204,16 @@ def _parser():
         help="feature map; P5 is coarse and sure (default the deepest; with --voc the best on images not scored)",
     )  # fmt: skip
     explain.add_argument(
-        "--count", type=int, help="at most so many images (default 8; of --voc 400, a quarter of them to choose on)"
+        "--count",
+        type=_number(COUNT),
+        help="at most so many images (default 8; of --voc 400, a quarter of them to choose on)",
     )
     explain.add_argument(
-        "--insertion", type=int, default=0, metavar="STEPS",
+        "--insertion", type=_number(COUNT_OR_NONE), default=0, metavar="STEPS",
         help="also put pixels in and take them out by falling heat, in so many steps; 10 to 20, slow (default 0: no)",
     )  # fmt: skip
-    explain.add_argument("--image-size", type=int, help="side in pixels, for arms that are backbones")
-    explain.add_argument("--seed", type=int, help="draws the images, those to choose on, and the bootstrap")
+    explain.add_argument("--image-size", type=_image_size, help="side in pixels, for arms that are backbones")
+    explain.add_argument("--seed", type=_number(SEED), help="draws the images, those to choose on, and the bootstrap")
     explain.add_argument(
         "--out",
         required=True,
@@ -161,7 +224,9 @@ def _parser():
     audit = _command(commands, "audit", "find where a model looks at the wrong thing; writes report.html and JSON")
     _model(audit)
     _voc(audit, "test")
-    audit.add_argument("--count", type=int, help="at most so many images, a subset by --seed; 300 and more tell most")
+    audit.add_argument(
+        "--count", type=_number(COUNT), help="at most so many images, a subset by --seed; 300 and more tell most"
+    )
     audit.add_argument(
         "--level",
         choices=("P3", "P4", "P5"),
@@ -169,7 +234,10 @@ def _parser():
         help="feature map; finer ones show smaller things (default P4)",
     )
     audit.add_argument(
-        "--pictures", type=int, default=24, help="images that the page draws, the worst first (default 24)"
+        "--pictures",
+        type=_number(COUNT_OR_NONE),
+        default=24,
+        help="images that the page draws, the worst first (default 24)",
     )
     audit.add_argument("--out", required=True, metavar="FOLDER", help="a new folder for page, audit.json, regions.json")
     _seed(audit)
@@ -183,7 +251,7 @@ def _parser():
         help="a new version's folder, as servables/voc/1",
     )
     export.add_argument(
-        "--batch-sizes", type=int, nargs="+", default=(1, 2, 4, 8), metavar="N",
+        "--batch-sizes", type=_number(COUNT), nargs="+", default=(1, 2, 4, 8), metavar="N",
         help="images that a server works on at once, rising; a batch is filled up to the next (default 1 2 4 8)",
     )  # fmt: skip
 
@@ -196,14 +264,19 @@ def _parser():
     )
 
     check.add_argument(
-        "--seconds", type=float, default=1.0, help="for the latency of each recorded request; 0 asks it 3 times more"
+        "--seconds",
+        type=_number(FROM_0),
+        default=1.0,
+        help="for the latency of each recorded request; 0 asks it 3 times more",
     )
 
     scenes = _command(commands, "scenes", "generate a VOCdevkit of toy scenes with exact boxes and masks")
     scenes.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write")
-    scenes.add_argument("--train", type=int, help="labelled images to train on; 600 trains a small localiser")
-    scenes.add_argument("--val", type=int, help="labelled images to score on; under 200 figures jump about")
-    scenes.add_argument("--unlabelled", type=int, help="images without labels, for pre-training")
+    scenes.add_argument(
+        "--train", type=_number(COUNT), help="labelled images to train on; 600 trains a small localiser"
+    )
+    scenes.add_argument("--val", type=_number(COUNT), help="labelled images to score on; under 200 figures jump about")
+    scenes.add_argument("--unlabelled", type=_number(COUNT_OR_NONE), help="images without labels, for pre-training")
     scenes.add_argument("--single-object", action="store_true", default=None, help="one object an image")
     _seed(scenes)
 
@@ -219,11 +292,17 @@ def _parser():
         "--out", required=True, metavar="FOLDER", help="the folder to write; started again, it goes on where it was"
     )
     shards.add_argument(
-        "--image-size", type=int, help="short side in pixels that larger images are shrunk to; twice that of the views"
+        "--image-size",
+        type=_number(COUNT),
+        help="short side in pixels that larger images are shrunk to; twice that of the views",
     )
-    shards.add_argument("--quality", type=int, default=90, help="of the JPEGs, 1 to 100; 85 to 95 (default 90)")
-    shards.add_argument("--per-shard", type=int, default=1000, help="images a file; 50 to 500 MB are handy")
-    shards.add_argument("--workers", type=int, default=2, help="images that are encoded side by side; one a core")
+    shards.add_argument(
+        "--quality", type=_number(QUALITY), default=90, help="of the JPEGs, 1 to 100; 85 to 95 (default 90)"
+    )
+    shards.add_argument("--per-shard", type=_number(COUNT), default=1000, help="images a file; 50 to 500 MB are handy")
+    shards.add_argument(
+        "--workers", type=_number(COUNT), default=2, help="images that are encoded side by side; one a core"
+    )
 
     inspect = _command(commands, "inspect", "tell what a data set holds: sizes, classes, boxes, broken files")
     inspect.add_argument("path", nargs="*", metavar="PATH", help="images or folders of them, a VOCdevkit, or shards")
@@ -239,8 +318,12 @@ def _parser():
     )
     views.add_argument("images", nargs="*", metavar="PATH", help="images or folders of them (or data.images)")
     views.add_argument("--out", required=True, metavar="FILE", help="the .png file to write")
-    views.add_argument("--count", type=int, default=6, help="at most so many photographs, chosen by --seed (default 6)")
-    views.add_argument("--image-size", type=int, help="side of the views in pixels, a multiple of 32 (default 128)")
+    views.add_argument(
+        "--count", type=_number(COUNT), default=6, help="at most so many photographs, chosen by --seed (default 6)"
+    )
+    views.add_argument(
+        "--image-size", type=_image_size, help="side of the views in pixels, a multiple of 32 (default 128)"
+    )
     _voc(views, "train")
     views.add_argument(
         "--task", choices=("detector", "localizer"), help="whose training images to draw of --voc (default detector)"
@@ -254,7 +337,7 @@ def _parser():
     compare = _command(commands, "compare", "the whole road for several arms, into one report.html", run=True)
     compare.add_argument("--backbone", help="network of every arm, as EfficientNetB1")
     compare.add_argument(
-        "--minutes", type=float, metavar="N",
+        "--minutes", type=_number(ABOVE_0), metavar="N",
         help="stop after the training or the checkpoint in which so many minutes are over, with exit status 3; the "
         "same command with --resume goes on and repeats nothing",
     )  # fmt: skip
@@ -271,10 +354,13 @@ def _parser():
     geometry.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them, without labels")
     _voc(geometry, "test")
     geometry.add_argument(
-        "--image-size", type=int, help="side in pixels, a multiple of 32, for arms that are backbones"
+        "--image-size", type=_image_size, help="side in pixels, a multiple of 32, for arms that are backbones"
     )
     geometry.add_argument(
-        "--count", type=int, default=500, help="at most so many images, chosen by --seed; 200 to 2000 (default 500)"
+        "--count",
+        type=_number(COUNT),
+        default=500,
+        help="at most so many images, chosen by --seed; 200 to 2000 (default 500)",
     )
     geometry.add_argument("--homology", action="store_true", help="also count loops; pip install 'kerassl[topology]'")
     _seed(geometry)
@@ -295,7 +381,7 @@ def _command(commands, name, purpose, run=False):
 
 def _voc(parser, split):
     parser.add_argument("--voc", metavar="FOLDER", help="a VOCdevkit: the folder that holds VOC2007 or VOC2012")
-    parser.add_argument("--year", type=int, help="2007 to 2012")
+    parser.add_argument("--year", type=_number(YEAR), help="2007 to 2012")
     default = "every image" if split is None else f"data.voc.{split} of the configuration"
     parser.add_argument("--split", help=f"a list in ImageSets/Main (default: {default})")
     parser.add_argument("--classes", nargs="+", help="class names in your order; default: the 20 of VOC")
@@ -306,7 +392,9 @@ def _model(parser):
 
 
 def _seed(parser):
-    parser.add_argument("--seed", type=int, help="any number; the same gives the same run on the same machine")
+    parser.add_argument(
+        "--seed", type=_number(SEED), help="0 to 4294967295; the same gives the same run on the same machine"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What each command of `kerassl` does. TensorFlow is imported here, not in `cli`."""
+"""What each command of `kerassl` does.
+
+Each first refuses what is invalid, by means that need no TensorFlow, whose import takes seconds; then it works.
+"""
 
 import pathlib
 import time
@@ -11,13 +14,14 @@ from kerassl import _files, _names, backbones, datasets, detectors, metrics, ser
 from kerassl import explain as _explain
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl.backbones.families import canonical
 from kerassl.datasets import card as _card
 from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import arms_report as _arms_report
 from kerassl.experiment import audit_report as _audit_report
 from kerassl.experiment import compare as _compare
-from kerassl.experiment import finetuning, neck, predicting, pretraining, running
+from kerassl.experiment import finetuning, neck, outputs, predicting, pretraining, running
 from kerassl.experiment import geometry_report as _geometry_report
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
@@ -25,12 +29,13 @@ from kerassl.experiment.arms import seen
 from kerassl.experiment.config import read_config
 from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
-from kerassl.experiment.model_files import load
-from kerassl.experiment.outputs import check_outputs
+from kerassl.experiment.model_files import check_model, describe, load
 from kerassl.experiment.run_card import run_card
 from kerassl.experiment.sources import sources
+from kerassl.experiment.start import check_network, check_start
 from kerassl.experiment.time_limit import OutOfTimeError, TimeLimit
 from kerassl.experiment.training_sheet import training_sheet
+from kerassl.serving import batching
 
 
 def pretrain(options):
@@ -46,10 +51,12 @@ def pretrain(options):
     }
     config = read_config(options.config, flags)
     backbones.check_image_size(config.pretrain.image_size)
+    check_network(config)
     begun = time.time()
     with _folder(options, config) as folder:
-        running.prepare(config)
         data = sources(config, folder, labels=False)
+        pretraining.check(config.pretrain, data.images)
+        running.prepare(config)
         figures = pretraining.pretrain(config, data.images, folder)
         # None where a run was stopped after its last epoch and only its files were left to write.
         loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f}"
@@ -87,12 +94,16 @@ def finetune(options):
         config = read_config(options.config, {**flags, task: {}})
     backbones.check_image_size(getattr(config, task).image_size)
     start = options.backbone or "random"
-    if start.lower() in {family.lower() for family in backbones.FAMILIES}:
+    if canonical(start) is not None:
         config, start = config.model_copy(update={"backbone": start}), "random"
+    elif start != "random":
+        check_start(start, "--backbone")
+    check_network(config)
     begun = time.time()
     with _folder(options, config) as folder:
-        running.prepare(config)
         data = sources(config, folder)
+        neck.check(getattr(config, task), task, start)
+        running.prepare(config)
         figures = finetuning.finetune(config, task, start, data, folder, folder, task)
         _print_figures(figures)
         after = neck.seen({task: getattr(config, task)})
@@ -110,8 +121,11 @@ def finetune(options):
 
 def predict(options):
     """Detects objects in images and draws them."""
-    model = load(options.model)
+    outputs.check_folder(options.out)
+    _files.check_outside(options.out, options.images)
+    check_model(options.model)
     _, paths = identified(options.images)
+    model = load(options.model)
     with _files.whole(options.out, replace=False) as part:
         found = predicting.detections(model, paths)
         (part / "drawings").mkdir(parents=True)
@@ -129,8 +143,10 @@ def predict(options):
 def embed(options):
     """Writes features of images."""
     size = backbones.check_image_size(options.image_size)
-    backbone = backbones.load(options.backbone)
+    outputs.check_file(options.out, (".npz",), "what NumPy reads")
+    describe(options.backbone)
     names, paths = identified(options.images)
+    backbone = backbones.load(options.backbone)
     pool = tf.function(
         lambda images: tf.reduce_mean(backbone(images, training=False), [1, 2]),
         input_signature=[tf.TensorSpec([None, size, size, 3])],
@@ -153,11 +169,15 @@ def evaluate(options):
     for flag, value in (("--coco", options.coco), ("--shards", options.shards)):
         if value is not None and (options.voc is not None or options.split is not None):
             raise UserError(f"{flag} {value} is named beside --voc or --split; give the labels of one data set")
+    outputs.check_file(options.out)
+    outputs.check_folder(options.plots, new=False)
+    for path in _scoring.plot_files(options.plots):
+        outputs.check_file(path)
     config = read_config(options.config, _voc_flags(options, "test"))
-    model = load(options.model) if options.model else None
-    truth = _scoring.ground_truth(config, options.coco, options.images, model and model.classes, options.shards)
-    if model is not None:
-        figures, predictions, _ = predicting.score(model, truth.records, truth.classes)
+    classes = check_model(options.model).classes if options.model else None
+    truth = _scoring.ground_truth(config, options.coco, options.images, classes, options.shards)
+    if options.model:
+        figures, predictions, _ = predicting.score(load(options.model), truth.records, truth.classes)
     else:
         predictions = _scoring.read_predictions(options.predictions, truth)
         figures = metrics.evaluate_detections(predictions, truth.records, truth.classes)
@@ -183,9 +203,15 @@ def explain(options):
     if options.images is None:
         _arms_report.explain_arms(options, read_config(options.config, _voc_flags(options, "test")))
         return
-    arms = {name: load(path) for name, path in _arms_report.named(options.models).items()}
-    size = _arms_report.one_size(arms)
+    outputs.check_file(options.out, (".png",), "a picture")
+    _files.check_outside(options.out, options.images)
+    arms = _arms_report.named(options.models)
+    described = {name: check_model(path) for name, path in arms.items()}
+    size = _arms_report.one_size(described, options.image_size)
+    for each in described.values():
+        _class_id(each, options)
     paths = datasets.image_files(options.images)[: options.count or 8]
+    arms = {name: load(path) for name, path in arms.items()}
     images = np.stack([datasets.letterbox(datasets.read_image(path), size)[0] for path in paths])
     method = getattr(_explain, _arms_report.METHODS[options.method])
     heatmaps = {}
@@ -203,6 +229,9 @@ def audit(options):
 
 def export(options):
     """Writes a SavedModel."""
+    outputs.check_folder(options.out)
+    batching.check_sizes(options.batch_sizes)
+    check_model(options.model)
     model = load(options.model)
     serving.export(model, options.out, batch_sizes=options.batch_sizes, about=run_card(options.model))
     print(f"servable: {options.out}")
@@ -218,6 +247,7 @@ def scenes(options):
         "seed": options.seed,
     }
     config = read_config(options.config, flags)
+    outputs.check_folder(options.out, new=False)
     plan = config.data.scenes or read_config(None, {"data.scenes": {}}).data.scenes
     datasets.scenes(
         options.out,
@@ -232,6 +262,7 @@ def scenes(options):
 
 def shards(options):
     """Packs images into shards, with their labels where labels are named."""
+    outputs.check_folder(options.out, new=False)
     split = (options.year, options.split, options.classes)
     if options.voc is not None or options.coco is not None or options.yolo:
         found = _inspection.find(options.images or [], options.voc, options.coco, *split, yolo=options.yolo)
@@ -260,6 +291,9 @@ def shards(options):
 
 def inspect(options):
     """Tells what a data set holds."""
+    outputs.check_file(options.out, (".png",), "a picture")
+    if options.out:
+        _files.check_outside(options.out, options.path)
     data = read_config(options.config, {}).data
     paths, root = options.path, options.voc
     if not paths and root is None:
@@ -290,8 +324,8 @@ def compare(options):
 
 def views(options):
     """Draws the views that pre-training would make of a few photographs, or what fine-tuning sees of labelled ones."""
-    if not options.out.lower().endswith((".png", ".jpg")):
-        raise UserError(f"{options.out} does not end like a picture; end it in .png or .jpg")
+    outputs.check_file(options.out, (".png", ".jpg"), "a picture")
+    _files.check_outside(options.out, options.images)
     if options.voc is not None or options.task is not None:
         sheet, count = _training_sheet(options)
         with _files.whole(options.out, replace=False) as part:
@@ -332,7 +366,8 @@ def _training_sheet(options):
 
 
 def _folder(options, config):
-    check_outputs(options, config.data.images)
+    outputs.check_folder(options.out, new=False)
+    _files.check_outside(options.out, config.data.images)
     return run_folder(options.out, config, resume=options.resume, replace=options.replace)
 
 

@@ -30,14 +30,12 @@ def contact_sheet(config, count, level):
     Raises:
         UserError: if no image is named, found or readable, or a size does not fit.
     """
-    if count < 1:
-        raise UserError(f"count is {count}; give 1 or more photographs to draw, 4 to 8 fit a screen")
     if not config.data.images:
         raise UserError("no images are named; give a folder, as in: kerassl views photos/ --out views.png")
-    plan = config.pretrain
+    plan, files = config.pretrain, datasets.image_files(config.data.images)
+    load_size = datasets.check_image_size(plan.load_size or datasets.check_image_size(plan.image_size) + 32)
     views = augment.SimCLRViews(plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength)
-    load_size = datasets.images.check_image_size(plan.load_size or plan.image_size + 32)
-    paths, photographs = _some(datasets.image_files(config.data.images), count, config.seed)
+    paths, photographs = _some(files, count, config.seed)
     read, shown = (tf.stack([centre_crop(each, size) for each in photographs]) for size in (load_size, _SHOWN))
     title = (
         f"Two views of each photograph, {plan.image_size} px, crops from {plan.smallest_crop:.0%} up, "

@@ -9,8 +9,9 @@ from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
 from kerassl.datasets.subset import subset
-from kerassl.experiment import compare, geometry_page, running
+from kerassl.experiment import compare, geometry_page, outputs, running
 from kerassl.experiment.arms_report import load_arm, named, one_size
+from kerassl.experiment.model_files import describe
 
 
 def write_geometry(options, config):
@@ -22,17 +23,18 @@ def write_geometry(options, config):
     """
     begun = time.time()
     page = pathlib.Path(options.out)
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{page} does not end like a page; end it in .html")
-    seed = config.seed
+    outputs.check_file(page, (".html", ".htm"), "a page")
+    outputs.check_file(page.with_suffix(".json"))
+    seed, paths = config.seed, named(options.arms)
+    size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, options.image_size)
     images, source = _images(options, config, seed)
     arms, seen = {}, {}
-    for name, path in named(options.arms).items():
+    for name, path in paths.items():
         arms[name], seen[name] = _arm(path, seed)
     figures = explain.geometry(
         arms,
         images,
-        image_size=one_size(arms, options.image_size),
+        image_size=size,
         homology=options.homology,
         seed=seed,
         verbose=int(running.verbosity() != 2),
@@ -56,8 +58,6 @@ def _images(options, config, seed):
     if options.images and options.voc:
         raise UserError(f"both --images {options.images[0]} and --voc {options.voc} are named; give one of them")
     voc, count = config.data.voc, options.count
-    if count < 1:
-        raise UserError(f"--count is {count}; give the number of images, a few hundred for sound figures")
     if voc is not None and not options.images:
         classes = tuple(voc.classes or datasets.VOC_CLASSES)
         records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
@@ -73,9 +73,13 @@ def _images(options, config, seed):
     return subset(paths, count=min(count, len(paths)), seed=seed), names
 
 
+def _is_network(path):
+    return canonical(path) is not None and not pathlib.Path(path).exists()
+
+
 def _arm(path, seed):
     """An arm's network, and what it was made from in words."""
-    if canonical(path) is not None and not pathlib.Path(path).exists():
+    if _is_network(path):
         keras.utils.set_random_seed(seed)
         return backbones.build(path), f"{canonical(path)} with random weights (seed {seed})"
     return load_arm(path), f"{pathlib.Path(path).name}"

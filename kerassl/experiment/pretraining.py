@@ -3,10 +3,12 @@
 import json
 import logging
 import math
+import pathlib
 
 from kerassl import augment, backbones, callbacks, datasets, experiment, losses, models, optimizers
+from kerassl._errors import UserError
 from kerassl._lazy import keras
-from kerassl.datasets.shard_index import is_shards
+from kerassl.datasets.shard_index import is_shards, open_index
 from kerassl.experiment.running import EVERY, check_finite, scope, verbosity, write_json
 from kerassl.experiment.start import start
 from kerassl.experiment.time_limit import TimeLimit
@@ -73,6 +75,43 @@ def pretrain(config, images, folder, weights="random", limit=None):
         figures["dense"] = {**plan.dense.model_dump(), **found}
     write_json(done, figures)
     return figures
+
+
+def check(plan, images):
+    """Refuse what cannot be pre-trained on, before TensorFlow is loaded.
+
+    Args:
+        plan: the section `pretrain`.
+        images: list of folders and files, or of one folder of shards.
+
+    Raises:
+        UserError: in one line, if images are missing or do not fill a batch, or a size or a folder does not fit.
+    """
+    load_size = plan.load_size or plan.image_size + 32
+    for size in (plan.image_size, load_size):
+        datasets.check_image_size(size)
+    if load_size < plan.image_size:
+        raise UserError(f"pretrain.load_size is {load_size}, smaller than the views of {plan.image_size} pixels")
+    if plan.batch_size < 2:
+        raise UserError(
+            f"pretrain.batch_size is {plan.batch_size}: contrast needs other images in a batch; give 2 or more, as 64",
+            shell=f"--batch-size is {plan.batch_size}: contrast needs other images in a batch; give 2 or more, as 64",
+        )
+    for folder in (plan.probe.train, plan.probe.test) if plan.probe else ():
+        if folder is not None and not pathlib.Path(folder).is_dir():
+            raise UserError(
+                f"there is no folder {folder} for pretrain.probe; give one with a sub-folder for each class"
+            )
+    packed = len(images) == 1 and is_shards(images[0])
+    found = open_index(images[0]).names(pathlib.Path(images[0])) if packed else datasets.image_files(images)
+    count = len(found)
+    if count < plan.batch_size:
+        raise UserError(
+            f"{count} images do not fill one batch of {plan.batch_size}; give a batch_size of at most {count}, or more "
+            "images",
+            shell=f"{count} images do not fill one batch of {plan.batch_size}; give --batch-size {count} or less, or "
+            "more images",
+        )
 
 
 def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):

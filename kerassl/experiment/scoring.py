@@ -169,6 +169,11 @@ def _percent(value):
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
 
 
+def plot_files(folder):
+    """The files that `draw` writes, or none for None."""
+    return [] if folder is None else [pathlib.Path(folder, name) for name in ("precision_recall.png", "errors.png")]
+
+
 def draw(folder, predictions, truth, figures):
     """Writes `precision_recall.png` and `errors.png`.
 
@@ -180,8 +185,7 @@ def draw(folder, predictions, truth, figures):
     Returns:
         List of `pathlib.Path`.
     """
-    folder = pathlib.Path(folder)
-    paths = [folder / "precision_recall.png", folder / "errors.png"]
+    paths = plot_files(folder)
     records = [record for record in truth.records if record.image_id in predictions]
     plots.precision_recall(predictions, records, truth.classes, paths[0])
     errors = figures.get("errors") or metrics.error_kinds(predictions, records, truth.classes)

@@ -5,6 +5,7 @@ import pathlib
 from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._lazy import keras
+from kerassl.backbones.families import canonical
 
 
 def start(config, weights):
@@ -32,6 +33,12 @@ def start(config, weights):
             "until out, or give a file of the network that is cut there"
         )
     return backbone
+
+
+def check_network(config):
+    """Refuses a network that is not known, before TensorFlow is loaded for it."""
+    if canonical(config.backbone) is None:
+        raise UserError(f"there is no network {config.backbone!r}; there are {', '.join(backbones.FAMILIES)}")
 
 
 def check_start(weights, name):

@@ -25,8 +25,6 @@ def training_sheet(config, task, count, epochs=4):
     Raises:
         UserError: if no VOCdevkit is named, nothing in it can be read, or a setting is not accepted.
     """
-    if count < 1:
-        raise UserError(f"count is {count}; give 1 or more images to draw, 4 to 8 fit a screen")
     voc, plan = config.data.voc, getattr(config, task)
     if voc is None:
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")

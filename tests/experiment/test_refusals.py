@@ -1,0 +1,179 @@
+"""Command lines that are refused: in one line, with status 2, before TensorFlow is loaded, and nothing is created."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerassl.datasets import SCENE_CLASSES, scenes
+
+pytestmark = pytest.mark.current_stack
+
+PHOTOS, MODEL, VOC = ["--images", "photos"], ["--model", "model.keras"], ["--voc", "voc"]
+PRETRAIN = ["pretrain", *PHOTOS, "--image-size", "32", "--batch-size", "2", "--out", "new"]
+FINETUNE = ["finetune", *VOC, "--out", "new"]
+PREDICT = ["predict", *MODEL, *PHOTOS, "--out", "new"]
+EVALUATE = ["evaluate", *MODEL, *VOC]
+EXPLAIN = ["explain", "--arms", "a=model.keras", *PHOTOS, "--out", "new.png"]
+AUDIT = ["audit", *MODEL, *VOC, "--out", "new"]
+GEOMETRY = ["geometry", "--arms", "a=model.keras", *PHOTOS, "--out", "new.html"]
+EXPORT = ["export", *MODEL, "--out", "new"]
+SCENES = ["scenes", "--out", "new", "--train", "1", "--val", "1"]
+SHARDS = ["shards", *PHOTOS, "--out", "new"]
+VIEWS = ["views", "photos", "--out", "new.png"]
+EMBED = ["embed", "--backbone", "model.keras", *PHOTOS, "--out", "new.npz"]
+COMPARE = ["compare", "--config", "compare.yaml", "--out", "new"]
+WHOLE, COUNT = "give a whole number from 0 to 4294967295", "give a whole number from 1 up"
+SHARE, ABOVE_0 = "give a number from 0 to 1", "give a number above 0"
+
+# Flags that take numbers: what is refused of each, and the advice.
+NUMBERS = [
+    *((command, "--seed", value, WHOLE) for command in (PRETRAIN, FINETUNE, AUDIT, GEOMETRY, SCENES, VIEWS, EXPLAIN,
+                                                        COMPARE)
+      for value in ("-1", "4294967296", f"1{'0' * 20}", "1.5", "nan")),
+    *((command, "--count", value, COUNT) for command in (FINETUNE, AUDIT, GEOMETRY, VIEWS, EXPLAIN)
+      for value in ("-1", "0", "nan", "2.5", f"1{'0' * 30}")),
+    *((command, "--score", value, SHARE) for command in (PREDICT, EVALUATE)
+      for value in ("nan", "inf", "-0.1", "1.01")),
+    *((command, flag, value, COUNT) for command, flag in (
+        (PRETRAIN, "--batch-size"), (PRETRAIN, "--epochs"), (FINETUNE, "--batch-size"), (FINETUNE, "--epochs"),
+        (EXPORT, "--batch-sizes"), (SCENES, "--train"), (SCENES, "--val"), (SHARDS, "--image-size"),
+        (SHARDS, "--per-shard"), (SHARDS, "--workers")) for value in ("0", "-3", "x", f"1{'0' * 30}")),
+    *((command, "--image-size", value, "multiple of 32") for command in (PRETRAIN, FINETUNE, VIEWS, GEOMETRY, EMBED,
+                                                                         EXPLAIN)
+      for value in ("100", "16", "9000")),
+    *((PRETRAIN, "--temperature", value, ABOVE_0) for value in ("0", "nan", "inf", "-1")),
+    *((COMPARE, "--minutes", value, ABOVE_0) for value in ("0", "nan", "inf", "-1")),
+    *((FINETUNE, "--fraction", value, "above 0 and at most 1") for value in ("0", "nan", "1.5")),
+    *((SHARDS, "--quality", value, "from 1 to 100") for value in ("0", "101")),
+    *((command, "--year", value, "from 2007 to 2012") for command in (FINETUNE, EVALUATE) for value in ("207", "2013")),
+    (EXPLAIN, "--insertion", "-1", "from 0 up"),
+    (AUDIT, "--pictures", "-1", "from 0 up"),
+    (SCENES, "--unlabelled", "-1", "from 0 up"),
+    (["check", "photos"], "--seconds", "nan", "from 0 up"),
+]  # fmt: skip
+
+# Outputs that cannot be written: the command without its --out, and what the output is.
+OUTPUTS = [
+    (PRETRAIN, "folder"), (FINETUNE, "folder"), (COMPARE, "folder"), (PREDICT, "folder"), (AUDIT, "folder"),
+    (EXPORT, "folder"), (SCENES, "folder"), (SHARDS, "folder"), (EXPLAIN, ".png"), (GEOMETRY, ".html"),
+    (VIEWS, ".png"), (EMBED, ".npz"), ([*EVALUATE, "--out", "new"], ".json"), ([*EVALUATE, "--plots", "new"], "folder"),
+    (["inspect", "photos", "--out", "new"], ".png"),
+]  # fmt: skip
+
+# Everything else: arguments, and what the line has to tell.
+OTHERS = [
+    (["pretrain", "--out", "new"], "no images", "--images"),
+    (["pretrain", "--images", "nowhere", "--out", "new"], "nowhere", "give a folder"),
+    (["pretrain", "--images", "empty", "--out", "new"], "empty holds no images", ".jpg"),
+    ([*PRETRAIN, "--batch-size", "64"], "3 images", "64", "--batch-size 3"),
+    ([*PRETRAIN, "--batch-size", "1"], "--batch-size is 1", "2 or more"),
+    ([*PRETRAIN, "--backbone", "VGG"], "'VGG'", "EfficientNetB1"),
+    ([*PRETRAIN, "--resume"], "new", "no run"),
+    ([*PRETRAIN, "--resume", "--replace"], "--replace", "--resume"),
+    ([*PRETRAIN, "--config", "none.yaml"], "none.yaml", "configs/"),
+    ([*PRETRAIN, "--config", "typo.yaml"], "'pretrain.epoch'", "'epochs'"),
+    ([*PRETRAIN, "--config", "text.yaml"], "text.yaml", "sections"),
+    (["finetune", "--out", "new"], "no labelled images", "--voc"),
+    (["finetune", "--voc", "nowhere", "--out", "new"], "nowhere", "VOCdevkit"),
+    ([*FINETUNE, "--split", "test", "--year", "2007"], "test"),
+    ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", ".keras"),
+    ([*FINETUNE, "--count", "100"], "count is 100", "from 1 to 3"),
+    ([*FINETUNE, "--task", "localizer", "--detector", "yolov8"], "--detector is yolov8", "leave one"),
+    ([*FINETUNE, "--task", "segmenter"], "'segmenter'", "localizer"),
+    (["predict", "--model", "gone.keras", *PHOTOS, "--out", "new"], "gone.keras", "detector.keras"),
+    (["predict", "--model", "photos/0.jpg", *PHOTOS, "--out", "new"], "photos/0.jpg", "detector.keras"),
+    (["predict", "--model", "network.keras", *PHOTOS, "--out", "new"], "network.keras", "Functional", "detector.keras"),
+    ([*PREDICT, "--images", "nowhere"], "nowhere", "give a folder"),
+    (["embed", "--backbone", "gone.keras", *PHOTOS, "--out", "new.npz"], "gone.keras"),
+    ([*EMBED, "--out", "new.txt"], "new.txt", ".npz"),
+    (["evaluate", *VOC], "--model", "--predictions"),
+    ([*EVALUATE, "--coco", "a.json"], "--coco a.json", "--voc"),
+    ([*EVALUATE, "--split", "trainval"], "trainval"),
+    (["evaluate", "--predictions", "gone.json", *VOC, "--classes", *SCENE_CLASSES], "gone.json"),
+    ([*EXPLAIN, "--class", "cow"], "'cow'", SCENE_CLASSES[0]),
+    ([*EXPLAIN, "--method", "lime"], "'lime'", "gradcam"),
+    ([*EXPLAIN, "--arms", "a=gone.keras"], "gone.keras"),
+    ([*EXPLAIN, "--arms", "a=model.keras", "a=model.keras"], "'a'", "name of its own"),
+    ([*EXPLAIN, "--image-size", "96"], "--image-size is 96", "64", "leave it out"),
+    ([*AUDIT, "--classes", "cow"], "cow", SCENE_CLASSES[0], "leave them out"),
+    ([*GEOMETRY, "--out", "new.txt"], "new.txt", ".html"),
+    ([*GEOMETRY, *VOC], "--images photos", "--voc voc"),
+    ([*EXPORT, "--batch-sizes", "4", "2"], "[4, 2]", "rising"),
+    (["check", "nowhere"], "nowhere", "kerassl export"),
+    (["check", "photos"], "photos", "saved_model.pb"),
+    ([*SHARDS, "--coco", "gone.json"], "gone.json"),
+    (["shards", "--out", "new"], "no images", "--images"),
+    (["inspect"], "nothing is named", "--voc"),
+    (["inspect", "nowhere"], "nowhere"),
+    (["views", "--out", "new.png"], "no images", "kerassl views"),
+    ([*VIEWS, "--out", "new.gif"], "new.gif", ".png"),
+    (["compare", "--out", "new"], "nothing to compare", "frozen"),
+    (["compare", "--config", "start.yaml", "--out", "new"], "arms.a.start is gone.npz", "imagenet"),
+    (["trian"], "'trian'", "pretrain"),
+    (["pretrain"], "--out", "kerassl pretrain --help"),
+    ([*PRETRAIN, "--batchsize", "3"], "--batchsize", "kerassl"),
+]  # fmt: skip
+
+CONFIGS = {
+    "typo.yaml": "pretrain: {epoch: 3}",
+    "text.yaml": "only words",
+    "compare.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\narms: {a: random, b: random}",
+    "start.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\narms: {a: gone.npz}",
+}
+
+
+def _outputs():
+    for command, kind in OUTPUTS:
+        flag = "--plots" if "--plots" in command else "--out"
+        place = command.index(flag)
+        rest = [*command[:place], *command[place + 2 :]]
+        suffix = "" if kind == "folder" else kind
+        for out in (f"photos/0.jpg/x{suffix}", f"/proc/nope{suffix}", f"{'n' * 300}{suffix}"):
+            yield [*rest, flag, out], (out[:40],)
+        if kind == "folder" and flag == "--out" and command[0] not in ("scenes", "shards"):
+            yield [*rest, flag, "voc"], ("voc", "already")
+        elif kind != "folder":
+            yield [*rest, flag, f"folder{suffix}"], (f"folder{suffix} is a folder",)
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """Every row of the tables, and what became of it."""
+    folder = tmp_path_factory.mktemp("refused")
+    scenes(folder / "voc", train=3, val=2, unlabelled=0, single_object=True)
+    (folder / "photos").mkdir()
+    for name in ("empty", *(f"folder{kind}" for _, kind in OUTPUTS if kind != "folder")):
+        (folder / name).mkdir(exist_ok=True)
+    for number in range(3):
+        Image.fromarray(np.full([48, 64, 3], 60 * number, np.uint8)).save(folder / "photos" / f"{number}.jpg")
+    for name, text in CONFIGS.items():
+        (folder / name).write_text(text)
+    localizer = {"class_name": "Localizer", "config": {"classes": list(SCENE_CLASSES), "image_size": 64}}
+    for name, config in (("model.keras", localizer), ("network.keras", {"class_name": "Functional", "config": {}})):
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr("config.json", json.dumps(config))
+    rows = [([*command, flag, value], (f"{flag} is {value}", advice)) for command, flag, value, advice in NUMBERS]
+    rows += [*_outputs(), *((arguments, told) for arguments, *told in OTHERS)]
+    done = subprocess.run(
+        [sys.executable, pathlib.Path(__file__).with_name("refusing.py")],
+        input=json.dumps([arguments for arguments, _ in rows]), cwd=folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [(*row, *found) for row, found in zip(rows, json.loads(done.stdout), strict=True)]
+
+
+def test_command_line_is_refused_in_one_line_without_tensorflow_when_anything_is_invalid(refused):
+    wrong = []
+    for arguments, told, status, lines, seconds, changed in refused:
+        line = lines.strip()
+        one = line.startswith("kerassl: ") and "\n" not in line
+        if status != 2 or not one or not all(part in line for part in told) or changed or seconds > 2:
+            wrong.append(
+                f"kerassl {' '.join(arguments)[:120]}\n  {status} {seconds:.1f} s {changed} {line[:300]}\n  {told}"
+            )
+    assert not wrong, "\n".join([f"{len(wrong)} of {len(refused)}", *wrong])

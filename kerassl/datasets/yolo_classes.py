@@ -3,9 +3,8 @@
 import os
 import pathlib
 
-import yaml
-
 from kerassl._errors import UserError
+from kerassl._yaml import read_yaml
 from kerassl.datasets.class_names import check_class_names
 
 _FILES = ("data.yaml", "data.yml", "classes.txt")
@@ -38,8 +37,10 @@ def yolo_classes(classes):
             raise UserError(f"the folder {path} holds no {', '.join(_FILES)}; name the file, or give classes=[…]")
         path = found[0]
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        names = _of_yaml(text, path) if path.suffix.lower() in (".yaml", ".yml") else _of_lines(text)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            names = _of_yaml(path)
+        else:
+            names = _of_lines(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}); give a data.yaml, a classes.txt or a list"
@@ -74,11 +75,8 @@ def _of_lines(text):
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _of_yaml(text, path):
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path} is no YAML ({str(error).splitlines()[0]}); write names: [first, second]") from None
+def _of_yaml(path):
+    content = read_yaml(path, "write names: [first, second]")
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
         if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
@@ -86,4 +84,6 @@ def _of_yaml(text, path):
         names = [name for _, name in sorted(names.items(), key=lambda pair: int(pair[0]))]
     if not isinstance(names, list):
         raise UserError(f"{path} has no list of names; write names: [first, second]")
+    if any(isinstance(name, (list, dict)) for name in names):
+        raise UserError(f"{path} has a list within its names; write names: [first, second]")
     return [str(name) for name in names]  # YAML reads a class called 1 or yes as another type

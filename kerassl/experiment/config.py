@@ -8,11 +8,23 @@ import typing
 from typing import Literal
 
 import pydantic
-import yaml
 
 from kerassl._errors import UserError
+from kerassl._numbers import short
+from kerassl._yaml import read_yaml
 from kerassl.experiment import grid
-from kerassl.experiment.sections import Arm, Compare, Data, Detector, Explain, Frozen, Localizer, Pretrain, Section
+from kerassl.experiment.sections import (
+    Arm,
+    Compare,
+    Data,
+    Detector,
+    Explain,
+    Frozen,
+    Localizer,
+    Pretrain,
+    Section,
+    Seed,
+)
 
 
 class Config(Section):
@@ -21,7 +33,7 @@ class Config(Section):
     backbone: str = "EfficientNetB1"
     # The layer after which the network is cut, as conv_pw_12_relu; null is its last feature map.
     until: str | None = None
-    seed: int = 0
+    seed: Seed = 0
     strategy: Literal["none", "mirrored"] = "none"
     devices: list[str] | None = None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
@@ -89,12 +101,8 @@ def read_config(path=None, flags=None):
         path = pathlib.Path(path)
         if not path.is_file():
             raise UserError(f"there is no configuration {path}; see the files in configs/")
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            where = getattr(error, "problem_mark", None)
-            line = f" at line {where.line + 1}" if where else ""
-            raise UserError(f"{path} is no YAML{line}: {getattr(error, 'problem', None) or error}") from error
+        values = read_yaml(path, "see the files in configs/")
+        values = {} if values is None else values
         if not isinstance(values, dict):
             raise UserError(f"{path} must hold sections with keys, as 'pretrain: {{epochs: 10}}'")
         values = _expand(values, path)
@@ -141,7 +149,7 @@ def _told(problem, section, within=""):
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # a whole section would be no line
         return f"{name}: {message}" if name else message
     if problem["type"] != "extra_forbidden":
-        return f"{name} is {problem['input']!r}: {message[0].lower()}{message[1:]}"
+        return f"{name} is {short(problem['input'])}: {message[0].lower()}{message[1:]}"
     inner = iter(keys[:-1])
     for key in inner:
         annotation = section.model_fields[key].annotation

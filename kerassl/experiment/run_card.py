@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-import yaml
+from kerassl._yaml import read_yaml
 
 
 def run_card(path):
@@ -23,7 +23,7 @@ def run_card(path):
         card["metrics"] = json.loads(figures.read_text("utf-8"))
     for folder in path.parents[:3]:
         if (folder / "config.yaml").is_file():
-            config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+            config = read_yaml(folder / "config.yaml", "restore it, or move the model out of the folder")
             card |= {"data": config.get("data"), "backbone": config.get("backbone"), "training": config.get(path.stem)}
             break
     return card

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from kerassl import optimizers
+from kerassl import _numbers, optimizers
 from kerassl.callbacks.thaw_schedule import check_thaw
+from kerassl.datasets.images import check_image_size
 from kerassl.models.levels import check_dense_levels, check_neck_levels
 from kerassl.models.part_rates import check_learning_rates
 
@@ -31,11 +32,21 @@ def _known_stages(schedule):
     return schedule
 
 
+def _number(kind, type_=int):
+    return Annotated[type_, pydantic.BeforeValidator(kind)]
+
+
+Count, CountOrNone = _number(_numbers.COUNT), _number(_numbers.COUNT_OR_NONE)
+Seed, Year, ImageSize = _number(_numbers.SEED), _number(_numbers.YEAR), _number(check_image_size)
+Above0, From0, From1 = (_number(kind, float) for kind in (_numbers.ABOVE_0, _numbers.FROM_0, _numbers.FROM_1))
+Share, ShareAbove0, ShareBelow1 = (
+    _number(kind, float) for kind in (_numbers.SHARE, _numbers.SHARE_ABOVE_0, _numbers.SHARE_BELOW_1)
+)
 Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
 Levels = Annotated[list[str], pydantic.AfterValidator(_known_levels)]
 NeckLevels = Annotated[list[str], pydantic.AfterValidator(_known_neck)]
-LearningRates = Annotated[dict[str, float], pydantic.AfterValidator(_known_rates)]
-Thaw = Annotated[dict[str, pydantic.NonNegativeInt | None], pydantic.AfterValidator(_known_stages)]
+LearningRates = Annotated[dict[str, Above0], pydantic.AfterValidator(_known_rates)]
+Thaw = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_stages)]
 
 
 class Section(pydantic.BaseModel):
@@ -45,9 +56,9 @@ class Section(pydantic.BaseModel):
 class Scenes(Section):
     """Generated scenes to work on, where no images of one's own are named."""
 
-    train: pydantic.PositiveInt = 600
-    val: pydantic.PositiveInt = 200
-    unlabelled: pydantic.NonNegativeInt = 1000
+    train: Count = 600
+    val: Count = 200
+    unlabelled: CountOrNone = 1000
     single_object: bool = True
 
 
@@ -55,12 +66,12 @@ class Voc(Section):
     """A VOCdevkit: labels to fine-tune on and to score on."""
 
     root: str
-    year: int = 2007
+    year: Year = 2007
     train: str = "train"
     test: str = "val"
     classes: list[str] | None = None
-    count: pydantic.PositiveInt | None = None
-    fraction: float | None = pydantic.Field(None, gt=0, le=1)
+    count: Count | None = None
+    fraction: ShareAbove0 | None = None
 
 
 class Data(Section):
@@ -81,7 +92,7 @@ class Photographs(Section):
 class Probe(Photographs):
     """The same while the features are learned."""
 
-    every: pydantic.PositiveInt = 1
+    every: Count = 1
 
 
 class Dense(Section):
@@ -89,32 +100,32 @@ class Dense(Section):
 
     levels: Levels = ["P4", "P5"]
     # The share of the dense loss; 0.5 weighs both alike.
-    weight: float = pydantic.Field(0.5, ge=0, le=1)
+    weight: Share = 0.5
     # None is the temperature of the whole images.
-    temperature: pydantic.PositiveFloat | None = None
+    temperature: Above0 | None = None
     # How many cells of a view are drawn at each level and step, at most.
-    cells_per_image: pydantic.PositiveInt = 16
+    cells_per_image: Count = 16
     # Cells of the same image that lie further apart than so many cells are negatives, too; null takes none of it.
-    apart: float | None = pydantic.Field(None, ge=1)
+    apart: From1 | None = None
 
 
 class Pretrain(Section):
-    image_size: int = 96
-    load_size: int | None = None
+    image_size: ImageSize = 96
+    load_size: ImageSize | None = None
     # "memory" or a folder: decode each photograph once and keep it at its load size.
     cache: str | None = None
-    batch_size: pydantic.PositiveInt = 64
-    epochs: pydantic.PositiveInt = 10
+    batch_size: Count = 64
+    epochs: Count = 10
     optimizer: Optimizer = "lars"
-    learning_rate: pydantic.PositiveFloat | None = None
-    weight_decay: pydantic.NonNegativeFloat | None = None
-    warmup: float = pydantic.Field(0.1, ge=0, lt=1)
-    temperature: pydantic.PositiveFloat = 0.1
+    learning_rate: Above0 | None = None
+    weight_decay: From0 | None = None
+    warmup: ShareBelow1 = 0.1
+    temperature: Above0 = 0.1
     decoupled: bool = False
-    projection_dim: pydantic.PositiveInt = 128
-    hidden_dim: pydantic.PositiveInt | None = None
-    smallest_crop: float = pydantic.Field(0.08, gt=0, le=1)
-    strength: pydantic.NonNegativeFloat = 1.0
+    projection_dim: Count = 128
+    hidden_dim: Count | None = None
+    smallest_crop: ShareAbove0 = 0.08
+    strength: From0 = 1.0
     # For how many epochs stages of the backbone are frozen, as {stem: null, P3: 5}; null is to the end.
     thaw: Thaw = {}
     # "frozen" holds that of the weights that it starts from.
@@ -124,31 +135,30 @@ class Pretrain(Section):
     probe: Probe | None = None
 
 
-_Share = Annotated[float, pydantic.Field(ge=0, le=1)]
-_Range = tuple[pydantic.PositiveFloat, pydantic.PositiveFloat]
+_Range = tuple[Above0, Above0]
 
 
 class ObjectAugmentation(Section):
     """What `augment.BoxAugmentation` does to training images, for a localiser; without the section: flips alone."""
 
-    flip: _Share = 0.5
-    zoom: _Share = 0.5
+    flip: Share = 0.5
+    zoom: Share = 0.5
     zoom_range: _Range = (0.5, 1.5)
-    crop: _Share = 0.5
+    crop: Share = 0.5
     crop_area: _Range = (0.3, 1.0)
     aspect: _Range = (0.5, 2.0)
-    jitter: _Share = 0.8
-    strength: pydantic.NonNegativeFloat = 0.25
+    jitter: Share = 0.8
+    strength: From0 = 0.25
     # The one object that is asked for stays nearly whole.
-    visible: _Share = 0.7
-    smallest: pydantic.NonNegativeFloat = 2.0
+    visible: Share = 0.7
+    smallest: From0 = 2.0
 
 
 class BoxAugmentation(ObjectAugmentation):
     """The same for a detector."""
 
-    mosaic: _Share = 0.0
-    visible: _Share = 0.3
+    mosaic: Share = 0.0
+    visible: Share = 0.3
 
 
 class Neck(Section):
@@ -157,18 +167,18 @@ class Neck(Section):
     `detectors.pretrain_neck` of a detector, `detectors.pretrain_localizer` of a localiser.
     """
 
-    epochs: pydantic.PositiveInt = 3
-    learning_rate: pydantic.PositiveFloat = 1e-3
+    epochs: Count = 3
+    learning_rate: Above0 = 1e-3
     # At most so many of the images that pre-training may use.
-    images: pydantic.PositiveInt = 2000
+    images: Count = 2000
 
 
 class Protocol(Section):
     """What of a comparison's grid a way of measuring takes: null is what the section `compare` says."""
 
     # How many images' labels are used; null in the list is all.
-    labels: list[pydantic.PositiveInt | None] | None = pydantic.Field(None, min_length=1)
-    seeds: pydantic.PositiveInt | None = None
+    labels: list[Count | None] | None = pydantic.Field(None, min_length=1)
+    seeds: Count | None = None
     # Names of arms; null is all.
     arms: list[str] | None = pydantic.Field(None, min_length=1)
     # Without the section: neck and head begin at random. An arm's own goes before.
@@ -178,11 +188,11 @@ class Protocol(Section):
 class Frozen(Protocol):
     """A localiser's neck and head on features that are computed once for each arm: `models.fit_frozen`."""
 
-    image_size: int = 224
-    batch_size: pydantic.PositiveInt = 32
-    epochs: pydantic.PositiveInt = 12
-    learning_rate: pydantic.PositiveFloat = 1e-3
-    width: pydantic.PositiveInt = 128
+    image_size: ImageSize = 224
+    batch_size: Count = 32
+    epochs: Count = 12
+    learning_rate: Above0 = 1e-3
+    width: Count = 128
     # What the neck takes of the backbone: one of P3, P4 and P5, or neighbours, as [P3, P4].
     levels: NeckLevels = ["P4", "P5"]
     # "re-estimated" measures the backbone's moving statistics anew, on images without labels at `image_size`.
@@ -191,23 +201,23 @@ class Frozen(Protocol):
 
 
 class Finetune(Protocol):
-    image_size: int = 128
-    batch_size: pydantic.PositiveInt = 16
-    epochs: pydantic.PositiveInt = 10
+    image_size: ImageSize = 128
+    batch_size: Count = 16
+    epochs: Count = 10
     optimizer: Optimizer = "adamw"
-    learning_rate: pydantic.PositiveFloat = 1e-3
+    learning_rate: Above0 = 1e-3
     # Factors by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4 and P5, neck, head.
     learning_rates: LearningRates = {}
     # The share of the steps in which the learning rate rises.
-    warmup: float = pydantic.Field(0.05, ge=0, lt=1)
+    warmup: ShareBelow1 = 0.05
     # None is 1e-4.
-    weight_decay: pydantic.NonNegativeFloat | None = None
+    weight_decay: From0 | None = None
     # The global norm that gradients are clipped to; null does not clip.
-    clip_norm: pydantic.PositiveFloat | None = 10.0
+    clip_norm: Above0 | None = 10.0
     # Train neck and head alone.
     freeze: bool = False
     # Score the test records after every so many epochs, too, into metrics.jsonl; nothing is chosen by it.
-    evaluate_every: pydantic.PositiveInt | None = None
+    evaluate_every: Count | None = None
     augmentation: ObjectAugmentation | None = None
     # A file of regions that are painted over in every training image, as `kerassl audit` writes regions.json.
     erase: str | None = None
@@ -216,7 +226,7 @@ class Finetune(Protocol):
     # "frozen" holds that of the backbone; "re-estimated" measures all moving statistics anew before scoring.
     batch_norm: Literal["trained", "frozen", "re-estimated"] = "trained"
     # The decay of a moving average of the weights, which is scored and saved, as 0.999.
-    average: float | None = pydantic.Field(None, ge=0, lt=1)
+    average: ShareBelow1 | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_way_to_freeze(self):
@@ -233,13 +243,13 @@ class Localizer(Finetune):
 class Detector(Finetune):
     kind: Literal["retinanet", "yolov8"] = "retinanet"
     # Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. Less is quicker.
-    width: pydantic.PositiveInt | None = None
-    image_size: int = 160
+    width: Count | None = None
+    image_size: ImageSize = 160
     augmentation: BoxAugmentation | None = None
 
 
 class Explain(Section):
-    images: pydantic.PositiveInt = 4
+    images: Count = 4
     level: Literal["P3", "P4", "P5"] = "P5"
 
 
@@ -276,21 +286,21 @@ class Gate(Section):
 
     good: str
     poor: str
-    mean_iou: pydantic.NonNegativeFloat = 8
-    loc_acc_70: pydantic.NonNegativeFloat = 12
+    mean_iou: From0 = 8
+    loc_acc_70: From0 = 12
 
 
 class Compare(Section):
     """The grid of a comparison: arms, numbers of labels and seeds."""
 
     # Null in the list is all of them.
-    labels: list[pydantic.PositiveInt | None] = pydantic.Field([None], min_length=1)
+    labels: list[Count | None] = pydantic.Field([None], min_length=1)
     # How many, from the run's seed on.
-    seeds: pydantic.PositiveInt = 1
+    seeds: Count = 1
     # The arm that the others are held against; null is the last.
     baseline: str | None = None
     # So many images of the test split are kept aside, to choose settings on; null is none.
-    chosen: pydantic.NonNegativeInt | None = None
+    chosen: CountOrNone | None = None
     # Score on the images that nothing was chosen on, or on those kept aside.
     part: Literal["report", "choose"] = "report"
     # Labelled photographs of another kind for Top-1 and Top-3 of the features, once an arm.

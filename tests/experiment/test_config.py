@@ -56,7 +56,7 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("localizer: {thaw: {P5: -1}}", "localizer.thaw.P5 is -1"),
         ("localizer: {thaw: {P5: 1}, freeze: true}", "localizer: freeze trains neck and head alone"),
         ("detector: {learning_rates: {body: 1}}", "detector.learning_rates: there is no part 'body'"),
-        ("detector: {learning_rates: {neck: 0}}", "the learning rate of neck is 0.0 times"),
+        ("detector: {learning_rates: {neck: 0}}", "detector.learning_rates.neck is 0: give a number above 0"),
         ("detector: {batch_norm: fixed}", "detector.batch_norm is 'fixed'"),
         ("detector: {average: 1}", "detector.average is 1"),
         ("detector: {clip_norm: 0}", "detector.clip_norm is 0"),

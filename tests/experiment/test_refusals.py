@@ -94,7 +94,7 @@ OTHERS = [
     ([*EMBED, "--out", "new.txt"], "new.txt", ".npz"),
     (["evaluate", *VOC], "--model", "--predictions"),
     ([*EVALUATE, "--coco", "a.json"], "--coco a.json", "--voc"),
-    ([*EVALUATE, "--split", "trainval"], "trainval"),
+    ([*EVALUATE, "--split", "nosplit"], "nosplit"),
     (["evaluate", "--predictions", "gone.json", *VOC, "--classes", *SCENE_CLASSES], "gone.json"),
     ([*EXPLAIN, "--class", "cow"], "'cow'", SCENE_CLASSES[0]),
     ([*EXPLAIN, "--method", "lime"], "'lime'", "gradcam"),

@@ -184,7 +184,7 @@ def claimed(folder, kind, keep=()):
     if folder.is_dir() and not (folder / _manifest.NAME).is_file():
         others = sorted(item.name for item in folder.iterdir())
         if others:
-            raise UserError(f"{folder} holds other things ({others[0]}), none of kerassl's; give a new folder")
+            raise UserError(f"{folder} already holds {others[0]}, which is not kerassl's; give a new folder")
     new = make_folder(folder)
     fresh = not (folder / _manifest.NAME).exists()
     try:

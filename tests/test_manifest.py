@@ -115,7 +115,7 @@ def test_claims_no_folder_that_holds_other_things_or_is_in_use(run, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / NAME).write_text("mine")
     for name, says in (
-        ("mine", r"mine holds other things \(config.yaml\), none of kerassl's; give a new folder"),
+        ("mine", r"mine already holds config.yaml, which is not kerassl's; give a new folder"),
         ("file", "file is a file; give a folder"),
         ("linked", "not the manifest of a run|cannot be written"),
         ("other", "not the manifest of a run; choose another folder"),

@@ -54,7 +54,8 @@ def run_folder(path, config, resume=False, replace=False):
 def _prepare(path, manifest, config, resume, replace):
     settings = config.model_dump(mode="json")
     if manifest.is_new():
-        pass
+        if resume:
+            raise UserError(f"{path} holds no run to resume; leave --resume out to begin one")
     elif replace:
         found = manifest.foreign()
         if found is not None:

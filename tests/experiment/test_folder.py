@@ -33,7 +33,7 @@ def test_folder_of_something_else_is_never_a_run(tmp_path, again):
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     (tmp_path / "photos").mkdir()
     with (
-        pytest.raises(UserError, match=r"holds other things \(config.yaml\)"),
+        pytest.raises(UserError, match=r"already holds config.yaml"),
         run_folder(tmp_path, read_config(), **again),
     ):
         pass

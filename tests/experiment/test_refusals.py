@@ -140,6 +140,9 @@ def _outputs():
             yield [*rest, flag, "voc"], ("voc", "already")
         elif kind != "folder":
             yield [*rest, flag, f"folder{suffix}"], (f"folder{suffix} is a folder",)
+            yield [*rest, flag, f"mine{suffix}"], (f"mine{suffix} already exists; choose another path",)
+            if command[0] in ("inspect", "views", "explain"):
+                yield [*rest, flag, f"photos/new{suffix}"], (f"photos/new{suffix} is in photos", "outside of it")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +153,8 @@ def refused(tmp_path_factory):
     (folder / "photos").mkdir()
     for name in ("empty", *(f"folder{kind}" for _, kind in OUTPUTS if kind != "folder")):
         (folder / name).mkdir(exist_ok=True)
+    for _, kind in OUTPUTS:
+        (folder / f"mine{kind}").write_text("mine")
     for number in range(3):
         Image.fromarray(np.full([48, 64, 3], 60 * number, np.uint8)).save(folder / "photos" / f"{number}.jpg")
     for name, text in CONFIGS.items():

@@ -50,12 +50,13 @@ def read_text(path, remedy, most=100_000_000):
         raise UserError(f"{path} {error}; {remedy}") from None
 
 
-def text_of(path, most=100_000_000, xml=False):
+def text_of(path, most=100_000_000, xml=False, errors="strict"):
     """`read_text` for readers that go on without the file.
 
     Args:
         path, most: see `read_text`.
         xml: bool. Decode as the file's XML declaration says.
+        errors: as of `bytes.decode`: `"replace"` also takes what is no text.
 
     Returns:
         See `read_text`.
@@ -66,7 +67,7 @@ def text_of(path, most=100_000_000, xml=False):
     contents = _bytes(path, most)
     encoding = next((name for mark, name in _MARKS if contents.startswith(mark)), None) or _unmarked(contents, xml)
     try:
-        text = contents.decode(encoding)
+        text = contents.decode(encoding, errors)
     except UnicodeDecodeError as error:
         line = contents.count(b"\n", 0, error.start) + 1
         name = encoding.removesuffix("-sig").upper()
@@ -74,7 +75,7 @@ def text_of(path, most=100_000_000, xml=False):
             f"is no {name} (byte 0x{contents[error.start]:02x} in line {line}; it may be Latin-1 or another encoding): "
             "save it as UTF-8"
         ) from None
-    if "\0" in text:
+    if "\0" in text and errors == "strict":
         raise UnreadableError("is no text: it holds NUL bytes")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
@@ -95,9 +96,11 @@ def _bytes(path, most):
 
 def _unmarked(contents, xml):
     """The encoding of what has no byte order mark."""
-    # Text begins with a character of ASCII mostly, and holds no NUL: two bytes a character then, and in which order.
-    if len(contents) % 2 == 0 and contents[:2].count(b"\0") == 1:
-        return "utf-16-be" if contents[0] == 0 else "utf-16-le"
+    # Text begins with ASCII mostly and holds no NUL: if every second byte is one, a character takes two.
+    first, second = contents[:8:2], contents[1:8:2]
+    for rest, zeros, order in ((first, second, "le"), (second, first, "be")):
+        if len(contents) % 2 == 0 and contents and not any(zeros) and all(rest):
+            return f"utf-16-{order}"
     declared = _DECLARED.match(contents) if xml else None
     if declared is None:
         return "utf-8"

@@ -27,12 +27,20 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path, remedy):
+class _Texts(_Loader):
+    """Takes all that is not quoted for text, too."""
+
+
+_Texts.yaml_implicit_resolvers = {}
+
+
+def read_yaml(path, remedy, texts=False):
     """Read a YAML file.
 
     Args:
         path: str or `pathlib.Path`.
         remedy: str. What to do if it cannot be read, for the message.
+        texts: bool. Keep numbers, dates, yes and no as the text that they are written as: for names.
 
     Returns:
         What it holds: dict, list, str, number, bool or None.
@@ -44,7 +52,7 @@ def read_yaml(path, remedy):
     text = read_text(path, remedy, most=_BYTES)
     try:
         _check_limits(text)
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _Texts if texts else _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that is none
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""

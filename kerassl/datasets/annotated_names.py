@@ -1,9 +1,6 @@
 """The classes that a VOC XML names, and nothing else of it: what a stratified subset asks before anything is read."""
 
-import xml.etree.ElementTree
-
-import defusedxml
-import defusedxml.ElementTree
+from kerassl.datasets.voc_annotation import NoAnnotationError, parse_voc, thing_name
 
 
 def annotated_names(path):
@@ -18,7 +15,6 @@ def annotated_names(path):
     if path is None:
         return frozenset()
     try:
-        root = defusedxml.ElementTree.parse(path).getroot()
-    except (defusedxml.DefusedXmlException, xml.etree.ElementTree.ParseError, OSError, ValueError, LookupError):
+        return frozenset(map(thing_name, parse_voc(path).findall("object"))) - {""}
+    except NoAnnotationError:
         return frozenset()
-    return frozenset(thing.findtext("name", "").strip() for thing in root.findall("object"))

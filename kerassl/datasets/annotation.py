@@ -1,5 +1,6 @@
 """One image and what an annotation says of it into a record; all readers of annotations share it."""
 
+import os
 import typing
 
 import numpy as np
@@ -53,6 +54,9 @@ def open_picture(path, findings):
     Returns:
         `Picture`, or None if the file cannot be opened or has too many pixels.
     """
+    if not os.path.isfile(path):  # a pipe would never end
+        findings.broken(f"{path} {fault(path)}")
+        return None
     try:
         with PIL.Image.open(path, formats=FORMATS) as image:
             (width, height), orientation = image.size, exif_orientation(image.info.get("exif", b""))
@@ -102,7 +106,11 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
             continue
         if max(abs(a - b) for a, b in zip(clipped, box)) > _SLACK:
             findings.add("boxes clipped to the image", f"{thing.where} in {width}x{height}")
-        boxes.append(clipped)
+        x0, y0, x1, y1 = single = np.array(clipped, np.float32)
+        if x1 <= x0 or y1 <= y0:  # an area in float64 alone
+            findings.add("boxes without an area left out", thing.where)
+            continue
+        boxes.append(single)
         labels.append(thing.label)
         difficult.append(thing.difficult)
     return Record(

@@ -1,6 +1,83 @@
-"""The one check of a list of class names."""
+"""Lists of class names: given as they are, or read from a file."""
+
+import difflib
+import logging
+import os
+import pathlib
 
 from kerassl._errors import UserError
+from kerassl._text import read_text
+from kerassl._yaml import read_yaml
+from kerassl.datasets.unicode_names import nfc
+
+log = logging.getLogger("kerassl")
+
+FILES = ("data.yaml", "data.yml", "classes.txt")  # where a folder of a data set keeps its names
+_SUFFIXES = (".yaml", ".yml", ".txt", ".names", ".json", ".xml", ".csv")
+_MOST = 10_000_000  # bytes of a file of names
+
+
+def class_names(classes):
+    """Gives the class names that are meant.
+
+    Args:
+        classes: sequence of str; or str or `pathlib.Path` of a YAML whose `names` is a list, or a dictionary from
+            numbers to names, or of a text file with one name a line, or of a folder that holds data.yaml or
+            classes.txt. A sequence of one file is read as the file.
+
+    Returns:
+        List of str, in Unicode's composed form (NFC).
+
+    Raises:
+        UserError: if there is no such file, or it holds no list of different names.
+    """
+    file = names_file(classes)
+    return check_class_names(classes) if file is None else _read(file)
+
+
+def names_file(classes):
+    """The file of names that `classes` stands for.
+
+    Args:
+        classes: see `class_names`.
+
+    Returns:
+        `pathlib.Path`, or None where `classes` are the names themselves.
+
+    Raises:
+        UserError: if it looks like a file and there is none, or stands beside names.
+    """
+    if isinstance(classes, (str, os.PathLike)):
+        path = pathlib.Path(classes)
+        if os.path.isdir(path):
+            found = [path / name for name in FILES if os.path.isfile(path / name)]
+            if not found:
+                raise UserError(
+                    f"the folder {path} holds no {', '.join(FILES)}; name the file, or give a list of names"
+                )
+            path = found[0]
+        if not os.path.lexists(path):
+            raise UserError(
+                f"{path} cannot be read (No such file or directory); give the list of the class names, or a "
+                "file of them"
+            )
+        return path
+    if not isinstance(classes, (list, tuple)):
+        return None
+    files = [each for each in classes if isinstance(each, str) and each.lower().endswith(_SUFFIXES)]
+    if len(classes) == 1 and isinstance(classes[0], str) and _is_there(classes[0]):
+        files = classes
+    if not files:
+        return None
+    if len(classes) > 1:
+        raise UserError(
+            f"{files[0]} is a file, and other class names stand beside it; give names, or one file of names"
+        )
+    return names_file(files[0])
+
+
+def _is_there(name):
+    return os.path.isfile(name) or (os.sep in name and os.path.isdir(name))
 
 
 def check_class_names(classes):
@@ -10,7 +87,7 @@ def check_class_names(classes):
         classes: sequence of str.
 
     Returns:
-        List of str.
+        List of str, in Unicode's composed form (NFC).
 
     Raises:
         UserError: if there is no name, one is not a string, or one stands twice.
@@ -21,7 +98,77 @@ def check_class_names(classes):
     wrong = [name for name in classes if not isinstance(name, str)]
     if wrong:
         raise UserError(f"classes holds {wrong[0]!r}, which is no string; give the list of the class names")
+    classes = [nfc(name) for name in classes]
     doubled = sorted({name for name in classes if classes.count(name) > 1})
     if doubled:
         raise UserError(f"classes names {doubled[0]!r} more than once; each class needs a name of its own")
     return classes
+
+
+def check_there(wanted, there, source, what="class"):
+    """Refuses a class that a data set does not have.
+
+    Args:
+        wanted: list of str.
+        there: list of str, the names that it has.
+        source: str. What has them, for the message.
+        what: str. What it calls a class.
+
+    Raises:
+        UserError: with the first such name, and the closest or all that there are.
+    """
+    missing = [name for name in wanted if name not in set(there)]
+    if not missing:
+        return
+    close = difflib.get_close_matches(missing[0], there, 1)
+    listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
+    hint = f"did you mean {close[0]!r}? It" if close else "it"
+    raise UserError(f"{source} has no {what} {missing[0]!r}, which classes names; {hint} has {len(there)}: {listed}")
+
+
+def tell_left_out(counts, source):
+    """Reports the objects whose classes were not asked for.
+
+    Args:
+        counts: `collections.Counter` of class names.
+        source: str, for the message.
+    """
+    if counts:
+        each = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(20))
+        more = ", …" if len(counts) > 20 else ""
+        log.warning(
+            "%s: %s objects of %d classes that were not asked for left out: %s",
+            source,
+            f"{counts.total():,}",
+            len(counts),
+            each + more,
+        )
+
+
+def _read(path):
+    suffix, remedy = path.suffix.lower(), "give the list of the class names, or a data.yaml or text file of them"
+    if suffix in (".yaml", ".yml"):
+        names = _of_yaml(path, remedy)
+    elif suffix in (".json", ".xml", ".csv"):
+        raise UserError(f"{path} is no file of class names; {remedy}")
+    else:
+        names = _of_lines(read_text(path, remedy, _MOST))
+    if not names:
+        raise UserError(f"{path} names no class; give one name a line, or names: […] in a YAML")
+    return check_class_names(names)
+
+
+def _of_lines(text):
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def _of_yaml(path, remedy):
+    content = read_yaml(path, remedy, texts=True)  # a class may be called no, 1 or 1.10
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, dict):
+        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
+            raise UserError(f"{path} numbers its names {sorted(map(str, names))[:10]}; count from 0 without a gap")
+        names = [name for _, name in sorted(names.items(), key=lambda pair: int(pair[0]))]
+    if not isinstance(names, list):
+        raise UserError(f"{path} has no list of names; write names: [first, second]")
+    return [str(name) for name in names]

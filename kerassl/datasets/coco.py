@@ -20,11 +20,12 @@ def coco(
     augmentation=None,
     seed=0,
     strict=False,
+    allow_broken=False,
 ):
     """Batches of the images of a COCO json, as KerasCV's detectors take them in `fit`.
 
     Args:
-        annotations, images_dir, classes, fraction, count, stratified, strict: see `coco_records`.
+        annotations, images_dir, classes, fraction, count, stratified, strict, allow_broken: see `coco_records`.
         image_size, batch_size, shuffle, flip, augmentation: see `detection_batches`.
         seed: int. Of the subset, the order, the flips and the augmentation.
 
@@ -48,6 +49,7 @@ def coco(
         stratified=stratified,
         seed=seed,
         strict=strict,
+        allow_broken=allow_broken,
     )
     return detection_batches(
         records,

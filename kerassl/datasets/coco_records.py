@@ -6,14 +6,19 @@ import logging
 import math
 import os
 import pathlib
+import re
 
 from kerassl._errors import UserError
+from kerassl._text import read_text
 from kerassl.datasets.annotation import Thing, make_record, open_picture, told_box
-from kerassl.datasets.class_names import check_class_names
+from kerassl.datasets.class_names import check_there, class_names, tell_left_out
 from kerassl.datasets.findings import Findings
 from kerassl.datasets.subset import subset
+from kerassl.datasets.unicode_names import find_file, nfc
 
 log = logging.getLogger("kerassl")
+
+_MAX_BYTES = 4_000_000_000  # COCO's own are a tenth of that
 
 
 def coco_classes(annotations):
@@ -56,7 +61,16 @@ def coco_categories(annotations, classes=None):
 
 
 def coco_records(
-    annotations, images_dir, *, classes=None, fraction=None, count=None, stratified=True, seed=0, strict=False
+    annotations,
+    images_dir,
+    *,
+    classes=None,
+    fraction=None,
+    count=None,
+    stratified=True,
+    seed=0,
+    strict=False,
+    allow_broken=False,
 ):
     """Reads the boxes of a COCO json.
 
@@ -64,22 +78,28 @@ def coco_records(
     tells the size of the stored image, as `voc_records` does. Boxes that reach out of the image are clipped; boxes
     without an area, annotations of unknown images or categories, and images that are missing are left out; each kind is
     counted and told in one line of the log. Images that cannot be opened are left out and named there one by one.
-    Images without annotations are kept, crowds (`iscrowd`) are difficult objects, masks are not read.
+    If more than a tenth of the annotations cannot be read, that is an error.
+
+    A file name that is absolute, or has the folder of the images in it, is taken for the file in that folder where one
+    alone fits; ids may be whole numbers or strings, "1" is 1. Images without annotations are kept, crowds (`iscrowd`)
+    are difficult objects, masks are not read.
 
     Args:
         annotations: str or `pathlib.Path`. The json file.
         images_dir: str or `pathlib.Path`. The folder to which the json's file names belong.
-        classes: sequence of str or None. The categories to read; a class is its place in this list. Objects of other
-            categories are left out, and counted in the log. None takes all, in order of their ids; see `coco_classes`.
+        classes: sequence of str, file of names (see `yolo_classes`), or None. The categories to read; a class is its
+            place in this list. Objects of other categories are left out, and counted in the log. None takes all, in
+            order of their ids; see `coco_classes`.
         fraction, count, stratified, seed: see `voc_records`; of the json's images.
         strict: bool. Stop at the first fault that would be left out or clipped.
+        allow_broken: bool. Go on where more than a tenth of the annotations cannot be read.
 
     Returns:
         List of `Record`, whose ids are those of the json as str, sorted as str.
 
     Raises:
         UserError: if the json or the folder is missing, the json is no COCO json, it has no category of a name in
-            `classes`, or no image can be opened; with `strict`, for every fault.
+            `classes`, or no image can be opened or too little read; with `strict`, for every fault.
 
     Example:
         >>> records = kerassl.datasets.coco_records("annotations/instances_val2017.json", "val2017", fraction=0.1)
@@ -91,21 +111,29 @@ def coco_records(
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; give the folder of the images that {annotations} names")
     content = _load(annotations)
-    labels, names = _labels(_categories(content, annotations), classes, annotations)
-    findings = Findings(strict)
-    images = _images(content["images"], annotations, findings)
+    categories = _categories(content, annotations)
+    labels, names = _labels(categories, classes, annotations)
+    _tell_doubled(categories, annotations)
+    findings = Findings(strict, allow_broken)
+    images, doubled = _images(content["images"], annotations, findings)
     if not images:
-        raise UserError(f"{annotations} names no image that can be read; give a COCO json with images")
+        raise UserError(
+            f"{annotations} names no image that can be read; give a COCO json with images{_first(findings)}"
+        )
     held = _classes_by_image(content["annotations"], labels) if stratified else None
     chosen = subset(
         images, fraction=fraction, count=count, seed=seed, labels=held and (lambda each: held.get(each, ()))
     )
-    things = _things(content["annotations"], images, set(chosen), labels, names, annotations, findings)
+    things, total, others = _things(
+        content["annotations"], images, doubled, set(chosen), categories, labels, names, annotations, findings
+    )
+    endings = _endings(entry["file_name"] for entry in images.values())
     records = []
     for each in chosen:
-        path = folder / images[each]["file_name"]
-        if not path.is_file():
-            findings.add("images that are missing left out", str(path))
+        name = images[each]["file_name"]
+        path, problem = _locate(folder, name, endings)
+        if path is None:
+            findings.add(f"images {problem} left out", f"{annotations}, image {each}: {name}")
             continue
         picture = open_picture(path, findings)
         if picture is not None:
@@ -113,32 +141,41 @@ def coco_records(
             told = None if None in told else tuple(_plain(value) for value in told)
             source = f"{annotations}, image {each}"
             records.append(make_record(each, path, picture, things.get(each, ()), told, findings, source))
-    findings.tell()
     if not records:
-        first = findings.files[0] if findings.files else f"{folder / images[chosen[0]]['file_name']} is not there"
         raise UserError(
-            f"none of the {len(chosen)} images of {annotations} can be opened in {folder}; the first: {first}"
+            f"none of the {len(chosen)} images of {annotations} can be opened in {folder}{_first(findings)}"
         )
+    findings.tell(objects=total)
+    tell_left_out(others, annotations)
     return records
+
+
+def _first(findings):
+    """The first image that was left out, for a message."""
+    if findings.files:
+        return f"; the first: {findings.files[0]}"
+    kinds = [(len(places), kind, places[0]) for kind, places in findings.found.items() if kind.startswith("images")]
+    return "; {} {}, first {}".format(*max(kinds)) if kinds else ""
 
 
 def _classes_by_image(entries, labels):
     """The classes of each image's annotations by its id as str; what cannot be read is told when it is chosen."""
     held = collections.defaultdict(set)
     for entry in entries:
-        if isinstance(entry, dict) and _is_id(entry.get("category_id")):
-            label = labels.get(entry["category_id"])
+        if isinstance(entry, dict):
+            label = labels.get(_id(entry.get("category_id")))
             if label is not None:
-                held[str(entry.get("image_id"))].add(label)
+                held[str(_id(entry.get("image_id")))].add(label)
     return held
 
 
 def _load(path):
+    remedy = "give a COCO json"
     try:
-        content = json.loads(pathlib.Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give a COCO json") from None
-    except (ValueError, RecursionError) as error:  # also of what is no UTF-8
+        content = json.loads(read_text(path, remedy, _MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{path} is no whole json file ({str(error)[:200]}); write it again") from None
     wanted = ("images", "annotations", "categories")
     missing = [key for key in wanted if not isinstance(content, dict) or not isinstance(content.get(key), list)]
@@ -151,74 +188,155 @@ def _categories(content, path):
     """Names by id, in order of the ids."""
     found = {}
     for entry in content["categories"]:
-        if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
-            raise UserError(f"{path} has the category {str(entry)[:100]}; give each an id (a whole number) and a name")
-        found[entry["id"]] = entry["name"]
+        key, name = (_id(entry.get("id")), entry.get("name")) if isinstance(entry, dict) else (None, None)
+        if key is None or not isinstance(name, str):
+            raise UserError(
+                f"{path} has the category {str(entry)[:100]!r}; give each an id (a whole number) and a name"
+            )
+        if found.setdefault(key, nfc(name)) != nfc(name):
+            raise UserError(
+                f"{path} has two categories of the id {key}, {found[key]!r} and {name!r}; give each an id of its own"
+            )
     if not found:
         raise UserError(f"{path} has no categories; give each class a category with an id and a name")
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda pair: (isinstance(pair[0], str), pair[0])))
 
 
 def _labels(categories, classes, path):
     """The class of each category id (None for those that are not wanted), and the names of the classes."""
     there = list(dict.fromkeys(categories.values()))
-    names = there if classes is None else check_class_names(classes)
-    unknown = [name for name in names if name not in there]
-    if unknown:
-        listed = ", ".join(there[:5]) + (", …" if len(there) > 5 else "")
-        raise UserError(f"{path} has no category {unknown[0]!r}, which classes names; it has {len(there)}: {listed}")
+    names = there if classes is None else class_names(classes)
+    check_there(names, there, path, "category")
     place = {name: label for label, name in enumerate(names)}
     return {key: place.get(name) for key, name in categories.items()}, names
 
 
+def _tell_doubled(categories, path):
+    for name, count in collections.Counter(categories.values()).items():
+        if count > 1:
+            ids = ", ".join(str(key) for key, each in categories.items() if each == name)
+            log.warning("%s: the categories %s are all called %r and are read as one class", path, ids, name)
+
+
 def _images(entries, path, findings):
-    """The images by id as str."""
-    found = {}
+    """The images by id as str, and the ids that several have."""
+    found, doubled = {}, set()
     for entry in entries:
         name = entry.get("file_name") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not name or "\0" in name or not _is_id(entry.get("id")):
+        key = _id(entry.get("id")) if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name or "\0" in name or key is None:
             findings.add("images without an id or a file name left out", f"{path}, {str(entry)[:100]}")
-        elif os.path.isabs(name) or ".." in pathlib.PurePath(name).parts:
-            findings.add("images outside of their folder left out", f"{path}, {name}")
-        elif str(entry["id"]) in found:
-            findings.add("images whose id stands twice left out", f"{path}, image {entry['id']}")
-        else:
-            found[str(entry["id"])] = entry
+        elif found.setdefault(str(key), entry)["file_name"] != name:
+            # Whose the boxes are is not known.
+            findings.add("images whose id stands twice left out", f"{path}, image {key}: {name}")
+            doubled.add(str(key))
+    return {key: entry for key, entry in found.items() if key not in doubled}, doubled
+
+
+def _endings(names):
+    """How many images have a name that ends so, by all ends of the names' paths."""
+    found = collections.Counter()
+    for name in names:
+        parts = nfc(name).replace("\\", "/").split("/")
+        found.update("/".join(parts[start:]) for start in range(len(parts)))
     return found
 
 
-def _things(entries, images, chosen, labels, names, path, findings):
-    """Lists of `Thing` by image id, of the chosen images."""
-    found, others = {}, 0
+def _locate(folder, name, endings):
+    """The path of an image, or None and the reason."""
+    plain = name.replace("\\", "/")
+    for each in dict.fromkeys((name, plain)):
+        path = _inside(folder, each)
+        if path is not None:
+            return path, None
+    parts = [part for part in plain.split("/") if part not in ("", ".")]
+    absolute = re.match(r"/|[A-Za-z]:", plain)
+    if ".." in parts:
+        return None, "outside of their folder"
+    if absolute:
+        starts = range(len(parts))
+    else:
+        starts = [1] if parts and parts[0] == os.path.basename(os.path.abspath(folder)) else []
+    for start in starts:
+        path = find_file(folder, "/".join(parts[start:]))
+        if path is not None:
+            one = endings["/".join(map(nfc, parts[start:]))] == 1
+            return (path, None) if one else (None, "whose name fits several files")
+    return None, "outside of their folder" if absolute else "that are missing"
+
+
+def _inside(folder, name):
+    """A file by its path from the folder, or None: also where that leads out of it."""
+    root = os.path.abspath(folder)
+    path = os.path.normpath(os.path.join(root, name))
+    if not path.startswith(os.path.join(root, "")):
+        return None
+    return find_file(folder, os.path.relpath(path, root))
+
+
+def _things(entries, images, doubled, chosen, categories, labels, names, path, findings):
+    """Lists of `Thing` by image id, of the chosen images; how many objects they have; others', by name."""
+    found, others, total, seen, again = {}, collections.Counter(), 0, {}, []
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            findings.add("annotations that are none left out", f"{path}, annotation {place}: {str(entry)[:100]}")
+            total += 1
+            told = f"{path}, annotation {place}: {str(entry)[:100]}"
+            findings.add("annotations that are none left out", told, unread=True)
             continue
-        image_id, category = str(entry.get("image_id")), entry.get("category_id")
-        where = f"{path}, annotation {entry.get('id', f'at place {place}')}"
+        image_id, category = str(_id(entry.get("image_id"))), _id(entry.get("category_id"))
+        where = f"{path}, annotation {str(entry.get('id', f'at place {place}'))[:40]}"
+        if image_id in doubled:
+            total += 1
+            findings.add("annotations of an image id that stands twice left out", f"{where} of {image_id}", unread=True)
+            continue
         if image_id not in images:
-            findings.add("annotations of unknown images left out", f"{where} of image {image_id[:40]}")
-        elif not _is_id(category) or category not in labels:
-            findings.add("annotations of unknown categories left out", f"{where} of category {str(category)[:40]}")
-        elif image_id not in chosen:
+            told = f"{where} of image {str(entry.get('image_id'))[:40]!r}"
+            findings.add("annotations of unknown images left out", told)
             continue
-        elif labels[category] is None:
-            others += 1
-        elif not _is_box(entry.get("bbox")):
-            findings.add("boxes that are no four numbers left out", f"{where}: {str(entry.get('bbox'))[:100]}")
-        else:
-            x, y, width, height = map(float, entry["bbox"])
-            box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
-            label = labels[category]
-            told = f"{where}, {names[label]} {told_box((x, y, width, height))}"
-            found.setdefault(image_id, []).append(Thing(label, box, bool(entry.get("iscrowd", 0)), told))
-    if others:
-        log.info("%s: %d objects of other categories than classes names left out", path, others)
-    return found
+        if category not in labels:
+            if image_id in chosen:
+                total += 1
+            told = f"{where} of category {str(entry.get('category_id'))[:40]!r}"
+            findings.add("annotations of unknown categories left out", told, unread=image_id in chosen)
+            continue
+        if image_id not in chosen:
+            continue
+        total += 1
+        if not _is_box(entry.get("bbox")):
+            told = f"{where}: {str(entry.get('bbox'))[:100]}"
+            findings.add("boxes that are no four numbers left out", told, unread=True)
+            continue
+        x, y, width, height = map(float, entry["bbox"])
+        key, content = _id(entry.get("id")), (image_id, category, x, y, width, height)
+        if key in seen and seen[key] == content:
+            findings.add("annotations that stand twice left out", where)
+            continue
+        if key in seen:
+            again.append(where)
+        elif key is not None:
+            seen[key] = content
+        if labels[category] is None:
+            others[categories[category]] += 1
+            continue
+        box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
+        label = labels[category]
+        told = f"{where}, {names[label]} {told_box((x, y, width, height))}"
+        found.setdefault(image_id, []).append(Thing(label, box, bool(entry.get("iscrowd", 0)), told))
+    if again:
+        log.warning("%d annotations kept whose id another has: %s", len(again), "; ".join(again[:3]))
+    return found, total, others
 
 
-def _is_id(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+def _id(value):
+    """An id as a number where it is one, however it is written, else as str; None for what is no id."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        value = value.strip()
+        return int(value) if re.fullmatch(r"0|-?[1-9]\d{0,17}", value, re.ASCII) else value or None
+    return value if isinstance(value, int) else None
 
 
 def _is_box(value):

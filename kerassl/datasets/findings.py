@@ -7,49 +7,82 @@ from kerassl._errors import UserError
 
 log = logging.getLogger("kerassl")
 
+_MOST = 0.1  # share of the labels that may be unreadable
+
 
 class Findings:
     """Faults that are mended or left out: whole files are named each, the rest is told in one line a kind.
 
     Args:
         strict: bool. Raise `UserError` at the first instead.
+        allow_broken: bool. Also go on where more than a tenth of the labels cannot be read.
 
     Attributes:
         files: list of str, the files that were left out, each with its reason.
         found: dict of str to list of str, the places of each other kind of fault.
     """
 
-    def __init__(self, strict=False):
+    def __init__(self, strict=False, allow_broken=False):
         self.strict = strict
+        self.allow_broken = allow_broken
         self.files = []
         self.found = collections.defaultdict(list)
+        self._unread = {"annotation files": [], "objects": []}
 
-    def broken(self, message):
+    def broken(self, message, label=False):
         """Notes a file that cannot be read, and names it in the log at once.
 
         Args:
             message: str, the file and what is wrong with it.
+            label: bool. Whether it is a file of labels, and not an image.
         """
+        message = _one_line(message)
         if self.strict:
             raise UserError(f"{message}; mend or remove the file, or read without strict")
         self.files.append(message)
+        if label:
+            self._unread["annotation files"].append(message)
         log.warning("broken file %d: %s; its image is left out", len(self.files), message)
 
-    def add(self, kind, where):
+    def add(self, kind, where, unread=False):
         """Notes another fault.
 
         Args:
             kind: str, what it is and what was done about it, as `"boxes without an area left out"`.
             where: str, the file and the value.
+            unread: bool. Whether it is an object that cannot be read.
         """
+        where = _one_line(where)
         if self.strict:
             raise UserError(
                 f"{where}: strict reading stops here ({kind} otherwise); mend the file or read without strict"
             )
         self.found[kind].append(where)
+        if unread:
+            self._unread["objects"].append(f"{where} ({kind})")
 
-    def tell(self):
-        """Writes one line a kind to the log."""
+    def tell(self, files=0, objects=0):
+        """Writes one line a kind to the log.
+
+        Args:
+            files: int. Files of labels that were to be read.
+            objects: int. Objects that were to be read.
+
+        Raises:
+            UserError: if more than a tenth of either cannot be read, unless `allow_broken`.
+        """
         for kind, places in self.found.items():
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             log.warning("%d %s: %s%s", len(places), kind, "; ".join(places[:3]), more)
+        for what, total in (("annotation files", files), ("objects", objects)):
+            unread = self._unread[what]
+            if not self.allow_broken and len(unread) > _MOST * total:
+                fact = f"{len(unread)} of {total} {what} cannot be read, more than a tenth; the first: {unread[0]}"
+                raise UserError(
+                    f"{fact}; mend them, or leave them out with allow_broken=True",
+                    f"{fact}; mend them, or leave them out with --allow-broken-labels",
+                )
+
+
+def _one_line(text):
+    return " ".join(text.splitlines())

@@ -8,7 +8,7 @@ from kerassl.datasets.voc_records import voc_records
 
 def voc(
     root,
-    year=2007,
+    year=None,
     split="train",
     *,
     image_size,
@@ -22,11 +22,12 @@ def voc(
     augmentation=None,
     seed=0,
     strict=False,
+    allow_broken=False,
 ):
     """Batches of a VOCdevkit, as KerasCV's detectors take them in `fit`.
 
     Args:
-        root, year, split, classes, fraction, count, stratified, strict: see `voc_records`.
+        root, year, split, classes, fraction, count, stratified, strict, allow_broken: see `voc_records`.
         image_size, batch_size, shuffle, flip, augmentation: see `detection_batches`.
         seed: int. Of the subset, the order, the flips and the augmentation.
 
@@ -41,7 +42,7 @@ def voc(
     """
     check_image_size(image_size)
     subset = {"fraction": fraction, "count": count, "stratified": stratified, "seed": seed}
-    records = voc_records(root, year, split, classes=classes, strict=strict, **subset)
+    records = voc_records(root, year, split, classes=classes, strict=strict, allow_broken=allow_broken, **subset)
     return detection_batches(
         records,
         image_size,

@@ -20,11 +20,12 @@ def yolo(
     augmentation=None,
     seed=0,
     strict=False,
+    allow_broken=False,
 ):
     """Batches of images with YOLO's label files, as KerasCV's detectors take them in `fit`.
 
     Args:
-        images_dir, labels_dir, classes, fraction, count, stratified, strict: see `yolo_records`.
+        images_dir, labels_dir, classes, fraction, count, stratified, strict, allow_broken: see `yolo_records`.
         image_size, batch_size, shuffle, flip, augmentation: see `detection_batches`.
         seed: int. Of the subset, the order, the flips and the augmentation.
 
@@ -48,6 +49,7 @@ def yolo(
         stratified=stratified,
         seed=seed,
         strict=strict,
+        allow_broken=allow_broken,
     )
     return detection_batches(
         records,

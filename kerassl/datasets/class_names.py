@@ -14,7 +14,7 @@ log = logging.getLogger("kerassl")
 
 FILES = ("data.yaml", "data.yml", "classes.txt")  # where a folder of a data set keeps its names
 _SUFFIXES = (".yaml", ".yml", ".txt", ".names", ".json", ".xml", ".csv")
-_MOST = 10_000_000  # bytes of a file of names
+_MOST = 1_000_000  # bytes of a file of names
 
 
 def class_names(classes):
@@ -166,9 +166,13 @@ def _of_yaml(path, remedy):
     content = read_yaml(path, remedy, texts=True)  # a class may be called no, 1 or 1.10
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
-        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
-            raise UserError(f"{path} numbers its names {sorted(map(str, names))[:10]}; count from 0 without a gap")
+        numbers = sorted(map(str, names))
+        if numbers != sorted(map(str, range(len(names)))):
+            raise UserError(f"{path} numbers its names {', '.join(numbers)[:100]}; count from 0 without a gap")
         names = [name for _, name in sorted(names.items(), key=lambda pair: int(pair[0]))]
     if not isinstance(names, list):
         raise UserError(f"{path} has no list of names; write names: [first, second]")
-    return [str(name) for name in names]
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise UserError(f"{path} has a {type(wrong[0]).__name__} among its names; write names: [first, second]")
+    return names

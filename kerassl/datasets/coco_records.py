@@ -283,7 +283,8 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
             told = f"{path}, annotation {place}: {str(entry)[:100]}"
             findings.add("annotations that are none left out", told, unread=True)
             continue
-        image_id, category = str(_id(entry.get("image_id"))), _id(entry.get("category_id"))
+        image_id, category = _id(entry.get("image_id")), _id(entry.get("category_id"))
+        image_id = image_id if image_id is None else str(image_id)
         where = f"{path}, annotation {str(entry.get('id', f'at place {place}'))[:40]}"
         if image_id in doubled:
             total += 1

@@ -108,7 +108,7 @@ def _label(element, path, classes):
         listed = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
         close = difflib.get_close_matches(name, classes, 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        fact = f"{path} names the class {name!r}, which is not among the {len(classes)} classes ({listed}){hint}"
+        fact = f"{path} names the class {name[:100]!r}, which is not among the {len(classes)} classes ({listed}){hint}"
         raise UserError(
             f"{fact}; mend the file or give its names as classes=[…]",
             f"{fact}; mend the file or give its names as --classes",
@@ -120,7 +120,7 @@ def _box(element, name):
     if element.find("bndbox") is None:
         other = next((tag for tag in _OTHER_SHAPES if element.find(tag) is not None), None)
         has = "has an object" if other is None else f"has an object with a <{other}>, which is not read,"
-        raise NoAnnotationError(f"{has} without a <bndbox> ({name!r}); give each object a <bndbox>")
+        raise NoAnnotationError(f"{has} without a <bndbox> ({name[:40]!r}); give each object a <bndbox>")
     corners = [(element.findtext(f"bndbox/{name}") or "").strip() for name in ("xmin", "ymin", "xmax", "ymax")]
     try:
         box = [float(corner) for corner in corners]

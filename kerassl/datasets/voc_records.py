@@ -200,8 +200,8 @@ def _check_pairs(ids, paths, files, folder):
         missing = [each for each in ids if each not in there]
         if missing:
             raise UserError(
-                f"{folder / place} has no {what} for {len(missing)} of {len(ids)} ids, first {missing[0]}{suffix}; "
-                "add the files, or take the ids out of the split"
+                f"{folder / place} has no {what} for {len(missing)} of {len(ids)} ids, first "
+                f"{missing[0][:200]}{suffix}; add the files, or take the ids out of the split"
             )
 
 

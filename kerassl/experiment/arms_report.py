@@ -12,6 +12,7 @@ from kerassl._errors import UserError
 from kerassl.datasets.subset import subset
 from kerassl.experiment import compare, outputs, report, running
 from kerassl.experiment.model_files import describe, load
+from kerassl.experiment.sources import labelled_split
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
 """Classes of `explain` by what `--method` calls them."""
@@ -95,7 +96,7 @@ def explain_arms(options, config):
     size = one_size(described, options.image_size)
     classes = _classes(described, voc.classes)
     seed, verbose = options.seed or 0, int(running.verbosity() != 2)
-    records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+    records = labelled_split(config, voc.test, classes)
     records = [record for record in records if record.largest() is not None]
     if len(records) < 2:
         raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")

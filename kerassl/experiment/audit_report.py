@@ -17,6 +17,7 @@ from kerassl.experiment.compare import machine
 from kerassl.experiment.config import read_config
 from kerassl.experiment.model_files import check_model, load
 from kerassl.experiment.running import verbosity
+from kerassl.experiment.sources import labelled_split
 
 _SIDE = 200  # px, of a picture on the page
 _EXAMPLES = 4  # images that are drawn of each region that recurs
@@ -53,18 +54,16 @@ def audit_command(options, flags):
     names = voc.classes or known
     if names != known:
         raise UserError(f"the classes are {', '.join(names)}, but the model has {', '.join(known)}; leave them out")
-    records = datasets.voc_records(voc.root, voc.year, voc.test, classes=names)
+    records = labelled_split(config, voc.test, names)
     if options.count is not None and options.count < len(records):
-        records = datasets.voc_records(
-            voc.root, voc.year, voc.test, classes=names, count=options.count, seed=config.seed
-        )
+        records = labelled_split(config, voc.test, names, count=options.count, seed=config.seed)
     model = load(options.model)
     begun = time.perf_counter()
     found = explain.audit(model, records, layer=options.level, seed=config.seed, verbose=int(verbosity() == 1))
     seconds = time.perf_counter() - begun
     told = {
         "model": options.model,
-        "split": f"{voc.year} {voc.test}",
+        "split": voc.title(voc.test),
         "level": options.level,
         "seconds": round(seconds),
     }

@@ -309,7 +309,7 @@ def _parser():
     form = inspect.add_mutually_exclusive_group()
     form.add_argument("--coco", metavar="FILE", help="a COCO json of boxes; PATH is then the folder of its images")
     form.add_argument("--yolo", action="store_true", help="PATH is a folder of images with YOLO's label files")
-    _voc(inspect, None)
+    _voc(inspect, None, broken=False)  # it is for finding them
     inspect.add_argument("--decode", action="store_true", help="decode each image wholly; finds files that are cut off")
     inspect.add_argument("--out", metavar="FILE", help="also draw the card into this .png file")
 
@@ -379,12 +379,25 @@ def _command(commands, name, purpose, run=False):
     return parser
 
 
-def _voc(parser, split):
-    parser.add_argument("--voc", metavar="FOLDER", help="a VOCdevkit: the folder that holds VOC2007 or VOC2012")
-    parser.add_argument("--year", type=_number(YEAR), help="2007 to 2012")
+def _voc(parser, split, broken=True):
+    parser.add_argument(
+        "--voc", metavar="FOLDER", help="a VOCdevkit, which holds VOC2007, or a folder of JPEGImages and Annotations"
+    )
+    parser.add_argument("--year", type=_number(YEAR), help="2007 to 2012; default: the only one that there is")
     default = "every image" if split is None else f"data.voc.{split} of the configuration"
     parser.add_argument("--split", help=f"a list in ImageSets/Main (default: {default})")
-    parser.add_argument("--classes", nargs="+", help="class names in your order; default: the 20 of VOC")
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        help="class names in your order, or a file of them (one a line, or data.yaml); default: the 20 of VOC",
+    )
+    if broken:
+        parser.add_argument(
+            "--allow-broken-labels",
+            action="store_true",
+            default=None,
+            help="leave out labels that cannot be read even if they are more than a tenth",
+        )
 
 
 def _model(parser):

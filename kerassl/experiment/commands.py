@@ -265,7 +265,8 @@ def shards(options):
     outputs.check_folder(options.out, new=False)
     split = (options.year, options.split, options.classes)
     if options.voc is not None or options.coco is not None or options.yolo:
-        found = _inspection.find(options.images or [], options.voc, options.coco, *split, yolo=options.yolo)
+        allow = bool(options.allow_broken_labels)
+        found = _inspection.find(options.images or [], options.voc, options.coco, *split, options.yolo, allow)
         images, classes = found.records, found.classes
     elif any(each is not None for each in split):
         raise UserError("--year, --split and --classes are for labels; give --voc, --coco or --yolo, or leave them out")
@@ -299,7 +300,7 @@ def inspect(options):
     if not paths and root is None:
         paths, root = data.images, data.voc and data.voc.root
     split = (options.year, options.split, options.classes)
-    found = _inspection.find(paths, root, options.coco, *split, yolo=options.yolo)
+    found = _inspection.find(paths, root, options.coco, *split, options.yolo, allow_broken=True)
     images = _card.image_card(found.paths, options.decode, progress=running.verbosity() != 2)
     labels = None if found.records is None else _card.label_card(found.records, found.classes)
     print(_card.told(images, labels))
@@ -377,6 +378,7 @@ def _voc_flags(options, split):
         "data.voc.year": options.year,
         f"data.voc.{split}": options.split,
         "data.voc.classes": options.classes,
+        "data.allow_broken_labels": options.allow_broken_labels,
     }
 
 

@@ -12,6 +12,7 @@ from kerassl.datasets.subset import subset
 from kerassl.experiment import compare, geometry_page, outputs, running
 from kerassl.experiment.arms_report import load_arm, named, one_size
 from kerassl.experiment.model_files import describe
+from kerassl.experiment.sources import labelled_split
 
 
 def write_geometry(options, config):
@@ -60,11 +61,11 @@ def _images(options, config, seed):
     voc, count = config.data.voc, options.count
     if voc is not None and not options.images:
         classes = tuple(voc.classes or datasets.VOC_CLASSES)
-        records = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+        records = labelled_split(config, voc.test, classes)
         labels = {record.image_id: set(record.classes.tolist()) for record in records}
         chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
         records = [record for record in records if record.image_id in chosen]
-        return records, f"{pathlib.Path(voc.root).name}, {voc.year} {voc.test}"
+        return records, f"{pathlib.Path(voc.root).name}, {voc.title(voc.test)}"
     named_images = options.images or config.data.images
     if not named_images:
         raise UserError("no images are named; give --voc a VOCdevkit, or --images a folder of them")

@@ -1,12 +1,15 @@
 """Which files and labels stand where a person points `kerassl inspect` or `kerassl shards`."""
 
+import os
 import pathlib
 import typing
 
 from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl.datasets.annotated_names import annotated_names
+from kerassl.datasets.class_names import check_there, class_names
 from kerassl.datasets.shard_index import is_shards, open_index
+from kerassl.datasets.voc_records import voc_annotations, voc_folder
 from kerassl.datasets.yolo_classes import find_yolo_classes
 from kerassl.datasets.yolo_records import yolo_labels_dir
 
@@ -27,7 +30,7 @@ class Found(typing.NamedTuple):
     classes: tuple
 
 
-def find(paths, voc, coco, year, split, classes, yolo=False):
+def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False):
     """Finds images, and labels if there are any.
 
     Args:
@@ -36,8 +39,9 @@ def find(paths, voc, coco, year, split, classes, yolo=False):
         voc: str or None, a folder in VOC's form.
         coco: str or None, a COCO json.
         year, split: those of `datasets.voc_records`, or None.
-        classes: list of str or None for all that are named.
+        classes: list of str, names or a file of them, or None for all that are named.
         yolo: bool. Whether the one path is a folder of images with YOLO's label files.
+        allow_broken: bool. Go on where more than a tenth of the labels cannot be read.
 
     Returns:
         `Found`.
@@ -46,9 +50,9 @@ def find(paths, voc, coco, year, split, classes, yolo=False):
         UserError: if nothing is named or found, or both paths and `voc` are given.
     """
     if coco is not None:
-        return _coco(paths, voc, coco, year, split, classes)
+        return _coco(paths, voc, coco, year, split, classes, allow_broken)
     if yolo:
-        return _yolo(paths, voc, year, split, classes)
+        return _yolo(paths, voc, year, split, classes, allow_broken)
     if voc is not None and paths:
         raise UserError(f"both {paths[0]} and --voc {voc} are named; give one of them")
     if voc is None and not paths:
@@ -60,32 +64,35 @@ def find(paths, voc, coco, year, split, classes, yolo=False):
             raise UserError(f"{paths[0]} is no VOCdevkit; --year, --split and --classes are for those")
         title = pathlib.Path(paths[0]).name + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
         return Found(title, datasets.image_files(paths), None, ())
-    root = pathlib.Path(voc if voc is not None else paths[0])
-    folder, year = _year(root, year)
+    folder = voc_folder(voc if voc is not None else paths[0], year)
+    names = _names(folder)
     if classes is None:
-        classes = _names(folder)
-    records = datasets.voc_records(root, year, split, classes=classes)
+        classes = names
+    else:
+        classes = class_names(classes)
+        check_there(classes, names, folder)
+    records = datasets.voc_records(folder, None, split, classes=classes, allow_broken=allow_broken)
     # Of a split only what can be opened is known here; the reader has told of the rest.
     paths = datasets.image_files(folder / "JPEGImages") if split is None else [record.path for record in records]
-    return Found(f"{folder.name}{'' if split is None else ' ' + split}", paths, records, tuple(classes))
+    name = os.path.basename(os.path.abspath(folder))
+    return Found(f"{name}{'' if split is None else ' ' + split}", paths, records, tuple(classes))
 
 
-def _coco(paths, voc, coco, year, split, classes):
+def _coco(paths, voc, coco, year, split, classes, allow_broken):
     if len(paths) != 1 or voc is not None or year is not None or split is not None:
         raise UserError(f"with --coco {coco} give the one folder of its images, and no --voc, --year or --split")
-    records = datasets.coco_records(coco, paths[0], classes=classes)
-    names = datasets.coco_classes(coco) if classes is None else classes
+    names = datasets.coco_classes(coco) if classes is None else class_names(classes)
+    records = datasets.coco_records(coco, paths[0], classes=names, allow_broken=allow_broken)
     return Found(pathlib.Path(coco).stem, [record.path for record in records], records, tuple(names))
 
 
-def _yolo(paths, voc, year, split, classes):
+def _yolo(paths, voc, year, split, classes, allow_broken):
     if len(paths) != 1 or voc is not None or year is not None or split is not None:
         raise UserError("with --yolo give the one folder of the images, and no --voc, --year or --split")
     folder = pathlib.Path(paths[0])
-    records = datasets.yolo_records(folder, classes=classes)
-    if classes is None:
-        classes = find_yolo_classes(yolo_labels_dir(folder), folder)
-    return Found(folder.name, datasets.image_files(folder), records, tuple(classes))
+    records = datasets.yolo_records(folder, classes=classes, allow_broken=allow_broken)
+    names = find_yolo_classes(yolo_labels_dir(folder), folder) if classes is None else class_names(classes)
+    return Found(folder.name, datasets.image_files(folder), records, tuple(names))
 
 
 def _shards(folder, year, split, classes):
@@ -101,20 +108,11 @@ def _is_voc(path):
     return (path / "Annotations").is_dir() or any(path.glob("VOC*/Annotations"))
 
 
-def _year(root, year):
-    if year is None and (root / "Annotations").is_dir():
-        return root, None
-    years = sorted(path.name.removeprefix("VOC") for path in root.glob("VOC*") if (path / "Annotations").is_dir())
-    if year is None and len(years) > 1:
-        raise UserError(f"{root} holds the years {', '.join(years)}; give one of them as --year")
-    year = year if year is not None else years[0] if years else 2007
-    return root / f"VOC{year}", year
-
-
 def _names(folder):
     """The classes that are named, in VOC's order where they are VOC's."""
-    files = [path for path in folder.glob("Annotations/*") if path.suffix.lower() == ".xml"]
-    names = set().union(*(annotated_names(path) for path in files))
+    if not (folder / "Annotations").is_dir():
+        raise UserError(f"{folder} holds no folder Annotations; a VOC folder has JPEGImages and Annotations")
+    names = set().union(*map(annotated_names, voc_annotations(folder).values()))
     if names <= set(datasets.VOC_CLASSES):
         return datasets.VOC_CLASSES
     return sorted(names)

@@ -8,6 +8,7 @@ import typing
 
 from kerassl import _files, datasets, metrics
 from kerassl._errors import UserError
+from kerassl.experiment.sources import labelled_split
 from kerassl.metrics import plots
 
 log = logging.getLogger("kerassl")
@@ -77,7 +78,7 @@ def ground_truth(config, coco, images, classes, shards=None):
         if images is None:
             raise UserError(f"with --coco {coco} give --images, the folder of its images")
         names = tuple((voc and voc.classes) or classes or datasets.coco_classes(coco))
-        records = datasets.coco_records(coco, images, classes=names)
+        records = datasets.coco_records(coco, images, classes=names, allow_broken=config.data.allow_broken_labels)
         return Truth(records, names, None, datasets.coco_categories(coco, names))
     if images is not None:
         raise UserError(f"--images {images} is for --coco; the images of a VOCdevkit are in it")
@@ -86,7 +87,7 @@ def ground_truth(config, coco, images, classes, shards=None):
             "no labelled images are named; give --voc a VOCdevkit, --coco a json, or data.voc.root in the configuration"
         )
     names = tuple(voc.classes or classes or datasets.VOC_CLASSES)
-    return Truth(datasets.voc_records(voc.root, voc.year, voc.test, classes=names), names, voc.test, None)
+    return Truth(labelled_split(config, voc.test, names), names, voc.test, None)
 
 
 def _of_shards(shards, coco, images, classes):

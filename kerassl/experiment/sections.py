@@ -6,6 +6,7 @@ import pydantic
 
 from kerassl import _numbers, optimizers
 from kerassl.callbacks.thaw_schedule import check_thaw
+from kerassl.datasets.class_names import class_names
 from kerassl.datasets.images import check_image_size
 from kerassl.models.levels import check_dense_levels, check_neck_levels
 from kerassl.models.part_rates import check_learning_rates
@@ -65,13 +66,25 @@ class Scenes(Section):
 class Voc(Section):
     """A VOCdevkit: labels to fine-tune on and to score on."""
 
+    # The VOCdevkit, or a folder that holds JPEGImages and Annotations itself; year is then left out.
     root: str
-    year: Year = 2007
+    # None is the only year that there is.
+    year: Year | None = None
     train: str = "train"
     test: str = "val"
+    # Names, or a file of them: a text file with one a line, or a data.yaml.
     classes: list[str] | None = None
     count: Count | None = None
     fraction: ShareAbove0 | None = None
+
+    @pydantic.field_validator("classes", mode="before")
+    @classmethod
+    def _names(cls, value):
+        return value if value is None else class_names(value)
+
+    def title(self, split):
+        """What a page calls a split."""
+        return split if self.year is None else f"{self.year} {split}"
 
 
 class Data(Section):
@@ -80,6 +93,8 @@ class Data(Section):
     scenes: Scenes | None = None
     # Pre-train on the images of the training split too, without their labels.
     use_training_images: bool = True
+    # Leave out unreadable labels even if they are more than a tenth.
+    allow_broken_labels: bool = False
 
 
 class Photographs(Section):

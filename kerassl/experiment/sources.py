@@ -6,8 +6,11 @@ import pathlib
 
 from kerassl import datasets
 from kerassl._errors import UserError
+from kerassl.datasets.annotated_names import annotated_names
+from kerassl.datasets.class_names import check_there
 from kerassl.datasets.shard_index import is_shards
 from kerassl.datasets.subset import subset
+from kerassl.datasets.voc_records import voc_annotations, voc_folder
 
 log = logging.getLogger("kerassl")
 
@@ -63,8 +66,8 @@ def sources(config, folder, labels=True):
     voc = data.voc
     classes = tuple(voc.classes or datasets.VOC_CLASSES)
     subset = {"count": voc.count, "fraction": voc.fraction, "seed": config.seed}
-    train = datasets.voc_records(voc.root, voc.year, voc.train, classes=classes, **subset)
-    test = datasets.voc_records(voc.root, voc.year, voc.test, classes=classes)
+    train = labelled_split(config, voc.train, classes, **subset)
+    test = labelled_split(config, voc.test, classes)
     seen = {record.image_id for record in train} & {record.image_id for record in test}
     if seen:
         raise UserError(
@@ -74,9 +77,40 @@ def sources(config, folder, labels=True):
     images = list(data.images)
     if data.use_training_images:
         # All of the split, whatever share of its labels is used: pre-training needs none.
-        whole = datasets.voc_records(voc.root, voc.year, voc.train, classes=classes)
+        whole = labelled_split(config, voc.train, classes)
         images += [record.path for record in whole]
     return Sources(images, train, test, classes, False)
+
+
+def labelled_split(config, split, classes, **chosen):
+    """Reads the labels of a split of `config.data.voc`.
+
+    Args:
+        config: `Config`.
+        split: str.
+        classes: sequence of str.
+        **chosen: those of `datasets.voc_records` that choose a subset.
+
+    Returns:
+        List of `datasets.Record`.
+
+    Raises:
+        UserError: if they cannot be read, or the configuration names a class that no annotation has.
+    """
+    voc = config.data.voc
+    records = datasets.voc_records(
+        voc.root, voc.year, split, classes=classes, allow_broken=config.data.allow_broken_labels, **chosen
+    )
+    if voc.classes:
+        held = {classes[label] for record in records for label in record.classes}
+        missing, folder = set(voc.classes) - held, voc_folder(voc.root, voc.year)
+        for path in voc_annotations(folder).values():  # those of other splits, as far as they are needed
+            if not missing:
+                break
+            held |= annotated_names(path)
+            missing -= held
+        check_there(voc.classes, sorted(held), folder)
+    return records
 
 
 def without_labels(data, count, seed):
@@ -119,7 +153,8 @@ def some_labels(config, folder, data, count, seed):
     if count is None:
         return data.train
     root, year, train, _ = _devkit(config, folder)
-    return datasets.voc_records(root, year, train, classes=data.classes, count=count, seed=seed)
+    allow = config.data.allow_broken_labels
+    return datasets.voc_records(root, year, train, classes=data.classes, count=count, seed=seed, allow_broken=allow)
 
 
 def kept_aside(config, folder, data, count):
@@ -128,7 +163,8 @@ def kept_aside(config, folder, data, count):
     The seed is always 0, that no other seed reports on what another one has chosen on.
     """
     root, year, _, test = _devkit(config, folder)
-    found = datasets.voc_records(root, year, test, classes=data.classes, count=count, seed=0)
+    allow = config.data.allow_broken_labels
+    found = datasets.voc_records(root, year, test, classes=data.classes, count=count, seed=0, allow_broken=allow)
     return {record.image_id for record in found}
 
 

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kerassl import datasets, detectors
 from kerassl._errors import UserError
 from kerassl.experiment.finetuning import training_batches
+from kerassl.experiment.sources import labelled_split
 
 _PANEL, _GAP, _HEAD = 300, 6, 64  # px
 
@@ -29,7 +30,7 @@ def training_sheet(config, task, count, epochs=4):
     if voc is None:
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     classes = tuple(voc.classes or datasets.VOC_CLASSES)
-    records = datasets.voc_records(voc.root, voc.year, voc.train, classes=classes)
+    records = labelled_split(config, voc.train, classes)
     if task == "localizer":
         records = [record for record in records if record.largest() is not None]
     # Four at least, for mosaics.

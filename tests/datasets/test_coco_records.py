@@ -1,5 +1,6 @@
 import json
 import re
+import unicodedata
 
 import numpy as np
 import pycocotools.coco
@@ -247,3 +248,107 @@ def test_small_budget_holds_every_class_when_it_is_stratified(animals):
     assert {record.image_id for record in records} <= {record.image_id for record in animals.read(count=6)}
     by_id = [animals.read(count=3, stratified=False, seed=seed) for seed in range(3)]
     assert not all(len({label for record in each for label in record.classes}) == 3 for each in by_id)
+
+
+@pytest.mark.parametrize(
+    ("image_id", "of", "category", "of_category", "expected"),
+    [
+        ("f3-a", "f3-a", 7, 7, "f3-a"),
+        (1, "1", 7, "7", "1"),
+        ("1", 1.0, "7", 7, "1"),
+        (1, 1, "dog", "dog", "1"),
+    ],
+)
+def test_ids_are_the_same_as_numbers_and_as_strings(animals, image_id, of, category, of_category, expected):
+    animals.content["categories"] = [{"id": category, "name": "dog"}, {"id": 3, "name": "cat"}]
+    animals.image(image_id)
+    animals.annotate(of, category=of_category)
+    (record,) = animals.read(strict=True)
+    assert record.image_id == expected
+    assert [coco_classes(animals.path)[label] for label in record.classes] == ["dog"]
+
+
+def test_an_id_of_another_type_is_told_from_the_one_that_is_there(animals, caplog):
+    animals.image(1)
+    animals.annotate(1, category="07")
+    animals.refused("1 of 1 objects cannot be read.*annotation 1 of category '07'")
+    assert not animals.read(allow_broken=True)[0].boxes.size
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/data/set/images/a.png", "C:\\data\\a.png", "more\\b.png", ".\\a.png", "/somewhere/more/b.png", "images/a.png",
+        "../images/a.png", "./more/../a.png",
+    ],
+)  # fmt: skip
+def test_a_file_name_is_taken_for_the_one_file_that_fits(animals, name):
+    for key, there in enumerate(("a.png", "more/b.png"), start=1):
+        animals.save_image(animals.folder / there)
+    animals.content["images"] = [{"id": 1, "file_name": name}]
+    animals.annotate(1)
+    (record,) = animals.read(strict=True)
+    assert record.path == str(animals.folder / ("more/b.png" if "b.png" in name else "a.png"))
+
+
+def test_file_names_are_left_out_when_they_fit_one_file_or_none(animals, caplog):
+    names = ["/one/a.png", "/two/a.png", "/three/c.png", "b.png"]
+    animals.save_image(animals.folder / "a.png")
+    animals.save_image(animals.folder / "b.png")
+    animals.content["images"] = [{"id": key, "file_name": name} for key, name in enumerate(names)]
+    assert [record.image_id for record in animals.read()] == ["3"]
+    assert "2 images whose name fits several files left out" in caplog.text
+    assert "image 0: /one/a.png" in caplog.text
+    assert "1 images outside of their folder left out: " in caplog.text
+    assert "image 2: /three/c.png" in caplog.text
+    assert [record.image_id for record in animals.read(count=3, seed=1)] == ["3"]  # whichever others are chosen
+
+
+def test_names_are_the_same_in_every_form_of_unicode(animals):
+    composed, apart = "chó", unicodedata.normalize("NFD", "chó")
+    animals.content["categories"] = [{"id": 7, "name": apart}]
+    animals.save_image(animals.folder / f"{apart}.png")
+    animals.content["images"] = [{"id": 1, "file_name": f"{composed}.png"}]
+    animals.annotate(1)
+    (record,) = animals.read(classes=[composed], strict=True)
+    assert record.classes.tolist() == [0]
+    assert coco_classes(animals.path) == [composed]
+
+
+def test_what_stands_twice_is_refused_left_out_or_named(animals, caplog):
+    animals.image(1)
+    animals.annotate(1)
+    animals.content["annotations"] *= 2
+    animals.annotate(1, (1, 2, 3, 4))
+    animals.content["annotations"][-1]["id"] = 1
+    assert animals.read()[0].boxes.tolist() == [[10, 5, 30.5, 25], [1, 2, 4, 6]]
+    assert caplog.messages == [
+        f"1 annotations kept whose id another has: {animals.path}, annotation 1",
+        f"1 annotations that stand twice left out: {animals.path}, annotation 1",
+    ]
+    animals.content["categories"] = [*CATEGORIES, {"id": 8, "name": "dog"}]
+    animals.read()
+    assert f"{animals.path}: the categories 7, 8 are all called 'dog' and are read as one class" in caplog.text
+    animals.content["categories"] = [*CATEGORIES, {"id": 7, "name": "fish"}]
+    animals.refused("boxes.json has two categories of the id 7, 'dog' and 'fish'; give each an id of its own")
+
+
+def test_boxes_without_an_area_in_float32_are_left_out(animals, caplog):
+    animals.image(1)
+    animals.annotate(1, (5, 5, 1e-9, 1e-9))
+    animals.annotate(1)
+    assert animals.read()[0].boxes.tolist() == [[10, 5, 30.5, 25]]
+    assert "1 boxes without an area left out" in caplog.text
+
+
+def test_a_file_of_names_chooses_and_numbers_the_classes(animals, tmp_path, caplog):
+    animals.image(1)
+    for category in (7, 3, 90):
+        animals.annotate(1, category=category)
+    (tmp_path / "names.txt").write_text("owl\ncat\n")
+    assert animals.read(classes=tmp_path / "names.txt")[0].classes.tolist() == [1, 0]
+    assert "1 objects of 1 classes that were not asked for left out: dog 1" in caplog.text
+    (tmp_path / "names.txt").write_text("owl\ncats\n")
+    animals.refused(
+        "no category 'cats', which classes names; did you mean 'cat'", classes=[str(tmp_path / "names.txt")]
+    )

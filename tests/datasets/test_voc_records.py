@@ -1,6 +1,7 @@
 import itertools
 import logging
 import shutil
+import unicodedata
 import xml.etree.ElementTree
 
 import numpy as np
@@ -296,6 +297,93 @@ def test_refuses_a_subset_that_cannot_be(devkit, wanted):
     devkit.add("a")
     devkit.add("b")
     _refused("count|fraction", devkit.root, **wanted)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("1", "1.0", "true", "Yes", " 1 ", "2"), True),
+        (("0", "0.0", "false", "No", "Unspecified", "", "none"), False),
+    ],
+)
+def test_difficult_is_read_for_what_its_word_means(devkit, thing, words, expected):
+    devkit.add("a", "".join(thing(extra=f"<difficult>{word}</difficult><truncated>?</truncated>") for word in words))
+    assert voc_records(devkit.root, strict=True)[0].difficult.tolist() == [expected] * len(words)
+
+
+@pytest.mark.parametrize("word", ["maybe", "nan", "inf", "-"])
+def test_difficult_is_named_and_taken_for_no_when_it_means_nothing(devkit, thing, caplog, word):
+    devkit.add("a", thing(extra=f"<difficult>{word}</difficult>"))
+    assert voc_records(devkit.root)[0].difficult.tolist() == [False]
+    (line,) = caplog.messages
+    assert line.startswith("1 objects taken for not difficult")
+    assert f"a.xml, dog (11, 6, 30, 25): '{word}'" in line
+    _refused(f"a.xml.*'{word}'.*strict", devkit.root, strict=True)
+
+
+@pytest.mark.parametrize("there", ["robndbox", "polygon"])
+def test_an_object_without_a_bndbox_is_named_with_what_it_has(devkit, there):
+    devkit.add("a", f"<object><name>dog</name><{there}><cx>2</cx></{there}></object>")
+    _refused(rf"a.xml has an object with a <{there}>, which is not read, without a <bndbox> \('dog'\)", devkit.root)
+
+
+def test_names_are_the_same_in_every_form_of_unicode(devkit, thing):
+    composed, apart = "chó", unicodedata.normalize("NFD", "chó")
+    devkit.add(apart, thing(apart))
+    (devkit.folder / "Annotations" / f"{apart}.xml").rename(devkit.folder / "Annotations" / f"{composed}.xml")
+    for listed in (composed, apart):
+        (devkit.folder / "ImageSets" / "Main" / "train.txt").write_text(f"{listed}\n", encoding="utf-8")
+        for classes in ([composed], [apart]):
+            for split in ("train", None):
+                (record,) = voc_records(devkit.root, split=split, classes=classes, strict=True)
+                assert (record.image_id, record.classes.tolist()) == (composed, [0])
+
+
+def test_files_stay_apart_when_only_their_form_in_unicode_differs(devkit):
+    for name in (unicodedata.normalize("NFD", "é"), "é"):
+        devkit.add(name)
+    assert len({record.path for record in voc_records(devkit.root)}) == 2
+    assert len({record.path for record in voc_records(devkit.root, split=None)}) == 2
+
+
+def test_what_programs_leave_in_folders_is_skipped(devkit, caplog):
+    devkit.add("a")
+    for name in ("JPEGImages/._a.jpg", "Annotations/._a.xml", "Annotations/._b.xml", "JPEGImages/Thumbs.db"):
+        (devkit.folder / name).write_bytes(b"\0\5\x16\7")
+    (devkit.folder / "ImageSets" / "Main" / "._train.txt").write_bytes(b"\0\5\x16\7")
+    (devkit.root / "__MACOSX" / "VOC2007" / "Annotations").mkdir(parents=True)
+    assert [record.image_id for record in voc_records(devkit.root, split=None, strict=True)] == ["a"]
+    assert not caplog.messages
+    _refused("no split 'test'; it has train$", devkit.root, split="test")
+
+
+def test_a_list_is_read_when_its_names_hold_spaces(devkit):
+    for name in ("my photo 1", "b"):
+        devkit.add(name)
+    assert [record.image_id for record in voc_records(devkit.root)] == ["b", "my photo 1"]
+
+
+def test_a_year_is_needed_only_when_there_are_several(devkit, tmp_path):
+    devkit.add("a")
+    for root, year in ((devkit.root, None), (devkit.folder, None), (devkit.folder, 2007), (devkit.root, 2007)):
+        assert [record.image_id for record in voc_records(root, year)] == ["a"]
+    shutil.copytree(devkit.folder, tmp_path / "mine")
+    assert len(voc_records(tmp_path / "mine")) == 1
+    _refused("mine holds no VOC2012, but images itself; leave the year out", tmp_path / "mine", 2012)
+    shutil.copytree(devkit.folder, devkit.root / "VOC2012")
+    _refused("VOCdevkit holds the years 2007, 2012; give one of them", devkit.root)
+
+
+def test_a_tenth_of_broken_annotations_is_left_out_and_more_is_refused(devkit):
+    for number in range(20):
+        devkit.add(f"{number:02d}")
+    for broken, name in enumerate(("00", "01", "02"), start=1):
+        devkit.annotate(name, "<annotation>")
+        if broken <= 2:
+            assert len(voc_records(devkit.root)) == 20 - broken
+    message = _refused("3 of 20 annotation files cannot be read, more than a tenth; the first: .*00.xml", devkit.root)
+    assert message.endswith("mend them, or leave them out with allow_broken=True")
+    assert len(voc_records(devkit.root, allow_broken=True)) == 17
 
 
 @pytest.mark.realdata

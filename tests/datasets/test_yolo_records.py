@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -188,3 +190,51 @@ def test_small_budget_holds_every_class_when_it_is_stratified(traffic):
     assert sorted(label for record in records for label in record.classes) == [0, 1, 2]
     by_id = [yolo_records(traffic.images, count=3, stratified=False, seed=seed) for seed in range(3)]
     assert not all(len({label for record in each for label in record.classes}) == 3 for each in by_id)
+
+
+def test_relative_folders_are_read_like_whole_ones(traffic, monkeypatch):
+    traffic.add("a", "1 0.5 0.5 0.5 0.25")
+    for place, name in (
+        (traffic.root / "images", "train"),
+        (traffic.images, "."),
+        (traffic.labels, "../../images/train"),
+    ):
+        monkeypatch.chdir(place)
+        (record,) = yolo_records(name, strict=True)
+        assert (record.image_id, record.classes.tolist()) == ("a.png", [1])
+
+
+def test_labels_beside_the_images_are_found_below_a_folder_called_images(tmp_path, save_image):
+    folder = tmp_path / "images" / "all"
+    save_image(folder / "a.jpg")
+    (folder / "a.txt").write_text("0 0.5 0.5 0.5 0.25")
+    (record,) = yolo_records(folder, classes=["dog"])
+    assert len(record.boxes) == 1
+
+
+def test_named_classes_choose_among_the_numbered_ones(traffic, caplog):
+    traffic.add("a", "0 0.5 0.5 0.5 0.25\n1 0.5 0.5 0.5 0.25\n1 0.2 0.2 0.1 0.1\n2 0.5 0.5 0.5 0.25\n")
+    (record,) = yolo_records(traffic.images, classes=["owl", "dog"], strict=True)
+    assert record.classes.tolist() == [1, 0]
+    assert caplog.messages == [f"{traffic.labels}: 2 objects of 1 classes that were not asked for left out: cat 2"]
+    traffic.refused("data.yaml has no class 'owls', which classes names; did you mean 'owl'", classes=["owls"])
+    # A file of names numbers them.
+    (traffic.root / "other.txt").write_text("bus\ncar\nvan\n")
+    (record,) = yolo_records(traffic.images, classes=traffic.root / "other.txt")
+    assert record.classes.tolist() == [0, 1, 1, 2]
+
+
+def test_a_missing_file_of_names_is_no_class(traffic):
+    traffic.add("a", "0 0.5 0.5 0.5 0.25\n1 0.5 0.5 0.5 0.25\n")
+    traffic.refused("config.yaml cannot be read", classes=["config.yaml"])
+    (traffic.root / "data.yaml").unlink()
+    traffic.refused("1 of 2 objects cannot be read.*names the class 1, but the classes are 0 to 0", classes=["dog"])
+
+
+def test_names_are_the_same_in_every_form_of_unicode(traffic):
+    composed, apart = "chó", unicodedata.normalize("NFD", "chó")
+    (traffic.root / "data.yaml").write_text(f"names: [{apart}]\n", encoding="utf-8")
+    traffic.add(apart, "0 0.5 0.5 0.5 0.25")
+    (traffic.labels / f"{apart}.txt").rename(traffic.labels / f"{composed}.txt")
+    (record,) = yolo_records(traffic.images, classes=[composed], strict=True)
+    assert (record.image_id, len(record.boxes)) == (f"{composed}.png", 1)

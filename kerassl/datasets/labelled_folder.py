@@ -9,7 +9,9 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import centre_crop, check_image_size
+from kerassl.datasets.junk import is_junk
 from kerassl.datasets.stream import broken_files, check_readable, read_ahead, stream
+from kerassl.datasets.unicode_names import by_name, nfc
 
 
 class LabelledFolder(typing.NamedTuple):
@@ -36,7 +38,7 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
 
     Args:
         path: folder with one sub-folder a class, which may have folders inside. Files beside the sub-folders, and
-            sub-folders whose name begins with a dot, do not count.
+            sub-folders that other programs left (a name with a dot first, __MACOSX, …), do not count.
         image_size: int. Side of the images in pixels, a multiple of 32.
         batch_size: int. Images a batch.
         classes: sequence of str or None. The sub-folders to read; their order gives the labels. None reads all,
@@ -58,8 +60,8 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
         ...     features = model.embed(images)
     """
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
-    classes = _classes(pathlib.Path(path), classes)
-    files = [image_files(pathlib.Path(path) / name) for name in classes]
+    classes, folders = _classes(pathlib.Path(path), classes)
+    files = [image_files(folder) for folder in folders]
     for own in files:
         check_readable(own)
     paths = [file for own in files for file in own]
@@ -84,14 +86,16 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
 def _classes(path, wanted):
     if not path.is_dir():
         raise UserError(f"there is no folder {path}; give a folder with one sub-folder a class")
-    found = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    inside = {entry.name: entry for entry in path.iterdir() if entry.is_dir() and not is_junk(entry.name)}
+    places = by_name(inside)
+    found = sorted(places)
     if not found:
         raise UserError(f"the folder {path} holds no sub-folders; put the images of each class into one of its own")
     if wanted is None:
         wanted = found
     elif isinstance(wanted, str):
         raise UserError(f"classes is {wanted!r}; give a list of names, as {found[:2]}")
-    wanted = tuple(map(str, wanted))
+    wanted = tuple(name if name in places else nfc(name) for name in map(str, wanted))
     missing = [name for name in wanted if name not in found]
     if missing:
         raise UserError(f"{path} has no sub-folder for the classes {', '.join(missing)}; it has {', '.join(found)}")
@@ -102,4 +106,4 @@ def _classes(path, wanted):
             f"{len(wanted)} class ({', '.join(wanted)}) is to be read from {path}; there must be two or more "
             "sub-folders to tell apart"
         )
-    return wanted
+    return wanted, [places[name] for name in wanted]

@@ -283,7 +283,7 @@ def test_an_id_of_another_type_is_told_from_the_one_that_is_there(animals, caplo
     ],
 )  # fmt: skip
 def test_a_file_name_is_taken_for_the_one_file_that_fits(animals, name):
-    for key, there in enumerate(("a.png", "more/b.png"), start=1):
+    for there in ("a.png", "more/b.png"):
         animals.save_image(animals.folder / there)
     animals.content["images"] = [{"id": 1, "file_name": name}]
     animals.annotate(1)

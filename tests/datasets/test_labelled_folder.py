@@ -1,4 +1,5 @@
 import logging
+import unicodedata
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ def _refused(pattern, *args, **kwargs):
 
 def test_gives_classes_and_images_in_sorted_order_with_the_last_batch(animals):
     (animals / "notes.txt").write_text("no class")
-    (animals / ".hidden").mkdir()
+    for name in (".hidden", "__MACOSX", ".ipynb_checkpoints"):
+        (animals / name).mkdir()
     folder = labelled_folder(animals, 32, 4)
     assert folder.classes == ("cat", "dog", "owl")
     assert folder.counts == (2, 5, 3)
@@ -100,3 +102,9 @@ def test_is_refused_when_folder_or_classes_are_unfit(tmp_path, animals, save_ima
     for name in ("a.jpg", "b.png"):
         (animals / "empty" / name).write_bytes(b"nothing")
     _refused("none of 2 image files can be read, first .*empty/a.jpg is no image", animals, 32, 4)
+
+
+def test_names_are_the_same_in_every_form_of_unicode(animals):
+    (animals / "owl").rename(animals / unicodedata.normalize("NFD", "chó"))
+    assert labelled_folder(animals, 32, 8).classes == ("cat", "chó", "dog")
+    assert labelled_folder(animals, 32, 8, classes=["cat", "chó"]).counts == (2, 3)

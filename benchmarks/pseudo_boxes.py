@@ -42,7 +42,7 @@ def score(boxes, records):
     """
     best, found = [], []
     for each, record in zip(boxes, records):
-        overlaps = box_iou(np.reshape(each, [-1, 4]), record.boxes[~record.difficult])
+        overlaps = box_iou(np.reshape(each, [-1, 4]), record.boxes[~record.ignored])
         best.extend(overlaps.max(axis=1))
         found.extend(overlaps.max(axis=0, initial=0) >= 0.5)
     return {
@@ -67,7 +67,7 @@ def above(boxes, others, records):
     gains = []
     for each, other, record in zip(boxes, others, records):
         if len(each):
-            overlaps = box_iou(np.vstack([each[:1], other]), record.boxes[~record.difficult]).max(axis=1)
+            overlaps = box_iou(np.vstack([each[:1], other]), record.boxes[~record.ignored]).max(axis=1)
             gains.append(overlaps[0] - overlaps[1])
     if len(gains) < 2:
         return float("nan"), float("nan")

@@ -22,12 +22,14 @@ class Thing(typing.NamedTuple):
         box: xyxy in continuous pixels, or None if it has no area.
         difficult: bool.
         where: str, for messages: file, class and box as they stand there.
+        crowd: bool. Whether it is a region of many objects.
     """
 
     label: int
     box: tuple | None
     difficult: bool
     where: str
+    crowd: bool = False
 
 
 class Picture(typing.NamedTuple):
@@ -94,7 +96,7 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
     turned = stored != (width, height) and told == tuple(map(str, stored))
     if told is not None and not turned and told != (str(width), str(height)):
         findings.add("wrong image sizes corrected", f"{source} says {told[0]}x{told[1]}, the image {width}x{height}")
-    boxes, labels, difficult = [], [], []
+    boxes, kept = [], []
     for thing in things:
         if thing.box is None or thing.box[2] <= thing.box[0] or thing.box[3] <= thing.box[1]:
             findings.add("boxes without an area left out", thing.where)
@@ -106,21 +108,21 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
             continue
         if max(abs(a - b) for a, b in zip(clipped, box)) > _SLACK:
             findings.add("boxes clipped to the image", f"{thing.where} in {width}x{height}")
-        x0, y0, x1, y1 = single = np.array(clipped, np.float32)
+        x0, y0, x1, y1 = np.array(clipped, np.float32)
         if x1 <= x0 or y1 <= y0:  # an area in float64 alone
             findings.add("boxes without an area left out", thing.where)
             continue
-        boxes.append(single)
-        labels.append(thing.label)
-        difficult.append(thing.difficult)
+        boxes.append(clipped)
+        kept.append(thing)
     return Record(
         image_id=image_id,
         path=str(path),
         height=height,
         width=width,
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        classes=np.array(labels, np.int32),
-        difficult=np.array(difficult, np.bool_),
+        classes=np.array([thing.label for thing in kept], np.int32),
+        difficult=np.array([thing.difficult for thing in kept], np.bool_),
+        crowd=np.array([thing.crowd for thing in kept], np.bool_),
         mask_path=mask_path if orientation == 1 else None,
     )
 

@@ -55,6 +55,7 @@ class LabelCard:
         difficult: `[classes]` int array, boxes that are marked as difficult.
         per_image: `[records]` int array, boxes on each image.
         sizes: `[boxes]` float array: the root of a box's area over the root of its image's.
+        crowds: int, crowd regions, which none of the others count.
     """
 
     classes: tuple
@@ -63,6 +64,7 @@ class LabelCard:
     difficult: np.ndarray
     per_image: np.ndarray
     sizes: np.ndarray
+    crowds: int = 0
 
 
 def image_card(paths, decode=False, workers=8, progress=True):
@@ -164,13 +166,16 @@ def label_card(records, classes):
     boxes, images, difficult = (np.zeros(len(classes), int) for _ in range(3))
     sizes = []
     for record in records:
-        np.add.at(boxes, record.classes, 1)
-        np.add.at(difficult, record.classes[record.difficult], 1)
-        images[np.unique(record.classes)] += 1
-        sides = record.boxes[:, 2:] - record.boxes[:, :2]
+        own = record.classes[~record.crowd]
+        np.add.at(boxes, own, 1)
+        np.add.at(difficult, record.classes[record.difficult & ~record.crowd], 1)
+        images[np.unique(own)] += 1
+        sides = (record.boxes[:, 2:] - record.boxes[:, :2])[~record.crowd]
         sizes.append(np.sqrt(sides[:, 0] * sides[:, 1] / (record.height * record.width)))
-    per_image = np.array([len(record.classes) for record in records], int)
-    return LabelCard(tuple(classes), boxes, images, difficult, per_image, np.concatenate([*sizes, np.zeros(0)]))
+    per_image = np.array([np.sum(~record.crowd) for record in records], int)
+    crowds = sum(int(record.crowd.sum()) for record in records)
+    sizes = np.concatenate([*sizes, np.zeros(0)])
+    return LabelCard(tuple(classes), boxes, images, difficult, per_image, sizes, crowds)
 
 
 def told(images, labels=None):
@@ -209,7 +214,8 @@ def _labels_told(labels):
     lines = [
         f"annotated       {len(labels.per_image):,} images, {empty:,} of them without a box",
         f"boxes           {total:,}, {labels.difficult.sum():,} of them difficult"
-        + (f" ({100 * labels.difficult.sum() / total:.1f} %)" if total else ""),
+        + (f" ({100 * labels.difficult.sum() / total:.1f} %)" if total else "")
+        + (f"; {labels.crowds:,} crowd regions beside them" if labels.crowds else ""),
     ]
     if total:
         lines += [

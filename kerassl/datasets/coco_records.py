@@ -13,6 +13,7 @@ from kerassl._text import read_text
 from kerassl.datasets.annotation import Thing, make_record, open_picture, told_box
 from kerassl.datasets.class_names import check_there, class_names, tell_left_out
 from kerassl.datasets.findings import Findings
+from kerassl.datasets.flags import read_flag
 from kerassl.datasets.subset import subset
 from kerassl.datasets.unicode_names import find_file, nfc
 
@@ -81,8 +82,8 @@ def coco_records(
     If more than a tenth of the annotations cannot be read, that is an error.
 
     A file name that is absolute, or has the folder of the images in it, is taken for the file in that folder where one
-    alone fits; ids may be whole numbers or strings, "1" is 1. Images without annotations are kept, crowds (`iscrowd`)
-    are difficult objects, masks are not read.
+    alone fits; ids may be whole numbers or strings, "1" is 1. Images without annotations are kept, masks are not read.
+    Boxes of crowds (`iscrowd`) are marked as `crowd`: nothing is trained on them or has to find them.
 
     Args:
         annotations: str or `pathlib.Path`. The json file.
@@ -164,7 +165,7 @@ def _classes_by_image(entries, labels):
     for entry in entries:
         if isinstance(entry, dict):
             label = labels.get(_id(entry.get("category_id")))
-            if label is not None:
+            if label is not None and not read_flag(entry.get("iscrowd")):
                 held[str(_id(entry.get("image_id")))].add(label)
     return held
 
@@ -322,7 +323,7 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
         box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
         label = labels[category]
         told = f"{where}, {names[label]} {told_box((x, y, width, height))}"
-        found.setdefault(image_id, []).append(Thing(label, box, bool(entry.get("iscrowd", 0)), told))
+        found.setdefault(image_id, []).append(Thing(label, box, False, told, _is_crowd(entry, where)))
     if again:
         log.warning("%d annotations kept whose id another has: %s", len(again), "; ".join(again[:3]))
     return found, total, others
@@ -338,6 +339,15 @@ def _id(value):
         value = value.strip()
         return int(value) if re.fullmatch(r"0|-?[1-9]\d{0,17}", value, re.ASCII) else value or None
     return value if isinstance(value, int) else None
+
+
+def _is_crowd(entry, where):
+    crowd = read_flag(entry.get("iscrowd"))
+    if crowd is None:
+        raise UserError(
+            f"{where} has the iscrowd {str(entry['iscrowd'])[:40]!r}; give 1 for a crowd region, 0 for an object"
+        )
+    return crowd
 
 
 def _is_box(value):

@@ -35,7 +35,7 @@ def detection_batches(
     """Batches of letterboxed images with all their boxes, as KerasCV's detectors take them in `fit`.
 
     Args:
-        records: list of `Record`.
+        records: list of `Record`. Crowd regions are left out.
         image_size: int. Side of the square in pixels, a multiple of 32.
         batch_size: int. Images a batch.
         shuffle: bool. Another order each epoch, from `seed` and the number of the epoch.
@@ -70,7 +70,7 @@ def detection_batches(
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
     _check_flip(flip, augmentation)
     erased = erased_regions(erase)
-    kept = [np.ones(len(record.classes), bool) if difficult else ~record.difficult for record in records]
+    kept = [~record.crowd if difficult else ~record.ignored for record in records]
     most = max([1, *(int(each.sum()) for each in kept)])
     boxes = np.full([len(kept), most, 4], -1, np.float32)
     classes = np.full([len(kept), most], -1, np.float32)

@@ -22,6 +22,8 @@ class Record:
         boxes: `[n, 4]` float32.
         classes: `[n]` int32, places in the list of classes that the reader was given.
         difficult: `[n]` bool. Difficult objects are neither right nor wrong in VOC's evaluation.
+        crowd: `[n]` bool. Crowd regions (COCO's `iscrowd`) are boxes around many objects: none of them is an object
+            to train on or to find. None stands for no crowd.
         mask_path: str or None. A palette PNG of the objects' pixels (VOC's SegmentationObject); None
             where EXIF turns the image, as a mask has none.
     """
@@ -33,11 +35,21 @@ class Record:
     boxes: np.ndarray
     classes: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray | None = None
     mask_path: str | None = None
 
+    def __post_init__(self):
+        if self.crowd is None and self.difficult is not None:
+            object.__setattr__(self, "crowd", np.zeros(np.shape(self.difficult), np.bool_))
+
+    @property
+    def ignored(self):
+        """`[n]` bool, the boxes that need not be found: difficult objects and crowd regions."""
+        return np.asarray(self.difficult, bool) | np.asarray(self.crowd, bool)
+
     def largest(self):
-        """The place of the largest box that is not difficult (of equals the first), or None where there is none."""
-        if self.difficult.all():
+        """The place of the largest box to be found (of equals the first), or None where all are ignored."""
+        if self.ignored.all():
             return None
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
-        return int(np.argmax(np.where(self.difficult, -1.0, sides[:, 0] * sides[:, 1])))
+        return int(np.argmax(np.where(self.ignored, -1.0, sides[:, 0] * sides[:, 1])))

@@ -15,6 +15,7 @@ def label_features():
         "image/object/bbox/pixels": tf.io.FixedLenSequenceFeature([4], tf.float32, **many),
         "image/object/class/label": tf.io.FixedLenSequenceFeature([], tf.int64, **many),
         "image/object/difficult": tf.io.FixedLenSequenceFeature([], tf.int64, **many),
+        "image/object/is_crowd": tf.io.FixedLenSequenceFeature([], tf.int64, **many),
     }
 
 
@@ -56,6 +57,7 @@ def shard_example(path, contents, stored, original, record=None, classes=()):
             "image/object/class/label": _numbers(record.classes + 1),
             "image/object/class/text": _texts([classes[label].encode() for label in record.classes]),
             "image/object/difficult": _numbers(record.difficult),
+            "image/object/is_crowd": _numbers(record.crowd),
         }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 

@@ -74,7 +74,7 @@ def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0,
             f"none of {len(names)} records in {folder} can be read; start write_shards again, which mends them"
         )
     records = {record.image_id: record for record in found.values()}
-    held = {each: {classes[label] for label in record.classes} for each, record in records.items()}
+    held = {each: {classes[label] for label in record.classes[~record.crowd]} for each, record in records.items()}
     chosen = subset(list(records), fraction=fraction, count=count, seed=seed, labels=held if stratified else None)
     return [records[each] for each in chosen]
 
@@ -90,6 +90,7 @@ def _labelled(folder):
 
 
 def _record(name, row):
+    crowd = row["image/object/is_crowd"].astype("bool")
     return Record(
         image_id=row["image/source_id"].decode(),
         path=name,
@@ -98,4 +99,5 @@ def _record(name, row):
         boxes=row["image/object/bbox/pixels"],
         classes=row["image/object/class/label"].astype("int32") - 1,
         difficult=row["image/object/difficult"].astype("bool"),
+        crowd=crowd if len(crowd) else None,  # shards of an earlier version tell of none
     )

@@ -59,7 +59,7 @@ def write_shards(
 
     Args:
         images: folder (with all folders in it), file, or sequence of those; see `image_files`. Or list of `Record`,
-            whose boxes, classes, difficult flags and ids are packed along.
+            whose boxes, classes, difficult and crowd flags and ids are packed along.
         folder: str or `pathlib.Path`. A new folder, or one that was written before with the same settings.
         classes: sequence of str, the names of the records' classes, which `index.json` keeps; None without labels.
         image_size: int or None. Larger images are shrunk until their short side has so many pixels, and encoded as
@@ -180,6 +180,8 @@ def _source(part):
         digest.update(f"{record.image_id}\0{len(record.classes)}\0".encode())
         for values, kind in ((record.boxes, "<f4"), (record.classes, "<i4"), (record.difficult, "?")):
             digest.update(np.ascontiguousarray(values, kind).tobytes())
+        if record.crowd.any():  # only then, so that shards without crowds are those of an earlier version
+            digest.update(np.ascontiguousarray(record.crowd, "?").tobytes())
     return digest.hexdigest()
 
 

@@ -20,7 +20,8 @@ def draw(image, detections, classes, *, truth=None, score_threshold=0.3, width=N
         detections: dict `{"boxes": [n, 4] xyxy in pixels, "scores": [n], "classes": [n]}`, as `predict` gives it for
             an image, or None. Without `"scores"` all are drawn.
         classes: sequence of str, the names of the classes.
-        truth: dict `{"boxes": [m, 4], "classes": [m]}` or a `Record`, drawn as thin green frames, or None.
+        truth: dict `{"boxes": [m, 4], "classes": [m]}` or a `Record`, drawn as thin green frames (crowd
+            regions are not), or None.
         score_threshold: float. Less sure detections are left out of the picture.
         width: int or None. The picture is enlarged or shrunk to that many pixels; None enlarges small pictures to
             480, so that labels can be read.
@@ -44,7 +45,9 @@ def draw(image, detections, classes, *, truth=None, score_threshold=0.3, width=N
     canvas = image.resize((image.width * 2, image.height * 2), Image.BICUBIC)
     pen = _Pen(ImageDraw.Draw(canvas, "RGBA"), 2 * factor, max(20, min(32, canvas.width // 32)))
     if truth is not None:
-        boxes, labels = (truth["boxes"], truth["classes"]) if isinstance(truth, dict) else (truth.boxes, truth.classes)
+        if not isinstance(truth, dict):
+            truth = {"boxes": truth.boxes[~truth.crowd], "classes": truth.classes[~truth.crowd]}
+        boxes, labels = truth["boxes"], truth["classes"]
         for box in np.asarray(boxes)[_known(labels, classes) >= 0]:
             pen.frame(box, _TRUTH, 3)
     if detections is not None:

@@ -103,7 +103,7 @@ def classless(detector, images, verbose):
     records = [
         dataclasses.replace(record, classes=np.zeros(len(record.boxes), np.int32))
         for record in images
-        if len(record.boxes)
+        if len(record.boxes) and not record.crowd.all()
     ]
     if not records:
         raise UserError(f"none of {len(images)} records has a box; give those of pseudo_records, or a folder of images")

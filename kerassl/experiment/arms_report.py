@@ -100,7 +100,7 @@ def explain_arms(options, config):
     records = [record for record in records if record.largest() is not None]
     if len(records) < 2:
         raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")
-    labels = {record.image_id: set(record.classes.tolist()) for record in records}
+    labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
     chosen = set(subset(list(labels), count=min(options.count or _COUNT, len(records)), seed=seed, labels=labels))
     arms = {name: load_arm(path) for name, path in paths.items()}
     asked = explain.questions([record for record in records if record.image_id in chosen], size)

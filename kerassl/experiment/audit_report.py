@@ -142,7 +142,7 @@ def _overlays(model, wanted, records, level):
         by = _SIDE / max(picture.size)
         picture = picture.resize([max(1, round(side * by)) for side in picture.size], Image.Resampling.BICUBIC)
         pen = ImageDraw.Draw(picture)
-        for box in record.boxes[record.classes == label] * float(scale) * by:
+        for box in record.boxes[(record.classes == label) & ~record.crowd] * float(scale) * by:
             pen.rectangle([float(side) for side in box], outline="lime", width=2)
         found[image_id, name] = _uri(picture)
     return found

@@ -62,7 +62,7 @@ def _images(options, config, seed):
     if voc is not None and not options.images:
         classes = tuple(voc.classes or datasets.VOC_CLASSES)
         records = labelled_split(config, voc.test, classes)
-        labels = {record.image_id: set(record.classes.tolist()) for record in records}
+        labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
         chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
         records = [record for record in records if record.image_id in chosen]
         return records, f"{pathlib.Path(voc.root).name}, {voc.title(voc.test)}"

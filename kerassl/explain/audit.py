@@ -191,7 +191,7 @@ def _asked(model, batch):
     return [
         (number, int(label))
         for number, record in enumerate(batch)
-        for label in np.unique(record.classes[~record.difficult])
+        for label in np.unique(record.classes[~record.ignored])
     ]
 
 
@@ -200,14 +200,14 @@ def _right(model, scores, label, threshold):
 
 
 def _measures(heat, records, labels, scales):
-    """Energy and pointing of each heatmap, the pixels of its class's objects, and of those that are not difficult."""
+    """Energy and pointing of each heatmap, the pixels of its class's objects, and of those that are not ignored."""
     of_class = [record.classes == label for record, label in zip(records, labels)]
     easy, hard = (
         [
-            record.boxes[members & (record.difficult == difficult)] * scale
+            record.boxes[members & (record.ignored == ignored)] * scale
             for record, members, scale in zip(records, of_class, scales)
         ]
-        for difficult in (False, True)
+        for ignored in (False, True)
     )
     found = whole_object(heat, easy, ignored=hard, tolerance=15.0 * scales)
     blank = heat.max(axis=(1, 2)) == 0

@@ -22,7 +22,7 @@ class Questions:
         pictures: `[N, 2]` int array: height and width of the picture in the letterbox, in pixels.
         class_ids: `[N]` int array.
         boxes: list of `[n, 4]` arrays, xyxy in pixels of `images`: the objects of the class.
-        ignored: list of `[m, 4]` arrays: its difficult objects.
+        ignored: list of `[m, 4]` arrays: its difficult objects and crowd regions.
         masks: list of `[S, S]` bool arrays, the pixels of the objects of the class; None where an image has no mask.
         others: `[N]` bool array, whether the image holds another class, too.
         tolerances: `[N]` float array: 15 pixels of the original, in pixels of `images`.
@@ -103,10 +103,10 @@ def questions(records, image_size):
             rows["images"].append(image)
             rows["pictures"].append(np.clip(np.rint(size * scale), 1, image_size).astype(int))
             rows["class_ids"].append(int(wanted))
-            rows["boxes"].append(record.boxes[same & ~record.difficult] * scale)
-            rows["ignored"].append(record.boxes[same & record.difficult] * scale)
-            rows["masks"].append(_mask(record, same & ~record.difficult, image_size, scale))
-            rows["others"].append(not same.all())
+            rows["boxes"].append(record.boxes[same & ~record.ignored] * scale)
+            rows["ignored"].append(record.boxes[same & record.ignored] * scale)
+            rows["masks"].append(_mask(record, same & ~record.ignored, image_size, scale))
+            rows["others"].append(not same[~record.crowd].all())
             rows["tolerances"].append(_TOLERANCE * scale)
     lists = ("records", "boxes", "ignored", "masks")
     return Questions(**{name: values if name in lists else np.array(values) for name, values in rows.items()})

@@ -21,7 +21,7 @@ class _Evaluation(COCOeval):
         super()._prepare()
         for objects in self._gts.values():
             for one in objects:
-                one["ignore"] = one["difficult"]
+                one["ignore"] = one["difficult"] or one["iscrowd"]
 
 
 def coco_ap(predictions, records, classes):
@@ -57,8 +57,9 @@ def coco_scores(checked_images, classes):
     """The dict that `coco_ap` returns, of what `checks.checked` returns."""
     objects, found = [], []
     for image_id, (record, boxes, scores, labels) in enumerate(checked_images, start=1):
-        hard = np.asarray(record.difficult, bool).tolist()
-        objects += _annotations(image_id, record.boxes, record.classes, [{"difficult": int(flag)} for flag in hard])
+        flags = zip(np.asarray(record.difficult, int).tolist(), np.asarray(record.crowd, int).tolist())
+        extras = [{"difficult": hard, "iscrowd": crowd} for hard, crowd in flags]
+        objects += _annotations(image_id, record.boxes, record.classes, extras)
         found += _annotations(image_id, boxes, labels, [{"score": score} for score in scores.tolist()])
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = _Evaluation(

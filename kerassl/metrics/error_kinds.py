@@ -78,7 +78,7 @@ def kinds_of_errors(checked_images, classes):
     objects = 0
     for record, boxes, image_scores, image_labels in checked_images:
         order = np.argsort(-image_scores, kind="stable")
-        hard = np.asarray(record.difficult, bool)
+        hard = record.ignored
         kind, owner = _image(boxes[order], image_labels[order], record.boxes, np.asarray(record.classes), hard)
         scores.append(image_scores[order])
         labels.append(image_labels[order])

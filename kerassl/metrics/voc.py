@@ -31,7 +31,7 @@ def voc_ap(predictions, records, classes, *, protocol="voc07", iou_threshold=0.5
     Detections of a class are taken by falling score (of equal scores, in the order of the records). Each belongs to
     the object of its class and image that it overlaps most. If that overlap is `iou_threshold` or more, it is right
     when the object was not taken yet, wrong when it was, and neither when the object is difficult; else it is wrong.
-    Difficult objects need not be found.
+    Difficult objects need not be found; crowd regions are taken for such.
 
     Args:
         predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
@@ -73,7 +73,7 @@ def verdicts(checked_images, class_count, iou_threshold):
     """
     scores, right, count = ([[] for _ in range(class_count)] for _ in range(3))
     for record, boxes, image_scores, image_classes in checked_images:
-        truth_classes, difficult = np.asarray(record.classes), np.asarray(record.difficult, bool)
+        truth_classes, difficult = np.asarray(record.classes), record.ignored
         order = np.argsort(-image_scores, kind="stable")
         for label in np.union1d(image_classes, truth_classes):
             mine, objects = order[image_classes[order] == label], truth_classes == label

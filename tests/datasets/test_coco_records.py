@@ -57,7 +57,9 @@ def test_reads_boxes_crowds_and_images_without_any(animals):
     assert full.path == str(animals.folder / "deep/er/a.png")
     np.testing.assert_array_equal(full.boxes, [[10, 5, 30.5, 25], [0, 0, 60, 40]])
     assert full.classes.tolist() == [1, 2]  # cat, dog, owl: in order of the ids
-    assert full.difficult.tolist() == [False, True]
+    assert full.difficult.tolist() == [False, False]
+    assert full.crowd.tolist() == [False, True]
+    assert full.largest() == 0
     assert (full.height, full.width, full.mask_path) == (40, 60, None)
     assert empty.boxes.shape == (0, 4)
     assert coco_classes(animals.path) == ["cat", "dog", "owl"]
@@ -86,7 +88,8 @@ def test_agrees_with_pycocotools(animals):
         np.testing.assert_allclose(record.boxes, corners, atol=1e-4)
         expected = [oracle.loadCats(entry["category_id"])[0]["name"] for entry in entries]
         assert [names[label] for label in record.classes] == expected
-        assert record.difficult.tolist() == [bool(entry["iscrowd"]) for entry in entries]
+        assert record.crowd.tolist() == [bool(entry["iscrowd"]) for entry in entries]
+        assert not record.difficult.any()
 
 
 def test_restricts_to_classes_and_numbers_them_as_given(animals, caplog):

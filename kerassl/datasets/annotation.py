@@ -9,7 +9,7 @@ import PIL.Image
 from kerassl.datasets.decoding import FORMATS, MAX_PIXELS
 from kerassl.datasets.faults import fault
 from kerassl.datasets.orientation import exif_orientation, turn_boxes
-from kerassl.datasets.records import Record
+from kerassl.datasets.records import CocoObjects, Record
 
 _SLACK = 0.01  # of a pixel: what was rounded when it was written is no fault
 
@@ -23,6 +23,7 @@ class Thing(typing.NamedTuple):
         difficult: bool.
         where: str, for messages: file, class and box as they stand there.
         crowd: bool. Whether it is a region of many objects.
+        stated: tuple of x, y, width, height, area and id as a COCO json has them, or None.
     """
 
     label: int
@@ -30,6 +31,7 @@ class Thing(typing.NamedTuple):
     difficult: bool
     where: str
     crowd: bool = False
+    stated: tuple | None = None
 
 
 class Picture(typing.NamedTuple):
@@ -114,16 +116,34 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
             continue
         boxes.append(clipped)
         kept.append(thing)
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    classes = np.array([thing.label for thing in kept], np.int32)
+    crowd = np.array([thing.crowd for thing in kept], np.bool_)
     return Record(
         image_id=image_id,
         path=str(path),
         height=height,
         width=width,
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        classes=np.array([thing.label for thing in kept], np.int32),
+        boxes=boxes,
+        classes=classes,
         difficult=np.array([thing.difficult for thing in kept], np.bool_),
-        crowd=np.array([thing.crowd for thing in kept], np.bool_),
+        crowd=crowd,
         mask_path=mask_path if orientation == 1 else None,
+        coco=None if turned else _coco_objects(things, (boxes, classes, crowd)),
+    )
+
+
+def _coco_objects(things, made):
+    if not things or any(thing.stated is None for thing in things):
+        return None
+    stated = np.array([thing.stated[:5] for thing in things], np.float64)
+    return CocoObjects(
+        boxes=stated[:, :4],
+        areas=stated[:, 4],
+        classes=np.array([thing.label for thing in things], np.int32),
+        crowd=np.array([thing.crowd for thing in things], np.bool_),
+        ids=np.array([thing.stated[5] for thing in things], np.int64),
+        made=made,
     )
 
 

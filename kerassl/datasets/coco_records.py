@@ -323,7 +323,7 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
         box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
         label = labels[category]
         told = f"{where}, {names[label]} {told_box((x, y, width, height))}"
-        found.setdefault(image_id, []).append(Thing(label, box, False, told, _is_crowd(entry, where)))
+        found.setdefault(image_id, []).append(Thing(label, box, False, told, _is_crowd(entry, where), _stated(entry)))
     if again:
         log.warning("%d annotations kept whose id another has: %s", len(again), "; ".join(again[:3]))
     return found, total, others
@@ -348,6 +348,18 @@ def _is_crowd(entry, where):
             f"{where} has the iscrowd {str(entry['iscrowd'])[:40]!r}; give 1 for a crowd region, 0 for an object"
         )
     return crowd
+
+
+def _stated(entry):
+    """x, y, width, height, area and id, for COCO's evaluation."""
+    x, y, width, height = map(float, entry["bbox"])
+    area, key = entry.get("area"), entry.get("id")
+    known = isinstance(area, (int, float)) and not isinstance(area, bool) and math.isfinite(area)
+    return x, y, width, height, float(area) if known else width * height, key if _is_id(key) and abs(key) < 2**63 else 1
+
+
+def _is_id(value):
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_box(value):

@@ -6,6 +6,27 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class CocoObjects:
+    """The objects of an image as its COCO json states them, for COCO's evaluation: not clipped, rounded or left out.
+
+    Attributes:
+        boxes: `[m, 4]` float64, x, y, width and height.
+        areas: `[m]` float64, the json's `area` of each.
+        classes: `[m]` int32.
+        crowd: `[m]` bool.
+        ids: `[m]` int64, the json's `id` of each.
+        made: tuple of the arrays `boxes`, `classes` and `crowd` of the record that was made of them.
+    """
+
+    boxes: np.ndarray
+    areas: np.ndarray
+    classes: np.ndarray
+    crowd: np.ndarray
+    ids: np.ndarray
+    made: tuple
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """An image on disk with its boxes.
 
@@ -26,6 +47,7 @@ class Record:
             to train on or to find. None stands for no crowd.
         mask_path: str or None. A palette PNG of the objects' pixels (VOC's SegmentationObject); None
             where EXIF turns the image, as a mask has none.
+        coco: `CocoObjects` of the same objects, or None: a copy with other boxes, classes or crowds has none.
     """
 
     image_id: str
@@ -37,10 +59,14 @@ class Record:
     difficult: np.ndarray
     crowd: np.ndarray | None = None
     mask_path: str | None = None
+    coco: CocoObjects | None = None
 
     def __post_init__(self):
         if self.crowd is None and self.difficult is not None:
             object.__setattr__(self, "crowd", np.zeros(np.shape(self.difficult), np.bool_))
+        own = (self.boxes, self.classes, self.crowd)
+        if self.coco is not None and any(ours is not theirs for ours, theirs in zip(own, self.coco.made)):
+            object.__setattr__(self, "coco", None)
 
     @property
     def ignored(self):

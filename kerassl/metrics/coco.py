@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -9,12 +10,16 @@ from pycocotools.cocoeval import COCOeval
 
 from kerassl.metrics.checks import checked
 
+log = logging.getLogger("kerassl")
+
+_SIZES = ("small", "medium", "large")
+
 
 class _Evaluation(COCOeval):
-    """COCO's evaluation with objects that need not be found.
+    """COCO's evaluation, with VOC's difficult objects beside COCO's crowds.
 
-    pycocotools overwrites an annotation's `ignore` by its `iscrowd`, and a crowd is matched by another overlap
-    (over the detection's area) and by any number of detections.
+    Neither has to be found. pycocotools knows crowds alone, which any number of detections match by their intersection
+    over the detection's own area; a difficult object is matched once, by IoU, as every object is.
     """
 
     def _prepare(self):
@@ -24,22 +29,30 @@ class _Evaluation(COCOeval):
                 one["ignore"] = one["difficult"] or one["iscrowd"]
 
 
-def coco_ap(predictions, records, classes):
-    """COCO's average precision and recall over objects of all sizes, by pycocotools.
+def coco_ap(predictions, records, classes, *, sizes=False):
+    """COCO's average precision and recall, by pycocotools.
 
     The detections of an image and class, by falling score, each take the free object that they overlap most, if that
-    IoU is >= the threshold; a detection that finds none is wrong. Difficult objects are ignored: they need not be
-    found, and one detection that can take no other object but such a one is neither right nor wrong. Of each class and
-    image the 100 best detections count.
+    IoU is >= the threshold; a detection that finds none is wrong. Crowd regions are ignored: any number of detections
+    that lie in one by the threshold (intersection over the detection's area) and take no object are neither right nor
+    wrong. Difficult objects are ignored, too, each for one detection, by IoU. Of each class and image the 100 best
+    detections count.
+
+    Of records and results of COCO json files (`datasets.coco_records`, `load_coco_results`) the numbers are those that
+    stand in the files, and the figures those that pycocotools gives for the two files.
 
     Args:
         predictions: as for `voc_ap`.
         records: list of `datasets.Record`, the ground truth.
         classes: sequence of str, the names of the classes.
+        sizes: bool. Add the other figures of COCO's twelve, which take three times as long.
 
     Returns:
         Dict of floats: `ap` (mean over IoU 0.5 to 0.95 in steps of 0.05), `ap50`, `ap75`, `ar100`, each a mean over
-        the classes that have objects (`nan` if none has); and `per_class`, `{name: ap or nan}`.
+        the classes that have objects (`nan` if none has); and `per_class`, `{name: ap or nan}`. With `sizes` also
+        `ar1` and `ar10`, of the 1 and 10 best detections of each class and image, and `ap_small`, `ap_medium`,
+        `ap_large`, `ar_small`, `ar_medium`, `ar_large`, of objects of up to 32^2, up to 96^2 and more pixels (COCO's
+        `area`, else the box).
 
     Raises:
         UserError: if the predictions are not of these records.
@@ -50,61 +63,103 @@ def coco_ap(predictions, records, classes):
     Reference:
         Lin et al., "Microsoft COCO: Common Objects in Context", 2014; cocodataset.org/#detection-eval.
     """
-    return coco_scores(checked(predictions, records, classes), classes)
+    return coco_scores(checked(predictions, records, classes), classes, predictions, sizes)
 
 
-def coco_scores(checked_images, classes):
-    """The dict that `coco_ap` returns, of what `checks.checked` returns."""
+def coco_scores(checked_images, classes, predictions, sizes=False):
+    """The dict that `coco_ap` returns, of what `checks.checked` returns for the predictions."""
     objects, found = [], []
-    for image_id, (record, boxes, scores, labels) in enumerate(checked_images, start=1):
-        flags = zip(np.asarray(record.difficult, int).tolist(), np.asarray(record.crowd, int).tolist())
-        extras = [{"difficult": hard, "iscrowd": crowd} for hard, crowd in flags]
-        objects += _annotations(image_id, record.boxes, record.classes, extras)
-        found += _annotations(image_id, boxes, labels, [{"score": score} for score in scores.tolist()])
+    for number, (record, boxes, scores, labels) in enumerate(_in_cocos_order(checked_images), start=1):
+        objects += _objects(number, record)
+        found += _detections(number, boxes, scores, labels, predictions[record.image_id].get("xywh"))
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = _Evaluation(
             _index(objects, len(checked_images), len(classes)),
             _index(found, len(checked_images), len(classes)),
             "bbox",
         )
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [100]
+        if not sizes:
+            evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+            evaluation.params.maxDets = [100]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][..., 0, 0]  # [IoU threshold, recall, class]
-    recall = evaluation.eval["recall"][..., 0, 0]  # [IoU threshold, class]
+    precision = evaluation.eval["precision"][..., -1]  # [IoU threshold, recall, class, size]
+    recall = evaluation.eval["recall"]  # [IoU threshold, class, size, most detections]
     thresholds = np.round(evaluation.params.iouThrs * 100).astype(int)
-    return {
-        "ap": _mean(precision),
-        "ap50": _mean(precision[thresholds == 50]),
-        "ap75": _mean(precision[thresholds == 75]),
-        "ar100": _mean(recall),
-        "per_class": {name: _mean(precision[..., label]) for label, name in enumerate(classes)},
+    figures = {
+        "ap": _mean(precision[..., 0]),
+        "ap50": _mean(precision[thresholds == 50][..., 0]),
+        "ap75": _mean(precision[thresholds == 75][..., 0]),
+        "ar100": _mean(recall[:, :, 0, -1]),
+        "per_class": {name: _mean(precision[:, :, label, 0]) for label, name in enumerate(classes)},
     }
+    if sizes:
+        figures |= {f"ar{count}": _mean(recall[:, :, 0, place]) for place, count in enumerate((1, 10))}
+        for place, size in enumerate(_SIZES, start=1):
+            figures |= {f"ap_{size}": _mean(precision[..., place]), f"ar_{size}": _mean(recall[:, :, place, -1])}
+    return figures
 
 
-def _annotations(image_id, boxes, labels, extras):
-    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    sides = boxes[:, 2:] - boxes[:, :2]
+def _in_cocos_order(images):
+    """Equal scores of several images rank in the order of the images, and COCO's are numbered."""
+    try:
+        return sorted(images, key=lambda image: int(image[0].image_id))
+    except ValueError:
+        return images
+
+
+def _objects(number, record):
+    if record.coco is None:
+        corners = np.asarray(record.boxes, np.float64).reshape(-1, 4)
+        boxes = _corner_and_sides(corners)
+        labels, difficult, crowd = record.classes, record.difficult, record.crowd
+        areas, ids = boxes[:, 2] * boxes[:, 3], np.ones(len(boxes), int)
+    else:
+        boxes, areas, labels, crowd = (getattr(record.coco, name) for name in ("boxes", "areas", "classes", "crowd"))
+        difficult, ids = np.zeros(len(boxes), bool), record.coco.ids
+    columns = (np.asarray(each).tolist() for each in (boxes, areas, labels, difficult, crowd, ids))
     return [
         {
-            "image_id": image_id,
+            "image_id": number,
             "category_id": label + 1,
-            "bbox": [x, y, width, height],
-            "area": width * height,
-            "iscrowd": 0,
-            **extra,
+            "bbox": box,
+            "area": area,
+            "difficult": int(hard),
+            "iscrowd": int(group),
+            "id": key,
         }
-        for (x, y), (width, height), label, extra in zip(
-            boxes[:, :2].tolist(), sides.tolist(), np.asarray(labels).tolist(), extras
-        )
+        for box, area, label, hard, group, key in zip(*columns)
     ]
 
 
+def _detections(number, boxes, scores, labels, stated):
+    sides = _corner_and_sides(boxes)
+    if stated is not None:
+        # x + width is rounded, and has no way back. Not where somebody moved the boxes since.
+        stated = np.asarray(stated, np.float64).reshape(-1, 4)
+        corners = np.concatenate([stated[:, :2], stated[:, :2] + stated[:, 2:]], axis=1)
+        sides = stated if np.array_equal(corners, boxes) else sides
+    areas = sides[:, 2] * sides[:, 3]
+    columns = (each.tolist() for each in (sides, areas, scores, labels))
+    return [
+        {"image_id": number, "category_id": label + 1, "bbox": box, "area": area, "score": score, "iscrowd": 0, "id": 1}
+        for box, area, score, label in zip(*columns)
+    ]
+
+
+def _corner_and_sides(boxes):
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
 def _index(annotations, images, class_count):
-    # Numbers start at 1: pycocotools takes 0 for "matched to nothing".
+    zero = sum(one["id"] == 0 for one in annotations) == 1
+    if zero:
+        log.warning(
+            "an annotation has the id 0, which pycocotools takes for none: COCO's figures count its object as never "
+            "found; number annotations from 1"
+        )
     for number, one in enumerate(annotations, start=1):
-        one["id"] = number
+        one["id"] = 0 if zero and one["id"] == 0 else number
     coco = COCO()
     coco.dataset = {
         "images": [{"id": image} for image in range(1, images + 1)],

@@ -4,6 +4,8 @@ import json
 import math
 import pathlib
 
+import numpy as np
+
 from kerassl._errors import UserError
 from kerassl.metrics.checks import log
 from kerassl.metrics.voc_results import as_arrays
@@ -19,7 +21,8 @@ def load_coco_results(path, categories, image_ids):
         image_ids: sequence of str. The images that are scored; those that no entry names have no detections.
 
     Returns:
-        Dict from each of `image_ids` to `{"boxes": float64 [n, 4] xyxy, "scores": float64 [n], "classes": int32 [n]}`.
+        Dict from each of `image_ids` to `{"boxes": float64 [n, 4] xyxy, "scores": float64 [n], "classes": int32 [n],
+        "xywh": float64 [n, 4], the boxes as the file has them}`.
 
     Raises:
         UserError: if the file is missing or no such list, or an entry names an unknown image or category, or has no
@@ -56,11 +59,17 @@ def load_coco_results(path, categories, image_ids):
         if categories[category] is None:
             others += 1
             continue
-        x, y, width, height = box
-        rows[image_id].append((categories[category], score, x, y, x + width, y + height))
+        rows[image_id].append((categories[category], score, *box))
     if others:
         log.info("%s: %d detections of other categories than classes names left out", path, others)
-    return {image_id: as_arrays(own) for image_id, own in rows.items()}
+    return {image_id: _as_arrays(own) for image_id, own in rows.items()}
+
+
+def _as_arrays(rows):
+    found = as_arrays(rows)
+    found["xywh"] = stated = found["boxes"]
+    found["boxes"] = np.concatenate([stated[:, :2], stated[:, :2] + stated[:, 2:]], axis=1)
+    return found
 
 
 def _entry(entry, where):

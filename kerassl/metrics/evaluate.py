@@ -12,7 +12,7 @@ from kerassl.metrics.voc import average_precision, verdicts
 _LARGEST = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3")
 
 
-def evaluate_detections(predictions, records, classes, *, known_pixels=False):
+def evaluate_detections(predictions, records, classes, *, known_pixels=False, sizes=False):
     """Scores detections by VOC's and COCO's protocols and, object by object, as a localiser is scored; sorts errors.
 
     Rules, of which docs/evaluation.md tells more:
@@ -39,14 +39,15 @@ def evaluate_detections(predictions, records, classes, *, known_pixels=False):
         classes: sequence of str, the names of the classes.
         known_pixels: bool. Whether the boxes are in pixels for certain. Else they are refused as relative ones if all
             of them lie within [0, 1.5].
+        sizes: bool. Add the other figures of COCO's twelve; see `coco_ap`.
 
     Returns:
         Dict of floats in [0, 1]: `voc07_ap50`, `voc10_ap50` (`voc_ap`), `coco_ap`, `coco_ap50`, `coco_ap75`,
-        `coco_ar100` (`coco_ap`), `mean_iou`, `loc_acc_50`, `loc_acc_70`, `top1` and `top3`. Then dicts by class name:
-        `per_class_voc07`, `per_class_voc10`, `per_class_coco`; of the images whose largest object is of the class
-        `per_class_mean_iou`, `per_class_loc_acc_50`, `per_class_loc_acc_70`, `per_class_top1`, `per_class_top3`; and
-        `per_class_objects`, how many are to be found. And `errors`, the dict of `error_kinds`. `nan` where there was
-        nothing to find.
+        `coco_ar100` (`coco_ap`; with `sizes` also `coco_ap_small` to `coco_ar_large`), `mean_iou`, `loc_acc_50`,
+        `loc_acc_70`, `top1` and `top3`. Then dicts by class name: `per_class_voc07`, `per_class_voc10`,
+        `per_class_coco`; of the images whose largest object is of the class `per_class_mean_iou`,
+        `per_class_loc_acc_50`, `per_class_loc_acc_70`, `per_class_top1`, `per_class_top3`; and `per_class_objects`, how
+        many are to be found. And `errors`, the dict of `error_kinds`. `nan` where there was nothing to find.
 
     Raises:
         UserError: if the predictions are not of these records: unknown or missing images, classes beyond the list,
@@ -58,15 +59,16 @@ def evaluate_detections(predictions, records, classes, *, known_pixels=False):
     images = checked(predictions, records, classes, known_pixels)
     judged = verdicts(images, len(classes), 0.5)
     voc07, voc10 = (average_precision(judged, classes, protocol) for protocol in ("voc07", "voc10"))
-    coco = coco_scores(images, classes)
+    coco = coco_scores(images, classes, predictions, sizes)
+    per_class_coco = coco.pop("per_class")
     return {
         "voc07_ap50": voc07["ap"],
         "voc10_ap50": voc10["ap"],
-        **{f"coco_{name}": coco[name] for name in ("ap", "ap50", "ap75", "ar100")},
+        **{f"coco_{name}": value for name, value in coco.items()},
         **_largest_objects(images, classes),
         "per_class_voc07": voc07["per_class"],
         "per_class_voc10": voc10["per_class"],
-        "per_class_coco": coco["per_class"],
+        "per_class_coco": per_class_coco,
         "per_class_objects": {name: one.count for name, one in zip(classes, judged)},
         "errors": kinds_of_errors(images, classes),
     }

@@ -112,7 +112,8 @@ def read(path):
         path: str or `pathlib.Path`.
 
     Returns:
-        Dict from `"<layer>/<weight>"` to `np.ndarray`, and the description that a kerassl file carries (else None).
+        Dict from `"<layer>/<weight>"` to `np.ndarray`, and the description that a kerassl file carries (else None);
+        of a detector's or localizer's `.npz` file `{"classes": names}`.
 
     Raises:
         UserError: if the file is missing, of another kind, or damaged.
@@ -130,9 +131,15 @@ def read(path):
         raise UserError(f"{path} is damaged or not a {path.suffix} file of weights ({error})") from error
 
 
+CLASSES = "kerassl/classes"
+"""Where a `.npz` file of weights has the names of the classes, as JSON."""
+
+
 def _read_npz(path):
     with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays), None
+        table = dict(arrays)
+    names = table.pop(CLASSES, None)
+    return table, None if names is None else {"classes": json.loads(str(names))}
 
 
 def _read_h5(path):

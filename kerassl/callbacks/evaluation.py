@@ -6,6 +6,7 @@ import numpy as np
 
 from kerassl import metrics
 from kerassl._errors import UserError
+from kerassl.metrics.checks import FARTHEST, class_places
 
 _DETECTOR = ("voc07_ap50", "voc10_ap50", "coco_ap", "coco_ap50", "coco_ap75", "coco_ar100")
 _LARGEST = ("mean_iou", "loc_acc_50", "loc_acc_70")
@@ -28,7 +29,7 @@ class Evaluation(keras.callbacks.Callback):
 
     Args:
         records: list of `datasets.Record`, the labelled images.
-        classes: sequence of str, the names by which the records were numbered.
+        classes: sequence of str, the names by which the records were numbered; the model's own in any order.
         every: int > 0. Measure after every so many epochs.
         score_threshold: float in [0, 1). Lower scores are dropped; see `detectors.predict`.
         predict: function of model and records that gives predictions as `detectors.predict` does, for models that are
@@ -37,7 +38,7 @@ class Evaluation(keras.callbacks.Callback):
 
     Raises:
         UserError: if no record has an object that is to be found, a number is out of range; when training begins, if
-            the model is no detector and there is no `predict`, or its classes are others.
+            the model is no detector and there is no `predict`, or its classes have other names.
 
     Example:
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "val")
@@ -69,11 +70,8 @@ class Evaluation(keras.callbacks.Callback):
                 "and records, or use it with a detector of kerassl or a Localizer"
             )
         own = getattr(self.model, "classes", None)
-        if own is not None and tuple(own) != self.classes:
-            raise UserError(
-                f"Evaluation has {len(self.classes)} classes ({self.classes[0]}, …) and the model {len(own)} "
-                f"({own[0]}, …); give the names of the model, in its order"
-            )
+        if own is not None:
+            self._order = np.argsort(class_places(own, self.classes, "the model", "the records of Evaluation"))
         self._begun, self._figures = None, {}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -101,7 +99,9 @@ class Evaluation(keras.callbacks.Callback):
 
     def _predictions(self):
         if self.predict is not None:
-            return self.predict(self.model, self.records)
+            found = self.predict(self.model, self.records)
+            names = getattr(found, "classes", None) or getattr(self.model, "classes", None)
+            return metrics.Predictions(found, names)
         from kerassl import detectors
 
         return detectors.predict(self.model, self.records, score_threshold=self.score_threshold, verbose=0)
@@ -115,12 +115,13 @@ class Evaluation(keras.callbacks.Callback):
         figures = self._figures_of(predictions, _LARGEST, True)
         if not np.isfinite(logits).all():
             return {**figures, **{f"top{rank}": float("nan") for rank in ranks}}
+        logits = logits[:, self._order]
         labels = [records[image_id].classes[records[image_id].largest()] for image_id in predictions]
         return {**figures, **metrics.topk(logits, labels, ranks)}
 
     def _figures_of(self, predictions, names, known_pixels):
         parts = [one[key] for one in predictions.values() for key in ("boxes", "scores")]
-        if not all(np.isfinite(part).all() for part in parts):
+        if not all((np.abs(part) <= FARTHEST).all() for part in parts):  # NaN is not
             # To stop it is another callback's business.
             return dict.fromkeys(names, float("nan"))
         records = [record for record in self.records if record.image_id in predictions]

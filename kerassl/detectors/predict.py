@@ -6,6 +6,7 @@ import tqdm
 from kerassl._errors import UserError
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.detectors.decoding import detect
+from kerassl.metrics import Predictions
 
 
 def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detections=100, batch_size=8, verbose=1):
@@ -22,9 +23,10 @@ def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detec
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
-        Dict from image id (a record's own; the path as str of a file) to `{"boxes": float32 [n, 4] xyxy in pixels of
-        the original image, "scores": float32 [n], "classes": int32 [n]}`, by falling score. An image without
-        detections has empty arrays; a broken file is named in the log and missing.
+        `metrics.Predictions`, a dict with the names of the classes: from image id (a record's own; the path as str of
+        a file) to `{"boxes": float32 [n, 4] xyxy in pixels of the original image, "scores": float32 [n], "classes":
+        int32 [n]}`, by falling score. An image without detections has empty arrays; a broken file is named in the log
+        and missing.
 
     Raises:
         UserError: if a path does not exist, there is no image, or a threshold is out of range.
@@ -40,7 +42,7 @@ def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detec
         )
     ids, paths = identified(images)
     run = _function(model, (score_threshold, iou_threshold, max_detections))
-    detections = {}
+    detections = Predictions((), getattr(model, "classes", None))
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
         for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size):
             for place, boxes, scores, classes, count in zip(places, *(p.numpy() for p in run(pictures, scales, sizes))):

@@ -13,6 +13,7 @@ from kerassl.datasets.subset import subset
 from kerassl.experiment import compare, outputs, report, running
 from kerassl.experiment.model_files import describe, load
 from kerassl.experiment.sources import labelled_split
+from kerassl.metrics.checks import class_places
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
 """Classes of `explain` by what `--method` calls them."""
@@ -188,9 +189,19 @@ def load_arm(path):
 def _classes(arms, named_classes):
     """The classes of the arms that have some, which must be the same."""
     lists = {name: tuple(model.classes) for name, model in arms.items() if model.classes}
-    if len(set(lists.values())) > 1:
-        raise UserError(f"the models know different classes ({', '.join(lists)}); compare models of the same ones")
-    return next(iter(lists.values()), tuple(named_classes or datasets.VOC_CLASSES))
+    if not lists:
+        return tuple(named_classes or datasets.VOC_CLASSES)
+    first, known = next(iter(lists.items()))
+    for name, own in lists.items():
+        class_places(own, known, f"the model {name}", f"the model {first}")
+        if own != known:
+            raise UserError(
+                f"the models {name} and {first} have the same classes in different orders ({', '.join(own)} and "
+                f"{', '.join(known)}); explain each in a command of its own"
+            )
+    if named_classes:
+        class_places(known, named_classes, f"the model {first}")  # of another order they are read in the model's
+    return known
 
 
 def _finite(value):

@@ -18,6 +18,7 @@ from kerassl.experiment.config import read_config
 from kerassl.experiment.model_files import check_model, load
 from kerassl.experiment.running import verbosity
 from kerassl.experiment.sources import labelled_split
+from kerassl.metrics.checks import class_places
 
 _SIDE = 200  # px, of a picture on the page
 _EXAMPLES = 4  # images that are drawn of each region that recurs
@@ -51,12 +52,11 @@ def audit_command(options, flags):
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     outputs.check_folder(options.out)
     known = list(check_model(options.model).classes)
-    names = voc.classes or known
-    if names != known:
-        raise UserError(f"the classes are {', '.join(names)}, but the model has {', '.join(known)}; leave them out")
-    records = labelled_split(config, voc.test, names)
+    if voc.classes:
+        class_places(known, voc.classes, "the model")  # of another order they are read in the model's
+    records = labelled_split(config, voc.test, known)
     if options.count is not None and options.count < len(records):
-        records = labelled_split(config, voc.test, names, count=options.count, seed=config.seed)
+        records = labelled_split(config, voc.test, known, count=options.count, seed=config.seed)
     model = load(options.model)
     begun = time.perf_counter()
     found = explain.audit(model, records, layer=options.level, seed=config.seed, verbose=int(verbosity() == 1))

@@ -167,20 +167,21 @@ def evaluate(options):
     if (options.model is None) == (options.predictions is None):
         raise UserError("give either --model or --predictions to evaluate")
     for flag, value in (("--coco", options.coco), ("--shards", options.shards)):
-        if value is not None and (options.voc is not None or options.split is not None):
-            raise UserError(f"{flag} {value} is named beside --voc or --split; give the labels of one data set")
+        if value is not None and any(each is not None for each in (options.voc, options.split, options.year)):
+            raise UserError(f"{flag} {value} is named beside --voc, --year or --split; give the labels of one data set")
     outputs.check_file(options.out)
     outputs.check_folder(options.plots, new=False)
     for path in _scoring.plot_files(options.plots):
         outputs.check_file(path)
-    config = read_config(options.config, _voc_flags(options, "test"))
+    others = options.coco is not None or options.shards is not None
+    config = read_config(options.config, {} if others else _voc_flags(options, "test"))
     classes = check_model(options.model).classes if options.model else None
-    truth = _scoring.ground_truth(config, options.coco, options.images, classes, options.shards)
+    truth = _scoring.ground_truth(config, options.coco, options.images, classes, options.shards, options.classes)
     if options.model:
-        figures, predictions, _ = predicting.score(load(options.model), truth.records, truth.classes)
+        figures, predictions, _ = predicting.score(load(options.model), truth.records, truth.classes, sizes=True)
     else:
         predictions = _scoring.read_predictions(options.predictions, truth)
-        figures = metrics.evaluate_detections(predictions, truth.records, truth.classes)
+        figures = metrics.evaluate_detections(predictions, truth.records, truth.classes, sizes=True)
     if "errors" not in figures:
         _print_figures(figures)
     else:

@@ -3,28 +3,38 @@
 import numpy as np
 
 from kerassl import detectors, metrics, models
+from kerassl._errors import UserError
 from kerassl.experiment.running import verbosity
+from kerassl.metrics.checks import class_places
 
 
-def score(model, records, classes):
+def score(model, records, classes, sizes=False):
     """Scores a localiser or a detector on records.
 
     Args:
         model: `models.Localizer` or `detectors.Detector`.
         records: list of `datasets.Record`.
-        classes: tuple of str.
+        classes: tuple of str, the names by which the records are numbered; the model's own in any order.
+        sizes: bool, of a detector: all twelve figures of COCO.
 
     Returns:
         Dict of figures; predictions by image id; and what each image with an object says, as `per_image` has it.
+
+    Raises:
+        UserError: if the model has other classes, or no image shows an object.
     """
+    places = class_places(model.classes, classes, "the model")  # before minutes of prediction
     if not isinstance(model, models.Localizer):
         predictions = detections(model, records)
         answers = metrics.answers_for_largest(predictions, records, classes)
-        figures = metrics.evaluate_detections(predictions, records, classes)
+        figures = metrics.evaluate_detections(predictions, records, classes, sizes=sizes)
         return figures, predictions, per_image(answers, np.array(answers["rank"]), 3)
-    records = [record for record in records if record.largest() is not None]
-    predictions, logits = models.localizer_predictions(model, records)
-    records = [record for record in records if record.image_id in predictions]  # broken files are missing from both
+    shown = [record for record in records if record.largest() is not None]
+    if not shown:
+        raise UserError(f"none of {len(records)} images has an object that is to be found; give labeled images")
+    predictions, logits = models.localizer_predictions(model, shown)
+    logits = logits[:, np.argsort(places)]
+    records = [record for record in shown if record.image_id in predictions]  # broken files are missing from both
     return scored(predictions, logits, records, classes), predictions, each_image(predictions, logits, records, classes)
 
 

@@ -8,8 +8,12 @@ import typing
 
 from kerassl import _files, datasets, metrics
 from kerassl._errors import UserError
+from kerassl._json import read_json
 from kerassl.experiment.sources import labelled_split
 from kerassl.metrics import plots
+from kerassl.metrics.checks import class_places
+from kerassl.metrics.coco_results import coco_results_of
+from kerassl.metrics.prediction_files import predictions_of
 
 log = logging.getLogger("kerassl")
 
@@ -29,6 +33,14 @@ _TOTALS = {"voc07": "voc07_ap50", "voc10": "voc10_ap50", "coco": "coco_ap"}
 _LEGEND = """\
 AP07, AP10: average precision at IoU 0.5 by the rules of VOC 2007 (11 points) and 2010 (area); COCO: mean over IoU
 0.50 to 0.95. IoU to Top-3: the best detection of an image against its largest object. All in %; – where none is."""
+_MORE = (
+    {"AP50": "coco_ap50", "AP75": "coco_ap75", "AR100": "coco_ar100", "AR10": "coco_ar10", "AR1": "coco_ar1"},
+    {
+        f"{kind} of {size} objects": f"coco_{kind.lower()}_{size}"
+        for kind in ("AP", "AR")
+        for size in ("small", "medium", "large")
+    },
+)
 _KINDS = {
     "class": "on an object (IoU 0.5 or more) of another class",
     "box": "of the right class, but the box fits badly (IoU 0.1 to 0.5)",
@@ -55,29 +67,31 @@ class Truth(typing.NamedTuple):
     categories: dict | None
 
 
-def ground_truth(config, coco, images, classes, shards=None):
+def ground_truth(config, coco, images, classes, shards=None, named=None):
     """Reads the labels.
 
     Args:
         config: `Config`, whose `data.voc` is read where neither a COCO json nor shards are named.
         coco: str or None, a COCO json.
         images: str or None, the folder of its images.
-        classes: sequence of str or None, the names where the configuration has none.
+        classes: sequence of str or None, the names of the model that is scored.
         shards: str or None, a folder of labelled shards.
+        named: sequence of str or None, the names that were asked for, of a COCO json or of shards.
 
     Returns:
         `Truth`.
 
     Raises:
-        UserError: if nothing is named, or what is named cannot be read, or shards have other classes than the model.
+        UserError: if nothing is named, or what is named cannot be read, or its classes are not the model's.
     """
     voc = config.data.voc
     if shards is not None:
-        return _of_shards(shards, coco, images, classes)
+        return _of_shards(shards, coco, images, classes, named)
     if coco is not None:
         if images is None:
             raise UserError(f"with --coco {coco} give --images, the folder of its images")
-        names = tuple((voc and voc.classes) or classes or datasets.coco_classes(coco))
+        names = tuple(named or (voc and voc.classes) or classes or datasets.coco_classes(coco))
+        _check_classes(classes, names)
         records = datasets.coco_records(coco, images, classes=names, allow_broken=config.data.allow_broken_labels)
         return Truth(records, names, None, datasets.coco_categories(coco, names))
     if images is not None:
@@ -87,18 +101,23 @@ def ground_truth(config, coco, images, classes, shards=None):
             "no labelled images are named; give --voc a VOCdevkit, --coco a json, or data.voc.root in the configuration"
         )
     names = tuple(voc.classes or classes or datasets.VOC_CLASSES)
+    _check_classes(classes, names)
     return Truth(labelled_split(config, voc.test, names), names, voc.test, None)
 
 
-def _of_shards(shards, coco, images, classes):
+def _check_classes(classes, names):
+    """Refuses, before anything is read, a model of other classes than the labels'."""
+    if classes is not None:
+        class_places(classes, names, "the model")
+
+
+def _of_shards(shards, coco, images, classes, named):
     if coco is not None or images is not None:
         raise UserError(f"--shards {shards} is named beside --coco or --images; give the labels of one data set")
     names = tuple(datasets.shard_classes(shards))
-    if classes is not None and tuple(classes) != names:
-        raise UserError(
-            f"the model's classes are {', '.join(classes)}, and those of the shards in {shards} {', '.join(names)}; "
-            "give shards of the same classes in the same order"
-        )
+    if named is not None:
+        class_places(named, names, "--classes", f"the shards in {shards}")
+    _check_classes(classes, names)
     return Truth(datasets.shard_records(shards), names, None, None)
 
 
@@ -124,13 +143,16 @@ def read_predictions(paths, truth):
         return metrics.load_voc_results(first if first.is_dir() else paths, truth.classes, ids, split=truth.split)
     if len(paths) > 1:
         raise UserError(f"{first} and {paths[1]} are named; of json files give one")
-    if _is_list(first):
+    if not first.exists():
+        raise UserError(f"there is no file of predictions at {first}; `kerassl predict` writes one")
+    content = read_json(first, "give a predictions.json of `kerassl predict`, or a COCO results json")
+    if isinstance(content, list):
         if truth.categories is None:
             raise UserError(
                 f"{first} is a COCO results json; give --coco the json that numbers its images and categories"
             )
-        return metrics.load_coco_results(first, truth.categories, ids)
-    return _by_file(metrics.load_predictions(first), truth.records)
+        return coco_results_of(content, first, truth.categories, ids)
+    return _by_file(predictions_of(content, first), truth.records)
 
 
 def table(figures):
@@ -145,8 +167,12 @@ def table(figures):
     total += [figures[_TOTALS.get(key, key)] for _, key in _COLUMNS[1:]]
     if len(names) > 1:
         lines.append("all, mean".ljust(width) + _cells(total))
-    more = ((name, figures[f"coco_{key}"]) for name, key in (("AP50", "ap50"), ("AP75", "ap75"), ("AR100", "ar100")))
-    lines += [_LEGEND, "COCO's " + ", ".join(f"{name} {_percent(value)}" for name, value in more), ""]
+    lines.append(_LEGEND)
+    for names in _MORE:
+        told = [f"{name} {_percent(figures[key])}" for name, key in names.items() if key in figures]
+        if told:
+            lines.append(f"COCO's {', '.join(told)}")
+    lines.append("")
     return "\n".join([*lines, *_errors(figures["errors"], width)])
 
 
@@ -206,14 +232,6 @@ def _without_nan(value):
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _is_list(path):
-    """Whether a json holds a list, as COCO's results are."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(200).lstrip()[:1] == b"["
-
-
 def _by_file(predictions, records):
     """Predictions that are named by image files, as `kerassl predict` names them, under the ids of those images."""
     ids = {pathlib.Path(record.path).name: record.image_id for record in records}
@@ -224,4 +242,6 @@ def _by_file(predictions, records):
     if len(set(names)) < len(names) or len(ids) < len(records):
         return predictions
     log.info("predictions are named by image files; they are taken for the images of those names")
-    return {ids[name]: found for name, found in zip(names, predictions.values())}
+    return metrics.Predictions(
+        {ids[name]: found for name, found in zip(names, predictions.values())}, predictions.classes
+    )

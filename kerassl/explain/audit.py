@@ -17,6 +17,7 @@ from kerassl.explain.off_object import off_object_heat
 from kerassl.explain.recurring_regions import chance_of_difference, recurring_regions
 from kerassl.explain.score_falls import score_falls
 from kerassl.explain.whole_object import filled, whole_object
+from kerassl.metrics.checks import class_places
 
 _COMPARED = 200  # pictures of other classes that a region is painted over in
 
@@ -131,7 +132,14 @@ def audit(
 
 
 def _check(model, classes, image_size, energy, score_threshold, fall, level, least):
-    classes = getattr(model, "classes", None) if classes is None else classes
+    own = getattr(model, "classes", None)
+    if own is not None and classes is not None and list(own) != list(classes):
+        class_places(own, classes, "the model", "the names given as classes")
+        raise UserError(
+            f"classes is {list(classes)}, the model's in another order; leave it out, and read the records with "
+            f"classes={list(own)}"
+        )
+    classes = own if classes is None else classes
     image_size = getattr(model, "image_size", None) if image_size is None else image_size
     if classes is None or image_size is None:
         raise UserError(f"{model.name!r} tells neither its classes nor its image size; give classes= and image_size=")

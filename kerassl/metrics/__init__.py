@@ -11,7 +11,7 @@ __all__ = lazy_package(
         "evaluate": ["answers_for_largest", "evaluate_detections"],
         "iou": ["box_iou"],
         "localization": ["localization"],
-        "prediction_files": ["load_predictions", "save_predictions"],
+        "prediction_files": ["Predictions", "load_predictions", "save_predictions"],
         "topk": ["label_ranks", "topk"],
         "voc": ["voc_ap"],
         "voc_results": ["load_voc_results", "save_voc_results"],

@@ -1,13 +1,10 @@
 """Detections in COCO's results json."""
 
-import json
-import math
-import pathlib
-
 import numpy as np
 
 from kerassl._errors import UserError
-from kerassl.metrics.checks import log
+from kerassl._json import read_json
+from kerassl.metrics.checks import FARTHEST, log
 from kerassl.metrics.voc_results import as_arrays
 
 
@@ -34,13 +31,11 @@ def load_coco_results(path, categories, image_ids):
         >>> ids = [record.image_id for record in records]
         >>> predictions = kerassl.metrics.load_coco_results("results.json", categories, ids)
     """
-    path = pathlib.Path(path)
-    try:
-        entries = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give a COCO results json") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no whole json file ({str(error)[:200]}); write it again") from None
+    return coco_results_of(read_json(path, "give a COCO results json"), path, categories, image_ids)
+
+
+def coco_results_of(entries, path, categories, image_ids):
+    """What `load_coco_results` returns, of what stands in the file."""
     if not isinstance(entries, list):
         raise UserError(
             f"{path} is no list; a COCO results json is one of entries with image_id, category_id, bbox, score"
@@ -79,19 +74,23 @@ def _entry(entry, where):
     if missing:
         raise UserError(f"{where} has no {missing[0]}; an entry has image_id, category_id, bbox and score")
     image_id, category, box, score = (entry[key] for key in wanted)
-    numbers = [*box, score] if isinstance(box, list) else []
-    if len(numbers) != 5 or not all(map(_is_number, numbers)):
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, [*box, score])):
         raise UserError(
-            f"{where} has the box {str(box)[:60]} and the score {str(score)[:30]}; give [x, y, width, height]"
+            f"{where} has the box {str(box)[:60]} and the score {str(score)[:30]}; give [x, y, width, height] and a "
+            "number"
         )
     if box[2] < 0 or box[3] < 0:
         raise UserError(f"{where} has the box {box}, whose width or height is negative; give [x, y, width, height]")
-    try:
-        hash(category)
-    except TypeError:
-        raise UserError(f"{where} has the category {str(category)[:60]}; give the number of one") from None
-    return str(image_id), category, box, score
+    for what, value in (("category", category), ("image", image_id)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise UserError(f"{where} has the {what} {str(value)[:60]}; give the id of one")
+    return (
+        str(int(image_id) if isinstance(image_id, float) and image_id.is_integer() else image_id),
+        category,
+        box,
+        score,
+    )
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= FARTHEST  # NaN is not

@@ -35,7 +35,8 @@ def voc_ap(predictions, records, classes, *, protocol="voc07", iou_threshold=0.5
 
     Args:
         predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
-            "classes": [n]}`. Every image of `records` is present, if with empty arrays.
+            "classes": [n]}`. Every image of `records` is present, if with empty arrays. The classes of `Predictions`,
+            as `detectors.predict` gives them, are matched by their names, whatever their order.
         records: list of `datasets.Record`, the ground truth.
         classes: sequence of str, the names of the classes.
         protocol: `"voc07"`: mean of the highest precision at 11 recalls from 0 to 1 (2007 to 2009). `"voc10"`: area

@@ -7,7 +7,9 @@ import numpy as np
 
 from kerassl import _files, _names
 from kerassl._errors import UserError
-from kerassl.metrics.checks import detections, log
+from kerassl._text import read_text
+from kerassl.metrics.checks import by_name, detections, log
+from kerassl.metrics.prediction_files import Predictions
 
 _NAME = re.compile(r"(comp\d+)_det_(.+)\.txt")
 
@@ -23,7 +25,7 @@ def save_voc_results(folder, predictions, classes, *, split="test", competition=
     Args:
         folder: str or `pathlib.Path`, as `VOCdevkit/results/VOC2007/Main`. Made where it is missing.
         predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
-            "classes": [n]}`.
+            "classes": [n]}`; of `Predictions` the classes are taken by their names.
         classes: sequence of str, the names of the classes.
         split: str. The list of images, as "val".
         competition: str, "comp3" (trained on VOC's images alone) or "comp4" (on any).
@@ -40,6 +42,7 @@ def save_voc_results(folder, predictions, classes, *, split="test", competition=
         >>> kerassl.metrics.save_voc_results("results/VOC2007/Main", predictions, kerassl.datasets.VOC_CLASSES)
     """
     lines = [[] for _ in classes]
+    rename = by_name(getattr(predictions, "classes", None), classes, theirs="the files")
     for image_id, prediction in predictions.items():
         if len(str(image_id).split()) != 1:
             raise UserError(f"the image id {image_id!r} is empty or holds white space; VOC's result files part by it")
@@ -47,7 +50,7 @@ def save_voc_results(folder, predictions, classes, *, split="test", competition=
         for box, score, label in zip((boxes + (1, 1, 0, 0)).tolist(), scores.tolist(), labels.tolist()):
             if not 0 <= label < len(classes):
                 raise UserError(f"image {image_id!r} has class {label}, but there are {len(classes)} class names")
-            lines[label].append((score, f"{image_id} {score!r} " + " ".join(map(repr, box))))
+            lines[rename(label)].append((score, f"{image_id} {score!r} " + " ".join(map(repr, box))))
     folder = pathlib.Path(folder)
     paths = []
     for name in (split, competition):
@@ -77,7 +80,8 @@ def load_voc_results(source, classes, image_ids, *, split=None):
         split: str or None. Which files of a folder to take, where it holds those of several splits.
 
     Returns:
-        Dict from each of `image_ids` to `{"boxes": float64 [n, 4], "scores": float64 [n], "classes": int32 [n]}`.
+        `Predictions` of these classes from each of `image_ids` to `{"boxes": float64 [n, 4], "scores": float64 [n],
+        "classes": int32 [n]}`.
 
     Raises:
         UserError: if nothing is there, a folder holds files of several splits or competitions, a file is named after
@@ -97,7 +101,7 @@ def load_voc_results(source, classes, image_ids, *, split=None):
         log.warning(
             "there is no file for %d of %d classes (%s); they have no detections", len(without), len(classes), shown
         )
-    return {image_id: as_arrays(own) for image_id, own in rows.items()}
+    return Predictions({image_id: as_arrays(own) for image_id, own in rows.items()}, classes)
 
 
 def as_arrays(rows):
@@ -155,11 +159,8 @@ def _paths(source):
 
 def _read(path, label, rows):
     """Adds a file's detections to those of their images."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as text ({error}); give the devkit's result files") from None
-    for number, line in enumerate(lines, start=1):
+    lines = read_text(path, "give the devkit's result files")
+    for number, line in enumerate(lines.split("\n"), start=1):
         fields = line.split()
         if not fields:
             continue

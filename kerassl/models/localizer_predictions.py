@@ -5,6 +5,7 @@ import tensorflow as tf
 import tqdm
 
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
+from kerassl.metrics import Predictions
 from kerassl.models.feature_head import feature_head
 from kerassl.models.frozen_features import FrozenFeatures, check_backbone
 
@@ -20,10 +21,10 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
-        Dict from image id (a record's own; the path as str of a file) to `{"boxes": float32 [1, 4] xyxy in pixels of
-        the original image, "scores": float32 [1], the class's probability, "classes": int32 [1]}`, as
-        `detectors.predict` gives it; and the logits `[N, C]` float32 in the order of the images. A broken file is
-        named in the log and missing from both.
+        `metrics.Predictions`, a dict with the names of the classes: from image id (a record's own; the path as str of
+        a file) to `{"boxes": float32 [1, 4] xyxy in pixels of the original image, "scores": float32 [1], the class's
+        probability, "classes": int32 [1]}`, as `detectors.predict` gives it; and the logits `[N, C]` float32 in the
+        order of the images. A broken file is named in the log and missing from both.
 
     Raises:
         UserError: if a path does not exist, no image can be read, or the features are those of another backbone.
@@ -37,7 +38,7 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
     else:
         ids, paths = identified(images)
         batches = _from_images(model, paths, batch_size)
-    predictions, logits = {}, []
+    predictions, logits = Predictions((), model.classes), []
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
         for places, boxes, some in batches:
             logits.append(some)

@@ -1,6 +1,7 @@
 """Average precision in the logs of `fit`, and what reads them there."""
 
 import csv
+import dataclasses
 import math
 
 import keras
@@ -144,8 +145,16 @@ def test_figures_are_those_of_the_localisers_boxes_when_fitted(tiny_backbone, ph
     for name, value in {**{key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}, **top}.items():
         assert history[f"val_{name}"][-1] == pytest.approx(value, abs=1e-6)
     assert not any("ap" in name for name in history)
-    with pytest.raises(UserError, match=r"2 classes \(blue, …\) and the model 2 \(red, …\)"):
-        model.fit(batches, verbose=0, callbacks=[Evaluation(photos, CLASSES[::-1])], shuffle=False)
+    # Records that are numbered by another order of the names are the same labels.
+    turned = [dataclasses.replace(record, classes=1 - record.classes) for record in photos]
+    again, same = Evaluation(turned, CLASSES[::-1]), {}
+    again.set_model(model)
+    again.set_params({"epochs": 1})
+    again.on_train_begin()
+    again.on_epoch_end(0, same)
+    assert same == pytest.approx({name: history[name][-1] for name in same}, abs=1e-6)
+    with pytest.raises(UserError, match=r"\('blue' in the model alone; 'green' in the records of Evaluation alone\)"):
+        model.fit(batches, verbose=0, callbacks=[Evaluation(photos, ["red", "green"])], shuffle=False)
 
 
 @pytest.mark.current_stack

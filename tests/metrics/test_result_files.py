@@ -87,13 +87,16 @@ def test_files_of_the_split_are_taken_when_a_folder_holds_several(tmp_path):
         ("comp4_det_val_dog.txt", "", r"dog.txt is named after no class of the 3 \(cat, wild_cat, cow\)"),
         ("comp4_det_val.txt", "", "named after no class"),
         ("results.txt", "", "named like a result of the devkit"),
+        ("comp4_det_val_cat.txt", b"caf\xe9 0.5 1 1 10 20\n", "is no UTF-8"),
+        ("comp4_det_val_cat.txt", "000001 0.5 1 1 10 1e999\n", "line 1 .* must be finite"),
+        ("comp4_det_val_cat.txt", "000001 true 1 1 10 20\n", "line 1 is '000001 true"),
         (None, "", r"there is no file .*comp4_det_val_cow.txt"),
     ],
 )
 def test_devkit_file_is_refused_in_one_line_when_it_does_not_fit(tmp_path, name, text, message):
     path = tmp_path / (name or "comp4_det_val_cow.txt")
     if name:
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message) as caught:
         load_voc_results(path, NAMES, IDS)
     assert "\n" not in str(caught.value)
@@ -143,12 +146,25 @@ def test_coco_results_become_corners_and_classes_when_read(tmp_path, caplog):
         ([_entry(bbox=[1, 2, 3, "4"])], "entry 0 has the box"),
         ([_entry(bbox=[1, 2, -3, 4])], r"entry 0 .*negative"),
         ([_entry(score=float("nan"))], "the score nan"),
+        ([_entry(score=True)], "the score True"),
+        ([_entry(bbox=[1, 2, 3, True])], r"entry 0 has the box \[1, 2, 3, True\]"),
+        ([_entry(bbox=[1, 2, 3, 10**400])], r"entry 0 has the box \[1, 2, 3, 1000"),
+        ('[{"image_id": 7, "category_id": 18, "bbox": [1, 2, 1e999, 4], "score": 1}]', "the box .*inf"),
+        ([_entry(bbox={"x": 1})], "entry 0 has the box {'x': 1}"),
+        ([_entry(bbox=[[1, 2, 3, 4]])], r"entry 0 has the box \[\[1"),
+        ([_entry(category_id=True)], "entry 0 has the category True"),
+        ([_entry(image_id=None)], "entry 0 has the image None"),
+        ('[{"score": 1, "score": 2}]', "the key 'score' is there twice"),
+        ("[" * 100_000, "nested too deeply"),
+        (b"\xff\xfe\x00[\xff", "no UTF-16"),
+        (b'["\xe9"]', "is no UTF-8"),
     ],
 )
 def test_coco_results_are_refused_in_one_line_when_an_entry_does_not_fit(tmp_path, content, message):
     path = tmp_path / "results.json"
     if content is not None:
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        text = content if isinstance(content, (str, bytes)) else json.dumps(content)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message) as caught:
         load_coco_results(path, {18: 0}, ["7"])
     assert "\n" not in str(caught.value)

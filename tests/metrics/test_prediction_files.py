@@ -1,0 +1,182 @@
+"""Files of predictions: what stands in them, names of classes, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kerassl import UserError
+from kerassl.metrics import (
+    Predictions,
+    coco_ap,
+    error_kinds,
+    evaluate_detections,
+    load_predictions,
+    load_voc_results,
+    save_predictions,
+    save_voc_results,
+    voc_ap,
+)
+
+pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
+
+NAMES = ["cat", "dog", "cow"]
+WHOLE = {"boxes": [[5, 6, 25, 16]], "scores": [0.9], "classes": [0]}
+
+
+def test_predictions_and_names_are_the_same_to_the_bit_when_read_again(tmp_path):
+    given = {"boxes": np.array([[0.1, 0.2, 0.1 + 1e-9, 7]]), "scores": np.array([1 / 3]), "classes": np.array([1])}
+    save_predictions(tmp_path / "p.json", {"a": given, 7: WHOLE}, NAMES)
+    found = load_predictions(tmp_path / "p.json")
+    assert found.classes == NAMES
+    assert list(found) == ["a", "7"]
+    for key, value in given.items():
+        np.testing.assert_array_equal(found["a"][key], value)
+    assert [found["a"][key].dtype for key in given] == [np.float64, np.float64, np.int32]
+
+
+def test_figures_are_the_same_when_predictions_have_another_order_of_the_names(case, tmp_path):
+    predictions, records = case(3, images=6)
+    order = ["cow", "cat", "dog"]
+    places = np.array([order.index(name) for name in NAMES])
+    turned = {name: {**one, "classes": places[one["classes"]]} for name, one in predictions.items()}
+    expected = evaluate_detections(predictions, records, NAMES)
+    assert expected["top1"] > 0
+    save_predictions(tmp_path / "file.json", turned, order)
+    save_predictions(tmp_path / "names.json", Predictions(turned, order), NAMES)
+    save_voc_results(tmp_path / "voc", Predictions(turned, order), NAMES)
+    for given in (
+        Predictions(predictions, NAMES),
+        Predictions(turned, order),
+        load_predictions(tmp_path / "file.json"),
+        load_predictions(tmp_path / "names.json"),
+    ):
+        np.testing.assert_equal(evaluate_detections(given, records, NAMES), expected)
+    np.testing.assert_equal(voc_ap(Predictions(turned, order), records, NAMES), voc_ap(predictions, records, NAMES))
+    from_files = load_voc_results(tmp_path / "voc", order, list(predictions))
+    assert from_files.classes == order
+    assert voc_ap(from_files, records, NAMES)["per_class"].keys() == set(NAMES)
+    for name, one in predictions.items():
+        labels = np.array(order)[from_files[name]["classes"]]
+        assert sorted(labels) == sorted(np.array(NAMES)[one["classes"]])
+
+
+@pytest.mark.parametrize("score", [evaluate_detections, voc_ap, coco_ap, error_kinds])
+def test_other_names_are_refused_with_those_that_differ_when_scored(case, score):
+    predictions, records = case(3)
+    with pytest.raises(UserError, match=r"\('horse' in the predictions alone; 'cow' in the labels alone\)") as error:
+        score(Predictions(predictions, ["dog", "horse", "cat"]), records, NAMES)
+    assert "classes=['dog', 'horse', 'cat']" in str(error.value)
+    assert error.value.shell.endswith("--classes dog horse cat")
+
+
+def test_file_without_names_is_read_with_a_line_in_the_log(tmp_path, caplog):
+    save_predictions(tmp_path / "p.json", {"a": WHOLE})
+    assert "classes" not in json.loads((tmp_path / "p.json").read_text())
+    assert load_predictions(tmp_path / "p.json").classes is None
+    assert "p.json has no class names" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ["cat"]}, "'cat' among its classes; give whole numbers"),
+        ({"classes": [None]}, "None among its classes"),
+        ({"classes": [True]}, "True among its classes"),
+        ({"classes": [10**30]}, "1000000000000000000000000000000 among its classes"),
+        ({"classes": [2**40]}, "the class 1099511627776, which is no whole number"),
+        ({"classes": [0.5]}, "the class 0.5, which is no whole number"),
+        ({"classes": [float("nan")]}, "the class nan, which is no whole number"),
+        ({"classes": [-1]}, r"class -1, but there are 3 class names \(0 to 2\)"),
+        ({"classes": [3]}, "class 3, but there are 3 class names"),
+        ({"classes": [[0]]}, r"classes \(1, 1\); give"),
+        ({"classes": 0}, r"classes \(\); give"),
+        ({"classes": {"0": 1}}, "among its classes"),
+        ({"classes": []}, r"classes \(0,\); give"),
+        ({"scores": [False]}, "False among its scores"),
+        ({"scores": ["0.9"]}, "'0.9' among its scores"),
+        ({"scores": "0.9"}, "'0.9' among its scores"),
+        ({"scores": 0.9}, r"scores \(\)"),
+        ({"scores": [float("inf")]}, "not a finite number"),
+        ({"scores": [0.9, [0.8]]}, "scores in lists that do not fit each other"),
+        ({"boxes": [[5, 6, True, 16]]}, "True among its boxes"),
+        ({"boxes": [[5, 6, None, 16]]}, "None among its boxes"),
+        ({"boxes": [[5, 6, "25", 16]]}, "'25' among its boxes"),
+        ({"boxes": [[5, 6, 10**400, 16]]}, "10000000.* among its boxes"),
+        ({"boxes": [[5, 6, 1e300, 16]]}, r"the box \[5.0, 6.0, 1e\+300, 16.0\], which is on no image"),
+        ({"boxes": [[5, 6, float("nan"), 16]]}, "not a finite number"),
+        ({"boxes": [[5, 6, 25]]}, r"boxes \(1, 3\)"),
+        ({"boxes": [5, 6, 25, 16]}, r"boxes \(4,\)"),
+        ({"boxes": [[[5, 6, 25, 16]]]}, r"boxes \(1, 1, 4\)"),
+        ({"boxes": [[5, 6, 25, 16], [5]]}, "boxes in lists that do not fit each other"),
+        ({"boxes": [[5, 6, 4, 16]]}, r"the inverted box \[5.0, 6.0, 4.0, 16.0\]"),
+        ({"boxes": None}, "None among its boxes"),
+    ],
+)
+def test_image_is_refused_with_its_name_and_the_value_when_it_is_malformed(tmp_path, changes, message):
+    one = {**WHOLE, **changes}
+    content = {"format": "kerassl predictions 1", "classes": NAMES, "images": {"a": WHOLE, "b": one}}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"image 'b' in .*p.json has .*{message}") as error:
+        load_predictions(tmp_path / "p.json")
+    assert "\n" not in str(error.value)
+
+
+def _file(images='{"a": {}}', more=""):
+    return f'{{"format": "kerassl predictions 1"{more}, "images": {images}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"format":' * 100_000, "nested too deeply"),
+        (b'{"format": "\xe9"}', "is no UTF-8"),
+        (b"", "no whole json file"),
+        ("[1, 2]", "does not hold predictions"),
+        ("null", "does not hold predictions"),
+        (_file("[]"), "does not hold predictions"),
+        (_file('{"a": null}'), "the detections of image 'a' in .* cannot be read"),
+        (_file('{"a": []}'), "the detections of image 'a'"),
+        (_file('{"a": {"boxes": []}}'), "the detections of image 'a'"),
+        (_file('{"a": {}, "a": {}}'), "the key 'a' is there twice"),
+        (_file("{}", ', "classes": "cat"'), "has the classes 'cat', which are no list"),
+        (_file("{}", ', "classes": ["cat", 5]'), "classes holds 5"),
+        (_file("{}", ', "classes": ["cat", "cat"]'), "'cat' more than once"),
+        (_file("{}", ', "classes": []'), r"classes is \[\]"),
+    ],
+)
+def test_file_is_refused_in_one_line_when_it_holds_no_predictions(tmp_path, text, message):
+    (tmp_path / "p.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=message) as error:
+        load_predictions(tmp_path / "p.json")
+    assert "p.json" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        ({"a": {**WHOLE, "classes": [3]}}, "image 'a' has class 3, but there are 3 class names"),
+        ({"a": {**WHOLE, "classes": ["cat"]}}, "image 'a' has 'cat' among its classes"),
+        ({"1": WHOLE, 1: WHOLE}, "image 1 is there twice"),
+    ],
+)
+def test_nothing_is_written_when_predictions_make_no_sense(tmp_path, predictions, message):
+    with pytest.raises(UserError, match=message):
+        save_predictions(tmp_path / "p.json", predictions, NAMES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_boxes_without_an_area_in_float32_are_wrong_detections_when_scored(record):
+    boxes = [[10, 10, 30, 30], [50, 50, 50 + 1e-9, 50 + 1e-9], [70, 70, 70, 70]]
+    predictions = {"a": {"boxes": boxes, "scores": [0.5, 0.9, 0.8], "classes": [0, 0, 0]}}
+    figures = evaluate_detections(predictions, [record("a", boxes[:1], [0])], ["cat"], sizes=True)
+    assert figures["voc10_ap50"] == pytest.approx(1 / 3)
+    assert figures["coco_ap"] == pytest.approx(1 / 3)
+    assert figures["errors"]["counts"]["background"] == 2
+
+
+@pytest.mark.parametrize(("predictions", "message"), [([], "are a list"), (None, "are a NoneType")])
+def test_predictions_are_refused_when_they_are_no_dict(record, predictions, message):
+    with pytest.raises(UserError, match=message):
+        evaluate_detections(predictions, [record("a", [], [])], ["cat"])

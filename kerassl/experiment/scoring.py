@@ -35,11 +35,7 @@ AP07, AP10: average precision at IoU 0.5 by the rules of VOC 2007 (11 points) an
 0.50 to 0.95. IoU to Top-3: the best detection of an image against its largest object. All in %; – where none is."""
 _MORE = (
     {"AP50": "coco_ap50", "AP75": "coco_ap75", "AR100": "coco_ar100", "AR10": "coco_ar10", "AR1": "coco_ar1"},
-    {
-        f"{kind} of {size} objects": f"coco_{kind.lower()}_{size}"
-        for kind in ("AP", "AR")
-        for size in ("small", "medium", "large")
-    },
+    {f"{kind} {size}": f"coco_{kind.lower()}_{size}" for kind in ("AP", "AR") for size in ("small", "medium", "large")},
 )
 _KINDS = {
     "class": "on an object (IoU 0.5 or more) of another class",

@@ -40,7 +40,7 @@ def data(tmp_path_factory):
 def evaluated(data, predictions, tmp_path, *more):
     folder = data[0]
     labels = ["--voc", folder / "devkit", "--split", "val", "--classes", *CLASSES]
-    out = tmp_path / "figures.json"
+    out = tmp_path / f"{predictions.stem}_figures.json"
     arguments = ["evaluate", "--predictions", predictions, *labels, "--out", out, *more]
     return main([str(each) for each in arguments]), json.loads(out.read_text()) if out.exists() else None
 

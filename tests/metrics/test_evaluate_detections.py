@@ -1,13 +1,12 @@
 """All scores together, what is refused, and detections in a file."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.metrics import coco_ap, evaluate_detections, load_predictions, save_predictions, voc_ap
+from kerassl.metrics import coco_ap, evaluate_detections, save_predictions, voc_ap
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
@@ -172,44 +171,11 @@ def test_record_is_refused_when_its_class_is_beyond_the_names(record, prediction
         evaluate_detections({"a": prediction([], [], [])}, [record("a", [[0, 0, 1, 1]], [4])], NAMES)
 
 
-def test_predictions_come_back_exactly_when_saved(tmp_path, case):
-    predictions, records = case(1)
-    rng = np.random.default_rng(0)
-    for one in predictions.values():
-        one["scores"] = rng.uniform(size=len(one["scores"])).astype(np.float32)
-    path = tmp_path / "new" / "predictions.json"
-    save_predictions(path, predictions)
-    again = load_predictions(path)
-    assert list(again) == list(predictions)
-    for name, one in predictions.items():
-        for key, value in one.items():
-            np.testing.assert_array_equal(again[name][key], value)
-            assert again[name][key].dtype == value.dtype
-    assert evaluate_detections(again, records, NAMES)["voc07_ap50"] >= 0
-
-
 def test_older_file_stays_whole_when_saving_fails(tmp_path, prediction):
     path = tmp_path / "predictions.json"
     save_predictions(path, {"a": prediction([], [], [])})
     before = path.read_bytes()
     with pytest.raises(UserError, match="'b'"):
-        save_predictions(path, {"b": prediction([[1, 1, 0, 0]], [0.5], [0])})
+        save_predictions(path, {"b": prediction([[1, 1, 0, 0]], [0.5], [0])}, overwrite=True)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "there is no file of predictions"),
-        ("{", "is not JSON"),
-        ("[]", "does not hold predictions"),
-        (json.dumps({"format": "kerassl predictions 1", "images": {"a": {}}}), "'a' in .*predictions.json cannot be"),
-    ],
-)
-def test_file_is_refused_in_one_line_when_it_holds_no_predictions(tmp_path, content, message):
-    path = tmp_path / "predictions.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UserError, match=message):
-        load_predictions(path)

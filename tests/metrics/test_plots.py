@@ -45,7 +45,7 @@ def test_dot_stands_where_scores_fall_below_it(tmp_path, record, prediction, dra
     found = {"a": prediction([places[0], [50, 50, 60, 60], places[1]], [0.9, 0.6, 0.4], [0, 0, 0])}
     records = [record("a", places, [0, 0])]
     for score, dot in ((0.5, (0.5, 0.5)), (0.1, (1, 2 / 3)), (0.95, None), (None, None)):
-        plots.precision_recall(found, records, ["cat"], tmp_path / "one.png", shown_score=score)
+        plots.precision_recall(found, records, ["cat"], tmp_path / f"{score}.png", shown_score=score)
         dots = [line.get_data() for line in drawn[-1].axes[0].lines if line.get_marker() == "o"]
         np.testing.assert_allclose(np.ravel(dots), np.ravel(dot) if dot else [])
 
@@ -71,5 +71,5 @@ def test_bars_are_as_long_as_the_counts_and_gains_when_drawn(tmp_path, case, dra
     left, right = drawn[0].axes
     assert [bar.get_width() for bar in left.patches] == list(kinds["counts"].values())
     assert [bar.get_width() for bar in right.patches] == pytest.approx([100 * g for g in kinds["ap50_gain"].values()])
-    plots.error_bars({**kinds, "ap50_gain": {**kinds["ap50_gain"], "missed": float("nan")}}, tmp_path / "errors.png")
+    plots.error_bars({**kinds, "ap50_gain": {**kinds["ap50_gain"], "missed": float("nan")}}, tmp_path / "nan.png")
     assert "–" in _told(drawn[1])

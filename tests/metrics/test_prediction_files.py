@@ -129,6 +129,7 @@ def _file(images='{"a": {}}', more=""):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (None, "there is no file of predictions"),
         ('{"format":' * 100_000, "nested too deeply"),
         (b'{"format": "\xe9"}', "is no UTF-8"),
         (b"", "no whole json file"),
@@ -146,7 +147,8 @@ def _file(images='{"a": {}}', more=""):
     ],
 )
 def test_file_is_refused_in_one_line_when_it_holds_no_predictions(tmp_path, text, message):
-    (tmp_path / "p.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    if text is not None:
+        (tmp_path / "p.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message) as error:
         load_predictions(tmp_path / "p.json")
     assert "p.json" in str(error.value)

@@ -115,7 +115,7 @@ def test_many_broken_labels_are_refused_unless_they_are_allowed(data, capsys, fo
 
 
 def test_a_folder_without_a_year_is_read_by_flags_and_by_a_configuration(data, capsys):
-    views = ["views", "--out", "v.png", "--image-size", "32"]
+    views = ["views", "--out", "w.png", "--image-size", "32"]
     flags = read_config(None, {"data.voc.root": "voc"})
     assert len(labelled_split(flags, "train", ["cat", "dog"])) == 3
     (data / "c.yaml").write_text("data: {voc: {root: voc, year: null, classes: data.yaml}}\n")

@@ -1,11 +1,13 @@
-"""The one exception that means: a person gave something that kerassl cannot use."""
+"""The exception for input that kerassl cannot use."""
+
+from kerassl._display import printable
 
 
 class UserError(ValueError):
-    """A person's mistake, told in one line: what was wrong, what is accepted, what to do.
+    """Invalid input, in one line: what was wrong, what is accepted, what to do.
 
     It is a `ValueError` for whoever calls from Python; the `kerassl` command prints it without a traceback and
-    exits with status 2.
+    exits with status 2. Names in it may hold line breaks or undecodable bytes, which are escaped.
 
     Args:
         message: str, the line.
@@ -13,5 +15,5 @@ class UserError(ValueError):
     """
 
     def __init__(self, message="", shell=None):
-        super().__init__(message)
-        self.shell = str(message) if shell is None else shell
+        super().__init__(printable(message))
+        self.shell = printable(message if shell is None else shell)

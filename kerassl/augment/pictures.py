@@ -8,7 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from kerassl._display import plotted
 from kerassl._errors import UserError
+from kerassl._plots import fitting_dpi
 from kerassl.augment.cells import match_cells
 
 _FIRST, _SECOND = "#ff9f1c", "#00c2d1"
@@ -59,7 +61,7 @@ def contact_sheet(images, views, *, stride=32, names=None, title=None):
     figure = Figure(figsize=(5 * _PANEL + 0.6, rows * (_PANEL + 0.25) + 0.7), layout="constrained")
     canvas = FigureCanvasAgg(figure)  # not pyplot, which keeps every figure until it is told to close it
     if title:
-        figure.suptitle(title, fontsize=13)
+        figure.suptitle(plotted(title, 160), fontsize=13)
     axes = figure.subplots(rows, 5, squeeze=False)
     for axis, head in zip(axes[0], _HEADS):
         axis.set_title(head, fontsize=11)
@@ -67,7 +69,7 @@ def contact_sheet(images, views, *, stride=32, names=None, title=None):
         boxes = (views.first_boxes[row], views.second_boxes[row])
         flips = (views.first_flips[row], views.second_flips[row])
         pictures = (views.first[row], views.second[row])
-        _show(axes[row, 0], image, _shortened(name))
+        _show(axes[row, 0], image, plotted(name, 34))
         for box, colour, number in zip(boxes, (_FIRST, _SECOND), "12"):
             _outline(axes[row, 0], image, box, colour, number)
         numbers = _numbers(matches.cells[row].numpy(), matches.valid[row].numpy())
@@ -77,6 +79,7 @@ def contact_sheet(images, views, *, stride=32, names=None, title=None):
             counted = (f"{len(numbers[0])} of {matches.valid.shape[1]} cells have a match", "dark: no match")[place]
             _show(axes[row, 3 + place], pictures[place], counted, colour)
             _cells(axes[row, 3 + place], numbers[place], pictures[place].shape[0], stride)
+    figure.set_dpi(fitting_dpi(figure, figure.dpi))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -143,7 +146,3 @@ def _colour(number):
 
 def _area(box):
     return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _shortened(name, longest=34):
-    return name if len(name) <= longest else f"…{name[1 - longest :]}"

@@ -2,21 +2,24 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import io
 import pathlib
 
 import numpy as np
-import PIL.Image
 from tqdm import tqdm
 
+from kerassl._display import printable
+from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl.datasets.faults import fault, never_read
+from kerassl.datasets.headers import Header, read_header
 from kerassl.datasets.image_bytes import image_bytes
-from kerassl.datasets.images import fault
+from kerassl.datasets.images import decodable, read_image
 from kerassl.datasets.shard_index import shard_place
 
-_ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
@@ -30,7 +33,7 @@ class ImageCard:
         heights, widths: `[n]` int arrays in pixels, of those that can be opened.
         formats: `collections.Counter` of format and mode, as "JPEG RGB".
         turned: int. Files whose EXIF orientation is not upright.
-        broken: list of (path, reason).
+        broken: list of (path, reason), the files that readers leave out, as far as it was looked for.
         doubled: list of lists of paths with the same content.
     """
 
@@ -72,7 +75,7 @@ def image_card(paths, decode=False, workers=8, progress=True):
 
     Args:
         paths: list of str, of files or of images in shards. The latter are read wholly, so that damaged ones are found.
-        decode: bool. Also decode each file, which finds those that were cut off; takes some ms a photograph.
+        decode: bool. Also decode each file as readers do, which finds those that were cut off; takes some ms an image.
         workers: int. Files that are read side by side.
         progress: bool. Show a bar.
 
@@ -97,47 +100,48 @@ def image_card(paths, decode=False, workers=8, progress=True):
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         looked = list(
             tqdm(
-                pool.map(lambda place: _look(paths[place], lambda: opened(place), decode), range(len(paths))),
+                pool.map(lambda place: _look(paths[place], lambda: opened(place)), range(len(paths))),
                 total=len(paths),
                 desc="images",
                 unit="image",
                 disable=not progress,
             )
         )
+        if decode:
+            whole = tqdm(decodable(paths), total=len(paths), desc="decode", unit="image", disable=not progress)
+            looked = [(length, header if good else None) for (length, header), good in zip(looked, whole)]
         lengths = collections.Counter(length for length, *_ in looked)
         alike = [place for place, (length, *_) in enumerate(looked) if length and lengths[length] > 1]
         contents = collections.defaultdict(list)
         for place, digest in zip(alike, pool.map(lambda place: _digest(lambda: opened(place)), alike)):
             contents[digest].append(paths[place])
-    good = [found for _, found, _ in looked if found is not None]
+    good = [header for _, header in looked if header is not None]
     return ImageCard(
         count=len(paths),
         bytes=sum(length for length, *_ in looked),
-        heights=np.array([height for height, *_ in good], int),
-        widths=np.array([width for _, width, *_ in good], int),
-        formats=collections.Counter(name for _, _, name, _ in good),
-        turned=sum(turned for *_, turned in good),
-        broken=[(path, reason) for path, (_, _, reason) in zip(paths, looked) if reason],
+        heights=np.array([header.height for header in good], int),
+        widths=np.array([header.width for header in good], int),
+        formats=collections.Counter(header.kind for header in good),
+        turned=sum(header.orientation > 1 for header in good),
+        broken=[(path, fault(path)) for path, (_, header) in zip(paths, looked) if header is None],
         doubled=[same for digest, same in contents.items() if digest and len(same) > 1],
     )
 
 
-def _look(path, opened, decode):
-    """(bytes, (height, width, format, turned) or None, what is wrong or None)."""
-    length = 0
-    try:
-        file, length = opened()
-        with file, PIL.Image.open(file) as image:
-            found = (
-                *image.size[::-1],
-                f"{image.format} {image.mode}",
-                image.getexif().get(_ORIENTATION, 1) not in (0, 1),
-            )
-            if decode:
-                image.load()
-        return length, found, None
-    except Exception:  # Pillow's readers raise many kinds
-        return length, None, fault(path)
+def _look(path, opened):
+    """(bytes, `Header` or None where readers leave the file out)."""
+    length, header = 0, None
+    with contextlib.suppress(OSError, ValueError, tf.errors.OpError):
+        if shard_place(path) is not None or never_read(path) is None:
+            file, length = opened()
+            with file:
+                header = read_header(file)
+    if header is None:
+        # Pillow refuses a few files that TensorFlow decodes.
+        with contextlib.suppress(UserError):
+            height, width, _ = read_image(path).shape
+            header = Header(width, height, 1, "other")
+    return length, header
 
 
 def _digest(opened):
@@ -200,9 +204,11 @@ def told(images, labels=None):
         lines.append(f"formats         {_listed(images.formats.most_common())}")
     lines.append(f"turned by EXIF  {images.turned:,}")
     extra = sum(len(same) - 1 for same in images.doubled)
-    lines.append(f"duplicates      {extra:,}" + (f", as {' = '.join(images.doubled[0][:2])}" if extra else ""))
+    lines.append(
+        f"duplicates      {extra:,}" + (printable(f", as {' = '.join(images.doubled[0][:2])}") if extra else "")
+    )
     lines.append(f"broken          {len(images.broken):,}")
-    lines += [f"  {path} {reason}" for path, reason in images.broken[:10]]
+    lines += [printable(f"  {path} {reason}") for path, reason in images.broken[:10]]
     if len(images.broken) > 10:
         lines.append(f"  and {len(images.broken) - 10:,} more")
     return "\n".join(lines if labels is None else [*lines, "", *_labels_told(labels)])
@@ -224,12 +230,13 @@ def _labels_told(labels):
             # The side of a square of the box's area, over that of its image's.
             f"{'relative size':16}" + _quantiles(labels.sizes, ".3f"),
         ]
-    width = max(16, *(len(name) + 2 for name in labels.classes))
+    names = list(map(printable, labels.classes))
+    width = min(62, max(16, *(len(name) + 2 for name in names)))
     lines.append(f"{'class':{width}}{'boxes':>8}{'share':>8}{'images':>8}{'difficult':>11}")
     for place in np.argsort(-labels.boxes, kind="stable"):
         share = 100 * labels.boxes[place] / total if total else 0
         lines.append(
-            f"{labels.classes[place]:{width}}{labels.boxes[place]:>8,}{share:>6.1f} %{labels.images[place]:>8,}"
+            f"{names[place]:{width}}{labels.boxes[place]:>8,}{share:>6.1f} %{labels.images[place]:>8,}"
             f"{labels.difficult[place]:>11,}"
         )
     return lines

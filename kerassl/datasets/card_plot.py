@@ -4,6 +4,7 @@ import matplotlib.figure
 import numpy as np
 
 from kerassl import _files
+from kerassl._display import plotted
 
 _BLUE, _PALE, _INK = "#2f6690", "#a9c4d8", "#33383d"
 
@@ -23,7 +24,7 @@ def draw_card(images, labels, path, title):
     most = 0 if labels is None else len(labels.classes)
     tall = max(3.6, 0.2 * min(most, 40) + 1.2)
     figure = matplotlib.figure.Figure((11, 3.8 + (tall if most else 0)), layout="constrained")
-    figure.suptitle(f"{title}: {_summary(images, labels)}", fontsize=12, color=_INK)
+    figure.suptitle(f"{plotted(title)}: {_summary(images, labels)}", fontsize=12, color=_INK)
     if labels is None:
         top, bottom = figure.subplots(1, 2), None
     else:
@@ -84,7 +85,7 @@ def _classes(axes, labels):
     places = np.arange(len(order))
     axes.barh(places - 0.2, labels.boxes[order], 0.4, color=_BLUE, label="boxes")
     axes.barh(places + 0.2, labels.images[order], 0.4, color=_PALE, label="images")
-    axes.set_yticks(places, [labels.classes[place] for place in order])
+    axes.set_yticks(places, [plotted(labels.classes[place], 40) for place in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
     if labels.boxes.max(initial=0) > 50 * max(1, np.median(labels.boxes)):
         axes.set_xscale("log")

@@ -2,12 +2,16 @@
 
 import functools
 import io
+import warnings
 
 import numpy as np
 import PIL.Image
 
 from kerassl._lazy import tf
 from kerassl.datasets.orientation import exif_orientation, jpeg_orientation, may_hold_exif, png_notes, turn
+
+# Pillow warns of images that are allowed here; larger ones are refused before memory is taken for them.
+warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 MAX_PIXELS = 100_000_000  # 300 MB as uint8
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # as Pillow calls them

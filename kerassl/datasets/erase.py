@@ -7,6 +7,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl._text import UnreadableError, text_of
 
 _WANTED = "give regions as [x0, y0, x1, y1], shares of the picture's width and height from 0 to 1"
 
@@ -35,8 +36,8 @@ def erased_regions(erase):
     if isinstance(erase, (str, pathlib.Path)):
         where = str(erase)
         try:
-            erase = json.loads(pathlib.Path(erase).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            erase = json.loads(text_of(erase))
+        except (UnreadableError, ValueError, RecursionError) as error:
             raise UserError(f"{where} cannot be read as regions ({error}); {_WANTED}, as kerassl audit does") from None
     if isinstance(erase, dict):
         try:

@@ -1,12 +1,16 @@
 """What is wrong with an image file, in words."""
 
+import os
 import pathlib
 import re
+import stat
 
 import PIL.Image
 
 from kerassl.datasets.decoding import FORMATS, MAX_PIXELS
 from kerassl.datasets.shard_index import shard_place
+
+MAX_BYTES = 2**30  # more than `MAX_PIXELS` take in any format, uncompressed with 16 bits a color
 
 # What files that are called images turn out to be, by what they begin with.
 _FOREIGN = [
@@ -27,6 +31,36 @@ _FOREIGN = [
 ]
 
 
+_SPECIAL = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def never_read(path):
+    """Return why a path is not even opened: it is no ordinary file, or larger than any image.
+
+    Args:
+        path: str or `pathlib.Path`.
+
+    Returns:
+        Str that goes after the path's name, or None.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # nothing is there, or no path can be like this
+        return None
+    special = _SPECIAL.get(stat.S_IFMT(status.st_mode))
+    if special is not None:
+        return f"is {special} and no file"
+    if status.st_size > MAX_BYTES:
+        return f"has {_rounded(status.st_size)} bytes; {_rounded(MAX_BYTES)} are allowed"
+    return None
+
+
 def fault(path, max_pixels=MAX_PIXELS):
     """Why a file cannot be decoded, in words that go after its name.
 
@@ -42,10 +76,12 @@ def fault(path, max_pixels=MAX_PIXELS):
         if not pathlib.Path(place[0]).is_file():
             return "is not there"
         return "is damaged: its checksum is wrong (start write_shards again, which mends it)"
-    path = pathlib.Path(path)
+    path, reason = pathlib.Path(path), never_read(path)
+    if reason is not None:
+        return reason
     try:
         if not path.is_file():
-            return "is not there" if not path.exists() else "is no file"
+            return "is a link to nothing" if path.is_symlink() else "is not there"
         if path.stat().st_size == 0:
             return "is empty (0 bytes)"
         with path.open("rb") as file:
@@ -58,6 +94,8 @@ def fault(path, max_pixels=MAX_PIXELS):
     try:
         with PIL.Image.open(path, formats=FORMATS) as image:
             pixels = image.width * image.height
+            if not pixels:
+                return f"has no pixels ({image.width}x{image.height})"
             if pixels <= max_pixels:
                 image.load()
                 return f"cannot be decoded by TensorFlow (it is {image.format}, {image.mode})"

@@ -3,6 +3,7 @@
 import collections
 import logging
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 
 log = logging.getLogger("kerassl")
@@ -42,7 +43,7 @@ class Findings:
         self.files.append(message)
         if label:
             self._unread["annotation files"].append(message)
-        log.warning("broken file %d: %s; its image is left out", len(self.files), message)
+        log.warning("broken file %d: %s; its image is left out", len(self.files), printable(message))
 
     def add(self, kind, where, unread=False):
         """Notes another fault.
@@ -73,7 +74,7 @@ class Findings:
         """
         for kind, places in self.found.items():
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
-            log.warning("%d %s: %s%s", len(places), kind, "; ".join(places[:3]), more)
+            log.warning("%d %s: %s%s", len(places), kind, printable("; ".join(places[:3])), more)
         for what, total in (("annotation files", files), ("objects", objects)):
             unread = self._unread[what]
             if not self.allow_broken and len(unread) > _MOST * total:

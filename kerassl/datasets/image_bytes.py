@@ -1,17 +1,26 @@
 """The bytes of images, in the graph: of files, and of records in shards."""
 
+import os
 import pathlib
 
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
-from kerassl.datasets.shard_index import read_index, shard_place
+from kerassl.datasets.faults import never_read
+from kerassl.datasets.shard_index import read_index, record_spans, shard_place
 
 
-def read_file(path, index):
-    """The bytes of a file: how images are read where nothing else is said."""
-    return tf.io.read_file(path)
+def path_tensor(paths):
+    """Return paths for TensorFlow, which takes bytes: names of files need not be UTF-8.
+
+    Args:
+        paths: list of str or `pathlib.Path`.
+
+    Returns:
+        `[n]` string tensor. `os.fsdecode` makes a str of each again.
+    """
+    return tf.constant([os.fsencode(path) for path in paths], tf.string, [len(paths)])
 
 
 def image_bytes(paths):
@@ -21,8 +30,9 @@ def image_bytes(paths):
         paths: list of str or `pathlib.Path`; images in shards as `shard_place` knows them.
 
     Returns:
-        Function of (path, index), the index being the path's place in the list, to a scalar string tensor. What it
-        raises is a `tf.errors.OpError`: where there is no such file, or a record's checksum is wrong.
+        Function of (path, index), the path as `path_tensor` has it and its place in the list, to a scalar string
+        tensor. What it raises is a `tf.errors.OpError`: where there is no such file, it is a pipe or a device, or a
+        record's checksum is wrong.
 
     Raises:
         UserError: if a shard's folder has no index, or it does not know the image.
@@ -32,18 +42,36 @@ def image_bytes(paths):
         >>> contents = image_bytes(paths)(paths[7], 7)
     """
     places = [shard_place(path) for path in paths]
-    if not any(places):
-        return read_file
+    refused = [place is None and never_read(path) is not None for path, place in zip(paths, places)]
+    read = _either([place is not None for place in places], lambda: _from_shards(paths), lambda: _read_file)
+    return _either(refused, lambda: _read_nothing, lambda: read)
+
+
+def _read_file(path, index):
+    return tf.io.read_file(path)
+
+
+def _read_nothing(path, index):
+    with tf.control_dependencies([tf.raw_ops.Assert(condition=False, data=["never read"])]):
+        return tf.constant(b"")
+
+
+def _either(chosen, first, second):
+    """One of two ways to read by an image's place, without a branch in the graph where all are read alike."""
+    if len(set(chosen)) < 2:
+        return first() if any(chosen) else second()
+    chosen, first, second = tf.constant(chosen), first(), second()
+    return lambda path, index: tf.cond(chosen[index], lambda: first(path, index), lambda: second(path, index))
+
+
+def _from_shards(paths):
     read_example = example_bytes(paths)
 
     def read(path, index):
         features = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
         return tf.io.parse_single_example(read_example(path, index), features)["image/encoded"]
 
-    if all(places):
-        return read
-    packed = tf.constant([place is not None for place in places])
-    return lambda path, index: tf.cond(packed[index], lambda: read(path, index), lambda: read_file(path, index))
+    return read
 
 
 def example_bytes(paths):
@@ -60,23 +88,34 @@ def example_bytes(paths):
     """
     places = [shard_place(path) for path in paths]
     files = list(dict.fromkeys(place[0] for place in places if place))
-    known, numbers = _offsets(files), {file: number for number, file in enumerate(files)}
-    shards, offsets = np.zeros(len(places), np.int32), np.zeros(len(places), np.int64)
+    known, numbers = _spans(files), {file: number for number, file in enumerate(files)}
+    shards, spans = np.zeros(len(places), np.int32), np.zeros([len(places), 2], np.int64)
     for row, place in enumerate(places):
         if place is not None:
             file, number = place
             if number >= len(known.get(file, ())):
-                raise UserError(f"the index of {pathlib.Path(file).parent} knows no {paths[row]}; read the shards anew")
-            shards[row], offsets[row] = numbers[file], known[file][number]
-    table, shards, offsets = tf.constant(files, tf.string), tf.constant(shards), tf.constant(offsets)
+                folder = pathlib.Path(file).parent
+                raise UserError(f"the index of {folder} knows no {paths[row]}; read the names from the shards again")
+            shards[row], spans[row] = numbers[file], known[file][number]
+    table, shards, spans = path_tensor(files), tf.constant(shards), tf.constant(spans)
+
+    def begins(shard, span):
+        # TensorFlow takes as much memory as a record's head asks for, without an end: 2**62 bytes end the process.
+        with open(files[shard], "rb") as file:
+            file.seek(span[0])
+            return np.bool_(int.from_bytes(file.read(8), "little") == span[1])
 
     def read(path, index):
+        shard, span = shards[index], spans[index]
+        right = tf.ensure_shape(tf.numpy_function(begins, [shard, span], tf.bool), [])
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=right, data=["another length than in the index"])]):
+            span = tf.identity(span)
         # `tf.data.TFRecordDataset` begins at the first record; its own operation can begin at any.
         records = tf.raw_ops.TFRecordDatasetV2(
-            filenames=table[shards[index]][None],
+            filenames=table[shard][None],
             compression_type="",
             buffer_size=tf.constant(0, tf.int64),  # else it reads far past the record
-            byte_offsets=offsets[index][None],
+            byte_offsets=span[:1],
         )
         records = tf.data.experimental.from_variant(records, tf.TensorSpec([], tf.string))
         return records.take(1).get_single_element()
@@ -84,8 +123,11 @@ def example_bytes(paths):
     return read
 
 
-def _offsets(files):
-    """Where the records of shards begin, by the shard's path."""
+def _spans(files):
+    """Where the records of shards begin and how long their contents are, by the shard's path."""
     folders = dict.fromkeys(pathlib.Path(file).parent for file in files)
-    entries = [(folder, entry) for folder in folders for entry in read_index(folder).shards]
-    return {str(folder / entry["file"]): entry["offsets"] for folder, entry in entries}
+    entries = {str(folder / entry["file"]): entry for folder in folders for entry in read_index(folder).shards}
+    special = [file for file in files if file in entries and os.path.exists(file) and not os.path.isfile(file)]
+    if special:
+        raise UserError(f"{special[0]} {never_read(special[0])}; write the shards again into a new folder")
+    return {file: record_spans(entry) for file, entry in entries.items()}

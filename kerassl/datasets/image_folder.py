@@ -1,12 +1,18 @@
 """A folder of photographs without labels."""
 
+import logging
 import os
 import pathlib
 
+from kerassl._display import printable
 from kerassl._errors import UserError
+from kerassl.datasets.faults import never_read
 from kerassl.datasets.images import SUFFIXES, check_image_size
+from kerassl.datasets.junk import is_junk
 from kerassl.datasets.photographs import check_batch_size, photograph_batches
 from kerassl.datasets.row_cache import files_identity
+
+log = logging.getLogger("kerassl")
 
 
 def image_files(paths):
@@ -17,10 +23,11 @@ def image_files(paths):
 
     Returns:
         List of str, sorted within each folder, each file once. In folders only names that end in .jpg, .jpeg, .png,
-        .bmp or .webp (in any case) count.
+        .bmp or .webp (in any case) count, and what operating systems leave there does not (`._a.jpg`, `__MACOSX`).
+        Links are followed, except those to a folder above them, and no folder is searched twice.
 
     Raises:
-        UserError: if a path is missing, or no image is found.
+        UserError: if a path is missing or no file, or no image is found.
 
     Example:
         >>> kerassl.datasets.image_files("photos")
@@ -30,23 +37,59 @@ def image_files(paths):
     found = {}
     for path in map(pathlib.Path, given):
         if path.is_dir():
-            inside = [
-                os.path.join(folder, name)
-                for folder, _, names in os.walk(path, followlinks=True)
-                for name in names
-                # Names that begin with a dot are other programs' leavings.
-                if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-            ]
+            inside = _images_inside(str(path))
             if not inside:
                 raise UserError(f"the folder {path} holds no images; files that end in {', '.join(SUFFIXES)} are read")
-            found.update(dict.fromkeys(sorted(inside)))
+            found.update(dict.fromkeys(inside))
         elif path.is_file():
             found[str(path)] = None
+        elif (reason := never_read(path)) is not None:
+            raise UserError(f"{path} {reason}; give a folder of images")
         else:
             raise UserError(f"there is no file or folder {path}; give a folder of images")
     if not found:
         raise UserError("no image is named; give a folder of images, or a list of files")
     return list(found)
+
+
+def _images_inside(root):
+    """Names of image files in a folder and all folders in it; real folders before those that links lead to."""
+    files, folders, links, seen = [], [root], [], set()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        try:
+            status = os.stat(folder)
+            with os.scandir(folder) as entries:
+                entries = sorted((entry for entry in entries if not is_junk(entry.name)), key=lambda entry: entry.name)
+        except OSError as error:
+            log.warning("left out the folder %s: it cannot be read (%s)", printable(folder), error.strerror)
+            continue
+        place = (status.st_dev, status.st_ino)
+        if place in seen and status.st_ino:  # 0 where a file system has no numbers
+            continue
+        seen.add(place)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.is_symlink() and os.path.isdir(entry.path):
+                links += [] if leads_up(entry.path) else [entry.path]
+            elif entry.name.lower().endswith(SUFFIXES):
+                files.append(entry.path)  # a pipe or a link to nothing, too: it is for the readers to report
+    return sorted(files)
+
+
+def leads_up(link):
+    """Return whether a link leads to a folder that it lies in itself, which a search would never come to the end of.
+
+    Args:
+        link: str or `pathlib.Path`.
+
+    Returns:
+        Bool.
+    """
+    target = os.path.realpath(link)
+    inside = os.path.realpath(os.path.dirname(os.path.abspath(link)))
+    return os.path.commonpath([target, inside]) == target
 
 
 def image_folder(

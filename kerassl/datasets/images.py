@@ -1,5 +1,7 @@
 """Image files into squares: reading, letterboxing, cropping."""
 
+import os
+
 import numpy as np
 
 from kerassl._errors import UserError
@@ -7,7 +9,7 @@ from kerassl._lazy import tf
 from kerassl._numbers import short
 from kerassl.datasets.decoding import MAX_PIXELS, decode
 from kerassl.datasets.faults import fault
-from kerassl.datasets.image_bytes import image_bytes
+from kerassl.datasets.image_bytes import image_bytes, path_tensor
 
 MOST = 8192  # pixels of a side; an image of four times that fills the memory of a GPU
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -56,9 +58,29 @@ def read_image(path, *, max_pixels=MAX_PIXELS):
         (375, 500, 3)
     """
     try:
-        return decode(image_bytes([path])(str(path), 0), max_pixels=max_pixels).numpy()
+        return decode(image_bytes([path])(os.fsencode(path), 0), max_pixels=max_pixels).numpy()
     except tf.errors.OpError:
         raise UserError(f"{path} {fault(path, max_pixels)}; give a whole JPEG, PNG, BMP, GIF or WebP file") from None
+
+
+def decodable(paths):
+    """Tell of each file whether readers can decode it, without keeping its pixels.
+
+    Args:
+        paths: list of str, of files or of images in shards.
+
+    Yields:
+        Bool, in the order of the paths.
+    """
+    read = image_bytes(paths)
+
+    def attempt(place, path):
+        one = tf.data.Dataset.from_tensors((path, place)).map(lambda *one: tf.size(decode(read(*one))) > 0)
+        one = one.ignore_errors().concatenate(tf.data.Dataset.from_tensors(False))
+        return one.take(1).get_single_element()
+
+    files = tf.data.Dataset.from_tensor_slices(path_tensor(paths)).enumerate()
+    yield from files.map(attempt, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
 
 
 def letterbox(image, size):

@@ -7,7 +7,7 @@ from kerassl import _compat  # noqa: F401  # isort: skip
 import tensorflow as tf
 
 from kerassl._errors import UserError
-from kerassl.datasets.image_folder import check_batch_size, image_files
+from kerassl.datasets.image_folder import check_batch_size, image_files, leads_up
 from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.junk import is_junk
 from kerassl.datasets.stream import broken_files, check_readable, read_ahead, stream
@@ -83,10 +83,14 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
     return LabelledFolder(batches, classes, tuple(map(len, files)))
 
 
+def _is_class(entry):
+    return entry.is_dir() and not is_junk(entry.name) and not (entry.is_symlink() and leads_up(entry))
+
+
 def _classes(path, wanted):
     if not path.is_dir():
         raise UserError(f"there is no folder {path}; give a folder with one sub-folder a class")
-    inside = {entry.name: entry for entry in path.iterdir() if entry.is_dir() and not is_junk(entry.name)}
+    inside = {entry.name: entry for entry in path.iterdir() if _is_class(entry)}
     places = by_name(inside)
     found = sorted(places)
     if not found:

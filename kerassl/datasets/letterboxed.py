@@ -6,9 +6,10 @@ import pathlib
 
 import numpy as np
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
-from kerassl.datasets.image_bytes import image_bytes
+from kerassl.datasets.image_bytes import image_bytes, path_tensor
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import decode, fault, letterbox
 from kerassl.datasets.shard_index import is_shards, open_index, shard_place
@@ -38,7 +39,7 @@ def identified(images):
     return paths, paths
 
 
-def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
+def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=False):
     """Reads image files in order; a broken one is named in the log and left out.
 
     Args:
@@ -46,13 +47,14 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
         image_size: int, the side of the letterbox in pixels.
         batch_size: int.
         mirrored: bool. Give each image twice, the second time mirrored before it was letterboxed: `[B, 2, S, S, 3]`.
+        strict: bool. Stop at a broken file.
 
     Yields:
         `(places, images, scales, sizes)`: int `[B]`, the places of the images in `paths`; `[B, S, S, 3]` float32 in
         [0, 255]; `[B]` float32, letterboxed over original pixels; `[B, 2]` float32, height and width of the original.
 
     Raises:
-        UserError: if the batch size is not positive, or no image can be read.
+        UserError: if the batch size is not positive, or no image can be read; with `strict`, at a broken file.
     """
     check_batch_size(batch_size)
 
@@ -73,17 +75,21 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False):
         return one.concatenate(tf.data.Dataset.from_tensors(blank)).take(1).get_single_element()
 
     files = (
-        tf.data.Dataset.from_tensor_slices(list(paths)).enumerate().map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
+        tf.data.Dataset.from_tensor_slices(path_tensor(paths))
+        .enumerate()
+        .map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
     )
-    first, read = 0, 0
+    first, broken = 0, 0
     for images, scales, sizes in read_ahead(files.batch(batch_size)):
         good = scales.numpy() > 0  # the scale of a blank is 0
         places = np.arange(first, first + len(good))
         first += len(good)
         for place in places[~good]:
-            log.warning("left out %s: it %s", paths[place], fault(paths[place]))
+            reason, broken = fault(paths[place]), broken + 1
+            if strict:
+                raise UserError(f"{paths[place]} {reason}; repair or remove the file, or read without strict")
+            log.warning("left out %s: it %s", printable(paths[place]), reason)
         if good.any():
-            read += good.sum()
             yield places[good], *(tf.boolean_mask(part, good) for part in (images, scales, sizes))
-    if not read:
+    if broken == first:
         raise UserError(f"none of {len(paths)} images can be read, first {paths[0]} {fault(paths[0])}")

@@ -2,7 +2,6 @@
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
-from kerassl.datasets.image_bytes import read_file
 from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.row_cache import RowCache
 from kerassl.datasets.stream import Epochs, broken_files, check_worker, read_ahead, stream
@@ -22,7 +21,7 @@ def photograph_batches(
     worker,
     cache,
     identity,
-    read=read_file,
+    read=None,
 ):
     """What `image_folder` and `shards` have in common.
 

@@ -120,9 +120,11 @@ def files_identity(paths):
     for path in paths:
         try:
             stat = os.stat((shard_place(path) or (path,))[0])
-            digest.update(f"{os.path.abspath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-        except OSError:
-            digest.update(f"{path}\0missing\0".encode())
+            digest.update(
+                f"{os.path.abspath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode("utf-8", "surrogatepass")
+            )
+        except (OSError, ValueError):
+            digest.update(f"{path}\0missing\0".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
@@ -134,7 +136,7 @@ def _open(folder, identity, shape):
             same = json.loads((folder / "header.json").read_text(encoding="utf-8")) == header
             if same and all((folder / name).stat().st_size == length for name, length in lengths.items()):
                 return
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             pass
         log.warning("the cache %s was made of other images, or they were changed: it is made anew", folder)
         free = sum(path.stat().st_blocks * 512 for path in folder.iterdir())

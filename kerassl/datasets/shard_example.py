@@ -1,5 +1,7 @@
 """One image and its labels as a record of a shard."""
 
+import os
+
 import numpy as np
 
 from kerassl._lazy import tf
@@ -38,7 +40,7 @@ def shard_example(path, contents, stored, original, record=None, classes=()):
     """
     features = {
         "image/encoded": _texts([contents]),
-        "image/filename": _texts([path.encode()]),
+        "image/filename": _texts([os.fsencode(path)]),
         "image/height": _numbers(stored[:1]),
         "image/width": _numbers(stored[1:]),
     }
@@ -46,7 +48,7 @@ def shard_example(path, contents, stored, original, record=None, classes=()):
         boxes = scaled_boxes(record.boxes, original, stored)
         x0, y0, x1, y1 = (boxes / np.tile(stored[::-1], 2)).T
         features |= {
-            "image/source_id": _texts([record.image_id.encode()]),
+            "image/source_id": _texts([os.fsencode(record.image_id)]),
             "image/original/height": _numbers(original[:1]),
             "image/original/width": _numbers(original[1:]),
             "image/object/bbox/pixels": _floats(boxes.ravel()),
@@ -55,7 +57,9 @@ def shard_example(path, contents, stored, original, record=None, classes=()):
             "image/object/bbox/xmax": _floats(x1),
             "image/object/bbox/ymax": _floats(y1),
             "image/object/class/label": _numbers(record.classes + 1),
-            "image/object/class/text": _texts([classes[label].encode() for label in record.classes]),
+            "image/object/class/text": _texts(
+                [classes[label].encode("utf-8", "backslashreplace") for label in record.classes]
+            ),
             "image/object/difficult": _numbers(record.difficult),
             "image/object/is_crowd": _numbers(record.crowd),
         }

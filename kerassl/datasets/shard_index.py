@@ -4,18 +4,27 @@ An image in a shard is named by the shard and its number there, as `shards/shard
 that of an image file has its path.
 """
 
+import collections
 import dataclasses
 import json
 import pathlib
 import re
 
+import numpy as np
+
 from kerassl import _files
+from kerassl._display import shortened
 from kerassl._errors import UserError
+from kerassl._text import read_text
 
 NAME = "index.json"
 FORMAT = "kerassl shards 1"
 
-_PLACE = re.compile(r"(.+\.tfrecord)#(\d+)", re.DOTALL)
+_FILE = re.compile(r"shard-\d{1,12}\.tfrecord", re.ASCII)
+_FRAME = 16  # bytes of a record besides its content: its length, and two checksums
+_MAX_BYTES = 2**29  # some tens of millions of images
+_AGAIN = "write the shards again into a new folder"
+_PLACE = re.compile(r"(.+\.tfrecord)#(\d{1,12})", re.DOTALL | re.ASCII)
 
 
 @dataclasses.dataclass
@@ -54,9 +63,15 @@ class ShardIndex:
 def is_shards(folder):
     """Whether a folder holds an index of shards, finished or not, and not some other program's file of that name."""
     path = pathlib.Path(folder) / NAME
-    return path.is_file() and (
-        any(path.parent.glob("shard-*.tfrecord")) or FORMAT in path.read_text("utf-8", "replace")
-    )
+    if not path.is_file():
+        return False
+    if any(path.parent.glob("shard-*.tfrecord")):
+        return True
+    try:
+        with path.open("rb") as file:
+            return FORMAT.encode() in file.read(2**16)
+    except OSError:
+        return False
 
 
 def read_index(folder):
@@ -66,21 +81,101 @@ def read_index(folder):
         folder: `pathlib.Path`.
 
     Returns:
-        `ShardIndex`.
+        `ShardIndex`, whose entries name files of this folder alone and records that fit into them.
 
     Raises:
-        UserError: if there is none, or it is no index of shards.
+        UserError: if there is none, it cannot be read, it is no index of shards, or it is damaged.
     """
     path = folder / NAME
     if not path.is_file():
         raise UserError(f"{folder} holds no {NAME}; give a folder that datasets.write_shards or kerassl shards wrote")
+    text = read_text(path, _AGAIN, _MAX_BYTES)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError
-        return ShardIndex(content["settings"], content["shards"], content["complete"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is no index of kerassl's shards; write the shards again into a new folder") from None
+        content = json.loads(text)
+    except (ValueError, RecursionError):  # deeper, or a number longer, than Python takes
+        raise UserError(f"{path} is no JSON, or cut off; {_AGAIN}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is no index of kerassl's shards; {_AGAIN}")
+    wrong = _wrong(content)
+    if wrong is not None:
+        raise UserError(f"{path} is damaged: {wrong}; {_AGAIN}")
+    return ShardIndex(content["settings"], content["shards"], content["complete"])
+
+
+def _wrong(content):
+    """What is wrong with the content of an index, or None."""
+    settings, shards = content.get("settings"), content.get("shards")
+    if not isinstance(content.get("complete"), bool):
+        return f"complete is {_short(content.get('complete'))}, not true or false"
+    if not isinstance(settings, dict):
+        return f"settings is {_short(settings)}, no mapping"
+    size, classes = settings.get("image_size", 0), settings.get("classes")
+    if size is not None and not (_is_whole(size) and 1 <= size <= 2**14):
+        return f"image_size is {_short(size)}, neither null nor a number of pixels"
+    if classes is not None:
+        if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+            return f"classes is {_short(classes)}, no list of names"
+        doubled = [name for name, count in collections.Counter(classes).items() if count > 1]
+        if doubled:
+            return f"classes names {_short(doubled[0])} more than once"
+    if not isinstance(shards, list):
+        return f"shards is {_short(shards)}, no list"
+    seen = set()
+    for number, entry in enumerate(shards):
+        wrong = _wrong_entry(entry)
+        if wrong is not None:
+            return f"in shard {number} {wrong}"
+        if entry["file"] in seen:
+            return f"{entry['file']} is named more than once"
+        seen.add(entry["file"])
+    return None
+
+
+def _wrong_entry(entry):
+    if not isinstance(entry, dict):
+        return f"is {_short(entry)}, no mapping"
+    for key in ("file", "sha256", "source"):
+        if not isinstance(entry.get(key), str):
+            return f"{key} is {_short(entry.get(key))}, no text"
+    if not _FILE.fullmatch(entry["file"]):
+        return f"file is {_short(entry['file'])}, no name of a shard, as shard-00000.tfrecord"
+    length, offsets, broken = (entry.get(key) for key in ("bytes", "offsets", "broken"))
+    if not _is_whole(length) or not 0 <= length < 2**62:
+        return f"bytes is {_short(length)}, no length"
+    if not isinstance(offsets, list):
+        return f"offsets is {_short(offsets)}, no list"
+    end = 0
+    for offset in offsets:
+        if not _is_whole(offset) or not end <= offset <= length - _FRAME:
+            return f"the offset {_short(offset)} is not within its {length} bytes and above the one before"
+        end = offset + _FRAME
+    if not isinstance(broken, list) or not all(
+        isinstance(each, list) and len(each) == 2 and all(isinstance(part, str) for part in each) for each in broken
+    ):
+        return f"broken is {_short(broken)}, no list of files and reasons"
+    return None
+
+
+def _is_whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _short(value):
+    kinds = {list: "a list", dict: "a mapping"}  # whose text might be as long as the file
+    return kinds.get(type(value)) or shortened(repr(value), 40)
+
+
+def record_spans(entry):
+    """Where the records of a shard begin, and how many bytes each of them holds.
+
+    Args:
+        entry: dict of `ShardIndex.shards`.
+
+    Returns:
+        `[n, 2]` int64 array.
+    """
+    starts = np.array(entry["offsets"], np.int64)
+    return np.stack([starts, np.append(starts[1:], entry["bytes"]) - starts - _FRAME], axis=1)
 
 
 def open_index(folder):
@@ -97,6 +192,8 @@ def open_index(folder):
     """
     folder = pathlib.Path(folder)
     index = read_index(folder)
+    if index.complete and not any(entry["offsets"] for entry in index.shards):
+        raise UserError(f"{folder / NAME} names no image; {_AGAIN}")
     if not index.complete:
         raise UserError(f"{folder} is not finished; start write_shards (kerassl shards) again, which goes on")
     for entry in index.shards:

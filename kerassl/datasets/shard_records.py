@@ -1,6 +1,9 @@
 """The labels that stand in shards."""
 
+import os
 import pathlib
+
+import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
@@ -64,16 +67,21 @@ def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0,
         return place, tf.io.parse_single_example(read(None, place), label_features())
 
     rows = tf.data.Dataset.range(len(names)).map(labels, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
-    found = {place: _record(names[place], row) for place, row in rows.as_numpy_iterator()}
-    findings = Findings(strict)
+    rows, records, findings = dict(rows.as_numpy_iterator()), {}, Findings(strict)
     for place, name in enumerate(names):
-        if place not in found:
-            findings.broken(f"{name} {fault(name)}")
-    if not found:
+        wrong = fault(name) if place not in rows else _wrong(rows[place], len(classes))
+        if wrong is not None:
+            findings.broken(f"{name} {wrong}")
+            continue
+        record = _record(name, rows[place])
+        if record.image_id in records:
+            findings.broken(f"{name} has the image id {record.image_id} of {records[record.image_id].path}")
+            continue
+        records[record.image_id] = record
+    if not records:
         raise UserError(
             f"none of {len(names)} records in {folder} can be read; start write_shards again, which mends them"
         )
-    records = {record.image_id: record for record in found.values()}
     held = {each: {classes[label] for label in record.classes[~record.crowd]} for each, record in records.items()}
     chosen = subset(list(records), fraction=fraction, count=count, seed=seed, labels=held if stratified else None)
     return [records[each] for each in chosen]
@@ -89,10 +97,25 @@ def _labelled(folder):
     return index, list(index.classes)
 
 
+def _wrong(row, classes):
+    """What is wrong with labels that were read, in words that go after the record's name, or None."""
+    boxes, labels = row["image/object/bbox/pixels"], row["image/object/class/label"]
+    if len({len(boxes), len(labels), len(row["image/object/difficult"])}) > 1:
+        return f"is damaged: it has {len(boxes)} boxes and {len(labels)} labels"
+    if min(row["image/height"], row["image/width"]) < 1:
+        return f"is damaged: its image is {row['image/width']}x{row['image/height']}"
+    beyond = [label for label in labels.tolist() if not 1 <= label <= classes]
+    if beyond:
+        return f"is damaged: it has class {beyond[0]} of {classes}"
+    if not np.isfinite(boxes).all():
+        return "is damaged: a box is not finite"
+    return None
+
+
 def _record(name, row):
     crowd = row["image/object/is_crowd"].astype("bool")
     return Record(
-        image_id=row["image/source_id"].decode(),
+        image_id=os.fsdecode(row["image/source_id"]),
         path=name,
         height=int(row["image/height"]),
         width=int(row["image/width"]),

@@ -1,14 +1,16 @@
 """The common road of every reader: an order for each epoch, decoding side by side, broken files told and replaced."""
 
 import logging
+import os
 import threading
 
 import numpy as np
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl.datasets.decoding import shrinkage
-from kerassl.datasets.image_bytes import read_file
+from kerassl.datasets.image_bytes import image_bytes, path_tensor
 from kerassl.datasets.images import decode, fault
 
 log = logging.getLogger("kerassl")
@@ -24,8 +26,8 @@ class _Broken:
         self.lock = threading.Lock()
 
     def __call__(self, paths, none_whole):
-        for path in (path.decode() for path in paths):
-            message = f"{path} {fault(path)}"
+        for path in map(os.fsdecode, paths):
+            message = printable(f"{path} {fault(path)}")
             if self.strict:
                 raise UserError(f"{message}; mend or remove the file, or read without strict")
             with self.lock:
@@ -59,7 +61,7 @@ def user_error(error):
     return None
 
 
-def check_readable(paths, read=read_file):
+def check_readable(paths, read=None):
     """Refuses a list of files of which none can be decoded; usually looks at the first alone.
 
     Args:
@@ -69,9 +71,12 @@ def check_readable(paths, read=read_file):
     Raises:
         UserError: if no file can be decoded.
     """
+    if not len(paths):
+        raise UserError("no image is named; give at least one that can be read")
+    read = image_bytes(paths) if read is None else read
     for index, path in enumerate(paths):
         try:
-            decode(read(tf.constant(path), tf.constant(index)))
+            decode(read(os.fsencode(path), tf.constant(index)))
             return
         except tf.errors.OpError:
             continue
@@ -114,7 +119,7 @@ def stream(
     skip=0,
     broken=None,
     worker=(0, 1),
-    read=read_file,
+    read=None,
     cache=None,
     shortest=None,
     longest=None,
@@ -135,7 +140,7 @@ def stream(
         broken: `broken_files`, or None. The files that are known to be broken.
         worker: (index, count). Of every epoch's order take each `count`-th image, from the `index`-th on: the workers
             of a run share the images without one of them twice.
-        read: function of (path, index) to the image's bytes, in the graph; see `image_bytes`.
+        read: function of (path, index) to the image's bytes, in the graph, or None for `image_bytes` of the paths.
         cache: `RowCache`, or None. Then `load` must give its rows, and depend on nothing but the image.
         shortest, longest: int or None; see `decode`.
 
@@ -146,10 +151,11 @@ def stream(
         UserError: if no file can be decoded.
     """
     broken = broken if broken is not None else broken_files(strict)
+    read = image_bytes(paths) if read is None else read
     check_readable(paths, read)
     (first, step), count, seed = worker, len(paths), int(seed) % 2**31
     epochs = Epochs() if epochs is None else epochs
-    table = tf.constant(paths)
+    table = path_tensor(paths)
 
     def begin():
         epoch = next(epochs)

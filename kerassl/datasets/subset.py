@@ -44,7 +44,7 @@ def subset(ids, *, fraction=None, count=None, seed=0, labels=None):
     if count != int(count) or not 1 <= count <= len(ids):
         raise UserError(f"count is {count}, but {len(ids)} images are there; give a whole number from 1 to {len(ids)}")
     count = int(count)
-    ranked = sorted(ids, key=lambda each: hashlib.sha256(f"{seed}:{each}".encode()).digest())
+    ranked = sorted(ids, key=lambda each: hashlib.sha256(f"{seed}:{each}".encode("utf-8", "surrogatepass")).digest())
     if labels is not None and count < len(ranked):
         look = labels.__getitem__ if isinstance(labels, collections.abc.Mapping) else labels
         ranked = [ranked[place] for place in stratified_order([look(each) for each in ranked], count)]

@@ -12,11 +12,12 @@ import PIL.Image
 from tqdm import tqdm
 
 from kerassl import _files
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl._manifest import checksum
 from kerassl.datasets.class_names import check_class_names
-from kerassl.datasets.image_bytes import image_bytes
+from kerassl.datasets.image_bytes import image_bytes, path_tensor
 from kerassl.datasets.image_folder import image_files
 from kerassl.datasets.images import decode, fault
 from kerassl.datasets.records import Record
@@ -177,7 +178,7 @@ def _source(part):
         return identity
     digest = hashlib.sha256(identity.encode())
     for _, record in part:
-        digest.update(f"{record.image_id}\0{len(record.classes)}\0".encode())
+        digest.update(f"{record.image_id}\0{len(record.classes)}\0".encode("utf-8", "surrogatepass"))
         for values, kind in ((record.boxes, "<f4"), (record.classes, "<i4"), (record.difficult, "?")):
             digest.update(np.ascontiguousarray(values, kind).tobytes())
         if record.crowd.any():  # only then, so that shards without crowds are those of an earlier version
@@ -214,7 +215,7 @@ def _encoded(paths, image_size, quality, workers):
         blank = tf.data.Dataset.from_tensors((tf.constant(""), tf.zeros([2], tf.int32), tf.zeros([2], tf.int32)))
         return one.concatenate(blank).take(1).get_single_element()
 
-    files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).enumerate()
+    files = tf.data.Dataset.from_tensor_slices(path_tensor(paths)).enumerate()
     return files.map(attempt, num_parallel_calls=workers).prefetch(workers).as_numpy_iterator()
 
 
@@ -233,7 +234,7 @@ def _write(path, source, packed, classes, bar):
                 bar.update()
                 if not contents:
                     broken.append([name, fault(name)])
-                    log.warning("left out %s: it %s", *broken[-1])
+                    log.warning("left out %s: it %s", printable(name), broken[-1][1])
                     continue
                 record = shard_example(name, contents, stored, original, labels, classes)
                 file.write(record)

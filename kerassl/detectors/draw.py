@@ -6,9 +6,11 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kerassl._display import shortened
 from kerassl._errors import UserError
 from kerassl.datasets.images import read_image
 
+_MOST = 4096  # pixels a side
 _TRUTH = (60, 255, 60)
 
 
@@ -24,7 +26,7 @@ def draw(image, detections, classes, *, truth=None, score_threshold=0.3, width=N
             regions are not), or None.
         score_threshold: float. Less sure detections are left out of the picture.
         width: int or None. The picture is enlarged or shrunk to that many pixels; None enlarges small pictures to
-            480, so that labels can be read.
+            480, so that labels can be read. No side gets more than 4096 pixels, whatever the image's shape.
 
     Returns:
         `[H', W', 3]` uint8 `np.ndarray`.
@@ -39,8 +41,8 @@ def draw(image, detections, classes, *, truth=None, score_threshold=0.3, width=N
     if isinstance(image, (str, pathlib.Path)):
         image = read_image(image)
     image = Image.fromarray(np.clip(np.rint(np.asarray(image)), 0, 255).astype("uint8"))
-    factor = (width or max(image.width, 480)) / image.width
-    image = image.resize((round(image.width * factor), max(1, round(image.height * factor))), Image.BICUBIC)
+    factor = min((width or max(image.width, 480)) / image.width, _MOST / max(image.size))
+    image = image.resize([max(1, round(side * factor)) for side in image.size], Image.BICUBIC)
     # At twice the size and shrunk at the end, so that edges are smooth.
     canvas = image.resize((image.width * 2, image.height * 2), Image.BICUBIC)
     pen = _Pen(ImageDraw.Draw(canvas, "RGBA"), 2 * factor, max(20, min(32, canvas.width // 32)))
@@ -59,7 +61,7 @@ def draw(image, detections, classes, *, truth=None, score_threshold=0.3, width=N
             pen.frame(detections["boxes"][index], _colour(labels[index], len(classes)), 5)
         for index in chosen:
             score = "" if np.isnan(scores[index]) else f" {scores[index]:.2f}"
-            name = f"{classes[labels[index]]}{score}"
+            name = f"{shortened(classes[labels[index]], 40)}{score}"
             pen.label(detections["boxes"][index], name, _colour(labels[index], len(classes)), canvas.size)
     return np.asarray(canvas.resize(image.size, Image.LANCZOS))
 
@@ -69,7 +71,7 @@ class _Pen:
         self.canvas, self.factor, self.font = canvas, factor, ImageFont.load_default(text_size)
 
     def frame(self, box, colour, width):
-        x0, y0, x1, y1 = (float(value) * self.factor for value in box)
+        x0, y0, x1, y1 = self._on_canvas(box)
         corners = (x0, y0, max(x0, x1), max(y0, y1))
         # A dark rim on both sides keeps a frame visible on any ground.
         for grow, shade, line in ((2, (0, 0, 0, 150), 2), (0, (*colour, 255), width), (-width, (0, 0, 0, 150), 2)):
@@ -77,11 +79,15 @@ class _Pen:
             if grown[0] <= grown[2] and grown[1] <= grown[3]:
                 self.canvas.rectangle(grown, outline=shade, width=line)
 
+    def _on_canvas(self, box):
+        # Frames may end far outside, where the time to draw them would grow with the distance.
+        return np.clip(np.nan_to_num(np.asarray(box, float)) * self.factor, -100, 2 * _MOST + 100).tolist()
+
     def label(self, box, text, colour, size):
         left, top, right, bottom = self.canvas.textbbox((0, 0), text, font=self.font)
         width, height = right - left + 12, bottom - top + 10
-        x = min(max(0, float(box[0]) * self.factor), size[0] - width)
-        y = float(box[1]) * self.factor
+        x, y, _, _ = self._on_canvas(box)
+        x = min(max(0, x), max(0, size[0] - width))
         y = y - height if y >= height else min(max(0, y), size[1] - height)  # above the box, or inside it
         dark = np.dot(colour, (0.299, 0.587, 0.114)) < 140
         self.canvas.rectangle((x, y, x + width, y + height), fill=(*colour, 235))

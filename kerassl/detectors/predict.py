@@ -9,7 +9,17 @@ from kerassl.detectors.decoding import detect
 from kerassl.metrics import Predictions
 
 
-def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detections=100, batch_size=8, verbose=1):
+def predict(
+    model,
+    images,
+    *,
+    score_threshold=0.01,
+    iou_threshold=0.5,
+    max_detections=100,
+    batch_size=8,
+    strict=False,
+    verbose=1,
+):
     """Detects objects in image files.
 
     Args:
@@ -20,6 +30,7 @@ def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detec
         iou_threshold: float in [0, 1]. Of two boxes of a class that overlap more than that, the better one stays.
         max_detections: int, for an image.
         batch_size: int. Does not change the result.
+        strict: bool. Stop at a file that cannot be read.
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
@@ -29,7 +40,8 @@ def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detec
         and missing.
 
     Raises:
-        UserError: if a path does not exist, there is no image, or a threshold is out of range.
+        UserError: if a path does not exist, there is no image, none can be read (with `strict`, one cannot), or a
+            threshold is out of range.
 
     Example:
         >>> detections = kerassl.detectors.predict(detector, kerassl.datasets.voc_records("VOCdevkit", split="val"))
@@ -44,7 +56,7 @@ def predict(model, images, *, score_threshold=0.01, iou_threshold=0.5, max_detec
     run = _function(model, (score_threshold, iou_threshold, max_detections))
     detections = Predictions((), getattr(model, "classes", None))
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
-        for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size):
+        for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size, strict=strict):
             for place, boxes, scores, classes, count in zip(places, *(p.numpy() for p in run(pictures, scales, sizes))):
                 found = {"boxes": boxes[:count], "scores": scores[:count], "classes": classes[:count]}
                 detections[ids[place]] = {name: values.copy() for name, values in found.items()}

@@ -1,9 +1,13 @@
 """What the arms of a comparison find, and where they look, as sheets of pictures."""
 
+import contextlib
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kerassl import _files, datasets, detectors, explain, models
+from kerassl._display import shortened
+from kerassl._errors import UserError
 from kerassl.backbones.pyramid import LEVELS
 from kerassl.experiment import grid, predicting
 from kerassl.experiment.model_files import load
@@ -22,7 +26,9 @@ def arm_pictures(config, data, folder):
     Returns:
         List of dicts of file, title and what it says, for the page.
     """
-    shown = [record for record in data.test if record.largest() is not None][: config.explain.images]
+    shown = _readable((record for record in data.test if record.largest() is not None), config.explain.images)
+    if not shown:
+        return []
     wanted = np.array([record.classes[record.largest()] for record in shown])
     pictures = []
     for task in grid.protocols(config):
@@ -72,18 +78,36 @@ def squares(records, size):
     return np.stack(images), boxes
 
 
+def _readable(records, count):
+    """The first records whose images can be read; scoring has named the others."""
+    found = []
+    for record in records:
+        if len(found) == count:
+            break
+        with contextlib.suppress(UserError):
+            datasets.read_image(record.path)
+            found.append(record)
+    return found
+
+
+def _within(size, height):
+    """The size of a picture of one height, less where it would be more than four times as wide as that."""
+    by = min(height / size[1], 4 * height / size[0])
+    return tuple(max(1, round(side * by)) for side in size)
+
+
 def draw_rows(images_by_arm, path, height=220):
     """Pictures of one height, a row an arm with its name above it, on one sheet."""
     font = ImageFont.load_default(size=16)
     rows = {}
     for name, images in images_by_arm.items():
         pictures = [Image.fromarray(image) for image in images]
-        rows[name] = [picture.resize((round(picture.width * height / picture.height), height)) for picture in pictures]
+        rows[name] = [picture.resize(_within(picture.size, height)) for picture in pictures]
     width = max(sum(picture.width + 6 for picture in row) for row in rows.values())
     sheet = Image.new("RGB", (width, len(rows) * (height + 30)), "white")
     for number, (name, row) in enumerate(rows.items()):
         top, left = number * (height + 30), 0
-        ImageDraw.Draw(sheet).text((2, top + 3), name, "black", font)
+        ImageDraw.Draw(sheet).text((2, top + 3), shortened(name, 80), "black", font)
         for picture in row:
             sheet.paste(picture, (left, top + 24))
             left += picture.width + 6

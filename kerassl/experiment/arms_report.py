@@ -1,6 +1,5 @@
 """`kerassl explain --arms … --voc …`: where arms look, as one grid and one table with intervals."""
 
-import html
 import json
 import pathlib
 import time
@@ -8,6 +7,7 @@ import time
 import numpy as np
 
 from kerassl import _files, backbones, datasets, explain
+from kerassl._display import marked_up, printable
 from kerassl._errors import UserError
 from kerassl.datasets.subset import subset
 from kerassl.experiment import compare, outputs, report, running
@@ -145,8 +145,9 @@ def explain_arms(options, config):
 def table_text(table):
     """The table in plain letters, a line a measure: value and interval in %."""
     columns = _columns(table)
-    widths = [max(26, len(name) + 2) for name in columns]
-    lines = [" " * 20 + "".join(f"{name:>{width}}" for name, width in zip(columns, widths))]
+    names = list(map(printable, columns))
+    widths = [max(26, len(name) + 2) for name in names]
+    lines = [" " * 20 + "".join(f"{name:>{width}}" for name, width in zip(names, widths))]
     for key in _measures(table):
         cells = [_cell(row.get(key)) for row, _ in columns.values()]
         lines.append(f"{MEASURES[key][0]:20}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
@@ -217,7 +218,7 @@ def _write_page(folder, figures):
     parts = [
         "<h1>Where the arms look</h1>",
         f"<p>{figures['images']} images, each asked about the class of its largest object; "
-        f"{html.escape(figures['method'])} at {figures['level']}, {figures['image_size']} pixels. Level and thresholds "
+        f"{marked_up(figures['method'])} at {figures['level']}, {figures['image_size']} pixels. Level and thresholds "
         f"were chosen on {figures['chosen_on']} other images. In %, with the interval that holds 95 % of 1,000 "
         "draws of the images.</p>",
         _table({name: column for name, column in _columns(figures).items() if not column[1]}, _measures(figures)),
@@ -228,17 +229,17 @@ def _write_page(folder, figures):
         "weights are shuffled from the outputs down to the layer that is named. What was learned falls apart.</p>",
         _randomised(figures["randomised"]),
         report.picture("Heatmaps", "Green: the objects of the class.", (folder / "heatmaps.png").read_bytes()),
-        f"<h2>Machine</h2><p>{html.escape(figures['machine'])}; {figures['minutes']:.1f} minutes</p>",
+        f"<h2>Machine</h2><p>{marked_up(figures['machine'])}; {figures['minutes']:.1f} minutes</p>",
     ]
     (folder / "report.html").write_text(report.page("Where the arms look", parts), encoding="utf-8")
 
 
 def _table(columns, keys):
     """A measure a row, with what it means below its name."""
-    heads = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    heads = "".join(f"<th>{marked_up(name)}</th>" for name in columns)
     body = []
     for key in keys:
-        title, says = (html.escape(text) for text in MEASURES[key])
+        title, says = (marked_up(text) for text in MEASURES[key])
         cells = []
         for row, difference in columns.values():
             value, _, interval = _cell(row.get(key)).partition(" ")
@@ -251,8 +252,8 @@ def _table(columns, keys):
 
 def _randomised(checks):
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th>"
-        + "".join(f"<td>{alike:.2f}<br><small>{html.escape(layer)}</small></td>" for layer, alike in steps)
+        f"<tr><th>{marked_up(name)}</th>"
+        + "".join(f"<td>{alike:.2f}<br><small>{marked_up(layer)}</small></td>" for layer, alike in steps)
         + "</tr>"
         for name, steps in checks.items()
     )

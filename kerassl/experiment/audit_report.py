@@ -1,7 +1,6 @@
 """The pages of an audit: a table of images that is sorted by its heads, regions that recur, and the same as JSON."""
 
 import base64
-import html
 import io
 import json
 import pathlib
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from kerassl import _files, datasets, explain
+from kerassl._display import marked_up, printable
 from kerassl._errors import UserError
 from kerassl.experiment import outputs
 from kerassl.experiment.compare import machine
@@ -77,7 +77,7 @@ def audit_command(options, flags):
     )
     for each in found.findings:
         region = ", ".join(f"{side:.2f}" for side in each["region"])
-        print(f"{each['class']}: [{region}] in {len(each['images'])} images, p {each['p_value']:.3g}")
+        print(f"{printable(each['class'])}: [{region}] in {len(each['images'])} images, p {each['p_value']:.3g}")
     print(f"report: {pathlib.Path(options.out) / 'report.html'}")
 
 
@@ -121,7 +121,7 @@ def write_audit(model, found, records, folder, *, level="P4", pictures=24, setti
             _recurring(found, records, drawn),
             _by_class(found.by_class()),
             _rows(found.rows, drawn),
-            f"<h2>Settings and machine</h2><p>{html.escape(json.dumps(about))}</p>",
+            f"<h2>Settings and machine</h2><p>{marked_up(json.dumps(about))}</p>",
         ]
     )
     with _files.whole(folder / "report.html") as part:
@@ -138,7 +138,7 @@ def _overlays(model, wanted, records, level):
         square, scale = datasets.letterbox(datasets.read_image(record.path), model.image_size)
         heat = cam(square.numpy(), label)[0]
         width, height = round(record.width * float(scale)), round(record.height * float(scale))
-        picture = Image.fromarray(explain.overlay(square.numpy(), heat)).crop((0, 0, width, height))
+        picture = Image.fromarray(explain.overlay(square.numpy(), heat)).crop((0, 0, max(1, width), max(1, height)))
         by = _SIDE / max(picture.size)
         picture = picture.resize([max(1, round(side * by)) for side in picture.size], Image.Resampling.BICUBIC)
         pen = ImageDraw.Draw(picture)
@@ -195,9 +195,9 @@ def _recurring(found, records, drawn):
 
 
 def _region(each, records, drawn):
-    name = html.escape(each["class"])
+    name = marked_up(each["class"])
     pictures = "".join(
-        f"<img alt='{html.escape(image)}' src='{drawn[image, each['class']]}'>" for image in each["images"][:_EXAMPLES]
+        f"<img alt='{marked_up(image)}' src='{drawn[image, each['class']]}'>" for image in each["images"][:_EXAMPLES]
     )
     return (
         f"<h3>{name}: {_place(each['region'])}</h3><p>In {len(each['images'])} images, {_share(each['share'])} % of "
@@ -217,8 +217,7 @@ def _place(region):
 def _by_class(classes):
     heads = [("class", "the class"), *((name, "") for name in _OF_CLASS)]
     rows = [
-        [(name, html.escape(name)), *((row[key], _cell(row[key])) for key in _OF_CLASS)]
-        for name, row in classes.items()
+        [(name, marked_up(name)), *((row[key], _cell(row[key])) for key in _OF_CLASS)] for name, row in classes.items()
     ]
     return "<h2>By class</h2>" + _table(heads, rows)
 
@@ -228,8 +227,8 @@ def _rows(rows, drawn):
     lines = []
     for row in rows:
         uri = drawn.get((row["image"], row["class"]))
-        picture = f"<br><img alt='{html.escape(row['image'])}' src='{uri}'>" if uri else ""
-        cells = [(row["image"], html.escape(row["image"]) + picture)]
+        picture = f"<br><img alt='{marked_up(row['image'])}' src='{uri}'>" if uri else ""
+        cells = [(row["image"], marked_up(row["image"]) + picture)]
         lines.append(cells + [(row[key], _cell(row[key])) for key in _COLUMNS])
     legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, says in _COLUMNS.values())
     about = f"<details><summary>what the columns mean</summary><ul>{legend}</ul></details>"
@@ -238,9 +237,7 @@ def _rows(rows, drawn):
 
 def _table(heads, rows):
     """A table whose cells carry the values that they are sorted by."""
-    first = "".join(
-        f"<th title='{html.escape(says)}'>{html.escape(head.replace('_', ' '))}</th>" for head, says in heads
-    )
+    first = "".join(f"<th title='{marked_up(says)}'>{marked_up(head.replace('_', ' '))}</th>" for head, says in heads)
     body = "".join(
         "<tr>" + "".join(f"<td data-v='{_sorted_by(value)}'>{text}</td>" for value, text in row) + "</tr>"
         for row in rows
@@ -251,7 +248,7 @@ def _table(heads, rows):
 def _sorted_by(value):
     if isinstance(value, bool):
         return int(value)
-    return "" if value is None else html.escape(str(value), quote=True)
+    return "" if value is None else marked_up(value)
 
 
 def _cell(value):
@@ -259,7 +256,7 @@ def _cell(value):
         return "yes" if value else ""
     if isinstance(value, float):
         return f"{value:.2f}"
-    return "–" if value is None else html.escape(str(value))
+    return "–" if value is None else marked_up(value)
 
 
 def _plain(value):

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._numbers import (
     ABOVE_0,
@@ -32,7 +33,12 @@ def main(arguments=None):
         servable differs; 3 from `compare`, where `--minutes` were over before the end.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # for names of files that the terminal's encoding lacks
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("kerassl").setLevel(logging.INFO)
     try:
         options = _parser().parse_args(arguments)
@@ -49,6 +55,13 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("kerassl: stopped; what was finished is kept, --resume continues", file=sys.stderr)
         return 130
+
+
+class _OneLine(logging.Formatter):
+    """A message a line, whatever names of files and classes are in it."""
+
+    def formatMessage(self, record):
+        return printable(super().formatMessage(record))
 
 
 class _Parser(argparse.ArgumentParser):

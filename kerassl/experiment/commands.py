@@ -137,7 +137,7 @@ def predict(options):
                 part / "drawings" / f"{number:04d}_{_names.file_name(pathlib.Path(path).stem)}.png"
             )
     objects = sum(int(np.sum(each["scores"] >= options.score)) for each in found.values())
-    print(f"{objects} objects with a score of {options.score} or more in {len(found)} images: {options.out}")
+    print(f"{objects} objects with a score of {options.score} or more in {_read(found, paths)}: {options.out}")
 
 
 def embed(options):
@@ -159,7 +159,7 @@ def embed(options):
             bar.update(len(places))
     with _files.whole(options.out, replace=False) as part, part.open("wb") as file:
         np.savez(file, names=np.array(kept), features=np.concatenate(features))
-    print(f"{len(kept)} images, {features[0].shape[1]} features each: {options.out}")
+    print(f"{_read(kept, paths)}, {features[0].shape[1]} features each: {options.out}")
 
 
 def evaluate(options):
@@ -213,14 +213,14 @@ def explain(options):
         _class_id(each, options)
     paths = datasets.image_files(options.images)[: options.count or 8]
     arms = {name: load(path) for name, path in arms.items()}
-    images = np.stack([datasets.letterbox(datasets.read_image(path), size)[0] for path in paths])
+    images = np.concatenate([boxed for _, boxed, _, _ in letterboxed_batches(paths, size, 8)])
     method = getattr(_explain, _arms_report.METHODS[options.method])
     heatmaps = {}
     for name, model in arms.items():
         look = method(model, layer=options.level)
         heatmaps[name] = look(images, _class_id(model, options), verbose=int(running.verbosity() != 2))
     _explain.side_by_side(images, heatmaps, options.out)
-    print(f"{len(paths)} images, {len(arms)} arms: {options.out}")
+    print(f"{_read(images, paths)}, {len(arms)} arms: {options.out}")
 
 
 def audit(options):
@@ -381,6 +381,12 @@ def _voc_flags(options, split):
         "data.voc.classes": options.classes,
         "data.allow_broken_labels": options.allow_broken_labels,
     }
+
+
+def _read(found, paths):
+    """How many images were read, in words."""
+    broken = len(paths) - len(found)
+    return f"{len(found)} images" + (f" ({broken} more cannot be read)" if broken else "")
 
 
 def _class_id(model, options):

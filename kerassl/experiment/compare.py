@@ -8,6 +8,7 @@ import sys
 import time
 
 from kerassl import backbones, serving
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import compat as _compat
 from kerassl._version import __version__
@@ -188,5 +189,5 @@ def _table(table, protocols):
         keys = [key for key in keys if all(key in row for row in rows.values())]
         lines.append(f"{protocol:24}" + "".join(f"{key:>12}" for key in keys))
         for name, row in rows.items():
-            lines.append(f"{name:24}" + "".join(f"{100 * row[key]:12.1f}" for key in keys))
+            lines.append(f"{printable(name):24}" + "".join(f"{100 * row[key]:12.1f}" for key in keys))
     return "\n".join(lines)

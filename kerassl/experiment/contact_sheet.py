@@ -13,6 +13,8 @@ from kerassl.datasets.images import centre_crop
 log = logging.getLogger("kerassl")
 
 STRIDES = {"P3": 8, "P4": 16, "P5": 32}
+MOST = 200
+"""Images on a sheet: more would make a picture that few programs open."""
 _SHOWN = 384  # px; the picture of the photograph is finer than what views are cut from
 
 
@@ -30,6 +32,8 @@ def contact_sheet(config, count, level):
     Raises:
         UserError: if no image is named, found or readable, or a size does not fit.
     """
+    if count > MOST:
+        raise UserError(f"count is {count}; give at most {MOST} images to draw, 4 to 8 fit a screen")
     if not config.data.images:
         raise UserError("no images are named; give a folder, as in: kerassl views photos/ --out views.png")
     plan, files = config.pretrain, datasets.image_files(config.data.images)

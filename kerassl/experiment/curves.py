@@ -6,6 +6,8 @@ import math
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kerassl._display import plotted
+
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed")
 _GREY = "#6b7280"
 
@@ -57,7 +59,9 @@ def _losses(epochs, pretrain):
     for axes, task in zip(panels, tasks):
         own = {stage: losses for stage, losses in stages.items() if stage.split(":")[0] == task}
         for colour, (stage, losses) in zip(_COLOURS, own.items()):
-            axes.plot(*zip(*sorted(losses.items())), "o-", ms=3, color=colour, label=stage.partition(":")[2])
+            axes.plot(
+                *zip(*sorted(losses.items())), "o-", ms=3, color=colour, label=plotted(stage.partition(":")[2], 30)
+            )
         if task == "pretrain" and pretrain:
             chance = math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
             axes.axhline(chance, color=_GREY, ls="--", lw=1)

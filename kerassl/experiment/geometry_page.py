@@ -1,9 +1,8 @@
 """The figures of `explain.geometry` in words: as a page and as a table in plain letters."""
 
-import html
-
 import numpy as np
 
+from kerassl._display import marked_up, printable
 from kerassl.experiment import geometry_plots, report
 
 # What stands in the table of levels: key, heading, digits, what it means in words.
@@ -64,7 +63,7 @@ def page(figures):
         f"<h1>{title}</h1>",
         "<p>A network turns an image into a list of numbers, its features: a point in a space. Images that it takes "
         f"for alike lie near each other there. This page describes these spaces for {len(figures['arms'])} networks "
-        f"(arms) on the same {figures['images']} images of {html.escape(figures['source'])}, at "
+        f"(arms) on the same {figures['images']} images of {marked_up(figures['source'])}, at "
         f"{figures['image_size']} pixels. Nothing was trained for it.</p>",
         "<p class='note'>The figures tell of these images and are for comparing arms on one page: other images, "
         "another number of them or another image size give other figures. No single one says which network is "
@@ -77,7 +76,7 @@ def page(figures):
         _position(figures),
         _homology(figures),
         "<h2>Settings and machine</h2>"
-        f"<p>{html.escape(figures['machine'])}; {figures['minutes']:.1f} minutes. Views: SimCLR's, each operation by "
+        f"<p>{marked_up(figures['machine'])}; {figures['minutes']:.1f} minutes. Views: SimCLR's, each operation by "
         "itself in its full strength, on the middle square of each image. Features: the mean of a level's map over "
         "the letterboxed image. Everything is in the json beside this page, and defined in docs/geometry.md.</p>",
     ]
@@ -101,8 +100,9 @@ def table_text(figures):
                 values = [arm["position"][source][target] for arm in arms.values()]
                 rows[f"R² of {target}, {source}"] = [_number(value, ".2f") for value in values]
     width = max(map(len, rows)) + 2
-    columns = [max(10, len(name) + 2) for name in arms]
-    lines = [("", list(arms)), *((head, row) for head, row in rows.items() if set(row) != {"–"})]
+    names = list(map(printable, arms))
+    columns = [max(10, len(name) + 2) for name in names]
+    lines = [("", names), *((head, row) for head, row in rows.items() if set(row) != {"–"})]
     return "\n".join(
         head.ljust(width) + "".join(value.rjust(column) for value, column in zip(row, columns)) for head, row in lines
     )
@@ -114,7 +114,7 @@ def _number(value, form):
 
 def _arms(figures):
     items = "".join(
-        f"<li><b>{html.escape(name)}</b>: {html.escape(figures['seen'][name])} ({html.escape(arm['network'])})</li>"
+        f"<li><b>{marked_up(name)}</b>: {marked_up(figures['seen'][name])} ({marked_up(arm['network'])})</li>"
         for name, arm in figures["arms"].items()
     )
     return f"<ul>{items}</ul>"
@@ -126,12 +126,12 @@ def _levels(figures):
         for key in LEVEL_FIGURES
         if any(key in level for arm in figures["arms"].values() for level in arm["layers"].values())
     ]
-    heads = "".join(f"<th title='{html.escape(LEVEL_FIGURES[key][2])}'>{LEVEL_FIGURES[key][0]}</th>" for key in keys)
+    heads = "".join(f"<th title='{marked_up(LEVEL_FIGURES[key][2])}'>{LEVEL_FIGURES[key][0]}</th>" for key in keys)
     body = ""
     for name, arm in figures["arms"].items():
         for layer, level in arm["layers"].items():
             cells = "".join(f"<td>{_number(level.get(key), LEVEL_FIGURES[key][1])}</td>" for key in keys)
-            body += f"<tr><th>{html.escape(name)}, {layer}</th>{cells}</tr>"
+            body += f"<tr><th>{marked_up(name)}, {layer}</th>{cells}</tr>"
     chance = ""
     if "labels" in figures:
         labels = figures["labels"]
@@ -176,7 +176,7 @@ def _drawn(figures):
 
 def _spread(figures):
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{_number(arm['alignment'], '.2f')}</td>"
+        f"<tr><th>{marked_up(name)}</th><td>{_number(arm['alignment'], '.2f')}</td>"
         f"<td>{_number(arm['uniformity'], '.2f')}</td></tr>"
         for name, arm in figures["arms"].items()
     )
@@ -193,9 +193,9 @@ def _overlap(figures):
     overlap = figures["overlap"]
     if len(overlap["names"]) < 2:
         return ""
-    heads = "".join(f"<th>{html.escape(name)}</th>" for name in overlap["names"])
+    heads = "".join(f"<th>{marked_up(name)}</th>" for name in overlap["names"])
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th>" + "".join(f"<td>{_number(value, '.1%')}</td>" for value in row) + "</tr>"
+        f"<tr><th>{marked_up(name)}</th>" + "".join(f"<td>{_number(value, '.1%')}</td>" for value in row) + "</tr>"
         for name, row in zip(overlap["names"], overlap["matrix"])
     )
     return (
@@ -212,7 +212,7 @@ def _position(figures):
     heads = "".join(f"<th>{says}</th>" for says in _TARGETS.values())
     sources = {"pooled": "the mean over the cells", "map": f"all cells of {figures['embedding']}"}
     lines = [
-        (f"{html.escape(name)}: {sources[source]}", arm["position"][source])
+        (f"{marked_up(name)}: {sources[source]}", arm["position"][source])
         for name, arm in figures["arms"].items()
         for source in sources
     ]
@@ -235,7 +235,7 @@ def _homology(figures):
     if not arms:
         return ""
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{one['points']}</td><td>{one['loops']}</td>"
+        f"<tr><th>{marked_up(name)}</th><td>{one['points']}</td><td>{one['loops']}</td>"
         f"<td>{one['longest_loop']:.2f}</td><td>{np.max(one['pieces'], initial=0.0):.2f}</td></tr>"
         for name, one in arms.items()
     )

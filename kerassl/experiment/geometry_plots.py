@@ -5,6 +5,9 @@ import io
 import numpy as np
 from matplotlib.figure import Figure
 
+from kerassl._display import plotted
+from kerassl._plots import fitting_dpi
+
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#b91c1c")
 _GREY = "#6b7280"
 
@@ -19,7 +22,7 @@ def invariance(figures):
     for number, (name, arm) in enumerate(arms.items()):
         values = [np.nan if arm["invariance"][each] is None else arm["invariance"][each] for each in names]
         left = place - 0.4 + width * (number + 0.5)
-        bars = axes.bar(left, values, 0.92 * width, color=_COLOURS[number % len(_COLOURS)], label=name)
+        bars = axes.bar(left, values, 0.92 * width, color=_COLOURS[number % len(_COLOURS)], label=plotted(name, 30))
         if len(arms) <= 3:
             axes.bar_label(bars, fmt="%.2f", fontsize=8, color=_GREY, padding=1)
     axes.axhline(1, color=_GREY, ls="--", lw=0.8)
@@ -41,7 +44,7 @@ def spectra(figures):
             level, colour = arm["layers"][layer], _COLOURS[number % len(_COLOURS)]
             shares = np.array(level["spectrum"])
             shares = shares[shares > 1e-9]
-            axes.loglog(np.arange(1, len(shares) + 1), shares, color=colour, lw=1, label=name)
+            axes.loglog(np.arange(1, len(shares) + 1), shares, color=colour, lw=1, label=plotted(name, 30))
             if level["spectrum_ranks"]:
                 first, last = level["spectrum_ranks"]
                 ranks = np.arange(first, min(last, len(shares)) + 1)
@@ -56,7 +59,7 @@ def spectra(figures):
 def cka(figures):
     """The debiased matrix of layers by layers, as PNG bytes."""
     matrix = np.array(figures["cka"]["debiased"], float)
-    names = [f"{arm} {layer}" for arm, layer in figures["cka"]["names"]]
+    names = [f"{plotted(arm, 30)} {layer}" for arm, layer in figures["cka"]["names"]]
     side = 1.6 + 0.62 * len(names)
     figure = Figure((side + 1.2, side), layout="constrained")
     axes = figure.subplots()
@@ -84,5 +87,5 @@ def _png(figure):
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
+    figure.savefig(picture, format="png", dpi=fitting_dpi(figure, 130))
     return picture.getvalue()

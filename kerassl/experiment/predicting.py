@@ -26,6 +26,7 @@ def score(model, records, classes, sizes=False):
     places = class_places(model.classes, classes, "the model")  # before minutes of prediction
     if not isinstance(model, models.Localizer):
         predictions = detections(model, records)
+        records = [record for record in records if record.image_id in predictions]  # broken files are missing
         answers = metrics.answers_for_largest(predictions, records, classes)
         figures = metrics.evaluate_detections(predictions, records, classes, sizes=sizes)
         return figures, predictions, per_image(answers, np.array(answers["rank"]), 3)

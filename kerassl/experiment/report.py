@@ -1,11 +1,11 @@
 """One HTML page a run: curves, a table by arm, detections, heatmaps. It needs no network and no other file."""
 
 import base64
-import html
 import json
 import pathlib
 
 from kerassl import _files
+from kerassl._display import marked_up
 from kerassl.experiment import curves
 
 # The figures of the table: key, heading, what it means.
@@ -39,7 +39,7 @@ def write_report(folder):
     lines = []
     if (folder / "metrics.jsonl").exists():
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    parts = [f"<h1>{html.escape(results['title'])}</h1>", f"<p>{html.escape(results['summary'])}</p>"]
+    parts = [f"<h1>{marked_up(results['title'])}</h1>", f"<p>{marked_up(results['summary'])}</p>"]
     if results.get("generated"):
         parts.append(
             "<p class='note'>These results are on <b>generated scenes</b>: they show that the road works, not how "
@@ -52,8 +52,8 @@ def write_report(folder):
     for drawn in results.get("pictures", []):
         parts.append(picture(drawn["title"], drawn["says"], (folder / drawn["file"]).read_bytes()))
     settings = (folder / "config.yaml").read_text(encoding="utf-8") if (folder / "config.yaml").exists() else ""
-    parts.append(f"<h2>Settings and machine</h2><p>{html.escape(results['machine'])}</p>")
-    parts.append(f"<details><summary>all settings</summary><pre>{html.escape(settings)}</pre></details>")
+    parts.append(f"<h2>Settings and machine</h2><p>{marked_up(results['machine'])}</p>")
+    parts.append(f"<details><summary>all settings</summary><pre>{marked_up(settings)}</pre></details>")
     with _files.whole(folder / "report.html") as part:
         part.write_text(page(results["title"], parts), encoding="utf-8")
     return folder / "report.html"
@@ -69,13 +69,13 @@ def page(title, parts):
     Returns:
         str, HTML.
     """
-    return _PAGE.replace("@@TITLE@@", html.escape(title)).replace("@@BODY@@", "\n".join(parts))
+    return _PAGE.replace("@@TITLE@@", marked_up(title)).replace("@@BODY@@", "\n".join(parts))
 
 
 def picture(title, says, png):
     """A PNG with its heading and a sentence, as HTML that holds it."""
-    title, encoded = html.escape(title), base64.b64encode(png).decode()
-    return f"<h2>{title}</h2><p>{html.escape(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
+    title, encoded = marked_up(title), base64.b64encode(png).decode()
+    return f"<h2>{title}</h2><p>{marked_up(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
 
 
 def _arms(arms, found):
@@ -95,11 +95,11 @@ def _tables(arms):
     for task in tasks:
         rows = {name: arm[task] for name, arm in arms.items() if task in arm}
         keys = [key for key in COLUMNS if any(key in row for row in rows.values())]
-        heads = "".join(f"<th title='{html.escape(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
+        heads = "".join(f"<th title='{marked_up(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
         body = []
         for name, row in rows.items():
             cells = "".join(f"<td>{_cell(row, key, rows.values())}</td>" for key in keys)
-            body.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
+            body.append(f"<tr><th>{marked_up(name)}</th>{cells}</tr>")
         kind = {"yolov8": "YOLOV8"}.get(next(iter(rows.values())).get("kind"), "RetinaNet")
         names = {
             "frozen": "Localiser on frozen features (one object an image)",
@@ -144,7 +144,7 @@ def _pretrainings(arms):
     body = ""
     for name, row in rows.items():
         cells = "".join(f"<td>{_number(row.get(key), *_PRETRAINED[key][1:])}</td>" for key in keys)
-        body += f"<tr><th>{html.escape(name)}</th>{cells}</tr>"
+        body += f"<tr><th>{marked_up(name)}</th>{cells}</tr>"
     head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
     return f"<h2>Pre-training</h2>{head}<tbody>{body}</tbody></table>"
 
@@ -164,7 +164,7 @@ def _cell(row, key, rows):
 
 
 def _seen(arms):
-    items = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(arm['seen'])}</li>" for name, arm in arms.items())
+    items = "".join(f"<li><b>{marked_up(name)}</b>: {marked_up(arm['seen'])}</li>" for name, arm in arms.items())
     return f"<h2>What each arm has seen</h2><ul>{items}</ul>"
 
 

@@ -7,6 +7,7 @@ import pathlib
 import typing
 
 from kerassl import _files, datasets, metrics
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._json import read_json
 from kerassl.experiment.sources import labelled_split
@@ -154,11 +155,11 @@ def read_predictions(paths, truth):
 def table(figures):
     """The figures of `metrics.evaluate_detections` as lines to print."""
     names = list(figures["per_class_objects"])
-    width = max(len("all, mean"), *map(len, names)) + 2
+    width = min(60, max(len("all, mean"), *(len(printable(name)) for name in names))) + 2
     lines = ["".ljust(width) + "".join(f"{heading:>9}" for heading, _ in _COLUMNS)]
     for name in names:
         row = [figures[f"per_class_{key}"][name] for _, key in _COLUMNS]
-        lines.append(name.ljust(width) + _cells(row))
+        lines.append(printable(name).ljust(width) + _cells(row))
     total = [sum(figures["per_class_objects"].values())]
     total += [figures[_TOTALS.get(key, key)] for _, key in _COLUMNS[1:]]
     if len(names) > 1:

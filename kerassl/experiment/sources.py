@@ -9,6 +9,7 @@ from kerassl._errors import UserError
 from kerassl.datasets.annotated_names import annotated_names
 from kerassl.datasets.class_names import check_there
 from kerassl.datasets.shard_index import is_shards
+from kerassl.datasets.stream import check_readable
 from kerassl.datasets.subset import subset
 from kerassl.datasets.voc_records import voc_annotations, voc_folder
 
@@ -74,6 +75,8 @@ def sources(config, folder, labels=True):
             f"{len(seen)} images are in both {voc.train} and {voc.test} (as {min(seen)}); score on a split that "
             "training does not see"
         )
+    for records in (train, test):  # what cannot be read at all is refused before anything is trained
+        check_readable([record.path for record in records])
     images = list(data.images)
     if data.use_training_images:
         # All of the split, whatever share of its labels is used: pre-training needs none.

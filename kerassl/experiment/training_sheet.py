@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kerassl import datasets, detectors
 from kerassl._errors import UserError
+from kerassl.experiment.contact_sheet import MOST
 from kerassl.experiment.finetuning import training_batches
 from kerassl.experiment.sources import labelled_split
 
@@ -26,6 +27,8 @@ def training_sheet(config, task, count, epochs=4):
     Raises:
         UserError: if no VOCdevkit is named, nothing in it can be read, or a setting is not accepted.
     """
+    if count > MOST:
+        raise UserError(f"count is {count}; give at most {MOST} images to draw, 4 to 8 fit a screen")
     voc, plan = config.data.voc, getattr(config, task)
     if voc is None:
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")

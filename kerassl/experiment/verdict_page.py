@@ -1,7 +1,6 @@
 """A verdict as parts of a report's page."""
 
-import html
-
+from kerassl._display import marked_up
 from kerassl.experiment import report, verdict_plots
 from kerassl.experiment import verdict_words as words
 from kerassl.experiment.report import COLUMNS
@@ -60,11 +59,11 @@ def verdict_parts(found, arms):
 
 def _gate(found):
     note = "" if claimed(found, "frozen") else " class='note'"
-    return [f"<p{note}><b>{html.escape(sentence)}</b></p>" for sentence in words.gate_sentences(found)]
+    return [f"<p{note}><b>{marked_up(sentence)}</b></p>" for sentence in words.gate_sentences(found)]
 
 
 def _list(told):
-    return f"<ul>{''.join(f'<li>{html.escape(sentence)}</li>' for sentence in told)}</ul>" if told else ""
+    return f"<ul>{''.join(f'<li>{marked_up(sentence)}</li>' for sentence in told)}</ul>" if told else ""
 
 
 def _covers(found):
@@ -97,12 +96,12 @@ def _arms(found, arms):
         marks = [said] if said else []
         marks += ["The baseline."] if name == found["baseline"] else []
         marks += [] if name in found["arms"] else ["No result yet."]
-        items.append(f"<li><b>{html.escape(name)}</b>{': ' if marks else ''}{html.escape(' '.join(marks))}</li>")
+        items.append(f"<li><b>{marked_up(name)}</b>{': ' if marks else ''}{marked_up(' '.join(marks))}</li>")
     return f"<h2>The arms, and what each has seen</h2><ul>{''.join(items)}</ul>"
 
 
 def _heads(keys, first):
-    heads = "".join(f"<th title='{html.escape(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
+    heads = "".join(f"<th title='{marked_up(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
     return f"<thead><tr>{''.join(f'<th>{name}</th>' for name in first)}{heads}<th>seeds</th></tr></thead>"
 
 
@@ -116,7 +115,7 @@ def _rows(blocks):
         for number, (name, cells) in enumerate(lines):
             label = labels_text(labels, short=True) if number == 0 else ""
             line = " class='first'" if number == 0 else ""
-            yield f"<tr{line}><td>{label}</td><th>{html.escape(name)}</th>{''.join(cells)}</tr>"
+            yield f"<tr{line}><td>{label}</td><th>{marked_up(name)}</th>{''.join(cells)}</tr>"
 
 
 def _figures(found, protocol):
@@ -132,7 +131,7 @@ def _figures(found, protocol):
         blocks.append((count["labels"], lines))
     legend = (
         "In %: mean over seeds ± their standard deviation; point at a figure for the lowest and the highest seed. "
-        f"<b>▲</b> and <b>▼</b>: really above or below {html.escape(found['baseline'])} at that number of labels."
+        f"<b>▲</b> and <b>▼</b>: really above or below {marked_up(found['baseline'])} at that number of labels."
     )
     if not claimed(found, protocol):
         legend = legend.partition("<b>")[0] + "Nothing is marked as better or worse: the gate was not passed."
@@ -199,7 +198,7 @@ def _probe(found):
     rows = []
     for name, row in probe.items():
         cells = ["–" if row.get(key) is None else f"{100 * row[key]:.1f}" for key in keys]
-        rows.append(f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+        rows.append(f"<tr><th>{marked_up(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     legend = _list([f"{_PROBES[key][0]}: {_PROBES[key][1]}." for key in keys])
     return (
         "<h2>Probes: do the features tell the class?</h2><p>In %, without an interval: they say nothing of boxes.</p>"

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
+from kerassl._display import plotted
 from kerassl.experiment.report import COLUMNS
 from kerassl.experiment.verdict_words import PROTOCOLS, labels_text
 
@@ -143,7 +144,7 @@ def _names(axes, ends):
             [end[0], 1.0, 1.03], [end[1], end[1], height], color=colour, lw=0.7, alpha=0.6,
             transform=axes.transAxes, clip_on=False, zorder=1,
         )  # fmt: skip
-        axes.text(1.04, height, arm, color=colour, fontsize=9, va="center", transform=axes.transAxes)
+        axes.text(1.04, height, plotted(arm, 30), color=colour, fontsize=9, va="center", transform=axes.transAxes)
     axes.set_ylim(low, high)
 
 

@@ -1,5 +1,6 @@
 """What `verdict` found, in plain words and as a table in plain letters."""
 
+from kerassl._display import printable
 from kerassl.experiment.report import COLUMNS
 
 PROTOCOLS = {"frozen": "frozen features", "localizer": "the localiser", "detector": "the detector"}
@@ -276,9 +277,10 @@ def table_text(found):
     for protocol, table in found["protocols"].items():
         for count in table["counts"]:
             lines += _block(found, protocol, count, table["images"])
-    return "\n".join(lines) + (
-        f"\nIn %: mean ± deviation over seeds; + and - after it: really above or below {found['baseline']}, by the "
-        f"interval ({_sure(found)}) over images and seeds. Average precision has no interval."
+    return "\n".join(map(printable, lines)) + (
+        f"\nIn %: mean ± deviation over seeds; + and - after it: really above or below "
+        f"{printable(found['baseline'])}, by the interval ({_sure(found)}) over images and seeds. Average precision "
+        "has no interval."
     )
 
 

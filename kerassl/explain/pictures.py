@@ -8,8 +8,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from kerassl._display import plotted, shortened
 from kerassl._errors import UserError
 from kerassl._files import whole
+from kerassl._plots import fitting_dpi
 
 
 def overlay(image, heatmap, *, strength=0.5):
@@ -76,11 +78,12 @@ def side_by_side(images, heatmaps_by_arm, path, boxes=None, *, overwrite=False):
             axis.imshow(panel)
             axis.set_axis_off()
             if row == 0:
-                axis.set_title(textwrap.fill(title, 26), fontsize=10)
+                lines = textwrap.wrap(shortened(title, 78), 26)
+                axis.set_title("\n".join(map(plotted, lines)), fontsize=10)
             for x0, y0, x1, y1 in [] if boxes is None else np.asarray(boxes[row], float).reshape(-1, 4):
                 # Pixel centres stand at whole numbers in a picture, edges half a pixel before them.
                 axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor="lime"))
     if str(path).rsplit(".", 1)[-1].lower() not in canvas.get_supported_filetypes():
         raise UserError(f"{path} does not end like a picture; end it in .png, .jpg, .pdf or .svg")
     with whole(path, overwrite=overwrite) as part:
-        canvas.print_figure(part, dpi=100)
+        canvas.print_figure(part, dpi=fitting_dpi(figure, 100))

@@ -1,13 +1,18 @@
 """What models are asked about labelled images: which class, and where its objects are."""
 
 import dataclasses
+import logging
+import os
 
 import numpy as np
 import PIL.Image
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.metrics import box_iou
+
+log = logging.getLogger("kerassl")
 
 _TOLERANCE = 15.0  # pixels of the original image, by the custom of the pointing game
 
@@ -114,10 +119,15 @@ def questions(records, image_size):
 
 def _mask(record, wanted, size, scale):
     """The pixels of some objects of a record in the letterbox, or None where its mask does not tell them."""
-    if record.mask_path is None:
+    if record.mask_path is None or not os.path.isfile(record.mask_path):
         return None
-    with PIL.Image.open(record.mask_path) as file:
-        numbers = np.array(file)
+    try:
+        with PIL.Image.open(record.mask_path, formats=["PNG"]) as file:
+            right = file.size == (record.width, record.height)
+            numbers = np.array(file) if right else np.zeros([0, 0])
+    except Exception as error:  # Pillow's decoders raise many kinds
+        log.warning("left out the mask %s: it cannot be decoded (%s)", printable(record.mask_path), printable(error))
+        return None
     if numbers.shape != (record.height, record.width):
         return None
     things = [number for number in np.unique(numbers) if number not in (0, 255)]  # ground, and VOC's unclear edges

@@ -5,7 +5,9 @@ import matplotlib.ticker
 import numpy as np
 
 from kerassl import _files
+from kerassl._display import plotted
 from kerassl._errors import UserError
+from kerassl._plots import fitting_dpi
 from kerassl.metrics.checks import checked
 from kerassl.metrics.error_kinds import KINDS
 from kerassl.metrics.voc import average_precision, verdicts
@@ -58,7 +60,8 @@ def precision_recall(predictions, records, classes, out, *, shown_score=0.5, ove
     for place, (axes, (name, one)) in enumerate(zip(panels.flat, drawn)):
         figures = f"AP07 {_percent(voc07['per_class'][name])}   AP10 {_percent(voc10['per_class'][name])}"
         _curve(axes, one, shown_score)
-        axes.set_title(f"{name}\n", fontsize=11 if single else 9.5, color=_INK, loc="left", fontweight="bold")
+        title = plotted(name, 50 if single else 24)
+        axes.set_title(f"{title}\n", fontsize=11 if single else 9.5, color=_INK, loc="left", fontweight="bold")
         size = 9 if single else 7.5
         axes.text(0, 1.03, f"{figures}   {one.count:,} objects", transform=axes.transAxes, fontsize=size, color=_INK)
         last = place + columns >= len(drawn)
@@ -74,7 +77,7 @@ def precision_recall(predictions, records, classes, out, *, shown_score=0.5, ove
     figure.supxlabel("recall", fontsize=9, color=_INK)
     figure.supylabel("precision", fontsize=9, color=_INK)
     with _files.whole(out, overwrite=overwrite) as part:
-        figure.savefig(part, dpi=130)
+        figure.savefig(part, dpi=fitting_dpi(figure, 130))
 
 
 def _curve(axes, one, shown_score):
@@ -142,7 +145,7 @@ def error_bars(errors, out, *, overwrite=False):
         axes.tick_params(labelsize=8.5, colors=_INK, length=0)
         axes.title.set(fontsize=9.5, color=_INK)
     with _files.whole(out, overwrite=overwrite) as part:
-        figure.savefig(part, dpi=130)
+        figure.savefig(part, dpi=fitting_dpi(figure, 130))
 
 
 def _bars(axes, values, told, colour):

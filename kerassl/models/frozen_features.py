@@ -273,11 +273,13 @@ def _on_disk(rows, count, shapes, cache, header):
                 part.mkdir()
                 _write(rows, part, header)
         places = json.loads((folder / "header.json").read_text(encoding="utf-8"))["places"]
+        if not all(type(place) is int and 0 <= place < count for place in places):
+            raise ValueError("header.json names images that are not given")
         maps = [
             np.memmap(folder / f"{level}.f32", np.float32, "r", shape=(len(places), *shape))
             for level, shape in zip(header["levels"], shapes)
         ]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"the features in {folder} cannot be written or read ({error}); remove that folder, or name another cache"
         ) from error

@@ -10,7 +10,7 @@ from kerassl.models.feature_head import feature_head
 from kerassl.models.frozen_features import FrozenFeatures, check_backbone
 
 
-def localizer_predictions(model, images, *, batch_size=32, verbose=0):
+def localizer_predictions(model, images, *, batch_size=32, strict=False, verbose=0):
     """Names and finds the one object of each image file.
 
     Args:
@@ -18,6 +18,7 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
         images: list of `datasets.Record`s, or a folder, a file or a list of those; or `FrozenFeatures` of the model's
             backbone, whose images are not run through the network again.
         batch_size: int. Does not change the result.
+        strict: bool. Stop at a file that cannot be read.
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
@@ -37,7 +38,7 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
         batches = _from_features(model, images, batch_size)
     else:
         ids, paths = identified(images)
-        batches = _from_images(model, paths, batch_size)
+        batches = _from_images(model, paths, batch_size, strict)
     predictions, logits = Predictions((), model.classes), []
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
         for places, boxes, some in batches:
@@ -54,9 +55,9 @@ def localizer_predictions(model, images, *, batch_size=32, verbose=0):
     return predictions, np.concatenate(logits)
 
 
-def _from_images(model, paths, batch_size):
+def _from_images(model, paths, batch_size, strict):
     run = _function(model)
-    for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size):
+    for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size, strict=strict):
         yield places, *(part.numpy() for part in run(pictures, scales, sizes))
 
 

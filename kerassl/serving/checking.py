@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import kerassl
+from kerassl._display import printable
 from kerassl._errors import UserError
 
 TOLERANCE = 1e-5
@@ -73,10 +74,14 @@ def _replayed(path, library, seconds):
 def _damaged(path):
     try:
         card = json.loads((path / "assets.extra" / "model_card.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        files = card.get("files", {}).items()
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ["its model_card.json is missing or damaged"]
     faults = []
-    for name, wanted in card.get("files", {}).items():
+    for name, wanted in files:
+        if pathlib.PurePath(name).is_absolute() or ".." in pathlib.PurePath(name).parts:
+            faults.append(f"its model_card.json names {printable(name)}, which is not in the folder")
+            continue
         try:
             found = sha256(path / name)
         except OSError:

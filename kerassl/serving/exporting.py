@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from kerassl import _compat, _files, backbones
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._version import __version__
 from kerassl.datasets import letterbox
@@ -145,11 +146,11 @@ def export(
         name = path.resolve().parent.name
         card["warmup_requests"] = warmup.write_warmup(extra / warmup.NAME, name, signatures, batch_sizes)
         if card["classes"]:
-            (extra / "classes.txt").write_text("\n".join(card["classes"]) + "\n", "utf-8")
+            (extra / "classes.txt").write_text("\n".join(map(printable, card["classes"])) + "\n", "utf-8")
         files = sorted(file for file in part.rglob("*") if file.is_file())
         card["files"] = {file.relative_to(part).as_posix(): sha256(file) for file in files}
         text = json.dumps(card, indent=1, ensure_ascii=False, default=str)
-        (extra / "model_card.json").write_text(text + "\n", "utf-8")
+        (extra / "model_card.json").write_text(text + "\n", "utf-8", "backslashreplace")  # which is JSON's own escape
     if not card["warmup_requests"]:
         log.info("no warm-up requests in %s: pip install 'kerassl[serving]' for the protocol buffers they need", path)
     return path

@@ -105,7 +105,9 @@ def export_tflite(
     }
     with _files.whole(card_path, replace=False) as card_part, _files.whole(path, replace=False) as part:
         part.write_bytes(contents)
-        card_part.write_text(json.dumps(card, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+        card_part.write_text(
+            json.dumps(card, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8", "backslashreplace"
+        )
     return path
 
 

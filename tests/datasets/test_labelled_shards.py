@@ -278,7 +278,11 @@ def test_refuses_what_cannot_be(photos, tmp_path, save_image):
             classes=[*VOC_CLASSES, "sheep dog"])  # fmt: skip
     refused("holds no index.json", shard_records, photos)
     refused("count is 14, but 13 images", shard_records, tmp_path / "labelled", count=14)
-    refused("knows no .*#5; read the shards anew", read_image, f"{tmp_path / 'labelled' / 'shard-00000.tfrecord'}#5")
+    refused(
+        "knows no .*#5; read the names from the shards again",
+        read_image,
+        f"{tmp_path / 'labelled' / 'shard-00000.tfrecord'}#5",
+    )
     (tmp_path / "notes.txt").write_text("mine")
     for taken in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "shards"):
         refused("cannot be written to .*notes.txt", write, records, taken)

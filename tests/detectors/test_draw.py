@@ -67,3 +67,28 @@ def test_truth_is_drawn_when_it_is_a_dict_or_a_record(tmp_path):
 def test_one_line_tells_when_a_class_has_no_name():
     with pytest.raises(UserError, match="class 1, but there are 1"):
         detectors.draw(np.zeros((300, 500, 3)), FOUND, ["car"])
+
+
+@pytest.mark.parametrize(("height", "width"), [(3000, 1), (600, 8), (1, 3000), (1, 1), (5000, 400)])
+def test_drawing_has_a_bounded_size_when_the_image_is_thin_or_large(height, width):
+    found = {"boxes": np.array([[0, 0, width, height]]), "scores": np.ones(1), "classes": np.zeros(1, int)}
+    for wanted in (None, 300):
+        drawn = detectors.draw(np.full((height, width, 3), 120, np.uint8), found, ["car"], width=wanted).shape
+        assert max(drawn) <= 4096
+        assert min(drawn[:2]) >= 1
+        if max(height, width) == 600:
+            assert drawn[:2] == (4096, 55)  # the shape stays
+
+
+def test_name_is_drawn_on_one_line_of_bounded_length():
+    image = np.full((300, 500, 3), 128, np.uint8)
+    box = {"boxes": np.array([[100, 150, 300, 260]]), "scores": np.ones(1), "classes": np.zeros(1, int)}
+    plain = detectors.draw(image, box, ["abcd"])
+    for name in ("a\nb", "\udce9", "$_$", "x" * 10_000):
+        assert abs(changed(detectors.draw(image, box, [name]))[1][0] - changed(plain)[1][0]) <= 4
+
+
+def test_boxes_far_outside_are_drawn_as_far_as_they_are_seen():
+    image = np.full((30, 50, 3), 128, np.uint8)
+    far = {"boxes": np.array([[-1e12, -1e9, 1e12, np.inf], [np.nan] * 4]), "scores": np.ones(2), "classes": [0, 0]}
+    assert detectors.draw(image, far, ["car"]).shape == (288, 480, 3)

@@ -1,0 +1,79 @@
+"""Names that users gave (of files, classes, variants) as text that can be printed, drawn and marked up."""
+
+import html
+import unicodedata
+
+# Marks that change the direction of what follows them: a line would show its characters in another order.
+_DIRECTIONS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+
+
+def printable(text):
+    """Return text on one line that every terminal, log and file can hold.
+
+    Control characters and line breaks become escapes as in a Python literal. So do bytes of a file name that are not
+    UTF-8, which Python keeps as lone surrogates and no encoder accepts.
+
+    Args:
+        text: str, or anything that `str` takes.
+
+    Returns:
+        Str without control characters and surrogates; the same where there are none.
+
+    Example:
+        >>> printable(os.fsdecode(b"caf\\xe9\\n.jpg"))
+        'caf\\\\xe9\\\\n.jpg'
+    """
+    text = str(text)
+    return text if text.isascii() and text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character):
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte, as `os.fsdecode` keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or code in _DIRECTIONS:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def shortened(text, longest=60):
+    """Return printable text of at most so many characters, with `…` for what is left out of its middle.
+
+    Args:
+        text: str.
+        longest: int, 3 or more.
+
+    Returns:
+        Str.
+    """
+    text = printable(text)
+    if len(text) <= longest:
+        return text
+    head = (longest - 1) // 2
+    return f"{text[:head]}…{text[head + 1 - longest :]}"
+
+
+def plotted(text, longest=60):
+    r"""Return text that matplotlib draws as it is: it takes what is between two dollars for mathematics.
+
+    Args:
+        text: str.
+        longest: int; see `shortened`.
+
+    Returns:
+        Str for a title, label or tick of matplotlib, where `\$` is drawn as `$`.
+    """
+    text = shortened(text, longest).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text  # legends leave out what begins with an underscore
+
+
+def marked_up(text):
+    """Return text for HTML, in an element or in an attribute's quotes.
+
+    Args:
+        text: str.
+
+    Returns:
+        Str.
+    """
+    return html.escape(printable(text), quote=True)

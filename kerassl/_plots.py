@@ -1,0 +1,16 @@
+"""What all figures of matplotlib have in common."""
+
+_MOST = 20_000  # pixels a side: matplotlib draws less than 65,536, and few programs open as many
+
+
+def fitting_dpi(figure, dpi):
+    """Return the dots per inch at which a figure is drawn, fewer where it would become too large to be opened.
+
+    Args:
+        figure: `matplotlib.figure.Figure`.
+        dpi: float. What is wanted.
+
+    Returns:
+        Float.
+    """
+    return min(dpi, _MOST / max(figure.get_size_inches()))

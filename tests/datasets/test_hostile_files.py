@@ -1,0 +1,227 @@
+"""Every reader of images against every file that is no image, or no file at all; and good files of strange names."""
+
+import logging
+import os
+import pathlib
+import socket
+import struct
+import zlib
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from kerassl import datasets
+from kerassl._errors import UserError
+from kerassl.datasets import card
+from kerassl.datasets.images import decodable
+from kerassl.datasets.letterboxed import letterboxed_batches
+from kerassl.datasets.records import Record
+
+
+def _png(width, height):
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def _saved(form):
+    def save(path):
+        PIL.Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(path, form)
+
+    return save
+
+
+def _cut(path):
+    PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def _socket(path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = os.getcwd()
+        os.chdir(path.parent)  # the name of a socket has to be short
+        listener.bind(path.name)
+        os.chdir(here)
+
+
+def _sparse(path):
+    with path.open("wb") as file:
+        file.truncate(2**31)
+
+
+# How to make a file, and what is reported of it.
+HOSTILE = {
+    "cut.jpg": (_cut, "truncated"),
+    "empty.jpg": (lambda path: path.write_bytes(b""), "is empty"),
+    "text.jpg": (lambda path: path.write_text("words"), "is no image that can be read"),
+    "zeros.png": (lambda path: path.write_bytes(b"\0" * 500), "is no image that can be read"),
+    "tiff.jpg": (_saved("TIFF"), "is a TIFF"),
+    "avif.jpg": (_saved("AVIF"), "is an AVIF"),
+    "j2k.jpg": (_saved("JPEG2000"), "is a JPEG 2000"),
+    "icon.png": (_saved("ICO"), "is an icon"),
+    "netpbm.jpg": (_saved("PPM"), "is a Netpbm"),
+    "surface.png": (_saved("DDS"), "is no image that can be read"),
+    "targa.bmp": (_saved("TGA"), "is no image that can be read"),
+    "huge.png": (lambda path: path.write_bytes(_png(12_000, 9_000)), "would have 108 million pixels"),
+    "flat.png": (lambda path: path.write_bytes(_png(20, 0)), "is no image that can be read"),
+    "pipe.jpg": (os.mkfifo, "is a named pipe and no file"),
+    "socket.jpg": (_socket, "is a socket and no file"),
+    "device.jpg": (lambda path: path.symlink_to("/dev/zero"), "is a device and no file"),
+    "nothing.jpg": (lambda path: path.symlink_to("elsewhere.jpg"), "is a link to nothing"),
+    "itself.jpg": (lambda path: path.symlink_to("itself.jpg"), "is a link to nothing"),
+    "sparse.jpg": (_sparse, "has 2.15 billion bytes"),
+}
+# Names of whole images: Latin-1, a line break, mathematics, markup.
+GOOD = [b"a.jpg", b"caf\xe9.jpg", b"two\nlines.jpg", b"$_$.jpg", b"<b>&'\".jpg", b"{0}%s.jpg"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile") / "photos"
+    folder.mkdir()
+    for number, name in enumerate(GOOD):
+        image = PIL.Image.fromarray(np.full((48, 64, 3), 40 * number, np.uint8))
+        image.save(folder / os.fsdecode(name), "JPEG")
+    for name, (make, _) in HOSTILE.items():
+        make(folder / name)
+    return folder
+
+
+def _records(folder):
+    box, label = np.array([[1, 1, 30, 30]], np.float32), np.zeros(1, np.int32)
+    return [
+        Record(pathlib.Path(path).stem, path, 48, 64, box, label, np.zeros(1, bool))
+        for path in datasets.image_files(folder)
+    ]
+
+
+def _shards(folder):
+    out = folder.parent / "shards"
+    done = datasets.write_shards(folder, out, progress=False)
+    assert len(done.broken) == len(HOSTILE)
+    return sum(len(images) for images in datasets.shards(out, 32, 1).as_numpy_iterator())
+
+
+def _labelled_shards(folder):
+    out = folder.parent / "labelled"
+    datasets.write_shards(_records(folder), out, classes=["cat"], progress=False)
+    records = datasets.shard_records(out)
+    assert {record.image_id for record in records} == {pathlib.Path(os.fsdecode(name)).stem for name in GOOD}
+    return len(records)
+
+
+def _card(decode):
+    def look(folder):
+        found = card.image_card(datasets.image_files(folder), decode, progress=False)
+        for path, reason in found.broken:
+            logging.getLogger("kerassl").warning("%s %s", path, reason)
+        broken = {pathlib.Path(path).name for path, _ in found.broken}
+        assert broken == {*HOSTILE} - (set() if decode else {"cut.jpg"})
+        card.told(found).encode()
+        return len(found.heights) - (not decode)
+
+    return look
+
+
+def _one_by_one(folder):
+    read = 0
+    for path in datasets.image_files(folder):
+        try:
+            read += datasets.read_image(path).shape == (48, 64, 3)
+        except UserError as error:
+            logging.getLogger("kerassl").warning("%s", error)
+    return read
+
+
+def _files(batches):
+    """How many different images there are: another takes the place of a broken one."""
+    return len({each.tobytes() for batch in batches for each in np.asarray(batch)})
+
+
+def _labelled_photographs(folder):
+    paths = datasets.image_files(folder)
+    return _files(images for images, _ in datasets.labelled_photographs(paths, [0] * len(paths), 32, 1))
+
+
+def _labelled_folder(folder):
+    classes = folder.parent / "classes"
+    classes.mkdir()
+    for name in ("cat", "dog"):
+        (classes / name).symlink_to(folder)
+    labels = np.concatenate([labels for _, labels in datasets.labelled_folder(classes, 32, 4).batches])
+    assert np.bincount(labels).tolist() == [len(GOOD), len(GOOD)]
+    return len(GOOD)
+
+
+# Each gives the number of images that it read.
+READERS = {
+    "read_image": _one_by_one,
+    "image_folder": lambda folder: _files(datasets.image_folder(folder, 32, 1)),
+    "image_folder with a cache": lambda folder: _files(datasets.image_folder(folder, 32, 1, cache="memory")),
+    "labelled_folder": _labelled_folder,
+    "labelled_photographs": _labelled_photographs,
+    "detection_batches": lambda folder: _files(
+        batch["images"] for batch in datasets.detection_batches(_records(folder), 32, 1)
+    ),
+    "single_object_batches": lambda folder: _files(
+        images for images, _ in datasets.single_object_batches(_records(folder), 32, 1)
+    ),
+    "letterboxed_batches": lambda folder: sum(
+        len(places) for places, *_ in letterboxed_batches(datasets.image_files(folder), 32, 4)
+    ),
+    "shards": _shards,
+    "labelled shards": _labelled_shards,
+    "inspect": _card(False),
+    "inspect --decode": _card(True),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_reads_what_can_be_read_and_names_the_rest_when_files_are_hostile(reader, folder, caplog):
+    assert READERS[reader](folder) == len(GOOD)
+    for name, (_, reason) in HOSTILE.items():
+        if (reader, name) != ("inspect", "cut.jpg"):
+            assert any(name in line and reason in line for line in caplog.messages), name
+    for line in caplog.messages:
+        assert "\n" not in line
+        line.encode()
+
+
+def test_inspect_calls_broken_what_cannot_be_decoded(folder):
+    paths = datasets.image_files(folder)
+    whole = {pathlib.Path(path).name for path, good in zip(paths, decodable(paths)) if good}
+    assert whole == {os.fsdecode(name) for name in GOOD}
+
+
+@pytest.mark.parametrize("loop", ["up", "two up", "itself", "sibling", "round"])
+def test_each_image_is_found_once_when_links_lead_round(tmp_path, loop, save_image):
+    root = tmp_path / "photos"
+    wanted = [str(save_image(root / name)) for name in ("a.jpg", "sub/b.jpg", "other/c.jpg")]
+    links = {
+        "up": [("loop", root)],
+        "two up": [("sub/up", root), ("other/up", root), ("other/above", tmp_path)],
+        "itself": [("x", root / "x")],
+        "sibling": [("a", root / "sub")],
+        "round": [("sub/x", root / "other"), ("other/y", root / "sub")],
+    }
+    for name, target in links[loop]:
+        (root / name).symlink_to(target)
+    assert datasets.image_files(root) == sorted(wanted)
+    classes = datasets.labelled_folder(root, 32, 1)
+    assert set(classes.classes) - {"a"} == {"sub", "other"}
+
+
+def test_what_other_programs_leave_is_no_image_when_a_folder_is_searched(tmp_path, save_image):
+    kept = save_image(tmp_path / "photos" / "a.jpg")
+    for name in ("._a.jpg", "__MACOSX/a.jpg", ".cache/b.jpg", "@eaDir/c.jpg", "Thumbs.db", "$RECYCLE.BIN/d.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(kept.read_bytes())
+    assert datasets.image_files(tmp_path / "photos") == [str(kept)]
+    hidden = tmp_path / ".hidden"
+    hidden.mkdir()
+    (hidden / "a.jpg").write_bytes(kept.read_bytes())
+    assert len(datasets.image_files(hidden)) == 1  # it was named

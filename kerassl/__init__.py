@@ -2,6 +2,7 @@
 
 import importlib
 
+from kerassl import _registry
 from kerassl._errors import UserError
 from kerassl._version import __version__
 
@@ -20,6 +21,9 @@ _ROOMS = (
     "serving",
 )
 __all__ = ["SimCLR", "UserError", "__version__", *_ROOMS]
+
+# So that `keras.saving.load_model` opens what kerassl saved without a further import.
+_registry.watch()
 
 
 def __getattr__(name):

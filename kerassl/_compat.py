@@ -1,6 +1,7 @@
 """The one file that knows which Keras it runs on: what Keras 2.15 and Keras 3 do differently, each with its reason."""
 
 import os
+import re
 
 from kerassl._errors import UserError
 
@@ -50,7 +51,79 @@ class Loss(keras.losses.Loss):
             self.dtype = dtype or keras.backend.floatx()
 
 
-class Model(keras.Model):
+class Reopened:
+    """Mixed into a model, before it: `keras.saving.load_model` returns it compiled, and training goes the same way.
+
+    Keras leaves a model whose `compile` is its own uncompiled. Of an optimizer it does not save which variables are
+    spared weight decay, and of those of tensorflow-addons on Keras 2.15 it saves no variable at all.
+    """
+
+    def compile_settings(self):
+        """What `compile_again` takes, serialized; empty or None for a model that is not compiled."""
+        return super().get_compile_config()
+
+    def compile_again(self, settings):
+        """Compiles a model that was loaded; `settings` are those of `compile_settings`, deserialized."""
+        self.compile(**settings)
+
+    def get_compile_config(self):
+        settings = self.compile_settings()
+        if not settings:
+            return settings
+        count = len(optimizer_variables(self.optimizer))
+        return {**settings, "without_decay": _without_decay(self.optimizer, self.weights), "variables": count}
+
+    def compile_from_config(self, config):
+        settings = dict(config)
+        count = settings.pop("variables", None)
+        spared = [self.weights[place] for place in settings.pop("without_decay", ())]
+        settings = keras.saving.deserialize_keras_object(settings)
+        if spared:
+            _spare_decay(settings["optimizer"], spared)
+        self.compile_again(settings)
+        if count is None or count > len(optimizer_variables(self.optimizer)):
+            build_optimizer(self.optimizer, self.trainable_variables)  # so that its slots can be loaded
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for place, variable in enumerate(self._older_optimizer()):
+            store[f"optimizer_{place}"] = variable.numpy()
+
+    def load_own_variables(self, store):
+        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("optimizer_")})
+        variables = self._older_optimizer()
+        if len(variables) == sum(key.startswith("optimizer_") for key in store.keys()):
+            for place, variable in enumerate(variables):
+                variable.assign(store[f"optimizer_{place}"])
+
+    def _older_optimizer(self):
+        optimizer = getattr(self, "optimizer", None)
+        return optimizer_variables(optimizer) if hasattr(optimizer, "_create_all_weights") else []
+
+
+def _without_decay(optimizer, variables):
+    """The places of the variables that an optimizer spares weight decay."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    patterns = getattr(optimizer, "exclude_from_weight_decay", None)
+    if callable(patterns):
+        return [place for place, each in enumerate(variables) if not optimizer._use_weight_decay(each)]
+    # Those of tensorflow-addons have a list of patterns; names of variables are others in another process.
+    return [place for place, each in enumerate(variables) if any(re.search(one, each.name) for one in patterns or ())]
+
+
+def _spare_decay(optimizer, variables):
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    patterns = optimizer.exclude_from_weight_decay
+    if callable(patterns):
+        patterns(var_list=variables)
+        return
+    named = [f"^{re.escape(variable.name)}$" for variable in variables]
+    if getattr(optimizer, "exclude_from_layer_adaptation", None) == patterns:
+        optimizer.exclude_from_layer_adaptation = named
+    optimizer.exclude_from_weight_decay = named
+
+
+class Model(Reopened, keras.Model):
     """A model that is built as soon as it is made.
 
     Under a distribution strategy Keras 3 builds a model by the mean over replicas of the first batch, which fails where
@@ -63,7 +136,7 @@ class Model(keras.Model):
                 build_optimizer(self.optimizer, self.trainable_variables)
 
 
-class TracedOnce:
+class TracedOnce(Reopened):
     """Mixed into a functional model, before it: its training step is traced once, not twice.
 
     Keras 3 makes the optimiser's slots and the sums of losses and metrics within the first step of a model without a

@@ -120,13 +120,13 @@ class Detector(_compat.TracedOnce):
         config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
         return cls(**config)
 
-    def get_compile_config(self):
-        # Keras leaves a model whose `compile` is its own uncompiled at load; only the optimiser is free to choose.
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+    def compile_settings(self):
+        # Losses are the detector's own; only the optimizer is free to choose.
+        optimizer = getattr(self, "optimizer", None)
+        return optimizer and {"optimizer": keras.saving.serialize_keras_object(optimizer)}
 
-    def compile_from_config(self, config):
-        self._compile_for(keras.saving.deserialize_keras_object(config["optimizer"]))
-        _compat.build_optimizer(self.optimizer, self.trainable_variables)  # so that its slots can be loaded
+    def compile_again(self, settings):
+        self._compile_for(settings["optimizer"])
 
 
 def over_replicas(number):

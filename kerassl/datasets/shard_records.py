@@ -100,7 +100,8 @@ def _labelled(folder):
 def _wrong(row, classes):
     """What is wrong with labels that were read, in words that go after the record's name, or None."""
     boxes, labels = row["image/object/bbox/pixels"], row["image/object/class/label"]
-    if len({len(boxes), len(labels), len(row["image/object/difficult"])}) > 1:
+    counts = {len(boxes), len(labels), len(row["image/object/difficult"])}
+    if len(counts | {len(row["image/object/is_crowd"]) or len(boxes)}) > 1:  # shards of an earlier version have none
         return f"is damaged: it has {len(boxes)} boxes and {len(labels)} labels"
     if min(row["image/height"], row["image/width"]) < 1:
         return f"is damaged: its image is {row['image/width']}x{row['image/height']}"
@@ -122,5 +123,5 @@ def _record(name, row):
         boxes=row["image/object/bbox/pixels"],
         classes=row["image/object/class/label"].astype("int32") - 1,
         difficult=row["image/object/difficult"].astype("bool"),
-        crowd=crowd if len(crowd) else None,  # shards of an earlier version tell of none
+        crowd=crowd if len(crowd) else None,
     )

@@ -4,6 +4,7 @@ import os
 import re
 
 from kerassl._errors import UserError
+from kerassl._quiet import quiet
 
 # kerassl computes with TensorFlow; another backend would fail late, in the middle of a graph.
 if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
@@ -15,10 +16,12 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
 if os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
     raise UserError("kerassl does not run with TF_USE_LEGACY_KERAS=1; unset it, or use the addons stack for Keras 2.15")
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What fails is raised or fatal, and is told in any case; the rest is of how TensorFlow was built.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import tensorflow as tf
+with quiet():
+    import keras
+    import tensorflow as tf
 
 KERAS_VERSION = keras.__version__
 KERAS_3 = not KERAS_VERSION.startswith("2.")

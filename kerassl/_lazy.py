@@ -5,13 +5,14 @@ import sys
 import types
 
 
-def lazy_package(package, names, modules=()):
+def lazy_package(package, names, modules=(), light=()):
     """Makes a package load its public names when they are asked for.
 
     Args:
         package: str, the `__name__` of the package.
         names: dict from a module of the package, or the full name of another, to the public names that it defines.
         modules: further public names, which are modules of the package themselves.
+        light: those modules, as in `names`, that need no TensorFlow at their import; True for all.
 
     Returns:
         List of str, the package's `__all__`.
@@ -19,16 +20,19 @@ def lazy_package(package, names, modules=()):
     Example:
         >>> __all__ = lazy_package(__name__, {"info_nce": ["InfoNCE"]})
     """
-    homes = {
-        name: module if module.startswith("kerassl.") else f"{package}.{module}"
-        for module, found in names.items()
-        for name in found
-    }
+
+    def full(module):
+        return module if module.startswith("kerassl.") else f"{package}.{module}"
+
+    homes = {name: full(module) for module, found in names.items() for name in found}
+    needless = () if light is True else [full(module) for module in light]
     public = sorted([*homes, *modules])
 
     class Package(types.ModuleType):
         def __getattr__(self, name):
             if name in homes:
+                if light is not True and homes[name] not in needless:
+                    importlib.import_module("kerassl._compat")  # first: it prepares what TensorFlow reads at its import
                 value = getattr(importlib.import_module(homes[name]), name)
             elif name in modules:
                 value = importlib.import_module(f"{package}.{name}")

@@ -16,4 +16,5 @@ __all__ = lazy_package(
         "weights": ["assign", "checksum", "table"],
         "kerassl.datasets.images": ["check_image_size"],
     },
+    light=["families", "parts", "pyramid", "weights", "kerassl.datasets.images"],
 )

@@ -27,4 +27,5 @@ __all__ = lazy_package(
         "yolo_classes": ["yolo_classes"],
         "yolo_records": ["yolo_records"],
     },
+    light=True,
 )

@@ -8,4 +8,5 @@ __all__ = lazy_package(
         "config": ["Config", "read_config"],
         "run_callbacks": ["Clock", "StopInTime"],
     },
+    light=["config"],
 )

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import re
 import sys
 
@@ -32,7 +31,6 @@ def main(arguments=None):
         int, the exit status: 0; 2 after a person's mistake, which is told in one line; 1 from `check`, where a
         servable differs; 3 from `compare`, where `--minutes` were over before the end.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # for names of files that the terminal's encoding lacks
@@ -89,9 +87,10 @@ def _image_size(text):
     from kerassl.datasets.images import check_image_size  # here: it loads Pillow, which --help can do without
 
     try:
-        return check_image_size(_number(COUNT)(text))
-    except UserError as error:
-        raise argparse.ArgumentTypeError(f"is {text}; {error}") from None
+        return check_image_size(int(text))
+    except ValueError as error:
+        told = error if isinstance(error, UserError) else "give a multiple of 32"
+        raise argparse.ArgumentTypeError(f"is {text}; {told}") from None
 
 
 def _parser():

@@ -27,8 +27,8 @@ def write_geometry(options, config):
     outputs.check_file(page, (".html", ".htm"), "a page")
     outputs.check_file(page.with_suffix(".json"))
     seed, paths = config.seed, named(options.arms)
-    size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, options.image_size)
     images, source = _images(options, config, seed)
+    size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, options.image_size)
     arms, seen = {}, {}
     for name, path in paths.items():
         arms[name], seen[name] = _arm(path, seed)

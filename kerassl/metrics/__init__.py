@@ -17,4 +17,5 @@ __all__ = lazy_package(
         "voc_results": ["load_voc_results", "save_voc_results"],
     },
     modules=["plots"],
+    light=True,
 )

@@ -9,4 +9,5 @@ __all__ = lazy_package(
         "names": ["NAMES", "check_name", "for_labels", "get"],
         "warmup_cosine": ["WarmupCosine", "scaled_learning_rate"],
     },
+    light=["names"],
 )

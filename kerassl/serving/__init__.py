@@ -9,4 +9,5 @@ __all__ = lazy_package(
         "exporting": ["export"],
         "tflite": ["export_tflite"],
     },
+    light=["checking"],
 )

@@ -3,18 +3,11 @@
 import os
 import re
 
+from kerassl._environment import check_environment
 from kerassl._errors import UserError
 from kerassl._quiet import quiet
 
-# kerassl computes with TensorFlow; another backend would fail late, in the middle of a graph.
-if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-    raise UserError(
-        f"kerassl runs on TensorFlow, but KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}; unset it or set it to "
-        "'tensorflow'"
-    )
-# With this switch tf.keras and keras are two libraries whose layers do not mix.
-if os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
-    raise UserError("kerassl does not run with TF_USE_LEGACY_KERAS=1; unset it, or use the addons stack for Keras 2.15")
+check_environment()
 
 # What fails is raised or fatal, and is told in any case; the rest is of how TensorFlow was built.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

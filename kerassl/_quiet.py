@@ -43,10 +43,12 @@ def quiet():
     os.close(writing)
     try:
         yield
-        sys.stderr.flush()
-        os.write(2, _DONE)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+            os.write(2, _DONE)
     finally:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
         os.waitpid(child, 0)

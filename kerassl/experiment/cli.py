@@ -6,6 +6,7 @@ import re
 import sys
 
 from kerassl._display import printable
+from kerassl._environment import check_environment
 from kerassl._errors import UserError
 from kerassl._numbers import (
     ABOVE_0,
@@ -40,6 +41,7 @@ def main(arguments=None):
     logging.getLogger("kerassl").setLevel(logging.INFO)
     try:
         options = _parser().parse_args(arguments)
+        check_environment()
         # Imported here: matplotlib and others take half a second, and --help needs none of them.
         if options.command == "check":
             from kerassl.experiment import check_command as commands

@@ -86,9 +86,9 @@ class Reopened:
             store[f"optimizer_{place}"] = variable.numpy()
 
     def load_own_variables(self, store):
-        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("optimizer_")})
+        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("optimizer_")})  # noqa: SIM118 (no dict)
         variables = self._older_optimizer()
-        if len(variables) == sum(key.startswith("optimizer_") for key in store.keys()):
+        if len(variables) == sum(key.startswith("optimizer_") for key in store.keys()):  # noqa: SIM118
             for place, variable in enumerate(variables):
                 variable.assign(store[f"optimizer_{place}"])
 

@@ -1,4 +1,4 @@
-"""The classes that a VOC XML names, and nothing else of it: what a stratified subset asks before anything is read."""
+"""The classes that a VOC XML names, and those that a devkit has lists of, and nothing else of them."""
 
 from kerassl.datasets.voc_annotation import NoAnnotationError, parse_voc, thing_name
 
@@ -18,3 +18,17 @@ def annotated_names(path):
         return frozenset(map(thing_name, parse_voc(path).findall("object"))) - {""}
     except NoAnnotationError:
         return frozenset()
+
+
+def listed_names(folder):
+    """The classes of which a devkit lists the images, as `cat` of `ImageSets/Main/cat_train.txt` beside `train.txt`.
+
+    Args:
+        folder: `pathlib.Path` of the year, as `VOCdevkit/VOC2007`.
+
+    Returns:
+        Frozenset of str.
+    """
+    stems = {path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt")}
+    parts = (stem.rpartition("_") for stem in stems)
+    return frozenset(name for name, _, split in parts if name and split in stems)

@@ -6,7 +6,7 @@ import typing
 
 from kerassl import datasets
 from kerassl._errors import UserError
-from kerassl.datasets.annotated_names import annotated_names
+from kerassl.datasets.annotated_names import annotated_names, listed_names
 from kerassl.datasets.class_names import check_there, class_names
 from kerassl.datasets.shard_index import is_shards, open_index
 from kerassl.datasets.voc_records import voc_annotations, voc_folder
@@ -70,7 +70,7 @@ def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False)
         classes = names
     else:
         classes = class_names(classes)
-        check_there(classes, names, folder)
+        check_there(classes, sorted({*names, *listed_names(folder)}), folder)
     records = datasets.voc_records(folder, None, split, classes=classes, allow_broken=allow_broken)
     # Of a split only what can be opened is known here; the reader has told of the rest.
     paths = datasets.image_files(folder / "JPEGImages") if split is None else [record.path for record in records]

@@ -6,7 +6,7 @@ import pathlib
 
 from kerassl import datasets
 from kerassl._errors import UserError
-from kerassl.datasets.annotated_names import annotated_names
+from kerassl.datasets.annotated_names import annotated_names, listed_names
 from kerassl.datasets.class_names import check_there
 from kerassl.datasets.shard_index import is_shards
 from kerassl.datasets.stream import check_readable
@@ -105,8 +105,9 @@ def labelled_split(config, split, classes, **chosen):
         voc.root, voc.year, split, classes=classes, allow_broken=config.data.allow_broken_labels, **chosen
     )
     if voc.classes:
-        held = {classes[label] for record in records for label in record.classes}
-        missing, folder = set(voc.classes) - held, voc_folder(voc.root, voc.year)
+        folder = voc_folder(voc.root, voc.year)
+        held = {classes[label] for record in records for label in record.classes} | listed_names(folder)
+        missing = set(voc.classes) - held
         for path in voc_annotations(folder).values():  # those of other splits, as far as they are needed
             if not missing:
                 break

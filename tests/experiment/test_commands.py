@@ -133,6 +133,7 @@ def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, caps
     arguments = ["--models", *arms, "--images", images, "--count", "2", "--out", str(picture)]
     assert main(["explain", *arguments, "--class", "car"]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+    arguments[-1] = str(tmp_path / "other.png")
     assert "'unicorn'" in refused(capsys, "explain", *arguments, "--class", "unicorn")
     model = out / "arms" / "random-start" / "localizer.keras"
     assert main(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0

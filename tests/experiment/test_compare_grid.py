@@ -245,21 +245,27 @@ def test_verdict_of_the_cells_that_stand_is_told_in_figures_on_the_page_and_in_t
     text = GRID + "  gate: {good: self-supervised, poor: random start}\n"
     text = text.replace("compare: {labels: [4, 8], seeds: 2}", "compare:\n  labels: [4, 8]\n  seeds: 2")
     config = config_of(tmp_path, text)
-    for cell in grid.cells(config):
-        iou = [figures[cell.arm] + 0.01 * number for number in range(6)]
-        right = [int(cell.arm == "self-supervised")] * 6
-        figure = {"mean_iou": np.mean(iou), "loc_acc_50": right[0], "loc_acc_70": right[0], "top1": right[0], "top3": 1}
-        each = {"ids": [f"val_{number}" for number in range(6)], "iou": iou, "top1": right, "top3": [1] * 6}
-        content = {
-            **cell._asdict(),
-            "images": cell.labels,
-            "figures": figure,
-            "per_image": each,
-            "minutes": 1,
-            "steps": 2,
-        }
-        running.write_json(tmp_path / "out" / "cells" / grid.slug(cell.arm) / f"{cell.name}.json", content)
-    running.write_json(tmp_path / "out" / "config.yaml", config.model_dump(mode="json"))
+    with run_folder(tmp_path / "out", config):
+        for cell in grid.cells(config):
+            iou = [figures[cell.arm] + 0.01 * number for number in range(6)]
+            right = [int(cell.arm == "self-supervised")] * 6
+            figure = {
+                "mean_iou": np.mean(iou),
+                "loc_acc_50": right[0],
+                "loc_acc_70": right[0],
+                "top1": right[0],
+                "top3": 1,
+            }
+            each = {"ids": [f"val_{number}" for number in range(6)], "iou": iou, "top1": right, "top3": [1] * 6}
+            content = {
+                **cell._asdict(),
+                "images": cell.labels,
+                "figures": figure,
+                "per_image": each,
+                "minutes": 1,
+                "steps": 2,
+            }
+            running.write_json(tmp_path / "out" / "cells" / grid.slug(cell.arm) / f"{cell.name}.json", content)
     assert run("out", text, "--resume") == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["verdict"]["baseline"] == "random start"

@@ -7,6 +7,7 @@ import pytest
 from kerassl import backbones, models
 from kerassl.experiment import finetuning, predicting
 from kerassl.experiment.config import read_config
+from kerassl.experiment.folder import run_folder
 from kerassl.experiment.sources import sources
 
 
@@ -25,11 +26,12 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     features = models.FrozenFeatures
     monkeypatch.setattr(models, "FrozenFeatures", lambda *args, **own: computed.append(args) or features(*args, **own))
     weights = str(tmp_path / "start.keras")
-    figures = finetuning.finetune(config, "localizer", weights, data, tmp_path, tmp_path / "out", "x")
+    with run_folder(tmp_path / "out", config) as out:
+        figures = finetuning.finetune(config, "localizer", weights, data, out, out, "x")
     assert len(computed) == 1
     assert 0 <= figures["mean_iou"] <= 1
     assert json.loads((tmp_path / "out" / "localizer.json").read_text())["minutes"] > 0
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert {line["stage"] for line in lines} == {"x"}
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
     assert backbones.checksum(backbones.table(localizer.backbone)) == checksum

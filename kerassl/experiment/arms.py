@@ -104,10 +104,11 @@ def pretrain_arms(config, images, folder, limit):
             limit.check()
             log.info("the pre-training of %s", name)
         arm, plan = config.arms[name], config.model_copy(update={"pretrain": section(config, name)})
-        if arm.supervised:
-            found[name] = supervised.pretrain_by_labels(plan, images, place, begin, _classes(arm), limit)
-        else:
-            found[name] = pretraining.pretrain(plan, images, place, begin, limit)
+        with grid.of_arm(name):
+            if arm.supervised:
+                found[name] = supervised.pretrain_by_labels(plan, images, place, begin, _classes(arm), limit)
+            else:
+                found[name] = pretraining.pretrain(plan, images, place, begin, limit)
     return found
 
 

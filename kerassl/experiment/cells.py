@@ -75,7 +75,8 @@ class Cells:
             else:
                 for cell in own:
                     self.limit.check()
-                    self._finetuned(cell)
+                    with grid.of_arm(cell.arm):
+                        self._finetuned(cell)
         _files.clear(self.folder / "features")  # what a run that was killed may have left
         return [json.loads(self.path(cell).read_text(encoding="utf-8")) for cell in grid.cells(self.config)]
 
@@ -107,7 +108,8 @@ class Cells:
         for place, name in enumerate(names):
             first = next(other for other in starts if starts[other] == starts[name])
             cache = self.folder / "features" / grid.slug(first)
-            self._frozen(name, cache)
+            with grid.of_arm(name):
+                self._frozen(name, cache)
             if starts[name] not in [starts[other] for other in names[place + 1 :]]:
                 _files.clear(cache)
 

@@ -132,7 +132,7 @@ def _parser():
     _seed(pretrain)
 
     finetune = _command(commands, "finetune", "train a detector or a localiser on VOC labels", run=True)
-    finetune.add_argument("--task", choices=("detector", "localizer"), default="detector", help="what to train")
+    finetune.add_argument("--task", choices=("detector", "localizer"), help="what to train (default detector)")
     finetune.add_argument("--detector", choices=("retinanet", "yolov8"), help="which one to train (default retinanet)")
     finetune.add_argument("--backbone", help="backbone.keras of a pre-training, a file of weights, or a network's name")
     _voc(finetune, "train")
@@ -355,6 +355,9 @@ def _parser():
         help="stop after the training or the checkpoint in which so many minutes are over, with exit status 3; the "
         "same command with --resume goes on and repeats nothing",
     )  # fmt: skip
+    compare.add_argument(
+        "--skip", nargs="*", metavar="NAME", help="arms to leave out, as one that failed; none takes all in again"
+    )
     _seed(compare)
 
     geometry = _command(commands, "geometry", "describe and compare the feature spaces of several arms, on one page")

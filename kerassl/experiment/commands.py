@@ -21,7 +21,7 @@ from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.experiment import arms_report as _arms_report
 from kerassl.experiment import audit_report as _audit_report
 from kerassl.experiment import compare as _compare
-from kerassl.experiment import finetuning, neck, outputs, predicting, pretraining, running
+from kerassl.experiment import finetuning, grid, neck, outputs, predicting, pretraining, running
 from kerassl.experiment import geometry_report as _geometry_report
 from kerassl.experiment import inspection as _inspection
 from kerassl.experiment import scoring as _scoring
@@ -49,11 +49,10 @@ def pretrain(options):
         "pretrain.temperature": options.temperature,
         "seed": options.seed,
     }
-    config = read_config(options.config, flags)
-    backbones.check_image_size(config.pretrain.image_size)
+    config = _run_config(options, flags)
     check_network(config)
     begun = time.time()
-    with _folder(options, config) as folder:
+    with _folder(options, config, grows="pretrain.epochs") as folder:
         data = sources(config, folder, labels=False)
         pretraining.check(config.pretrain, data.images)
         running.prepare(config)
@@ -76,7 +75,8 @@ def pretrain(options):
 
 def finetune(options):
     """Trains a detector or a localiser on labels."""
-    task = options.task
+    before = _resumed(options)
+    task = options.task or (finetuning.task_of(before) if before else "detector")
     if options.detector and task != "detector":
         raise UserError(f"--detector is {options.detector}, but --task is {task}; leave one of them out")
     flags = {
@@ -89,18 +89,18 @@ def finetune(options):
         f"{task}.batch_size": options.batch_size,
         f"{task}.epochs": options.epochs,
     }
-    config = read_config(options.config, flags)
+    config = _run_config(options, flags)
     if getattr(config, task) is None:
-        config = read_config(options.config, {**flags, task: {}})
-    backbones.check_image_size(getattr(config, task).image_size)
-    start = options.backbone or "random"
+        config = _run_config(options, {**flags, task: {}})
+    start = options.backbone or (finetuning.start_of(before) if before else "random")
     if canonical(start) is not None:
         config, start = config.model_copy(update={"backbone": start}), "random"
     elif start != "random":
         check_start(start, "--backbone")
     check_network(config)
+    config = finetuning.alone(config, task, start)
     begun = time.time()
-    with _folder(options, config) as folder:
+    with _folder(options, config, grows=f"{task}.epochs", done=f"{task}.json") as folder:
         data = sources(config, folder)
         neck.check(getattr(config, task), task, start)
         running.prepare(config)
@@ -315,10 +315,11 @@ def inspect(options):
 def compare(options):
     """The whole road for several arms; 3 where time was over before the end."""
     limit = TimeLimit(options.minutes)
-    config = read_config(options.config, {"backbone": options.backbone, "seed": options.seed})
+    flags = {"backbone": options.backbone, "seed": options.seed, "compare.skip": options.skip}
+    config = _run_config(options, flags)
     with _folder(options, config) as folder:
         try:
-            _compare.compare(config, folder, limit)
+            _compare.compare(grid.without(config, config.compare.skip), folder, limit)
         except OutOfTimeError:
             print(f"{options.minutes:g} minutes are over; the same command with --resume goes on: {folder}")
             return 3
@@ -367,10 +368,29 @@ def _training_sheet(options):
     return training_sheet(config, task, options.count)
 
 
-def _folder(options, config):
+def _resumed(options):
+    """The configuration of the run that is resumed, or None of a new run, or of one whose `config.yaml` is gone."""
+    path = pathlib.Path(options.out) / "config.yaml"
+    if not options.resume or not path.is_file():
+        return None
+    return read_config(path, expand=False)
+
+
+def _run_config(options, flags):
+    """The configuration of a run: that of a file, or of the run that is resumed, with flags over it."""
     outputs.check_folder(options.out, new=False)
+    folder = pathlib.Path(options.out)
+    if options.resume and not folder.is_dir():
+        raise UserError(f"{folder} holds no run to resume; leave --resume out to begin one")
+    path = folder / "config.yaml"
+    if options.resume and not options.config and path.is_file():
+        return read_config(path, flags, expand=False)
+    return read_config(options.config, flags)
+
+
+def _folder(options, config, grows=None, done=None):
     _files.check_outside(options.out, config.data.images)
-    return run_folder(options.out, config, resume=options.resume, replace=options.replace)
+    return run_folder(options.out, config, resume=options.resume, replace=options.replace, grows=grows, done=done)
 
 
 def _voc_flags(options, split):

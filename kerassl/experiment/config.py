@@ -82,13 +82,14 @@ def changed_section(section, changes, name):
         raise ValueError(_told(error.errors()[0], type(section), name)) from None
 
 
-def read_config(path=None, flags=None):
+def read_config(path=None, flags=None, expand=True):
     """Reads a configuration, puts flags over it and checks every key.
 
     Args:
         path: str or `pathlib.Path` of a YAML file, or None for the defaults. Environment variables in its values, as
             `${KERASSL_REAL_DATA}`, are expanded.
         flags: dict from dotted key to value, as `{"pretrain.epochs": 3}`; None values are passed over.
+        expand: bool. False takes values as they are, as those of a run's own `config.yaml`.
 
     Returns:
         `Config`.
@@ -105,7 +106,7 @@ def read_config(path=None, flags=None):
         values = {} if values is None else values
         if not isinstance(values, dict):
             raise UserError(f"{path} must hold sections with keys, as 'pretrain: {{epochs: 10}}'")
-        values = _expand(values, path)
+        values = _expand(values, path) if expand else values
     for key, value in (flags or {}).items():
         if value is not None:
             _put(values, key.split("."), value)

@@ -7,7 +7,7 @@ import time
 from kerassl import _files, augment, backbones, callbacks, datasets, detectors, experiment, metrics, models, optimizers
 from kerassl._errors import UserError
 from kerassl._lazy import keras
-from kerassl.experiment import neck
+from kerassl.experiment import neck, sections
 from kerassl.experiment.predicting import score
 from kerassl.experiment.running import EVERY, check_finite, scope, verbosity, write_json
 from kerassl.experiment.start import start
@@ -61,6 +61,33 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
     write_json(done, figures)
     _files.clear(checkpoints)
     return figures
+
+
+def alone(config, task, start):
+    """The configuration of a run that fine-tunes one network, with all that is needed to resume it.
+
+    Args:
+        config: `Config`.
+        task: `"localizer"` or `"detector"`.
+        start: what the backbone begins with, as `start.start` takes it.
+
+    Returns:
+        `Config` whose one arm is that network, and whose one way of measuring is that task.
+    """
+    plan = getattr(config, task).model_copy(update={"arms": None, "labels": None, "seeds": None})
+    other = "detector" if task == "localizer" else "localizer"
+    arms, compared = {"finetuned": sections.Arm(start=start)}, sections.Compare()
+    return config.model_copy(update={"arms": arms, "compare": compared, "frozen": None, other: None, task: plan})
+
+
+def task_of(config):
+    """The task of a configuration that `alone` made."""
+    return "detector" if config.localizer is None else "localizer"
+
+
+def start_of(config):
+    """What the backbone begins with, of a configuration that `alone` made."""
+    return next(iter(config.arms.values())).start
 
 
 def training_batches(config, task, records, **changes):

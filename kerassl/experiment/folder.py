@@ -11,18 +11,21 @@ import yaml
 from kerassl import _files
 from kerassl._errors import UserError
 from kerassl._version import __version__
+from kerassl._yaml import read_yaml
 from kerassl.experiment import grid
 from kerassl.experiment.config import Config
 
 
 @contextlib.contextmanager
-def run_folder(path, config, resume=False, replace=False):
+def run_folder(path, config, resume=False, replace=False, grows=None, done=None):
     """Claims a folder for a run, and writes there the resolved configuration and the log.
 
     Args:
         path: str or `pathlib.Path`.
         config: `Config`.
         resume: bool. Continue a run of the same configuration that stands there. Arms and ways of measuring may be new.
+        grows: str or None. The setting, with dots, that may be larger than it was when a run is resumed.
+        done: str or None. The file of a finished run, whose setting may not grow any more.
         replace: bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
 
     Yields:
@@ -35,7 +38,7 @@ def run_folder(path, config, resume=False, replace=False):
     """
     path = pathlib.Path(path)
     with _files.claimed(path, "run", keep=("config.yaml", "log.txt")) as manifest:
-        _prepare(path, manifest, config, resume, replace)
+        _prepare(path, manifest, config, resume, replace, grows, done)
         for name in ("log.txt", "metrics.jsonl", "cells/metrics.jsonl"):
             _files.open_log(path / name)
         for part in ("train", "validation"):
@@ -51,7 +54,7 @@ def run_folder(path, config, resume=False, replace=False):
             handler.close()
 
 
-def _prepare(path, manifest, config, resume, replace):
+def _prepare(path, manifest, config, resume, replace, grows, done):
     settings = config.model_dump(mode="json")
     if manifest.is_new():
         if resume:
@@ -65,7 +68,7 @@ def _prepare(path, manifest, config, resume, replace):
         raise UserError(f"{path} already holds a run; add --resume to continue it, --replace to remove it first")
     else:
         if (path / "config.yaml").exists():
-            _check_same(path, settings)
+            _check_same(path, settings, grows, done)
         changed = manifest.changed()
         if changed is not None:
             raise UserError(f"{changed} was changed since kerassl wrote it; move it out of {path}, then resume")
@@ -74,11 +77,16 @@ def _prepare(path, manifest, config, resume, replace):
         part.write_text(f"# As resolved by kerassl {__version__}\n{text}", encoding="utf-8")
 
 
-def _check_same(path, settings):
-    before = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+def _check_same(path, settings, grows, done):
+    remedy = "restore it, or remove it and resume with the run's own --config and flags"
+    before = read_yaml(path / "config.yaml", remedy)
+    if not isinstance(before, dict):
+        raise UserError(f"{path / 'config.yaml'} holds no settings; {remedy}")
     with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
         before = Config.model_validate(before).model_dump(mode="json")
     held, before = _without_what_is_new(settings, before), _without_what_is_new(before, before)
+    if grows is not None:
+        _let_grow(path, before, held, grows.split("."), done)
     found = _difference({key: before.get(key) for key in settings}, held)
     if found is not None:
         name, was, now = found
@@ -95,7 +103,25 @@ def _without_what_is_new(settings, before):
     for protocol in grid.PROTOCOLS:
         own = settings.get(protocol) if before.get(protocol) else None
         held[protocol] = own and {**own, "arms": None}
+    held["compare"] = {**(settings.get("compare") or {}), "skip": []}  # what is left out changes nothing of the others
     return held
+
+
+def _let_grow(path, before, now, keys, done):
+    """Takes a setting that has grown for what it was, unless the run is finished."""
+    for key in keys[:-1]:
+        before, now = (each.get(key) if isinstance(each, dict) else None for each in (before, now))
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return
+    was, is_ = before.get(keys[-1]), now.get(keys[-1])
+    if not isinstance(was, int) or is_ is None or is_ <= was:
+        return
+    if done is not None and (path / done).exists():
+        raise UserError(
+            f"{path} is finished after {was} {keys[-1]}, and what {is_} would continue from is gone; begin a "
+            f"new run of {is_} {keys[-1]}"
+        )
+    before[keys[-1]] = is_
 
 
 def _difference(before, now):

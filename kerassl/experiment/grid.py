@@ -1,7 +1,11 @@
 """The cells of a comparison: every arm with every number of labels and every seed, for each way of measuring."""
 
+import contextlib
 import re
+import shlex
 import typing
+
+from kerassl._errors import UserError
 
 PROTOCOLS = ("frozen", "localizer", "detector")
 """The sections that measure an arm, from the quickest to the slowest."""
@@ -158,6 +162,57 @@ def check(config):
     left = [arm for arm in arms if arm not in measured]
     if measured and left:
         raise ValueError(f"arms: {left[0]!r} is measured by nothing; add it to a section's arms, or take it out")
+
+
+def without(config, skip):
+    """A comparison without some of its arms, whose folders and figures stay.
+
+    Args:
+        config: `Config`.
+        skip: list of names of arms.
+
+    Returns:
+        `Config`.
+
+    Raises:
+        UserError: in one line, if there is no such arm, none is left, or another one needs it.
+    """
+    if not skip:
+        return config
+    changed = config.model_dump()
+    left = [name for name in config.arms if name not in skip]
+    try:
+        for name in skip:
+            _known({"compare.skip (--skip)": name}, config.arms)
+        if not left:
+            raise ValueError(f"compare.skip (--skip) names all arms, {', '.join(skip)}; leave one to measure")
+        for name in left:
+            if parent(config, name) in skip:
+                raise ValueError(f"arms.{name} starts from {parent(config, name)!r}, which is skipped; skip both")
+        if config.compare.gate and {config.compare.gate.good, config.compare.gate.poor} & set(skip):
+            raise ValueError("compare.gate needs an arm that is skipped; take the gate out, or skip another arm")
+        if config.compare.baseline in skip:
+            raise ValueError(f"compare.baseline is {config.compare.baseline!r}, which is skipped; skip another arm")
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    for name in PROTOCOLS:
+        if changed[name] and changed[name]["arms"]:
+            own = [arm for arm in changed[name]["arms"] if arm not in skip]
+            changed[name] = {**changed[name], "arms": own} if own else None
+    changed["arms"] = {name: changed["arms"][name] for name in left}
+    changed["compare"]["skip"] = []
+    return type(config).model_validate(changed)
+
+
+@contextlib.contextmanager
+def of_arm(name):
+    """Adds to what goes wrong in the block whose fault it is, and how the others continue."""
+    try:
+        yield
+    except UserError as error:
+        where = f"arm {name!r}: {error}; leave it out by compare.skip to continue with the others"
+        shell = f"arm {name!r}: {error.shell}; continue with the others by --resume --skip {shlex.quote(name)}"
+        raise UserError(where, shell=shell) from error
 
 
 def _known(named, arms):

@@ -37,9 +37,11 @@ def pretrain(config, images, folder, weights="random", limit=None):
         OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
     """
     done = folder / "pretrain.json"
-    if done.exists():
-        return json.loads(done.read_text())
     plan = config.pretrain
+    if done.exists():
+        figures = json.loads(done.read_text())
+        if figures.get("epochs", plan.epochs) >= plan.epochs:  # more are taken from the checkpoint on
+            return figures
     load_size = plan.load_size or plan.image_size + 32
     packed = len(images) == 1 and is_shards(images[0])
     read = datasets.shards if packed else datasets.image_folder
@@ -61,6 +63,7 @@ def pretrain(config, images, folder, weights="random", limit=None):
     checksum = save(model.backbone, folder)
     figures = {
         "images": steps * plan.batch_size,
+        "epochs": plan.epochs,
         "batch_size": plan.batch_size,
         "decoupled": plan.decoupled,
         "steps": total,

@@ -314,6 +314,8 @@ class Compare(Section):
     seeds: Count = 1
     # The arm that the others are held against; null is the last.
     baseline: str | None = None
+    # Arms that are left out of a comparison, as one that failed; what was done of them is kept.
+    skip: list[str] = []
     # So many images of the test split are kept aside, to choose settings on; null is none.
     chosen: CountOrNone | None = None
     # Score on the images that nothing was chosen on, or on those kept aside.

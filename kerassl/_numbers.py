@@ -37,9 +37,19 @@ class Number:
             raise ValueError(self.accepted)
         return read
 
+    def fits(self, value):
+        """Whether `value` is such a number."""
+        try:
+            self(value)
+        except ValueError:
+            return False
+        return True
+
     @property
     def accepted(self):
         """What is accepted, as advice."""
+        if self.low == -math.inf:
+            return "give a finite number"
         kind = "a whole number" if self.whole else "a number"
         start = f"{'above' if self.above else 'from'} {self.low:g}"
         if self.high in (_MOST, math.inf):
@@ -78,6 +88,7 @@ SHARE_ABOVE_0 = Number(False, 0, 1, above=True)
 SHARE_BELOW_1 = Number(False, 0, 1 - 2**-53, advice="and below 1")
 SEED = Number(True, 0, 2**32 - 1)
 QUALITY = Number(True, 1, 100)
+REAL = Number(False, -math.inf, math.inf)
 YEAR = Number(True, 2007, 2012)
 
 _BY_NAME = {

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.augment.arguments import check_probability, check_range
 from kerassl.augment.colour import drawn_jitter, mean_colours, recolour
 from kerassl.augment.lanes import lanewise
@@ -125,7 +126,7 @@ class BoxAugmentation:
             if not 0 <= value < float("inf"):
                 raise UserError(f"{name} is {value}; give 0 or more")
         self.strength, self.visible, self.smallest = float(strength), float(visible), float(smallest)
-        self.seed = int(seed)
+        self.seed = check(seed=seed)
 
     @property
     def enlargement(self):
@@ -146,7 +147,7 @@ class BoxAugmentation:
             `Placed`.
         """
         seed = tf.random.experimental.stateless_fold_in(tf.cast(seed[:2], tf.int32), seed[2])
-        seed = tf.random.experimental.stateless_fold_in(seed, self.seed)
+        seed = tf.random.experimental.stateless_fold_in(seed, self.seed % 2**31)
         numbers = tf.random.stateless_uniform([sum(_DRAWS.values())], seed, alg="philox")
         draws = _named(numbers)
         zoomed = draws["zoom"][0] < self.zoom

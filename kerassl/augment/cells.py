@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 
 
 class CellMatches(typing.NamedTuple):
@@ -82,7 +83,7 @@ def cell_places(views, stride):
 def _grid(images, stride):
     """How many cells a side has."""
     size = images.shape[1]
-    if isinstance(stride, bool) or int(stride) != stride or stride < 1 or (size is not None and size % int(stride)):
+    if not COUNT.fits(stride) or (size is not None and size % int(stride)):
         raise UserError(f"stride is {stride} for views of {size} px; give one that divides them: 8, 16 or 32")
     return (tf.shape(images)[1] if size is None else size) // int(stride)
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._numbers import FROM_0, check
 from kerassl.augment.arguments import check_probability, check_range
 from kerassl.augment.blur import gaussian_blur
 from kerassl.augment.colour import drawn_jitter, recolour, recolour_in_turn
@@ -103,13 +104,13 @@ class SimCLRViews:
         self.aspect = check_range("aspect", aspect)
         self.flip = check_probability("flip", flip)
         self.jitter = check_probability("jitter", jitter)
-        if strength < 0:
+        if not FROM_0.fits(strength):
             raise UserError(f"strength is {strength}; give 0 (no colour jitter) or more, 0.5 to 1 is usual")
         self.strength = float(strength)
         self.grey = check_probability("grey", grey)
         self.blur = check_probability("blur", blur)
         self.sigma = check_range("sigma", sigma)
-        self.seed = int(seed)
+        self.seed = check(seed=seed)
         self.fused = bool(fused)
 
     @classmethod
@@ -145,7 +146,7 @@ class SimCLRViews:
         total = count if total is None else total
         columns = sum(_DRAWS.values())
         # Replicas draw for the whole batch and keep their rows. One algorithm on every device.
-        seed = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), self.seed)
+        seed = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), self.seed % 2**31)
         block = tf.random.stateless_uniform([total, 2, columns], seed, alg="philox")
         rows = block[offset : offset + count]
         rows = tf.reshape(tf.transpose(rows, [1, 0, 2]), [-1, columns])  # [2B, columns]

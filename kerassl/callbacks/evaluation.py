@@ -1,5 +1,7 @@
 """Average precision while a detector is trained."""
 
+from kerassl._numbers import COUNT
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
@@ -49,7 +51,7 @@ class Evaluation(keras.callbacks.Callback):
 
     def __init__(self, records, classes, every=1, *, score_threshold=0.01, predict=None, average=None):
         super().__init__()
-        if isinstance(every, bool) or int(every) != every or every < 1:
+        if not COUNT.fits(every):
             raise UserError(f"Evaluation: every is {every}; give a whole number of epochs above 0, as 1")
         self.records, self.classes, self.every = list(records), tuple(classes), int(every)
         if all(record.largest() is None for record in self.records):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.callbacks.learning_rate import current_rate
 
 log = logging.getLogger("kerassl")
@@ -49,7 +50,7 @@ class Health(keras.callbacks.Callback):
 
     def __init__(self, batch_size, patience=100, stop=False):
         super().__init__()
-        if batch_size < 2 or patience < 1:
+        if not COUNT.fits(batch_size) or batch_size < 2 or not COUNT.fits(patience):
             raise UserError(f"Health has batch_size={batch_size} and patience={patience}; give at least 2 and 1")
         self.batch_size = batch_size
         self.patience = patience

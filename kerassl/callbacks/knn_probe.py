@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.callbacks.probe import Probe
 
 
@@ -43,7 +44,7 @@ class KNNProbe(Probe):
     prefix = "knn"
 
     def __init__(self, train, test=None, *, image_size, k=20, temperature=0.07, every=1, batch_size=64, seed=0):
-        if isinstance(k, bool) or int(k) != k or k < 1:
+        if not COUNT.fits(k):
             raise UserError(f"KNNProbe: k is {k}; give a whole number of neighbours above 0, as 20")
         if not (math.isfinite(temperature) and temperature > 0):
             raise UserError(f"KNNProbe: temperature is {temperature}; give a number above 0, as 0.07")

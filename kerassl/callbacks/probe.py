@@ -1,5 +1,7 @@
 """What the probes of frozen features have in common."""
 
+from kerassl._numbers import COUNT, check
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
@@ -21,9 +23,9 @@ class Probe(keras.callbacks.Callback):
 
     def __init__(self, train, test, image_size, every, batch_size, seed):
         super().__init__()
-        if isinstance(every, bool) or int(every) != every or every < 1:
+        if not COUNT.fits(every):
             raise UserError(f"{type(self).__name__}: every is {every}; give a whole number of epochs above 0, as 1")
-        self.every, self.seed = int(every), int(seed) % 2**31
+        self.every, self.seed = int(every), check(seed=seed) % 2**31
         self.train = labelled_folder(train, image_size, batch_size)
         self.test = None if test is None else labelled_folder(test, image_size, batch_size)
         self.classes, self.image_size = self.train.classes, int(image_size)

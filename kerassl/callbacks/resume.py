@@ -9,6 +9,7 @@ import numpy as np
 
 from kerassl import _compat, _files
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.callbacks.state import metric_variables, set_goes_on, weights
 
 log = logging.getLogger("kerassl")
@@ -54,7 +55,7 @@ class Resume(keras.callbacks.Callback):
             raise UserError(
                 "Resume takes as data what datasets.image_folder or detection_batches returned, before any map or batch"
             )
-        if every is not None and (every < 1 or data is None):
+        if every is not None and (not COUNT.fits(every) or data is None):
             raise UserError(
                 f"Resume with every={every} continues within an epoch; give it data=… and every of 1 or more"
             )

@@ -2,6 +2,8 @@
 
 import time
 
+from kerassl._numbers import COUNT
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import tensorflow as tf
@@ -36,7 +38,7 @@ class Throughput(keras.callbacks.Callback):
 
     def __init__(self, batch_size):
         super().__init__()
-        if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+        if not COUNT.fits(batch_size):
             raise UserError(f"Throughput: batch_size is {batch_size}; give a whole number of images above 0, as 64")
         self.batch_size = int(batch_size)
         self._watching = False

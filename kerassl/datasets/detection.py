@@ -6,6 +6,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl._numbers import check
 from kerassl.datasets.erase import erased_regions, paint_over
 from kerassl.datasets.image_bytes import image_bytes
 from kerassl.datasets.image_folder import check_batch_size
@@ -67,6 +68,7 @@ def detection_batches(
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train", count=100)
         >>> detector.fit(kerassl.datasets.detection_batches(records, 256, 8, shuffle=True, flip=True), epochs=20)
     """
+    check(seed=seed)
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
     _check_flip(flip, augmentation)
     erased = erased_regions(erase)
@@ -136,6 +138,7 @@ def single_object_batches(
     Example:
         >>> localizer.fit(kerassl.datasets.single_object_batches(records, 192, 32, shuffle=True), epochs=20)
     """
+    check(seed=seed)
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
     _check_flip(flip, augmentation)
     erased = erased_regions(erase)

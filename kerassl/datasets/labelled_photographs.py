@@ -4,6 +4,7 @@ import pathlib
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl._numbers import check
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.stream import Epochs, broken_files, read_ahead, stream
@@ -53,6 +54,7 @@ def labelled_photographs(paths, labels, image_size, batch_size, *, seed=0):
     Raises:
         UserError: if the images do not fill one batch, or none can be read.
     """
+    check(seed=seed)
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
     steps = len(paths) // batch_size
     if not steps:

@@ -2,6 +2,7 @@
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl._numbers import check
 from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.row_cache import RowCache
 from kerassl.datasets.stream import Epochs, broken_files, check_worker, read_ahead, stream
@@ -38,7 +39,7 @@ def photograph_batches(
     Raises:
         UserError: see `image_folder`.
     """
-    size, batch_size, seed = check_image_size(image_size), check_batch_size(batch_size), int(seed) % 2**31
+    size, batch_size, seed = check_image_size(image_size), check_batch_size(batch_size), check(seed=seed) % 2**31
     index, workers = check_worker(worker)
     if workers > 1 and not drop_remainder:
         raise UserError("workers need equally many whole batches; leave drop_remainder=False out")
@@ -46,9 +47,10 @@ def photograph_batches(
     steps = share // batch_size if drop_remainder else -(-share // batch_size)
     if not steps:
         of = f" on each of {workers} workers" if workers > 1 else ""
+        fact = f"{len(paths)} images do not fill one batch of {batch_size}{of}"
         raise UserError(
-            f"{len(paths)} images do not fill one batch of {batch_size}{of}; give a batch_size of at most {share}, "
-            "or more images"
+            f"{fact}; give a batch_size of at most {share}, or more images",
+            f"{fact}; give --batch-size {share} or less, or more images",
         )
     total = min(steps * batch_size, share)
     found = broken_files(strict)
@@ -113,6 +115,4 @@ def check_batch_size(batch_size):
     Raises:
         UserError: if it is no whole number above 0.
     """
-    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; give a whole number above 0, as 32")
-    return int(batch_size)
+    return check(batch_size=batch_size)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from kerassl import _files
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT_OR_NONE, SEED, short
 from kerassl.datasets.scene_drawing import SCENE_CLASSES, draw_scene
 
 log = logging.getLogger("kerassl")
@@ -87,8 +88,9 @@ def scenes(path, *, train=600, val=200, test=0, unlabelled=0, image_size=(160, 2
 def _check(settings):
     for name in (*_SPLITS, "seed"):
         value = settings[name]
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-            raise UserError(f"{name} is {value!r}; give a whole number, 0 or more")
+        kind = SEED if name == "seed" else COUNT_OR_NONE
+        if not kind.fits(value):
+            raise UserError(f"{name} is {short(value)}; {kind.accepted}")
         settings[name] = int(value)
     if not any(settings[split] for split in _SPLITS):
         raise UserError("no scenes are asked for; give a number above 0 for train, val, test or unlabelled")

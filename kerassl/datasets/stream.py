@@ -9,6 +9,7 @@ import numpy as np
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl._numbers import check
 from kerassl.datasets.decoding import shrinkage
 from kerassl.datasets.image_bytes import image_bytes, path_tensor
 from kerassl.datasets.images import decode, fault
@@ -153,7 +154,7 @@ def stream(
     broken = broken if broken is not None else broken_files(strict)
     read = image_bytes(paths) if read is None else read
     check_readable(paths, read)
-    (first, step), count, seed = worker, len(paths), int(seed) % 2**31
+    (first, step), count, seed = worker, len(paths), check(seed=seed) % 2**31
     epochs = Epochs() if epochs is None else epochs
     table = path_tensor(paths)
 

@@ -4,6 +4,7 @@ import collections.abc
 import hashlib
 
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT, SHARE_ABOVE_0, check, short
 from kerassl.datasets.stratified import stratified_order
 
 
@@ -36,13 +37,16 @@ def subset(ids, *, fraction=None, count=None, seed=0, labels=None):
     if fraction is not None and count is not None:
         raise UserError(f"fraction {fraction} and count {count} are both given; give one of them")
     if fraction is not None:
-        if not 0 < fraction <= 1:
+        if not SHARE_ABOVE_0.fits(fraction):
             raise UserError(f"fraction is {fraction}; give a share above 0 and at most 1")
         count = max(1, round(fraction * len(ids)))
     if count is None:
         return sorted(ids)
-    if count != int(count) or not 1 <= count <= len(ids):
-        raise UserError(f"count is {count}, but {len(ids)} images are there; give a whole number from 1 to {len(ids)}")
+    check(seed=seed)
+    if not COUNT.fits(count) or count > len(ids):
+        raise UserError(
+            f"count is {short(count)}, but {len(ids)} images are there; give a whole number from 1 to {len(ids)}"
+        )
     count = int(count)
     ranked = sorted(ids, key=lambda each: hashlib.sha256(f"{seed}:{each}".encode("utf-8", "surrogatepass")).digest())
     if labels is not None and count < len(ranked):

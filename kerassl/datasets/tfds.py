@@ -2,6 +2,7 @@
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl._numbers import check
 from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images import check_image_size, decode, letterbox
 from kerassl.datasets.stream import read_ahead
@@ -37,6 +38,7 @@ def tfds(name="voc/2007", split="train", *, data_dir=None, image_size, batch_siz
     Example:
         >>> detector.fit(kerassl.datasets.tfds("voc/2007", "train", image_size=256, batch_size=8, shuffle=True))
     """
+    check(seed=seed)
     size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
     dataset = _open(name, split, data_dir)
     if shuffle:

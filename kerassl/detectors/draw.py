@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kerassl._display import shortened
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.datasets.images import read_image
 
 _MOST = 4096  # pixels a side
@@ -38,6 +39,7 @@ def draw(image, detections, classes, *, truth=None, score_threshold=0.3, width=N
         >>> picture = kerassl.detectors.draw(path, detections[image_id], detector.classes)
         >>> PIL.Image.fromarray(picture).save("detections.png")
     """
+    check(score_threshold=score_threshold, width=width)
     if isinstance(image, (str, pathlib.Path)):
         image = read_image(image)
     image = Image.fromarray(np.clip(np.rint(np.asarray(image)), 0, 255).astype("uint8"))

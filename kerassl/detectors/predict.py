@@ -4,6 +4,7 @@ import tensorflow as tf
 import tqdm
 
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT, SHARE, SHARE_BELOW_1
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.detectors.decoding import detect
 from kerassl.metrics import Predictions
@@ -47,7 +48,7 @@ def predict(
         >>> detections = kerassl.detectors.predict(detector, kerassl.datasets.voc_records("VOCdevkit", split="val"))
         >>> detections["000007"]["boxes"]
     """
-    if not 0 <= score_threshold < 1 or not 0 <= iou_threshold <= 1 or max_detections < 1:
+    if not SHARE_BELOW_1.fits(score_threshold) or not SHARE.fits(iou_threshold) or not COUNT.fits(max_detections):
         raise UserError(
             f"score_threshold is {score_threshold}, iou_threshold {iou_threshold}, max_detections {max_detections}; "
             "the thresholds are in [0, 1] and max_detections is 1 or more"

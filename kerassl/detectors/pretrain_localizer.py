@@ -8,6 +8,7 @@ import numpy as np
 
 from kerassl import models
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT, check
 from kerassl.detectors.neck_weights import copy_neck
 from kerassl.detectors.pretrain_neck import classless, frozen
 
@@ -72,10 +73,11 @@ def pretrain_localizer(
         Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features", 2018: groups as classes. The boxes
         are those of `pseudo_records`.
     """
+    check(seed=seed)
     if not isinstance(localizer, models.Localizer):
         raise UserError(f"{type(localizer).__name__} is no models.Localizer; a detector's neck is for pretrain_neck")
     for name, value in (("epochs", epochs), ("groups", groups)):
-        if value < 1:
+        if not COUNT.fits(value):
             raise UserError(f"{name} is {value}; give 1 or more")
     records, whole = classless(localizer, images, verbose), bool(localizer.backbone.trainable_weights)
     with localizer.distribute_strategy.scope(), frozen(localizer.backbone):

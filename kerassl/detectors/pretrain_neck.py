@@ -9,6 +9,7 @@ import numpy as np
 
 from kerassl import backbones, datasets, optimizers
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT, check
 from kerassl.detectors.detector import Detector
 from kerassl.detectors.neck_weights import copy_neck
 from kerassl.detectors.pseudo_boxes import pseudo_records
@@ -64,12 +65,13 @@ def pretrain_neck(
         >>> kerassl.detectors.pretrain_neck(detector, "photos/")
         >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
     """
+    check(seed=seed, batch_size=batch_size)
     if not isinstance(detector, Detector):
         raise UserError(
             f"{type(detector).__name__} is no detector of kerassl; give what detectors.retinanet or yolov8 returned, "
             "and a localiser to pretrain_localizer"
         )
-    if epochs < 1:
+    if not COUNT.fits(epochs):
         raise UserError(f"epochs is {epochs}; give 1 or more, 3 to 10 suit a neck")
     batches = datasets.detection_batches(
         classless(detector, images, verbose),

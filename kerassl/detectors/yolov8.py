@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerassl import _compat, backbones, optimizers
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import distances, task_aligned, yolo_layers
 from kerassl.detectors.detector import Detector, over_replicas
@@ -174,7 +175,7 @@ def yolov8(
     """
     backbones.check_image_size(image_size)
     classes = check_class_names(classes)
-    if width < 2 or width % 2 or depth < 1:
+    if not COUNT.fits(width) or width % 2 or not COUNT.fits(depth):
         raise UserError(f"width is {width} and depth {depth}; give an even width, as 64 or 128, and a depth of 1 to 3")
     if freeze:
         backbone.trainable = False

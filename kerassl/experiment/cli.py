@@ -14,6 +14,7 @@ from kerassl._numbers import (
     COUNT_OR_NONE,
     FROM_0,
     QUALITY,
+    REAL,
     SEED,
     SHARE,
     SHARE_ABOVE_0,
@@ -40,7 +41,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("kerassl").setLevel(logging.INFO)
     try:
-        options = _parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
         check_environment()
         # Imported here: matplotlib and others take half a second, and --help needs none of them.
         if options.command == "check":
@@ -95,7 +96,7 @@ def _image_size(text):
         raise argparse.ArgumentTypeError(f"is {text}; {told}") from None
 
 
-def _parser():
+def parser():
     parser = _Parser(
         prog="kerassl",
         description="Pre-train a detector's backbone on unlabelled photographs, then train, score, explain and export "
@@ -183,7 +184,7 @@ def _parser():
     evaluate.add_argument("--shards", metavar="FOLDER", help="a folder of labelled shards, in place of --voc")
     evaluate.add_argument(
         "--score",
-        type=_number(SHARE),
+        type=_number(REAL),
         help="lowest score of the detections whose errors are sorted; 0.3 to 0.5 is what people would be shown, "
         "default all; every AP counts all",
     )

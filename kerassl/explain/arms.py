@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.explain.baselines import baselines
 from kerassl.explain.cam import levels_of
 from kerassl.explain.gradcam import GradCAM
@@ -70,6 +71,7 @@ def compare_arms(arms, asked, *, choose=None, level=None, method=GradCAM, steps=
         >>> found.table["arms"]["ours"]["energy"]
         [0.55, 0.52, 0.58]
     """
+    check(steps=steps, resamples=resamples, seed=seed)
     choose = len(asked) // 4 if choose is None else choose
     if not arms or not 1 <= choose < len(asked):
         raise UserError(

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tqdm
 
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.explain import matching
 from kerassl.explain.audit_result import Audit
@@ -88,6 +89,7 @@ def audit(
         >>> [(each["class"], each["region"], round(each["fall"], 2)) for each in found.findings + found.unused]
         [('horse', [0.075, 0.8566, 0.3812, 0.9883], -0.0)]
     """
+    check(seed=seed, batch_size=batch_size, score_threshold=score_threshold)
     classes, image_size = _check(model, classes, image_size, energy, score_threshold, fall, level, least)
     records = _usable(records, len(classes))
     cam = method(model, layer=layer)

@@ -4,6 +4,7 @@ import numpy as np
 
 from kerassl import backbones
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT, check
 from kerassl.augment import SimCLRViews
 from kerassl.backbones.pyramid import LEVELS
 from kerassl.explain.alignment_uniformity import alignment, uniformity
@@ -82,6 +83,7 @@ def geometry(
         >>> figures["arms"]["ours"]["invariance"]["flip"]
         0.87
     """
+    check(seed=seed, batch_size=batch_size)
     image_size, layers = backbones.check_image_size(image_size), list(layers)
     _check(arms, layers, neighbours, discard)
     views = SimCLRViews(image_size) if views is None else views
@@ -132,7 +134,7 @@ def _check(arms, layers, neighbours, discard):
         raise UserError(
             f"layers are {', '.join(map(str, layers)) or 'none'}; give some of {', '.join(LEVELS)}, each once"
         )
-    if isinstance(neighbours, bool) or int(neighbours) != neighbours or neighbours < 1:
+    if not COUNT.fits(neighbours):
         raise UserError(f"neighbours is {neighbours}; give a whole number of nearest images above 0, as 10")
     check_discard(discard)
 

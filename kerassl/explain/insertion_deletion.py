@@ -1,5 +1,7 @@
 """What a heatmap is worth to the model itself: pixels put in, or taken out, by falling heat."""
 
+from kerassl._numbers import check
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import tensorflow as tf
@@ -41,6 +43,7 @@ def insertion_deletion(model, images, heatmaps, class_id, *, steps=20, batch_siz
     Reference:
         Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models", 2018.
     """
+    check(steps=steps, batch_size=batch_size)
     images = image_batch(images, model)
     heatmaps = np.asarray(heatmaps)
     if heatmaps.shape != images.shape[:3]:

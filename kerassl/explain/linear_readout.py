@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.explain.point_cloud import point_cloud
 
 _CHUNK = 4096  # dimensions that are held as float64 at once
@@ -41,6 +42,7 @@ def linear_readout(features, targets, *, seed=0):
         raise UserError(f"there are features of {len(features)} images and targets of {len(targets)}; give the same")
     if not np.isfinite(features).all():
         raise UserError("some features are nan or infinite; the network that made them is broken")
+    check(seed=seed)
     order = np.random.default_rng(seed).permutation(len(features))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     missed, varied = 0.0, 0.0

@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._numbers import check
 
 
 def paired_bootstrap(arms, count, *, resamples=1000, confidence=0.95, seed=0):
@@ -35,6 +36,7 @@ def paired_bootstrap(arms, count, *, resamples=1000, confidence=0.95, seed=0):
     Reference:
         Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentile intervals).
     """
+    check(seed=seed, resamples=resamples)
     if not arms or count < 1 or not 0 < confidence < 1:
         raise UserError(
             f"{len(arms)} arms, {count} images, confidence {confidence}; give one of both at least, and a share below 1"

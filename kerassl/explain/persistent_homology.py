@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.explain.point_cloud import point_cloud
 
 LONG = 3.0
@@ -36,6 +37,7 @@ def persistent_homology(features, *, sample=300, seed=0):
     Reference:
         Edelsbrunner and Harer, "Computational Topology", 2010, chapter 7. Bauer, "Ripser", 2021.
     """
+    check(seed=seed, sample=sample)
     features = point_cloud(features, 4)
     check_ripser()
     from ripser import ripser

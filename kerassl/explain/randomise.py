@@ -1,5 +1,7 @@
 """Does a heatmap depend on what the network learned? Weights shuffled from the top down."""
 
+from kerassl._numbers import check
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import tensorflow as tf
@@ -43,6 +45,7 @@ def randomisation_check(model, heatmaps_of, *, steps=4, seed=0):
     before = np.asarray(heatmaps_of(), np.float32)
     if min(before.shape[1:]) < 11:
         raise UserError(f"heatmaps are {before.shape}; the SSIM's window asks for 11 pixels a side or more")
+    check(seed=seed)
     kept, draw = model.get_weights(), np.random.default_rng(seed)
     found = []
     try:

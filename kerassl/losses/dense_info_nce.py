@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.losses.replicas import of_all_replicas, place_in_global_batch
 from kerassl.losses.tiles import in_tiles, log_sum_exp
 
@@ -110,5 +111,5 @@ def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None, places
 def check_contrast(temperature, tile_size):
     if not temperature > 0:
         raise UserError(f"temperature is {temperature}; it divides the similarities and must be above 0, as 0.1")
-    if tile_size is not None and tile_size < 1:
+    if tile_size is not None and not COUNT.fits(tile_size):
         raise UserError(f"tile_size is {tile_size}; give the number of pairs to hold at once, as 1024, or None")

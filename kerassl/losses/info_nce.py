@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerassl import _compat
 from kerassl._errors import UserError
+from kerassl._numbers import ABOVE_0, COUNT
 from kerassl.losses.replicas import of_all_replicas, place_in_global_batch, several
 from kerassl.losses.tiles import in_tiles, log_sum_exp
 
@@ -68,9 +69,9 @@ class InfoNCE(_compat.Loss):
     """
 
     def __init__(self, temperature=0.1, decoupled=False, tile_size=None, name="info_nce", dtype=None):
-        if not temperature > 0:
+        if not ABOVE_0.fits(temperature):
             raise UserError(f"temperature is {temperature}; it divides the similarities and must be above 0, as 0.1")
-        if tile_size is not None and tile_size < 1:
+        if tile_size is not None and not COUNT.fits(tile_size):
             raise UserError(f"tile_size is {tile_size}; give the number of views to hold at once, as 1024, or None")
         super().__init__(name=name, dtype=dtype)
         self.temperature = float(temperature)

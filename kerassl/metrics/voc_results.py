@@ -126,9 +126,8 @@ def _files_by_class(source, classes, split):
         names = sorted((name for name in known if match[2].endswith(f"_{name}")), key=len)
         if not names:
             shown = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
-            raise UserError(
-                f"{path} is named after no class of the {len(classes)} ({shown}); give --classes that fit it"
-            )
+            fact = f"{path} is named after no class of the {len(classes)} ({shown})"
+            raise UserError(f"{fact}; give classes that fit it", f"{fact}; give --classes that fit it")
         of_split = match[2][: -len(names[-1]) - 1]
         found.setdefault((match[1], of_split), {})[known[names[-1]]] = path
     if split is not None and any(of_split == split for _, of_split in found):

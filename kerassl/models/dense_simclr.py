@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerassl import backbones
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.augment import cell_places, match_cells
 from kerassl.backbones.pyramid import LEVELS
 from kerassl.losses import InfoNCE, dense_info_nce
@@ -101,7 +102,7 @@ class DenseSimCLR(SimCLR):
         self.levels = check_dense_levels(levels)
         if not 0 <= dense_weight <= 1:
             raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
-        if cells_per_image < 1:
+        if not COUNT.fits(cells_per_image):
             raise UserError(f"cells_per_image is {cells_per_image}; give the number of cells to draw, as 16")
         if apart is not None and not apart >= 1:
             raise UserError(f"apart is {apart}; give a number of cells, 1 or more, as 1.5, or None")
@@ -176,7 +177,7 @@ class DenseSimCLR(SimCLR):
     def _draw(self, valid, number, offset, total):
         """Cells `[B, 2, K]` of both views, those that have a match first, and whether they have one."""
         cells = tf.shape(valid)[2]
-        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        seed = tf.stack([self.seed % 2**31, tf.cast(self.optimizer.iterations, tf.int32)])
         seed = tf.random.experimental.stateless_fold_in(seed, _CELLS + number)
         # Replicas draw for the whole batch and keep their rows. One algorithm on every device.
         chances = tf.random.stateless_uniform([total, 2, cells], seed, alg="philox")

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerassl import _compat, optimizers
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.models.cell_loss import CellLoss
 from kerassl.models.feature_head import copy_weights
 from kerassl.models.frozen_features import check_backbone
@@ -66,7 +67,8 @@ def fit_frozen(
     check_backbone(features, features.backbone, features.image_size, features.levels)
     if start is not None:
         _check_start(start, features, width)
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(check(seed=seed))
+    check(epochs=epochs, batch_size=batch_size)
     if isinstance(learning_rate, (int, float)):
         steps = math.ceil(len(features) / batch_size) * epochs
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)

@@ -7,6 +7,7 @@ import tqdm
 
 from kerassl import backbones
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.backbones.pyramid import LEVELS
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.models import likeness
@@ -63,7 +64,7 @@ class Foreground:
             raise UserError(
                 f"heatmap is {kind!r} and level {level!r}; heatmaps are {', '.join(KINDS)}, levels {', '.join(LEVELS)}"
             )
-        if sample < 1:
+        if not COUNT.fits(sample):
             raise UserError(f"sample is {sample}; give 1 or more photographs to learn from, 500 are enough")
         self.image_size = backbones.check_image_size(image_size)
         self.kind, self.stride, self.batch_size = kind, LEVELS[level], batch_size

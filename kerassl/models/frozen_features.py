@@ -15,6 +15,7 @@ import tqdm
 
 from kerassl import _files, backbones
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl._version import __version__
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.datasets.row_cache import available_memory, files_identity
@@ -126,6 +127,7 @@ class FrozenFeatures:
         Returns:
             `tf.data.Dataset` of (each level's `[B, h, w, C]` float32, `{"class": [B] int32, "box": [B, 4] float32}`).
         """
+        check(batch_size=batch_size, seed=seed)
         count, views = len(self), self.boxes.shape[1]
         if flip and views < 2:
             raise UserError("these features have no mirror images; compute them with flip=True")

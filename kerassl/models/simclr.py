@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerassl import _compat, backbones, optimizers
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.augment import SimCLRViews, Views
 from kerassl.callbacks import Resume
 from kerassl.losses import InfoNCE
@@ -81,7 +82,7 @@ class SimCLR(_compat.Model):
         wide = keras.mixed_precision.global_policy().variable_dtype
         self.objective = loss if loss is not None else InfoNCE(temperature, dtype=wide)
         self.augmentation = augmentation if augmentation is not None else SimCLRViews(self.image_size)
-        self.seed = int(seed)
+        self.seed = check(seed=seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.accuracy_tracker = keras.metrics.Mean(name="contrast_accuracy")
         self.statistics_trackers = [Latest(name=name) for name in STATISTICS]
@@ -154,7 +155,7 @@ class SimCLR(_compat.Model):
             raise UserError("SimCLR takes batches of images [batch, height, width, 3] in [0, 255], or augment.Views")
         _warn_of_scaled(images, self.optimizer.iterations)
         offset, total = place_in_global_batch(tf.shape(images)[0])
-        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        seed = tf.stack([self.seed % 2**31, tf.cast(self.optimizer.iterations, tf.int32)])
         return self.augmentation(images, seed, offset=offset, total=total)
 
     def _contrast_of(self, views, training):

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerassl import _compat, backbones
+from kerassl._numbers import check
 from kerassl.augment import SimCLRViews
 from kerassl.callbacks import Resume
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
@@ -51,7 +52,7 @@ class ViewClassifier(_compat.Model):
         wide = keras.mixed_precision.global_policy().variable_dtype
         self.classifier = keras.layers.Dense(len(self.classes), dtype=wide, name="classifier")
         self.augmentation = augmentation if augmentation is not None else SimCLRViews(self.image_size)
-        self.seed = int(seed)
+        self.seed = check(seed=seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
         # Every part is built here: what is first called inside `train_step` would be saved as zeros.
@@ -102,7 +103,7 @@ class ViewClassifier(_compat.Model):
     def _views(self, data):
         images, labels = data[:2]
         offset, total = place_in_global_batch(tf.shape(images)[0])
-        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        seed = tf.stack([self.seed % 2**31, tf.cast(self.optimizer.iterations, tf.int32)])
         views = self.augmentation(images, seed, offset=offset, total=total)
         # One pass over both views, as SimCLR has it: batch statistics over the two together.
         return tf.concat([views.first, views.second], 0), tf.concat([labels, labels], 0), total

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kerassl import _compat
 from kerassl._errors import UserError
+from kerassl._numbers import ABOVE_0, FROM_0, SHARE_BELOW_1
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
@@ -42,9 +43,9 @@ class LARS(_compat.Optimizer):
     slot_names = ("momentum",)
 
     def __init__(self, learning_rate=0.3, momentum=0.9, trust=0.001, weight_decay=1e-6, name="LARS", **kwargs):
-        if not 0 <= momentum < 1:
+        if not SHARE_BELOW_1.fits(momentum):
             raise UserError(f"LARS momentum is {momentum}; it must lie in [0, 1), as 0.9")
-        if trust <= 0 or weight_decay < 0:
+        if not ABOVE_0.fits(trust) or not FROM_0.fits(weight_decay):
             raise UserError(f"LARS trust is {trust} and weight_decay {weight_decay}; trust must be > 0, decay >= 0")
         super().__init__(learning_rate, name, **kwargs)
         self.momentum = float(momentum)

@@ -39,7 +39,11 @@ def check_sizes(batch_sizes):
     except TypeError:
         sizes = ()
     if not sizes or sizes[0] < 1 or any(one >= other for one, other in itertools.pairwise(sizes)):
-        raise UserError(f"batch_sizes is {batch_sizes!r}; give whole numbers from 1 up, rising, as (1, 2, 4, 8)")
+        given = " ".join(map(str, batch_sizes)) if isinstance(batch_sizes, (list, tuple)) else batch_sizes
+        raise UserError(
+            f"batch_sizes is {batch_sizes!r}; give whole numbers from 1 up, rising, as (1, 2, 4, 8)",
+            f"--batch-sizes is {given}; give whole numbers from 1 up, rising, as 1 2 4 8",
+        )
     return sizes
 
 

@@ -1,11 +1,13 @@
 import json
 import pathlib
+import typing
 
 import pytest
 
 from kerassl import UserError
 from kerassl.experiment import read_config
-from kerassl.experiment.config import changed_section
+from kerassl.experiment.config import Config, changed_section
+from kerassl.experiment.sections import Section
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -125,3 +127,38 @@ def test_augmentation_is_that_of_box_augmentation_and_off_without_its_section(tm
     assert own == BoxAugmentation().get_config()
     one = BoxAugmentation(**config.localizer.augmentation.model_dump()).get_config()
     assert one == BoxAugmentation(zoom=0.1, visible=0.7).get_config()
+
+
+def numbers(section, place=()):
+    """The dotted names of all settings that take a number, in all sections."""
+    for name, field in section.model_fields.items():
+        options = [field.annotation]
+        while any(typing.get_args(each) for each in options):
+            options = [part for each in options for part in (typing.get_args(each) or (each,))]
+        inner = [each for each in options if isinstance(each, type) and issubclass(each, Section)]
+        if inner and typing.get_origin(field.annotation) is not dict:
+            yield from numbers(inner[0], (*place, name))
+        elif int in options or float in options:
+            yield ".".join((*place, name)), field.annotation
+
+
+NEEDED = {
+    "data.voc": {"root": "x"}, "pretrain.probe": {"train": "x"}, "compare.probe": {"train": "x"},
+    "compare.gate": {"good": "self-supervised", "poor": "random start"},
+}  # fmt: skip
+
+
+def test_number_is_refused_by_its_name_when_it_is_none_or_out_of_every_range():
+    found = list(numbers(Config))
+    assert len(found) > 80
+    for name, annotation in found:
+        for value in (float("nan"), float("inf"), True, 10**30, -3):
+            given = [value, value] if "tuple" in str(annotation) else value
+            given = [given] if "list" in str(annotation) else {"P5": given} if "dict" in str(annotation) else given
+            around = name.rpartition(".")[0]
+            flags = {f"{around}.{key}": each for key, each in NEEDED.get(around, {}).items()}
+            if value == 10**30 and "float" in str(annotation):
+                continue  # a learning rate that large is no use, but a number
+            with pytest.raises(UserError, match=name) as caught:
+                read_config(None, {**flags, name: given})
+            assert "\n" not in str(caught.value)

@@ -38,8 +38,8 @@ NUMBERS = [
       for value in ("-1", "4294967296", f"1{'0' * 20}", "1.5", "nan")),
     *((command, "--count", value, COUNT) for command in (FINETUNE, AUDIT, GEOMETRY, VIEWS, EXPLAIN)
       for value in ("-1", "0", "nan", "2.5", f"1{'0' * 30}")),
-    *((command, "--score", value, SHARE) for command in (PREDICT, EVALUATE)
-      for value in ("nan", "inf", "-0.1", "1.01")),
+    *((PREDICT, "--score", value, SHARE) for value in ("nan", "inf", "-0.1", "1.01")),
+    *((EVALUATE, "--score", value, "give a finite number") for value in ("nan", "inf", "x")),
     *((command, flag, value, COUNT) for command, flag in (
         (PRETRAIN, "--batch-size"), (PRETRAIN, "--epochs"), (FINETUNE, "--batch-size"), (FINETUNE, "--epochs"),
         (EXPORT, "--batch-sizes"), (SCENES, "--train"), (SCENES, "--val"), (SHARDS, "--image-size"),
@@ -104,7 +104,7 @@ OTHERS = [
     ([*AUDIT, "--classes", "cow"], "cow", SCENE_CLASSES[0], "--classes"),
     ([*GEOMETRY, "--out", "new.txt"], "new.txt", ".html"),
     ([*GEOMETRY, *VOC], "--images photos", "--voc voc"),
-    ([*EXPORT, "--batch-sizes", "4", "2"], "[4, 2]", "rising"),
+    ([*EXPORT, "--batch-sizes", "4", "2"], "--batch-sizes is 4 2", "rising, as 1 2 4 8"),
     (["check", "nowhere"], "nowhere", "kerassl export"),
     (["check", "photos"], "photos", "saved_model.pb"),
     ([*SHARDS, "--coco", "gone.json"], "gone.json"),

@@ -117,4 +117,4 @@ def test_the_command_takes_batch_sizes(tiny_backbone, tmp_path, capsys):
     flags[3] = str(tmp_path / "2")
     capsys.readouterr()
     assert main(["export", *flags]) == 2
-    assert "batch_sizes is [16, 2]" in capsys.readouterr().err
+    assert "--batch-sizes is 16 2" in capsys.readouterr().err

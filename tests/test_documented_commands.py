@@ -1,0 +1,91 @@
+"""The commands of README, docs and configs: each is parsed, its configuration is read, and those of the README run."""
+
+import pathlib
+import re
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerassl.datasets import VOC_CLASSES
+from kerassl.experiment.cli import main, parser
+from kerassl.experiment.config import read_config
+
+pytestmark = pytest.mark.current_stack
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+CONFIGS = sorted(f"configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml"))
+CHEAP = ("inspect", "views", "shards")
+
+
+def commands(name):
+    """The command lines of a page as (environment, arguments)."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^(?:    |#   )((?:\w+=\S+ )?kerassl .*)", text, re.MULTILINE):
+        words = shlex.split(re.split(r"\s{2,}#", line)[0].replace("…", "new"))
+        place = words.index("kerassl")
+        yield dict(word.split("=", 1) for word in words[:place]), words[place + 1 :]
+
+
+@pytest.mark.parametrize("name", [*PAGES, *CONFIGS])
+def test_command_is_accepted_and_its_configuration_is_there_when_it_is_documented(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("KERASSL_REAL_DATA", raising=False)
+    for environment, arguments in commands(name):
+        with monkeypatch.context() as patch:
+            for variable, value in environment.items():
+                patch.setenv(variable, value)
+            options = parser().parse_args(arguments)
+            read_config(options.config)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """What the README's commands are run on: photographs, and a VOCdevkit."""
+    draw = np.random.default_rng(0)
+
+    def photograph(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 255, [96, 128, 3], np.uint8)).save(path)
+
+    for number in range(66):
+        photograph(tmp_path / "photos" / f"{number}.jpg")
+    photograph(tmp_path / "new" / "a.jpg")
+    devkit = tmp_path / "VOCdevkit" / "VOC2007"
+    (devkit / "Annotations").mkdir(parents=True)
+    (devkit / "ImageSets" / "Main").mkdir(parents=True)
+    for number in range(20):
+        photograph(devkit / "JPEGImages" / f"{number}.jpg")
+        box = "<bndbox><xmin>20</xmin><ymin>10</ymin><xmax>80</xmax><ymax>70</ymax></bndbox>"
+        thing = f"<object><name>{VOC_CLASSES[number % 20]}</name><difficult>0</difficult>{box}</object>"
+        size = "<size><width>128</width><height>96</height><depth>3</depth></size>"
+        text = f"<annotation><filename>{number}.jpg</filename>{size}{thing}</annotation>"
+        (devkit / "Annotations" / f"{number}.xml").write_text(text)
+    for split, numbers in {"train": range(10), "val": range(10, 20), "test": range(10, 20)}.items():
+        (devkit / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(map(str, numbers)))
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_command_runs_as_the_readme_prints_it_when_it_is_quick(place):
+    ran = [arguments for _, arguments in commands("README.md") if arguments[0] in CHEAP]
+    assert len(ran) == 5
+    for arguments in ran:
+        assert main(arguments) == 0, arguments
+        assert (place / arguments[arguments.index("--out") + 1]).exists()
+
+
+@pytest.mark.slow
+def test_command_runs_as_the_readme_prints_it_when_it_trains(place, monkeypatch, tiny_backbone):
+    from kerassl import backbones, models
+
+    monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
+    for name in "ab":
+        (place / name).mkdir()
+        models.Localizer(tiny_backbone(), VOC_CLASSES, image_size=64, width=16).save(place / name / "localizer.keras")
+    for _, arguments in commands("README.md"):
+        if arguments[0] not in (*CHEAP, "compare"):
+            assert main(arguments) == 0, arguments

@@ -77,6 +77,8 @@ def finetune(options):
     """Trains a detector or a localiser on labels."""
     before = _resumed(options)
     task = options.task or (finetuning.task_of(before) if before else "detector")
+    if before and task != finetuning.task_of(before):
+        raise UserError(f"--task is {task}, but {options.out} trains a {finetuning.task_of(before)}; leave --task out")
     if options.detector and task != "detector":
         raise UserError(f"--detector is {options.detector}, but --task is {task}; leave one of them out")
     flags = {

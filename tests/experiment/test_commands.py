@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from said import quiet
 
 from kerassl import _compat, backbones
 from kerassl.datasets import SCENE_CLASSES, scenes
@@ -30,7 +31,7 @@ def run(tmp_path_factory, tiny_backbone):
     (folder / "tiny.yaml").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
-        assert main(["compare", "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]) == 0
+        assert quiet(["compare", "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]) == 0
     return folder
 
 
@@ -74,7 +75,7 @@ def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
     out = run / "out"
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")}
     assert refused(capsys, "compare", "--config", run / "tiny.yaml", "--out", out).count("--resume")
-    assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
+    assert quiet(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")} == before
     assert len(before) == 3
 
@@ -84,7 +85,7 @@ def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
 def test_comparison_trains_both_tasks(tmp_path):
     both, folder = tmp_path / "both.yaml", tmp_path / "out"
     both.write_text(CONFIG + "detector: {image_size: 64, batch_size: 8, epochs: 1}\n")
-    assert main(["compare", "--config", str(both), "--out", str(folder)]) == 0
+    assert quiet(["compare", "--config", str(both), "--out", str(folder)]) == 0
     for arm in json.loads((folder / "results.json").read_text())["arms"].values():
         assert set(arm) >= {"localizer", "detector"}
         assert all(0 <= arm["detector"][key] <= 1 for key in ("voc07_ap50", "coco_ap75"))
@@ -98,16 +99,16 @@ def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path,
     out = run / "out"
     model, voc = out / "arms" / "random-start" / "localizer.keras", out / "scenes"
     images = sorted((voc / "VOC2007" / "JPEGImages").glob("*.jpg"))[:3]
-    assert main(["predict", "--model", str(model), "--images", *map(str, images), "--out", str(tmp_path / "p")]) == 0
+    assert quiet(["predict", "--model", str(model), "--images", *map(str, images), "--out", str(tmp_path / "p")]) == 0
     found = json.loads((tmp_path / "p" / "predictions.json").read_text())
     assert len(list((tmp_path / "p" / "drawings").glob("*.png"))) == 3
     assert found
     capsys.readouterr()
     by_model = ["evaluate", "--model", str(model), "--voc", str(voc), "--out", str(tmp_path / "m.json")]
-    assert main(by_model) == 0
+    assert quiet(by_model) == 0
     predictions = out / "arms" / "random-start" / "localizer_predictions.json"
     by_file = ["evaluate", "--predictions", str(predictions), "--voc", str(voc), "--classes", *SCENE_CLASSES]
-    assert main([*by_file, "--out", str(tmp_path / "f.json")]) == 0
+    assert quiet([*by_file, "--out", str(tmp_path / "f.json")]) == 0
     figures = [json.loads((tmp_path / name).read_text()) for name in ("m.json", "f.json")]
     assert figures[0]["mean_iou"] == pytest.approx(figures[1]["mean_iou"], abs=1e-6)
     recorded = json.loads((out / "arms" / "random-start" / "localizer.json").read_text())
@@ -118,7 +119,7 @@ def test_embeddings_are_named_and_follow_the_backbone(run, tmp_path):
     out = run / "out"
     images = sorted((out / "scenes" / "unlabelled").glob("*.jpg"))[:4]
     arguments = ["--backbone", str(out / "backbone.keras"), "--image-size", "64", "--out", str(tmp_path / "e.npz")]
-    assert main(["embed", "--images", *map(str, images), *arguments]) == 0
+    assert quiet(["embed", "--images", *map(str, images), *arguments]) == 0
     with np.load(tmp_path / "e.npz") as file:
         assert list(file["names"]) == [str(image) for image in images]
         assert file["features"].shape == (4, 16)
@@ -131,12 +132,12 @@ def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, caps
     images = str(out / "scenes" / "unlabelled")
     picture = tmp_path / "heat.png"
     arguments = ["--models", *arms, "--images", images, "--count", "2", "--out", str(picture)]
-    assert main(["explain", *arguments, "--class", "car"]) == 0
+    assert quiet(["explain", *arguments, "--class", "car"]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     arguments[-1] = str(tmp_path / "other.png")
     assert "'unicorn'" in refused(capsys, "explain", *arguments, "--class", "unicorn")
     model = out / "arms" / "random-start" / "localizer.keras"
-    assert main(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0
+    assert quiet(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0
     assert (tmp_path / "servable" / "1" / "saved_model.pb").exists()
     card = json.loads((tmp_path / "servable" / "1" / "assets.extra" / "model_card.json").read_text())
     assert card["metrics"] == json.loads(model.with_suffix(".json").read_text())
@@ -153,7 +154,7 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
     (tmp_path / "probe.yaml").write_text(f"pretrain: {{probe: {{train: {tmp_path / 'labelled'}}}}}")
     sizes = ["--image-size", "32", "--batch-size", "8", "--epochs", "2", "--config", str(tmp_path / "probe.yaml")]
     arguments = ["pretrain", "--images", str(photos), "--backbone", "MobileNet", *sizes, "--out", str(tmp_path / "a")]
-    assert main(arguments) == 0
+    assert quiet(arguments) == 0
     assert (tmp_path / "a" / "backbone.keras").exists()
     last = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 <= last["knn_top1"] <= 1
@@ -163,7 +164,7 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
     sizes = ["--image-size", "64", "--batch-size", "8", "--epochs", "1"]
     backbone = ["--backbone", str(tmp_path / "a" / "backbone.keras")]
     arguments = ["finetune", "--task", "localizer", *voc, *sizes, *backbone, "--out", str(tmp_path / "b")]
-    assert main(arguments) == 0
+    assert quiet(arguments) == 0
     assert (tmp_path / "b" / "localizer.keras").exists()
     assert json.loads((tmp_path / "b" / "localizer.json").read_text())["mean_iou"] > 0
     page = (tmp_path / "b" / "report.html").read_text()

@@ -15,6 +15,7 @@ from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraini
 from kerassl.experiment.arms_pictures import arm_pictures
 from kerassl.experiment.cli import main
 from kerassl.experiment.feature_weights import feature_weights
+from kerassl.experiment.folder import run_folder
 from kerassl.experiment.sources import sources
 from kerassl.experiment.time_limit import TimeLimit
 from kerassl.models import frozen_features

@@ -6,6 +6,7 @@ Without a devkit it generates toy scenes; without a backbone it starts from rand
 """
 
 import argparse
+import os
 import tempfile
 
 import kerassl
@@ -22,6 +23,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", default="detector.keras")
     options = parser.parse_args()
+    if os.path.lexists(options.out):
+        parser.error(f"{options.out} already exists; choose another --out")
 
     root, classes = options.voc, options.classes
     if root is None:

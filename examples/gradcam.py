@@ -6,6 +6,7 @@ All models are asked about the class that the first one sees.
 """
 
 import argparse
+import os
 import pathlib
 
 import keras
@@ -23,6 +24,8 @@ def main():
     parser.add_argument("--level", default="P5", help="P3, P4 or P5")
     parser.add_argument("--out", default="gradcam.png")
     options = parser.parse_args()
+    if os.path.lexists(options.out):
+        parser.error(f"{options.out} already exists; choose another --out")
 
     models = {}
     for item in options.models:

@@ -7,6 +7,7 @@ Without a folder it generates toy scenes in the temporary folder and learns from
 
 import argparse
 import math
+import os
 import tempfile
 
 import kerassl
@@ -21,6 +22,8 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
+    if os.path.lexists(options.out):
+        parser.error(f"{options.out} already exists; choose another --out")
 
     folder = options.photographs
     if folder is None:

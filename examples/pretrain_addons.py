@@ -8,6 +8,7 @@ the temporary folder and learns from them.
 
 import argparse
 import math
+import os
 import sys
 import tempfile
 
@@ -61,6 +62,8 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
+    if os.path.lexists(options.out):
+        parser.error(f"{options.out} already exists; choose another --out")
 
     folder = options.photographs
     if folder is None:

@@ -25,6 +25,8 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64, help="images a step, over all hosts")
     parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
+    if os.path.lexists(options.out):
+        parser.error(f"{options.out} already exists; choose another --out")
 
     # Before anything else: the strategy waits for the other hosts.
     strategy = tf.distribute.MultiWorkerMirroredStrategy()

@@ -1,7 +1,6 @@
 """COCO's json of boxes: images, annotations, categories."""
 
 import collections
-import json
 import logging
 import math
 import os
@@ -9,7 +8,7 @@ import pathlib
 import re
 
 from kerassl._errors import UserError
-from kerassl._text import read_text
+from kerassl._json import read_json
 from kerassl.datasets.annotation import Thing, make_record, open_picture, told_box
 from kerassl.datasets.class_names import check_there, class_names, tell_left_out
 from kerassl.datasets.findings import Findings
@@ -18,8 +17,6 @@ from kerassl.datasets.subset import subset
 from kerassl.datasets.unicode_names import find_file, nfc
 
 log = logging.getLogger("kerassl")
-
-_MAX_BYTES = 4_000_000_000  # COCO's own are a tenth of that
 
 
 def coco_classes(annotations):
@@ -171,13 +168,7 @@ def _classes_by_image(entries, labels):
 
 
 def _load(path):
-    remedy = "give a COCO json"
-    try:
-        content = json.loads(read_text(path, remedy, _MAX_BYTES))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path} is no whole json file ({str(error)[:200]}); write it again") from None
+    content = read_json(path, "give a COCO json")
     wanted = ("images", "annotations", "categories")
     missing = [key for key in wanted if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if missing:

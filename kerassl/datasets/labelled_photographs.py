@@ -8,6 +8,7 @@ from kerassl._numbers import check
 from kerassl.datasets.image_folder import check_batch_size, image_files
 from kerassl.datasets.images import centre_crop, check_image_size
 from kerassl.datasets.stream import Epochs, broken_files, read_ahead, stream
+from kerassl.datasets.unicode_names import nfc
 
 
 def named_classes(paths):
@@ -33,9 +34,9 @@ def named_classes(paths):
         flat = all(len(parts) == 1 for parts in inside.values())
         for file, parts in inside.items():
             if flat and "_" in parts[0]:
-                found[file] = parts[0].partition("_")[0]
+                found[file] = nfc(parts[0].partition("_")[0])
             elif len(parts) > 1:
-                found[file] = parts[0]
+                found[file] = nfc(parts[0])
     return found
 
 

@@ -82,9 +82,10 @@ def _example(example, size):
     # VOC counts pixels from 1 and means its corners inclusive, so that only the first corner moves.
     x0, y0 = tf.maximum(left * width - 1, 0), tf.maximum(top * height - 1, 0)
     x1, y1 = tf.minimum(right * width, width), tf.minimum(bottom * height, height)
-    kept = (x1 > x0) & (y1 > y0)
     image, scale = letterbox(image, size)
-    boxes = tf.boolean_mask(tf.stack([x0, y0, x1, y1], axis=-1) * scale, kept)  # [n, 4]
+    boxes = tf.stack([x0, y0, x1, y1], axis=-1) * scale  # [n, 4]
+    kept = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=-1)  # whose area is left in float32
+    boxes = tf.boolean_mask(boxes, kept)
     classes = tf.boolean_mask(tf.cast(example["objects"]["label"], tf.float32), kept)
     # One row at least, so that a batch in which no image has an object is not empty along M.
     missing = tf.maximum(0, 1 - tf.shape(classes)[0])

@@ -11,10 +11,10 @@ from kerassl._errors import UserError
 from kerassl._text import UnreadableError, text_of
 from kerassl.datasets.annotation import Thing, told_box
 from kerassl.datasets.findings import Findings
+from kerassl.datasets.flags import read_flag
 from kerassl.datasets.unicode_names import nfc
 
 MAX_BYTES = 10_000_000  # of an XML file: some 30,000 objects in one image
-_YES, _NO = ("true", "yes", "t", "y"), ("", "false", "no", "f", "n", "none", "null", "unspecified")
 _OTHER_SHAPES = ("robndbox", "polygon", "points", "segmentation")
 
 
@@ -86,18 +86,12 @@ def _thing(element, path, classes, findings):
 
 
 def _is_difficult(element, where, findings):
-    text = (element.findtext("difficult") or "").strip()
-    word = text.lower()
-    if word in _YES or word in _NO:
-        return word in _YES
-    try:
-        number = float(word)
-    except ValueError:
-        number = float("nan")
-    if np.isfinite(number):
-        return number != 0
-    findings.add("objects taken for not difficult, whose <difficult> is neither 0 nor 1", f"{where}: {text[:40]!r}")
-    return False
+    text = element.findtext("difficult") or ""
+    difficult = read_flag(text)
+    if difficult is None:
+        kind = "objects taken for not difficult, whose <difficult> is neither 0 nor 1"
+        findings.add(kind, f"{where}: {text.strip()[:40]!r}")
+    return bool(difficult)
 
 
 def _label(element, path, classes):

@@ -7,6 +7,7 @@ import math
 from kerassl import datasets, models
 from kerassl._errors import UserError
 from kerassl._lazy import keras
+from kerassl.datasets.class_names import class_names
 from kerassl.datasets.shard_index import is_shards
 from kerassl.experiment.pretraining import (
     fit_watched,
@@ -99,6 +100,7 @@ def labelled_images(images, classes=None):
     if any(is_shards(path) for path in images):
         raise UserError("a supervised arm reads labels from folders and names, which shards lack; give image folders")
     found = datasets.named_classes(images)
+    classes = classes if classes is None else class_names(classes)
     names = set(found.values())
     missing = [] if classes is None else [name for name in classes if name not in names]
     if missing:

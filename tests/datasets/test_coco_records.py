@@ -184,7 +184,7 @@ def test_leaves_out_images_that_are_missing_broken_or_nameless(animals, caplog):
         (b"", "no whole json"),
         (b'{"images": [', "no whole json"),
         (b'{"images": ["\xff"]}', r"is no UTF-8 \(byte 0xff in line 1"),
-        (b"[" * 200_000, "no whole json"),
+        (b"[" * 200_000, "nested too deeply"),
         (b"[]", "no list of images"),
         (b'{"images": [], "annotations": {}, "categories": []}', "no list of annotations"),
         (b'{"images": [], "annotations": [], "categories": []}', "no categories"),

@@ -91,7 +91,7 @@ CASES = {
     },
     "deep": {
         "voc": (b"<annotation>" + b"<x>" * 100_000, "is no whole XML"),
-        "coco": (b'{"images": ' + b"[" * 200_000, "is no whole json"),
+        "coco": (b'{"images": ' + b"[" * 200_000, "is nested too deeply"),
         "yaml": (b"names: " + b"[" * 1_000, "is no YAML"),
     },
     "huge numbers": {

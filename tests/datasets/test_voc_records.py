@@ -302,7 +302,7 @@ def test_refuses_a_subset_that_cannot_be(devkit, wanted):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("1", "1.0", "true", "Yes", " 1 ", "2"), True),
+        (("1", "1.0", "true", "Yes", " 1 "), True),
         (("0", "0.0", "false", "No", "Unspecified", "", "none"), False),
     ],
 )
@@ -311,7 +311,7 @@ def test_difficult_is_read_for_what_its_word_means(devkit, thing, words, expecte
     assert voc_records(devkit.root, strict=True)[0].difficult.tolist() == [expected] * len(words)
 
 
-@pytest.mark.parametrize("word", ["maybe", "nan", "inf", "-"])
+@pytest.mark.parametrize("word", ["maybe", "nan", "2", "-"])
 def test_difficult_is_named_and_taken_for_no_when_it_means_nothing(devkit, thing, caplog, word):
     devkit.add("a", thing(extra=f"<difficult>{word}</difficult>"))
     assert voc_records(devkit.root)[0].difficult.tolist() == [False]

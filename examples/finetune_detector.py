@@ -26,7 +26,7 @@ def main():
     if os.path.lexists(options.out):
         parser.error(f"{options.out} already exists; choose another --out")
 
-    root, classes = options.voc, options.classes
+    root, classes = options.voc, kerassl.datasets.yolo_classes(options.classes)  # names, or a file of them
     if root is None:
         root, classes = f"{tempfile.mkdtemp()}/scenes", kerassl.datasets.SCENE_CLASSES
         kerassl.datasets.scenes(root, train=128, val=32)

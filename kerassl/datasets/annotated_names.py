@@ -1,5 +1,6 @@
 """The classes that a VOC XML names, and those that a devkit has lists of, and nothing else of them."""
 
+from kerassl.datasets.unicode_names import nfc
 from kerassl.datasets.voc_annotation import NoAnnotationError, parse_voc, thing_name
 
 
@@ -31,4 +32,4 @@ def listed_names(folder):
     """
     stems = {path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt")}
     parts = (stem.rpartition("_") for stem in stems)
-    return frozenset(name for name, _, split in parts if name and split in stems)
+    return frozenset(nfc(name) for name, _, split in parts if name and split in stems)

@@ -93,7 +93,7 @@ def check_class_names(classes):
         UserError: if there is no name, one is not a string, or one stands twice.
     """
     if isinstance(classes, (str, int)) or not classes:
-        raise UserError(f"classes is {classes!r}; give the list of the class names, as datasets.VOC_CLASSES")
+        raise UserError(f"classes is {classes!r}; give the list of the class names, as [cat, dog]")
     classes = list(classes)
     wrong = [name for name in classes if not isinstance(name, str)]
     if wrong:

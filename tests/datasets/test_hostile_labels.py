@@ -237,3 +237,23 @@ def test_a_hostile_file_is_read_or_its_reason_is_given(whole, caplog, kind, read
     assert len(boxes) >= MORE
     assert len(boxes.pop("hostile", [])) == (0 if isinstance(expected, str) else expected)
     assert all(len(each) == 1 for each in boxes.values())
+
+
+def test_labels_are_read_when_names_of_files_are_not_utf8(whole, tmp_path):
+    for folder in ("JPEGImages", "Annotations", "labels"):
+        (tmp_path / folder).mkdir()
+    for folder, there, name in (
+        ("JPEGImages", "00.png", b"\xff\xfe.png"),
+        ("Annotations", "00.xml", b"\xff\xfe.xml"),
+        ("labels", "00.txt", b"\xff\xfe.txt"),
+    ):
+        try:
+            (tmp_path / folder / os.fsdecode(name)).write_bytes((whole / folder / there).read_bytes())
+        except OSError:
+            pytest.skip("this file system has no such names")
+    for records in (
+        voc_records(tmp_path, split=None, classes=CLASSES, strict=True),
+        yolo_records(tmp_path / "JPEGImages", tmp_path / "labels", classes=CLASSES, strict=True),
+    ):
+        assert [os.fsencode(pathlib.Path(record.image_id).stem) for record in records] == [b"\xff\xfe"]
+        assert len(records[0].boxes) == 1

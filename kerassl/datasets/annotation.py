@@ -97,7 +97,9 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
     told = None if told is None else tuple(map(str, told))
     turned = stored != (width, height) and told == tuple(map(str, stored))
     if told is not None and not turned and told != (str(width), str(height)):
-        findings.add("wrong image sizes corrected", f"{source} says {told[0]}x{told[1]}, the image {width}x{height}")
+        findings.add(
+            "wrong image sizes corrected", f"{source} says {told[0][:20]}x{told[1][:20]}, the image {width}x{height}"
+        )
     boxes, kept = [], []
     for thing in things:
         if thing.box is None or thing.box[2] <= thing.box[0] or thing.box[3] <= thing.box[1]:

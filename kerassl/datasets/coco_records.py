@@ -126,13 +126,16 @@ def coco_records(
         content["annotations"], images, doubled, set(chosen), categories, labels, names, annotations, findings
     )
     endings = _endings(entry["file_name"] for entry in images.values())
-    records = []
+    records, held, doubles = [], set(), []
     for each in chosen:
         name = images[each]["file_name"]
         path, problem = _locate(folder, name, endings)
         if path is None:
             findings.add(f"images {problem} left out", f"{annotations}, image {each}: {name}")
             continue
+        if path in held:
+            doubles.append(f"image {each}: {name}")
+        held.add(path)
         picture = open_picture(path, findings)
         if picture is not None:
             told = tuple(images[each].get(side) for side in ("width", "height"))
@@ -144,6 +147,8 @@ def coco_records(
             f"none of the {len(chosen)} images of {annotations} can be opened in {folder}{_first(findings)}"
         )
     findings.tell(objects=total)
+    if doubles:
+        log.warning("%s: %d images kept whose file another has: %s", annotations, len(doubles), "; ".join(doubles[:3]))
     tell_left_out(others, annotations)
     return records
 

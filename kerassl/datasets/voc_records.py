@@ -183,13 +183,24 @@ def _split_ids(folder, split, known):
         )
     ids = set()
     for line in read_text(path, "write one image id a line").split("\n"):
-        fields, whole = line.split(), nfc(line.strip())
-        # In a class's file a second column says 1, 0 (only difficult ones) or -1 (none); a name may hold spaces.
-        if whole in known or line.strip() in known:
-            ids.add(line.strip() if line.strip() in known else whole)
-        elif fields and fields[1:] != ["-1"]:
-            ids.add(fields[0] if fields[0] in known else nfc(fields[0]))
+        whole = line.strip()
+        # A name may hold spaces; some tools write the image's file, or its path.
+        for each in (whole, nfc(whole), nfc(_stem(whole))):
+            if each in known:
+                ids.add(each)
+                break
+        else:
+            fields = line.split()
+            # In a class's file a second column says 1, 0 (only difficult ones) or -1 (none).
+            if fields and fields[1:] != ["-1"]:
+                ids.add(fields[0] if fields[0] in known else nfc(fields[0]))
     return sorted(ids)
+
+
+def _stem(line):
+    name = line.replace("\\", "/").rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in SUFFIXES else line
 
 
 def _check_pairs(ids, paths, files, folder):

@@ -129,8 +129,12 @@ def _classes(classes, labels_dir, images_dir):
 
 
 def _label_file(folder, image):
-    name = str(pathlib.PurePosixPath(image).with_suffix(".txt"))
-    return find_file(folder, name) or os.path.join(folder, name)
+    name = pathlib.PurePosixPath(image).with_suffix(".txt")
+    found = find_file(folder, str(name))
+    if found is None and "images" in name.parts:  # the folder above images and labels is named
+        place = len(name.parts) - 1 - name.parts[::-1].index("images")
+        found = find_file(folder, os.path.join(*name.parts[:place], "labels", *name.parts[place + 1 :]))
+    return found or os.path.join(folder, name)
 
 
 def _first_fields(path):

@@ -330,7 +330,9 @@ def test_what_stands_twice_is_refused_left_out_or_named(animals, caplog):
         f"1 annotations that stand twice left out: {animals.path}, annotation 1",
     ]
     animals.content["categories"] = [*CATEGORIES, {"id": 8, "name": "dog"}]
+    animals.content["images"].append({"id": 2, "file_name": "1.png"})
     animals.read()
+    assert f"{animals.path}: 1 images kept whose file another has: image 2: 1.png" in caplog.text
     assert f"{animals.path}: the categories 7, 8 are all called 'dog' and are read as one class" in caplog.text
     animals.content["categories"] = [*CATEGORIES, {"id": 7, "name": "fish"}]
     animals.refused("boxes.json has two categories of the id 7, 'dog' and 'fish'; give each an id of its own")

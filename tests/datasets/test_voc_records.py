@@ -357,10 +357,14 @@ def test_what_programs_leave_in_folders_is_skipped(devkit, caplog):
     _refused("no split 'test'; it has train$", devkit.root, split="test")
 
 
-def test_a_list_is_read_when_its_names_hold_spaces(devkit):
-    for name in ("my photo 1", "b"):
+def test_a_list_is_read_when_its_names_hold_spaces_or_are_those_of_files(devkit):
+    for name in ("my photo 1", "b", "c.d", "e"):
         devkit.add(name)
-    assert [record.image_id for record in voc_records(devkit.root)] == ["b", "my photo 1"]
+    assert [record.image_id for record in voc_records(devkit.root)] == ["b", "c.d", "e", "my photo 1"]
+    (devkit.folder / "ImageSets" / "Main" / "train.txt").write_text(
+        "b.jpg\nJPEGImages/c.d.JPG\nC:\\x\\my photo 1.png\n"
+    )
+    assert [record.image_id for record in voc_records(devkit.root)] == ["b", "c.d", "my photo 1"]
 
 
 def test_a_year_is_needed_only_when_there_are_several(devkit, tmp_path):

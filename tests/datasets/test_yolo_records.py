@@ -204,6 +204,12 @@ def test_relative_folders_are_read_like_whole_ones(traffic, monkeypatch):
         assert (record.image_id, record.classes.tolist()) == ("a.png", [1])
 
 
+def test_the_folder_above_images_and_labels_is_read(traffic):
+    traffic.add("deep/a", "1 0.5 0.5 0.5 0.25")
+    (record,) = yolo_records(traffic.root, strict=True)
+    assert (record.image_id, record.classes.tolist()) == ("images/train/deep/a.png", [1])
+
+
 def test_labels_beside_the_images_are_found_below_a_folder_called_images(tmp_path, save_image):
     folder = tmp_path / "images" / "all"
     save_image(folder / "a.jpg")

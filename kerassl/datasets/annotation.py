@@ -85,7 +85,7 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
         things: sequence of `Thing`.
         told: tuple of the width and the height that the annotation tells, each anything that prints as a number; or
             None where it tells none.
-        findings: `Findings`, which takes what is mended or left out.
+        findings: `Findings`, which takes what is fixed or left out.
         source: str, where the size is told, for messages.
         mask_path: str or None.
 

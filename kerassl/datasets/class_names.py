@@ -18,7 +18,7 @@ _MOST = 1_000_000  # bytes of a file of names
 
 
 def class_names(classes):
-    """Gives the class names that are meant.
+    """Return class names, which are given as they are or by a file.
 
     Args:
         classes: sequence of str; or str or `pathlib.Path` of a YAML whose `names` is a list, or a dictionary from
@@ -36,7 +36,7 @@ def class_names(classes):
 
 
 def names_file(classes):
-    """The file of names that `classes` stands for.
+    """Return the file of names that `classes` is the path of.
 
     Args:
         classes: see `class_names`.
@@ -70,9 +70,7 @@ def names_file(classes):
     if not files:
         return None
     if len(classes) > 1:
-        raise UserError(
-            f"{files[0]} is a file, and other class names stand beside it; give names, or one file of names"
-        )
+        raise UserError(f"{files[0]} is a file, and other class names are beside it; give names, or one file of names")
     return names_file(files[0])
 
 
@@ -106,7 +104,7 @@ def check_class_names(classes):
 
 
 def check_there(wanted, there, source, what="class"):
-    """Refuses a class that a data set does not have.
+    """Refuse a class that a data set does not have.
 
     Args:
         wanted: list of str.
@@ -126,8 +124,8 @@ def check_there(wanted, there, source, what="class"):
     raise UserError(f"{source} has no {what} {missing[0]!r}, which classes names; {hint} has {len(there)}: {listed}")
 
 
-def tell_left_out(counts, source):
-    """Reports the objects whose classes were not asked for.
+def report_left_out(counts, source):
+    """Log how many objects were left out because of their class.
 
     Args:
         counts: `collections.Counter` of class names.

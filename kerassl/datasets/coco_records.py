@@ -10,7 +10,7 @@ import re
 from kerassl._errors import UserError
 from kerassl._json import read_json
 from kerassl.datasets.annotation import Thing, make_record, open_picture, told_box
-from kerassl.datasets.class_names import check_there, class_names, tell_left_out
+from kerassl.datasets.class_names import check_there, class_names, report_left_out
 from kerassl.datasets.findings import Findings
 from kerassl.datasets.flags import read_flag
 from kerassl.datasets.subset import subset
@@ -111,7 +111,7 @@ def coco_records(
     content = _load(annotations)
     categories = _categories(content, annotations)
     labels, names = _labels(categories, classes, annotations)
-    _tell_doubled(categories, annotations)
+    _report_doubled(categories, annotations)
     findings = Findings(strict, allow_broken)
     images, doubled = _images(content["images"], annotations, findings)
     if not images:
@@ -149,7 +149,7 @@ def coco_records(
     findings.tell(objects=total)
     if doubles:
         log.warning("%s: %d images kept whose file another has: %s", annotations, len(doubles), "; ".join(doubles[:3]))
-    tell_left_out(others, annotations)
+    report_left_out(others, annotations)
     return records
 
 
@@ -208,7 +208,7 @@ def _labels(categories, classes, path):
     return {key: place.get(name) for key, name in categories.items()}, names
 
 
-def _tell_doubled(categories, path):
+def _report_doubled(categories, path):
     for name, count in collections.Counter(categories.values()).items():
         if count > 1:
             ids = ", ".join(str(key) for key, each in categories.items() if each == name)
@@ -225,7 +225,7 @@ def _images(entries, path, findings):
             findings.add("images without an id or a file name left out", f"{path}, {str(entry)[:100]}")
         elif found.setdefault(str(key), entry)["file_name"] != name:
             # Whose the boxes are is not known.
-            findings.add("images whose id stands twice left out", f"{path}, image {key}: {name}")
+            findings.add("images whose id occurs twice left out", f"{path}, image {key}: {name}")
             doubled.add(str(key))
     return {key: entry for key, entry in found.items() if key not in doubled}, doubled
 
@@ -285,7 +285,7 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
         where = f"{path}, annotation {str(entry.get('id', f'at place {place}'))[:40]}"
         if image_id in doubled:
             total += 1
-            findings.add("annotations of an image id that stands twice left out", f"{where} of {image_id}", unread=True)
+            findings.add("annotations of an image id that occurs twice left out", f"{where} of {image_id}", unread=True)
             continue
         if image_id not in images:
             told = f"{where} of image {str(entry.get('image_id'))[:40]!r}"
@@ -307,7 +307,7 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
         x, y, width, height = map(float, entry["bbox"])
         key, content = _id(entry.get("id")), (image_id, category, x, y, width, height)
         if key in seen and seen[key] == content:
-            findings.add("annotations that stand twice left out", where)
+            findings.add("annotations that occur twice left out", where)
             continue
         if key in seen:
             again.append(where)

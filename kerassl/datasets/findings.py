@@ -1,4 +1,4 @@
-"""What a reader of annotations left out or mended."""
+"""What a reader of annotations left out or fixed."""
 
 import collections
 import logging
@@ -12,7 +12,7 @@ _MOST = 0.1  # share of the labels that may be unreadable
 
 
 class Findings:
-    """Faults that are mended or left out: whole files are named each, the rest is told in one line a kind.
+    """Faults that are fixed or left out: whole files are named each, the rest is told in one line a kind.
 
     Args:
         strict: bool. Raise `UserError` at the first instead.
@@ -39,7 +39,7 @@ class Findings:
         """
         message = _one_line(message)
         if self.strict:
-            raise UserError(f"{message}; mend or remove the file, or read without strict")
+            raise UserError(f"{message}; fix or remove the file, or read without strict")
         self.files.append(message)
         if label:
             self._unread["annotation files"].append(message)
@@ -56,7 +56,7 @@ class Findings:
         where = _one_line(where)
         if self.strict:
             raise UserError(
-                f"{where}: strict reading stops here ({kind} otherwise); mend the file or read without strict"
+                f"{where}: strict reading stops here ({kind} otherwise); fix the file or read without strict"
             )
         self.found[kind].append(where)
         if unread:
@@ -80,8 +80,8 @@ class Findings:
             if not self.allow_broken and len(unread) > _MOST * total:
                 fact = f"{len(unread)} of {total} {what} cannot be read, more than a tenth; the first: {unread[0]}"
                 raise UserError(
-                    f"{fact}; mend them, or leave them out with allow_broken=True",
-                    f"{fact}; mend them, or leave them out with --allow-broken-labels",
+                    f"{fact}; fix them, or leave them out with allow_broken=True",
+                    f"{fact}; fix them, or leave them out with --allow-broken-labels",
                 )
 
 

@@ -104,8 +104,8 @@ def _label(element, path, classes):
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         fact = f"{path} names the class {name[:100]!r}, which is not among the {len(classes)} classes ({listed}){hint}"
         raise UserError(
-            f"{fact}; mend the file or give its names as classes=[…]",
-            f"{fact}; mend the file or give its names as --classes",
+            f"{fact}; fix the file or give its names as classes=[…]",
+            f"{fact}; fix the file or give its names as --classes",
         )
     return classes.index(name)
 

@@ -29,7 +29,7 @@ def yolo_classes(classes):
 
 
 def find_yolo_names(*folders):
-    """Looks for a file of class names in folders and what they lie in, two steps up.
+    """Find the file of class names of folders, in them or up to two above.
 
     Args:
         folders: `pathlib.Path`s.

@@ -9,7 +9,7 @@ import pathlib
 from kerassl._errors import UserError
 from kerassl._text import UnreadableError, text_of
 from kerassl.datasets.annotation import Thing, make_record, open_picture
-from kerassl.datasets.class_names import check_class_names, check_there, names_file, tell_left_out
+from kerassl.datasets.class_names import check_class_names, check_there, names_file, report_left_out
 from kerassl.datasets.findings import Findings
 from kerassl.datasets.image_folder import image_files
 from kerassl.datasets.subset import subset
@@ -108,7 +108,7 @@ def yolo_records(
             f"none of the {len(chosen)} images of {images_dir} can be opened; the first: {findings.files[0]}"
         )
     findings.tell(len(chosen) - len(without), lines + len(findings.found.get(_UNREAD, ())))
-    tell_left_out(others, labels_dir)
+    report_left_out(others, labels_dir)
     return records
 
 

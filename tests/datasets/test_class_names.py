@@ -45,7 +45,7 @@ def test_names_are_no_files_when_folders_are_called_like_them(tmp_path, monkeypa
     ("given", "words"),
     [
         (["config.yaml"], r"config\.yaml cannot be read \(No such file.*list of the class names, or a file"),
-        (["there.txt", "cat"], r"there\.txt is a file, and other class names stand beside it"),
+        (["there.txt", "cat"], r"there\.txt is a file, and other class names are beside it"),
         (["boxes.json"], r"boxes\.json is no file of class names; give the list of the class names, or a data.yaml"),
         (["latin.txt"], r"latin\.txt is no UTF-8 \(byte 0xe9 in line 1"),
         ("cat", r"cat cannot be read .*give the list"),

@@ -167,7 +167,7 @@ def test_leaves_out_images_that_are_missing_broken_or_nameless(animals, caplog):
     for words in (
         "2 images that are missing left out: .*1.png.*9.png",
         "2.png is no image that can be read; its image is left out",
-        "1 images whose id stands twice left out: .*image 3: 4.png",
+        "1 images whose id occurs twice left out: .*image 3: 4.png",
         "3 images without an id or a file name left out",
         "2 images outside of their folder left out: .*boxes.json.*/etc/hostname",
     ):
@@ -318,7 +318,7 @@ def test_names_are_the_same_in_every_form_of_unicode(animals):
     assert coco_classes(animals.path) == [composed]
 
 
-def test_what_stands_twice_is_refused_left_out_or_named(animals, caplog):
+def test_what_occurs_twice_is_refused_left_out_or_named(animals, caplog):
     animals.image(1)
     animals.annotate(1)
     animals.content["annotations"] *= 2
@@ -327,7 +327,7 @@ def test_what_stands_twice_is_refused_left_out_or_named(animals, caplog):
     assert animals.read()[0].boxes.tolist() == [[10, 5, 30.5, 25], [1, 2, 4, 6]]
     assert caplog.messages == [
         f"1 annotations kept whose id another has: {animals.path}, annotation 1",
-        f"1 annotations that stand twice left out: {animals.path}, annotation 1",
+        f"1 annotations that occur twice left out: {animals.path}, annotation 1",
     ]
     animals.content["categories"] = [*CATEGORIES, {"id": 8, "name": "dog"}]
     animals.content["images"].append({"id": 2, "file_name": "1.png"})

@@ -386,7 +386,7 @@ def test_a_tenth_of_broken_annotations_is_left_out_and_more_is_refused(devkit):
         if broken <= 2:
             assert len(voc_records(devkit.root)) == 20 - broken
     message = _refused("3 of 20 annotation files cannot be read, more than a tenth; the first: .*00.xml", devkit.root)
-    assert message.endswith("mend them, or leave them out with allow_broken=True")
+    assert message.endswith("fix them, or leave them out with allow_broken=True")
     assert len(voc_records(devkit.root, allow_broken=True)) == 17
 
 

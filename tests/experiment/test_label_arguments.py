@@ -113,7 +113,7 @@ def test_many_broken_labels_are_refused_unless_they_are_allowed(data, capsys, fo
     (data / "a.json").write_text((data / "a.json").read_text().replace('"category_id": 1', '"category_id": 8', 1))
     line = refused(capsys, *SHARDS[form], "--out", "s")
     assert {"voc": "1 of 3 annotation files", "coco": "1 of 6 objects", "yolo": "1 of 5 objects"}[form] in line
-    assert line.endswith("mend them, or leave them out with --allow-broken-labels")
+    assert line.endswith("fix them, or leave them out with --allow-broken-labels")
     assert not (data / "s").exists()
     assert main(INSPECT[form]) == 0  # which is for finding them
     assert f"annotated       {2 if form == 'voc' else 3} images" in capsys.readouterr().out

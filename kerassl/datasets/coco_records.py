@@ -106,7 +106,7 @@ def coco_records(
         Lin et al., "Microsoft COCO: Common Objects in Context", 2014.
     """
     annotations, folder = pathlib.Path(annotations), pathlib.Path(images_dir)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"there is no folder {folder}; give the folder of the images that {annotations} names")
     content = _load(annotations)
     categories = _categories(content, annotations)

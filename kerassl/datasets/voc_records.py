@@ -76,7 +76,7 @@ def voc_records(
     folder = voc_folder(root, year)
     images, annotations = folder / "JPEGImages", folder / "Annotations"
     for needed in (images, annotations):
-        if not needed.is_dir():
+        if not os.path.isdir(needed):
             raise UserError(f"{folder} holds no folder {needed.name}; a VOC folder has JPEGImages and Annotations")
     paths, files = _by_stem(images, SUFFIXES), voc_annotations(folder)
     ids = sorted(paths.keys() | files.keys()) if split is None else _split_ids(folder, split, paths)
@@ -123,7 +123,7 @@ def voc_folder(root, year=None):
         UserError: if there is no such folder, or several years to choose from.
     """
     root = pathlib.Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"there is no folder {root}; give the VOCdevkit folder, which holds VOC2007 or another year")
     plain = _is_voc(root)
     years = sorted(path.name.removeprefix("VOC") for path in root.glob("VOC*") if _is_voc(path))
@@ -132,7 +132,7 @@ def voc_folder(root, year=None):
     if year is None and len(years) == 1:
         year = years[0]
     folder = root / f"VOC{year}"
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return folder
     if plain and os.path.basename(os.path.abspath(root)) == folder.name:
         return root
@@ -153,7 +153,7 @@ def voc_folder(root, year=None):
 
 
 def _is_voc(path):
-    return (path / "JPEGImages").is_dir() or (path / "Annotations").is_dir()
+    return os.path.isdir(path / "JPEGImages") or os.path.isdir(path / "Annotations")
 
 
 def voc_annotations(folder):
@@ -162,8 +162,11 @@ def voc_annotations(folder):
 
 
 def _by_stem(folder, suffixes):
-    # Of a.jpg and a.png the first by name.
-    found = [path for path in sorted(folder.iterdir(), reverse=True) if path.suffix.lower() in suffixes]
+    try:
+        inside = sorted(folder.iterdir(), reverse=True)  # of a.jpg and a.png the first by name
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error.strerror}); allow it to be read") from None
+    found = [path for path in inside if path.suffix.lower() in suffixes]
     return by_name({path.stem: path for path in found if not is_junk(path.name)})
 
 

@@ -67,10 +67,10 @@ def yolo_records(
         >>> records = kerassl.datasets.yolo_records("traffic/images/train", classes="traffic/data.yaml")
     """
     images_dir = pathlib.Path(images_dir)
-    if not images_dir.is_dir():
+    if not os.path.isdir(images_dir):
         raise UserError(f"there is no folder {images_dir}; give the folder of the images")
     labels_dir = yolo_labels_dir(images_dir) if labels_dir is None else pathlib.Path(labels_dir)
-    if not labels_dir.is_dir():
+    if not os.path.isdir(labels_dir):
         raise UserError(f"there is no folder {labels_dir}; give the folder of the label files as labels_dir")
     numbered, names = _classes(classes, labels_dir, images_dir)
     places = {name: place for place, name in enumerate(names)}
@@ -153,7 +153,7 @@ def yolo_labels_dir(images_dir):
     for place in reversed(range(len(parts))):
         if parts[place] == "images":
             folder = pathlib.Path(*parts[:place], "labels", *parts[place + 1 :])
-            if folder.is_dir():
+            if os.path.isdir(folder):
                 return folder
     return images_dir
 

@@ -105,12 +105,12 @@ def _shards(folder, year, split, classes):
 
 
 def _is_voc(path):
-    return (path / "Annotations").is_dir() or any(path.glob("VOC*/Annotations"))
+    return os.path.isdir(path / "Annotations") or any(path.glob("VOC*/Annotations"))
 
 
 def _names(folder):
     """The classes that are named, in VOC's order where they are VOC's."""
-    if not (folder / "Annotations").is_dir():
+    if not os.path.isdir(folder / "Annotations"):
         raise UserError(f"{folder} holds no folder Annotations; a VOC folder has JPEGImages and Annotations")
     names = set().union(*map(annotated_names, voc_annotations(folder).values()))
     if names <= set(datasets.VOC_CLASSES):

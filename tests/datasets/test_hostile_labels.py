@@ -257,3 +257,18 @@ def test_labels_are_read_when_names_of_files_are_not_utf8(whole, tmp_path):
     ):
         assert [os.fsencode(pathlib.Path(record.image_id).stem) for record in records] == [b"\xff\xfe"]
         assert len(records[0].boxes) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+def test_a_folder_is_refused_in_a_line_when_its_name_cannot_be(tmp_path, name):
+    (tmp_path / "a.json").write_text(_coco())
+    for read in (
+        lambda: voc_records(f"{tmp_path}/{name}"),
+        lambda: yolo_records(f"{tmp_path}/{name}"),
+        lambda: yolo_records(tmp_path, f"{tmp_path}/{name}"),
+        lambda: coco_records(tmp_path / "a.json", f"{tmp_path}/{name}"),
+    ):
+        with pytest.raises(UserError, match="there is no folder"):
+            read()
+    with pytest.raises(UserError, match="cannot be read"):
+        coco_records(f"{tmp_path}/{name}", tmp_path)

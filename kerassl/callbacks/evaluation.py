@@ -8,6 +8,7 @@ import numpy as np
 
 from kerassl import metrics
 from kerassl._errors import UserError
+from kerassl.datasets.class_names import check_numbering
 from kerassl.metrics.checks import FARTHEST, class_places
 
 _DETECTOR = ("voc07_ap50", "voc10_ap50", "coco_ap", "coco_ap50", "coco_ap75", "coco_ar100")
@@ -54,6 +55,7 @@ class Evaluation(keras.callbacks.Callback):
         if not COUNT.fits(every):
             raise UserError(f"Evaluation: every is {every}; give a whole number of epochs above 0, as 1")
         self.records, self.classes, self.every = list(records), tuple(classes), int(every)
+        check_numbering(self.records, self.classes)
         if all(record.largest() is None for record in self.records):
             raise UserError(
                 f"Evaluation: none of {len(self.records)} images holds an object that is to be found; give labelled "

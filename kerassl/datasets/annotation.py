@@ -9,7 +9,7 @@ import PIL.Image
 from kerassl.datasets.decoding import FORMATS, MAX_PIXELS
 from kerassl.datasets.faults import fault
 from kerassl.datasets.orientation import exif_orientation, turn_boxes
-from kerassl.datasets.records import CocoObjects, Record
+from kerassl.datasets.records import CocoObjects, Named, Record
 
 _SLACK = 0.01  # of a pixel: what was rounded when it was written is no fault
 
@@ -72,7 +72,7 @@ def open_picture(path, findings):
     return Picture(height, width, orientation) if orientation >= 5 else Picture(width, height, orientation)
 
 
-def make_record(image_id, path, picture, things, told, findings, source, mask_path=None):
+def make_record(image_id, path, picture, things, told, findings, source, mask_path=None, names=None):
     """Places objects on an image.
 
     Where the size that the annotation tells is that of the stored image and not that of the image as people see it,
@@ -88,6 +88,7 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
         findings: `Findings`, which takes what is fixed or left out.
         source: str, where the size is told, for messages.
         mask_path: str or None.
+        names: sequence of str, the names that the labels of the things stand for, or None.
 
     Returns:
         `Record`.
@@ -132,6 +133,7 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
         crowd=crowd,
         mask_path=mask_path if orientation == 1 else None,
         coco=None if turned else _coco_objects(things, (boxes, classes, crowd)),
+        named=None if names is None else Named(tuple(names), classes),
     )
 
 

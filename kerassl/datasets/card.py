@@ -14,6 +14,7 @@ from tqdm import tqdm
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
+from kerassl.datasets.class_names import check_numbering
 from kerassl.datasets.faults import fault, never_read
 from kerassl.datasets.headers import Header, read_header
 from kerassl.datasets.image_bytes import image_bytes
@@ -167,6 +168,7 @@ def label_card(records, classes):
         >>> labels = card.label_card(records, kerassl.datasets.VOC_CLASSES)
         >>> rarest = labels.classes[labels.boxes.argmin()]
     """
+    check_numbering(records, classes)
     boxes, images, difficult = (np.zeros(len(classes), int) for _ in range(3))
     sizes = []
     for record in records:

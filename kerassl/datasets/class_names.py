@@ -4,7 +4,11 @@ import difflib
 import logging
 import os
 import pathlib
+import shlex
 
+import numpy as np
+
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._text import read_text
 from kerassl._yaml import read_yaml
@@ -122,6 +126,59 @@ def check_there(wanted, there, source, what="class"):
     listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
     hint = f"did you mean {close[0]!r}? It" if close else "it"
     raise UserError(f"{source} has no {what} {missing[0]!r}, which classes names; {hint} has {len(there)}: {listed}")
+
+
+def class_places(own, wanted, whose="the predictions", theirs="the labels"):
+    """Where the classes of one list are in another of the same names.
+
+    Args:
+        own, wanted: sequences of str.
+        whose, theirs: str. What has the one and the other, for the message.
+
+    Returns:
+        `[len(own)]` int64 array: `own[i]` is `wanted[places[i]]`.
+
+    Raises:
+        UserError: with the names that one list alone has.
+    """
+    first, second = (list(map(nfc, names)) for names in (own, wanted))
+    if sorted(first) == sorted(second):
+        place = {name: number for number, name in enumerate(second)}
+        return np.array([place[name] for name in first], np.int64)
+    told = []
+    for who, names, others in ((whose, first, second), (theirs, second, first)):
+        alone = [repr(name) for name in names if name not in others]
+        if alone:
+            told.append(f"{', '.join(alone[:5])}{', …' if len(alone) > 5 else ''} in {who} alone")
+    fact = f"{whose} and {theirs} have different classes ({'; '.join(told) or 'a name is there twice'})"
+    shown = [*first[:20], *(["…"] if len(first) > 20 else [])]
+    raise UserError(
+        f"{fact}; give labels of the same names in any order, classes={shown}",
+        f"{fact}; give labels of the same names in any order, --classes {printable(shlex.join(shown))}",
+    )
+
+
+def check_numbering(records, classes):
+    """Refuse records whose classes were numbered by other names than these, or by another order of them.
+
+    Args:
+        records: list of `Record`. Those that do not know their names pass.
+        classes: sequence of str. May have further names at its end, or lack some there.
+
+    Raises:
+        UserError: in one line.
+    """
+    given = list(map(nfc, classes))
+    for names in dict.fromkeys(record.named.names for record in records if record.named is not None):
+        own = list(map(nfc, names))
+        shared = min(len(given), len(own))
+        if given[:shared] == own[:shared]:
+            continue
+        class_places(own, given, "the records", "the names given as classes")
+        raise UserError(
+            f"the records number their classes as {own[:20]}, and classes has the same names in another order "
+            f"({given[:20]}); give the names by which the records were read"
+        )
 
 
 def report_left_out(counts, source):

@@ -141,7 +141,7 @@ def coco_records(
             told = tuple(images[each].get(side) for side in ("width", "height"))
             told = None if None in told else tuple(_plain(value) for value in told)
             source = f"{annotations}, image {each}"
-            records.append(make_record(each, path, picture, things.get(each, ()), told, findings, source))
+            records.append(make_record(each, path, picture, things.get(each, ()), told, findings, source, names=names))
     if not records:
         raise UserError(
             f"none of the {len(chosen)} images of {annotations} can be opened in {folder}{_first(findings)}"
@@ -166,9 +166,9 @@ def _classes_by_image(entries, labels):
     held = collections.defaultdict(set)
     for entry in entries:
         if isinstance(entry, dict):
-            label = labels.get(_id(entry.get("category_id")))
+            label = labels.get(as_id(entry.get("category_id")))
             if label is not None and not read_flag(entry.get("iscrowd")):
-                held[str(_id(entry.get("image_id")))].add(label)
+                held[str(as_id(entry.get("image_id")))].add(label)
     return held
 
 
@@ -185,7 +185,7 @@ def _categories(content, path):
     """Names by id, in order of the ids."""
     found = {}
     for entry in content["categories"]:
-        key, name = (_id(entry.get("id")), entry.get("name")) if isinstance(entry, dict) else (None, None)
+        key, name = (as_id(entry.get("id")), entry.get("name")) if isinstance(entry, dict) else (None, None)
         if key is None or not isinstance(name, str):
             raise UserError(
                 f"{path} has the category {str(entry)[:100]!r}; give each an id (a whole number) and a name"
@@ -220,7 +220,7 @@ def _images(entries, path, findings):
     found, doubled = {}, set()
     for entry in entries:
         name = entry.get("file_name") if isinstance(entry, dict) else None
-        key = _id(entry.get("id")) if isinstance(entry, dict) else None
+        key = as_id(entry.get("id")) if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name or "\0" in name or key is None:
             findings.add("images without an id or a file name left out", f"{path}, {str(entry)[:100]}")
         elif found.setdefault(str(key), entry)["file_name"] != name:
@@ -280,7 +280,7 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
             told = f"{path}, annotation {place}: {str(entry)[:100]}"
             findings.add("annotations that are none left out", told, unread=True)
             continue
-        image_id, category = _id(entry.get("image_id")), _id(entry.get("category_id"))
+        image_id, category = as_id(entry.get("image_id")), as_id(entry.get("category_id"))
         image_id = image_id if image_id is None else str(image_id)
         where = f"{path}, annotation {str(entry.get('id', f'at place {place}'))[:40]}"
         if image_id in doubled:
@@ -305,7 +305,7 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
             findings.add("boxes that are no four numbers left out", told, unread=True)
             continue
         x, y, width, height = map(float, entry["bbox"])
-        key, content = _id(entry.get("id")), (image_id, category, x, y, width, height)
+        key, content = as_id(entry.get("id")), (image_id, category, x, y, width, height)
         if key in seen and seen[key] == content:
             findings.add("annotations that occur twice left out", where)
             continue
@@ -325,7 +325,7 @@ def _things(entries, images, doubled, chosen, categories, labels, names, path, f
     return found, total, others
 
 
-def _id(value):
+def as_id(value):
     """An id as a number where it is one, however it is written, else as str; None for what is no id."""
     if isinstance(value, bool):
         return None
@@ -349,13 +349,10 @@ def _is_crowd(entry, where):
 def _stated(entry):
     """x, y, width, height, area and id, for COCO's evaluation."""
     x, y, width, height = map(float, entry["bbox"])
-    area, key = entry.get("area"), entry.get("id")
-    known = isinstance(area, (int, float)) and not isinstance(area, bool) and math.isfinite(area)
-    return x, y, width, height, float(area) if known else width * height, key if _is_id(key) and abs(key) < 2**63 else 1
-
-
-def _is_id(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+    area, key = entry.get("area"), as_id(entry.get("id"))
+    known = isinstance(area, (int, float)) and not isinstance(area, bool) and abs(area) < 1e18  # NaN is not
+    area = float(area) if known else width * height
+    return x, y, width, height, area, key if isinstance(key, int) and abs(key) < 2**63 else 1
 
 
 def _is_box(value):

@@ -1,6 +1,7 @@
 """One annotated image, as all rooms hand it on."""
 
 import dataclasses
+import typing
 
 import numpy as np
 
@@ -26,6 +27,18 @@ class CocoObjects:
     made: tuple
 
 
+class Named(typing.NamedTuple):
+    """Which classes a record's numbers stand for.
+
+    Attributes:
+        names: tuple of str.
+        numbers: the record's `classes`.
+    """
+
+    names: tuple
+    numbers: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """An image on disk with its boxes.
@@ -48,6 +61,8 @@ class Record:
         mask_path: str or None. A palette PNG of the objects' pixels (VOC's SegmentationObject); None
             where EXIF turns the image, as a mask has none.
         coco: `CocoObjects` of the same objects, or None: a copy with other boxes, classes or crowds has none.
+        named: `Named`, the names that the classes were numbered by, or None where they are not known: a copy with
+            other classes has none.
     """
 
     image_id: str
@@ -60,6 +75,7 @@ class Record:
     crowd: np.ndarray | None = None
     mask_path: str | None = None
     coco: CocoObjects | None = None
+    named: Named | None = None
 
     def __post_init__(self):
         if self.crowd is None and self.difficult is not None:
@@ -67,6 +83,8 @@ class Record:
         own = (self.boxes, self.classes, self.crowd)
         if self.coco is not None and any(ours is not theirs for ours, theirs in zip(own, self.coco.made)):
             object.__setattr__(self, "coco", None)
+        if self.named is not None and self.named.numbers is not self.classes:
+            object.__setattr__(self, "named", None)
 
     @property
     def ignored(self):

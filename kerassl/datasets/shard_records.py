@@ -10,7 +10,7 @@ from kerassl._lazy import tf
 from kerassl.datasets.faults import fault
 from kerassl.datasets.findings import Findings
 from kerassl.datasets.image_bytes import example_bytes
-from kerassl.datasets.records import Record
+from kerassl.datasets.records import Named, Record
 from kerassl.datasets.shard_example import label_features
 from kerassl.datasets.shard_index import open_index
 from kerassl.datasets.subset import subset
@@ -73,7 +73,7 @@ def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0,
         if wrong is not None:
             findings.broken(f"{name} {wrong}")
             continue
-        record = _record(name, rows[place])
+        record = _record(name, rows[place], tuple(classes))
         if record.image_id in records:
             findings.broken(f"{name} has the image id {record.image_id} of {records[record.image_id].path}")
             continue
@@ -113,15 +113,17 @@ def _wrong(row, classes):
     return None
 
 
-def _record(name, row):
+def _record(name, row, names):
     crowd = row["image/object/is_crowd"].astype("bool")
+    classes = row["image/object/class/label"].astype("int32") - 1
     return Record(
         image_id=os.fsdecode(row["image/source_id"]),
         path=name,
         height=int(row["image/height"]),
         width=int(row["image/width"]),
         boxes=row["image/object/bbox/pixels"],
-        classes=row["image/object/class/label"].astype("int32") - 1,
+        classes=classes,
         difficult=row["image/object/difficult"].astype("bool"),
         crowd=crowd if len(crowd) else None,
+        named=Named(names, classes),
     )

@@ -107,7 +107,7 @@ def _record(image_id, image_path, xml_path, classes, findings, mask_path):
     picture = open_picture(image_path, findings)
     if picture is None:
         return None
-    return make_record(image_id, image_path, picture, things, told, findings, xml_path, mask_path)
+    return make_record(image_id, image_path, picture, things, told, findings, xml_path, mask_path, classes)
 
 
 def voc_folder(root, year=None):

@@ -16,7 +16,7 @@ from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl._manifest import checksum
-from kerassl.datasets.class_names import check_class_names
+from kerassl.datasets.class_names import check_class_names, check_numbering
 from kerassl.datasets.image_bytes import image_bytes, path_tensor
 from kerassl.datasets.image_folder import image_files
 from kerassl.datasets.images import decode, fault
@@ -161,6 +161,7 @@ def _are_records(images, classes):
 
 
 def _check_labels(records, classes):
+    check_numbering(records, classes)
     ids = set()
     for record in records:
         if record.image_id in ids:

@@ -102,7 +102,7 @@ def yolo_records(
         wanted = [
             thing._replace(label=places[numbered[thing.label]]) for thing in things if numbered[thing.label] in places
         ]
-        records.append(make_record(each, paths[each], picture, wanted, None, findings, files[each]))
+        records.append(make_record(each, paths[each], picture, wanted, None, findings, files[each], names=names))
     if not records:
         raise UserError(
             f"none of the {len(chosen)} images of {images_dir} can be opened; the first: {findings.files[0]}"

@@ -176,13 +176,15 @@ def evaluate(options):
     for path in _scoring.plot_files(options.plots):
         outputs.check_file(path)
     others = options.coco is not None or options.shards is not None
-    config = read_config(options.config, {} if others else _voc_flags(options, "test"))
+    flags = {"data.allow_broken_labels": options.allow_broken_labels} if others else _voc_flags(options, "test")
+    config = read_config(options.config, flags)
     classes = check_model(options.model).classes if options.model else None
     truth = _scoring.ground_truth(config, options.coco, options.images, classes, options.shards, options.classes)
     if options.model:
         figures, predictions, _ = predicting.score(load(options.model), truth.records, truth.classes, sizes=True)
     else:
         predictions = _scoring.read_predictions(options.predictions, truth)
+        truth = _scoring.without_broken(truth, predictions)
         figures = metrics.evaluate_detections(predictions, truth.records, truth.classes, sizes=True)
     if "errors" not in figures:
         _print_figures(figures)

@@ -10,6 +10,8 @@ from kerassl import _files, datasets, metrics
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._json import read_json
+from kerassl.datasets.class_names import class_names
+from kerassl.datasets.images import decodable
 from kerassl.experiment.sources import labelled_split
 from kerassl.metrics import plots
 from kerassl.metrics.checks import class_places
@@ -87,7 +89,7 @@ def ground_truth(config, coco, images, classes, shards=None, named=None):
     if coco is not None:
         if images is None:
             raise UserError(f"with --coco {coco} give --images, the folder of its images")
-        names = tuple(named or (voc and voc.classes) or classes or datasets.coco_classes(coco))
+        names = tuple((named and class_names(named)) or (voc and voc.classes) or classes or datasets.coco_classes(coco))
         _check_classes(classes, names)
         records = datasets.coco_records(coco, images, classes=names, allow_broken=config.data.allow_broken_labels)
         return Truth(records, names, None, datasets.coco_categories(coco, names))
@@ -113,7 +115,7 @@ def _of_shards(shards, coco, images, classes, named):
         raise UserError(f"--shards {shards} is named beside --coco or --images; give the labels of one data set")
     names = tuple(datasets.shard_classes(shards))
     if named is not None:
-        class_places(named, names, "--classes", f"the shards in {shards}")
+        class_places(class_names(named), names, "--classes", f"the shards in {shards}")
     _check_classes(classes, names)
     return Truth(datasets.shard_records(shards), names, None, None)
 
@@ -150,6 +152,26 @@ def read_predictions(paths, truth):
             )
         return coco_results_of(content, first, truth.categories, ids)
     return _by_file(predictions_of(content, first), truth.records)
+
+
+def without_broken(truth, predictions):
+    """Leaves out images without predictions that nobody could have made: those that cannot be decoded.
+
+    Args:
+        truth: `Truth`.
+        predictions: dict by image id.
+
+    Returns:
+        `Truth`.
+    """
+    missing = [record for record in truth.records if record.image_id not in predictions]
+    broken = set()
+    if missing and len(missing) < len(truth.records):
+        whole = decodable([record.path for record in missing])
+        broken = {record.image_id for record, good in zip(missing, whole) if not good}
+    if broken:
+        log.warning("%d images that cannot be decoded left out: %s", len(broken), ", ".join(sorted(broken)[:5]))
+    return truth._replace(records=[record for record in truth.records if record.image_id not in broken])
 
 
 def table(figures):

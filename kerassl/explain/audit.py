@@ -9,6 +9,7 @@ import tqdm
 
 from kerassl._errors import UserError
 from kerassl._numbers import check
+from kerassl.datasets.class_names import check_numbering
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.explain import matching
 from kerassl.explain.audit_result import Audit
@@ -91,6 +92,7 @@ def audit(
     """
     check(seed=seed, batch_size=batch_size, score_threshold=score_threshold)
     classes, image_size = _check(model, classes, image_size, energy, score_threshold, fall, level, least)
+    check_numbering(records, classes)
     records = _usable(records, len(classes))
     cam = method(model, layer=layer)
     scorer = _scorer(model)

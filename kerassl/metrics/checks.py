@@ -2,12 +2,12 @@
 
 import collections.abc
 import logging
-import unicodedata
 
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._numbers import short
+from kerassl.datasets.class_names import check_numbering, class_places
 
 log = logging.getLogger("kerassl")
 
@@ -55,6 +55,7 @@ def checked(predictions, records, classes, known_pixels=False):
         )
     for record in records:
         check_classes(f"the record of image {record.image_id!r}", np.asarray(record.classes), len(classes))
+    check_numbering(records, classes)
     rename = by_name(getattr(predictions, "classes", None), classes)
     images = []
     for record in records:
@@ -83,25 +84,6 @@ def by_name(own, wanted, whose="the predictions", theirs="the labels"):
         return lambda labels: labels
     places = class_places(own, wanted, whose, theirs)
     return lambda labels: places[labels]
-
-
-def class_places(own, wanted, whose="the predictions", theirs="the labels"):
-    """Where the classes of one list are in another: `[len(own)]` int64. As `by_name`, of names that are known."""
-    first, second = ([unicodedata.normalize("NFC", name) for name in names] for names in (own, wanted))
-    if sorted(first) == sorted(second):
-        place = {name: number for number, name in enumerate(second)}
-        return np.array([place[name] for name in first], np.int64)
-    told = []
-    for who, names, others in ((whose, first, second), (theirs, second, first)):
-        alone = [repr(name) for name in names if name not in others]
-        if alone:
-            told.append(f"{', '.join(alone[:5])}{', …' if len(alone) > 5 else ''} in {who} alone")
-    fact = f"{whose} and {theirs} have different classes ({'; '.join(told) or 'a name is there twice'})"
-    shown = [*first[:20], *(["…"] if len(first) > 20 else [])]
-    raise UserError(
-        f"{fact}; give labels of the same names in any order, classes={shown}",
-        f"{fact}; give labels of the same names in any order, --classes {' '.join(shown)}",
-    )
 
 
 def _check_places(images, known_pixels):

@@ -4,6 +4,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._json import read_json
+from kerassl.datasets.coco_records import as_id
 from kerassl.metrics.checks import FARTHEST, log
 from kerassl.metrics.voc_results import as_arrays
 
@@ -81,15 +82,11 @@ def _entry(entry, where):
         )
     if box[2] < 0 or box[3] < 0:
         raise UserError(f"{where} has the box {box}, whose width or height is negative; give [x, y, width, height]")
-    for what, value in (("category", category), ("image", image_id)):
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    keys = as_id(image_id), as_id(category)
+    for what, value, key in zip(("image", "category"), (image_id, category), keys):
+        if key is None:
             raise UserError(f"{where} has the {what} {str(value)[:60]}; give the id of one")
-    return (
-        str(int(image_id) if isinstance(image_id, float) and image_id.is_integer() else image_id),
-        category,
-        box,
-        score,
-    )
+    return str(keys[0]), keys[1], box, score
 
 
 def _is_number(value):

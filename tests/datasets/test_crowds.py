@@ -100,6 +100,7 @@ def test_shards_keep_crowds_and_are_read_without_them_when_they_are_old(crowded,
     for ours, theirs in zip(shard_records(tmp_path / "shards"), records, strict=True):
         np.testing.assert_array_equal(ours.boxes, theirs.boxes)
         assert ours.crowd.tolist() == [each and not old for each in theirs.crowd]
+        assert ours.named.names == theirs.named.names == ("cat", "dog")
         assert (ours.crowd.dtype, ours.difficult.tolist()) == (np.bool_, theirs.difficult.tolist())
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ OTHER = NAMES[3:] + NAMES[:3]
 def place(tmp_path_factory, tiny_backbone):
     """A folder with the same labels as a devkit, a COCO json and shards, and a localizer that mostly says one class."""
     folder = tmp_path_factory.mktemp("order")
-    datasets.scenes(folder / "devkit", train=0, val=6, image_size=(64, 80), single_object=True)
+    datasets.scenes(folder / "devkit", train=20, val=6, image_size=(64, 80), single_object=True)
     records = datasets.voc_records(folder / "devkit", 2007, "val", classes=NAMES)
     keras.utils.set_random_seed(0)
     model = Localizer(tiny_backbone(), NAMES, 64, width=8)
@@ -126,12 +127,12 @@ def test_other_names_are_refused_before_anything_is_read_or_written(place, tmp_p
 
 def test_localizer_is_refused_when_no_image_shows_an_object(place, tmp_path, capsys):
     root = tmp_path / "empty"
-    datasets.scenes(root, train=0, val=1, image_size=(64, 80), single_object=True)
-    (path,) = (root / "VOC2007" / "Annotations").glob("*.xml")
-    path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
+    shutil.copytree(place / "devkit", root)
+    for path in (root / "VOC2007" / "Annotations").glob("val*.xml"):
+        path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
     voc = ["--voc", root, "--split", "val", "--classes", *NAMES]
     assert _run("evaluate", "--model", place / "localizer.keras", *voc) == 2
-    assert "none of 1 images has an object that is to be found" in capsys.readouterr().err
+    assert "none of 6 images has an object that is to be found" in capsys.readouterr().err
 
 
 def test_weights_carry_the_names_and_refuse_others_or_another_order(place, tiny_backbone, tmp_path, caplog):

@@ -1,7 +1,9 @@
 """`kerassl evaluate` over saved predictions of every kind; no model is trained."""
 
 import json
+import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -123,6 +125,21 @@ def test_coco_labels_and_results_give_the_figures_of_the_evaluator(data, coco, t
     figures, expected = json.loads(out.read_text()), metrics.evaluate_detections(predictions, records, CLASSES)
     assert figures["coco_ap"] == pytest.approx(expected["coco_ap"], abs=1e-6)
     assert figures["mean_iou"] == pytest.approx(expected["mean_iou"], abs=1e-6)
+
+
+def test_broken_image_is_left_out_when_its_predictions_are_missing(data, tmp_path, capsys, caplog):
+    folder, records, predictions = data
+    shutil.copytree(folder / "devkit", tmp_path / "devkit")
+    for record in records[:2]:
+        path = tmp_path / "devkit" / "VOC2007" / "JPEGImages" / pathlib.Path(record.path).name
+        path.write_bytes(path.read_bytes()[:900])
+    rest = {record.image_id: predictions[record.image_id] for record in records[2:]}
+    metrics.save_predictions(tmp_path / "p.json", rest, CLASSES)
+    arguments = ["--voc", tmp_path / "devkit", "--split", "val", "--classes", *CLASSES, "--out", tmp_path / "f.json"]
+    assert main([str(each) for each in ["evaluate", "--predictions", tmp_path / "p.json", *arguments]]) == 0
+    assert "2 images that cannot be decoded left out: val_000000, val_000001" in caplog.text
+    expected = metrics.evaluate_detections(rest, records[2:], CLASSES)
+    assert json.loads((tmp_path / "f.json").read_text())["voc07_ap50"] == pytest.approx(expected["voc07_ap50"])
 
 
 def test_mistakes_get_one_line_and_status_2(data, coco, tmp_path, capsys):

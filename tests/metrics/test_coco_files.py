@@ -133,6 +133,7 @@ def test_boxes_that_were_changed_since_are_scored_when_records_or_predictions_ar
     results.write_text(json.dumps([{"image_id": 2, "category_id": 7, "bbox": [10, 10, 40, 40], "score": 1}]))
     (record,) = coco_records(truth, folder)
     predictions = load_coco_results(results, coco_categories(truth), ["2"])
+    assert record.named.names == ("dog",)
     moved = dataclasses.replace(record, boxes=record.boxes + 50)
     assert coco_ap(predictions, [record], ["dog"])["ap"] == pytest.approx(1)
     assert coco_ap(predictions, [moved], ["dog"])["ap"] == 0

@@ -1,11 +1,13 @@
 """Files of predictions: what stands in them, names of classes, and what is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from kerassl import UserError
+from kerassl.datasets.records import Named
 from kerassl.metrics import (
     Predictions,
     coco_ap,
@@ -176,6 +178,20 @@ def test_boxes_without_an_area_in_float32_are_wrong_detections_when_scored(recor
     assert figures["voc10_ap50"] == pytest.approx(1 / 3)
     assert figures["coco_ap"] == pytest.approx(1 / 3)
     assert figures["errors"]["counts"]["background"] == 2
+
+
+def test_records_are_refused_when_they_were_numbered_by_another_order_of_the_names(record):
+    one = record("a", [[0, 0, 9, 9]], [0])
+    named = dataclasses.replace(one, named=Named(("dog", "cat"), one.classes))
+    found = {"a": {"boxes": one.boxes, "scores": [0.5], "classes": [0]}}
+    for classes in (["dog", "cat"], ["dog", "cat", "cow"], ["dog"]):
+        assert evaluate_detections(found, [named], classes)["top1"] == 1
+    with pytest.raises(UserError, match=r"number their classes as \['dog', 'cat'\], and classes has .*'cat', 'dog'"):
+        evaluate_detections(found, [named], ["cat", "dog"])
+    with pytest.raises(UserError, match=r"\('dog' in the records alone; 'cow' in the names given as classes alone\)"):
+        evaluate_detections(found, [named], ["cat", "cow"])
+    changed = dataclasses.replace(named, classes=named.classes + 1)
+    assert changed.named is None  # what the new numbers stand for is not known
 
 
 @pytest.mark.parametrize(("predictions", "message"), [([], "are a list"), (None, "are a NoneType")])

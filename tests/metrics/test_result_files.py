@@ -120,7 +120,8 @@ def _entry(**changes):
 
 def test_coco_results_become_corners_and_classes_when_read(tmp_path, caplog):
     path = tmp_path / "results.json"
-    path.write_text(json.dumps([_entry(), _entry(category_id=3), _entry(image_id="x", score=1, segmentation=[])]))
+    other = _entry(image_id="x", category_id="18", score=1, segmentation=[])
+    path.write_text(json.dumps([_entry(image_id=7.0), _entry(category_id=3), other]))
     found = load_coco_results(path, {18: 1, 3: None}, ["7", "8", "x"])
     assert found["7"]["boxes"].tolist() == [[1, 2, 4.5, 6]]
     assert found["7"]["classes"].tolist() == [1]
@@ -154,6 +155,7 @@ def test_coco_results_become_corners_and_classes_when_read(tmp_path, caplog):
         ([_entry(bbox=[[1, 2, 3, 4]])], r"entry 0 has the box \[\[1"),
         ([_entry(category_id=True)], "entry 0 has the category True"),
         ([_entry(image_id=None)], "entry 0 has the image None"),
+        ([_entry(image_id=[7])], r"entry 0 has the image \[7\]"),
         ('[{"score": 1, "score": 2}]', "the key 'score' is there twice"),
         ("[" * 100_000, "nested too deeply"),
         (b"\xff\xfe\x00[\xff", "no UTF-16"),

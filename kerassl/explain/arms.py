@@ -6,6 +6,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._numbers import check
+from kerassl.datasets.class_names import check_numbering
 from kerassl.explain.baselines import baselines
 from kerassl.explain.cam import levels_of
 from kerassl.explain.gradcam import GradCAM
@@ -78,6 +79,9 @@ def compare_arms(arms, asked, *, choose=None, level=None, method=GradCAM, steps=
             f"{len(arms)} arms and {len(asked)} images, {choose} of them to choose level and threshold on; give an arm "
             "or more, and an image or more to choose on and to score"
         )
+    for model in arms.values():
+        if getattr(model, "classes", None) is not None:
+            check_numbering(asked.records, model.classes)
     order = np.random.default_rng(seed).permutation(len(asked))
     first, scored = asked.take(order[:choose]), asked.take(np.sort(order[choose:]))
     common = [

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kerassl import _compat, optimizers
 from kerassl._errors import UserError
 from kerassl._numbers import check
+from kerassl.datasets.class_names import check_numbering
 from kerassl.models.cell_loss import CellLoss
 from kerassl.models.feature_head import copy_weights
 from kerassl.models.frozen_features import check_backbone
@@ -57,13 +58,14 @@ def fit_frozen(
         `Localizer`; `history` holds what `fit` returned.
 
     Raises:
-        UserError: if the backbone was changed since the features were computed, they have no mirror images, or `start`
-            is of another backbone or width or takes other levels.
+        UserError: if the records were numbered by other names, the backbone was changed since the features were
+            computed, they have no mirror images, or `start` is of another backbone or width or takes other levels.
 
     Example:
         >>> features = kerassl.models.FrozenFeatures(backbone, records, 224)
         >>> localizers = [kerassl.models.fit_frozen(features, classes, seed=seed) for seed in range(3)]
     """
+    check_numbering(features.records, classes)
     check_backbone(features, features.backbone, features.image_size, features.levels)
     if start is not None:
         _check_start(start, features, width)

@@ -1,14 +1,12 @@
 """One image and what an annotation says of it into a record; all readers of annotations share it."""
 
-import os
 import typing
 
 import numpy as np
-import PIL.Image
 
-from kerassl.datasets.decoding import FORMATS, MAX_PIXELS
 from kerassl.datasets.faults import fault
-from kerassl.datasets.orientation import exif_orientation, turn_boxes
+from kerassl.datasets.headers import read_header
+from kerassl.datasets.orientation import turn_boxes
 from kerassl.datasets.records import CocoObjects, Named, Record
 
 _SLACK = 0.01  # of a pixel: what was rounded when it was written is no fault
@@ -58,17 +56,11 @@ def open_picture(path, findings):
     Returns:
         `Picture`, or None if the file cannot be opened or has too many pixels.
     """
-    if not os.path.isfile(path):  # a pipe would never end
+    header = read_header(path)
+    if header is None:
         findings.broken(f"{path} {fault(path)}")
         return None
-    try:
-        with PIL.Image.open(path, formats=FORMATS) as image:
-            (width, height), orientation = image.size, exif_orientation(image.info.get("exif", b""))
-    except Exception:  # Pillow's readers raise many kinds
-        width = height = MAX_PIXELS
-    if width * height > MAX_PIXELS:
-        findings.broken(f"{path} {fault(path)}")
-        return None
+    width, height, orientation, _ = header
     return Picture(height, width, orientation) if orientation >= 5 else Picture(width, height, orientation)
 
 

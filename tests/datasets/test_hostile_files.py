@@ -1,5 +1,6 @@
 """Every reader of images against every file that is no image, or no file at all; and good files of strange names."""
 
+import json
 import logging
 import os
 import pathlib
@@ -185,6 +186,48 @@ def test_reads_what_can_be_read_and_names_the_rest_when_files_are_hostile(reader
     for name, (_, reason) in HOSTILE.items():
         if (reader, name) != ("inspect", "cut.jpg"):
             assert any(name in line and reason in line for line in caplog.messages), name
+    for line in caplog.messages:
+        assert "\n" not in line
+        line.encode()
+
+
+def _voc(folder, root):
+    (root / "VOC2007" / "Annotations").mkdir(parents=True)
+    (root / "VOC2007" / "JPEGImages").symlink_to(folder)
+    for path in datasets.image_files(folder):
+        (root / "VOC2007" / "Annotations" / f"{pathlib.Path(path).stem}.xml").write_text(
+            "<annotation><size><width>64</width><height>48</height></size><object><name>cat</name><bndbox><xmin>1"
+            "</xmin><ymin>1</ymin><xmax>30</xmax><ymax>30</ymax></bndbox></object></annotation>"
+        )
+    return datasets.voc_records(root, 2007, None, classes=["cat"])
+
+
+def _coco(folder, root):
+    names = [pathlib.Path(path).name for path in datasets.image_files(folder)]
+    images = [{"id": number, "file_name": name, "width": 64, "height": 48} for number, name in enumerate(names)]
+    box = {"category_id": 1, "bbox": [1, 1, 30, 30], "area": 900, "iscrowd": 0}
+    boxes = [{"id": number, "image_id": number, **box} for number in range(len(names))]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
+    (root / "boxes.json").write_text(json.dumps(content))
+    return datasets.coco_records(root / "boxes.json", folder)
+
+
+def _yolo(folder, root):
+    (root / "labels").mkdir()
+    (root / "images").symlink_to(folder)
+    for path in datasets.image_files(folder):
+        (root / "labels" / f"{pathlib.Path(path).stem}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    return datasets.yolo_records(root / "images", classes=["cat"])
+
+
+@pytest.mark.parametrize("read", [_voc, _coco, _yolo])
+def test_labels_of_whole_images_alone_are_read_when_files_are_hostile(read, folder, tmp_path, caplog):
+    records = read(folder, tmp_path)
+    names = {os.fsencode(os.path.basename(record.path)) for record in records}
+    assert names == {*GOOD, b"cut.jpg"}  # whose header is whole
+    assert all(len(record.boxes) == 1 for record in records)
+    for name in ("huge.png", "tiff.jpg", "empty.jpg"):
+        assert any(name in line and HOSTILE[name][1] in line for line in caplog.messages), name
     for line in caplog.messages:
         assert "\n" not in line
         line.encode()

@@ -14,6 +14,7 @@ from kerassl.datasets import card
 from kerassl.datasets.card_plot import draw_card
 from kerassl.datasets.records import Record
 from kerassl.experiment import arms_report, compare, curves, geometry_page, geometry_plots, report, scoring
+from kerassl.explain import pictures as explain_pictures
 
 NAMES = ("a$_$b", "<b>{0}&", "two\nlines", "_hidden$x^$", "x" * 3000)
 
@@ -90,7 +91,7 @@ def test_figures_of_variants_draw_their_names_as_they_are(drawn):
 
 def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, monkeypatch):
     monkeypatch.setattr(
-        explain.pictures.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig()
+        explain_pictures.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig()
     )
     monkeypatch.setattr("kerassl.explain.pictures.whole", _nowhere)
     images = np.full((1, 32, 32, 3), 90.0)

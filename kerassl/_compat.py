@@ -1,5 +1,6 @@
 """The one file that knows which Keras it runs on: what Keras 2.15 and Keras 3 do differently, each with its reason."""
 
+import functools
 import os
 import re
 
@@ -144,7 +145,11 @@ class TracedOnce(Reopened):
         return self.output
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        if self._distribute_strategy is not None or self.run_eagerly:
+        if self._distribute_strategy is not None:
+            # Keras's own way takes the mean over replicas of the first batch, which fails where shares are uneven.
+            with self._distribute_strategy.scope():
+                build_step(self, self.symbolic_labels())
+        elif self.run_eagerly:
             super()._maybe_symbolic_build(iterator, data_batch)
         else:
             build_step(self, self.symbolic_labels())
@@ -252,6 +257,29 @@ def build_step(model, labels):
             part.build(labels, model.output)
 
 
+def clip_summed_gradients(optimizer):
+    """Makes an optimizer clip the gradient of the global batch where several replicas train together.
+
+    Keras 3 clips the gradient of each replica's own images and sums afterwards; Keras 2.15 sums first.
+
+    Args:
+        optimizer: compiled optimizer. One that does not clip stays as it is.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if KERAS_3 and (optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue):
+        # Past Keras, which tracks attributes.
+        object.__setattr__(optimizer, "_clip_gradients", functools.partial(_clip_summed, optimizer))
+
+
+def _clip_summed(optimizer, gradients):
+    clip, context = type(optimizer)._clip_gradients, tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return clip(optimizer, gradients)
+    summed = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
+    # Keras is going to sum again what every replica has in full.
+    return [tf.math.scalar_mul(1 / context.num_replicas_in_sync, each) for each in clip(optimizer, summed)]
+
+
 def build_addons_optimizer(model):
     """`build_optimizer` at once, for an optimiser of tensorflow-addons' kind alone.
 
@@ -307,6 +335,19 @@ def addons_optimizer(class_name, name):
 def tf_variable(variable):
     """The `tf.Variable` of a weight; Keras 3 wraps one."""
     return variable.value if KERAS_3 and isinstance(variable, keras.Variable) else variable
+
+
+def logs_of_all_replicas(model, logs):
+    """What a step of Keras's own logs, as figures of the whole batch on every replica.
+
+    Keras 3 takes the mean over replicas of what each one's metrics say by themselves, which is wrong where shares are
+    uneven; Keras 2.15 adds up the metrics' sums.
+    """
+    context = tf.distribute.get_replica_context()
+    if KERAS_3 and context is not None and context.num_replicas_in_sync > 1:
+        whole = context.merge_call(lambda strategy: model.get_metrics_result())
+        logs = {name: whole.get(name, value) for name, value in logs.items()}
+    return step_logs(logs)
 
 
 def step_logs(logs):

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kerassl import _compat
 from kerassl.backbones import fast_convolutions
+from kerassl.backbones.shares import images_counted
 
 
 def _compiled(function):
@@ -128,14 +129,15 @@ class FastBatchNormalization(keras.layers.BatchNormalization):
     def _moments(self, inputs, context):
         axes = list(range(inputs.shape.rank - 1))
         count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], inputs.dtype)
-        total = tf.reduce_sum(inputs, axes)
+        total, counted = tf.reduce_sum(inputs, axes), tf.cast(images_counted(), inputs.dtype)
         if context:
+            count, total = counted * count, counted * total
             count, total = context.all_reduce(tf.distribute.ReduceOp.SUM, [count, total])
         mean = total / count
         # Around the global mean: the mean of squares less the square of the mean loses half the digits.
         squares = tf.reduce_sum(tf.math.squared_difference(inputs, mean), axes)
         if context:
-            squares = context.all_reduce(tf.distribute.ReduceOp.SUM, squares)
+            squares = context.all_reduce(tf.distribute.ReduceOp.SUM, counted * squares)
         return mean, squares / count
 
     def _move(self, moving, value):

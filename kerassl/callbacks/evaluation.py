@@ -88,11 +88,8 @@ class Evaluation(keras.callbacks.Callback):
     def _measure(self):
         if self.average is None:
             return self._measured()
-        self.average.swap()
-        try:
+        with self.average.held():
             return self._measured()
-        finally:
-            self.average.swap()
 
     def _measured(self):
         if self._single:

@@ -10,7 +10,7 @@ import numpy as np
 from kerassl import _compat, _files
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
-from kerassl.callbacks.state import metric_variables, set_goes_on, weights
+from kerassl.callbacks.state import average_of, metric_variables, set_goes_on, weights
 
 log = logging.getLogger("kerassl")
 
@@ -145,6 +145,8 @@ class Resume(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
+        if average_of(self.model) not in (None, *self.beside):
+            raise UserError("Resume would lose what WeightAverage has averaged; give it beside=[average]")
         if self._metrics is not None:
             for variable, value in zip(metric_variables(self.model), self._metrics):
                 variable.assign(value)

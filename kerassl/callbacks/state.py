@@ -20,3 +20,12 @@ def goes_on(model):
 
 def set_goes_on(model, value):
     object.__setattr__(model, "_fit_goes_on", value)  # past Keras, which would track it
+
+
+def set_average(model, average):
+    object.__setattr__(model, "_average", average)
+
+
+def average_of(model):
+    """The `WeightAverage` of the `fit` that runs, or None."""
+    return getattr(model, "_average", None)

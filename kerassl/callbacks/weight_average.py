@@ -1,12 +1,14 @@
 """The mean of the weights over the last steps."""
 
 from kerassl import _compat  # noqa: F401  # isort: skip
+import contextlib
+
 import keras
 import tensorflow as tf
 
 from kerassl._errors import UserError
 from kerassl.callbacks.shadow import Shadow
-from kerassl.callbacks.state import goes_on
+from kerassl.callbacks.state import goes_on, set_average
 
 
 class WeightAverage(keras.callbacks.Callback):
@@ -19,9 +21,12 @@ class WeightAverage(keras.callbacks.Callback):
     It serves every optimiser; Keras's own `use_ema` has no such warm-up, leaves out the moving statistics, is
     validated with on Keras 3 alone, and is unknown to the optimisers of tensorflow-addons.
 
-    Within `fit` the model holds the averages while it is validated; `swap` exchanges them for saving at other times.
-    A second `fit` with the same callback goes on from the weights, not from their averages. With `steps_per_execution`
-    above 1 it averages once an execution.
+    Within `fit` the model holds the averages from the last step of an epoch to the first of the next: while it is
+    validated, and when an epoch ends, so that what other callbacks measure, save (`ModelCheckpoint`) or keep and put
+    back (`EarlyStopping`) are the averages, in any order of the callbacks. (Where the number of steps is not known
+    before the first epoch has ended, and nothing is validated, callbacks before this one see the last step's weights in
+    that epoch.) `swap` exchanges them for saving at other times. A second `fit` with the same callback goes on from the
+    weights, not from their averages. With `steps_per_execution` above 1 it averages once an execution.
 
     Args:
         decay: float in [0, 1). 0.999 averages over a thousand steps; 0.99 suits runs of a few hundred.
@@ -42,42 +47,62 @@ class WeightAverage(keras.callbacks.Callback):
         if not 0 <= decay < 1:
             raise UserError(f"WeightAverage: decay is {decay}; give a number from 0 to under 1, as 0.999")
         self.decay = float(decay)
-        self._of, self._swapped, self._training = None, False, False
+        self._of, self._training = None, False
 
     def build(self, model):
         """Makes the averages, each its weight; once for a model."""
         if self._of is model:
             return
-        self._of, self._swapped = model, False
+        self._of = model
         self._shadow = Shadow(model)
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.variables = [self._steps, *self._shadow.variables]
+        self._held = tf.Variable(False, trainable=False)  # whether the model holds the averages: for checkpoints, too
+        self.variables = [self._steps, self._held, *self._shadow.variables]
 
     def swap(self):
         """Exchanges the model's weights and their averages; a second call changes them back."""
         self._shadow.swap()
-        self._swapped = not self._swapped
+        self._held.assign(not self._held)
+
+    @contextlib.contextmanager
+    def held(self):
+        """Puts the averages into the model as long as the block lasts."""
+        before = bool(self._held)
+        self._put(True)
+        try:
+            yield
+        finally:
+            self._put(before)
+
+    def _put(self, averages):
+        if bool(self._held) != averages:
+            self.swap()
 
     def on_train_begin(self, logs=None):
         self.build(self.model)
-        if self._swapped:
-            self.swap()
+        self._put(False)
         self._training, self._count = True, int(self._steps)
+        set_average(self.model, self)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._put(False)
 
     def on_train_batch_end(self, batch, logs=None):
         self._shadow.move(1 - min(self.decay, (1 + self._count) / (10 + self._count)))
         self._count += 1
         self._steps.assign(self._count)
+        if batch + 1 == self.params.get("steps"):
+            # Now, so that all callbacks see them when the epoch has ended, those before this one too.
+            self._put(True)
 
     def on_test_begin(self, logs=None):
         if self._training:
-            self.swap()
+            self._put(True)
 
-    def on_test_end(self, logs=None):
-        if self._training:
-            self.swap()
+    def on_epoch_end(self, epoch, logs=None):
+        self._put(True)
 
     def on_train_end(self, logs=None):
         self._training = False
-        if not goes_on(self.model):
-            self.swap()
+        set_average(self.model, None)
+        self._put(not goes_on(self.model))

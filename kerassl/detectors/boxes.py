@@ -93,6 +93,6 @@ def targets(anchors, boxes, classes, *, positive=0.5, negative=0.4):
     found = tf.logical_or(best >= positive, tf.reduce_any(kept, -1))
     owned = tf.gather(boxes, owner, batch_dims=1)  # [B, A, 4]
     label = tf.gather(classes, owner, batch_dims=1)  # [B, A]
-    label = tf.where(found, label, tf.where(best < negative, BACKGROUND, IGNORED))
+    label = tf.where(found, label, tf.where(best < negative, tf.cast(BACKGROUND, label.dtype), IGNORED))
     offsets = tf.where(found[..., None], encode(owned, anchors), 0.0)
     return offsets, label

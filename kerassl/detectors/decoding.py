@@ -11,8 +11,8 @@ def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max
     """The best boxes of each image, class by class, without those that a better one of their class covers.
 
     Args:
-        boxes: `[B, A, 4]` float32, xyxy in pixels.
-        scores: `[B, A, C]` float32 in [0, 1].
+        boxes: `[B, A, 4]` float, xyxy in pixels.
+        scores: `[B, A, C]` float in [0, 1].
         areas: `[B, 2]` float32, height and width of each image in pixels; boxes are clipped to it, and those of which
             nothing is left are dropped.
         score_threshold: float. Lower scores are dropped. Average precision needs them from about 0.01 up.
@@ -23,6 +23,7 @@ def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max
         Boxes `[B, max_detections, 4]`, scores `[B, max_detections]`, classes int32 `[B, max_detections]` and counts
         int32 `[B]`, by falling score. Rows from the count on are 0.
     """
+    boxes, scores = tf.cast(boxes, tf.float32), tf.cast(scores, tf.float32)  # all that suppression takes
     best = tf.reduce_max(scores, -1)  # [B, A]
     kept = tf.math.top_k(best, tf.minimum(CANDIDATES, tf.shape(best)[1])).indices
     boxes, scores = tf.gather(boxes, kept, batch_dims=1), tf.gather(scores, kept, batch_dims=1)

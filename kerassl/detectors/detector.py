@@ -5,15 +5,15 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from kerassl import _compat
 from kerassl._errors import UserError
 from kerassl.detectors.decoding import select
-from kerassl.models.part_rates import check_learning_rates, scaled_step
+from kerassl.models.part_rates import check_learning_rates
+from kerassl.models.supervised import Supervised
 
 _BEYOND = "a label is beyond the classes"
 
 
-class Detector(_compat.TracedOnce):
+class Detector(Supervised):
     """Mixed into a KerasCV detector, before it; what takes a detector asks for this class and no other.
 
     A detector has `backbone`, `classes`, `image_size` and `boxes_and_scores(outputs)`. It sets them by `_describe`,
@@ -35,8 +35,8 @@ class Detector(_compat.TracedOnce):
             outputs: dict, what the model returns for a batch of `[B, S, S, 3]` images.
 
         Returns:
-            Boxes `[B, A, 4]` float32, xyxy in pixels of the letterboxed image, not clipped, and scores `[B, A, C]`
-            float32 in [0, 1].
+            Boxes `[B, A, 4]`, xyxy in pixels of the letterboxed image, not clipped, and scores `[B, A, C]` in [0, 1];
+            both float32, or float64 under that policy.
         """
         raise NotImplementedError
 
@@ -45,9 +45,6 @@ class Detector(_compat.TracedOnce):
             kwargs["validation_data"] = self._pairs(kwargs["validation_data"])
         with self._labels_told():
             return super().fit(self._pairs(x), *args, **kwargs)
-
-    def train_step(self, data):
-        return scaled_step(self, lambda: super(Detector, self).train_step(data))
 
     def evaluate(self, x=None, *args, **kwargs):
         with self._labels_told():
@@ -77,12 +74,12 @@ class Detector(_compat.TracedOnce):
             )
 
     def _labels(self, images, labels):
-        """Boxes and classes of a batch in float32, once the images' size and the classes have been checked."""
+        """Boxes and classes of a batch, once the images' size and the classes have been checked."""
         self.check_images(images.shape)
-        classes = tf.cast(labels["classes"], tf.float32)
-        known = tf.debugging.assert_less(classes, float(self.num_classes), _BEYOND)
+        classes = tf.cast(labels["classes"], self.variable_dtype)
+        known = tf.debugging.assert_less(classes, tf.cast(self.num_classes, classes.dtype), _BEYOND)
         with tf.control_dependencies([known] if known is not None else []):
-            return tf.cast(labels["boxes"], tf.float32), tf.identity(classes)
+            return tf.cast(labels["boxes"], self.variable_dtype), tf.identity(classes)
 
     @contextlib.contextmanager
     def _labels_told(self):

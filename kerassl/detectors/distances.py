@@ -38,13 +38,13 @@ def expected(bins):
     """The mean distance that weights of bins stand for.
 
     Args:
-        bins: `[..., 64]` float32 logits, 16 for each of left, top, right and bottom.
+        bins: `[..., 64]` float logits, 16 for each of left, top, right and bottom.
 
     Returns:
-        `[..., 4]` float32 in [0, 15], in strides.
+        `[..., 4]` of the same type, in [0, 15], in strides.
     """
     bins = tf.reshape(bins, tf.concat([tf.shape(bins)[:-1], [4, BINS]], 0))
-    return tf.reduce_sum(tf.nn.softmax(bins) * tf.range(BINS, dtype=tf.float32), -1)
+    return tf.reduce_sum(tf.nn.softmax(bins) * tf.range(BINS, dtype=bins.dtype), -1)
 
 
 def to_boxes(distances, centres, strides):

@@ -11,6 +11,7 @@ from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import boxes as _boxes
 from kerassl.detectors.detector import Detector, over_replicas
 from kerassl.detectors.retinanet_head import RetinaNetHead
+from kerassl.losses.replicas import OverReplicas
 
 _STRIDES = (8, 16, 32, 64, 128)
 
@@ -54,9 +55,10 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
         features = feature_pyramid({level: backbone.get_layer(name).output for level, name in levels.items()})
         box = [keras.layers.Reshape((-1, 4))(box_head(feature)) for feature in features]
         logits = [keras.layers.Reshape((-1, len(classes)))(classification_head(feature)) for feature in features]
-        outputs = {  # in float32 under mixed precision, too: the losses sum over thousands of anchors
-            "box": keras.layers.Concatenate(axis=1, name="box", dtype="float32")(box),
-            "classification": keras.layers.Concatenate(axis=1, name="classification", dtype="float32")(logits),
+        wide = keras.mixed_precision.global_policy().variable_dtype
+        outputs = {  # not in half precision: the losses sum over thousands of anchors
+            "box": keras.layers.Concatenate(axis=1, name="box", dtype=wide)(box),
+            "classification": keras.layers.Concatenate(axis=1, name="classification", dtype=wide)(logits),
         }
         # Past KerasCV's own constructor, which nests the backbone as one layer.
         super(keras_cv.models.RetinaNet, self).__init__(inputs=backbone.input, outputs=outputs, **kwargs)
@@ -81,19 +83,28 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
     def anchors(self):
         """The anchors in the order of the outputs: `[A, 4]` float32, xyxy in pixels of the letterboxed image."""
         by_level = self.anchor_generator(image_shape=(self.image_size, self.image_size, 3))
-        return tf.concat(list(by_level.values()), 0)
+        return tf.cast(tf.concat(list(by_level.values()), 0), self.variable_dtype)
 
     def boxes_and_scores(self, outputs):
-        offsets, logits = (tf.cast(outputs[name], tf.float32) for name in ("box", "classification"))
+        offsets, logits = (tf.cast(outputs[name], self.variable_dtype) for name in ("box", "classification"))
         return _boxes.decode_offsets(offsets, self.anchors()), tf.sigmoid(logits)
+
+    def compile(self, box_loss="smoothl1", classification_loss="focal", **kwargs):
+        """As `keras_cv.models.RetinaNet.compile`; losses by name are computed of the global batch by all replicas."""
+        own = {
+            "smoothl1": _SmoothL1(l1_cutoff=1.0, reduction="sum"),
+            "focal": _Focal(from_logits=True, reduction="sum"),
+        }
+        losses = [own.get(str(loss).lower(), loss) for loss in (box_loss, classification_loss)]
+        super().compile(*losses, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         offsets, labels = _boxes.targets(self.anchors(), *self._labels(x, y))
-        found = tf.cast(labels >= 0, tf.float32)  # [B, A]
-        asked = tf.cast(labels != _boxes.IGNORED, tf.float32)
+        found = tf.cast(labels >= 0, labels.dtype)  # [B, A]
+        asked = tf.cast(labels != _boxes.IGNORED, labels.dtype)
         # A batch without objects still teaches what background looks like.
         count = tf.maximum(over_replicas(tf.reduce_sum(found)), 1.0)
-        one_hot = tf.one_hot(tf.cast(labels, tf.int32), self.num_classes)
+        one_hot = tf.one_hot(tf.cast(labels, tf.int32), self.num_classes, dtype=labels.dtype)
         return super(keras_cv.models.RetinaNet, self).compute_loss(
             x=x,
             y={"box": offsets, "classification": one_hot},
@@ -108,6 +119,20 @@ class RetinaNet(Detector, keras_cv.models.RetinaNet):
 
     def get_config(self):
         return {**super().get_config(), "anchor_sizes": list(self.anchor_sizes), "width": self.width}
+
+
+class _SmoothL1(OverReplicas, keras_cv.losses.SmoothL1Loss):
+    pass
+
+
+class _Focal(OverReplicas, keras_cv.losses.FocalLoss):
+    def call(self, y_true, y_pred):
+        # KerasCV's own is in float32 whatever it is given, and without a gradient where a logit is far wrong.
+        chance = tf.sigmoid(y_pred)
+        wrong = y_true * (1 - chance) + (1 - y_true) * chance
+        weight = y_true * self.alpha + (1 - y_true) * (1 - self.alpha)
+        entropy = tf.nn.sigmoid_cross_entropy_with_logits(y_true, y_pred)
+        return tf.reduce_sum(weight * wrong**self.gamma * entropy, -1)
 
 
 def retinanet(

@@ -32,6 +32,7 @@ def targets(centres, boxes, classes, predicted, scores, *, count=10, alpha=0.5, 
         Feng et al., "TOOD: Task-aligned One-stage Object Detection", 2021, section 3.2.
     """
     # One more row that only pads: a batch in which no image has an object may come without any row.
+    centres = tf.cast(centres, boxes.dtype)
     boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0]], constant_values=-1)
     classes = tf.pad(classes, [[0, 0], [0, 1]], constant_values=-1)
     asked = tf.logical_and(_asked(centres, boxes), (classes >= 0)[:, None])  # [B, A, M]
@@ -50,7 +51,7 @@ def targets(centres, boxes, classes, predicted, scores, *, count=10, alpha=0.5, 
     share = tf.math.divide_no_nan(alignment, tf.reduce_max(alignment, 1, keepdims=True))
     wanted = tf.reduce_max(share * best, -1, keepdims=True)  # [B, A, 1]
     label = tf.cast(tf.gather(classes, owner, batch_dims=1), tf.int32)
-    wanted *= tf.one_hot(label, tf.shape(scores)[2])
+    wanted *= tf.one_hot(label, tf.shape(scores)[2], dtype=wanted.dtype)
     return tf.stop_gradient(tf.gather(boxes, owner, batch_dims=1)), tf.stop_gradient(wanted)
 
 

@@ -73,13 +73,13 @@ def heads(features, sizes, starts):
         starts: dict of lists, what the heads of the three levels say at the start: floats, or lists of as many as tell.
 
     Returns:
-        Dict `{"box": [B, A, sizes["box"]], "classification": [B, A, sizes["classification"]]}`, float32 in any
+        Dict `{"box": [B, A, sizes["box"]], "classification": [B, A, sizes["classification"]]}`, not in half
         precision; the cells of P3 come first, row by row.
     """
     # KerasCV's widths: a level's maps are no wider than those of P3.
     p3 = features[0].shape[-1]
     widths = {"box": max(64, p3 // 4), "classification": max(sizes["classification"], p3)}
-    outputs = {}
+    outputs, wide = {}, keras.mixed_precision.global_policy().variable_dtype
     for kind, width in widths.items():
         levels = []
         for level, (feature, start) in enumerate(zip(features, starts[kind]), start=3):
@@ -88,5 +88,5 @@ def heads(features, sizes, starts):
             bias, name = keras.initializers.Constant(start), f"{kind}_head_p{level}_3"
             x = to_fast(keras.layers.Conv2D(sizes[kind], 1, bias_initializer=bias, name=name))(x)
             levels.append(keras.layers.Reshape((-1, sizes[kind]), name=f"{kind}_p{level}")(x))
-        outputs[kind] = keras.layers.Concatenate(axis=1, name=kind, dtype="float32")(levels)
+        outputs[kind] = keras.layers.Concatenate(axis=1, name=kind, dtype=wide)(levels)
     return outputs

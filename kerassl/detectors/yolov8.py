@@ -12,6 +12,7 @@ from kerassl._numbers import COUNT
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import distances, task_aligned, yolo_layers
 from kerassl.detectors.detector import Detector, over_replicas
+from kerassl.losses.replicas import OverReplicas
 
 # What each part of the loss counts, as YOLOV8 has it.
 _OVERLAP, _DISTRIBUTION, _CLASS = 7.5, 1.5, 0.5
@@ -77,7 +78,7 @@ class YOLOV8(Detector, keras_cv.models.YOLOV8Detector):
         return distances.cells(self.image_size)
 
     def boxes_and_scores(self, outputs):
-        bins, logits = (tf.cast(outputs[name], tf.float32) for name in ("box", "classification"))
+        bins, logits = (tf.cast(outputs[name], self.variable_dtype) for name in ("box", "classification"))
         return distances.to_boxes(distances.expected(bins), *self.cells()), tf.sigmoid(logits)
 
     def compile(self, optimizer="rmsprop", **kwargs):
@@ -113,7 +114,7 @@ class YOLOV8(Detector, keras_cv.models.YOLOV8Detector):
         return {**super().get_config(), "width": self.width, "depth": self.depth}
 
 
-class _Summed(keras.losses.Loss):
+class _Summed(OverReplicas, keras.losses.Loss):
     """A function of the truth and the outputs of each cell, added up by the weights of the cells."""
 
     def __init__(self, function, name):
@@ -122,13 +123,12 @@ class _Summed(keras.losses.Loss):
 
 
 def _box_loss(wanted, bins):
-    bins = tf.cast(bins, tf.float32)
     overlap = distances.ciou(wanted, distances.expected(bins))
     return _OVERLAP * (1 - overlap) + _DISTRIBUTION * distances.distribution_loss(wanted, bins)
 
 
 def _class_loss(wanted, logits):
-    return _CLASS * tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(wanted, tf.cast(logits, tf.float32)), -1)
+    return _CLASS * tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits), -1)
 
 
 def yolov8(

@@ -57,14 +57,12 @@ def pretrain(options):
         pretraining.check(config.pretrain, data.images)
         running.prepare(config)
         figures = pretraining.pretrain(config, data.images, folder)
-        # None where a run was stopped after its last epoch and only its files were left to write.
-        loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f}"
-        print(f"loss {loss} (chance {figures['chance']:.3f}) after {figures['minutes']:.1f} minutes")
+        summary = pretraining.summary(config.backbone, figures)
+        print(f"{summary} {figures['minutes']:.1f} minutes.")
         page = _compare.report(
             folder,
             "kerassl: pre-training",
-            f"{config.backbone} learned from about {figures['images']} images without labels: a loss of "
-            f"{loss} nats ({figures['chance']:.3f} is chance).",
+            summary,
             begun,
             generated=data.generated,
             pretrain=figures,

@@ -31,7 +31,8 @@ def pretrain(config, images, folder, weights="random", limit=None):
 
     Returns:
         Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss (of whole images, beside
-        which its chance stands), minutes, checksum; with dense contrast also its settings and figures.
+        which its chance stands), whether it `learned` (None where too few steps were taken to tell) and the `alarms` of
+        `callbacks.Health`, minutes, checksum; with dense contrast also its settings and figures.
 
     Raises:
         OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
@@ -58,8 +59,8 @@ def pretrain(config, images, folder, weights="random", limit=None):
         "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
         config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
     )  # fmt: skip
-    watching = [callbacks.Health(plan.batch_size)]
-    history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), watching)
+    health = callbacks.Health(plan.batch_size)
+    history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), [health])
     checksum = save(model.backbone, folder)
     figures = {
         "images": steps * plan.batch_size,
@@ -70,6 +71,11 @@ def pretrain(config, images, folder, weights="random", limit=None):
         "chance": chance,
         "loss": last(history, "loss" if plan.dense is None else "global_loss"),
         "contrast_accuracy": last(history, "contrast_accuracy"),
+        "learned": health.learned,
+        "alarms": [
+            {"step": step, "kind": kind, "message": message, "at_end": kind in (health.at_end or ())}
+            for step, kind, message in health.alarms
+        ],
         "minutes": minutes,
         "checksum": checksum,
     }
@@ -115,6 +121,29 @@ def check(plan, images):
             shell=f"{count} images do not fill one batch of {plan.batch_size}; give --batch-size {count} or less, or "
             "more images",
         )
+
+
+def summary(backbone, figures):
+    """What came of a pre-training, in one sentence, and the alarms of one that failed.
+
+    Args:
+        backbone: str, the network's name.
+        figures: dict, what `pretrain` returned.
+
+    Returns:
+        str.
+    """
+    # None where a run was stopped after its last epoch and only its files were left to write.
+    loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f} nats"
+    what = f"about {figures['images']} images without labels: a loss of {loss} ({figures['chance']:.3f} is chance)"
+    from kerassl.experiment.report import failure  # here: it loads matplotlib
+
+    failed = failure(figures)
+    if failed:
+        return f"{backbone} did not learn from {what}. {failed}"
+    if figures.get("learned") is None:
+        return f"{backbone} was trained for {figures['steps']} steps on {what}."
+    return f"{backbone} learned from {what}."
 
 
 def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):

@@ -40,6 +40,7 @@ def write_report(folder):
     if (folder / "metrics.jsonl").exists():
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     parts = [f"<h1>{marked_up(results['title'])}</h1>", f"<p>{marked_up(results['summary'])}</p>"]
+    parts += _failures(results)
     if results.get("generated"):
         parts.append(
             "<p class='note'>These results are on <b>generated scenes</b>: they show that the road works, not how "
@@ -76,6 +77,32 @@ def picture(title, says, png):
     """A PNG with its heading and a sentence, as HTML that holds it."""
     title, encoded = marked_up(title), base64.b64encode(png).decode()
     return f"<h2>{title}</h2><p>{marked_up(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
+
+
+def failure(figures):
+    """Why a pre-training failed and what to do, or None where it did not.
+
+    Args:
+        figures: dict, as it stands in `pretrain.json`.
+
+    Returns:
+        str or None.
+    """
+    if figures.get("learned") is not False:
+        return None
+    return "; ".join(f"{alarm['kind']}: {alarm['message']}" for alarm in figures["alarms"] if alarm["at_end"])
+
+
+def _failures(results):
+    """A red box for each pre-training that did not learn."""
+    found = {"The pre-training": results.get("pretrain")}
+    found.update({f"The pre-training of {name}": arm.get("pretrain") for name, arm in results.get("arms", {}).items()})
+    told = {name: failure(figures) for name, figures in found.items() if figures}
+    return [
+        f"<p class='bad'><b>{marked_up(name)} did not learn.</b> {marked_up(why)}</p>"
+        for name, why in told.items()
+        if why
+    ]
 
 
 def _arms(arms, found):
@@ -177,7 +204,8 @@ h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #e5e7eb}
 th:first-child,td:first-child{text-align:left}thead th{color:#4b5563;font-weight:600;font-size:.85rem}
 img{max-width:100%}pre{background:#f3f4f6;padding:1rem;overflow:auto;font-size:.8rem}
-.note{background:#fef3c7;padding:.6rem 1rem;border-radius:.3rem}details{margin:.6rem 0;color:#4b5563}
+.note{background:#fef3c7;padding:.6rem 1rem;border-radius:.3rem}
+.bad{background:#fee2e2;color:#991b1b;padding:.6rem 1rem;border-radius:.3rem}details{margin:.6rem 0;color:#4b5563}
 </style>
 <body>
 @@BODY@@

@@ -52,10 +52,11 @@ class InfoNCE(_compat.Loss):
 
     Returns:
         Scalar, float32 or float64: the mean over all `2N` views of the global batch, in nats (on one replica; the
-        replica's share of it on several). Identical embeddings give `ln(2N - 1)`, or `ln(2N - 2)` if decoupled.
+        replica's share of it on several). Identical embeddings give `ln(2N - 1)`, or `ln(2N - 2)` if decoupled; a
+        global batch of one image gives 0, with a gradient of 0.
 
     Raises:
-        UserError: if the two batches differ in shape, if there is a single image and so no negative, or if
+        UserError: if the two batches differ in shape, if every batch is of one image and so has no negative, or if
             `temperature` or `tile_size` is not positive.
 
     Example:
@@ -95,8 +96,11 @@ class InfoNCE(_compat.Loss):
         denominators, right = in_tiles(rows, anchors, keys, [itself, positive], self.tile_size)
         one, two = tf.split(anchors, 2)  # a pair's similarity is asked for twice, once from either side
         positives = tf.tile(tf.reduce_sum(one * two, axis=1) / self.temperature, [2])
-        total = tf.cast(tf.shape(keys)[0], keys.dtype)
-        loss = tf.reduce_sum(denominators - positives) / total
+        count = tf.shape(keys)[0]
+        total = tf.cast(count, keys.dtype)
+        # The last batch of an epoch may hold a single image, which has no negatives to learn from.
+        losses = tf.where(count > 2, denominators - positives, tf.zeros_like(positives))
+        loss = tf.reduce_sum(losses) / total
         return Contrast(loss, tf.reduce_sum(tf.cast(right, keys.dtype)) / total, keys)
 
     def get_config(self):

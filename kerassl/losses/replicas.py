@@ -40,6 +40,27 @@ def of_all_replicas(rows):
     return tf.ensure_shape(context.all_gather(rows, axis=0), [None, *rows.shape[1:]])  # which gathering forgets
 
 
+class OverReplicas:
+    """Mixed into a Keras loss, before it: replicas return the loss of the global batch, each with its own gradient.
+
+    Keras adds the replicas' losses up as if all of them held the same number of images, and logs them weighted by the
+    images that each holds. Where shares are uneven, or empty, neither is the loss of the whole batch. Here the value is
+    that of the whole batch on every replica (times what Keras divides by), and the gradient is that of the replica's
+    own images, so that gradients add up to that of the whole batch.
+    """
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        value, context = super().__call__(y_true, y_pred, sample_weight), several()
+        if context is None or self.reduction in (None, "none"):
+            return value
+        if self.reduction != "sum":  # a mean over the images of this replica
+            batch = tf.shape(y_pred)[0]
+            _, total = place_in_global_batch(batch)
+            value *= tf.cast(context.num_replicas_in_sync * batch, value.dtype) / tf.cast(total, value.dtype)
+        whole = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.stop_gradient(value))
+        return value + tf.stop_gradient(whole - value)
+
+
 def shares_added_up(*shares):
     """Figures of the global batch, float32, from scalars that are this replica's shares of them."""
     shares = [tf.cast(share, tf.float32) for share in shares]

@@ -1,9 +1,10 @@
-"""The loss and the training-time measures of one box an image."""
+"""The losses and the training-time measures of one class and one box an image."""
 
 import keras
 import tensorflow as tf
 
 from kerassl import _compat  # noqa: F401
+from kerassl.losses.replicas import OverReplicas
 
 
 def _overlap(first, second):
@@ -27,7 +28,12 @@ def loc_acc_50(y_true, y_pred):
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class BoxLoss(keras.losses.Loss):
+class ClassLoss(OverReplicas, keras.losses.SparseCategoricalCrossentropy):
+    """`keras.losses.SparseCategoricalCrossentropy`, which several replicas compute of the whole batch."""
+
+
+@keras.saving.register_keras_serializable(package="kerassl")
+class BoxLoss(OverReplicas, keras.losses.Loss):
     """Generalised IoU loss plus the mean absolute error of the corners.
 
     The one follows the measure, the other still points the way where two boxes lie far apart.

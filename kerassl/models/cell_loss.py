@@ -3,12 +3,13 @@
 import keras
 import tensorflow as tf
 
+from kerassl.losses.replicas import OverReplicas
 from kerassl.models.box_loss import BoxLoss
 from kerassl.models.localizer_head import cell_boxes
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class CellLoss(keras.losses.Loss):
+class CellLoss(OverReplicas, keras.losses.Loss):
     """Cells on the object are to say so, and each of them is to propose the object's box by itself.
 
     Of few labelled images the common answer alone makes one example each; the cells make dozens.

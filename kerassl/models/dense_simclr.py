@@ -10,6 +10,7 @@ from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.augment import cell_places, match_cells
 from kerassl.backbones.pyramid import LEVELS
+from kerassl.backbones.shares import on_share
 from kerassl.losses import InfoNCE, dense_info_nce
 from kerassl.losses.dense_info_nce import check_contrast
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
@@ -135,8 +136,12 @@ class DenseSimCLR(SimCLR):
 
     def _contrast_of(self, views, training):
         images = tf.concat([views.first, views.second], axis=0)
-        features, *maps = self._features(images, training=training)  # one pass for both losses
-        embeddings = self.projection_head(self.pool(features), training=training)
+
+        def network(images):
+            features, *maps = self._features(images, training=training)  # one pass for both losses
+            return self._project(features, training), *maps
+
+        embeddings, *maps = on_share(network, images)
         whole = self._contrast(*tf.split(embeddings, 2, axis=0))
         found = [self._contrast_cells(number, views, each, training) for number, each in enumerate(maps)]
         dense, accuracy, matched = (

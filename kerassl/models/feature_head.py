@@ -1,12 +1,17 @@
 """A localiser's neck and head alone, on feature maps that are at hand."""
 
+import functools
+
 import keras
+import tensorflow as tf
 
 from kerassl.models.localizer_head import localizer_outputs
 
 
 def feature_head(localizer, features):
-    """Builds neck and head of a localiser as a model of their own, with their weights as they are now.
+    """Neck and head of a localiser as a model of their own, with their weights as they are now.
+
+    Localizers of one form share one model, which is traced once; each call gives it the weights of its localizer.
 
     Args:
         localizer: `Localizer`.
@@ -15,11 +20,18 @@ def feature_head(localizer, features):
     Returns:
         `keras.Model` from the maps, `[B, h, w, C]` each, to what the localiser returns.
     """
-    maps = [keras.Input(level.shape[2:]) for level in features.maps]
-    outputs = localizer_outputs(maps, len(localizer.classes), localizer.width, localizer.levels)
-    head = keras.Model(maps, outputs, name="feature_head")
+    shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
+    form = (shapes, len(localizer.classes), localizer.width, localizer.levels)
+    head = _built_once(localizer.get_layer("sides").compute_dtype, tf.distribute.get_strategy(), *form)
     copy_weights(localizer, head, head.layers)
     return head
+
+
+@functools.lru_cache(maxsize=4)
+def _built_once(dtype, strategy, shapes, classes, width, levels):
+    """One head for all localizers of a form; type and strategy are those of the process."""
+    maps = [keras.Input(shape) for shape in shapes]
+    return keras.Model(maps, localizer_outputs(maps, classes, width, levels), name="feature_head")
 
 
 def copy_weights(source, target, layers):

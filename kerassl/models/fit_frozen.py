@@ -16,6 +16,7 @@ from kerassl.models.feature_head import copy_weights
 from kerassl.models.frozen_features import check_backbone
 from kerassl.models.localizer import Localizer, compile_localizer, symbolic_labels
 from kerassl.models.localizer_head import CLASS_LAYER, localizer_outputs
+from kerassl.models.supervised import Supervised
 
 
 def fit_frozen(
@@ -123,10 +124,17 @@ def _traced_once(dtype, strategy, shapes, levels, classes, width, class_weight, 
     return _compiled(shapes, levels, classes, width, class_weight, optimizers.WarmupCosine(**dict(rate)), optimizer)
 
 
+class _Head(Supervised, keras.Model):
+    """Neck and head on feature maps, with what each cell says."""
+
+    def symbolic_labels(self):
+        labels = symbolic_labels()
+        return {**labels, "cells": labels["box"]}
+
+
 def _compiled(shapes, levels, classes, width, class_weight, learning_rate, optimizer):
     maps = [keras.Input(shape) for shape in shapes]
-    head = keras.Model(maps, localizer_outputs(maps, classes, width, levels, cells=True), name="feature_head")
+    head = _Head(maps, localizer_outputs(maps, classes, width, levels, cells=True), name="feature_head")
     compile_localizer(head, learning_rate, optimizer, class_weight=class_weight, cells=CellLoss())
-    labels = symbolic_labels()
-    _compat.build_step(head, {**labels, "cells": labels["box"]})
+    _compat.build_step(head, head.symbolic_labels())
     return head, [np.array(variable) for variable in _compat.optimizer_variables(head.optimizer)]

@@ -70,7 +70,10 @@ class Foreground:
         self.kind, self.stride, self.batch_size = kind, LEVELS[level], batch_size
         layer = backbones.pyramid(backbone, image_size)[level]
         features = keras.Model(backbone.input, backbone.get_layer(layer).output)
-        self._features = tf.function(lambda images: features(images, training=False), reduce_retracing=True)
+        self._features = tf.function(
+            lambda images: features(images, training=False),
+            input_signature=[tf.TensorSpec([None, image_size, image_size, 3])],
+        )
         self.largest = np.inf
         sizes = [_size(cells, inside) for _, cells, inside, _, _ in self._batches(_some(paths, _MEASURED), "sizes", 0)]
         self.largest = _LARGEST * np.median(np.concatenate(sizes)) or np.inf

@@ -68,9 +68,7 @@ class FrozenFeatures:
             raise UserError(f"none of {len(records)} images has an object that is not difficult; give images with one")
         self.backbone, self.image_size, self.checksum = backbone, image_size, _checksum(backbone)
         self.levels, layers = check_neck_levels(levels), backbones.pyramid(backbone)
-        network = keras.Model(backbone.input, [backbone.get_layer(layers[level]).output for level in self.levels])
-        # Keras gives a list of maps, and of a single one the map alone.
-        run = tf.function(lambda images: tf.nest.flatten(network(images, training=False)), reduce_retracing=True)
+        run = _maps_of(backbone, tuple(layers[level] for level in self.levels), image_size)
         shapes = [(1 + bool(flip), *level.shape[1:]) for level in run(tf.zeros([1, image_size, image_size, 3]))]
         rows = _rows(run, shown, image_size, flip, batch_size, verbose)
         if cache is None:
@@ -148,6 +146,22 @@ class FrozenFeatures:
             return maps, {"class": tf.gather(labels, rows), "box": tf.gather_nd(boxes, tf.stack([rows, view], 1))}
 
         return tf.data.Dataset.zip((rows, draws)).batch(batch_size).map(gather, num_parallel_calls=2).prefetch(2)
+
+
+def _maps_of(backbone, layers, image_size):
+    """The graph of some feature maps of images; traced once for a backbone, which takes seconds."""
+    # Past Keras, which would take the dict for a part of the model that is to be saved.
+    functions = backbone.__dict__.setdefault("_maps", {})
+    if (layers, image_size) not in functions:
+        network = keras.Model(backbone.input, [backbone.get_layer(layer).output for layer in layers])
+
+        @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3])])
+        def run(images):
+            # Keras gives a list of maps, and of a single one the map alone.
+            return tf.nest.flatten(network(images, training=False))
+
+        functions[layers, image_size] = run
+    return functions[layers, image_size]
 
 
 class _Rows:

@@ -4,14 +4,15 @@ import keras
 
 from kerassl import _compat, backbones, optimizers
 from kerassl.datasets.class_names import check_class_names
-from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
+from kerassl.models.box_loss import BoxLoss, ClassLoss, loc_acc_50, mean_iou
 from kerassl.models.levels import NECK_LEVELS, check_neck_levels
 from kerassl.models.localizer_head import Beside, localizer_outputs
-from kerassl.models.part_rates import check_learning_rates, scaled_step
+from kerassl.models.part_rates import check_learning_rates
+from kerassl.models.supervised import Supervised
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class Localizer(_compat.TracedOnce, keras.Model):
+class Localizer(Supervised, keras.Model):
     """Names the one object of an image and draws its box; one flat functional model, compiled.
 
     A small neck joins P4 and P5 (or other levels) on the grid of the finest; there each cell proposes a box and a
@@ -106,9 +107,6 @@ class Localizer(_compat.TracedOnce, keras.Model):
     def symbolic_labels(self):
         return symbolic_labels()
 
-    def train_step(self, data):
-        return scaled_step(self, lambda: super(Localizer, self).train_step(data))
-
     def get_config(self):
         return {
             "name": self.name,
@@ -150,7 +148,7 @@ def compile_localizer(
         class_weight: float. Multiplies the loss of the class.
         **losses: of further outputs, by their names.
     """
-    losses = {"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": BoxLoss(), **losses}
+    losses = {"class": ClassLoss(from_logits=True), "box": BoxLoss(), **losses}
     model.compile(
         optimizer=optimizers.for_labels(optimizer, learning_rate, model.trainable_variables, weight_decay, clip_norm),
         loss=losses,

@@ -128,7 +128,8 @@ def localizer_outputs(maps, classes, width, levels=NECK_LEVELS, cells=False):
         Dict of Keras tensors, logits `"class"` `[B, C]` and `"box"` `[B, 4]` xyxy in units of the image's side; and
         with `cells` `"cells"` `[B, h, w, 5]`, each cell's score before the softmax and its sides.
     """
-    maps = [Standardise(name=f"standard_{level.lower()}", dtype="float32")(part) for level, part in zip(levels, maps)]
+    wide = keras.mixed_precision.global_policy().variable_dtype
+    maps = [Standardise(name=f"standard_{level.lower()}", dtype=wide)(part) for level, part in zip(levels, maps)]
     parts = []
     for level, part in list(zip(levels, maps))[::-1]:  # the order in which new weights are drawn
         part = keras.layers.Conv2D(width, 1, use_bias=False, name=f"neck_{level.lower()}")(part)
@@ -140,18 +141,18 @@ def localizer_outputs(maps, classes, width, levels=NECK_LEVELS, cells=False):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"head_conv{number}")(x)
         x = _normalised(x, f"head_{number}")
     scores = keras.layers.Conv2D(1, 1, name="cell_scores")(x)
-    weights = CellSoftmax(name="cell_weights", dtype="float32")(scores)  # [B, h, w, 1]
+    weights = CellSoftmax(name="cell_weights", dtype=wide)(scores)  # [B, h, w, 1]
     # softplus(-1) = 0.31: at the start every cell proposes a box of 0.6 of the image around itself.
     sides = keras.layers.Conv2D(4, 1, bias_initializer=keras.initializers.Constant(-1.0), name="sides")(x)
     pooled = keras.layers.Concatenate(name="pooled")(
         [WeightedPooling(name="object")([x, weights]), keras.layers.GlobalAveragePooling2D(name="scene")(x)]
     )
     outputs = {
-        "class": keras.layers.Dense(classes, name=CLASS_LAYER, dtype="float32")(pooled),
-        "box": BoxVote(name="box", dtype="float32")([weights, sides]),
+        "class": keras.layers.Dense(classes, name=CLASS_LAYER, dtype=wide)(pooled),
+        "box": BoxVote(name="box", dtype=wide)([weights, sides]),
     }
     if cells:
-        outputs["cells"] = keras.layers.Concatenate(name="cells", dtype="float32")([scores, sides])
+        outputs["cells"] = keras.layers.Concatenate(name="cells", dtype=wide)([scores, sides])
     return outputs
 
 

@@ -63,8 +63,7 @@ def _from_images(model, paths, batch_size, strict):
 
 def _from_features(model, features, batch_size):
     check_backbone(features, model.backbone, model.image_size, model.levels)
-    head = feature_head(model, features)
-    run = tf.function(lambda maps, scales, sizes: _in_pixels(model, head(maps), scales, sizes), reduce_retracing=True)
+    run = _on_maps(feature_head(model, features), model.image_size)
     sizes = np.array([(record.height, record.width) for record in features.records], np.float32)
     first = 0
     for maps, _ in features.batches(batch_size):
@@ -72,6 +71,21 @@ def _from_features(model, features, batch_size):
         first += batch_size
         scales = features.image_size / sizes[places].max(1)
         yield places, *(part.numpy() for part in run(maps, tf.constant(scales), tf.constant(sizes[places])))
+
+
+def _on_maps(head, image_size):
+    """The graph of one batch of feature maps; traced once for a head."""
+    functions = head.__dict__.setdefault("_localize", {})  # past Keras
+    if image_size not in functions:
+        shapes = [tf.TensorSpec([None, *each.shape[1:]]) for each in head.inputs]
+        signature = [tuple(shapes), tf.TensorSpec([None]), tf.TensorSpec([None, 2])]
+
+        @tf.function(input_signature=signature)
+        def run(maps, scales, sizes):
+            return _in_pixels(image_size, head(list(maps)), scales, sizes)
+
+        functions[image_size] = run
+    return functions[image_size]
 
 
 def locate(model, images, scales, sizes):
@@ -86,12 +100,12 @@ def locate(model, images, scales, sizes):
     Returns:
         Boxes `[B, 4]` float32 xyxy, clipped to the image, and logits `[B, C]` float32.
     """
-    return _in_pixels(model, model(images, training=False), scales, sizes)
+    return _in_pixels(model.image_size, model(images, training=False), scales, sizes)
 
 
-def _in_pixels(model, outputs, scales, sizes):
+def _in_pixels(image_size, outputs, scales, sizes):
     limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)  # width, height, width, height
-    boxes = tf.cast(outputs["box"], tf.float32) * model.image_size / scales[:, None]
+    boxes = tf.cast(outputs["box"], tf.float32) * image_size / scales[:, None]
     return tf.clip_by_value(boxes, 0.0, limits), tf.cast(outputs["class"], tf.float32)
 
 

@@ -61,7 +61,7 @@ def scaled_step(model, step):
     Returns:
         What `step` returns.
     """
-    rates = {part: rate for part, rate in by_part(model.learning_rates).items() if rate != 1}
+    rates = {part: rate for part, rate in by_part(model.learning_rates or {}).items() if rate != 1}
     if not rates:
         return step()
     layers = parts(model)

@@ -9,24 +9,27 @@ from kerassl import _compat, backbones, optimizers
 from kerassl._errors import UserError
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews, Views
+from kerassl.backbones.shares import on_share
 from kerassl.callbacks import Resume
 from kerassl.losses import InfoNCE
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.embedding_statistics import embedding_statistics
 from kerassl.models.latest import Latest
 from kerassl.models.projection import projection_head
+from kerassl.models.supervised import OverReplicas
 
 STATISTICS = ("embedding_std", "effective_rank", "alignment", "uniformity")
 """What a step logs beside its loss and its accuracy: `embedding_statistics` of the last batch."""
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class SimCLR(_compat.Model):
+class SimCLR(OverReplicas, _compat.Model):
     """Learns to tell that two random views are of one image: a backbone, a projection head and a contrastive step.
 
     `fit` takes batches of images `[B, H, W, 3]` in [0, 255], from which the model draws two views itself, or batches
     of `augment.Views`. Draws depend on `seed`, the step and the image's place in the global batch alone. Under a
-    `tf.distribute` strategy the negatives are those of all replicas and batch normalisation is synchronised.
+    `tf.distribute` strategy the negatives are those of all replicas, and batch normalization is synchronized: `fit`
+    refuses a backbone whose layers are not (`backbones.fast` replaces them).
 
     Args:
         backbone: name of a `keras.applications` network, as `"EfficientNetB1"`, or a flat functional `keras.Model`
@@ -118,7 +121,10 @@ class SimCLR(_compat.Model):
 
     def call(self, images, training=False):
         """Embeddings for the contrastive loss, `[B, projection_dim]`, of images `[B, H, W, 3]` in [0, 255]."""
-        return self.projection_head(self.pool(self.backbone(images, training=training)), training=training)
+        return on_share(lambda images: self._project(self.backbone(images, training=training), training), images)
+
+    def _project(self, features, training):
+        return self.projection_head(self.pool(features), training=training)
 
     def embed(self, images):
         """The backbone's pooled features, which outlive pre-training.

@@ -8,12 +8,14 @@ import tensorflow as tf
 from kerassl import _compat, backbones
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews
+from kerassl.backbones.shares import on_share
 from kerassl.callbacks import Resume
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
+from kerassl.models.supervised import OverReplicas
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
-class ViewClassifier(_compat.Model):
+class ViewClassifier(OverReplicas, _compat.Model):
     """Learns the class of both random views of each image: a backbone, its pooled features and one dense layer.
 
     It sees what `SimCLR` sees, image by image and view by view, and is told the labels in addition. `fit` takes batches
@@ -78,7 +80,7 @@ class ViewClassifier(_compat.Model):
 
     def call(self, images, training=False):
         """Logits `[B, C]` of images `[B, H, W, 3]` in [0, 255]."""
-        return self.classifier(self.pool(self.backbone(images, training=training)))
+        return on_share(lambda images: self.classifier(self.pool(self.backbone(images, training=training))), images)
 
     def embed(self, images):
         """The backbone's pooled features `[B, features]` float32, as `SimCLR.embed`."""

@@ -55,14 +55,15 @@ def test_absurd_setting_is_flagged_with_advice_within_200_steps(settings, kind, 
 
 def test_embeddings_that_are_all_alike_are_flagged(tiny_backbone):
     health, _ = watched(tiny_backbone, photographs(), steps=4)
-    health._look(np.tile([3.4, 0.2, 0.01, 1.2, 0.1], (health.patience, 1)))
+    health.alarms.clear()
+    health._look(np.tile([3.4, 0.2, 0.01, 1.2, 0.1], (100, 1)))
     assert health.alarms[0][1] == "collapsed"
     assert "embeddings of all images are alike (deviation 0.010 of 1, 1.2 directions)" in health.alarms[0][2]
 
 
 def test_warm_up_is_waited_for(tiny_backbone):
     health, _ = watched(tiny_backbone, photographs(), steps=4)
-    rates = np.linspace(0, 1, health.patience)
+    rates = np.linspace(0, 1, 100)
     recent = np.stack([np.full_like(rates, value) for value in (3.43, 0.03, 0.5, 5.0)] + [rates], axis=1)
     health._look(recent)
     assert health.alarms == []
@@ -80,6 +81,27 @@ def test_alarm_is_told_once_and_stops_the_run_where_asked(tiny_backbone, caplog)
     assert len(history["loss"]) == 1
     assert caplog.text.count("is far above chance") == 1
     assert health.alarms[0][0] == 10
+
+
+def test_short_run_is_judged_at_its_end(tiny_backbone):
+    health, history = watched(tiny_backbone, photographs(), steps=24, learning_rate=1e4)
+    assert history["loss"][-1] > 0.98 * math.log(31)
+    assert health.learned is False
+    assert set(health.at_end) & {"collapsed", "not learning"}
+    message = next(message for _, kind, message in health.alarms if kind in ("collapsed", "not learning"))
+    assert "lower the learning rate, train for more epochs with a longer warm-up" in message
+
+
+def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(tiny_backbone):
+    health, _ = watched(tiny_backbone, photographs(), steps=4)
+    assert health.learned is None  # too short to tell
+    health._first, last = 33.0, np.tile([3.43, 0.05, 0.5, 4.5, 0.1], (14, 1))
+    for loss, end, kinds in [(3.43, True, ["collapsed"]), (3.0, True, []), (3.43, False, [])]:
+        health.alarms.clear()
+        last[:, 0] = loss
+        health._look(last, slow=False, end=end)
+        assert [kind for _, kind, _ in health.alarms] == kinds
+        health._now.clear()
 
 
 @pytest.mark.current_stack  # the blur that TensorFlow 2.15 compiles turns pixels that are NaN into numbers

@@ -44,7 +44,7 @@ def assert_close(weights, expected):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_average_equals_loops_in_validation_and_at_the_end(optimizer, classifier, classed):
     model, average, steps = classifier(optimizers.get(optimizer, 1e-2)), WeightAverage(0.3), Steps()
-    model.fit(classed(), epochs=3, validation_data=classed(4), verbose=0, callbacks=[average, steps])
+    model.fit(classed(), epochs=3, validation_data=classed(4), verbose=0, callbacks=[steps, average])
     expected = averages(steps.steps, 0.3)  # warming up to step 3
     assert len(expected) == 9
     for epoch, each in enumerate(steps.validated, start=1):
@@ -81,10 +81,38 @@ def test_average_equals_loops_on_two_replicas(classifier, classed, mirrored):
     with mirrored(2).scope():
         model = classifier(keras.optimizers.SGD(0.1))
     steps = Steps()
-    model.fit(classed(8), epochs=2, verbose=0, callbacks=[WeightAverage(0.5), steps])
+    model.fit(classed(8), epochs=2, verbose=0, callbacks=[steps, WeightAverage(0.5)])
     expected = averages(steps.steps, 0.5)
     assert len(expected) == 4
     assert_close(weights_of(model), expected[-1])
+
+
+class Worse(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_worse"] = float(epoch)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_best_weights_are_averages_in_any_order_of_callbacks(order, validated, classifier, classed, tmp_path):
+    model, average, steps = classifier(keras.optimizers.Adam(1e-2)), WeightAverage(0.5), Steps()
+    best = keras.callbacks.EarlyStopping("val_worse", patience=1, mode="min", restore_best_weights=True)
+    path = str(tmp_path / "best.weights.h5")
+    kept = keras.callbacks.ModelCheckpoint(path, "val_worse", mode="min", save_best_only=True, save_weights_only=True)
+    chosen = [(best, kept)[each] if each < 2 else average for each in order]
+    data = {"validation_data": classed(4)} if validated else {}
+    model.fit(classed(), epochs=4, verbose=0, callbacks=[steps, Worse(), *chosen], **data)
+    assert best.stopped_epoch == 1
+    expected = averages(steps.steps, 0.5)[2]  # after three steps, the first epoch
+    assert_close(weights_of(model), expected)
+    model.load_weights(path)
+    assert_close(weights_of(model), expected)
+
+
+def test_resume_without_the_average_is_refused(classifier, classed, tmp_path):
+    model = classifier(keras.optimizers.SGD(0.1))
+    with pytest.raises(UserError, match=r"beside=\[average\]"):
+        model.fit(classed(), verbose=0, callbacks=[Resume(tmp_path), WeightAverage(0.9)])
 
 
 def test_statistics_are_measured_anew_of_the_averaged_weights(classifier, classed):

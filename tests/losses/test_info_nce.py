@@ -168,3 +168,11 @@ def test_loss_is_refused_when_temperature_is_not_positive(temperature):
 def test_config_restores_loss():
     loss = InfoNCE(0.3, decoupled=True, dtype="float64")
     assert InfoNCE.from_config(loss.get_config()).get_config() == loss.get_config()
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("sizes", [[1, 0], [0, 1, 0]])
+def test_loss_and_gradient_are_0_when_the_whole_batch_is_one_image(sizes, decoupled, mirrored):
+    value, gradient = under_replicas(mirrored(len(sizes)), "float64", decoupled, sizes)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros_like(gradient))

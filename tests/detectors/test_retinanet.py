@@ -1,5 +1,3 @@
-import contextlib
-
 import keras
 import keras_cv
 import numpy as np
@@ -63,28 +61,6 @@ def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(tiny_
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][0] > 0
     assert tf.sigmoid(model(images)["classification"]).numpy().mean() < before
-
-
-def test_loss_of_two_replicas_adds_up_to_that_of_one(tiny_detector, rectangles, mirrored):
-    model, (images, boxes, classes) = tiny_detector(), rectangles(8)
-    # All the objects in the first half: each replica alone would divide by its own.
-    classes = classes[:8].copy()
-    classes[4:] = -1
-
-    def loss_of(images, boxes, classes):
-        outputs = model(images, training=False)
-        return model.compute_loss(x=images, y={"boxes": boxes, "classes": classes}, y_pred=outputs)
-
-    whole = float(loss_of(tf.constant(images[:8]), boxes[:8], classes))
-    strategy = mirrored(2)
-    parts = strategy.experimental_distribute_values_from_function(
-        lambda context: tuple(
-            tf.constant(value[4 * context.replica_id_in_sync_group :][:4]) for value in (images, boxes, classes)
-        )
-    )
-    losses = strategy.experimental_local_results(strategy.run(tf.function(lambda part: loss_of(*part)), args=(parts,)))
-    assert len(losses) == 2
-    assert sum(float(loss) for loss in losses) == pytest.approx(whole, rel=1e-5)
 
 
 def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, tmp_path):
@@ -206,24 +182,6 @@ def test_decoding_equals_that_of_keras_cv_when_there_is_one_class(tiny_detector)
         assert 10 < count < 100
         for name in ("confidence", "boxes"):
             np.testing.assert_allclose(found[name][index, :count], expected[name][index][:count], atol=1e-4)
-
-
-@pytest.mark.slow
-def test_fit_runs_when_there_are_two_replicas(tiny_backbone, rectangles, mirrored):
-    images, boxes, classes = rectangles(8)
-    data = batches(images, boxes, classes)
-
-    def fitted(scope):
-        keras.utils.set_random_seed(0)
-        with scope:
-            # Without batch normalisation, and with an optimiser that shows the scale of the gradient.
-            model = detectors.retinanet(tiny_backbone(batch_norm=False), ["red", "blue"], image_size=64)
-            model.compile("smoothl1", "focal", optimizer=keras.optimizers.SGD(1e-3), jit_compile=False)
-        model.fit(data, validation_data=data, verbose=0)
-        return model.box_head.get_weights() + model.classification_head.get_weights()
-
-    for one, two in zip(fitted(contextlib.nullcontext()), fitted(mirrored(2).scope())):
-        np.testing.assert_allclose(two, one, atol=1e-6)
 
 
 @pytest.mark.slow

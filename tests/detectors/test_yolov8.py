@@ -111,53 +111,6 @@ def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(tiny_
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-@pytest.mark.current_stack
-def test_loss_of_two_replicas_adds_up_to_that_of_one(tiny_detector, rectangles, mirrored):
-    model, (images, boxes, classes) = tiny_detector("yolov8"), rectangles(8)
-    # All the objects in the first half: each replica alone would divide by its own.
-    classes = classes.copy()
-    classes[4:] = -1
-
-    def loss_of(images, boxes, classes):
-        outputs = model(images, training=False)
-        return model.compute_loss(x=images, y={"boxes": boxes, "classes": classes}, y_pred=outputs)
-
-    whole = float(loss_of(tf.constant(images), boxes, classes))
-    strategy = mirrored(2)
-    parts = strategy.experimental_distribute_values_from_function(
-        lambda context: tuple(
-            tf.constant(value[4 * context.replica_id_in_sync_group :][:4]) for value in (images, boxes, classes)
-        )
-    )
-    losses = strategy.experimental_local_results(strategy.run(tf.function(lambda part: loss_of(*part)), args=(parts,)))
-    assert len(losses) == 2
-    assert sum(float(loss) for loss in losses) == pytest.approx(whole, rel=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.current_stack
-def test_step_of_two_replicas_is_that_of_one_with_batch_normalisation_and_all(tiny_detector, rectangles, mirrored):
-    images, boxes, classes = rectangles(8)
-    classes = classes.copy()
-    classes[3:] = -1
-    with mirrored(2).scope():
-        shared = tiny_detector("yolov8")
-        shared.compile(keras.optimizers.SGD(1e-2), jit_compile=False)
-    one = tiny_detector("yolov8")
-    one.set_weights(shared.get_weights())
-    loss, gradients = step(one, images, boxes, classes)  # moves the statistics, too
-    before = [np.array(weight) for weight in shared.trainable_variables]
-    history = shared.fit(batches(images, boxes, classes), verbose=0).history
-    assert history["loss"][0] == pytest.approx(float(loss), rel=1e-5)
-    found = [(old - np.array(new)) / 1e-2 for old, new in zip(before, shared.trainable_variables)]
-    norm = np.sqrt(sum((gradient.numpy() ** 2).sum() for gradient in gradients))
-    apart = np.sqrt(sum(((g.numpy() - two) ** 2).sum() for g, two in zip(gradients, found)))
-    assert norm > 1
-    assert apart < 1e-4 * norm
-    for old, new in zip(one.non_trainable_variables, shared.non_trainable_variables):
-        np.testing.assert_allclose(new, old, rtol=1e-4, atol=1e-5)
-
-
 def step(model, images, boxes, classes):
     variables = [getattr(variable, "value", variable) for variable in model.trainable_variables]
     with tf.GradientTape() as tape:

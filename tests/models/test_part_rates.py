@@ -1,7 +1,5 @@
 """Learning rates by part, against two optimisers by hand."""
 
-import contextlib
-
 import keras
 import numpy as np
 import pytest
@@ -84,19 +82,6 @@ def weights(model, name):
     found = list(enumerate(model.get_layer(name).trainable_variables))
     # The softmax over cells takes no notice of their bias, whose gradient is rounding error.
     return found[:1] if name == "cell_scores" else found
-
-
-@pytest.mark.slow
-@pytest.mark.current_stack
-def test_parts_learn_the_same_on_two_replicas(tiny_backbone, mirrored):
-    def run(replicas):
-        with mirrored(replicas).scope() if replicas > 1 else contextlib.nullcontext():
-            model = model_of(tiny_backbone, "adamw", {"backbone": 0.1})
-        model.fit(examples().unbatch().batch(8).repeat(2), verbose=0)
-        return model.get_weights()
-
-    for one, two in zip(run(1), run(2)):
-        np.testing.assert_allclose(two, one, atol=2e-3)
 
 
 @pytest.mark.current_stack

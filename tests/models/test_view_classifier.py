@@ -42,7 +42,7 @@ def test_replicas_give_the_loss_and_the_weights_of_one(tiny_backbone, mirrored):
             backbone.set_weights(begun.get_weights())
             model = model_of(backbone)
             model.compile(keras.optimizers.SGD(0.1))
-        data = tf.data.Dataset.from_tensor_slices((photographs(), LABELS)).batch(8, drop_remainder=True)
+        data = tf.data.Dataset.from_tensor_slices((photographs(), LABELS)).take(7).batch(8)
         logs = model.fit(data, epochs=1, verbose=0).history
         found.append((logs["loss"][0], logs["accuracy"][0], model.get_weights()))
     (loss, accuracy, weights), (other_loss, other_accuracy, other_weights) = found

@@ -5,11 +5,9 @@ python examples/export_servable.py detector.keras --image photo.jpg --out servab
 
 import argparse
 
-import keras
 import tensorflow as tf
 
 import kerassl
-import kerassl.detectors  # so that Keras knows the detector's class when it opens the file
 
 
 def main():
@@ -19,7 +17,7 @@ def main():
     parser.add_argument("--out", default="servables/voc/1", help="a version's folder; the number counts up")
     options = parser.parse_args()
 
-    detector = keras.saving.load_model(options.model)
+    detector = kerassl.load(options.model)
     kerassl.serving.export(detector, options.out)
 
     servable = tf.saved_model.load(options.out).signatures["serving_default"]

@@ -9,12 +9,10 @@ import argparse
 import os
 import pathlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 import kerassl
-import kerassl.detectors  # so that Keras knows the detector's class when it opens the file
 
 
 def main():
@@ -30,7 +28,7 @@ def main():
     models = {}
     for item in options.models:
         name, _, path = item.rpartition("=")
-        models[name or pathlib.Path(path).parent.name] = keras.saving.load_model(path)
+        models[name or pathlib.Path(path).parent.name] = kerassl.load(path)
     first = next(iter(models.values()))
 
     files = kerassl.datasets.image_files(options.images)[:8]

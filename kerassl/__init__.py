@@ -20,7 +20,7 @@ _ROOMS = (
     "optimizers",
     "serving",
 )
-__all__ = ["SimCLR", "UserError", "__version__", *_ROOMS]
+__all__ = ["SimCLR", "UserError", "__version__", "load", *_ROOMS]
 
 # So that `keras.saving.load_model` opens what kerassl saved without a further import.
 _registry.watch()
@@ -32,6 +32,8 @@ def __getattr__(name):
         return importlib.import_module(f"kerassl.{name}")
     if name == "SimCLR":
         return importlib.import_module("kerassl.models").SimCLR
+    if name == "load":
+        return importlib.import_module("kerassl._load").load
     raise AttributeError(f"module 'kerassl' has no attribute {name!r}")
 
 

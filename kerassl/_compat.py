@@ -87,9 +87,11 @@ class Reopened:
             store[f"optimizer_{place}"] = variable.numpy()
 
     def load_own_variables(self, store):
-        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("optimizer_")})  # noqa: SIM118 (no dict)
+        names = list(store.keys())
+        own = [name for name in names if not name.startswith("optimizer_")]
+        super().load_own_variables({name: store[name] for name in own})
         variables = self._older_optimizer()
-        if len(variables) == sum(key.startswith("optimizer_") for key in store.keys()):  # noqa: SIM118
+        if len(variables) == len(names) - len(own):
             for place, variable in enumerate(variables):
                 variable.assign(store[f"optimizer_{place}"])
 

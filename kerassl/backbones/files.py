@@ -10,6 +10,7 @@ import numpy as np
 
 from kerassl import _compat, _files
 from kerassl._errors import UserError
+from kerassl._keras_file import open_model
 from kerassl._version import __version__
 from kerassl.backbones import architectures, fast_layers
 from kerassl.backbones import weights as _weights
@@ -90,11 +91,5 @@ def load(path):
             mean, variance = description["input_scale"]
             weights.update({"normalization/mean": mean, "normalization/variance": variance})
         return architectures.from_table(description["network"], weights, path, until=description["until"])
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # whatever the other Keras version's config makes this one raise
-        raise UserError(
-            f"{path} holds a network of one's own, {description['network']!r}, which only the Keras version that saved "
-            f"it ({description['keras']}) can open"
-        ) from error
+    model = open_model(path, "give a backbone.keras that kerassl.backbones.save wrote", compile=False)
     return fast_layers.fast(model)

@@ -1,6 +1,7 @@
 """Weights by name: a table from `layer/weight` to array, assigned whole or not at all."""
 
 import hashlib
+import io
 import json
 import pathlib
 import zipfile
@@ -8,7 +9,9 @@ import zipfile
 import h5py
 import numpy as np
 
+from kerassl._arrays import read_arrays, reason
 from kerassl._errors import UserError
+from kerassl._keras_file import read_keras_file
 from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras
 
@@ -119,16 +122,16 @@ def read(path):
         UserError: if the file is missing, of another kind, or damaged.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no weights file {path}")
+    if path.suffix != ".keras" and not path.is_file():
+        raise UserError(f"there is no weights file {path}" if not path.exists() else f"{path} is no file of weights")
     if path.suffix not in _READERS:
         raise UserError(f"{path} is not a weights file that kerassl reads; it reads {', '.join(_READERS)}")
     try:
         return _READERS[path.suffix](path)
     except UserError:
         raise
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged or not a {path.suffix} file of weights ({error})") from error
+    except Exception as error:  # a damaged HDF5 file or archive raises almost anything
+        raise UserError(f"{path} is damaged or not a {path.suffix} file of weights ({reason(error)})") from error
 
 
 CLASSES = "kerassl/classes"
@@ -136,8 +139,7 @@ CLASSES = "kerassl/classes"
 
 
 def _read_npz(path):
-    with np.load(path, allow_pickle=False) as arrays:
-        table = dict(arrays)
+    table = read_arrays(path)
     names = table.pop(CLASSES, None)
     return table, None if names is None else {"classes": json.loads(str(names))}
 
@@ -172,15 +174,22 @@ DESCRIPTION, WEIGHTS = "kerassl/backbone.json", "kerassl/weights.npz"
 
 
 def _read_keras(path):
+    found = read_keras_file(path, "give a backbone.keras that kerassl.backbones.save wrote")
+    if DESCRIPTION not in found.names:
+        raise UserError(
+            f"{path} holds a {found.kind} and was not written by kerassl.backbones.save; save the backbone of "
+            "kerassl.load(path) by it"
+        )
     with zipfile.ZipFile(path) as archive:
-        if DESCRIPTION not in archive.namelist():
-            raise UserError(f"{path} was not written by kerassl.backbones.save and so has no weights by name")
         description = json.loads(archive.read(DESCRIPTION))
-        with archive.open(WEIGHTS) as member, np.load(member, allow_pickle=False) as arrays:
-            weights = dict(arrays)
+        weights = read_arrays(io.BytesIO(archive.read(WEIGHTS)))
+    missing = [key for key in _DESCRIBED if key not in description]
+    if missing:
+        raise UserError(f"{path} is damaged: its description lacks {missing[0]!r}; save the backbone again")
     if checksum(weights) != description["checksum"]:
         raise UserError(f"{path} is damaged: its weights do not have the checksum that was written with them")
     return weights, description
 
 
+_DESCRIBED = ("network", "until", "known_network", "input_scale", "checksum", "keras")
 _READERS = {".keras": _read_keras, ".h5": _read_h5, ".npz": _read_npz}

@@ -1,13 +1,10 @@
 """Trained models in files."""
 
 import dataclasses
-import json
-import pathlib
-import zipfile
 
 from kerassl import detectors, models
 from kerassl._errors import UserError
-from kerassl._lazy import keras
+from kerassl._keras_file import open_model, read_keras_file
 
 _WANTED = "give a detector.keras or localizer.keras of a run"
 _OTHERS = ("SimCLR", "DenseSimCLR", "ViewClassifier")
@@ -40,17 +37,12 @@ def describe(path):
     Raises:
         UserError: if there is no such file, or it is no whole `.keras` file.
     """
-    if not pathlib.Path(path).is_file():
-        raise UserError(f"there is no model {path}; {_WANTED}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = json.loads(archive.read("config.json"))
-        kind, config = content["class_name"], content["config"]
-        classes, size = config.get("classes"), config.get("image_size")
-        return Described(kind, () if kind in _OTHERS else tuple(map(str, classes or ())), size and int(size))
-    except Exception as error:  # a damaged archive raises almost anything
-        reason = (str(error) or type(error).__name__).splitlines()[0][:160]
-        raise UserError(f"{path} does not open as a .keras file ({reason}); {_WANTED}") from error
+    found = read_keras_file(path, _WANTED)
+    config = found.config["config"]
+    classes, size = config.get("classes"), config.get("image_size")
+    if not isinstance(classes, (list, tuple, type(None))) or not isinstance(size, (int, type(None))):
+        raise UserError(f"{path} is damaged: its classes or its image size are none; save the model again")
+    return Described(found.kind, () if found.kind in _OTHERS else tuple(map(str, classes or ())), size)
 
 
 def check_model(path):
@@ -63,14 +55,7 @@ def check_model(path):
 
 def load(path):
     """A detector or localiser from its file."""
-    check_model(path)
-    # Keras finds classes by name once they are loaded.
-    kinds = (detectors.Detector, models.Localizer, detectors.RetinaNet, detectors.YOLOV8)
-    try:
-        model = keras.saving.load_model(path)
-    except (ValueError, OSError, TypeError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise UserError(f"{path} does not open as a detector or localiser of this Keras version ({reason})") from error
-    if not isinstance(model, kinds):
+    model = open_model(path, _WANTED)
+    if not isinstance(model, (detectors.Detector, models.Localizer)):
         raise UserError(f"{path} is a {type(model).__name__}; {_WANTED}")
     return model

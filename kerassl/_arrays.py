@@ -1,0 +1,74 @@
+"""Arrays in `.npz` files: read whole and checked, or not at all."""
+
+import io
+import os
+import struct
+import zipfile
+
+import numpy as np
+
+
+_END = struct.Struct("<4s6xH8xH")  # of a zip archive: its mark, the number of its parts, the length of a comment
+
+
+class DamagedError(Exception):
+    """The file cannot be read; the message is the reason, in one line."""
+
+
+def read_arrays(file):
+    """Read all arrays of an `.npz` file, without pickles.
+
+    NumPy checks no checksum of an array whose damaged header asks for less than there is, and a damaged archive makes
+    it raise almost anything.
+
+    Args:
+        file: path, or a binary file that can seek.
+
+    Returns:
+        Dict from name to `np.ndarray`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DamagedError: if the file is no `.npz` file, is damaged, or holds Python objects.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            check_archive(archive)
+            return dict(_array(archive, name) for name in archive.namelist())
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a single wrong byte makes zipfile and NumPy raise more than they document
+        raise DamagedError(reason(error)) from error
+
+
+def check_archive(archive):
+    """Refuse a `ZipFile` that lost parts or has one twice, or whose content would be far larger than the archive.
+
+    A wrong byte in its list of parts makes Python's zipfile pass over some of them.
+    """
+    members = archive.infolist()
+    size = archive.fp.seek(0, os.SEEK_END)
+    archive.fp.seek(max(0, size - _END.size))
+    mark, count, comment = _END.unpack(archive.fp.read(_END.size))
+    if (mark, comment) != (b"PK\5\6", 0) or (count != len(members) and count != 0xFFFF):
+        raise ValueError("its list of parts is damaged")
+    if len({member.filename for member in members}) < len(members):
+        raise ValueError("it holds a part twice")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > 200 * size + 2**20:
+        raise ValueError(f"it would unpack to {unpacked / 2**30:.1f} GiB")
+
+
+def reason(error):
+    """What an exception says, in one short line."""
+    lines = str(error).strip().splitlines()
+    told = lines[0].strip().rstrip(".")[:160] if lines else ""
+    return told if told and not isinstance(error, KeyError) else f"{type(error).__name__} {told}".strip()
+
+
+def _array(archive, name):
+    stream = io.BytesIO(archive.read(name))  # whole, for only then is its checksum compared
+    array = np.lib.format.read_array(stream, allow_pickle=False)
+    if stream.read(1):
+        raise ValueError(f"{name} is longer than its header says")
+    return name.removesuffix(".npy"), array

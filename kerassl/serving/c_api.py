@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from kerassl._arrays import reason
 from kerassl._errors import UserError
 from kerassl.serving.signatures import signatures, xla_functions
 
@@ -87,10 +88,14 @@ def load_library(path=None):
     Returns:
         `ctypes.CDLL`.
     """
-    library = ctypes.CDLL(str(path or library_path()))
-    for name, (result, *arguments) in _FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
+    path = path or library_path()
+    try:
+        library = ctypes.CDLL(str(path))
+        for name, (result, *arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise UserError(f"{path} is no C library of TensorFlow that loads ({reason(error)})") from error
     return library
 
 
@@ -144,6 +149,8 @@ class CServable:
         Raises:
             RuntimeError: if the call fails, with TensorFlow's message.
         """
+        if signature not in self.signatures:
+            raise UserError(f"there is no signature {signature!r}; there are {', '.join(self.signatures)}")
         takes, gives = self.signatures[signature]
         if set(inputs) != set(takes):
             raise UserError(f"{signature} takes {', '.join(sorted(takes))}, not {', '.join(sorted(inputs))}")
@@ -182,7 +189,10 @@ class CServable:
         places = []
         for value in values.values():
             name, _, index = value.tensor.rpartition(":")
-            places.append(_Output(self._c.TF_GraphOperationByName(self._graph, name.encode()), int(index)))
+            operation = self._c.TF_GraphOperationByName(self._graph, name.encode())
+            if not operation:
+                raise RuntimeError(f"the graph has no {value.tensor}")
+            places.append(_Output(operation, int(index)))
         return (_Output * len(places))(*places)
 
     def _tensor(self, value, dtype):

@@ -5,12 +5,14 @@ python -m kerassl.serving.c_check FOLDER [--library FILE] [--seconds 1]
 
 import argparse
 import json
+import math
 import pathlib
 import resource
 import statistics
 import sys
 import time
 
+from kerassl._arrays import reason
 from kerassl._errors import UserError
 from kerassl.serving.c_api import CServable, load_library
 from kerassl.serving.comparing import differences
@@ -49,7 +51,7 @@ def replay(folder, library=None, seconds=1.0):
     """
     extra = folder / "assets.extra"
     requests = read_requests(extra / NAME)
-    threshold = json.loads((extra / "model_card.json").read_text("utf-8")).get("score_threshold", 0.0)
+    threshold = _threshold(extra / "model_card.json")
     begun = time.perf_counter()
     c = load_library(library)
     loaded = time.perf_counter()
@@ -69,11 +71,11 @@ def replay(folder, library=None, seconds=1.0):
         started = time.perf_counter()
         try:
             answer = servable.run(request["signature"], **request["inputs"])
-        except (RuntimeError, KeyError, UserError) as error:
-            row["failed"] = str(error)
+            report.setdefault("first_answer_seconds", time.perf_counter() - started)
+            row["apart"] = differences(answer, request["outputs"], request["sides"], threshold)
+        except Exception as error:  # what was recorded may be anything
+            row["failed"] = reason(error)
             continue
-        report.setdefault("first_answer_seconds", time.perf_counter() - started)
-        row["apart"] = differences(answer, request["outputs"], request["sides"], threshold)
         if "num_detections" in answer:
             row["detections"] = int(answer["num_detections"].sum())
         row |= _timed(servable, request, seconds)
@@ -82,6 +84,15 @@ def replay(folder, library=None, seconds=1.0):
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, but in bytes on macOS
     report["memory_mib"] = largest / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return report
+
+
+def _threshold(card):
+    """Below which a detector keeps nothing; 0 where the card does not say. That it is damaged `checking` reports."""
+    try:
+        found = json.loads(card.read_text("utf-8")).get("score_threshold", 0.0)
+        return float(found) if math.isfinite(found) else 0.0
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return 0.0
 
 
 def _timed(servable, request, seconds):

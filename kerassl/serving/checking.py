@@ -74,20 +74,20 @@ def _replayed(path, library, seconds):
 def _damaged(path):
     try:
         card = json.loads((path / "assets.extra" / "model_card.json").read_text("utf-8"))
-        files = card.get("files", {}).items()
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return ["its model_card.json is missing or damaged"]
+    files = card.get("files", {}) if isinstance(card, dict) else None
+    if not isinstance(files, dict):
+        return ["its model_card.json is damaged: it lists no files"]
     faults = []
-    for name, wanted in files:
-        if pathlib.PurePath(name).is_absolute() or ".." in pathlib.PurePath(name).parts:
+    for name, wanted in files.items():
+        place = pathlib.PurePosixPath(name)
+        if place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name:
             faults.append(f"its model_card.json names {printable(name)}, which is not in the folder")
-            continue
-        try:
-            found = sha256(path / name)
-        except OSError:
-            found = None
-        if found != wanted:
-            faults.append(f"{name} is missing" if found is None else f"{name} does not have the checksum of the card")
+        elif not (path / place).is_file():
+            faults.append(f"{printable(name)} is missing")
+        elif sha256(path / place) != wanted:
+            faults.append(f"{printable(name)} does not have the checksum of the card")
     return faults
 
 

@@ -1,10 +1,10 @@
 """Requests and the answers that the model in memory gave to them, in a file that is read without TensorFlow."""
 
 import json
-import zipfile
 
 import numpy as np
 
+from kerassl._arrays import read_arrays, reason
 from kerassl._errors import UserError
 
 NAME = "recorded.npz"  # in assets.extra/
@@ -40,23 +40,34 @@ def read_requests(path):
     Raises:
         UserError: if the file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        names = json.loads(arrays.pop("signatures").tobytes())
-    except FileNotFoundError:
+    if not path.is_file():
         raise UserError(
             f"there is no {path}; the servable was not written by this kerassl's export, which records requests"
-        ) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({str(error).splitlines()[0][:160]}); export the model anew") from None
-    requests = [{"signature": name, "inputs": {}, "outputs": {}} for name in names]
+        )
+    try:
+        arrays = read_arrays(path)
+        return _requests(json.loads(arrays.pop("signatures").tobytes()), arrays)
+    except Exception as error:  # of what somebody made up: anything
+        raise UserError(f"{path} is damaged ({reason(error)}); export the model again") from error
+
+
+def _requests(names, arrays):
+    """The requests that the arrays hold; refuses arrays that do not fit each other, with any exception."""
+    requests = [{"signature": str(name), "inputs": {}, "outputs": {}} for name in names]
     for key in arrays:
-        number, part, *name = key.split("/")
+        number, part, *name = key.split("/", 2)
+        if not number.isdecimal():
+            raise ValueError(f"it holds {key!r}")
         if part == "sides":
             requests[int(number)]["sides"] = arrays[key]
         elif not name[0].endswith("#lengths"):
             requests[int(number)][part][name[0]] = _taken(arrays, key)
+    for request in requests:
+        sides = request["sides"]
+        if sides.ndim != 1 or sides.dtype.kind != "f" or not (np.isfinite(sides) & (sides > 0)).all():
+            raise ValueError("sides of images are no numbers above 0")
+        if any(value.shape[:1] != sides.shape for part in ("inputs", "outputs") for value in request[part].values()):
+            raise ValueError("a request has more images than answers, or fewer")
     return requests
 
 
@@ -75,6 +86,8 @@ def _taken(arrays, key):
         return arrays[key]
     ends = lengths.ravel().cumsum()
     whole = arrays[key].tobytes()
+    if (lengths < 0).any() or lengths.sum() != len(whole):
+        raise ValueError("its strings have other lengths than were written")
     strings = np.empty(lengths.size, object)
     strings[:] = [whole[end - length : end] for end, length in zip(ends, lengths.ravel())]
     return strings.reshape(lengths.shape)

@@ -9,8 +9,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from kerassl import serving
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl.experiment.cli import main
+from kerassl.serving import c_check, checking
 from kerassl.serving.comparing import differences
 from kerassl.serving.recorded import NAME, read_requests, write_requests
 from kerassl.serving.signatures import signatures, xla_functions
@@ -85,7 +87,7 @@ def test_weights_of_another_model_are_found(copy):
 
 def test_requests_come_back_as_they_were_written(tmp_path):
     strings = np.array([[b"", b"a\0\0"], [b"\xff\xd8\0", "Vögel".encode()]], object)
-    pixels = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     request = {"signature": "a", "inputs": {"x": strings}, "outputs": {"y": pixels}, "sides": [7, 8]}
     write_requests(tmp_path / NAME, [request, request | {"signature": "b"}])
     first, second = read_requests(tmp_path / NAME)
@@ -186,6 +188,52 @@ def test_check_refuses_in_one_line(copy, capsys, fault):
     assert len(lines) == 1
     assert lines[0].startswith("kerassl: ")
     assert told.get(fault, "damaged") in lines[0]
+
+
+SIDES = np.ones(1, np.float32)
+LENGTHS = {"0/inputs/x": np.zeros(4, np.uint8), "0/inputs/x#lengths": np.array([-4]), "0/sides": SIDES}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"1/sides": SIDES},
+        {"../sides": SIDES},
+        {"0/inputs/x": np.zeros([2, 3]), "0/sides": SIDES},
+        {"0/sides": np.float32([np.nan])},
+        {"0/outputs": SIDES, "0/sides": SIDES},
+        {"0/elsewhere/x": SIDES, "0/sides": SIDES},
+        {"0/inputs/x": np.array([{}]), "0/sides": SIDES},
+        LENGTHS,
+        {},
+    ],
+)
+def test_recorded_requests_are_refused_in_one_line_when_they_do_not_fit(arrays, tmp_path):
+    np.savez(tmp_path / NAME, signatures=np.frombuffer(b'["a"]', np.uint8), **arrays)
+    with pytest.raises(UserError, match=rf"{NAME} is damaged \(.+\); export the model again") as error:
+        read_requests(tmp_path / NAME)
+    assert "\n" not in str(error.value)
+
+
+def test_hostile_card_is_told_and_leads_nowhere(tmp_path, monkeypatch):
+    extra = tmp_path / "1" / "assets.extra"
+    extra.mkdir(parents=True)
+    (tmp_path / "1" / "saved_model.pb").touch()
+    (tmp_path / "secret").touch()
+    monkeypatch.setattr(checking, "_replayed", lambda *_: {"requests": []})
+    outside = "its model_card.json names {}, which is not in the folder"
+    for files, told in (
+        ({"../../secret": "0"}, outside.format("../../secret")),
+        ({str(tmp_path / "secret"): "0"}, outside.format(str(tmp_path / "secret"))),
+        ({"a\0b": "0"}, outside.format(printable("a\0b"))),
+        ({"saved_model.pb": 10**400}, "saved_model.pb does not have the checksum of the card"),
+        ({"none": None}, "none is missing"),
+        (None, "its model_card.json is damaged: it lists no files"),
+        ([1], "its model_card.json is damaged: it lists no files"),
+    ):
+        (extra / "model_card.json").write_text(json.dumps({"files": files, "score_threshold": 1e999}))
+        assert serving.check(tmp_path / "1")["faults"] == [told]
+        assert c_check._threshold(extra / "model_card.json") == 0.0
 
 
 @pytest.mark.current_stack

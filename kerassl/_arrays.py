@@ -7,7 +7,6 @@ import zipfile
 
 import numpy as np
 
-
 _END = struct.Struct("<4s6xH8xH")  # of a zip archive: its mark, the number of its parts, the length of a comment
 
 

@@ -106,7 +106,7 @@ class Manifest:
         patterns = [pattern for pattern, open_ in self._growing.items() if open_]
         for path in _walk(self.folder) if patterns else ():
             if any(fnmatch.fnmatchcase(self._key(path), pattern) for pattern in patterns):
-                self.add(path)
+                self.add(path, state=True)  # a log that was damaged is no reason not to resume
         for pattern in patterns:
             self._append({"settled": pattern})
 

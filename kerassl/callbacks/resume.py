@@ -2,17 +2,20 @@
 
 import logging
 import pathlib
-import zipfile
+import re
 
 import keras
 import numpy as np
 
 from kerassl import _compat, _files
+from kerassl._arrays import DamagedError, read_arrays
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
-from kerassl.callbacks.state import average_of, metric_variables, set_goes_on, weights
+from kerassl.callbacks.state import average_of, metric_variables, set_goes_on, set_resumed, weights
 
 log = logging.getLogger("kerassl")
+
+_NAME = re.compile(r"checkpoint-(\d{6,})-(\d{8,})\.npz")
 
 
 class Resume(keras.callbacks.Callback):
@@ -88,7 +91,7 @@ class Resume(keras.callbacks.Callback):
         with model.distribute_strategy.scope():
             _compat.build_optimizer(model.optimizer, model.trainable_variables)
         state = self._state(model)
-        arrays = [self._saved[f"weight_{i}"] for i in range(sum(name.startswith("weight_") for name in self._saved))]
+        arrays = self._numbered("weight_")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             raise UserError(
                 f"{self.directory} was written for another network or optimiser ({len(arrays)} arrays, here "
@@ -96,8 +99,12 @@ class Resume(keras.callbacks.Callback):
             )
         for variable, array in zip(state, arrays):
             variable.assign(array)
+        set_resumed(model)
         if self.step:  # `fit` clears the metrics when an epoch begins
-            self._metrics = [value for name, value in self._saved.items() if name.startswith("metric_")]
+            self._metrics = self._numbered("metric_")
+
+    def _numbered(self, name):
+        return [self._saved[f"{name}{i}"] for i in range(sum(each.startswith(name) for each in self._saved))]
 
     def run(self, model, fit, data, epochs=1, initial_epoch=0, **arguments):
         """`fit` from where the run was stopped.
@@ -181,15 +188,15 @@ class Resume(keras.callbacks.Callback):
             return  # one worker writes for all
         arrays = {f"weight_{i}": each.numpy() for i, each in enumerate(self._state(self.model))}
         arrays.update({f"metric_{i}": each.numpy() for i, each in enumerate(metric_variables(self.model))})
-        broken = np.array(self.data.broken() if self.data is not None else [], dtype=str)
+        arrays["broken"] = np.array(self.data.broken() if self.data is not None else [], dtype=str)
         path = self.directory / f"checkpoint-{epoch:06d}-{step:08d}.npz"
         try:
             _files.own_folder(self.directory, "checkpoints")
             with _files.whole(path, state=True) as part:
-                np.savez(part, epoch=epoch, step=step, broken=broken, **arrays)
+                np.savez(part, epoch=epoch, step=step, count=len(arrays) + 2, **arrays)
         except OSError as error:
             raise UserError(
-                f"the checkpoint {path} could not be written ({error.strerror or error}); make room or mend the folder "
+                f"the checkpoint {path} could not be written ({error.strerror or error}); make room or fix the folder "
                 f"and start again: the run continues from {_name(self._checkpoints())}"
             ) from error
         for old in self._checkpoints()[self.keep :]:
@@ -206,17 +213,34 @@ class Resume(keras.callbacks.Callback):
         return [*own, *_compat.optimizer_variables(model.optimizer), *beside]
 
     def _checkpoints(self):
-        """Newest first."""
-        return sorted(self.directory.glob("checkpoint-*.npz"), reverse=True)
+        """Newest first; other files in the folder are not looked at."""
+        found = [(_NAME.fullmatch(path.name), path) for path in self.directory.glob("checkpoint-*.npz")]
+        found = [(int(name[1]), int(name[2]), path) for name, path in found if name]
+        return [path for *_, path in sorted(found, reverse=True)]
 
     def _newest(self):
-        for path in self._checkpoints():
+        paths = self._checkpoints()
+        for path, before in zip(paths, [*paths[1:], None]):
             try:
-                with np.load(path, allow_pickle=False) as file:
-                    return dict(file)
-            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                log.warning("the checkpoint %s is damaged (%s); the one before it is taken", path, error)
+                return _read(path)
+            except (DamagedError, OSError) as error:
+                instead = "the run starts from its beginning" if before is None else f"{before.name} is taken"
+                log.warning("the checkpoint %s is damaged (%s); %s", path, error, instead)
         return None
+
+
+def _read(path):
+    """The arrays of a checkpoint, all of them."""
+    saved = read_arrays(path)
+    for name in ("epoch", "step"):
+        if name not in saved or saved[name].shape != () or saved[name].dtype.kind not in "iu" or saved[name] < 0:
+            raise DamagedError(f"it holds no {name}")
+    counts = [sum(name.startswith(part) for name in saved) for part in ("weight_", "metric_")]
+    wanted = {"epoch", "step", "broken", *(f"weight_{i}" for i in range(counts[0]))}
+    wanted |= {f"metric_{i}" for i in range(counts[1])}
+    if set(saved) - {"count"} != wanted or int(saved.get("count", len(wanted))) != len(wanted):
+        raise DamagedError("it lacks a part")
+    return saved
 
 
 def _name(paths):

@@ -18,6 +18,15 @@ def goes_on(model):
     return getattr(model, "_fit_goes_on", False) and not model.stop_training
 
 
+def was_resumed(model):
+    """Whether `Resume` has put a checkpoint into the model."""
+    return getattr(model, "_was_resumed", False)
+
+
+def set_resumed(model):
+    object.__setattr__(model, "_was_resumed", True)
+
+
 def set_goes_on(model, value):
     object.__setattr__(model, "_fit_goes_on", value)  # past Keras, which would track it
 

@@ -1,12 +1,12 @@
 """Top-1 and Top-3 of an arm's features on photographs of another kind, before any label of an object."""
 
-import json
 import time
 
 from kerassl import callbacks
 from kerassl._lazy import tf
 from kerassl.experiment import arms, grid, running
 from kerassl.experiment.feature_weights import feature_weights
+from kerassl.experiment.kept import read_kept
 from kerassl.experiment.start import start
 
 
@@ -34,18 +34,20 @@ def probe_arms(config, data, folder, limit):
 
 def _probe(config, name, data, folder, limit):
     done = _file(folder, name)
-    if done.exists():
-        return json.loads(done.read_text(encoding="utf-8"))["figures"]
+    found = read_kept(done, "figures")
+    if found is not None:
+        return found["figures"]
     network = _network(config, name, folder)
     first = next(arm for arm in config.arms if _network(config, arm, folder) == network)
-    if first == name:
+    same = None if first == name else read_kept(_file(folder, first), "figures")
+    if same is None:
         limit.check()
         begun = time.perf_counter()
         weights = network[0] if config.frozen is None else feature_weights(config, name, folder, data)
         found = {"arm": name, **_measured(config, start(config, weights))}
         found["minutes"] = (time.perf_counter() - begun) / 60
     else:  # the same network has been judged
-        found = {**json.loads(_file(folder, first).read_text(encoding="utf-8")), "arm": name}
+        found = {**same, "arm": name}
     running.write_json(done, found)
     return found["figures"]
 

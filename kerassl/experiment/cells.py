@@ -9,6 +9,7 @@ from kerassl import _files, callbacks, metrics, models
 from kerassl._errors import UserError
 from kerassl.experiment import arms, finetuning, grid, neck, predicting, running
 from kerassl.experiment.feature_weights import feature_weights
+from kerassl.experiment.kept import read_kept
 from kerassl.experiment.sources import some_labels
 from kerassl.experiment.start import start
 
@@ -19,6 +20,9 @@ FIGURES = (
     "coco_ap75", "coco_ar100",
 )  # fmt: skip
 """What a cell's file tells, where the way of measuring has it; all in [0, 1]."""
+
+
+_CONTENT = ("arm", "protocol", "labels", "seed", "images", "figures", "per_image", "minutes", "steps")
 
 
 class Cells:
@@ -67,7 +71,7 @@ class Cells:
         Raises:
             OutOfTimeError: if the limit is over and something is left to do.
         """
-        todo = [cell for cell in grid.cells(self.config) if not self.path(cell).exists()]
+        todo = [cell for cell in grid.cells(self.config) if self._done(cell) is None]
         for protocol in grid.protocols(self.config):
             own = [cell for cell in todo if cell.protocol == protocol]
             if protocol == "frozen":
@@ -78,7 +82,11 @@ class Cells:
                     with grid.of_arm(cell.arm):
                         self._finetuned(cell)
         _files.clear(self.folder / "features")  # what a run that was killed may have left
-        return [json.loads(self.path(cell).read_text(encoding="utf-8")) for cell in grid.cells(self.config)]
+        return [self._done(cell) for cell in grid.cells(self.config)]
+
+    def _done(self, cell):
+        """What a cell's file holds, or None where the cell is to be done."""
+        return read_kept(self.path(cell), *_CONTENT)
 
     def _finetuned(self, cell):
         """A localiser or a detector that is trained on the images."""
@@ -130,7 +138,7 @@ class Cells:
         rows = {record.image_id: row for row, record in enumerate(train.records)}
         begin = self._frozen_neck(arm, plan, backbone, cache) if plan.neck else None
         for cell in cells:
-            if not self.path(cell).exists():
+            if self._done(cell) is None:
                 self.limit.check()
                 own = [rows[record.image_id] for record in self.records(cell) if record.image_id in rows]
                 self._on_features(cell, train, own, test, begin)
@@ -151,7 +159,9 @@ class Cells:
             raise UserError(f"none of {cell.labels} labelled images has an object that is not difficult; label more")
         kept, logs = grid.is_kept(self.config, cell), []
         if kept:
-            logs = [callbacks.MetricsFile(self.folder / "metrics.jsonl", f"frozen:{cell.arm}", plan.batch_size)]
+            logs = [
+                callbacks.MetricsFile(self.folder / "metrics.jsonl", f"frozen:{cell.arm}", plan.batch_size, rewind=True)
+            ]
         log.info("a head on %s, %s labels, seed %d", cell.arm, cell.labels or "all", cell.seed)
         model = models.fit_frozen(
             train.take(rows),

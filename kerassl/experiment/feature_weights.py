@@ -8,6 +8,7 @@ from kerassl import backbones
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.experiment import arms, grid
+from kerassl.experiment.pretraining import is_whole
 from kerassl.experiment.sources import without_labels
 from kerassl.experiment.start import start
 
@@ -40,7 +41,7 @@ def feature_weights(config, name, folder, data):
         return weights
     first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)
     file = folder / "arms" / grid.slug(first) / "frozen_backbone.keras"
-    if not file.exists():
+    if not is_whole(file):
         backbone, paths = start(config, weights), without_labels(data, _IMAGES, config.seed)
         log.info("measuring the batch normalisation of %s on %d images at %d px", first, len(paths), size)
         batches = (images for _, images, _, _ in letterboxed_batches(paths, size, _BATCH))

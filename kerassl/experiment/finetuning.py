@@ -1,6 +1,5 @@
 """Training on labels and scoring. Whole files are left, and the stage is skipped where they stand."""
 
-import json
 import logging
 import time
 
@@ -8,6 +7,7 @@ from kerassl import _files, augment, backbones, callbacks, datasets, detectors, 
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.experiment import neck, sections
+from kerassl.experiment.kept import read_kept
 from kerassl.experiment.predicting import score
 from kerassl.experiment.running import EVERY, check_finite, scope, verbosity, write_json
 from kerassl.experiment.start import start
@@ -35,14 +35,15 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
         OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
     """
     done, images = out / f"{task}.json", out / f"{task}_images.json"
-    if done.exists() and images.exists():
-        return json.loads(done.read_text())
+    figures = read_kept(done, "minutes")
+    if figures is not None and read_kept(images, "ids") is not None:
+        return figures
     plan = getattr(config, task)
     neck.check(plan, task, weights)
     batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
     keras.utils.set_random_seed(config.seed)
     log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
-    lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size)
+    lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size, rewind=True)
     checkpoints = out / f"{task}_checkpoints"
     clock = experiment.Clock(checkpoints / "minutes.json")
     train = _frozen if _features_will_do(config, task) else _tuned

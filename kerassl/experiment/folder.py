@@ -82,6 +82,8 @@ def _check_same(path, settings, grows, done):
     before = read_yaml(path / "config.yaml", remedy)
     if not isinstance(before, dict):
         raise UserError(f"{path / 'config.yaml'} holds no settings; {remedy}")
+    if not (path / "config.yaml").read_bytes().endswith(b"\n"):
+        raise UserError(f"{path / 'config.yaml'} is cut off; {remedy}")
     with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
         before = Config.model_validate(before).model_dump(mode="json")
     held, before = _without_what_is_new(settings, before), _without_what_is_new(before, before)

@@ -1,6 +1,5 @@
 """Neck and box head before the labels. A whole file is left, and taken where it stands."""
 
-import json
 import logging
 import pathlib
 import time
@@ -10,6 +9,7 @@ from PIL import Image
 from kerassl import _files, _names, detectors
 from kerassl._errors import UserError
 from kerassl._lazy import keras
+from kerassl.experiment.kept import read_kept
 from kerassl.experiment.running import verbosity, write_json
 from kerassl.experiment.sources import without_labels
 
@@ -52,7 +52,7 @@ def pretrain_neck(config, task, model, data, out, cache=None):
     """
     section = getattr(config, task)
     plan, file, begun = section.neck, out / f"{task}_neck.npz", time.perf_counter()
-    if file.exists():
+    if _is_whole(file):
         detectors.load_neck(model, file)
     else:
         paths = without_labels(data, plan.images, config.seed)
@@ -73,7 +73,20 @@ def pretrain_neck(config, task, model, data, out, cache=None):
 def minutes(task, out):
     """How long the neck of an arm was trained, boxes and all, or None where it was not."""
     file = _figures(task, out)
-    return json.loads(file.read_text(encoding="utf-8"))["minutes"] if file.exists() else None
+    return (read_kept(file, "minutes") or {"minutes": None})["minutes"]
+
+
+def _is_whole(file):
+    if not file.exists():
+        return False
+    from kerassl.backbones.weights import read  # here: it loads h5py, which a refusal can do without
+
+    try:
+        read(file)
+    except UserError as error:
+        log.warning("%s; the neck is trained again", error)
+        return False
+    return True
 
 
 def seen(sections):

@@ -1,6 +1,5 @@
 """The first stage of a run. It leaves whole files and is skipped where they stand."""
 
-import json
 import logging
 import math
 import pathlib
@@ -9,6 +8,7 @@ from kerassl import augment, backbones, callbacks, datasets, experiment, losses,
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.datasets.shard_index import is_shards, open_index
+from kerassl.experiment.kept import read_kept
 from kerassl.experiment.running import EVERY, check_finite, scope, verbosity, write_json
 from kerassl.experiment.start import start
 from kerassl.experiment.time_limit import TimeLimit
@@ -39,10 +39,11 @@ def pretrain(config, images, folder, weights="random", limit=None):
     """
     done = folder / "pretrain.json"
     plan = config.pretrain
-    if done.exists():
-        figures = json.loads(done.read_text())
-        if figures.get("epochs", plan.epochs) >= plan.epochs:  # more are taken from the checkpoint on
-            return figures
+    figures = read_kept(done, "minutes", "checksum")
+    # More epochs are taken from the checkpoint on.
+    all_done = figures is not None and figures.get("epochs", plan.epochs) >= plan.epochs
+    if all_done and is_whole(folder / "backbone.keras"):
+        return figures
     load_size = plan.load_size or plan.image_size + 32
     packed = len(images) == 1 and is_shards(images[0])
     read = datasets.shards if packed else datasets.image_folder
@@ -179,7 +180,7 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
             *watching,
             *([callbacks.Thaw(plan.thaw)] if plan.thaw else []),
             *_probes(plan),
-            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20),
+            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20, rewind=True),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             resume,
             clock,
@@ -203,6 +204,19 @@ def save(backbone, folder):
     for layer in backbone.layers:
         layer.trainable = True
     return backbones.save(backbone, folder / "backbone.keras")
+
+
+def is_whole(file):
+    """Whether a backbone's file is there and can be read; the log says what is wrong with one that cannot."""
+    from kerassl.backbones.weights import read  # here: it loads h5py, which a refusal can do without
+
+    try:
+        read(file)
+    except UserError as error:
+        if file.exists():
+            log.warning("%s; it is written again", error)
+        return False
+    return True
 
 
 def last(history, name):

@@ -6,6 +6,7 @@ import pathlib
 
 from kerassl import _files
 from kerassl._display import marked_up
+from kerassl.callbacks.metrics_lines import read_metrics
 from kerassl.experiment import curves
 
 # The figures of the table: key, heading, what it means.
@@ -38,7 +39,7 @@ def write_report(folder):
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     lines = []
     if (folder / "metrics.jsonl").exists():
-        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        lines = read_metrics(folder / "metrics.jsonl")
     parts = [f"<h1>{marked_up(results['title'])}</h1>", f"<p>{marked_up(results['summary'])}</p>"]
     parts += _failures(results)
     if results.get("generated"):
@@ -52,7 +53,8 @@ def write_report(folder):
         parts.append(picture(title, says, png))
     for drawn in results.get("pictures", []):
         parts.append(picture(drawn["title"], drawn["says"], (folder / drawn["file"]).read_bytes()))
-    settings = (folder / "config.yaml").read_text(encoding="utf-8") if (folder / "config.yaml").exists() else ""
+    config = folder / "config.yaml"
+    settings = config.read_text(encoding="utf-8", errors="replace") if config.exists() else ""
     parts.append(f"<h2>Settings and machine</h2><p>{marked_up(results['machine'])}</p>")
     parts.append(f"<details><summary>all settings</summary><pre>{marked_up(settings)}</pre></details>")
     with _files.whole(folder / "report.html") as part:

@@ -1,10 +1,10 @@
 """Callbacks of a run: its minutes, and its limit of time."""
 
-import json
 import time
 
 import keras
 
+from kerassl.experiment.kept import read_kept
 from kerassl.experiment.running import write_json
 from kerassl.experiment.time_limit import OutOfTimeError
 
@@ -15,7 +15,7 @@ class Clock(keras.callbacks.Callback):
     def __init__(self, path):
         super().__init__()
         self.path = path
-        self.minutes = json.loads(path.read_text())["minutes"] if path.exists() else 0.0
+        self.minutes = (read_kept(path, "minutes") or {"minutes": 0.0})["minutes"]
 
     def on_epoch_begin(self, epoch, logs=None):
         self._begun = time.perf_counter()

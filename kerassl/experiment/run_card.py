@@ -1,9 +1,13 @@
 """What a run's folder says of a model in it, for the card of its servable."""
 
-import json
+import logging
 import pathlib
 
+from kerassl._errors import UserError
 from kerassl._yaml import read_yaml
+from kerassl.experiment.kept import read_kept
+
+log = logging.getLogger("kerassl")
 
 
 def run_card(path):
@@ -19,11 +23,25 @@ def run_card(path):
     path = pathlib.Path(path).resolve()
     card = {}
     figures = path.with_suffix(".json")
-    if figures.is_file():
-        card["metrics"] = json.loads(figures.read_text("utf-8"))
+    kept = read_kept(figures)
+    if kept is not None:
+        card["metrics"] = kept
     for folder in path.parents[:3]:
         if (folder / "config.yaml").is_file():
-            config = read_yaml(folder / "config.yaml", "restore it, or move the model out of the folder")
+            config = _settings(folder / "config.yaml")
             card |= {"data": config.get("data"), "backbone": config.get("backbone"), "training": config.get(path.stem)}
             break
     return card
+
+
+def _settings(path):
+    remedy = "the card goes without data and settings"
+    try:
+        config = read_yaml(path, remedy)
+    except UserError as error:
+        log.warning("%s", error)
+        return {}
+    if not isinstance(config, dict):
+        log.warning("%s holds no settings; %s", path, remedy)
+        return {}
+    return config

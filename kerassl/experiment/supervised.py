@@ -1,6 +1,5 @@
 """Pre-training by the photographs' own labels: what contrast without labels is held against."""
 
-import json
 import logging
 import math
 
@@ -9,8 +8,10 @@ from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.datasets.class_names import class_names
 from kerassl.datasets.shard_index import is_shards
+from kerassl.experiment.kept import read_kept
 from kerassl.experiment.pretraining import (
     fit_watched,
+    is_whole,
     last,
     save,
     schedule_optimizer,
@@ -45,8 +46,9 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
         OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
     """
     done = folder / "pretrain.json"
-    if done.exists():
-        return json.loads(done.read_text())
+    figures = read_kept(done, "minutes", "checksum")
+    if figures is not None and is_whole(folder / "backbone.keras"):
+        return figures
     plan = config.pretrain
     labelled, everything = labelled_images(images, classes)
     names = sorted(set(labelled.values()))

@@ -4,9 +4,12 @@ import contextlib
 import copy
 import functools
 import hashlib
+import itertools
 import json
+import logging
 import pathlib
 import shutil
+import zlib
 
 import keras
 import numpy as np
@@ -20,6 +23,8 @@ from kerassl._version import __version__
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.datasets.row_cache import available_memory, files_identity
 from kerassl.models.levels import NECK_LEVELS, check_neck_levels
+
+log = logging.getLogger("kerassl")
 
 
 class FrozenFeatures:
@@ -280,37 +285,67 @@ def _in_memory(rows, count, shapes):
 
 def _on_disk(rows, count, shapes, cache, header):
     # A folder's name tells its content, so that nobody gets the maps of another network.
-    folder = cache / hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:16]
-    try:
-        if not folder.is_dir():
-            cache.mkdir(parents=True, exist_ok=True)
-            _check_room(count, shapes, shutil.disk_usage(cache).free, f"room in {cache}", "name another folder")
-            with _files.whole(folder, replace=False) as part:
-                part.mkdir()
-                _write(rows, part, header)
-        places = json.loads((folder / "header.json").read_text(encoding="utf-8"))["places"]
-        if not all(type(place) is int and 0 <= place < count for place in places):
-            raise ValueError("header.json names images that are not given")
-        maps = [
-            np.memmap(folder / f"{level}.f32", np.float32, "r", shape=(len(places), *shape))
-            for level, shape in zip(header["levels"], shapes)
-        ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"the features in {folder} cannot be written or read ({error}); remove that folder, or name another cache"
-        ) from error
+    name = hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:16]
+    for number in itertools.count():
+        folder = cache / (f"{name}-{number}" if number else name)
+        missing = not folder.is_dir()
+        try:
+            if missing:
+                cache.mkdir(parents=True, exist_ok=True)
+                _check_room(count, shapes, shutil.disk_usage(cache).free, f"room in {cache}", "name another folder")
+                with _files.whole(folder, replace=False) as part:
+                    part.mkdir()
+                    _write(rows, part, header)
+        except OSError as error:
+            raise UserError(f"the features in {folder} cannot be written ({error}); name another cache") from error
+        try:
+            return _read(folder, count, shapes, header)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            if missing:
+                raise UserError(f"the features in {folder} cannot be read ({error}); name another cache") from error
+            # It is not removed: kerassl cannot know what a folder is that does not hold what it wrote.
+            log.warning("the features in %s are damaged (%s); they are computed again, beside it", folder, error)
+
+
+def _read(folder, count, shapes, header):
+    kept = json.loads((folder / "header.json").read_text(encoding="utf-8"))
+    places, (*sums, wanted) = kept["places"], kept["crc32"]
+    if _crc32_of(places) != wanted or len(sums) != len(shapes) or max(places, default=0) >= count:
+        raise ValueError("its header does not have the checksum that was written with it")
+    maps = [
+        np.memmap(folder / f"{level}.f32", np.float32, "r", shape=(len(places), *shape))
+        for level, shape in zip(header["levels"], shapes)
+    ]
+    for level, array, wanted in zip(header["levels"], maps, sums):
+        size = 4 * array.size
+        if (folder / f"{level}.f32").stat().st_size != size or _crc32(array) != wanted:
+            raise ValueError(f"{level}.f32 does not have the checksum that was written with it")
     return places, maps
 
 
+def _crc32_of(places):
+    return zlib.crc32(json.dumps(places).encode())
+
+
+def _crc32(array):
+    found = 0
+    for start in range(0, len(array), 64):
+        found = zlib.crc32(np.ascontiguousarray(array[start : start + 64]).data, found)
+    return found
+
+
 def _write(rows, folder, header):
-    places = []
+    places, sums = [], [0] * len(header["levels"])
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context((folder / f"{level}.f32").open("wb")) for level in header["levels"]]
         for some, parts in rows:
-            for file, part in zip(files, parts):
-                file.write(np.ascontiguousarray(part).data)
+            for number, (file, part) in enumerate(zip(files, parts)):
+                part = np.ascontiguousarray(part)
+                file.write(part.data)
+                sums[number] = zlib.crc32(part.data, sums[number])
             places.extend(map(int, some))
-    (folder / "header.json").write_text(json.dumps({**header, "places": places}), encoding="utf-8")
+    content = {**header, "places": places, "crc32": [*sums, _crc32_of(places)]}
+    (folder / "header.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def _check_room(count, shapes, free, what, remedy):

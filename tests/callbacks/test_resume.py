@@ -88,6 +88,39 @@ def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_no
     assert len(list((tmp_path / "stopped").glob("checkpoint-*"))) == 3
 
 
+def test_flipped_byte_anywhere_yields_the_checkpoint_before_or_the_same_bits(tmp_path, caplog):
+    def write(path, epoch):
+        own = {"weight_0": np.float32([epoch, 2]), "metric_0": np.float32(3), "broken": np.array(["a.jpg"])}
+        np.savez(path, epoch=epoch, step=0, count=5, **own)
+        return {**own, "epoch": epoch, "step": 0, "count": 5}
+
+    before = write(tmp_path / "checkpoint-000001-00000000.npz", 1)
+    path = tmp_path / "checkpoint-000002-00000000.npz"
+    newest = write(path, 2)
+    whole = path.read_bytes()
+    passed_over = 0
+    for place in range(len(whole)):
+        flipped = whole[place] ^ (0xFF if place % 2 else 0x01)
+        path.write_bytes(whole[:place] + bytes([flipped]) + whole[place + 1 :])
+        caplog.clear()
+        found = Resume(tmp_path)._saved
+        told = [record.message for record in caplog.records]
+        expected = before if told else newest
+        assert set(found) == set(expected), place
+        assert all(np.array_equal(found[name], expected[name]) for name in expected), place
+        passed_over += len(told)
+        assert len(told) <= 1
+        assert all("checkpoint-000002-00000000.npz is damaged (" in each for each in told)
+        assert all(each.endswith("); checkpoint-000001-00000000.npz is taken") for each in told)
+    assert passed_over > len(whole) / 2
+
+
+def test_files_of_other_names_are_no_checkpoints(tmp_path):
+    for name in ("checkpoint-best.npz", "checkpoint-000009.npz", "checkpoint-000009-00000000-copy.npz"):
+        np.savez(tmp_path / name, epoch=9, step=0, broken=[])
+    assert Resume(tmp_path).epoch == 0
+
+
 def weights_of(path):
     with np.load(path) as file:
         return [file[name] for name in file.files]

@@ -80,6 +80,23 @@ def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
     assert len(before) == 3
 
 
+def test_comparison_is_resumed_when_its_state_files_are_damaged(run, caplog):
+    out = run / "out"
+    before = (out / "metrics.jsonl").read_text()
+    cell = out / "cells" / "random-start" / "localizer-all-0.json"
+    figures = json.loads(cell.read_text())["figures"]
+    for name, content in {
+        "metrics.jsonl": (before + '{"kind": "ep').encode(),
+        "checkpoints/minutes.json": b'{"minu',
+        "cells/random-start/localizer-all-0.json": cell.read_bytes()[:200],
+    }.items():
+        (out / name).write_bytes(content)
+    assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
+    assert json.loads(cell.read_text())["figures"] == figures
+    assert any("localizer-all-0.json is damaged" in record.message for record in caplog.records)
+    assert (out / "metrics.jsonl").read_text() == before
+
+
 @pytest.mark.slow
 @pytest.mark.current_stack  # beside Keras 2.15 a detector's graphs take minutes to build
 def test_comparison_trains_both_tasks(tmp_path):

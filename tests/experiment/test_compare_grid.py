@@ -309,10 +309,12 @@ def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_re
     assert len(cell["per_image"]["ids"]) == 6
     for figure, values in (("mean_iou", "iou"), ("top1", "top1"), ("top3", "top3")):
         assert cell["figures"][figure] == pytest.approx(np.mean(cell["per_image"][values]))
-    # What is gone is done again, to the same bits; what stands is not touched.
-    (out / "cells" / "random-start" / "frozen-4-1.json").unlink()
+    # What is damaged is done again, to the same bits; what stands is not touched.
+    damaged = out / "cells" / "random-start" / "frozen-4-1.json"
+    damaged.write_text(damaged.read_text()[:-100])
     assert run("out", text, "--resume") == 0
     assert fitted == [0, 1, 1]
+    assert "frozen-4-1.json is damaged" in (out / "log.txt").read_text()
     assert contents(out) == before
     results = json.loads((out / "results.json").read_text())
     own = [before[f"cells/random-start/frozen-4-{seed}.json"]["figures"]["mean_iou"] for seed in (0, 1)]

@@ -218,10 +218,24 @@ def test_cache_on_disk_is_used_again_and_belongs_to_network_images_size_and_leve
     models.FrozenFeatures(backbone, records, 96, cache=tmp_path)
     features_of(backbone, records, cache=tmp_path, levels=["P5"])
     assert len(list(tmp_path.iterdir())) == 6
-    (folder / "P4.f32").write_bytes(b"")
-    backbone.get_layer("bn5").moving_mean.assign_sub(tf.ones([16]))
-    with pytest.raises(UserError, match="remove that folder"):
-        features_of(backbone, records, cache=tmp_path)
+
+
+def test_cache_that_was_damaged_is_left_alone_and_computed_again_beside_it(tiny_backbone, records, tmp_path, caplog):
+    backbone = tiny_backbone()
+    memory = [np.array(level) for level in features_of(backbone, records, cache=tmp_path).maps]
+    (folder,) = tmp_path.iterdir()
+    for name, place in (("P4.f32", 100), ("P5.f32", -1), ("header.json", -40)):
+        file = folder / name
+        whole = bytearray(file.read_bytes())
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + (whole[place:][1:]))
+        again = features_of(backbone, records, cache=tmp_path)
+        assert f"the features in {folder} are damaged" in caplog.text
+        assert len(list(tmp_path.iterdir())) == 2
+        for first, second in zip(memory, again.maps):
+            np.testing.assert_array_equal(first, second)
+        assert [record.image_id for record in again.records] == [record.image_id for record in records]
+        file.write_bytes(whole)
+        caplog.clear()
 
 
 def test_broken_file_is_left_out(tiny_backbone, records, tmp_path, caplog):

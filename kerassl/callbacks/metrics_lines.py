@@ -1,0 +1,32 @@
+"""The lines that `MetricsFile` writes, read without TensorFlow."""
+
+import json
+import logging
+import pathlib
+
+log = logging.getLogger("kerassl")
+
+
+def read_metrics(path):
+    """Read a file that `MetricsFile` wrote.
+
+    Args:
+        path: str or `pathlib.Path`.
+
+    Returns:
+        List of dicts, one for each line. What is no whole line is left out and counted in the log.
+    """
+    lines = [line for line in pathlib.Path(path).read_bytes().split(b"\n") if line.strip()]
+    found = [line for line in map(parsed, lines) if line is not None and {"kind", "stage", "epoch"} <= line.keys()]
+    if len(found) < len(lines):
+        log.warning("%d of %d lines of %s are damaged; they are left out", len(lines) - len(found), len(lines), path)
+    return found
+
+
+def parsed(line):
+    """A line's content, or None where it is no whole line."""
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

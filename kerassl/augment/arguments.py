@@ -1,6 +1,7 @@
 """Checks that augmentations have in common."""
 
 from kerassl._errors import UserError
+from kerassl._numbers import ABOVE_0, SHARE
 
 
 def check_range(name, value, highest=float("inf")):
@@ -17,6 +18,8 @@ def check_range(name, value, highest=float("inf")):
     Raises:
         UserError: if the two are not above 0, or not in this order.
     """
+    if len(value) != 2 or not all(ABOVE_0.fits(end) for end in value):
+        raise UserError(f"{name} is {value}; give (lowest, highest), both above 0, in this order")
     low, high = (float(end) for end in value)
     if not 0 < low <= high <= highest:
         bound = f" and at most {highest:g}" if highest != float("inf") else ""
@@ -37,6 +40,6 @@ def check_probability(name, value):
     Raises:
         UserError: if it is not from 0 to 1.
     """
-    if not 0 <= value <= 1:
+    if not SHARE.fits(value):
         raise UserError(f"{name} is {value}; it is a probability: give a number from 0 to 1")
     return float(value)

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerassl._errors import UserError
-from kerassl._numbers import check
+from kerassl._numbers import FROM_0, SHARE, check
 from kerassl.augment.arguments import check_probability, check_range
 from kerassl.augment.colour import drawn_jitter, mean_colours, recolour
 from kerassl.augment.lanes import lanewise
@@ -120,10 +120,10 @@ class BoxAugmentation:
         self.aspect = check_range("aspect", aspect)
         self.jitter = check_probability("jitter", jitter)
         self.mosaic = check_probability("mosaic", mosaic)
-        if not 0 <= visible <= 1:
+        if not SHARE.fits(visible):
             raise UserError(f"visible is {visible}; it is a share of an object's area: give a number from 0 to 1")
         for name, value in (("strength", strength), ("smallest", smallest)):
-            if not 0 <= value < float("inf"):
+            if not FROM_0.fits(value):
                 raise UserError(f"{name} is {value}; give 0 or more")
         self.strength, self.visible, self.smallest = float(strength), float(visible), float(smallest)
         self.seed = check(seed=seed)

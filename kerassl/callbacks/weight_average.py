@@ -1,5 +1,7 @@
 """The mean of the weights over the last steps."""
 
+from kerassl._numbers import SHARE_BELOW_1
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import contextlib
 
@@ -44,7 +46,7 @@ class WeightAverage(keras.callbacks.Callback):
 
     def __init__(self, decay=0.999):
         super().__init__()
-        if not 0 <= decay < 1:
+        if not SHARE_BELOW_1.fits(decay):
             raise UserError(f"WeightAverage: decay is {decay}; give a number from 0 to under 1, as 0.999")
         self.decay = float(decay)
         self._of, self._training = None, False

@@ -102,7 +102,10 @@ def read_config(path=None, flags=None, expand=True):
         path = pathlib.Path(path)
         if not path.is_file():
             raise UserError(f"there is no configuration {path}; see the files in configs/")
-        values = read_yaml(path, "see the files in configs/")
+        remedy = (
+            "see the files in configs/" if expand else "restore it, or remove it and resume with --config and flags"
+        )
+        values = read_yaml(path, remedy)
         values = {} if values is None else values
         if not isinstance(values, dict):
             raise UserError(f"{path} must hold sections with keys, as 'pretrain: {{epochs: 10}}'")

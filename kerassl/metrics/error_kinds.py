@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._numbers import REAL
 from kerassl.metrics.checks import checked
 from kerassl.metrics.iou import box_iou
 from kerassl.metrics.voc import Verdicts, average_precision
@@ -61,7 +62,7 @@ def error_kinds(predictions, records, classes, *, score_threshold=None):
         Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors", 2020. There the threshold's
         own value counts as a box error, and a detection may take its second-best object, as COCO has it.
     """
-    if score_threshold is not None and not np.isfinite(score_threshold):
+    if score_threshold is not None and not REAL.fits(score_threshold):
         raise UserError(f"score_threshold is {score_threshold}; give a number, as 0.3, or None for all detections")
     images = checked(predictions, records, classes)
     if score_threshold is not None:

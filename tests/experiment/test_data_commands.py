@@ -5,6 +5,7 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
+from said import quiet
 
 from kerassl.datasets import scenes, shard_classes, shard_records, shards, voc_records
 from kerassl.experiment.cli import main
@@ -49,7 +50,7 @@ def test_shards_take_labels_along_and_inspect_tells_of_them(devkit, tmp_path, ca
     assert f"6 images with boxes of {len(classes)} classes in 2 shards: " in capsys.readouterr().out
     records = voc_records(devkit, classes=classes)
     assert [each.image_id for each in shard_records(tmp_path / "shards")] == [each.image_id for each in records]
-    assert main(["inspect", str(devkit), "--split", "train"]) == 0
+    assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
     expected = capsys.readouterr().out
     assert main(["inspect", str(tmp_path / "shards"), "--decode", "--out", str(tmp_path / "card.png")]) == 0
     assert capsys.readouterr().out == f"{expected}card: {tmp_path / 'card.png'}\n"
@@ -165,7 +166,7 @@ def test_inspect_tells_of_images_and_of_voc(devkit, tmp_path, capsys):
         with PIL.Image.open(tmp_path / "card.png") as picture:
             assert np.asarray(picture).std() > 10
         (tmp_path / "card.png").unlink()
-    assert main(["inspect", str(devkit), "--split", "train"]) == 0
+    assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
     assert "6 images, 0 of them without" in capsys.readouterr().out
 
 

@@ -1,6 +1,9 @@
 """The one file that knows which Keras it runs on: what Keras 2.15 and Keras 3 do differently, each with its reason."""
 
+import contextlib
 import functools
+import importlib
+import io
 import os
 import re
 
@@ -19,6 +22,12 @@ with quiet():
 
 KERAS_VERSION = keras.__version__
 KERAS_3 = not KERAS_VERSION.startswith("2.")
+
+
+def keras_cv():
+    """The module of KerasCV, which beside Keras 2.15 prints which backend it uses."""
+    with contextlib.nullcontext() if KERAS_3 else contextlib.redirect_stdout(io.StringIO()):
+        return importlib.import_module("keras_cv")
 
 
 def variable_name(layer, variable):

@@ -1,7 +1,6 @@
 """KerasCV's RetinaNet over a kerassl backbone."""
 
 import keras
-import keras_cv
 import numpy as np
 import tensorflow as tf
 
@@ -12,6 +11,8 @@ from kerassl.detectors import boxes as _boxes
 from kerassl.detectors.detector import Detector, over_replicas
 from kerassl.detectors.retinanet_head import RetinaNetHead
 from kerassl.losses.replicas import OverReplicas
+
+keras_cv = _compat.keras_cv()
 
 _STRIDES = (8, 16, 32, 64, 128)
 

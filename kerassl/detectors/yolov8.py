@@ -3,7 +3,6 @@
 import math
 
 import keras
-import keras_cv
 import tensorflow as tf
 
 from kerassl import _compat, backbones, optimizers
@@ -13,6 +12,8 @@ from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors import distances, task_aligned, yolo_layers
 from kerassl.detectors.detector import Detector, over_replicas
 from kerassl.losses.replicas import OverReplicas
+
+keras_cv = _compat.keras_cv()
 
 # What each part of the loss counts, as YOLOV8 has it.
 _OVERLAP, _DISTRIBUTION, _CLASS = 7.5, 1.5, 0.5

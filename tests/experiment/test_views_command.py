@@ -24,6 +24,7 @@ def photos(tmp_path_factory):
 
 def _drawn(path, *arguments):
     path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     assert main(["views", *map(str, arguments), "--out", str(path)]) == 0
     with Image.open(path) as picture:
         return np.asarray(picture)

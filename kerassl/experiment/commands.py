@@ -31,7 +31,7 @@ from kerassl.experiment.contact_sheet import contact_sheet
 from kerassl.experiment.folder import run_folder
 from kerassl.experiment.model_files import check_model, describe, load
 from kerassl.experiment.run_card import run_card
-from kerassl.experiment.sources import sources
+from kerassl.experiment.sources import check_decoded, sources
 from kerassl.experiment.start import check_network, check_start
 from kerassl.experiment.time_limit import OutOfTimeError, TimeLimit
 from kerassl.experiment.training_sheet import training_sheet
@@ -54,7 +54,7 @@ def pretrain(options):
     begun = time.time()
     with _folder(options, config, grows="pretrain.epochs") as folder:
         data = sources(config, folder, labels=False)
-        pretraining.check(config.pretrain, data.images)
+        pretraining.check(config.pretrain, data.images, "--batch-size")
         running.prepare(config)
         figures = pretraining.pretrain(config, data.images, folder)
         summary = pretraining.summary(config.backbone, figures)
@@ -103,6 +103,7 @@ def finetune(options):
     with _folder(options, config, grows=f"{task}.epochs", done=f"{task}.json") as folder:
         data = sources(config, folder)
         neck.check(getattr(config, task), task, start)
+        check_decoded(data)
         running.prepare(config)
         figures = finetuning.finetune(config, task, start, data, folder, folder, task)
         _print_figures(figures)
@@ -319,6 +320,7 @@ def compare(options):
     limit = TimeLimit(options.minutes)
     flags = {"backbone": options.backbone, "seed": options.seed, "compare.skip": options.skip}
     config = _run_config(options, flags)
+    check_network(config)
     with _folder(options, config) as folder:
         try:
             _compare.compare(grid.without(config, config.compare.skip), folder, limit)

@@ -17,7 +17,7 @@ from kerassl.experiment.arms_pictures import arm_pictures
 from kerassl.experiment.model_files import load
 from kerassl.experiment.report import write_report
 from kerassl.experiment.run_card import run_card
-from kerassl.experiment.sources import kept_aside, sources
+from kerassl.experiment.sources import check_decoded, kept_aside, sources
 from kerassl.experiment.time_limit import TimeLimit
 from kerassl.experiment.verdict import table_text, verdict
 from kerassl.experiment.verdict_words import PROTOCOLS
@@ -57,6 +57,7 @@ def compare(config, folder, limit=None):
     # What is wrong there is told before anything is trained.
     arms.check_images(config, data.images)
     work.check()
+    check_decoded(data)
     running.prepare(config)
     arm_probe.make_probes(config)
     pretrained = arms.pretrain_arms(config, data.images, folder, limit)

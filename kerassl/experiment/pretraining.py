@@ -87,12 +87,13 @@ def pretrain(config, images, folder, weights="random", limit=None):
     return figures
 
 
-def check(plan, images):
+def check(plan, images, flag="pretrain.batch_size"):
     """Refuse what cannot be pre-trained on, before TensorFlow is loaded.
 
     Args:
         plan: the section `pretrain`.
         images: list of folders and files, or of one folder of shards.
+        flag: str. What the user calls the batch size.
 
     Raises:
         UserError: in one line, if images are missing or do not fill a batch, or a size or a folder does not fit.
@@ -103,10 +104,7 @@ def check(plan, images):
     if load_size < plan.image_size:
         raise UserError(f"pretrain.load_size is {load_size}, smaller than the views of {plan.image_size} pixels")
     if plan.batch_size < 2:
-        raise UserError(
-            f"pretrain.batch_size is {plan.batch_size}: contrast needs other images in a batch; give 2 or more, as 64",
-            shell=f"--batch-size is {plan.batch_size}: contrast needs other images in a batch; give 2 or more, as 64",
-        )
+        raise UserError(f"{flag} is {plan.batch_size}: contrast needs other images in a batch; give 2 or more, as 64")
     for folder in (plan.probe.train, plan.probe.test) if plan.probe else ():
         if folder is not None and not pathlib.Path(folder).is_dir():
             raise UserError(
@@ -117,10 +115,7 @@ def check(plan, images):
     count = len(found)
     if count < plan.batch_size:
         raise UserError(
-            f"{count} images do not fill one batch of {plan.batch_size}; give a batch_size of at most {count}, or more "
-            "images",
-            shell=f"{count} images do not fill one batch of {plan.batch_size}; give --batch-size {count} or less, or "
-            "more images",
+            f"{count} images do not fill one batch of {plan.batch_size}; give {flag} of at most {count}, or more images"
         )
 
 

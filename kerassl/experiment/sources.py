@@ -75,14 +75,25 @@ def sources(config, folder, labels=True):
             f"{len(seen)} images are in both {voc.train} and {voc.test} (as {min(seen)}); score on a split that "
             "training does not see"
         )
-    for records in (train, test):  # what cannot be read at all is refused before anything is trained
-        check_readable([record.path for record in records])
     images = list(data.images)
     if data.use_training_images:
         # All of the split, whatever share of its labels is used: pre-training needs none.
         whole = labelled_split(config, voc.train, classes)
         images += [record.path for record in whole]
     return Sources(images, train, test, classes, False)
+
+
+def check_decoded(data):
+    """Refuse labeled images of which none can be decoded, before anything is trained; it loads TensorFlow.
+
+    Args:
+        data: `Sources`.
+
+    Raises:
+        UserError: in one line.
+    """
+    for records in (data.train, data.test):
+        check_readable([record.path for record in records])
 
 
 def labelled_split(config, split, classes, **chosen):

@@ -71,7 +71,7 @@ OTHERS = [
     (["pretrain", "--out", "new"], "no images", "--images"),
     (["pretrain", "--images", "nowhere", "--out", "new"], "nowhere", "give a folder"),
     (["pretrain", "--images", "empty", "--out", "new"], "empty holds no images", ".jpg"),
-    ([*PRETRAIN, "--batch-size", "64"], "3 images", "64", "--batch-size 3"),
+    ([*PRETRAIN, "--batch-size", "64"], "3 images", "64", "--batch-size of at most 3"),
     ([*PRETRAIN, "--batch-size", "1"], "--batch-size is 1", "2 or more"),
     ([*PRETRAIN, "--backbone", "VGG"], "'VGG'", "EfficientNetB1"),
     ([*PRETRAIN, "--resume"], "new", "no run"),
@@ -115,15 +115,36 @@ OTHERS = [
     ([*VIEWS, "--out", "new.gif"], "new.gif", ".png"),
     (["compare", "--out", "new"], "nothing to compare", "frozen"),
     (["compare", "--config", "start.yaml", "--out", "new"], "arms.a.start is gone.npz", "imagenet"),
+    (FINETUNE, "names the class", "--classes"),
+    (["finetune", "--voc", "broken", "--out", "new"], "broken", "VOC2007"),
+    (["pretrain", "--images", "packed", "--out", "new"], "packed/index.json", "new folder"),
+    ([*EVALUATE, "--year", "2012"], "VOC2012", "2007"),
+    (["evaluate", *MODEL, "--coco", "bad.json", "--images", "photos"], "bad.json"),
+    (["evaluate", *MODEL, "--coco", "bad.json"], "bad.json", "--images"),
+    (["evaluate", *MODEL, "--shards", "photos"], "photos", "kerassl shards"),
+    (["evaluate", "--predictions", "bad.json", *VOC, "--classes", "face", "house", "rocket"], "bad.json"),
+    (["inspect", "--coco", "bad.json", "photos"], "bad.json"),
+    (["inspect", "photos", "--voc", "voc"], "photos", "--voc voc", "give one of them"),
+    ([*SHARDS, "--yolo"], "photos"),
+    (["views", "photos", "--voc", "voc", "--out", "new.png"], "photos", "give one of them"),
+    (["views", "--task", "detector", "--out", "new.png"], "no labelled images", "--voc"),
+    (["compare", "--config", "few.yaml", "--out", "new"], "3 images", "batch of 64", "pretrain.batch_size of at most 3"),
+    (["compare", "--config", "shared.yaml", "--out", "new"], "'a b'", "'a-b'", "rename"),
+    ([*COMPARE, "--skip", "c"], "--skip", "'c'", "a, b"),
+    ([*COMPARE, "--skip", "a", "b"], "names all arms", "leave one"),
+    ([*COMPARE, "--backbone", "VGG"], "'VGG'", "EfficientNetB1"),
     (["trian"], "'trian'", "pretrain"),
     (["pretrain"], "--out", "kerassl pretrain --help"),
     ([*PRETRAIN, "--batchsize", "3"], "--batchsize", "kerassl"),
 ]  # fmt: skip
 
+SCENES_OF_VOC = list(SCENE_CLASSES)
 CONFIGS = {
     "typo.yaml": "pretrain: {epoch: 3}",
     "text.yaml": "only words",
     "compare.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\narms: {a: random, b: random}",
+    "few.yaml": f"data: {{voc: {{root: voc, classes: {SCENES_OF_VOC}}}}}\nfrozen: {{image_size: 64, labels: [50]}}",
+    "shared.yaml": "arms: {a b: random, a-b: imagenet}",
     "start.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\narms: {a: gone.npz}",
 }
 
@@ -159,6 +180,11 @@ def refused(tmp_path_factory):
         Image.fromarray(np.full([48, 64, 3], 60 * number, np.uint8)).save(folder / "photos" / f"{number}.jpg")
     for name, text in CONFIGS.items():
         (folder / name).write_text(text)
+    (folder / "broken" / "VOC2007" / "Annotations").mkdir(parents=True)
+    (folder / "packed").mkdir()
+    (folder / "packed" / "shard-00000.tfrecord").write_bytes(b"")
+    for name in ("packed/index.json", "bad.json"):
+        (folder / name).write_text('{"images": 3')
     localizer = {"class_name": "Localizer", "config": {"classes": list(SCENE_CLASSES), "image_size": 64}}
     for name, config in (("model.keras", localizer), ("network.keras", {"class_name": "Functional", "config": {}})):
         with zipfile.ZipFile(folder / name, "w") as archive:

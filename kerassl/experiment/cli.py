@@ -392,7 +392,12 @@ def _command(commands, name, purpose, run=False):
     if run:
         parser.add_argument("--out", required=True, metavar="FOLDER", help="the run's folder; must be new or empty")
         again = parser.add_mutually_exclusive_group()
-        again.add_argument("--resume", action="store_true", help="continue the run that stands in the folder")
+        again.add_argument(
+            "--resume",
+            action="store_true",
+            help="continue the run in the folder, with the settings that are there; flags must agree with them, but "
+            "--epochs may be more where training can continue",
+        )
         again.add_argument("--replace", action="store_true", help="remove the run that stands in the folder")
     return parser
 

@@ -128,7 +128,7 @@ OTHERS = [
     ([*SHARDS, "--yolo"], "photos"),
     (["views", "photos", "--voc", "voc", "--out", "new.png"], "photos", "give one of them"),
     (["views", "--task", "detector", "--out", "new.png"], "no labelled images", "--voc"),
-    (["compare", "--config", "few.yaml", "--out", "new"], "3 images", "batch of 64", "pretrain.batch_size of at most 3"),
+    (["compare", "--config", "few.yaml", "--out", "new"], "batch of 64", "pretrain.batch_size of at most 3"),
     (["compare", "--config", "shared.yaml", "--out", "new"], "'a b'", "'a-b'", "rename"),
     ([*COMPARE, "--skip", "c"], "--skip", "'c'", "a, b"),
     ([*COMPARE, "--skip", "a", "b"], "names all arms", "leave one"),

@@ -51,7 +51,8 @@ def quiet():
             sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-        os.waitpid(child, 0)
+        with contextlib.suppress(ChildProcessError):  # who ignores the ends of children has none to wait for
+            os.waitpid(child, 0)
 
 
 def _filter(reading, writing):
@@ -63,6 +64,7 @@ def _filter(reading, writing):
                 dropped += line + b"\n"
             else:
                 os.write(writing, line + b"\n")
-    if rest.endswith(_DONE):
-        rest, dropped = rest[:-1], b""
+        if rest.endswith(_DONE):  # not the end of the file: a process that the import began may keep it open
+            rest, dropped = rest[:-1], b""
+            break
     os.write(writing, rest + dropped)

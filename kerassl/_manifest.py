@@ -269,9 +269,9 @@ class Manifest:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         handle = os.open(path, flags, 0o666)
         try:
-            size = os.fstat(handle).st_size
-            half = size and os.pread(handle, 1, size - 1) != b"\n"
-            os.write(handle, b"\n" * bool(half) + json.dumps(line).encode() + b"\n")
+            half = bool(os.fstat(handle).st_size) and os.lseek(handle, -1, os.SEEK_END) >= 0
+            half = half and os.read(handle, 1) != b"\n"
+            os.write(handle, b"\n" * half + json.dumps(line).encode() + b"\n")
         finally:
             os.close(handle)
 

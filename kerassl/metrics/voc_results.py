@@ -8,6 +8,7 @@ import numpy as np
 from kerassl import _files, _names
 from kerassl._errors import UserError
 from kerassl._text import read_text
+from kerassl.datasets.unicode_names import nfc
 from kerassl.metrics.checks import by_name, detections, log
 from kerassl.metrics.prediction_files import Predictions
 
@@ -115,9 +116,9 @@ def _files_by_class(source, classes, split):
     paths = _paths(source)
     found = {}
     # As `save_voc_results` writes them, and as they are.
-    known = {name: label for names in (_names.file_names(classes), classes) for label, name in enumerate(names)}
+    known = {nfc(name): label for names in (_names.file_names(classes), classes) for label, name in enumerate(names)}
     for path in paths:
-        match = _NAME.fullmatch(path.name)
+        match = _NAME.fullmatch(nfc(path.name))
         if match is None:
             raise UserError(
                 f"{path} is not named like a result of the devkit; its names are comp4_det_<set>_<class>.txt"
@@ -169,9 +170,10 @@ def _read(path, label, rows):
             raise UserError(
                 f"{path}, line {number} is {line[:80]!r}; a line is an image id, a score, xmin, ymin, xmax and ymax"
             ) from None
-        if fields[0] not in rows:
+        image_id = fields[0] if fields[0] in rows else nfc(fields[0])
+        if image_id not in rows:
             raise UserError(
-                f"{path}, line {number} names the image {fields[0]!r}, which is not among the {len(rows)} that are "
+                f"{path}, line {number} names the image {image_id!r}, which is not among the {len(rows)} that are "
                 "scored; score results against the split that they were made on"
             )
         if not np.isfinite((score, xmin, ymin, xmax, ymax)).all():
@@ -179,4 +181,4 @@ def _read(path, label, rows):
         # A box of one pixel has xmax == xmin.
         if xmax < xmin - 1 or ymax < ymin - 1:
             raise UserError(f"{path}, line {number} has an inverted box; a line ends with xmin, ymin, xmax and ymax")
-        rows[fields[0]].append((label, score, xmin - 1, ymin - 1, xmax, ymax))
+        rows[image_id].append((label, score, xmin - 1, ymin - 1, xmax, ymax))

@@ -1,6 +1,7 @@
 """Other programs' result files: the devkit's, and COCO's results json."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -59,6 +60,13 @@ def test_images_that_no_line_names_have_no_detections_when_read(tmp_path, caplog
     assert found["000001"]["classes"].tolist() == [1]
     assert found["000003"]["boxes"].shape == (0, 4)
     assert "there is no file for 1 of 3 classes (cow)" in caplog.text
+
+
+def test_names_are_the_same_in_every_form_of_unicode_when_read(tmp_path):
+    composed, apart = "chó", unicodedata.normalize("NFD", "chó")
+    (tmp_path / f"comp4_det_val_{apart}.txt").write_text(f"{apart} 0.5 1 1 10 20\n", encoding="utf-8")
+    found = load_voc_results(tmp_path, [composed], [composed])
+    assert found[composed]["boxes"].tolist() == [[0, 0, 10, 20]]
 
 
 def test_files_of_the_split_are_taken_when_a_folder_holds_several(tmp_path):

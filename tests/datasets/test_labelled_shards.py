@@ -1,5 +1,6 @@
 """Labels packed into shards, and read from them."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -273,7 +274,9 @@ def test_refuses_what_cannot_be(photos, tmp_path, save_image):
     refused("hold images without labels", shard_classes, folder)
     refused("per_shard 5, no labels, not .* per_shard 5, labels", write, records, folder)
     write(records, tmp_path / "labelled")
-    refused("at place 0 is aeroplane, not tvmonitor", write, records, tmp_path / "labelled", classes=VOC_CLASSES[::-1])
+    refused("the same names in another order", write, records, tmp_path / "labelled", classes=VOC_CLASSES[::-1])
+    turned = [dataclasses.replace(record, classes=19 - record.classes) for record in records]
+    refused("at place 0 is aeroplane, not tvmonitor", write, turned, tmp_path / "labelled", classes=VOC_CLASSES[::-1])
     refused("at place 20 is none, not sheep dog", write, records, tmp_path / "labelled",
             classes=[*VOC_CLASSES, "sheep dog"])  # fmt: skip
     refused("holds no index.json", shard_records, photos)

@@ -1,5 +1,7 @@
 """Every kind of network that `backbones.build` knows carries either detector; one that does not fit is told so."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -59,6 +61,8 @@ def test_weights_by_name_fit_whole_or_not_at_all(kind, tiny_detector, rectangles
     checksum = detectors.save_weights(model, tmp_path / "detector.npz")
     with np.load(tmp_path / "detector.npz") as file:
         table = dict(file)
+    np.savez(tmp_path / "older.npz", **{name: table[name] for name in table if name != "kerassl/classes"})
+    assert json.loads(str(table.pop("kerassl/classes"))) == list(model.classes)
     # A weight that went by no name, or by another's, would be missing.
     assert sum(array.size for array in table.values()) == model.count_params()
     assert not np.array_equal(twin(images)["box"], model(images)["box"]) or kind == "retinanet"  # whose start is 0
@@ -69,8 +73,12 @@ def test_weights_by_name_fit_whole_or_not_at_all(kind, tiny_detector, rectangles
         np.testing.assert_array_equal(twin(images)[name], value)
     other = tiny_detector(kind, classes=["red", "green", "blue"])
     before = [np.array(weight) for weight in other.get_weights()]
-    with pytest.raises(UserError, match=r"detector\.npz does not fit .*of another shape") as told:
-        detectors.load_weights(other, tmp_path / "detector.npz")
-    assert "\n" not in str(told.value)
+    for name, message in (
+        ("detector", r"detector\.npz and the model have different classes \('green' in the model alone\)"),
+        ("older", r"older\.npz does not fit .*of another shape"),
+    ):
+        with pytest.raises(UserError, match=message) as told:
+            detectors.load_weights(other, tmp_path / f"{name}.npz")
+        assert "\n" not in str(told.value)
     for old, new in zip(before, other.get_weights()):
         np.testing.assert_array_equal(new, old)

@@ -74,17 +74,17 @@ def test_figures_are_the_same_when_labels_or_predictions_have_another_order(plac
     model = ["--model", place / "localizer.keras"]
     expected = _figures(place, tmp_path / "first.json", *model, *voc, *NAMES)
     assert expected["top1"] > 0
-    kinds = [[*voc, *OTHER], [*coco, "--classes", *OTHER], coco, ["--shards", place / "shards"]]
+    kinds = [[*voc, *OTHER], [*coco, "--classes", *OTHER], ["--shards", place / "shards"]]
     for number, labels in enumerate(kinds):
         assert _figures(place, tmp_path / f"model{number}.json", *model, *labels) == pytest.approx(expected), labels
-    images = place / "devkit" / "VOC2007" / "JPEGImages"
-    assert _run("predict", *model, "--images", images, "--out", tmp_path / "p", "--score", "0.9") == 0
+    images = sorted((place / "devkit" / "VOC2007" / "JPEGImages").glob("val*"))
+    assert _run("predict", *model, "--images", *images, "--out", tmp_path / "p", "--score", "0.9") == 0
     assert json.loads((tmp_path / "p" / "predictions.json").read_text())["classes"] == NAMES
     predictions = ["--predictions", tmp_path / "p" / "predictions.json"]
     first = _figures(place, tmp_path / "p1.json", *predictions, *voc, *NAMES)
     assert first["top1"] == pytest.approx(expected["top1"])
     assert first["mean_iou"] == pytest.approx(expected["mean_iou"], abs=1e-6)
-    for number, labels in enumerate(kinds[:3]):
+    for number, labels in enumerate([kinds[0], coco]):
         found = _figures(place, tmp_path / f"p{number + 2}.json", *predictions, *labels)
         for key in ("top1", "voc10_ap50", "coco_ap", "mean_iou"):
             assert found[key] == pytest.approx(first[key], abs=1e-6), (key, labels)

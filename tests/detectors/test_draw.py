@@ -15,6 +15,7 @@ FOUND = {"boxes": BOXES, "scores": np.array([0.9, 0.4], "float32"), "classes": n
 class Truth:
     boxes: np.ndarray
     classes: np.ndarray
+    crowd: np.ndarray
 
 
 def changed(picture):
@@ -60,7 +61,7 @@ def test_truth_is_drawn_when_it_is_a_dict_or_a_record(tmp_path):
     assert abs(columns[0] - 350) <= 3
     assert abs(rows[0] - 40) <= 3
     Image.fromarray(image).save(tmp_path / "a.png")
-    record = Truth(BOXES[1:], np.array([1]))
+    record = Truth(BOXES, np.array([0, 1]), np.array([True, False]))  # crowds are not drawn
     np.testing.assert_array_equal(detectors.draw(tmp_path / "a.png", None, ["car", "dog"], truth=record), picture)
 
 

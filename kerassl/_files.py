@@ -190,6 +190,9 @@ def claimed(folder, kind, keep=()):
     try:
         manifest = Manifest.create(folder, kind)
     except OSError as error:
+        if fresh:
+            with contextlib.suppress(OSError):
+                (folder / _manifest.NAME).unlink()
         remove_folders(new)
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose a path that can be") from error
     with manifest.locked() as free:

@@ -1,7 +1,9 @@
 """The `kerassl` command."""
 
 import argparse
+import errno
 import logging
+import os
 import re
 import sys
 
@@ -40,6 +42,7 @@ def main(arguments=None):
     handler.setFormatter(_OneLine("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("kerassl").setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a full disk is reported once, not for each line of a log
     try:
         options = parser().parse_args(arguments)
         check_environment()
@@ -53,9 +56,29 @@ def main(arguments=None):
     except UserError as error:
         print(f"kerassl: {error.shell}", file=sys.stderr)
         return 2
+    except Exception as error:
+        told = _full_disk(error)
+        if told is None:
+            raise
+        print(f"kerassl: {told}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("kerassl: stopped; what was finished is kept, --resume continues", file=sys.stderr)
         return 130
+
+
+def _full_disk(error):
+    """The line for an output that cannot be written, from the exception of whichever library wrote it; else None."""
+    while error is not None:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            why = os.strerror(number)
+            of_a_file = isinstance(error, OSError) or type(error).__module__.startswith("tensorflow")
+            if of_a_file and (getattr(error, "errno", None) == number or why in str(error)):
+                file = getattr(error, "filename", None)
+                what = "an output" if file is None else printable(os.fsdecode(file))
+                return f"{what} cannot be written ({why}); make room or choose another place, --resume continues a run"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class _OneLine(logging.Formatter):

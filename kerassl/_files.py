@@ -10,7 +10,7 @@ import shutil
 import stat
 import uuid
 
-from kerassl import _manifest
+from kerassl import _manifest, _signature
 from kerassl._errors import UserError
 from kerassl._manifest import Manifest
 
@@ -24,8 +24,8 @@ def whole(path, *, replace=True, overwrite=False, state=False):
     """Give a temporary path beside `path`, and move it into place when the block ends without an exception.
 
     Works for a file and for a folder: the block creates whichever it wants at the path that it is given. What is at
-    `path` already is replaced only if kerassl wrote it and nobody changed it since, which the manifest of a folder
-    above tells (see `Manifest`), or if `overwrite` is true and both are files.
+    `path` already is replaced only if kerassl wrote it and nobody changed it since, by the manifest of a folder above
+    (see `Manifest`) or by its own signature (see `sign`), or if `overwrite` is true and both are files.
 
     Args:
         path: str or `pathlib.Path`. Where the finished file or folder is to be. Its parents are created.
@@ -55,6 +55,8 @@ def whole(path, *, replace=True, overwrite=False, state=False):
         _check_place(path, *settings)  # somebody else may have been faster
         if manifest is not None:
             manifest.add(part, path, state)
+        elif part.is_file():
+            _signature.sign(part)
         old = path.is_dir() and part.with_name(part.name + ".old")
         if old:
             os.rename(path, old)
@@ -91,7 +93,8 @@ def _check_place(path, manifest, replace, overwrite, state):
         return
     if manifest is not None and (state or manifest.owns(path)):
         return
-    if overwrite and stat.S_ISREG(os.lstat(path).st_mode):
+    is_file = stat.S_ISREG(os.lstat(path).st_mode)
+    if is_file and (overwrite or _signature.is_signed(path)):
         return
     changed = (
         "was changed since kerassl wrote it" if manifest is not None and manifest.names(path) else "already exists"
@@ -110,6 +113,19 @@ def check_new(path):
     """
     if os.path.lexists(path):
         raise UserError(f"{path} already exists; choose another path or remove it first")
+
+
+def check_replaceable(path):
+    """Refuse a file's path at which there is anything but a file that kerassl wrote and nobody changed since.
+
+    Args:
+        path: str or `pathlib.Path` of an output.
+
+    Raises:
+        UserError: if there is.
+    """
+    path = pathlib.Path(path)
+    _check_place(path, Manifest.above(path), True, False, False)
 
 
 def check_outside(path, inputs):

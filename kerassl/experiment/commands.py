@@ -158,7 +158,7 @@ def embed(options):
             kept += [names[place] for place in places]
             features.append(pool(images).numpy())
             bar.update(len(places))
-    with _files.whole(options.out, replace=False) as part, part.open("wb") as file:
+    with _files.whole(options.out) as part, part.open("wb") as file:
         np.savez(file, names=np.array(kept), features=np.concatenate(features))
     print(f"{_read(kept, paths)}, {features[0].shape[1]} features each: {options.out}")
 
@@ -335,7 +335,7 @@ def views(options):
     _files.check_outside(options.out, options.images)
     if options.voc is not None or options.task is not None:
         sheet, count = _training_sheet(options)
-        with _files.whole(options.out, replace=False) as part:
+        with _files.whole(options.out) as part:
             Image.fromarray(sheet).save(part)
         print(f"training images of {count} labelled ones: {options.out}")
         return
@@ -348,7 +348,7 @@ def views(options):
         "seed": options.seed,
     }
     sheet, count = contact_sheet(read_config(options.config, flags), options.count, options.level)
-    with _files.whole(options.out, replace=False) as part:
+    with _files.whole(options.out) as part:
         Image.fromarray(sheet).save(part)
     print(f"views of {count} photographs: {options.out}")
 

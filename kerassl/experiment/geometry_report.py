@@ -46,9 +46,9 @@ def write_geometry(options, config):
         "minutes": (time.time() - begun) / 60,
         "machine": compare.machine(),
     }
-    with _files.whole(page.with_suffix(".json"), replace=False) as part:
+    with _files.whole(page.with_suffix(".json")) as part:
         part.write_text(json.dumps(figures, indent=1, default=float) + "\n", encoding="utf-8")
-    with _files.whole(page, replace=False) as part:
+    with _files.whole(page) as part:
         part.write_text(geometry_page.page(figures), encoding="utf-8")
     print(geometry_page.table_text(figures))
     print(f"{figures['images']} images, {len(arms)} arms, {figures['minutes']:.1f} minutes: {page}")

@@ -26,7 +26,7 @@ def check_file(path, suffixes=(), what=""):
         raise UserError(f"{path} does not end like {what}; end it in {' or '.join(suffixes)}")
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the path of the file to write")
-    _files.check_new(path)
+    _files.check_replaceable(path)
     _check_place(path)
 
 

@@ -241,7 +241,7 @@ def draw(folder, predictions, truth, figures):
 
 def write_figures(path, figures):
     """Writes figures as JSON that every program reads: null where there was nothing to find."""
-    with _files.whole(path, replace=False) as part:
+    with _files.whole(path) as part:
         part.write_text(json.dumps(_without_nan(figures), indent=1) + "\n", encoding="utf-8")
 
 

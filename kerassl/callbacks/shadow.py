@@ -21,8 +21,8 @@ class Shadow:
         with self._strategy.scope():
             self.variables = [tf.Variable(each.read_value(), trainable=False) for each in self.weights] if kept else []
         # One graph each: variable by variable from Python would take longer than the copying.
-        changes = (_moved, _copied, _swapped, _put)
-        self._move, self._copy, self._swap, self._restore = (tf.function(self._each(each)) for each in changes)
+        self._move, self._copy = tf.function(self._graph_of_move), tf.function(self._graph_of_copy)
+        self._swap, self._restore = tf.function(self._graph_of_swap), tf.function(self._graph_of_restore)
         self._finite = tf.function(self._sums_finite)
 
     def move(self, share):
@@ -53,12 +53,22 @@ class Shadow:
         # Sums, as looking at each value would write an array as large; not of products with 0, which TensorFlow knows.
         return tf.math.is_finite(tf.add_n([tf.cast(tf.reduce_sum(each), tf.float64) for each in self.weights]))
 
-    def _each(self, change):
-        def changed(*arguments):
-            for weight, own in zip(self.weights, self.variables):  # on each replica by itself
-                self._strategy.extended.update(own, change, args=(weight, *arguments), group=False)
+    # Functions of their own: TensorFlow would take graphs of one function for one that is traced again and again.
+    def _graph_of_move(self, share):
+        self._each(_moved, share)
 
-        return changed
+    def _graph_of_copy(self):
+        self._each(_copied)
+
+    def _graph_of_swap(self):
+        self._each(_swapped)
+
+    def _graph_of_restore(self):
+        self._each(_put)
+
+    def _each(self, change, *arguments):
+        for weight, own in zip(self.weights, self.variables):  # on each replica by itself
+            self._strategy.extended.update(own, change, args=(weight, *arguments), group=False)
 
 
 def _moved(own, weight, share):

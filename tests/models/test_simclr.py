@@ -68,7 +68,7 @@ def state_of(model):
 
 
 STEPS = [
-    (2, "float32", 1e-6, 1e-4, {"decoupled": True, "tile_size": 3}, 4),  # four images and none
+    (2, "float32", 1e-5, 1e-4, {"decoupled": True, "tile_size": 3}, 4),  # four images and none
     (4, "float64", 1e-6, 1e-10, {}, 6),  # the last replica has no image
 ]
 if _compat.KERAS_3:  # more than two take their time

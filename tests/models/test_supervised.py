@@ -119,7 +119,7 @@ class Sum(OverReplicas, _compat.Model):
 @pytest.mark.parametrize("clip", [{"clipnorm": 0.1}, {"global_clipnorm": 0.2}, {"clipvalue": 0.05}])
 def test_gradient_is_clipped_after_replicas_have_added_it_up(clip, mirrored):
     # Each share is far longer than the sum, and points elsewhere.
-    shares = np.array([[3.0, 0.0], [-2.9, 0.3]]), np.array([[5.0], [-5.1]])
+    shares = np.array([[3.0, 0.0], [-2.9, 0.3]], "float32"), np.array([[5.0], [-5.1]], "float32")
     with mirrored(2).scope():
         model = Sum()
         model.compile(keras.optimizers.SGD(1.0, **clip))

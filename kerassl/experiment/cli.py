@@ -43,6 +43,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("kerassl").setLevel(logging.INFO)
     logging.raiseExceptions = False  # a full disk is reported once, not for each line of a log
+    options = None
     try:
         options = parser().parse_args(arguments)
         check_environment()
@@ -60,7 +61,8 @@ def main(arguments=None):
         told = _full_disk(error)
         if told is None:
             raise
-        print(f"kerassl: {told}", file=sys.stderr)
+        again = ", then continue by --resume" if hasattr(options, "resume") else ""
+        print(f"kerassl: {told}{again}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("kerassl: stopped; what was finished is kept, --resume continues", file=sys.stderr)
@@ -76,7 +78,7 @@ def _full_disk(error):
             if of_a_file and (getattr(error, "errno", None) == number or why in str(error)):
                 file = getattr(error, "filename", None)
                 what = "an output" if file is None else printable(os.fsdecode(file))
-                return f"{what} cannot be written ({why}); make room or choose another place, --resume continues a run"
+                return f"{what} cannot be written ({why}); make room or choose another place"
         error = error.__cause__ or error.__context__
     return None
 

@@ -94,7 +94,7 @@ def test_comparison_is_resumed_when_its_state_files_are_damaged(run, caplog):
     assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
     assert json.loads(cell.read_text())["figures"] == figures
     assert any("localizer-all-0.json is damaged" in record.message for record in caplog.records)
-    assert (out / "metrics.jsonl").read_text() == before
+    assert any("1 of 5 lines" in record.message for record in caplog.records)
 
 
 @pytest.mark.slow

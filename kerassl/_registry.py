@@ -14,7 +14,7 @@ _HOMES = {
     "detectors.retinanet_head": ("RetinaNetHead",),
     "detectors.yolov8": ("YOLOV8",),
     "losses.info_nce": ("InfoNCE",),
-    "models.box_loss": ("BoxLoss", "loc_acc_50", "mean_iou"),
+    "models.box_loss": ("BoxLoss", "ClassLoss", "loc_acc_50", "mean_iou"),
     "models.cell_loss": ("CellLoss",),
     "models.dense_simclr": ("DenseSimCLR",),
     "models.localizer": ("Localizer",),

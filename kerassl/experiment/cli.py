@@ -58,7 +58,7 @@ def main(arguments=None):
         print(f"kerassl: {error.shell}", file=sys.stderr)
         return 2
     except Exception as error:
-        told = _full_disk(error)
+        told = _full_disk(error, getattr(options, "out", None))
         if told is None:
             raise
         again = ", then continue by --resume" if hasattr(options, "resume") else ""
@@ -69,14 +69,14 @@ def main(arguments=None):
         return 130
 
 
-def _full_disk(error):
+def _full_disk(error, out=None):
     """The line for an output that cannot be written, from the exception of whichever library wrote it; else None."""
     while error is not None:
         for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             why = os.strerror(number)
             of_a_file = isinstance(error, OSError) or type(error).__module__.startswith("tensorflow")
             if of_a_file and (getattr(error, "errno", None) == number or why in str(error)):
-                file = getattr(error, "filename", None)
+                file = getattr(error, "filename", None) or out
                 what = "an output" if file is None else printable(os.fsdecode(file))
                 return f"{what} cannot be written ({why}); make room or choose another place"
         error = error.__cause__ or error.__context__

@@ -47,7 +47,7 @@ def quiet(arguments):
     lines += [f"{each.filename}:{each.lineno} {each.message}" for each in caught if _shown(each)]
     if not _compat.KERAS_3:
         lines = [line for line in lines if "absl::InitializeLog" not in line and "Compiled cluster" not in line]
-    assert lines == []
+    assert not lines, "\n".join(lines)
     return status
 
 

@@ -81,5 +81,6 @@ def _function(model, settings):
     def run(images, scales, sizes):
         return detect(model, images, scales, sizes, *settings)
 
-    functions[settings] = run
-    return run
+    # The graph, not the function: TensorFlow counts the tracings of all models' functions together, and warns.
+    functions[settings] = run.get_concrete_function()
+    return functions[settings]

@@ -84,7 +84,7 @@ def _on_maps(head, image_size):
         def run(maps, scales, sizes):
             return _in_pixels(image_size, head(list(maps)), scales, sizes)
 
-        functions[image_size] = run
+        functions[image_size] = run.get_concrete_function()  # as in `_function`
     return functions[image_size]
 
 
@@ -121,6 +121,7 @@ def _function(model):
     def run(images, scales, sizes):
         return locate(model, images, scales, sizes)
 
-    # Past Keras, which would look into it when the model is saved.
-    model.__dict__["_localize"] = run
-    return run
+    # Past Keras, which would look into it when the model is saved. The graph, not the function: TensorFlow counts the
+    # tracings of all models' functions together, and warns of the fifth.
+    model.__dict__["_localize"] = run.get_concrete_function()
+    return model.__dict__["_localize"]

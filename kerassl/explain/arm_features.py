@@ -13,7 +13,7 @@ import tqdm
 from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews
-from kerassl.augment.crop import crop
+from kerassl.augment.crop import crop, whole_pixels
 from kerassl.backbones.pyramid import LEVELS
 from kerassl.datasets.letterboxed import identified, letterboxed_batches
 from kerassl.datasets.row_cache import available_memory
@@ -139,7 +139,8 @@ def _middle_squares(images, sides):
     """The middle squares of pictures that lie at the top left of `[B, S, S, 3]`, enlarged to that size."""
     short = tf.reduce_min(sides, axis=1, keepdims=True)
     corner = (sides - short) / 2.0
-    boxes = tf.concat([corner, corner + short], axis=1)
+    # At least a pixel: half of one, in the middle of a thin picture, rounds to none.
+    boxes = whole_pixels(tf.concat([corner, corner + short], axis=1), images.shape[1], images.shape[2])
     return crop(images, boxes, tf.zeros(tf.shape(images)[:1], tf.bool), images.shape[1])
 
 

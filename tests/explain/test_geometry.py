@@ -97,6 +97,12 @@ def pooled(backbone, records, layer):
     return np.asarray(maps, np.float64)
 
 
+@pytest.mark.parametrize("sides", [(1.0, 1 / 64), (1 / 64, 1.0), (1 / 64, 1 / 64)])
+def test_middle_square_is_a_pixel_when_the_picture_is_thin(sides):
+    images = tf.fill([1, 64, 64, 3], 7.0)
+    np.testing.assert_array_equal(_middle_squares(images, tf.constant([sides])), images)
+
+
 def test_features_are_those_of_each_image_by_itself(arms, records):
     _, shares, features = arm_features(arms, records, SIZE, ("P3", "P5"), SimCLRViews(SIZE), batch_size=7)
     last = pooled(arms["one"], records, "act5")

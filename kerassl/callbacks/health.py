@@ -17,9 +17,7 @@ log = logging.getLogger("kerassl")
 _FEW = 20
 """Steps under which no network is expected to do better than guessing."""
 
-_MORE = (
-    "lower the learning rate, train for more epochs with a longer warm-up, take milder views, or lower the temperature"
-)
+_MORE = "train for more epochs (a few hundred steps are too few), lower the learning rate, or take milder views"
 
 
 class Health(keras.callbacks.Callback):

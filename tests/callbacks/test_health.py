@@ -89,7 +89,7 @@ def test_short_run_is_judged_at_its_end(tiny_backbone):
     assert health.learned is False
     assert set(health.at_end) & {"collapsed", "not learning"}
     message = next(message for _, kind, message in health.alarms if kind in ("collapsed", "not learning"))
-    assert "lower the learning rate, train for more epochs with a longer warm-up" in message
+    assert "train for more epochs (a few hundred steps are too few), lower the learning rate" in message
 
 
 def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(tiny_backbone):

@@ -71,10 +71,11 @@ def sources(config, folder, labels=True):
     test = labelled_split(config, voc.test, classes)
     seen = {record.image_id for record in train} & {record.image_id for record in test}
     if seen:
-        raise UserError(
-            f"{len(seen)} images are in both {voc.train} and {voc.test} (as {min(seen)}); score on a split that "
-            "training does not see"
-        )
+        log.warning(
+            "%d of the %d images to score on are trained on too (as %s is in both %s and %s): new images will "
+            "score lower; score on another split",
+            len(seen), len(test), min(seen), voc.train, voc.test,
+        )  # fmt: skip
     images = list(data.images)
     if data.use_training_images:
         # All of the split, whatever share of its labels is used: pre-training needs none.

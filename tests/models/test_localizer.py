@@ -9,8 +9,8 @@ from PIL import Image
 
 from kerassl import datasets, models
 from kerassl._errors import UserError
-from kerassl.models import localizer as localizer_module
 from kerassl.models import localizer_head as parts
+from kerassl.models import supervised
 from kerassl.models.box_loss import BoxLoss, loc_acc_50, mean_iou
 from kerassl.models.cell_loss import CellLoss
 
@@ -116,8 +116,8 @@ def test_localizer_finds_rectangles_that_it_has_not_seen(tiny_backbone):
 
 @pytest.mark.current_stack
 def test_step_is_traced_once_and_a_metric_by_name_is_that_of_the_labels(tiny_backbone, monkeypatch):
-    traced, step = [], localizer_module.scaled_step
-    monkeypatch.setattr(localizer_module, "scaled_step", lambda *given: traced.append(given) or step(*given))
+    traced, step = [], supervised.scaled_step
+    monkeypatch.setattr(supervised, "scaled_step", lambda *given: traced.append(given) or step(*given))
     localizer = models.Localizer(tiny_backbone(), ["red", "blue"], image_size=64, width=8)
     losses = {"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": "mse"}
     localizer.compile("sgd", losses, metrics={"class": "accuracy"}, jit_compile=False)

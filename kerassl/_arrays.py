@@ -47,9 +47,10 @@ def check_archive(archive):
     """
     members = archive.infolist()
     size = archive.fp.seek(0, os.SEEK_END)
-    archive.fp.seek(max(0, size - _END.size))
-    mark, count, comment = _END.unpack(archive.fp.read(_END.size))
-    if (mark, comment) != (b"PK\5\6", 0) or (count != len(members) and count != 0xFFFF):
+    comment = len(archive.comment)
+    archive.fp.seek(max(0, size - _END.size - comment))
+    mark, count, told = _END.unpack(archive.fp.read(_END.size))
+    if (mark, told) != (b"PK\5\6", comment) or (count != len(members) and count != 0xFFFF):
         raise ValueError("its list of parts is damaged")
     if len({member.filename for member in members}) < len(members):
         raise ValueError("it holds a part twice")

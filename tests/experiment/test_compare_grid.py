@@ -10,6 +10,7 @@ from PIL import Image
 
 from kerassl import backbones, datasets, detectors, models
 from kerassl._errors import UserError
+from kerassl._manifest import Manifest
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.experiment import arms, cells, compare, finetuning, grid, pretraining, read_config, running, supervised
 from kerassl.experiment.arms_pictures import arm_pictures
@@ -116,6 +117,7 @@ def test_arms_that_begin_and_learn_alike_share_one_pretraining(trained, tmp_path
         "  sharp: {pretrain: {temperature: 0.05}}\n  sharper: {pretrain: {temperature: 0.05}}\n  random: random\n"
     )
     config = config_of(tmp_path, text)
+    Manifest.create(tmp_path, "run")
     data = sources(config, tmp_path)
     figures = arms.pretrain_arms(config, data.images, tmp_path, TimeLimit())
     assert [model.objective.temperature for model in trained] == [0.1, 0.05]

@@ -8,6 +8,7 @@ import pytest
 
 from kerassl import backbones, datasets, detectors
 from kerassl._errors import UserError
+from kerassl._manifest import Manifest
 from kerassl.experiment import arms, compare, finetuning, grid, neck
 from kerassl.experiment.config import read_config
 from kerassl.experiment.sources import sources
@@ -24,6 +25,7 @@ def config():
 def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folder(
     config, tiny_backbone, tmp_path, monkeypatch
 ):
+    Manifest.create(tmp_path, "run")
     data = sources(config, tmp_path)
     # Whoever read a label would fail.
     blind = [dataclasses.replace(record, boxes=None, classes=None, difficult=None) for record in data.train]

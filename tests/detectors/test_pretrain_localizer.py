@@ -53,7 +53,7 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
     pretrain(before, records)
     features = models.FrozenFeatures(backbone, records, 64)
     settings = {"batch_size": 4, "epochs": 1, "width": 8}
-    classes = [f"other {name}" for name in datasets.SCENE_CLASSES] + ["one more"]
+    classes = [*datasets.SCENE_CLASSES, "one more"]
     after = models.fit_frozen(features, classes, start=before, learning_rate=1e-9, **settings)
     boxes, again = (models.localizer_predictions(model, features)[0] for model in (before, after))
     for name in boxes:
@@ -65,9 +65,9 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
             np.testing.assert_allclose(other, one, atol=1e-6)
     assert detectors.save_neck(before, tmp_path / "neck.npz") == detectors.load_neck(after, tmp_path / "neck.npz")
     with pytest.raises(UserError, match="start has a neck of 8 channels, and width is 16"):
-        models.fit_frozen(features, CLASSES, start=before, width=16)
+        models.fit_frozen(features, classes, start=before, width=16)
     with pytest.raises(UserError, match="other weights or another network"):
-        models.fit_frozen(features, CLASSES, start=localizer_of(tiny_backbone()), width=8)
+        models.fit_frozen(features, classes, start=localizer_of(tiny_backbone()), width=8)
 
 
 def test_the_neck_learns_at_the_levels_of_its_localiser(tiny_backbone, records):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from kerassl import UserError, backbones, datasets, detectors, metrics
-from kerassl.detectors import detector as detector_module
 from kerassl.detectors.pseudo_boxes import boxes_of
+from kerassl.models import supervised
 
 BOTH = pytest.mark.parametrize("kind", ["retinanet", "yolov8"])
 
@@ -105,8 +105,8 @@ def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
 @pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.slow)])
 def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, records, caplog, monkeypatch):
     traced = []
-    step = detector_module.scaled_step
-    monkeypatch.setattr(detector_module, "scaled_step", lambda *given: traced.append(given) or step(*given))
+    step = supervised.scaled_step
+    monkeypatch.setattr(supervised, "scaled_step", lambda *given: traced.append(given) or step(*given))
     keras.utils.set_random_seed(0)
     detector = tiny_detector(kind, classes=["red", "green", "blue"], learning_rate=1e-3)
     held = detector.backbone.get_layer("bn2")

@@ -224,7 +224,7 @@ def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_back
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
     # What it wrote stands under a name that is no number, which TensorFlow Serving does not look at.
     parts = [folder for folder in (tmp_path / "voc").iterdir() if folder.name != "1"]
-    assert [(folder / "saved_model.pb").exists() for folder in parts] == [True]
+    assert [(folder / "folder" / "saved_model.pb").exists() for folder in parts] == [True]
     assert parts[0].name.startswith(".")
     assert not (tmp_path / "voc" / "2").exists()
     # The next one to that version takes it away; what other versions left is not its own.

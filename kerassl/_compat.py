@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import re
+import warnings
 
 from kerassl._environment import check_environment
 from kerassl._errors import UserError
@@ -325,7 +326,9 @@ def addons_optimizer(class_name, name):
         UserError: if tensorflow-addons is not installed or has no such optimiser.
     """
     try:
-        import tensorflow_addons as tfa
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its end of life, which the documentation names
+            import tensorflow_addons as tfa
     except ImportError as error:
         raise UserError(
             f"{name} needs tensorflow-addons, which runs beside TensorFlow 2.15 on Python 3.11 alone: in an "

@@ -11,6 +11,8 @@ from kerassl._display import marked_up, plotted, printable, shortened
 from kerassl._errors import UserError
 from kerassl._plots import fitting_dpi
 
+pytestmark = pytest.mark.current_stack
+
 PRINTED = {
     "plain": "plain",
     "Katze, 猫, é": "Katze, 猫, é",

@@ -11,6 +11,8 @@ from kerassl import backbones, datasets, detectors
 from kerassl.datasets.letterboxed import letterboxed_batches
 from kerassl.experiment.cli import main
 
+pytestmark = pytest.mark.current_stack
+
 CLASSES = ("a$_$b", "<dog>")
 NAME = os.fsdecode(b"caf\xe9")
 

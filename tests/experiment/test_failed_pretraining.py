@@ -7,6 +7,8 @@ import pytest
 from kerassl.experiment import pretraining
 from kerassl.experiment.report import _failures, write_report
 
+pytestmark = pytest.mark.current_stack
+
 FIGURES = {"images": 448, "steps": 70, "loss": 4.842, "chance": 4.844, "batch_size": 64, "decoupled": False}
 ALARMS = [
     {"step": 30, "kind": "flat", "message": "gone again", "at_end": False},

@@ -5,6 +5,8 @@ import pytest
 
 from kerassl.experiment.cli import _full_disk, main
 
+pytestmark = pytest.mark.current_stack
+
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 def test_command_reports_one_line_and_leaves_nothing_when_the_disk_takes_no_file(number, tmp_path, monkeypatch, capsys):

@@ -16,6 +16,8 @@ from kerassl.datasets.records import Record
 from kerassl.experiment import arms_report, compare, curves, geometry_page, geometry_plots, report, scoring
 from kerassl.explain import pictures as explain_pictures
 
+pytestmark = pytest.mark.current_stack
+
 NAMES = ("a$_$b", "<b>{0}&", "two\nlines", "_hidden$x^$", "x" * 3000)
 
 

@@ -25,7 +25,7 @@ def whole(path, *, replace=True, overwrite=False, state=False):
 
     Works for a file and for a folder: the block creates whichever it wants at the path that it is given. What is at
     `path` already is replaced only if kerassl wrote it and nobody changed it since, by the manifest of a folder above
-    (see `Manifest`) or by its own signature (see `sign`), or if `overwrite` is true and both are files.
+    (see `Manifest`), or if `overwrite` is true and both are files.
 
     Args:
         path: str or `pathlib.Path`. Where the finished file or folder is to be. Its parents are created.
@@ -41,6 +41,8 @@ def whole(path, *, replace=True, overwrite=False, state=False):
         UserError: if what is at `path` may not be replaced, or its folder cannot be created.
     """
     path = pathlib.Path(path)
+    if "\0" in str(path) or len(os.fsencode(path.name)) > 255:
+        raise UserError(f"{str(path)[:200]!r} cannot be the name of a file; choose another path")
     new = make_folder(path.parent, path)
     manifest = Manifest.above(path)
     settings = (manifest, replace, overwrite, state)
@@ -53,6 +55,8 @@ def whole(path, *, replace=True, overwrite=False, state=False):
             manifest.temporary(part)
         yield part
         _check_place(path, *settings)  # somebody else may have been faster
+        if path.is_dir() and Manifest(path).kind != (Manifest(part).kind if part.is_dir() else "no folder"):
+            raise UserError(f"{path} is a folder, which is not replaced; choose another path")
         if manifest is not None:
             manifest.add(part, path, state)
         elif part.is_file():
@@ -83,9 +87,10 @@ def _check_place(path, manifest, replace, overwrite, state):
         raise UserError(f"{path} already exists; choose another path or remove it first")
     if path.is_dir():
         inner = Manifest(path)
-        if inner.kind is None and (manifest is None or path.is_symlink()):
+        own = inner.kind == "cache" or (inner.kind is None and manifest is not None and manifest.made(path))
+        if path.is_symlink() or not own:
             raise UserError(f"{path} is a folder, which is not replaced; choose another path")
-        found = inner.foreign() if inner.kind is not None else manifest.foreign(path)
+        found = manifest.foreign(path) if inner.kind is None else inner.foreign()
         if found is not None:
             raise UserError(
                 f"{path} holds {found.name}, which is not as kerassl wrote it; move it or choose another path"
@@ -93,8 +98,7 @@ def _check_place(path, manifest, replace, overwrite, state):
         return
     if manifest is not None and (state or manifest.owns(path)):
         return
-    is_file = stat.S_ISREG(os.lstat(path).st_mode)
-    if is_file and (overwrite or _signature.is_signed(path)):
+    if overwrite and stat.S_ISREG(os.lstat(path).st_mode):
         return
     changed = (
         "was changed since kerassl wrote it" if manifest is not None and manifest.names(path) else "already exists"
@@ -125,7 +129,9 @@ def check_replaceable(path):
         UserError: if there is.
     """
     path = pathlib.Path(path)
-    _check_place(path, Manifest.above(path), True, False, False)
+    if not path.is_symlink() and path.is_file() and _signature.is_signed(path):
+        return
+    check_new(path)
 
 
 def check_outside(path, inputs):
@@ -140,8 +146,30 @@ def check_outside(path, inputs):
     """
     place = pathlib.Path(os.path.realpath(path))
     for each in inputs or ():
-        if os.path.isdir(each) and pathlib.Path(os.path.realpath(each)) in (place, *place.parents):
+        if each is not None and os.path.isdir(each) and pathlib.Path(os.path.realpath(each)) in (place, *place.parents):
             raise UserError(f"the output {path} is in {each}, which is read; choose a folder outside of it")
+
+
+def check_not_removed(folder, values):
+    """Refuse to replace a folder that holds an input.
+
+    Args:
+        folder: str or `pathlib.Path` of the run that is to be replaced.
+        values: settings: dicts and lists of anything, where each str may be a path.
+
+    Raises:
+        UserError: if one of them is in the folder.
+    """
+    values = list(values.values()) if isinstance(values, dict) else values
+    for value in values:
+        if isinstance(value, (dict, list)):
+            check_not_removed(folder, value)
+        elif isinstance(value, str) and "\0" not in value and os.path.lexists(value):
+            place = pathlib.Path(os.path.realpath(value))
+            if pathlib.Path(os.path.realpath(folder)) in (place, *place.parents):
+                raise UserError(
+                    f"{value} is in {folder}, which --replace removes; move it out or choose another folder"
+                )
 
 
 def make_folder(folder, wanted=None):
@@ -203,6 +231,8 @@ def claimed(folder, kind, keep=()):
             raise UserError(f"{folder} already holds {others[0]}, which is not kerassl's; give a new folder")
     new = make_folder(folder)
     fresh = not (folder / _manifest.NAME).exists()
+    if (folder / _manifest.NAME).is_symlink():
+        raise UserError(f"{folder / _manifest.NAME} is a link; choose another folder")
     try:
         manifest = Manifest.create(folder, kind)
     except OSError as error:
@@ -275,6 +305,12 @@ def clear(folder):
     manifest = Manifest.above(folder)
     if manifest is not None and os.path.isdir(folder) and not os.path.islink(folder):
         manifest.clear(folder)
+
+
+def owns(path):
+    """Whether a file is as kerassl wrote it, by the manifest above."""
+    manifest = Manifest.above(path)
+    return manifest is not None and manifest.owns(path)
 
 
 def remove(path):

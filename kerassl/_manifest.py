@@ -21,6 +21,9 @@ from kerassl._errors import UserError
 NAME = ".kerassl.jsonl"
 _FORMAT = "kerassl manifest 1"
 _LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+# No wildcard but in what TensorBoard writes.
+_GROWING = re.compile(r"(?:[^*?\[]|\[[*?\[]\])+|tensorboard/\w+/events\.out\.tfevents\.\*\.\d+\.\*", re.DOTALL)
+_LINE = re.compile(rb'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ |\{"kind": |$')
 _TEMPORARY = re.compile(r"\.kerassl-[0-9a-f]{8}\.part.*", re.DOTALL)
 
 _opened = {}
@@ -41,7 +44,7 @@ class Manifest:
         self.folder = pathlib.Path(os.path.realpath(folder))
         self._path = self.folder / NAME
         self._offset, self.kind = 0, None
-        self._written, self._growing, self._temporary = {}, {}, []
+        self._written, self._growing, self._temporary, self._folders = {}, {}, [], set()
         self._inode = None
         self._read()
 
@@ -84,6 +87,9 @@ class Manifest:
             state: bool. Whether the file is the run's own state, which may be replaced if it was damaged.
         """
         path, at = pathlib.Path(path), pathlib.Path(path if at is None else at)
+        if path.is_dir():
+            for folder in [path, *(each for each in sorted(path.rglob("*")) if each.is_dir())]:
+                self._append({"folder": self._key(at / folder.relative_to(path))})
         if os.path.lexists(path / NAME):
             return  # a folder with a manifest of its own
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -121,7 +127,7 @@ class Manifest:
         self._read()
         key = self._key(path)
         if any(open_ and fnmatch.fnmatchcase(key, pattern) for pattern, open_ in self._growing.items()):
-            return True
+            return not key.endswith((".txt", ".jsonl")) or _is_log(path)  # a killed process could record no hash
         written = self._written.get(key, {})
         return any(size == found.st_size for size, _ in written) and (found.st_size, checksum(path)) in written
 
@@ -143,8 +149,13 @@ class Manifest:
             folder: `pathlib.Path` within the manifest's folder, or None for all of it.
         """
         self._read()
-        made = {parent for key in self._keys() for parent in pathlib.PurePosixPath(key).parents}
+        made = self._made()
         return next((path for path in self._content(folder or self.folder, made) if not self._is_own(path, made)), None)
+
+    def made(self, folder):
+        """Whether kerassl created a folder, or one of its files is in it."""
+        self._read()
+        return pathlib.PurePosixPath(self._key(folder)) in self._made()
 
     def changed(self):
         """The first file that kerassl wrote and somebody changed since, or None; the run's own state is passed over."""
@@ -164,7 +175,7 @@ class Manifest:
         """
         self._read()
         top = self.folder if folder is None else pathlib.Path(os.path.realpath(folder))
-        made = {parent for key in self._keys() for parent in pathlib.PurePosixPath(key).parents}
+        made = self._made()
         own = [path for path in self._content(top, made) if self._is_own(path, made)]
         for path in own:
             if path.is_dir() and not path.is_symlink():
@@ -228,8 +239,11 @@ class Manifest:
         """Remove the manifest itself."""
         self._path.unlink(missing_ok=True)
 
-    def _keys(self):
-        return [*self._written, *self._growing, *self._temporary]
+    def _made(self):
+        """The folders that kerassl created, and those above its files."""
+        keys = [*self._written, *self._growing, *self._temporary]
+        above = {parent for key in keys for parent in pathlib.PurePosixPath(key).parents}
+        return above | set(map(pathlib.PurePosixPath, self._folders))
 
     def _key(self, path):
         return _place(path).relative_to(self.folder).as_posix()
@@ -237,7 +251,9 @@ class Manifest:
     def _content(self, folder, made):
         """Yields all but folders that the manifest names, of which the content is given; links are not followed."""
         for path in sorted(pathlib.Path(folder).iterdir()):
-            if path == self._path or path.name in _LEFT_BY_SYSTEMS:
+            if path == self._path:
+                continue
+            if path.name in _LEFT_BY_SYSTEMS and path.is_file():
                 continue
             is_folder = path.is_dir() and not path.is_symlink() and not os.path.lexists(path / NAME)
             if is_folder and pathlib.PurePosixPath(self._key(path)) in made:
@@ -248,7 +264,7 @@ class Manifest:
     def _is_own(self, path, made):
         if path.is_dir() and not path.is_symlink():
             inner = Manifest(path)
-            return inner.kind is not None and inner.foreign() is None
+            return self._key(path) in self._folders and inner.kind == "cache" and inner.foreign() is None
         is_half = self._key(path) in self._temporary and _TEMPORARY.fullmatch(path.name)
         return bool(is_half) or self.owns(path)
 
@@ -297,15 +313,26 @@ class Manifest:
                 elif "file" in line and _is_inside(line["file"]):
                     entry = line["bytes"], line["sha256"]
                     self._written.setdefault(line["file"], {})[entry] = bool(line.get("state"))
-                elif "grows" in line:
-                    self._growing[str(line["grows"])] = True
+                elif "grows" in line and _GROWING.fullmatch(line["grows"]):
+                    self._growing[line["grows"]] = True
                 elif "settled" in line:
                     self._growing[str(line["settled"])] = False
+                elif "folder" in line and _is_inside(line["folder"]):
+                    self._folders.add(line["folder"])
                 elif "temporary" in line and _is_inside(line["temporary"]):
                     self._temporary.append(line["temporary"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 pass  # half a line, of a process that was killed
             first = False
+
+
+def _is_log(path):
+    """Whether a file holds lines of a log or of metrics alone; the last one may be half."""
+    try:
+        *lines, _ = pathlib.Path(path).read_bytes().split(b"\n")
+    except OSError:
+        return False
+    return all(map(_LINE.match, lines))
 
 
 def _place(path):
@@ -316,6 +343,8 @@ def _place(path):
 
 def _is_inside(key):
     """Whether a name stays in the folder."""
+    if "\0" in key or len(os.fsencode(key)) > 4000 or any(len(os.fsencode(part)) > 255 for part in key.split("/")):
+        return False
     return not pathlib.PurePosixPath(key).is_absolute() and ".." not in pathlib.PurePosixPath(key).parts
 
 

@@ -13,6 +13,9 @@ from kerassl._manifest import NAME, Manifest
 pytestmark = pytest.mark.current_stack
 
 
+BEGUN = "2026-01-02 03:04:05,678 INFO begun\n"
+
+
 @pytest.fixture
 def run(tmp_path):
     """A folder with a manifest, a report, a trial and a growing log."""
@@ -21,7 +24,7 @@ def run(tmp_path):
             with _files.whole(tmp_path / "run" / name) as part:
                 part.write_text(name)
         manifest.grows(tmp_path / "run" / "log.txt")
-        (tmp_path / "run" / "log.txt").write_text("begun\n")
+        (tmp_path / "run" / "log.txt").write_text(BEGUN)
     return manifest
 
 
@@ -60,10 +63,10 @@ def test_a_growing_file_is_its_own_until_the_run_has_ended(run):
     log = run.folder / "log.txt"
     with _files.claimed(run.folder, "run"):
         _files.open_log(log)
-        log.write_text("begun\nmore\n")
+        log.write_text(BEGUN * 2)
         assert run.owns(log)
     assert run.owns(log)
-    log.write_text("begun\nmore\nmine\n")
+    log.write_text(BEGUN * 2 + "mine\n")
     assert not run.owns(log)
     _files.open_log(log)  # resumed: what it was is kept
     assert (run.folder / "log.txt.changed").read_text().endswith("mine\n")
@@ -95,11 +98,15 @@ def test_hostile_manifest_leads_nowhere_else(run, tmp_path):
         {"file": "../.kerassl-01234567.part", "bytes": size, "sha256": digest},
         {"file": 3},
         {"grows": None},
+        {"grows": "*"},
+        {"temporary": "a\0b/.kerassl-01234567.part"},
+        {"temporary": "\ud800/.kerassl-01234567.part"},
+        {"temporary": "x" * 300 + "/.kerassl-01234567.part"},
         ["file"],
         None,
     ]
     with (run.folder / NAME).open("a") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in lines) + "\xff{\n")
+        file.write("".join(json.dumps(line) + "\n" for line in lines) + "\xff{\n" + "[" * 100_000 + "\n")
     with _files.claimed(run.folder, "run") as manifest:
         manifest.clear()
         assert not manifest.owns(precious)
@@ -117,7 +124,7 @@ def test_claims_no_folder_that_holds_other_things_or_is_in_use(run, tmp_path):
     for name, says in (
         ("mine", r"mine already holds config.yaml, which is not kerassl's; give a new folder"),
         ("file", "file is a file; give a folder"),
-        ("linked", "not the manifest of a run|cannot be written"),
+        ("linked", "is a link; choose another folder"),
         ("other", "not the manifest of a run; choose another folder"),
     ):
         with pytest.raises(UserError, match=says), _files.claimed(tmp_path / name, "run"):

@@ -29,7 +29,8 @@ WRITERS = {"a.png": png, "a.npz": npz}
 def test_own_file_is_replaced_and_not_when_any_byte_was_changed(name, tmp_path):
     path = tmp_path / name
     for _ in range(2):
-        with _files.whole(path) as part:
+        _files.check_replaceable(path)
+        with _files.whole(path, overwrite=True) as part:
             WRITERS[name](part)
     whole = path.read_bytes()
     assert is_signed(path)
@@ -39,8 +40,8 @@ def test_own_file_is_replaced_and_not_when_any_byte_was_changed(name, tmp_path):
     for other in (whole[:-1], whole + b"\0", whole[:40], b""):
         path.write_bytes(other)
         assert not is_signed(path)
-    with pytest.raises(UserError, match=f"{name} already exists; choose another path"), _files.whole(path):
-        pass
+    with pytest.raises(UserError, match=f"{name} already exists; choose another path"):
+        _files.check_replaceable(path)
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -1,15 +1,18 @@
 """A user's file in the way of each output: nothing of it is ever gone, and one line says what to do."""
 
 import dataclasses
+import logging
 import os
 import pathlib
+import shutil
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl import UserError, backbones, callbacks, datasets, detectors, explain, metrics, models, serving
+from kerassl import UserError, _files, backbones, callbacks, datasets, detectors, explain, metrics, models, serving
+from kerassl._manifest import Manifest
 from kerassl.datasets import card
 from kerassl.datasets.card_plot import draw_card
 from kerassl.experiment import read_config
@@ -140,6 +143,50 @@ def test_checkpoints_of_the_user_are_never_pruned(made, tmp_path):
     assert (tmp_path / f"{mine[0]}.changed").read_text() == "precious"  # in the way of the first one
     assert (tmp_path / "checkpoint-000003-00000000.npz").exists()
     assert not (tmp_path / "checkpoint-000002-00000000.npz").exists()
+
+
+def test_new_checkpoints_are_kept_when_damaged_ones_seem_newer(tmp_path):
+    images = np.zeros([2, 32, 32, 3], np.float32)
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model(images)
+    (tmp_path / "checkpoint-000009-00000000.npz").write_text("damaged")
+    model.fit(images, np.zeros([2, 1]), epochs=2, verbose=0, callbacks=[callbacks.Resume(tmp_path, keep=1)])
+    assert callbacks.Resume(tmp_path).epoch == 2
+
+
+def test_text_of_the_user_is_left_by_a_log_of_metrics(tmp_path):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    (tmp_path / "notes.txt").write_text("my notes\n{unfinished thought")
+    log = callbacks.MetricsFile(tmp_path / "notes.txt")
+    model.fit(np.zeros([2, 3]), np.zeros([2, 1]), verbose=0, callbacks=[log])
+    assert (tmp_path / "notes.txt").read_text().startswith("my notes\n{unfinished thought\n{")
+
+
+def test_run_is_never_replaced_by_a_file_nor_removed_with_a_run_in_it_or_an_input(tmp_path):
+    run(tmp_path / "run")
+    run(tmp_path / "other")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    for path in (tmp_path / "run", tmp_path / "link"):
+        with pytest.raises(UserError, match="is a folder, which is not replaced"):
+            metrics.save_predictions(path, PREDICTIONS)
+    shutil.copytree(tmp_path / "other", tmp_path / "run" / "tuned")
+    with pytest.raises(UserError, match="tuned is not as kerassl wrote it; move it out"):
+        run(tmp_path / "run", replace=True)
+    with pytest.raises(UserError, match=r"config\.yaml is in .*run, which --replace removes; move it out"):
+        _files.check_not_removed(tmp_path / "run", {"a": [{"b": str(tmp_path / "run" / "config.yaml")}], "c": "val"})
+    assert (tmp_path / "run" / "tuned" / "config.yaml").exists()
+
+
+def test_log_of_a_killed_run_is_the_users_when_it_holds_anything_else(tmp_path):
+    with run_folder(tmp_path / "run", read_config()) as folder:
+        logging.getLogger("kerassl").warning("a line")
+        assert Manifest.at(folder).owns(folder / "log.txt")
+        (folder / "log.txt").write_text("my notes\n")
+        assert not Manifest.at(folder).owns(folder / "log.txt")
+        (folder / "metrics.jsonl").write_text('{"kind": "epoch"}\n{"kind": "ep')
+        assert Manifest.at(folder).owns(folder / "metrics.jsonl")
 
 
 def test_replacing_a_run_leaves_every_kind_of_output_that_was_changed(tmp_path):

@@ -76,7 +76,7 @@ class MetricsFile(keras.callbacks.Callback):
         half = lines.pop()
         if half and parsed(half) is not None:
             lines.append(half)
-        elif half.startswith(b"{"):
+        elif half.startswith(b"{") and all(parsed(line) is not None for line in lines):
             log.warning("the last line of %s is half written; it is dropped", self.path)
         elif half:
             lines.append(half)  # of another program

@@ -199,7 +199,7 @@ class Resume(keras.callbacks.Callback):
                 f"the checkpoint {path} could not be written ({error.strerror or error}); make room or fix the folder "
                 f"and start again: the run continues from {_name(self._checkpoints())}"
             ) from error
-        for old in self._checkpoints()[self.keep :]:
+        for old in list(filter(_files.owns, self._checkpoints()))[self.keep :]:
             _files.remove(old)
 
     def _remember(self, model):

@@ -9,7 +9,7 @@ from kerassl._display import plotted
 _BLUE, _PALE, _INK = "#2f6690", "#a9c4d8", "#33383d"
 
 
-def draw_card(images, labels, path, title):
+def draw_card(images, labels, path, title, *, overwrite=False):
     """Draws a card.
 
     Args:
@@ -17,6 +17,7 @@ def draw_card(images, labels, path, title):
         labels: `LabelCard` or None.
         path: str or `pathlib.Path` of the picture; its suffix gives the format.
         title: str.
+        overwrite: bool. Replace a file that is there already.
 
     Raises:
         UserError: if no image can be opened, so that there is nothing to draw.
@@ -42,7 +43,7 @@ def draw_card(images, labels, path, title):
         axes.title.set(fontsize=10, color=_INK)
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set(fontsize=9, color=_INK)
-    with _files.whole(path) as part:
+    with _files.whole(path, overwrite=overwrite) as part:
         figure.savefig(part, dpi=130)
 
 

@@ -35,6 +35,8 @@ def image_files(paths):
     """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     found = {}
+    if "" in map(str, given):
+        raise UserError("a path of images is empty; give a folder of images, or . for the current one")
     for path in map(pathlib.Path, given):
         if path.is_dir():
             inside = _images_inside(str(path))

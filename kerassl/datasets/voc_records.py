@@ -122,9 +122,11 @@ def voc_folder(root, year=None):
     Raises:
         UserError: if there is no such folder, or several years to choose from.
     """
+    if not os.path.isdir(root):  # an empty path is none
+        raise UserError(
+            f"there is no folder {str(root)!r}; give the VOCdevkit folder, which holds VOC2007 or another year"
+        )
     root = pathlib.Path(root)
-    if not os.path.isdir(root):
-        raise UserError(f"there is no folder {root}; give the VOCdevkit folder, which holds VOC2007 or another year")
     plain = _is_voc(root)
     years = sorted(path.name.removeprefix("VOC") for path in root.glob("VOC*") if _is_voc(path))
     if year is None and plain:

@@ -53,10 +53,15 @@ def main(arguments=None):
         else:
             from kerassl.experiment import commands
 
-        return getattr(commands, options.command)(options) or 0
+        status = getattr(commands, options.command)(options) or 0
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"kerassl: {error.shell}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has enough of it, as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
     except Exception as error:
         told = _full_disk(error, getattr(options, "out", None))
         if told is None:

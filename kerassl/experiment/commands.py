@@ -158,7 +158,7 @@ def embed(options):
             kept += [names[place] for place in places]
             features.append(pool(images).numpy())
             bar.update(len(places))
-    with _files.whole(options.out) as part, part.open("wb") as file:
+    with _files.whole(options.out, overwrite=True) as part, part.open("wb") as file:
         np.savez(file, names=np.array(kept), features=np.concatenate(features))
     print(f"{_read(kept, paths)}, {features[0].shape[1]} features each: {options.out}")
 
@@ -170,7 +170,7 @@ def evaluate(options):
     for flag, value in (("--coco", options.coco), ("--shards", options.shards)):
         if value is not None and any(each is not None for each in (options.voc, options.split, options.year)):
             raise UserError(f"{flag} {value} is named beside --voc, --year or --split; give the labels of one data set")
-    outputs.check_file(options.out)
+    outputs.check_file(options.out, (".json",), "JSON")
     outputs.check_folder(options.plots, new=False)
     for path in _scoring.plot_files(options.plots):
         outputs.check_file(path)
@@ -222,7 +222,7 @@ def explain(options):
     for name, model in arms.items():
         look = method(model, layer=options.level)
         heatmaps[name] = look(images, _class_id(model, options), verbose=int(running.verbosity() != 2))
-    _explain.side_by_side(images, heatmaps, options.out)
+    _explain.side_by_side(images, heatmaps, options.out, overwrite=True)
     print(f"{_read(images, paths)}, {len(arms)} arms: {options.out}")
 
 
@@ -298,7 +298,7 @@ def inspect(options):
     """Tells what a data set holds."""
     outputs.check_file(options.out, (".png",), "a picture")
     if options.out:
-        _files.check_outside(options.out, options.path)
+        _files.check_outside(options.out, [*options.path, options.voc])
     data = read_config(options.config, {}).data
     paths, root = options.path, options.voc
     if not paths and root is None:
@@ -311,7 +311,7 @@ def inspect(options):
     if options.out:
         if not len(images.heights):
             raise UserError(f"none of {images.count} images can be opened; there is nothing to draw")
-        draw_card(images, labels, options.out, found.title)
+        draw_card(images, labels, options.out, found.title, overwrite=True)
         print(f"card: {options.out}")
 
 
@@ -332,10 +332,10 @@ def compare(options):
 def views(options):
     """Draws the views that pre-training would make of a few photographs, or what fine-tuning sees of labelled ones."""
     outputs.check_file(options.out, (".png", ".jpg"), "a picture")
-    _files.check_outside(options.out, options.images)
+    _files.check_outside(options.out, [*options.images, options.voc])
     if options.voc is not None or options.task is not None:
         sheet, count = _training_sheet(options)
-        with _files.whole(options.out) as part:
+        with _files.whole(options.out, overwrite=True) as part:
             Image.fromarray(sheet).save(part)
         print(f"training images of {count} labelled ones: {options.out}")
         return
@@ -348,7 +348,7 @@ def views(options):
         "seed": options.seed,
     }
     sheet, count = contact_sheet(read_config(options.config, flags), options.count, options.level)
-    with _files.whole(options.out) as part:
+    with _files.whole(options.out, overwrite=True) as part:
         Image.fromarray(sheet).save(part)
     print(f"views of {count} photographs: {options.out}")
 
@@ -394,6 +394,8 @@ def _run_config(options, flags):
 
 def _folder(options, config, grows=None, done=None):
     _files.check_outside(options.out, config.data.images)
+    if options.replace:
+        _files.check_not_removed(options.out, [config.model_dump(mode="json"), getattr(options, "backbone", None)])
     return run_folder(options.out, config, resume=options.resume, replace=options.replace, grows=grows, done=done)
 
 

@@ -233,9 +233,9 @@ def draw(folder, predictions, truth, figures):
     """
     paths = plot_files(folder)
     records = [record for record in truth.records if record.image_id in predictions]
-    plots.precision_recall(predictions, records, truth.classes, paths[0])
+    plots.precision_recall(predictions, records, truth.classes, paths[0], overwrite=True)
     errors = figures.get("errors") or metrics.error_kinds(predictions, records, truth.classes)
-    plots.error_bars(errors, paths[1])
+    plots.error_bars(errors, paths[1], overwrite=True)
     return paths
 
 

@@ -116,7 +116,7 @@ def _files_by_class(source, classes, split):
     paths = _paths(source)
     found = {}
     # As `save_voc_results` writes them, and as they are.
-    known = {nfc(name): label for names in (_names.file_names(classes), classes) for label, name in enumerate(names)}
+    known = {nfc(name): label for names in (classes, _names.file_names(classes)) for label, name in enumerate(names)}
     for path in paths:
         match = _NAME.fullmatch(nfc(path.name))
         if match is None:

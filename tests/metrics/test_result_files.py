@@ -178,3 +178,19 @@ def test_coco_results_are_refused_in_one_line_when_an_entry_does_not_fit(tmp_pat
     with pytest.raises(UserError, match=message) as caught:
         load_coco_results(path, {18: 0}, ["7"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("classes", [["a%2Fb", "a/b"], ["%41", "A", "a"], ["../x", "x" * 300, "car/van"]])
+def test_classes_that_no_file_can_have_are_read_back_as_themselves(tmp_path, classes):
+    found = {"boxes": [[0, 0, 9, 9]] * len(classes), "scores": [0.5] * len(classes), "classes": range(len(classes))}
+    written = save_voc_results(tmp_path / "out", {"a": found}, classes)
+    assert {path.parent for path in written} == {tmp_path / "out"}
+    read = load_voc_results(tmp_path / "out", classes, ["a"])
+    assert sorted(read["a"]["classes"].tolist()) == list(range(len(classes)))
+    again = save_voc_results(tmp_path / "again", {"a": {**found, "classes": read["a"]["classes"]}}, classes)
+    assert [path.read_text() for path in again] == [path.read_text() for path in written]
+    for label, path in enumerate(written):  # each class has its own file
+        (tmp_path / "one").mkdir(exist_ok=True)
+        copy = tmp_path / "one" / path.name
+        copy.write_text(path.read_text())
+        assert load_voc_results(copy, classes, ["a"])["a"]["classes"].tolist() == [label]

@@ -131,7 +131,7 @@ def test_family_is_cut_saved_and_loaded_with_equal_features(tmp_path, built):
     name, backbone = built
     cut = backbones.build(name, until=LEVELS[name][1])
     for model in (backbone, cut):
-        backbones.save(model, tmp_path / "backbone.keras")
+        backbones.save(model, tmp_path / "backbone.keras", overwrite=True)
         loaded = backbones.load(tmp_path / "backbone.keras")
         np.testing.assert_array_equal(loaded(images()), model(images()))
         assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in model.layers[1:]]

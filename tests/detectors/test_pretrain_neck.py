@@ -169,7 +169,7 @@ def test_neck_of_other_classes_fits_whole_or_not_at_all(kind, tiny_detector, tmp
         with pytest.raises(UserError, match=told) as caught:
             detectors.load_neck(other, tmp_path / f"{file}.npz")
         assert "\n" not in str(caught.value)
-    assert detectors.save_neck(other, tmp_path / "again.npz") == checksum
+    assert detectors.save_neck(other, tmp_path / "again.npz", overwrite=True) == checksum
 
 
 def test_detector_is_unchanged_and_told_in_one_line_when_the_loss_is_not_finite(tiny_detector, records, monkeypatch):

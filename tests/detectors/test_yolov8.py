@@ -201,6 +201,7 @@ def test_fit_refuses_in_one_line_when_images_labels_or_settings_do_not_fit(tiny_
 
 @pytest.mark.current_stack
 def test_outputs_and_loss_are_float32_when_precision_is_mixed(tiny_detector, rectangles):
+    keras.utils.set_random_seed(0)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         model = tiny_detector("yolov8", image_size=32)

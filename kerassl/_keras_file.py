@@ -7,7 +7,7 @@ import zipfile
 
 from kerassl._arrays import check_archive, reason
 from kerassl._errors import UserError
-from kerassl._lazy import keras
+from kerassl._lazy import compat, keras
 from kerassl._version import __version__
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
@@ -87,9 +87,9 @@ def open_model(path, wanted, compile=True):
     try:
         return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # whatever another version's configuration makes this one raise
-        if found.keras.split(".")[0] != keras.__version__.split(".")[0]:
+        if found.keras.split(".")[0] != compat.KERAS_VERSION.split(".")[0]:
             raise UserError(
-                f"{path} was saved by Keras {found.keras} and does not open on Keras {keras.__version__} (a "
+                f"{path} was saved by Keras {found.keras} and does not open on Keras {compat.KERAS_VERSION} (a "
                 f"{found.kind}); carry its weights over by kerassl.detectors.save_weights, or use the other Keras"
             ) from error
         raise UserError(f"{path} does not open as a {found.kind} ({reason(error)}); {wanted}") from error

@@ -56,14 +56,14 @@ def place(tmp_path, monkeypatch):
     devkit = tmp_path / "VOCdevkit" / "VOC2007"
     (devkit / "Annotations").mkdir(parents=True)
     (devkit / "ImageSets" / "Main").mkdir(parents=True)
-    for number in range(20):
+    for number in range(40):
         photograph(devkit / "JPEGImages" / f"{number}.jpg")
         box = "<bndbox><xmin>20</xmin><ymin>10</ymin><xmax>80</xmax><ymax>70</ymax></bndbox>"
         thing = f"<object><name>{VOC_CLASSES[number % 20]}</name><difficult>0</difficult>{box}</object>"
         size = "<size><width>128</width><height>96</height><depth>3</depth></size>"
         text = f"<annotation><filename>{number}.jpg</filename>{size}{thing}</annotation>"
         (devkit / "Annotations" / f"{number}.xml").write_text(text)
-    for split, numbers in {"train": range(10), "val": range(10, 20), "test": range(10, 20)}.items():
+    for split, numbers in {"train": range(20), "val": range(20, 40), "test": range(20, 40)}.items():
         (devkit / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(map(str, numbers)))
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from kerassl._quiet import quiet
 
 check_environment()
 
-# What fails is raised or fatal, and is told in any case; the rest is of how TensorFlow was built.
+# Failures are raised or fatal, and reported in any case; the rest is about how TensorFlow was built.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 with quiet():

@@ -80,7 +80,7 @@ def open_model(path, wanted, compile=True):
         `keras.Model`.
 
     Raises:
-        UserError: as `read_keras_file`, or if the model needs code that is not at hand or may not run.
+        UserError: as `read_keras_file`, or if the model needs code that is not installed or may not run.
     """
     found = read_keras_file(path, wanted)
     _check_code(path, found.config, keras.saving.get_custom_objects())

@@ -12,7 +12,7 @@ _MOST = 0.1  # share of the labels that may be unreadable
 
 
 class Findings:
-    """Faults that are fixed or left out: whole files are named each, the rest is told in one line a kind.
+    """Faults that are fixed or left out: each broken file is named, other faults are logged in one line a kind.
 
     Args:
         strict: bool. Raise `UserError` at the first instead.

@@ -40,7 +40,7 @@ def yolo_records(
     the class are shares of the sides of the image as people see it (turned as its EXIF says). Lines that are neither
     are left out, as are boxes without an area; boxes that reach out of the image are clipped; each kind is counted and
     told in one line of the log, with file and line number. Images that cannot be opened are left out and named there
-    one by one. An image without a label file is a picture without objects; their number is told in the log. If more
+    one by one. An image without a label file has no objects; the number of such images is logged. If more
     than a tenth of the label files or of their lines cannot be read, that is an error.
 
     Args:

@@ -15,7 +15,7 @@ log = logging.getLogger("kerassl")
 
 
 def save_weights(model, path, *, overwrite=False):
-    """Saves the weights of a detector or a localiser by name, and the names of its classes, for either Keras version.
+    """Save the weights of a detector or a localizer by name, and the names of its classes, for either Keras version.
 
     A `.keras` file opens on the Keras version that wrote it alone; these weights go into a model that was built with
     the same arguments on the other.

@@ -129,7 +129,7 @@ def _image_size(text):
 def parser():
     parser = _Parser(
         prog="kerassl",
-        description="Pre-train a detector's backbone on unlabelled photographs, then train, score, explain and export "
+        description="Pre-train a detector's backbone on unlabeled images, then train, score, explain and export "
         "the detector.",
     )
     parser.add_argument("--version", action="version", version=f"kerassl {__version__}")
@@ -176,7 +176,7 @@ def parser():
     )
     finetune.add_argument("--batch-size", type=_number(COUNT), help="images a step; 8 to 32")
     finetune.add_argument(
-        "--epochs", type=_number(COUNT), help="passes over the labelled images; 10 to 100, more for fewer"
+        "--epochs", type=_number(COUNT), help="passes over the labeled images; 10 to 100, more for fewer"
     )
     _seed(finetune)
 
@@ -225,7 +225,7 @@ def parser():
         help="also draw precision against recall, and the kinds of errors, into this folder",
     )
 
-    explain = _command(commands, "explain", "draw where models look, and score it on labelled images")
+    explain = _command(commands, "explain", "draw class activation maps, and score them on labeled images")
     explain.add_argument(
         "--arms",
         "--models",
@@ -317,10 +317,10 @@ def parser():
 
     scenes = _command(commands, "scenes", "generate a VOCdevkit of toy scenes with exact boxes and masks")
     scenes.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write")
+    scenes.add_argument("--train", type=_number(COUNT), help="labeled images to train on; 600 trains a small localizer")
     scenes.add_argument(
-        "--train", type=_number(COUNT), help="labelled images to train on; 600 trains a small localiser"
+        "--val", type=_number(COUNT), help="labeled images to score on; under 200 the metrics are noisy"
     )
-    scenes.add_argument("--val", type=_number(COUNT), help="labelled images to score on; under 200 figures jump about")
     scenes.add_argument("--unlabelled", type=_number(COUNT_OR_NONE), help="images without labels, for pre-training")
     scenes.add_argument("--single-object", action="store_true", default=None, help="one object an image")
     _seed(scenes)

@@ -6,7 +6,7 @@
 #   make test-addons  the tests beside tensorflow-addons, on TensorFlow 2.15 and Keras 2.15 (Python 3.11)
 #   make bench        kerassl's training step beside what else there is: pairs a second, memory (docs/benchmarks.md)
 #   make bench-lightly  sets up lightly on PyTorch, so that `make bench` has its row too (Python 3.11)
-#   make lint         formatting and common mistakes
+#   make lint         formatting, common mistakes, and which package may import which
 .PHONY: demo demo-addons test test-slow test-addons lint bench bench-lightly clean
 
 # A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
@@ -32,6 +32,7 @@ test-addons: .venv-addons/.ready
 lint: .venv/.ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
 
 bench: .venv/.ready
 	.venv/bin/python -m benchmarks.step

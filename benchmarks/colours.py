@@ -16,7 +16,7 @@ import numpy as np
 
 import kerassl
 from benchmarks import tables
-from kerassl.augment import colour
+from kerassl.augment import color as colour
 from kerassl.datasets.subset import subset
 
 import tensorflow as tf  # isort: skip

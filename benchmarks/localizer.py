@@ -16,7 +16,7 @@ import numpy as np
 
 import kerassl
 from benchmarks import machine
-from kerassl.experiment import predicting
+from kerassl.runs import predict as predicting
 
 
 def main():
@@ -46,17 +46,19 @@ def main():
 
     begun = time.perf_counter()
     common = {"image_size": options.image_size, "cache": options.cache, "verbose": 1}
-    train = kerassl.models.FrozenFeatures(backbone, train, **common)
-    val = kerassl.models.FrozenFeatures(backbone, val, flip=False, **common)
+    train = kerassl.detectors.FrozenFeatures(backbone, train, **common)
+    val = kerassl.detectors.FrozenFeatures(backbone, val, flip=False, **common)
     features_seconds = time.perf_counter() - begun
     figures, seconds, classes = [], [], kerassl.datasets.VOC_CLASSES
     for seed in range(options.seeds):
         begun = time.perf_counter()
-        localizer = kerassl.models.fit_frozen(train, classes, seed=seed, **options.settings)
+        localizer = kerassl.detectors.fit_frozen(train, classes, seed=seed, **options.settings)
         seconds.append(time.perf_counter() - begun)
         if options.save and seed == 0:
             localizer.save(options.save)
-        figures.append(predicting.scored(*kerassl.models.localizer_predictions(localizer, val), val.records, classes))
+        figures.append(
+            predicting.scored(*kerassl.detectors.localizer_predictions(localizer, val), val.records, classes)
+        )
     result = {
         **machine.about("benchmarks.localizer"),
         "train_images": len(train),

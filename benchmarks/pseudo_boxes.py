@@ -16,10 +16,11 @@ import tempfile
 import numpy as np
 
 from kerassl import backbones, datasets, explain
+from kerassl.boxes import box_iou
 from kerassl.datasets.subset import subset
-from kerassl.detectors.pseudo_boxes import boxes_of
-from kerassl.metrics import box_iou
-from kerassl.models.foreground import KINDS, Foreground
+from kerassl.detectors.pseudo_boxes.foreground import KINDS, Foreground
+from kerassl.detectors.pseudo_boxes.pseudo_records import boxes_of
+from kerassl.resizing import letterbox
 
 from benchmarks import tables  # isort: skip
 import keras  # isort: skip
@@ -96,7 +97,7 @@ def pictures(records, found, threshold, image_size, path):
     """Draws images, heatmaps and boxes."""
     images, padded, drawn = [], [], boxes(found, threshold)
     for record, (heat, scale), box in zip(records, found, drawn):
-        images.append(datasets.letterbox(datasets.read_image(record.path), image_size)[0].numpy())
+        images.append(letterbox(datasets.read_image(record.path), image_size)[0].numpy())
         padded.append(np.pad(heat, [(0, image_size - side) for side in heat.shape]))
         box *= scale
     explain.side_by_side(np.stack(images), {f"cut at {threshold:g}": np.stack(padded)}, path, drawn)

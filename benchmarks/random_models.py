@@ -15,7 +15,7 @@ def build(kind, network, classes, image_size, photos):
             it begins with, a deep random network gives nearly the same features for every image.
 
     Returns:
-        `models.Localizer` or a detector.
+        `detectors.Localizer` or a detector.
     """
     import kerassl.detectors
 
@@ -24,7 +24,7 @@ def build(kind, network, classes, image_size, photos):
     keras.utils.set_random_seed(0)
     backbone = kerassl.backbones.build(network, batch_norm_momentum=0.5)
     if kind == "localizer":
-        model = kerassl.models.Localizer(backbone, classes, image_size)
+        model = kerassl.detectors.Localizer(backbone, classes, image_size)
     else:
         model = getattr(kerassl.detectors, kind)(backbone, classes, image_size=image_size)
     for _ in range(8):

@@ -6,7 +6,7 @@ python -m benchmarks.results_pictures
 import json
 import pathlib
 
-from kerassl.experiment.verdict_plots import PANELS, curves
+from kerassl.report.comparison_plots import PANELS, curves
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 

@@ -93,7 +93,7 @@ def _compared(kind, paths, photos, path, options):
     import kerassl
     from benchmarks import random_models
 
-    squares = tf.stack([kerassl.datasets.letterbox(photo, options.image_size)[0] for photo in photos[:32]])
+    squares = tf.stack([kerassl.resizing.letterbox(photo, options.image_size)[0] for photo in photos[:32]])
     model = random_models.build(kind, options.network, CLASSES, options.image_size, squares)
     say(f"exporting {kind}")
     kerassl.serving.export(model, path)
@@ -138,8 +138,8 @@ def _in_memory(model, paths, batch):
     import kerassl
 
     names = np.array([name.encode() for name in CLASSES], object)
-    if isinstance(model, kerassl.models.Localizer):
-        found, logits = kerassl.models.localizer_predictions(model, paths, batch_size=batch)
+    if isinstance(model, kerassl.detectors.Localizer):
+        found, logits = kerassl.detectors.localizer_predictions(model, paths, batch_size=batch)
         labels = logits.argmax(-1).astype("int32")
         boxes = np.concatenate([one["boxes"] for one in found.values()])
         chances = tf.nn.softmax(logits).numpy()

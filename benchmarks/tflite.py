@@ -50,7 +50,7 @@ def main(arguments=None):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     paths = kerassl.datasets.image_files([options.images])[: options.count]
-    squares = [kerassl.datasets.letterbox(kerassl.datasets.read_image(path), options.image_size)[0] for path in paths]
+    squares = [kerassl.resizing.letterbox(kerassl.datasets.read_image(path), options.image_size)[0] for path in paths]
     commit = machine.about("benchmarks.tflite")["commit"]
     print(
         f"{options.network}, {options.image_size} px, {len(squares)} images, one core, Keras {keras.__version__}, "
@@ -91,7 +91,7 @@ def _in_memory(model):
     import tensorflow as tf
 
     import kerassl
-    from kerassl.models.localizer_predictions import locate
+    from kerassl.detectors.localizer.predictions import locate
 
     def locator(image):
         side = float(model.image_size)
@@ -102,7 +102,7 @@ def _in_memory(model):
         names = ("boxes", "scores", "classes", "num_detections")
         return dict(zip(names, kerassl.detectors.decode(model, image)))
 
-    return locator if isinstance(model, kerassl.models.Localizer) else detector
+    return locator if isinstance(model, kerassl.detectors.Localizer) else detector
 
 
 def _answers(ask, squares):

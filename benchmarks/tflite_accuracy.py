@@ -35,7 +35,7 @@ def main(arguments=None):
     import tensorflow as tf
 
     import kerassl
-    from kerassl.experiment.model_files import load
+    from kerassl.runs.model_files import load
     from kerassl.serving.tflite import PRECISIONS, export_tflite
 
     print(
@@ -48,9 +48,9 @@ def main(arguments=None):
         records = kerassl.datasets.voc_records(
             options.voc, 2007, options.split, classes=model.classes, count=options.count
         )
-        if isinstance(model, kerassl.models.Localizer):
+        if isinstance(model, kerassl.detectors.Localizer):
             records = [record for record in records if record.largest() is not None]
-            predictions, _ = kerassl.models.localizer_predictions(model, records)
+            predictions, _ = kerassl.detectors.localizer_predictions(model, records)
         else:
             predictions = kerassl.detectors.predict(model, records)
         _row(model, "the model in memory", 4 * model.count_params() / 1e6, predictions, records)
@@ -70,7 +70,7 @@ def _found(run, record, size):
     import kerassl
 
     image = kerassl.datasets.read_image(record.path)
-    square, scale = kerassl.datasets.letterbox(image, size)
+    square, scale = kerassl.resizing.letterbox(image, size)
     answer = run(images=square[None].numpy())
     if "box" in answer:
         best = answer["probabilities"][0].argmax()

@@ -32,7 +32,7 @@ def main():
     first = next(iter(models.values()))
 
     files = kerassl.datasets.image_files(options.images)[:8]
-    squares = [kerassl.datasets.letterbox(kerassl.datasets.read_image(file), first.image_size)[0] for file in files]
+    squares = [kerassl.resizing.letterbox(kerassl.datasets.read_image(file), first.image_size)[0] for file in files]
     images = tf.stack(squares)  # [N, S, S, 3]
     logits = first(images, training=False)
     scores = logits["class"] if "class" in logits else tf.reduce_max(logits["classification"], axis=1)  # [N, classes]

@@ -6,21 +6,24 @@ from kerassl import _registry
 from kerassl._errors import UserError
 from kerassl._version import __version__
 
-_ROOMS = (
+_PACKAGES = (
     "augment",
     "backbones",
+    "boxes",
     "callbacks",
     "datasets",
     "detectors",
-    "experiment",
     "explain",
+    "features",
     "losses",
     "metrics",
     "models",
     "optimizers",
+    "resizing",
+    "runs",
     "serving",
 )
-__all__ = ["SimCLR", "UserError", "__version__", "load", *_ROOMS]
+__all__ = ["SimCLR", "UserError", "__version__", "load", *_PACKAGES]
 
 # So that `keras.saving.load_model` opens what kerassl saved without a further import.
 _registry.watch()
@@ -28,7 +31,7 @@ _registry.watch()
 
 def __getattr__(name):
     # Loaded on first use: TensorFlow, KerasCV and tf-keras-vis take seconds each.
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return importlib.import_module(f"kerassl.{name}")
     if name == "SimCLR":
         return importlib.import_module("kerassl.models").SimCLR

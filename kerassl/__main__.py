@@ -2,6 +2,6 @@
 
 import sys
 
-from kerassl.experiment.cli import main
+from kerassl.cli.main import main
 
 sys.exit(main())

@@ -3,9 +3,9 @@
 import json
 import pathlib
 
-from kerassl._arrays import DamagedError, read_arrays
 from kerassl._errors import UserError
-from kerassl._keras_file import open_model, read_keras_file
+from kerassl._io.arrays import DamagedError, read_arrays
+from kerassl._io.keras_file import open_model, read_keras_file
 from kerassl._lazy import tf
 
 _ACCEPTED = (
@@ -40,7 +40,7 @@ def load(path):
 
     Returns:
         `keras.Model`; dict from name to array; predictions as `metrics.load_predictions` returns them, or the content
-        of the JSON; list of dicts, one for each line; `experiment.Config`; or what `tf.saved_model.load` returns.
+        of the JSON; list of dicts, one for each line; `runs.Config`; or what `tf.saved_model.load` returns.
 
     Raises:
         UserError: if there is no such file, it is damaged, or of another kind.
@@ -111,6 +111,6 @@ def _lines(path):
 
 
 def _config(path):
-    from kerassl.experiment import read_config
+    from kerassl.runs import read_config
 
     return read_config(path)

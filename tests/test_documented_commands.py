@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kerassl import backbones
+from kerassl.cli.main import main, parser
 from kerassl.datasets import VOC_CLASSES
-from kerassl.experiment.cli import main, parser
-from kerassl.experiment.config import read_config
+from kerassl.runs.config import read_config
 
 pytestmark = pytest.mark.current_stack
 
@@ -80,12 +81,14 @@ def test_command_runs_as_the_readme_prints_it_when_it_is_quick(place):
 
 @pytest.mark.slow
 def test_command_runs_as_the_readme_prints_it_when_it_trains(place, monkeypatch, tiny_backbone):
-    from kerassl import backbones, models
+    from kerassl import detectors
 
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     for name in "ab":
         (place / name).mkdir()
-        models.Localizer(tiny_backbone(), VOC_CLASSES, image_size=64, width=16).save(place / name / "localizer.keras")
+        detectors.Localizer(tiny_backbone(), VOC_CLASSES, image_size=64, width=16).save(
+            place / name / "localizer.keras"
+        )
     for _, arguments in commands("README.md"):
         if arguments[0] not in (*CHEAP, "compare"):
             assert main(arguments) == 0, arguments

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import kerassl
-from kerassl import UserError, _keras_file, backbones, detectors, metrics, models
+from kerassl import UserError, backbones, detectors, metrics
+from kerassl._io import keras_file as _keras_file
 from kerassl.augment import SimCLRViews
-from kerassl.experiment import read_config
-from kerassl.experiment.model_files import load as load_for_command
+from kerassl.runs import read_config
+from kerassl.runs.model_files import load as load_for_command
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def files(tiny_backbone, tmp_path_factory):
     simclr = kerassl.SimCLR(backbone, 64, **views)
     simclr.compile(kerassl.optimizers.LARS(0.1))
     simclr.save(folder / "simclr.keras")
-    models.Localizer(tiny_backbone(), ["a", "b"], 64, width=8).save(folder / "localizer.keras")
+    detectors.Localizer(tiny_backbone(), ["a", "b"], 64, width=8).save(folder / "localizer.keras")
     detectors.retinanet(tiny_backbone(), ["a", "b"], image_size=64, width=32).save(folder / "detector.keras")
     detectors.save_weights(backbone, folder / "weights.npz")
     boxes = {"boxes": np.float32([[0, 1, 2, 3]]), "scores": np.float32([0.5]), "classes": np.int32([1])}
@@ -36,7 +37,7 @@ def files(tiny_backbone, tmp_path_factory):
 
 
 def test_every_kind_of_file_is_loaded(files):
-    kinds = {"simclr": kerassl.SimCLR, "localizer": models.Localizer, "detector": detectors.RetinaNet}
+    kinds = {"simclr": kerassl.SimCLR, "localizer": detectors.Localizer, "detector": detectors.RetinaNet}
     for name, kind in kinds.items():
         model = kerassl.load(files / f"{name}.keras")
         assert type(model) is kind

@@ -19,6 +19,7 @@ from kerassl._numbers import (
     SHARE_BELOW_1,
     check,
 )
+from kerassl.resizing import check_image_size
 
 pytestmark = pytest.mark.current_stack
 
@@ -68,7 +69,7 @@ CALLS = {
     "Throughput": (lambda **own: callbacks.Throughput(**own), {"batch_size": COUNT}),
     "Health": (lambda **own: callbacks.Health(**own), {"batch_size": COUNT}),
     "error_kinds": (lambda **own: metrics.error_kinds({}, [], ["a"], **own), {"score_threshold": REAL}),
-    "check_image_size": (lambda **own: datasets.check_image_size(*own.values()), {"size": COUNT}),
+    "check_image_size": (lambda **own: check_image_size(*own.values()), {"size": COUNT}),
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from kerassl import _compat
 pytestmark = [pytest.mark.slow] if _compat.KERAS_3 else []
 
 ROOT = pathlib.Path(__file__).parents[1]
-ROAD = ROOT / "tests" / "stack_road.py"
+PIPELINE = ROOT / "tests" / "stack_pipeline.py"
 OTHER = ROOT / (".venv-addons" if _compat.KERAS_3 else ".venv") / "bin" / "python"
 
 
@@ -26,7 +26,7 @@ def other():
 
 
 def road(python, *arguments):
-    command = [str(python), str(ROAD), *map(str, arguments)]
+    command = [str(python), str(PIPELINE), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, "PYTHONPATH": ""})
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
 

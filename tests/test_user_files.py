@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl import UserError, _files, backbones, callbacks, datasets, detectors, explain, metrics, models, serving
-from kerassl._manifest import Manifest
-from kerassl.datasets import card
-from kerassl.datasets.card_plot import draw_card
-from kerassl.experiment import read_config
-from kerassl.experiment.folder import run_folder
+from kerassl import UserError, backbones, callbacks, datasets, detectors, explain, metrics, serving
+from kerassl._io import files as _files
+from kerassl._io.manifest import Manifest
 from kerassl.metrics import plots
+from kerassl.report import data_card as card
+from kerassl.report.data_card_plot import draw_card
+from kerassl.runs import read_config
+from kerassl.runs.folder import run_folder
 
 pytestmark = pytest.mark.current_stack
 
@@ -61,7 +62,7 @@ class Made:
     """What is written."""
 
     backbone: keras.Model
-    localizer: models.Localizer
+    localizer: detectors.Localizer
     records: list
     image: str
 
@@ -72,7 +73,7 @@ def made(tiny_backbone, tmp_path_factory):
     Image.fromarray(np.full([48, 64, 3], 90, np.uint8)).save(image)
     record = datasets.Record("a", str(image), 48, 64, np.float32([[0, 0, 9, 9]]), np.int32([0]), np.array([False]))
     backbone = tiny_backbone()
-    return Made(backbone, models.Localizer(backbone, ["cat"], image_size=32, width=8), [record], str(image))
+    return Made(backbone, detectors.Localizer(backbone, ["cat"], image_size=32, width=8), [record], str(image))
 
 
 def tree(folder):

@@ -1,4 +1,4 @@
-"""Augmentation, drawn in the graph: two views of a batch with the geometry that made them; images with boxes."""
+"""Augmentation in the graph: SimCLR views with the geometry behind them, and images with boxes."""
 
 from kerassl._lazy import lazy_package
 
@@ -6,8 +6,8 @@ __all__ = lazy_package(
     __name__,
     {
         "box_augmentation": ["BoxAugmentation"],
-        "cells": ["CellMatches", "cell_places", "match_cells"],
-        "pictures": ["contact_sheet"],
+        "locations": ["CellMatches", "cell_places", "match_cells"],
+        "plot_views": ["contact_sheet"],
         "simclr_views": ["SimCLRViews"],
         "views": ["Views"],
     },

@@ -9,12 +9,12 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl._numbers import FROM_0, SHARE, check
 from kerassl.augment.arguments import check_probability, check_range
-from kerassl.augment.colour import drawn_jitter, mean_colours, recolour
+from kerassl.augment.color import drawn_jitter, mean_colours, recolour
 from kerassl.augment.lanes import lanewise
 from kerassl.augment.mosaic import mosaic, mosaic_images
 from kerassl.augment.visible_boxes import ROUNDING, visible_boxes
 from kerassl.augment.windows import ATTEMPTS, window
-from kerassl.datasets.images import resize
+from kerassl.resizing import resize
 
 # How many uniform numbers an image takes, by what they are for.
 _DRAWS = {

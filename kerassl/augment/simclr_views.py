@@ -9,10 +9,10 @@ from kerassl._errors import UserError
 from kerassl._numbers import FROM_0, check
 from kerassl.augment.arguments import check_probability, check_range
 from kerassl.augment.blur import gaussian_blur
-from kerassl.augment.colour import drawn_jitter, recolour, recolour_in_turn
+from kerassl.augment.color import drawn_jitter, recolour, recolour_in_turn
 from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes, whole_pixels
 from kerassl.augment.views import Views
-from kerassl.datasets.images import check_image_size
+from kerassl.resizing import check_image_size
 
 # How many uniform numbers a view takes, by what they are for.
 _DRAWS = {

@@ -14,7 +14,6 @@ __all__ = lazy_package(
         "parts": ["PARTS", "STAGES", "parts", "stages"],
         "pyramid": ["pyramid"],
         "weights": ["assign", "checksum", "table"],
-        "kerassl.datasets.images": ["check_image_size"],
     },
-    light=["families", "parts", "pyramid", "weights", "kerassl.datasets.images"],
+    light=["families", "parts", "pyramid", "weights"],
 )

@@ -8,9 +8,10 @@ import zipfile
 import keras
 import numpy as np
 
-from kerassl import _compat, _files
+from kerassl import _compat
 from kerassl._errors import UserError
-from kerassl._keras_file import open_model
+from kerassl._io import files as _files
+from kerassl._io.keras_file import open_model
 from kerassl._version import __version__
 from kerassl.backbones import architectures, fast_layers
 from kerassl.backbones import weights as _weights

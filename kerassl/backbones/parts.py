@@ -52,7 +52,9 @@ def parts(model):
         UserError: if the model has no backbone that can be cut.
     """
     if not hasattr(model, "backbone"):
-        raise UserError(f"{type(model).__name__} has no backbone to tell apart; give a detector or a models.Localizer")
+        raise UserError(
+            f"{type(model).__name__} has no backbone to tell apart; give a detector or a detectors.Localizer"
+        )
     found = {**stages(model.backbone), "neck": [], "head": []}
     own = {id(model.backbone), *(id(layer) for layer in model.backbone.layers)}
     for layer in model.layers:

@@ -9,9 +9,9 @@ import zipfile
 import h5py
 import numpy as np
 
-from kerassl._arrays import read_arrays, reason
 from kerassl._errors import UserError
-from kerassl._keras_file import read_keras_file
+from kerassl._io.arrays import read_arrays, reason
+from kerassl._io.keras_file import read_keras_file
 from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras
 

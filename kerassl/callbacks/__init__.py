@@ -1,11 +1,12 @@
-"""What a long run needs beside `fit`."""
+"""Callbacks for long training runs."""
 
 from kerassl._lazy import lazy_package
 
 __all__ = lazy_package(
     __name__,
     {
-        "evaluation": ["Evaluation"],
+        "ema": ["WeightAverage"],
+        "gradual_unfreezing": ["Thaw"],
         "health": ["Health"],
         "knn_probe": ["KNNProbe"],
         "learning_rate": ["LearningRate"],
@@ -14,8 +15,6 @@ __all__ = lazy_package(
         "reestimate_batch_norm": ["ReestimateBatchNorm"],
         "resume": ["Resume"],
         "stop_at_nan": ["StopAtNaN"],
-        "thaw": ["Thaw"],
         "throughput": ["Throughput"],
-        "weight_average": ["WeightAverage"],
     },
 )

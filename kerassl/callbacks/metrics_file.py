@@ -8,7 +8,7 @@ import time
 from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 
-from kerassl import _files
+from kerassl._io import files as _files
 from kerassl.callbacks.metrics_lines import parsed
 from kerassl.callbacks.state import was_resumed
 

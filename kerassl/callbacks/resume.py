@@ -7,9 +7,10 @@ import re
 import keras
 import numpy as np
 
-from kerassl import _compat, _files
-from kerassl._arrays import DamagedError, read_arrays
+from kerassl import _compat
 from kerassl._errors import UserError
+from kerassl._io import files as _files
+from kerassl._io.arrays import DamagedError, read_arrays
 from kerassl._numbers import COUNT
 from kerassl.callbacks.state import average_of, metric_variables, set_goes_on, set_resumed, weights
 

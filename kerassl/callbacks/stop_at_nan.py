@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from kerassl import _files
 from kerassl._errors import UserError
+from kerassl._io import files as _files
 from kerassl.callbacks.shadow import Shadow
 
 log = logging.getLogger("kerassl")

@@ -10,9 +10,9 @@ import numpy as np
 
 from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl._text import read_text
-from kerassl._yaml import read_yaml
-from kerassl.datasets.unicode_names import nfc
+from kerassl._io.text import read_text
+from kerassl._io.yaml import read_yaml
+from kerassl.datasets.formats.unicode_names import nfc
 
 log = logging.getLogger("kerassl")
 

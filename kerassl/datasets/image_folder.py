@@ -6,11 +6,12 @@ import pathlib
 
 from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl.datasets.faults import never_read
-from kerassl.datasets.images import SUFFIXES, check_image_size
-from kerassl.datasets.junk import is_junk
-from kerassl.datasets.photographs import check_batch_size, photograph_batches
-from kerassl.datasets.row_cache import files_identity
+from kerassl.datasets.images.faults import never_read
+from kerassl.datasets.images.junk import is_junk
+from kerassl.datasets.images.reading import SUFFIXES
+from kerassl.datasets.pipeline.row_cache import files_identity
+from kerassl.datasets.pipeline.unlabeled_images import check_batch_size, photograph_batches
+from kerassl.resizing import check_image_size
 
 log = logging.getLogger("kerassl")
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from kerassl._errors import UserError
 from kerassl.detectors.decoding import select
-from kerassl.models.part_rates import check_learning_rates
-from kerassl.models.supervised import Supervised
+from kerassl.detectors.supervised import Supervised
+from kerassl.optimizers.part_rates import check_learning_rates
 
 _BEYOND = "a label is beyond the classes"
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kerassl._display import shortened
 from kerassl._errors import UserError
 from kerassl._numbers import check
-from kerassl.datasets.images import read_image
+from kerassl.datasets.images.reading import read_image
 
 _MOST = 4096  # pixels a side
 _TRUTH = (60, 255, 60)

@@ -5,7 +5,7 @@ import tqdm
 
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, SHARE, SHARE_BELOW_1
-from kerassl.datasets.letterboxed import identified, letterboxed_batches
+from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
 from kerassl.detectors.decoding import detect
 from kerassl.metrics import Predictions
 

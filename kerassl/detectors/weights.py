@@ -6,8 +6,8 @@ import pathlib
 
 import numpy as np
 
-from kerassl import _files
 from kerassl._errors import UserError
+from kerassl._io import files as _files
 from kerassl.backbones import weights as _weights
 from kerassl.metrics.checks import class_places
 
@@ -21,7 +21,7 @@ def save_weights(model, path, *, overwrite=False):
     the same arguments on the other.
 
     Args:
-        model: `Detector`, `models.Localizer` or another `keras.Model`.
+        model: `Detector`, `detectors.Localizer` or another `keras.Model`.
         path: str or `pathlib.Path` that ends in `.npz`. Written whole.
         overwrite: bool. Replace a file that is there already.
 

@@ -1,4 +1,4 @@
-"""Metrics: detections and single-object predictions scored by named protocols, their errors sorted, all in NumPy."""
+"""Metrics of detections and single-object predictions by named protocols, in NumPy."""
 
 from kerassl._lazy import lazy_package
 
@@ -9,7 +9,6 @@ __all__ = lazy_package(
         "coco_results": ["load_coco_results"],
         "error_kinds": ["error_kinds"],
         "evaluate": ["answers_for_largest", "evaluate_detections"],
-        "iou": ["box_iou"],
         "localization": ["localization"],
         "prediction_files": ["Predictions", "load_predictions", "save_predictions"],
         "topk": ["label_ranks", "topk"],

@@ -3,8 +3,8 @@
 import numpy as np
 
 from kerassl._errors import UserError
-from kerassl._json import read_json
-from kerassl.datasets.coco_records import as_id
+from kerassl._io.json import read_json
+from kerassl.datasets.formats.coco_records import as_id
 from kerassl.metrics.checks import FARTHEST, log
 from kerassl.metrics.voc_results import as_arrays
 

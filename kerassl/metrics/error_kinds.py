@@ -4,8 +4,8 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._numbers import REAL
+from kerassl.boxes import box_iou
 from kerassl.metrics.checks import checked
-from kerassl.metrics.iou import box_iou
 from kerassl.metrics.voc import Verdicts, average_precision
 
 KINDS = ("class", "box", "both", "duplicate", "background", "missed")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from kerassl.boxes import box_iou
 from kerassl.metrics.checks import checked
 from kerassl.metrics.coco import coco_scores
 from kerassl.metrics.error_kinds import kinds_of_errors
-from kerassl.metrics.iou import box_iou
 from kerassl.metrics.localization import localization_of_ious
 from kerassl.metrics.voc import average_precision, verdicts
 

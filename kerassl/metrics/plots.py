@@ -4,9 +4,9 @@ import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 
-from kerassl import _files
 from kerassl._display import plotted
 from kerassl._errors import UserError
+from kerassl._io import files as _files
 from kerassl._plots import fitting_dpi
 from kerassl.metrics.checks import checked
 from kerassl.metrics.error_kinds import KINDS

@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 
 from kerassl._errors import UserError
-from kerassl._files import whole
-from kerassl._json import read_json
+from kerassl._io.files import whole
+from kerassl._io.json import read_json
 from kerassl.datasets.class_names import check_class_names
 from kerassl.metrics.checks import by_name, check_classes, detections
 

@@ -5,8 +5,8 @@ import typing
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl.boxes import box_iou
 from kerassl.metrics.checks import checked
-from kerassl.metrics.iou import box_iou
 
 PROTOCOLS = ("voc07", "voc10")
 

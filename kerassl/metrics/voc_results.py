@@ -5,10 +5,11 @@ import re
 
 import numpy as np
 
-from kerassl import _files, _names
 from kerassl._errors import UserError
-from kerassl._text import read_text
-from kerassl.datasets.unicode_names import nfc
+from kerassl._io import file_names as _names
+from kerassl._io import files as _files
+from kerassl._io.text import read_text
+from kerassl.datasets.formats.unicode_names import nfc
 from kerassl.metrics.checks import by_name, detections, log
 from kerassl.metrics.prediction_files import Predictions
 

@@ -1,4 +1,4 @@
-"""Models that are trained: SimCLR, with dense contrast and by labels, and the single-object localiser."""
+"""Self-supervised models: SimCLR, dense contrast, and a classifier of views as their baseline."""
 
 from kerassl._lazy import lazy_package
 
@@ -6,12 +6,6 @@ __all__ = lazy_package(
     __name__,
     {
         "dense_simclr": ["DenseSimCLR"],
-        "fit_frozen": ["fit_frozen"],
-        "foreground": ["Foreground"],
-        "frozen_features": ["FrozenFeatures"],
-        "localizer": ["Localizer"],
-        "localizer_predictions": ["localizer_predictions"],
-        "part_rates": ["layer_decay"],
         "projection": ["projection_head"],
         "simclr": ["SimCLR"],
         "view_classifier": ["ViewClassifier"],

@@ -15,8 +15,9 @@ from kerassl.losses import InfoNCE
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.embedding_statistics import embedding_statistics
 from kerassl.models.latest import Latest
+from kerassl.models.over_replicas import OverReplicas
 from kerassl.models.projection import projection_head
-from kerassl.models.supervised import OverReplicas
+from kerassl.resizing import check_image_size
 
 STATISTICS = ("embedding_std", "effective_rank", "alignment", "uniformity")
 """What a step logs beside its loss and its accuracy: `embedding_statistics` of the last batch."""
@@ -77,7 +78,7 @@ class SimCLR(OverReplicas, _compat.Model):
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
-        self.image_size = backbones.check_image_size(image_size)
+        self.image_size = check_image_size(image_size)
         self.backbone = backbones.build(backbone) if isinstance(backbone, str) else backbone
         features = self.backbone.output_shape[-1]
         self.pool = keras.layers.GlobalAveragePooling2D(name="pool")

@@ -5,13 +5,14 @@ import functools
 import keras
 import tensorflow as tf
 
-from kerassl import _compat, backbones
+from kerassl import _compat
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews
 from kerassl.backbones.shares import on_share
 from kerassl.callbacks import Resume
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
-from kerassl.models.supervised import OverReplicas
+from kerassl.models.over_replicas import OverReplicas
+from kerassl.resizing import check_image_size
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
@@ -46,7 +47,7 @@ class ViewClassifier(OverReplicas, _compat.Model):
         self, backbone, classes, image_size=128, *, augmentation=None, seed=0, name="view_classifier", **kwargs
     ):
         super().__init__(name=name, **kwargs)
-        self.image_size = backbones.check_image_size(image_size)
+        self.image_size = check_image_size(image_size)
         self.classes = tuple(classes)
         self.backbone = backbone
         features = backbone.output_shape[-1]

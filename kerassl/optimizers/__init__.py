@@ -1,4 +1,4 @@
-"""SimCLR's optimiser and learning-rate schedule, and optimisers by name."""
+"""Optimizers by name, LARS, learning-rate schedules and multipliers."""
 
 from kerassl._lazy import lazy_package
 
@@ -7,6 +7,7 @@ __all__ = lazy_package(
     {
         "lars": ["LARS"],
         "names": ["NAMES", "check_name", "for_labels", "get"],
+        "part_rates": ["layer_decay"],
         "warmup_cosine": ["WarmupCosine", "scaled_learning_rate"],
     },
     light=["names"],

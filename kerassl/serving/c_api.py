@@ -6,8 +6,8 @@ import pathlib
 
 import numpy as np
 
-from kerassl._arrays import reason
 from kerassl._errors import UserError
+from kerassl._io.arrays import reason
 from kerassl.serving.signatures import signatures, xla_functions
 
 _DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 9: "int64", 10: "bool"}

@@ -12,8 +12,8 @@ import statistics
 import sys
 import time
 
-from kerassl._arrays import reason
 from kerassl._errors import UserError
+from kerassl._io.arrays import reason
 from kerassl.serving.c_api import CServable, load_library
 from kerassl.serving.comparing import differences
 from kerassl.serving.recorded import NAME, read_requests

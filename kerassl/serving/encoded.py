@@ -3,8 +3,8 @@
 from kerassl import _compat  # noqa: F401  # isort: skip
 import tensorflow as tf
 
-from kerassl.datasets import letterbox
-from kerassl.datasets.decoding import MAX_PIXELS, decode
+from kerassl.datasets.images.decoding import MAX_PIXELS, decode
+from kerassl.resizing import letterbox
 
 
 def read_encoded(contents, image_size, *, max_pixels=MAX_PIXELS):

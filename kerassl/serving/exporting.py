@@ -11,16 +11,17 @@ import time
 import keras
 import tensorflow as tf
 
-from kerassl import _compat, _files, backbones
+from kerassl import _compat, backbones
 from kerassl._display import printable
 from kerassl._errors import UserError
+from kerassl._io import files as _files
 from kerassl._version import __version__
-from kerassl.datasets import letterbox
-from kerassl.datasets.decoding import MAX_PIXELS
-from kerassl.detectors import Detector
+from kerassl.datasets.images.decoding import MAX_PIXELS
+from kerassl.detectors import Detector, Localizer
 from kerassl.detectors.decoding import detect
-from kerassl.models import Localizer, SimCLR
-from kerassl.models.localizer_predictions import locate
+from kerassl.detectors.localizer.predictions import locate
+from kerassl.models import SimCLR
+from kerassl.resizing import check_image_size, letterbox
 from kerassl.serving import batching, warmup
 from kerassl.serving.checking import sha256
 from kerassl.serving.encoded import read_encoded
@@ -71,7 +72,7 @@ def export(
     `tf_serving_warmup_requests`, which it asks itself before it serves the version.
 
     Args:
-        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, `models.Localizer`, `SimCLR`, or a
+        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, `Localizer`, `SimCLR`, or a
             backbone.
         path: str or `pathlib.Path` of the new folder. TensorFlow Serving wants `<name>/<version number>`, and serves
             the highest number.
@@ -242,7 +243,7 @@ def _answer(model, image_size, settings):
     size = image_size or getattr(model, "image_size", None)
     if size is None:
         raise UserError("a backbone is of no image size of its own; give image_size, as 224")
-    return "embedding", backbones.check_image_size(size), _embedding(backbone)
+    return "embedding", check_image_size(size), _embedding(backbone)
 
 
 def _detector(model, settings):

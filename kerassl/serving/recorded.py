@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from kerassl._arrays import read_arrays, reason
 from kerassl._errors import UserError
+from kerassl._io.arrays import read_arrays, reason
 
 NAME = "recorded.npz"  # in assets.extra/
 

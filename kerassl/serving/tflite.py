@@ -10,13 +10,13 @@ import time
 
 import tensorflow as tf
 
-from kerassl import _compat, _files, backbones
+from kerassl import _compat, backbones
 from kerassl._errors import UserError
+from kerassl._io import files as _files
 from kerassl._version import __version__
-from kerassl.detectors import Detector
+from kerassl.detectors import Detector, Localizer
 from kerassl.detectors.decoding import CANDIDATES, clipped
-from kerassl.models import Localizer
-from kerassl.models.localizer_predictions import locate
+from kerassl.detectors.localizer.predictions import locate
 
 PRECISIONS = ("float32", "float16")
 
@@ -37,7 +37,7 @@ def export_tflite(
     - of a localiser: `box` `[1, 4]` xyxy and `probabilities` `[1, C]`.
 
     Args:
-        model: `Detector` or `models.Localizer`.
+        model: `Detector` or `detectors.Localizer`.
         path: str or `pathlib.Path` of the new file, as `"detector.tflite"`. The json has its name and `.json`.
         precision: `"float32"`, or `"float16"` for weights of half the size; the arithmetic stays float32 where the
             device does not choose otherwise.
@@ -53,7 +53,7 @@ def export_tflite(
     Example:
         >>> kerassl.serving.export_tflite(detector, "detector.tflite", precision="float16")
         >>> run = tf.lite.Interpreter("detector.tflite").get_signature_runner()
-        >>> square, scale = kerassl.datasets.letterbox(kerassl.datasets.read_image("photo.jpg"), detector.image_size)
+        >>> square, scale = kerassl.resizing.letterbox(kerassl.datasets.read_image("photo.jpg"), detector.image_size)
         >>> run(images=square[None])["boxes"] / scale
     """
     path = pathlib.Path(path)

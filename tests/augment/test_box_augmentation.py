@@ -14,7 +14,7 @@ from kerassl.augment import BoxAugmentation
 from kerassl.augment.box_augmentation import _DRAWS, Placed
 from kerassl.augment.mosaic import CENTRE, mosaic
 from kerassl.augment.windows import ATTEMPTS
-from kerassl.datasets import letterbox
+from kerassl.resizing import letterbox
 
 SIZE = 96
 NEVER = {"flip": 0.0, "zoom": 0.0, "crop": 0.0, "jitter": 0.0, "mosaic": 0.0}

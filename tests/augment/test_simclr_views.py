@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.augment import SimCLRViews, Views
 from kerassl.augment.blur import gaussian_blur
-from kerassl.augment.colour import Jitter, recolour
+from kerassl.augment.color import Jitter, recolour
 from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes, whole_pixels
 
 LUMA = np.array([0.299, 0.587, 0.114])

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kerassl import UserError, backbones
+from kerassl.resizing import check_image_size
 
 
 def images(size=64, seed=0):
@@ -45,7 +46,7 @@ def test_pyramid_is_refused_when_a_stride_is_missing(mobilenet):
 @pytest.mark.parametrize("size", [240, 0, -32, 100.5])
 def test_image_size_is_refused_when_no_multiple_of_32(size):
     with pytest.raises(UserError, match="multiple of 32"):
-        backbones.check_image_size(size)
+        check_image_size(size)
 
 
 def test_saved_backbone_loads_with_equal_features(tmp_path, mobilenet):

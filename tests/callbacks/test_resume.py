@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from kerassl import SimCLR, UserError, datasets
-from kerassl._manifest import Manifest
+from kerassl._io.manifest import Manifest
 from kerassl.augment import SimCLRViews
 from kerassl.callbacks import Resume
 from kerassl.optimizers import LARS, WarmupCosine

@@ -10,7 +10,7 @@ from kerassl import UserError, datasets
 from kerassl.callbacks import Resume, StopAtNaN
 from kerassl.callbacks.state import weights
 from kerassl.callbacks.stop_at_nan import grid
-from kerassl.datasets.records import Record
+from kerassl.datasets.record import Record
 
 
 def weights_of(model):

@@ -8,18 +8,11 @@ import pytest
 
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
-from kerassl.datasets import (
-    Record,
-    card,
-    coco_records,
-    detection_batches,
-    shard_records,
-    single_object_batches,
-    write_shards,
-)
-from kerassl.datasets.flags import read_flag
+from kerassl.datasets import Record, coco_records, detection_batches, shard_records, single_object_batches, write_shards
+from kerassl.datasets.formats.flags import read_flag
 from kerassl.detectors import draw
 from kerassl.explain import questions
+from kerassl.report import data_card as card
 
 
 @pytest.fixture

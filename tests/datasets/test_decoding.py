@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.datasets import read_image
-from kerassl.datasets.decoding import MAX_PIXELS, decode
-from kerassl.datasets.faults import fault
-from kerassl.datasets.orientation import exif_orientation, turn_boxes
+from kerassl.datasets.images.decoding import MAX_PIXELS, decode
+from kerassl.datasets.images.faults import fault
+from kerassl.datasets.images.orientation import exif_orientation, turn_boxes
 
 _traced = tf.function(lambda contents: decode(contents), input_signature=[tf.TensorSpec([], tf.string)])
 

@@ -11,8 +11,9 @@ import pytest
 
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
-from kerassl.datasets import Record, detection_batches, letterbox, single_object_batches
-from kerassl.datasets.decoding import decode, shrinkage
+from kerassl.datasets import Record, detection_batches, single_object_batches
+from kerassl.datasets.images.decoding import decode, shrinkage
+from kerassl.resizing import letterbox
 
 pytestmark = pytest.mark.current_stack
 NEVER = {"flip": 0.0, "zoom": 0.0, "crop": 0.0, "jitter": 0.0}

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
 from kerassl.datasets import Record, detection_batches, single_object_batches
-from kerassl.datasets.erase import erased_regions, paint_over
+from kerassl.datasets.pipeline.erase import erased_regions, paint_over
 
 
 def _by_hand(image, regions):

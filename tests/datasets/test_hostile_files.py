@@ -14,10 +14,10 @@ import pytest
 
 from kerassl import datasets
 from kerassl._errors import UserError
-from kerassl.datasets import card
-from kerassl.datasets.images import decodable
-from kerassl.datasets.letterboxed import letterboxed_batches
-from kerassl.datasets.records import Record
+from kerassl.datasets.images.reading import decodable
+from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
+from kerassl.datasets.record import Record
+from kerassl.report import data_card as card
 
 
 def _png(width, height):

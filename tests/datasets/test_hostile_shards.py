@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from kerassl import datasets
 from kerassl._errors import UserError
-from kerassl.datasets.image_bytes import image_bytes
-from kerassl.datasets.records import Record
-from kerassl.datasets.shard_index import open_index, read_index
-from kerassl.experiment import cli
+from kerassl.cli import main as cli
+from kerassl.datasets.images.image_bytes import image_bytes
+from kerassl.datasets.record import Record
+from kerassl.datasets.shards.index import open_index, read_index
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.datasets import image_files, image_folder, read_image, user_error
-from kerassl.datasets.images import centre_crop
+from kerassl.resizing import centre_crop
 
 
 @pytest.fixture

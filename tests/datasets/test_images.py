@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 
 from kerassl import UserError
-from kerassl.datasets import check_image_size, letterbox, read_image
-from kerassl.datasets.images import centre_crop, fault
+from kerassl.datasets import read_image
+from kerassl.datasets.images.faults import fault
+from kerassl.resizing import centre_crop, check_image_size, letterbox
 
 
 @pytest.mark.parametrize("size", [240, 16, 0, -32, 100.5, float("nan"), "160", True, None])

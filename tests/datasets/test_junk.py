@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from kerassl.datasets.junk import is_junk
+from kerassl.datasets.images.junk import is_junk
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.datasets import coco_records, voc_records, yolo_records
-from kerassl.datasets.decoding import decode
-from kerassl.datasets.letterboxed import letterboxed_batches
-from kerassl.datasets.voc_annotation import NoAnnotationError, read_voc_annotation
+from kerassl.datasets.formats.voc_annotation import NoAnnotationError, read_voc_annotation
+from kerassl.datasets.images.decoding import decode
+from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 
 
 def _spoilt(contents, others, rng):

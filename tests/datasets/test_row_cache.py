@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets import image_folder, row_cache, stream
-from kerassl.datasets.row_cache import RowCache
+from kerassl.datasets import image_folder
+from kerassl.datasets.pipeline import row_cache, stream
+from kerassl.datasets.pipeline.row_cache import RowCache
 
 pytestmark = pytest.mark.current_stack
 
@@ -40,7 +41,7 @@ def decoded(monkeypatch):
         return path.read_bytes()
 
     def folder(*args, **kwargs):
-        from kerassl.datasets import photographs
+        from kerassl.datasets.pipeline import unlabeled_images as photographs
 
         made = photographs.stream
         monkeypatch.setattr(photographs, "stream", lambda *a, **k: made(*a, **{**k, "read": read}))

@@ -15,11 +15,11 @@ import pytest
 import tensorflow as tf
 
 from kerassl import SimCLR, UserError
-from kerassl._manifest import checksum
+from kerassl._io.manifest import checksum
 from kerassl.augment import SimCLRViews
 from kerassl.callbacks import Resume
 from kerassl.datasets import image_folder, shards, write_shards
-from kerassl.datasets.shard_index import read_index
+from kerassl.datasets.shards.index import read_index
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import tensorflow_datasets
 
 from kerassl import datasets
 from kerassl._errors import UserError
-from kerassl.datasets.tfds import tfds
+from kerassl.datasets.formats.tfds import tfds
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from keras_cv.src.bounding_box.iou import compute_ciou
 
-from kerassl.detectors import distances
+from kerassl.detectors.yolov8 import distances
 
 
 def random_distances(*shape, seed=0):

@@ -6,8 +6,8 @@ from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 
-from kerassl import UserError, backbones, datasets, detectors, models
-from kerassl.detectors.pretrain_localizer import _groups
+from kerassl import UserError, backbones, datasets, detectors
+from kerassl.detectors.localizer.pretrain_localizer import _groups
 
 CLASSES = ("red", "green", "blue")
 
@@ -22,7 +22,7 @@ def records(tmp_path_factory):
 
 
 def localizer_of(backbone, **settings):
-    return models.Localizer(backbone, CLASSES, 64, width=8, **settings)
+    return detectors.Localizer(backbone, CLASSES, 64, width=8, **settings)
 
 
 def pretrain(localizer, records, **settings):
@@ -51,11 +51,11 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
     backbone = tiny_backbone()
     before = localizer_of(backbone)
     pretrain(before, records)
-    features = models.FrozenFeatures(backbone, records, 64)
+    features = detectors.FrozenFeatures(backbone, records, 64)
     settings = {"batch_size": 4, "epochs": 1, "width": 8}
     classes = [*datasets.SCENE_CLASSES, "one more"]
-    after = models.fit_frozen(features, classes, start=before, learning_rate=1e-9, **settings)
-    boxes, again = (models.localizer_predictions(model, features)[0] for model in (before, after))
+    after = detectors.fit_frozen(features, classes, start=before, learning_rate=1e-9, **settings)
+    boxes, again = (detectors.localizer_predictions(model, features)[0] for model in (before, after))
     for name in boxes:
         # The step is next to none, but batch normalisation has seen other batches.
         np.testing.assert_allclose(again[name]["boxes"], boxes[name]["boxes"], atol=6)
@@ -65,9 +65,9 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
             np.testing.assert_allclose(other, one, atol=1e-6)
     assert detectors.save_neck(before, tmp_path / "neck.npz") == detectors.load_neck(after, tmp_path / "neck.npz")
     with pytest.raises(UserError, match="start has a neck of 8 channels, and width is 16"):
-        models.fit_frozen(features, classes, start=before, width=16)
+        detectors.fit_frozen(features, classes, start=before, width=16)
     with pytest.raises(UserError, match="other weights or another network"):
-        models.fit_frozen(features, classes, start=localizer_of(tiny_backbone()), width=8)
+        detectors.fit_frozen(features, classes, start=localizer_of(tiny_backbone()), width=8)
 
 
 def test_the_neck_learns_at_the_levels_of_its_localiser(tiny_backbone, records):
@@ -108,12 +108,12 @@ def test_localizer_is_unchanged_and_told_in_one_line_when_something_is_wrong(tin
     before = backbones.checksum(backbones.table(localizer))
     flags = [layer.trainable for layer in localizer.layers]
     nan = types.SimpleNamespace(history=types.SimpleNamespace(history={"loss": [1.0, float("nan")]}))
-    monkeypatch.setattr(models, "fit_frozen", lambda *_, **__: nan)
+    monkeypatch.setattr(detectors, "fit_frozen", lambda *_, **__: nan)
     for ask, told in (
         (lambda: pretrain(localizer, records), "became NaN or infinite; lower its learning_rate"),
         (lambda: pretrain(localizer, records, epochs=0), "epochs is 0; give 1 or more"),
         (lambda: pretrain(localizer, records, groups=0), "groups is 0; give 1 or more"),
-        (lambda: pretrain(localizer.backbone, records), "is no models.Localizer"),
+        (lambda: pretrain(localizer.backbone, records), "is no detectors.Localizer"),
         (lambda: detectors.pretrain_neck(localizer, records), "a localiser to pretrain_localizer"),
     ):
         with pytest.raises(UserError, match=told) as caught:

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from kerassl import UserError, backbones, datasets, detectors, metrics
-from kerassl.detectors.pseudo_boxes import boxes_of
-from kerassl.models import supervised
+from kerassl import UserError, backbones, boxes, datasets, detectors
+from kerassl.detectors import supervised
+from kerassl.detectors.pseudo_boxes import pseudo_records
+from kerassl.detectors.pseudo_boxes.pseudo_records import boxes_of
 
 BOTH = pytest.mark.parametrize("kind", ["retinanet", "yolov8"])
 
@@ -86,7 +87,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
     assert [record.image_id for record in found] == ["id0", "id1", "id2"]
     for record, plain, box in zip(found, given, truth):
         assert (record.path, record.height, record.width) == (plain.path, plain.height, plain.width)
-        assert metrics.box_iou(record.boxes, [box])[0, 0] > 0.6
+        assert boxes.box_iou(record.boxes, [box])[0, 0] > 0.6
         assert record.classes.tolist() == [0]
         assert record.difficult.tolist() == [False]
         assert (record.boxes[:, 2:] <= [record.width, record.height]).all()
@@ -96,7 +97,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
 
 def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
     draws = iter([np.ones([1, 4])] + [np.zeros([0, 4])] * 20)
-    monkeypatch.setattr(detectors.pseudo_boxes, "boxes_of", lambda *_: (next(draws), {}))
+    monkeypatch.setattr(pseudo_records, "boxes_of", lambda *_: (next(draws), {}))
     detectors.pseudo_records(colours(), (records * 3)[:11], image_size=32, level="P3", verbose=0)
     (warned,) = [text for name, level, text in caplog.record_tuples if (name, level) == ("kerassl", logging.WARNING)]
     assert warned.startswith("only 1 of 11 images have a pseudo-box")

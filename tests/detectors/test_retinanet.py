@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from kerassl import datasets, detectors
 from kerassl._errors import UserError
+from kerassl.boxes import pairwise_iou
+from kerassl.detectors.retinanet.anchors import targets
 
 
 def batches(images, boxes, classes, batch_size=8):
@@ -35,7 +37,7 @@ def slow_focal(labels, logits, alpha=0.25, gamma=2.0):
 def test_loss_equals_the_paper_when_computed_in_numpy(tiny_detector, rectangles):
     model, (images, boxes, classes) = tiny_detector(), rectangles(8)
     outputs = {name: np.array(value) for name, value in model(images[:8], training=False).items()}
-    offsets, labels = (t.numpy() for t in detectors.boxes.targets(model.anchors(), boxes[:8], classes[:8]))
+    offsets, labels = (t.numpy() for t in targets(model.anchors(), boxes[:8], classes[:8]))
     one_hot = (labels[..., None] == np.arange(2)).astype("float64")
     found = labels >= 0
     error = np.abs(offsets - outputs["box"])
@@ -208,7 +210,7 @@ def test_anchors_fit_most_of_the_objects_of_voc(tiny_detector, real_data):
     anchors = tiny_detector(image_size=128).anchors()
     for record in records:
         boxes = record.boxes * 128 / max(record.height, record.width)
-        best = tf.reduce_max(detectors.boxes.iou(anchors, boxes), 0).numpy() >= 0.5
+        best = tf.reduce_max(pairwise_iou(anchors, boxes), 0).numpy() >= 0.5
         fits += best.tolist()
         fits_largest.append(best[record.largest()])
     # The paper's sizes, four strides instead of two, fit 63 % and 91 %.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kerassl.detectors import distances, task_aligned
+from kerassl.detectors.yolov8 import distances, task_aligned
 
 
 def slow_iou(a, b):

@@ -6,7 +6,8 @@ from keras_cv.src.models.object_detection.yolo_v8 import yolo_v8_detector
 
 from kerassl import backbones, detectors
 from kerassl._errors import UserError
-from kerassl.detectors import distances, task_aligned, yolo_layers
+from kerassl.detectors.yolov8 import distances, task_aligned
+from kerassl.detectors.yolov8 import layers as yolo_layers
 
 
 def batches(images, boxes, classes, batch_size=8):

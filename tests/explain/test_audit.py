@@ -8,10 +8,11 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from kerassl import UserError, datasets
+from kerassl import UserError, datasets, detectors
+from kerassl.detectors import Localizer
 from kerassl.explain import GradCAM, audit
-from kerassl.explain.score_falls import score_falls
-from kerassl.models import Localizer
+from kerassl.explain.audit.score_drops import score_falls
+from kerassl.resizing import letterbox
 
 CLASSES = ["cat", "dog"]
 
@@ -157,13 +158,12 @@ def test_the_largest_object_that_is_not_difficult_is_asked_of_a_classifier(alway
 @pytest.mark.current_stack
 @pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.slow)])
 def test_each_class_of_an_image_is_asked_of_a_detector(record, tiny_backbone, kind):
-    from kerassl import detectors
 
     model = getattr(detectors, kind)(tiny_backbone(), CLASSES, image_size=64)
     images = [record("both", (LEFT, 0), (RIGHT, 1), (LEFT, 1)), record("one", (LEFT, 0))]
     scores = {}
     for image in images:
-        square = datasets.letterbox(datasets.read_image(image.path), 64)[0][None]
+        square = letterbox(datasets.read_image(image.path), 64)[0][None]
         best = model.boxes_and_scores(model(square, training=False))[1].numpy()[0].max(axis=0)
         scores |= {(image.image_id, name): score for name, score in zip(CLASSES, best)}
     del scores["one", "dog"]
@@ -178,7 +178,7 @@ def test_localiser_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
     model = Localizer(tiny_backbone(), CLASSES, 64, width=8)
     image = record("one", (LEFT, 0))
     (row,) = audit(model, [image], layer="P4").rows
-    square = datasets.letterbox(datasets.read_image(image.path), 64)[0].numpy()
+    square = letterbox(datasets.read_image(image.path), 64)[0].numpy()
     heat = GradCAM(model, layer="P4")(square, 0)[0]
     assert row["energy"] == pytest.approx(heat[:48, :32].sum() / heat.sum(), abs=1e-4)
     logits = model(square[None], training=False)["class"].numpy()[0]

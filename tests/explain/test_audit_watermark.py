@@ -7,8 +7,8 @@ import PIL.ImageDraw
 import pytest
 
 from kerassl import backbones, datasets, explain
-from kerassl.datasets.scene_drawing import draw_scene
-from kerassl.metrics import box_iou
+from kerassl.boxes import box_iou
+from kerassl.datasets.scenes.drawing import draw_scene
 
 pytestmark = [pytest.mark.current_stack, pytest.mark.slow]
 

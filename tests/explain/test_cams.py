@@ -8,8 +8,8 @@ import tensorflow as tf
 from scipy import ndimage
 
 from kerassl import UserError, detectors
+from kerassl.detectors.pseudo_boxes.enlarge import enlarge
 from kerassl.explain import GradCAM, GradCAMPlusPlus, LayerCAM, ScoreCAM
-from kerassl.models.enlarge import enlarge
 
 
 @pytest.fixture(scope="module")

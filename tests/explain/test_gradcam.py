@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerassl import UserError
+from kerassl import UserError, detectors
 from kerassl.explain import GradCAM
-from kerassl.explain.cam import levels_of
+from kerassl.explain.cam.cam import levels_of
 
 NAMES = ["cat", "dog", "cow"]
 
@@ -68,7 +68,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_classifier(clas
 
 
 def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_backbone, images):
-    from kerassl.models import Localizer
+    from kerassl.detectors import Localizer
 
     keras.utils.set_random_seed(2)
     model = Localizer(tiny_backbone(), NAMES, 64, width=8)
@@ -79,7 +79,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_
 
 
 def test_deepest_level_that_a_localiser_looks_at_is_explained_and_no_deeper_one(tiny_backbone, images):
-    from kerassl.models import Localizer
+    from kerassl.detectors import Localizer
 
     model = Localizer(tiny_backbone(), NAMES, 64, width=8, levels=["P3", "P4"])
     np.testing.assert_array_equal(GradCAM(model)(images, 1), GradCAM(model, layer="P4")(images, 1))
@@ -91,7 +91,6 @@ def test_deepest_level_that_a_localiser_looks_at_is_explained_and_no_deeper_one(
 
 @pytest.mark.parametrize(("kind", "layer"), [("retinanet", None), ("retinanet", "P4"), ("yolov8", None)])
 def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_detector(tiny_backbone, images, kind, layer):
-    from kerassl import detectors
 
     keras.utils.set_random_seed(3)
     model = getattr(detectors, kind)(tiny_backbone(), NAMES, image_size=64)
@@ -199,7 +198,7 @@ def test_mistakes_are_refused_in_one_line_when_model_layer_or_class_do_not_fit(c
 
 
 def test_size_is_refused_when_the_strides_do_not_divide_it(tiny_backbone):
-    from kerassl.models import Localizer
+    from kerassl.detectors import Localizer
 
     with pytest.raises(UserError, match="240 is no multiple of 32"):
         GradCAM(Localizer(tiny_backbone(), NAMES, 64, width=8))(np.zeros([240, 240, 3]))
@@ -208,7 +207,7 @@ def test_size_is_refused_when_the_strides_do_not_divide_it(tiny_backbone):
 @pytest.mark.slow
 def test_heatmaps_equal_the_gradient_by_hand_when_the_backbone_is_efficientnet():
     from kerassl import backbones
-    from kerassl.models import Localizer
+    from kerassl.detectors import Localizer
 
     keras.utils.set_random_seed(0)
     model = Localizer(backbones.build("EfficientNetB0"), NAMES, 64, width=8)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from kerassl.boxes import box_iou
 from kerassl.explain import recurring_regions
-from kerassl.explain.matching import SIDE, agreement, edges
-from kerassl.explain.off_object import CELLS, heat_in, off_object_heat
-from kerassl.explain.windows import Window, all_windows
-from kerassl.metrics import box_iou
+from kerassl.explain.audit.matching import SIDE, agreement, edges
+from kerassl.explain.audit.off_object import CELLS, heat_in, off_object_heat
+from kerassl.explain.audit.windows import Window, all_windows
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.metrics import box_iou, localization, topk
+from kerassl.boxes import box_iou
+from kerassl.metrics import localization, topk
 
 
 def test_thresholds_are_reached_when_the_overlap_equals_them():

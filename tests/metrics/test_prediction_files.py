@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets.records import Named
+from kerassl.datasets.record import Named
 from kerassl.metrics import (
     Predictions,
     coco_ap,

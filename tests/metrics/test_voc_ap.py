@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.metrics import box_iou, voc, voc_ap
+from kerassl.boxes import box_iou
+from kerassl.metrics import voc, voc_ap
 from kerassl.metrics.checks import checked
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerassl
-from kerassl import _compat, models, optimizers
+from kerassl import _compat, detectors, models, optimizers
 from kerassl.augment import SimCLRViews
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 64, 64, 3)).astype("float32")
@@ -20,7 +20,7 @@ def made(kind, name, backbone):
     views = {"hidden_dim": 8, "projection_dim": 4, "augmentation": SimCLRViews(64)}
     if kind == "Localizer":
         data = tf.data.Dataset.from_tensors((IMAGES, {"class": LABELS, "box": BOXES}))
-        return models.Localizer(backbone, ["a", "b"], 64, width=8, optimizer=name, weight_decay=0.1), data.repeat(2)
+        return detectors.Localizer(backbone, ["a", "b"], 64, width=8, optimizer=name, weight_decay=0.1), data.repeat(2)
     if kind == "ViewClassifier":
         model, data = models.ViewClassifier(backbone, ["a", "b"], 64), tf.data.Dataset.from_tensors((IMAGES, LABELS))
     elif kind == "DenseSimCLR":

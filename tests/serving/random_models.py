@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from kerassl import detectors, models
+from kerassl import detectors
 
 CLASSES = ["red", "green", "blue"]
 
@@ -36,7 +36,7 @@ def yolov8(backbone):
 def localizer(backbone):
     """With the random weights that it begins with."""
     keras.utils.set_random_seed(0)
-    return models.Localizer(backbone, CLASSES, 64)
+    return detectors.Localizer(backbone, CLASSES, 64)
 
 
 def vivid(backbone):

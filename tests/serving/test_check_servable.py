@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from kerassl import serving
 from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl.experiment.cli import main
+from kerassl.cli.main import main
 from kerassl.serving import c_check, checking
 from kerassl.serving.comparing import differences
 from kerassl.serving.recorded import NAME, read_requests, write_requests

@@ -128,7 +128,7 @@ def test_a_localiser_names_and_finds_the_object(vivid_localizer, photos, tmp_pat
     model, path = vivid_localizer
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
-    expected, logits = models.localizer_predictions(model, [tmp_path / f"{n}.png" for n in range(3)])
+    expected, logits = detectors.localizer_predictions(model, [tmp_path / f"{n}.png" for n in range(3)])
     served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(photos, tf.float32))
     for row, found in enumerate(expected.values()):
         np.testing.assert_allclose(served["box"][row], found["boxes"][0], atol=1e-5 * 90)
@@ -205,7 +205,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 import conftest
 import tensorflow as tf
-from kerassl import serving
+from kerassl import detectors, serving
 save = tf.saved_model.save
 def saved(*arguments, **settings):
     save(*arguments, **settings)

@@ -74,8 +74,8 @@ def predicted(model, files, folder):
     for name, contents in files.items():
         paths.append(folder / name)
         paths[-1].write_bytes(contents)
-    if isinstance(model, models.Localizer):
-        found, _ = models.localizer_predictions(model, paths)
+    if isinstance(model, detectors.Localizer):
+        found, _ = detectors.localizer_predictions(model, paths)
     else:
         found = detectors.predict(model, paths, verbose=0)
     return {pathlib.Path(path).name: one for path, one in found.items()}

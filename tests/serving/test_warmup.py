@@ -12,7 +12,7 @@ from random_models import localizer
 
 from kerassl import serving
 from kerassl._errors import UserError
-from kerassl.experiment.cli import main
+from kerassl.cli.main import main
 
 SIGNATURES = {"serving_default", "serving_uint8", "serve_bytes", "embed"}
 

@@ -1,0 +1,408 @@
+"""Outputs that appear whole or not at all, and that never take the place of a file of the user's."""
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import pathlib
+import shutil
+import stat
+import uuid
+
+from kerassl._errors import UserError
+from kerassl._io import manifest as _manifest
+from kerassl._io import signature as _signature
+from kerassl._io.manifest import Manifest
+
+log = logging.getLogger("kerassl")
+
+_MARK = "temporary.json"
+
+
+@contextlib.contextmanager
+def whole(path, *, replace=True, overwrite=False, state=False):
+    """Give a temporary path beside `path`, and move it into place when the block ends without an exception.
+
+    Works for a file and for a folder: the block creates whichever it wants at the path that it is given. What is at
+    `path` already is replaced only if kerassl wrote it and nobody changed it since, by the manifest of a folder above
+    (see `Manifest`), or if `overwrite` is true and both are files.
+
+    Args:
+        path: str or `pathlib.Path`. Where the finished file or folder is to be. Its parents are created.
+        replace: bool. Whether what kerassl wrote before at `path` may be replaced.
+        overwrite: bool. Replace a file whoever wrote it.
+        state: bool. Whether the file is a run's own state, read when the run is resumed. One that is there and was
+            changed or damaged is renamed, so that the run can continue.
+
+    Yields:
+        `pathlib.Path`, in the same folder and with the same suffix as `path`; nothing is there yet.
+
+    Raises:
+        UserError: if what is at `path` may not be replaced, or its folder cannot be created.
+    """
+    path = pathlib.Path(path)
+    if "\0" in str(path) or len(os.fsencode(path.name)) > 255:
+        raise UserError(f"{str(path)[:200]!r} cannot be the name of a file; choose another path")
+    new = make_folder(path.parent, path)
+    manifest = Manifest.above(path)
+    settings = (manifest, replace, overwrite, state)
+    suffix = path.suffix if len(os.fsencode(path.suffix)) < 32 else ""
+    part = path.parent / f".kerassl-{uuid.uuid4().hex[:8]}.part{suffix}"
+    done = False
+    try:
+        _check_place(path, *settings)
+        if manifest is not None:
+            manifest.temporary(part)
+        yield part
+        _check_place(path, *settings)  # somebody else may have been faster
+        if path.is_dir() and Manifest(path).kind != (Manifest(part).kind if part.is_dir() else "no folder"):
+            raise UserError(f"{path} is a folder, which is not replaced; choose another path")
+        if manifest is not None:
+            manifest.add(part, path, state)
+        elif part.is_file():
+            _signature.sign(part)
+        old = path.is_dir() and part.with_name(part.name + ".old")
+        if old:
+            os.rename(path, old)
+        elif state and manifest is not None and os.path.lexists(path) and not manifest.owns(path):
+            set_aside(path)
+        os.replace(part, path)
+        done = True
+        if old:
+            shutil.rmtree(old)
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+        if not done:
+            remove_folders(new)
+
+
+def _check_place(path, manifest, replace, overwrite, state):
+    """Refuse to take the place of what is not kerassl's."""
+    if not os.path.lexists(path):
+        return
+    if not replace:
+        raise UserError(f"{path} already exists; choose another path or remove it first")
+    if path.is_dir():
+        inner = Manifest(path)
+        own = inner.kind == "cache" or (inner.kind is None and manifest is not None and manifest.made(path))
+        if path.is_symlink() or not own:
+            raise UserError(f"{path} is a folder, which is not replaced; choose another path")
+        found = manifest.foreign(path) if inner.kind is None else inner.foreign()
+        if found is not None:
+            raise UserError(
+                f"{path} holds {found.name}, which is not as kerassl wrote it; move it or choose another path"
+            )
+        return
+    if manifest is not None and (state or manifest.owns(path)):
+        return
+    if overwrite and stat.S_ISREG(os.lstat(path).st_mode):
+        return
+    changed = (
+        "was changed since kerassl wrote it" if manifest is not None and manifest.names(path) else "already exists"
+    )
+    raise UserError(f"{path} {changed}; choose another path or remove it first")
+
+
+def check_new(path):
+    """Refuse a path at which there is something, before work is done for it.
+
+    Args:
+        path: str or `pathlib.Path` of an output.
+
+    Raises:
+        UserError: if something is there, a link to nothing included.
+    """
+    if os.path.lexists(path):
+        raise UserError(f"{path} already exists; choose another path or remove it first")
+
+
+def check_replaceable(path):
+    """Refuse a file's path at which there is anything but a file that kerassl wrote and nobody changed since.
+
+    Args:
+        path: str or `pathlib.Path` of an output.
+
+    Raises:
+        UserError: if there is.
+    """
+    path = pathlib.Path(path)
+    if not path.is_symlink() and path.is_file() and _signature.is_signed(path):
+        return
+    check_new(path)
+
+
+def check_outside(path, inputs):
+    """Refuse an output within a folder that is read, where its images would count as input the next time.
+
+    Args:
+        path: str or `pathlib.Path` of the output.
+        inputs: sequence of str or `pathlib.Path`, or None.
+
+    Raises:
+        UserError: if `path` is one of the inputs or in one.
+    """
+    place = pathlib.Path(os.path.realpath(path))
+    for each in inputs or ():
+        if each is not None and os.path.isdir(each) and pathlib.Path(os.path.realpath(each)) in (place, *place.parents):
+            raise UserError(f"the output {path} is in {each}, which is read; choose a folder outside of it")
+
+
+def check_not_removed(folder, values):
+    """Refuse to replace a folder that holds an input.
+
+    Args:
+        folder: str or `pathlib.Path` of the run that is to be replaced.
+        values: settings: dicts and lists of anything, where each str may be a path.
+
+    Raises:
+        UserError: if one of them is in the folder.
+    """
+    values = list(values.values()) if isinstance(values, dict) else values
+    for value in values:
+        if isinstance(value, (dict, list)):
+            check_not_removed(folder, value)
+        elif isinstance(value, str) and "\0" not in value and os.path.lexists(value):
+            place = pathlib.Path(os.path.realpath(value))
+            if pathlib.Path(os.path.realpath(folder)) in (place, *place.parents):
+                raise UserError(
+                    f"{value} is in {folder}, which --replace removes; move it out or choose another folder"
+                )
+
+
+def make_folder(folder, wanted=None):
+    """Create a folder and those above it.
+
+    Args:
+        folder: str or `pathlib.Path`.
+        wanted: the path that a message names; by default the folder.
+
+    Returns:
+        List of the `pathlib.Path`s that were created, the deepest first, as `remove_folders` takes them.
+
+    Raises:
+        UserError: if it cannot be created, as below a file or where the user may not write.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        new = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(None, "no permission to write")
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError, UnboundLocalError):
+            remove_folders(new)
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{wanted or folder} cannot be written ({reason}); choose a path that can be") from error
+    return new
+
+
+def remove_folders(folders):
+    """Remove folders that `make_folder` created, as far as they are empty."""
+    with contextlib.suppress(OSError):
+        for each in folders:
+            each.rmdir()
+
+
+@contextlib.contextmanager
+def claimed(folder, kind, keep=()):
+    """Create a folder for outputs, with its manifest, and hold it against other processes.
+
+    Args:
+        folder: str or `pathlib.Path` of a new or empty folder, or of one with a manifest of this kind.
+        kind: str, as `"run"`.
+        keep: names of files that are no result: where an error leaves nothing else, all is again as it was.
+
+    Yields:
+        `Manifest`.
+
+    Raises:
+        UserError: if the folder holds something that is not of this kind, cannot be written, or another process
+            writes to it.
+    """
+    folder = pathlib.Path(folder)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{folder} is a file; give a folder for the output")
+    if folder.is_dir() and not (folder / _manifest.NAME).is_file():
+        others = sorted(item.name for item in folder.iterdir())
+        if others:
+            raise UserError(f"{folder} already holds {others[0]}, which is not kerassl's; give a new folder")
+    new = make_folder(folder)
+    fresh = not (folder / _manifest.NAME).exists()
+    if (folder / _manifest.NAME).is_symlink():
+        raise UserError(f"{folder / _manifest.NAME} is a link; choose another folder")
+    try:
+        manifest = Manifest.create(folder, kind)
+    except OSError as error:
+        if fresh:
+            with contextlib.suppress(OSError):
+                (folder / _manifest.NAME).unlink()
+        remove_folders(new)
+        raise UserError(f"{folder} cannot be written ({error.strerror}); choose a path that can be") from error
+    with manifest.locked() as free:
+        if not free:
+            raise UserError(f"another process is writing to {folder}; wait for it or choose another folder")
+        manifest.sweep()
+        try:
+            yield manifest
+        except BaseException:
+            if (
+                fresh
+                and manifest.foreign() is None
+                and {path.name for path in folder.iterdir()} <= {_manifest.NAME, *keep}
+            ):
+                manifest.clear()
+                manifest.delete()
+                remove_folders(new)
+            else:
+                manifest.settle()
+            raise
+        manifest.settle()
+
+
+def open_log(path):
+    """Prepare a file of a run that is appended to. One that was changed since is copied first.
+
+    Args:
+        path: `pathlib.Path` in a folder with a manifest, which records it.
+
+    Raises:
+        UserError: if what is there was not written by kerassl, as a link.
+    """
+    manifest = Manifest.above(path)
+    if os.path.lexists(path) and not manifest.owns(path):
+        if os.path.islink(path) or not os.path.isfile(path) or not manifest.names(path):
+            raise UserError(f"{path} is not kerassl's; move it away first")
+        shutil.copy2(path, _aside(path))
+    manifest.grows(path)
+
+
+def own_folder(folder, kind):
+    """Create a folder that kerassl keeps files in, with a manifest unless a folder above it has one.
+
+    Args:
+        folder: str or `pathlib.Path`.
+        kind: str, as `"checkpoints"`.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    make_folder(folder)
+    if Manifest.above(pathlib.Path(folder) / "file") is None:
+        Manifest.create(folder, kind)
+
+
+def sweep(folder):
+    """Remove what a killed process left half written in a folder with a manifest; only where no other one writes."""
+    if (pathlib.Path(folder) / _manifest.NAME).is_file():
+        Manifest.at(folder).sweep()
+
+
+def clear(folder):
+    """Remove of a folder what kerassl wrote in it, by the manifest above, and nothing else."""
+    manifest = Manifest.above(folder)
+    if manifest is not None and os.path.isdir(folder) and not os.path.islink(folder):
+        manifest.clear(folder)
+
+
+def owns(path):
+    """Whether a file is as kerassl wrote it, by the manifest above."""
+    manifest = Manifest.above(path)
+    return manifest is not None and manifest.owns(path)
+
+
+def remove(path):
+    """Remove a file if kerassl wrote it and nobody changed it since; returns whether it did."""
+    manifest = Manifest.above(path)
+    return manifest is not None and manifest.remove(path)
+
+
+def set_aside(path):
+    """Rename a file that is in the way of a run's own state, with a line in the log."""
+    os.rename(path, _aside(path))
+
+
+def _aside(path):
+    names = (path.with_name(f"{path.name}.changed{number or ''}") for number in itertools.count())
+    aside = next(name for name in names if not os.path.lexists(name))
+    log.warning("%s is not as kerassl wrote it; it is kept as %s", path, aside.name)
+    return aside
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """`whole` for a new folder that takes long; what a killed process left of it is removed first.
+
+    The folder is written within a hidden one that says for which path it is. Such a folder is locked, and the system
+    takes the lock off when its process ends, in whatever way. So one without a lock is of a process that was killed.
+
+    Args:
+        path: as of `whole`.
+
+    Yields:
+        `pathlib.Path` of the temporary folder, which is there and empty.
+
+    Raises:
+        UserError: if `path` exists, or cannot be written.
+    """
+    path = pathlib.Path(path)
+    check_new(path)
+    make_folder(path.parent, path)
+    _sweep(path)
+    outer = path.parent / f".kerassl-{uuid.uuid4().hex[:8]}.part"
+    try:
+        (outer / "folder").mkdir(parents=True)
+        with locked(outer):
+            (outer / _MARK).write_text(json.dumps({"for": path.name}), encoding="utf-8")
+            yield outer / "folder"
+            check_new(path)  # somebody else may have been faster
+            manifest = Manifest.above(path)
+            if manifest is not None:
+                manifest.add(outer / "folder", path)
+            os.rename(outer / "folder", path)
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
+
+
+def _sweep(path):
+    for outer in path.parent.glob(".kerassl-*.part"):
+        try:
+            wanted = json.loads((outer / _MARK).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if wanted == {"for": path.name} and not outer.is_symlink():
+            with locked(outer) as free:
+                if free:
+                    shutil.rmtree(outer, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder, wait=False):
+    """Hold a folder's lock for as long as the block lasts; the system takes it off when the process ends.
+
+    Args:
+        folder: `pathlib.Path` of a folder that is there.
+        wait: bool. Wait for whoever has the lock.
+
+    Yields:
+        Whether this has the lock: not where another has it, or where there are none (Windows, some networks' disks).
+    """
+    try:
+        import fcntl  # not on Windows
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)

@@ -1,0 +1,39 @@
+"""Reading JSON that other programs wrote."""
+
+import json
+
+from kerassl._errors import UserError
+from kerassl._io.text import read_text
+
+_MOST = 4_000_000_000  # bytes; the results of COCO's largest split are a twentieth of that
+
+
+def read_json(path, remedy, most=_MOST):
+    """Read a JSON file whose objects have every key once.
+
+    Args:
+        path: str or `pathlib.Path`.
+        remedy: str. What to do if it cannot be read, for the message, as `"give a COCO results json"`.
+        most: int. A longer file, in bytes, is refused unread.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        UserError: in one line, if it is missing, no text, no whole JSON, nested too deeply, or has a key twice.
+    """
+    text = read_text(path, remedy, most)
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply to be read; {remedy}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is no whole json file ({str(error)[:200]}); {remedy}") from None
+
+
+def _once(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)[:80]!r} is there twice")
+    return found

@@ -1,0 +1,47 @@
+"""Overlap of boxes."""
+
+import numpy as np
+
+from kerassl._lazy import tf
+
+
+def box_iou(a, b):
+    """Intersection over union of every box of one list with every box of another.
+
+    Boxes are continuous. VOC's inclusive pixel boxes, stored as (xmin - 1, ymin - 1, xmax, ymax), have the overlap
+    that the devkit computes from inclusive pixels.
+
+    Args:
+        a: `[n, 4]` array, xyxy in pixels.
+        b: `[m, 4]` array, xyxy in pixels.
+
+    Returns:
+        `[n, m]` float64 array in [0, 1]; 0 where neither box has an area.
+
+    Example:
+        >>> kerassl.boxes.box_iou([[0, 0, 2, 2]], [[1, 0, 3, 2]])
+        array([[0.33333333]])
+    """
+    a = np.asarray(a, np.float64).reshape(-1, 4)[:, None]
+    b = np.asarray(b, np.float64).reshape(-1, 4)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # [n, m, 2]
+    common = np.prod(np.maximum(sides, 0.0), axis=-1)
+    union = np.prod(a[..., 2:] - a[..., :2], axis=-1) + np.prod(b[..., 2:] - b[..., :2], axis=-1) - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def pairwise_iou(first, second):
+    """Intersection over union of every pair of boxes.
+
+    Args:
+        first: `[..., A, 4]` float tensor, xyxy in pixels.
+        second: `[..., M, 4]` float tensor, xyxy in pixels.
+
+    Returns:
+        `[..., A, M]` float tensor in [0, 1]; 0 where both boxes are empty.
+    """
+    first, second = first[..., :, None, :], second[..., None, :, :]
+    sides = tf.minimum(first[..., 2:], second[..., 2:]) - tf.maximum(first[..., :2], second[..., :2])
+    common = tf.reduce_prod(tf.maximum(sides, 0), -1)  # [..., A, M]
+    areas = [tf.reduce_prod(tf.maximum(box[..., 2:] - box[..., :2], 0), -1) for box in (first, second)]
+    return tf.math.divide_no_nan(common, areas[0] + areas[1] - common)

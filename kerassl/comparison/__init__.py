@@ -1,0 +1,1 @@
+"""Comparisons of backbones: variants, trials and their summary."""

@@ -1,0 +1,199 @@
+"""Several arms down the whole road, into one report."""
+
+import dataclasses
+import logging
+import os
+import platform
+import sys
+import time
+
+from kerassl import serving
+from kerassl._display import printable
+from kerassl._errors import UserError
+from kerassl._lazy import compat as _compat
+from kerassl._version import __version__
+from kerassl.comparison import grid
+from kerassl.comparison import trials as cells
+from kerassl.comparison import variant_probe as arm_probe
+from kerassl.comparison import variants as arms
+from kerassl.comparison.summary import table_text, verdict
+from kerassl.comparison.summary_text import PROTOCOLS
+from kerassl.detectors.localizer.levels import NECK_LEVELS
+from kerassl.report.explain_images import arm_pictures
+from kerassl.report.page import write_report
+from kerassl.resizing import check_image_size
+from kerassl.runs import running
+from kerassl.runs.model_files import load
+from kerassl.runs.run_card import run_card
+from kerassl.runs.sources import check_decoded, kept_aside, sources
+from kerassl.runs.time_limit import TimeLimit
+
+log = logging.getLogger("kerassl")
+
+
+def compare(config, folder, limit=None):
+    """Pre-trains where an arm asks for it, trains and scores every cell of the grid, draws, exports and reports.
+
+    Each stage leaves whole files; a comparison that is started again does what is missing.
+
+    Args:
+        config: `Config`.
+        folder: `pathlib.Path` of the run, claimed by `run_folder`.
+        limit: `TimeLimit`, or None.
+
+    Returns:
+        `pathlib.Path` of `report.html`.
+
+    Raises:
+        UserError: if the configuration names no way of measuring, or what it names cannot be used.
+        OutOfTimeError: if the limit is over and something is left to do.
+    """
+    protocols, limit, begun = grid.protocols(config), limit or TimeLimit(), time.time()
+    if not protocols:
+        raise UserError(
+            "there is nothing to compare; add a section 'frozen:', 'localizer:' or 'detector:' to the configuration"
+        )
+    for protocol in protocols:
+        check_image_size(getattr(config, protocol).image_size)
+    arms.check_starts(config)
+    arms.check_necks(config, folder)
+    data, aside = _split(config, folder)
+    work = cells.Cells(config, data, folder, limit)
+    # What is wrong there is told before anything is trained.
+    arms.check_images(config, data.images)
+    work.check()
+    check_decoded(data)
+    running.prepare(config)
+    arm_probe.make_probes(config)
+    pretrained = arms.pretrain_arms(config, data.images, folder, limit)
+    probed = arm_probe.probe_arms(config, data, folder, limit)
+    found = work.run()
+    table = cells.table_figures(config, found)
+    told = {}
+    for name, arm in config.arms.items():
+        told[name] = {"start": arm.start, "seen": arms.seen_by(config, name, pretrained[name], data.generated)}
+        if pretrained[name] is not None:
+            told[name]["pretrain"] = pretrained[name]
+        if probed:
+            told[name]["probe"] = probed[name]
+        told[name] |= table[name]
+    judged = _verdict(config, found, probed)
+    pictures = arm_pictures(config, data, folder)
+    servable = _servable(config, folder)
+    places = arms.places(config, folder)
+    plain = next((pretrained[name] for name in config.arms if places[name] == folder), None)
+    page = report(
+        folder,
+        "kerassl: arms compared",
+        f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no arm has "
+        f"seen{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(found)}Servable: "
+        f"{servable.relative_to(folder)}.",
+        begun,
+        generated=data.generated,
+        pretrain=plain,
+        arms=told,
+        verdict=judged,
+        pictures=pictures,
+    )
+    print(_table(table, protocols) if judged is None else table_text(judged))
+    print(f"report: {page}")
+    return page
+
+
+def _split(config, folder):
+    """The images and labels, and in words which images to score on were kept aside."""
+    data, common = sources(config, folder), config.compare
+    if not common.chosen:
+        return data, ""
+    chosen = kept_aside(config, folder, data, common.chosen)
+    test = [record for record in data.test if (record.image_id in chosen) == (common.part == "choose")]
+    if not test:
+        raise UserError(f"compare.chosen is {common.chosen}, which leaves no image to report on; keep fewer aside")
+    which = "those" if common.part == "choose" else "without those"
+    return dataclasses.replace(data, test=test), f" ({which} {common.chosen} that settings are chosen on)"
+
+
+def _verdict(config, found, probed):
+    """What the cells show of the arms against each other; None of a single one."""
+    if len(config.arms) == 1:
+        return None
+    common = config.compare
+    baseline, gate = common.baseline or list(config.arms)[-1], common.gate and common.gate.model_dump()
+    return {**verdict(found, baseline=baseline, gate=gate, seed=config.seed), "probe": probed}
+
+
+def _cut(config):
+    return "" if config.until is None else f", cut after {config.until}"
+
+
+def _levels(config):
+    """What necks take of the network, where it is not what they always do."""
+    told = ""
+    for protocol in ("frozen", "localizer"):
+        section = getattr(config, protocol)
+        if section is not None and tuple(section.levels) != NECK_LEVELS:
+            told += f", {' and '.join(section.levels)} alone for {PROTOCOLS[protocol]}"
+    return told
+
+
+def _grid(found):
+    """How a grid is to be read; nothing where there is one cell an arm."""
+    if len({(cell["labels"], cell["seed"]) for cell in found}) == 1:
+        return ""
+    return (
+        f"{len(found)} trainings on labels. A seed chooses which images are labelled, for all arms alike, and sets the "
+        "start of what is new and the order; the fewer labels of a seed are among the more. Each arm is pre-trained "
+        "once, and on frozen features a random start is one network for all seeds. "
+    )
+
+
+def report(folder, title, summary, begun, **results):
+    """Writes `results.json` and `report.html` of a run.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+        title, summary: str, what the page begins with.
+        begun: float, the time at which the command began, in seconds.
+        **results: `generated` (bool), and of `pretrain`, `arms`, `verdict` and `pictures` those that the run has.
+
+    Returns:
+        `pathlib.Path` of the page.
+    """
+    minutes = (time.time() - begun) / 60
+    results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}
+    running.write_json(folder / "results.json", results)
+    return write_report(folder)
+
+
+def machine():
+    """What the figures were measured on."""
+    import tensorflow as tf
+
+    return (
+        f"{os.cpu_count()} CPU cores ({platform.machine()}), {len(tf.config.list_physical_devices('GPU'))} GPUs; "
+        f"kerassl {__version__}, TensorFlow {tf.__version__}, Keras {_compat.KERAS_VERSION}, "
+        f"Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}; {' '.join(sys.argv[1:])}"
+    )
+
+
+def _servable(config, folder):
+    """The first arm's model of the last way of measuring, exported."""
+    task = grid.protocols(config)[-1]
+    name = grid.axes(config, task)[0][0]
+    out = folder / "servables" / task / "1"
+    if not out.exists():
+        model = folder / "arms" / grid.slug(name) / f"{task}.keras"
+        serving.export(load(model), out, about=run_card(model))
+    return out
+
+
+def _table(table, protocols):
+    lines = []
+    for protocol in protocols:
+        rows = {name: row[protocol] for name, row in table.items() if protocol in row}
+        keys = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "voc07_ap50", "voc10_ap50", "coco_ap")
+        keys = [key for key in keys if all(key in row for row in rows.values())]
+        lines.append(f"{protocol:24}" + "".join(f"{key:>12}" for key in keys))
+        for name, row in rows.items():
+            lines.append(f"{printable(name):24}" + "".join(f"{100 * row[key]:12.1f}" for key in keys))
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Formats of annotations: PASCAL VOC, COCO, YOLO and tensorflow-datasets."""

@@ -1,0 +1,125 @@
+"""One VOC XML file into the objects that it tells."""
+
+import difflib
+import xml.etree.ElementTree
+
+import defusedxml
+import defusedxml.ElementTree
+import numpy as np
+
+from kerassl._errors import UserError
+from kerassl._io.text import UnreadableError, text_of
+from kerassl.datasets.formats.annotation import Thing, told_box
+from kerassl.datasets.formats.findings import Findings
+from kerassl.datasets.formats.flags import read_flag
+from kerassl.datasets.formats.unicode_names import nfc
+
+MAX_BYTES = 10_000_000  # of an XML file: some 30,000 objects in one image
+_OTHER_SHAPES = ("robndbox", "polygon", "points", "segmentation")
+
+
+class NoAnnotationError(Exception):
+    """The file is no VOC annotation; the message goes after its name."""
+
+
+def read_voc_annotation(path, classes, findings=None):
+    """Reads an XML file.
+
+    Args:
+        path: `pathlib.Path`.
+        classes: list of str, in composed form.
+        findings: `Findings`, which takes what is unclear, or None.
+
+    Returns:
+        List of `Thing`, and (width, height) as the file tells them, or None.
+
+    Raises:
+        NoAnnotationError: if the file is no VOC annotation.
+        UserError: if it names a class that is not in the list.
+    """
+    root, findings = parse_voc(path), findings or Findings()
+    told = tuple((root.findtext(f"size/{side}") or "").strip() for side in ("width", "height"))
+    # An object's own <part>s are no objects.
+    return [_thing(each, path, classes, findings) for each in root.findall("object")], told if all(told) else None
+
+
+def parse_voc(path):
+    """The root of a VOC XML.
+
+    Args:
+        path: str or `pathlib.Path`.
+
+    Returns:
+        `xml.etree.ElementTree.Element`.
+
+    Raises:
+        NoAnnotationError: if the file is no VOC annotation.
+    """
+    try:
+        root = defusedxml.ElementTree.fromstring(text_of(path, MAX_BYTES, xml=True), forbid_dtd=True)
+    except UnreadableError as error:
+        raise NoAnnotationError(str(error)) from None
+    except defusedxml.DefusedXmlException as error:
+        raise NoAnnotationError(
+            f"declares a document type or XML entities, which are refused ({type(error).__name__}); write plain VOC XML"
+        ) from None
+    except (xml.etree.ElementTree.ParseError, ValueError, LookupError) as error:
+        raise NoAnnotationError(f"is no whole XML file ({error}); write it again or leave it out") from None
+    if root.tag != "annotation":
+        raise NoAnnotationError(f"holds <{root.tag[:40]}> and not VOC's <annotation>; give VOC XML")
+    return root
+
+
+def thing_name(element):
+    """The class that an `<object>` names, as text; empty where it names none."""
+    return nfc((element.findtext("name") or "").strip())
+
+
+def _thing(element, path, classes, findings):
+    label = _label(element, path, classes)
+    x0, y0, x1, y1 = box = _box(element, classes[label])
+    # A box of one column is (x, …, x, …) in VOC, but so are the boxes of annotators who clicked twice.
+    area = x1 > x0 and y1 > y0
+    where = f"{path}, {classes[label]} {told_box(box)}"
+    difficult = _is_difficult(element, where, findings)
+    return Thing(label, (x0 - 1, y0 - 1, x1, y1) if area else None, difficult, where)
+
+
+def _is_difficult(element, where, findings):
+    text = element.findtext("difficult") or ""
+    difficult = read_flag(text)
+    if difficult is None:
+        kind = "objects taken for not difficult, whose <difficult> is neither 0 nor 1"
+        findings.add(kind, f"{where}: {text.strip()[:40]!r}")
+    return bool(difficult)
+
+
+def _label(element, path, classes):
+    name = thing_name(element)
+    if not name:
+        raise NoAnnotationError("has an object without a <name>; name its class")
+    if name not in classes:
+        listed = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
+        close = difflib.get_close_matches(name, classes, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        fact = f"{path} names the class {name[:100]!r}, which is not among the {len(classes)} classes ({listed}){hint}"
+        raise UserError(
+            f"{fact}; fix the file or give its names as classes=[…]",
+            f"{fact}; fix the file or give its names as --classes",
+        )
+    return classes.index(name)
+
+
+def _box(element, name):
+    if element.find("bndbox") is None:
+        other = next((tag for tag in _OTHER_SHAPES if element.find(tag) is not None), None)
+        has = "has an object" if other is None else f"has an object with a <{other}>, which is not read,"
+        raise NoAnnotationError(f"{has} without a <bndbox> ({name[:40]!r}); give each object a <bndbox>")
+    corners = [(element.findtext(f"bndbox/{name}") or "").strip() for name in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        box = [float(corner) for corner in corners]
+    except ValueError:
+        box = [float("nan")]
+    if not np.all(np.isfinite(box)):
+        raise NoAnnotationError(f"has an object whose box is {corners}; give numbers for xmin, ymin, xmax and ymax")
+    return box

@@ -1,0 +1,1 @@
+"""Image files: decoding, EXIF orientation, letterboxing and broken files."""

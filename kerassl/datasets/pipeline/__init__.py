@@ -1,0 +1,1 @@
+"""Resumable `tf.data` streams and batches."""

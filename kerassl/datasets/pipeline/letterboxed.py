@@ -1,0 +1,97 @@
+"""Image files as a trained model wants them for prediction: letterboxed, with what leads back to the original."""
+
+import logging
+import os
+import pathlib
+
+import numpy as np
+
+from kerassl._display import printable
+from kerassl._errors import UserError
+from kerassl._lazy import tf
+from kerassl.datasets.image_folder import check_batch_size, image_files
+from kerassl.datasets.images.decoding import decode
+from kerassl.datasets.images.faults import fault
+from kerassl.datasets.images.image_bytes import image_bytes, path_tensor
+from kerassl.datasets.pipeline.stream import read_ahead
+from kerassl.datasets.shards.index import is_shards, open_index, shard_place
+from kerassl.resizing import letterbox
+
+log = logging.getLogger("kerassl")
+
+
+def identified(images):
+    """Image ids and paths of what a person named.
+
+    Args:
+        images: list of `Record`s, or a folder, a file or a list of those, or a folder of shards, or places in shards.
+
+    Returns:
+        List of ids (a record's own; the path as str of a file; the place in a shard) and list of paths as str.
+
+    Raises:
+        UserError: if there is no image, or a path does not exist.
+    """
+    if isinstance(images, (list, tuple)) and images and all(hasattr(image, "image_id") for image in images):
+        return [record.image_id for record in images], [str(record.path) for record in images]
+    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    if len(given) == 1 and is_shards(given[0]):
+        given = open_index(given[0]).names(pathlib.Path(given[0]))
+    paths = given if given and all(map(shard_place, given)) else image_files(given)
+    return paths, paths
+
+
+def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=False):
+    """Reads image files in order; a broken one is named in the log and left out.
+
+    Args:
+        paths: list of str, of files or of images in shards.
+        image_size: int, the side of the letterbox in pixels.
+        batch_size: int.
+        mirrored: bool. Give each image twice, the second time mirrored before it was letterboxed: `[B, 2, S, S, 3]`.
+        strict: bool. Stop at a broken file.
+
+    Yields:
+        `(places, images, scales, sizes)`: int `[B]`, the places of the images in `paths`; `[B, S, S, 3]` float32 in
+        [0, 255]; `[B]` float32, letterboxed over original pixels; `[B, 2]` float32, height and width of the original.
+
+    Raises:
+        UserError: if the batch size is not positive, or no image can be read; with `strict`, at a broken file.
+    """
+    check_batch_size(batch_size)
+
+    def load(contents):
+        image = decode(contents)
+        boxed, scale = letterbox(image, image_size)
+        if mirrored:
+            boxed = tf.stack([boxed, letterbox(image[:, ::-1], image_size)[0]])
+        return boxed, scale, tf.cast(tf.shape(image)[:2], tf.float32)
+
+    shape = [*([2] if mirrored else []), image_size, image_size, 3]
+    blank = (tf.zeros(shape), tf.constant(0.0), tf.zeros([2]))
+
+    read = image_bytes(paths)
+
+    def attempt(place, path):
+        one = tf.data.Dataset.from_tensors((path, place)).map(lambda *one: load(read(*one))).ignore_errors()
+        return one.concatenate(tf.data.Dataset.from_tensors(blank)).take(1).get_single_element()
+
+    files = (
+        tf.data.Dataset.from_tensor_slices(path_tensor(paths))
+        .enumerate()
+        .map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
+    )
+    first, broken = 0, 0
+    for images, scales, sizes in read_ahead(files.batch(batch_size)):
+        good = scales.numpy() > 0  # the scale of a blank is 0
+        places = np.arange(first, first + len(good))
+        first += len(good)
+        for place in places[~good]:
+            reason, broken = fault(paths[place]), broken + 1
+            if strict:
+                raise UserError(f"{paths[place]} {reason}; repair or remove the file, or read without strict")
+            log.warning("left out %s: it %s", printable(paths[place]), reason)
+        if good.any():
+            yield places[good], *(tf.boolean_mask(part, good) for part in (images, scales, sizes))
+    if broken == first:
+        raise UserError(f"none of {len(paths)} images can be read, first {paths[0]} {fault(paths[0])}")

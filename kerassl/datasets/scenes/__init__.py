@@ -1,0 +1,1 @@
+"""Generated scenes in PASCAL VOC's format."""

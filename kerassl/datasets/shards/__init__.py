@@ -1,0 +1,1 @@
+"""TFRecord shards: writing, reading and their index."""

@@ -1,0 +1,1 @@
+"""The single-object localizer: one class and one box an image."""

@@ -1,0 +1,1 @@
+"""Pseudo-boxes from frozen features, and pre-training of a neck on them."""

@@ -1,0 +1,136 @@
+"""Neck and box head trained before there are labels."""
+
+import contextlib
+import dataclasses
+import logging
+import math
+
+import numpy as np
+
+from kerassl import backbones, datasets, optimizers
+from kerassl._errors import UserError
+from kerassl._numbers import COUNT, check
+from kerassl.detectors.detector import Detector
+from kerassl.detectors.neck_weights import copy_neck
+from kerassl.detectors.pseudo_boxes.pseudo_records import pseudo_records
+
+log = logging.getLogger("kerassl")
+
+
+def pretrain_neck(
+    detector,
+    images,
+    *,
+    epochs=3,
+    batch_size=8,
+    learning_rate=1e-3,
+    optimizer="adamw",
+    augmentation=None,
+    seed=0,
+    callbacks=(),
+    verbose="auto",
+):
+    """Trains a detector's neck and box head on boxes without classes, before it is trained on labels.
+
+    After the backbone was pre-trained, neck and head still begin at random. Here they learn to box what stands out: a
+    detector of the same form that knows a single class, "object", is trained over the same backbone, which is frozen.
+    What it learned in its neck and box head is then moved over by name, whole or not at all. The detector's class head
+    stays as it was, as its classes are still to come; so do the backbone's weights, what of them is trainable, and the
+    detector's optimiser.
+
+    Args:
+        detector: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it. Its neck and box head go on from
+            the weights that they have.
+        images: a folder, a file or a list of those, which `pseudo_records` draws boxes in by the detector's backbone;
+            or a list of `datasets.Record`, whose boxes are learned as they are, whoever drew them, and whose classes
+            are not read.
+        epochs: int.
+        batch_size: int.
+        learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
+        optimizer: a name that `optimizers.get` knows, or an optimiser of its own.
+        augmentation: `augment.BoxAugmentation`, or None for flips alone.
+        seed: int. Of the order and of the flips.
+        callbacks: Keras callbacks for `fit`.
+        verbose: as `fit` takes it; 0 shows no progress bar at all.
+
+    Returns:
+        `keras.callbacks.History`, as `fit` returns it. How many weights were moved is logged.
+
+    Raises:
+        UserError: if it is no detector, there is no image or no box, a number is out of range, or the loss does not
+            stay finite; the detector is unchanged then.
+
+    Example:
+        >>> detector = kerassl.detectors.retinanet(backbone, kerassl.datasets.VOC_CLASSES, image_size=256)
+        >>> kerassl.detectors.pretrain_neck(detector, "photos/")
+        >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
+    """
+    check(seed=seed, batch_size=batch_size)
+    if not isinstance(detector, Detector):
+        raise UserError(
+            f"{type(detector).__name__} is no detector of kerassl; give what detectors.retinanet or yolov8 returned, "
+            "and a localiser to pretrain_localizer"
+        )
+    if not COUNT.fits(epochs):
+        raise UserError(f"epochs is {epochs}; give 1 or more, 3 to 10 suit a neck")
+    batches = datasets.detection_batches(
+        classless(detector, images, verbose),
+        detector.image_size,
+        batch_size,
+        shuffle=True,
+        flip=augmentation is None,
+        augmentation=augmentation,
+        seed=seed,
+    )
+    if isinstance(learning_rate, (int, float)):
+        steps = batches.steps * epochs
+        learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
+    with detector.distribute_strategy.scope(), frozen(detector.backbone):
+        twin = _twin(detector)
+        copy_neck(detector, twin)
+        twin._compile_for(optimizers.for_labels(optimizer, learning_rate, twin.trainable_variables))
+        history = twin.fit(batches, epochs=epochs, callbacks=list(callbacks), verbose=verbose, shuffle=False)
+        if not all(math.isfinite(loss) for loss in history.history["loss"]):
+            raise UserError("the loss of the neck became NaN or infinite; lower its learning_rate")
+        moved = copy_neck(twin, detector)
+    log.info("%s: %d weights of neck and box head moved, checksum %s", detector.name, len(moved), _short(moved))
+    return history
+
+
+def classless(detector, images, verbose):
+    """Records with a box, all of whose objects are of one class."""
+    given = isinstance(images, (list, tuple)) and images and all(isinstance(each, datasets.Record) for each in images)
+    if not given:
+        return pseudo_records(detector.backbone, images, verbose=int(bool(verbose)))
+    records = [
+        dataclasses.replace(record, classes=np.zeros(len(record.boxes), np.int32))
+        for record in images
+        if len(record.boxes) and not record.crowd.all()
+    ]
+    if not records:
+        raise UserError(f"none of {len(images)} records has a box; give those of pseudo_records, or a folder of images")
+    return records
+
+
+def _twin(detector):
+    """A detector like this one over the same backbone that knows a single class."""
+    config = {**detector.get_config(), "backbone": detector.backbone, "classes": ["object"], "learning_rates": None}
+    for setting in ("name", "trainable"):
+        del config[setting]
+    return type(detector)(**config, name=f"{detector.name}_of_one_class")
+
+
+@contextlib.contextmanager
+def frozen(backbone):
+    """Freezes a backbone as long as the block lasts; each layer is as trainable afterwards as it was before."""
+    before = [(layer, layer.trainable) for layer in (backbone, *backbone.layers)]
+    backbone.trainable = False
+    try:
+        yield
+    finally:
+        for layer, trainable in before:
+            layer.trainable = trainable
+
+
+def _short(table):
+    return backbones.checksum(table)[:16]

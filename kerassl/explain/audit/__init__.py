@@ -1,0 +1,1 @@
+"""Audits: correct predictions with off-object evidence, and recurring regions."""

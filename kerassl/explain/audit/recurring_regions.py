@@ -1,0 +1,303 @@
+"""The same thing at the same place in many images of one class, where the heat of that class is drawn."""
+
+import dataclasses
+
+import numpy as np
+import tqdm
+
+from kerassl.explain.audit.matching import SIDE, agreement, crops, normed, shifts_to
+from kerassl.explain.audit.off_object import heat_in
+from kerassl.explain.audit.windows import all_windows
+
+MATCH = 0.5
+"""Two pictures show the same in a window where they correlate by this much."""
+
+_MARGIN = SIDE // 5  # pixels around a window in which the whole of what recurs is looked for
+_HALO = 3  # pixels that outlines and blurring add to it on each side
+_MOST = 1000  # pictures that are compared with each other
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RecurringRegion:
+    """Something that recurs at one place in images of a class.
+
+    Attributes:
+        class_id: int.
+        region: `[4]` float array, xyxy in shares of the picture's width and height. It holds the thing in four fifths
+            of its images on each side.
+        images: `[n]` int array, the pictures that show it, best first.
+        share: float in (0, 1], how many of the class's pictures these are.
+        agreement: float, the mean correlation of two of them, of their outlines, laid over each other.
+        heat: float, the mean share of these pictures' heat that lies in the region, widened by the heat's own blur,
+            and on no object.
+        heat_elsewhere: float, the same in pictures of other classes.
+        area: float, the mean share of the region, as widened, in the area of these pictures.
+        p_recurs, p_heat: float, how often chance alone would do as much; see `recurring_regions`.
+        drawn: bool. Whether the heat is drawn to it.
+    """
+
+    class_id: int
+    region: np.ndarray
+    images: np.ndarray
+    share: float
+    agreement: float
+    heat: float
+    heat_elsewhere: float
+    area: float
+    p_recurs: float
+    p_heat: float
+    drawn: bool
+
+    @property
+    def p_value(self):
+        """The larger of both: what recurs *and* draws heat is claimed only where neither can well be chance."""
+        return max(self.p_recurs, self.p_heat)
+
+
+def recurring_regions(
+    pictures, sizes, present, heat, *, blur=0.0, level=0.01, least=4, permutations=999, seed=0, verbose=0
+):
+    """Finds what recurs at one place in images of one class, and whether the heat of that class is drawn to it.
+
+    **It recurs.** In each of some 240 windows (`windows.all_windows`) two pictures match where their outlines
+    correlate by `MATCH` or more, up to small shifts (`matching`); pictures that match in half of the windows are
+    doubles of one another and their matches are not counted. With `k` matches among the class's own pictures and `e`
+    expected if all matches were spread evenly over all pairs, the excess is `2 (sqrt(k) - sqrt(e))`. The labels of the
+    pictures are permuted; from the excess its mean over the permutations is taken, and it is divided by its deviation,
+    or by 1 if that is larger: 1 is that of matches that know nothing of each other, and a picture that matches many
+    makes chance coarser. `p_recurs` is how often the largest of *any* window and *any* class is at least as high
+    (Westfall and Young's maximum: so it is corrected for all that was tried). At most `level`, and in `least` pictures
+    or more that match one another.
+
+    **It draws heat.** For each that recurs, the share of heat in its region, widened by `blur`, and on no object: of
+    the class in the pictures that show it, against that of other classes in pictures without this one. `p_heat` is how
+    often a permutation of these shares gives as high a difference of the means, times the number of things that recur
+    (Bonferroni). At most `level`; and, as what is sure need not matter, the mean share is at least that of the region
+    in the picture's area, and one and a half times that of the other classes.
+
+    So `level` bounds the chance that a data set in which nothing recurs gives any region at all. What has no outlines
+    (a tint, a plain backdrop), what stands anywhere, and what all classes share is not found.
+
+    Args:
+        pictures: `[N, SIDE, SIDE]` float32 array of `matching.edges`.
+        sizes: `[N, 2]` array, the pictures' (height, width) in units of their long side.
+        present: `[N, C]` bool array, the classes of each picture.
+        heat: (owners, labels, grids): `[E]` int, the picture of each heatmap; `[E]` int, its class;
+            `[E, CELLS, CELLS]` float, as `off_object.off_object_heat` gives it.
+        blur: float, in units of the long side: how far a heatmap smears what it shows, half a cell of its feature map.
+        level: float in (0, 1).
+        least: int, the fewest pictures that something recurs in, 3 or more.
+        permutations: int.
+        seed: int.
+        verbose: 0 or 1. Whether to show a progress bar.
+
+    Returns:
+        List of `RecurringRegion`, those that draw heat first, by their heat.
+
+    Reference:
+        Westfall and Young, "Resampling-Based Multiple Testing", 1993. Lapuschkin et al., "Unmasking Clever Hans
+        Predictors and Assessing What Machines Really Learn", 2019.
+    """
+    windows = all_windows()
+    random = np.random.default_rng(seed)
+    some = np.sort(random.permutation(len(pictures))[:_MOST])
+    sizes, present = np.asarray(sizes, float)[some], np.asarray(present, bool)[some]
+    pictures = pictures[some]
+    if not (present.sum(axis=0) >= least).any():
+        return []
+    matches = _matches(pictures, sizes, windows, verbose)
+    orders = np.stack([np.arange(len(some)), *(random.permutation(len(some)) for _ in range(permutations))])
+    excess = np.stack([_excess(pairs, present, orders, least) for pairs, _ in matches], axis=1)  # [1 + P, W, C]
+    excess = (excess - excess.mean(axis=0)) / np.maximum(excess.std(axis=0), 1.0)
+    highest = excess.max(axis=(1, 2))
+    chance = (highest[None, None] >= excess[0][..., None]).mean(axis=-1)  # [W, C]
+    marks = []
+    for class_id in np.flatnonzero((chance <= level).any(axis=0)):
+        order = [window for window in np.argsort(-excess[0, :, class_id]) if chance[window, class_id] <= level]
+        for window in order:
+            mark = _mark(pictures, sizes, present[:, class_id], windows[window], *matches[window], least)
+            if mark and not any(_same(mark, other) for other in marks if other["class_id"] == class_id):
+                marks.append({**mark, "class_id": class_id, "chance": chance[window, class_id]})
+    return _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random)
+
+
+def _matches(pictures, sizes, windows, verbose):
+    """For each window the pairs `[n, 2]` of pictures that match, and how well, `[n]`."""
+    found, times = [], np.zeros([len(pictures)] * 2, np.uint16)
+    for window in tqdm.tqdm(windows, desc="what recurs", unit="window", disable=not verbose):
+        agreed = agreement(pictures, _corners(window, sizes), *_pixels(window))
+        pairs = np.argwhere(np.triu(agreed >= MATCH, 1))
+        times[tuple(pairs.T)] += 1
+        found.append((pairs.astype(np.int32), agreed[tuple(pairs.T)]))
+    doubles = times > len(windows) / 2
+    kept = [~doubles[tuple(pairs.T)] for pairs, _ in found]
+    return [(pairs[keep], values[keep]) for keep, (pairs, values) in zip(kept, found)]
+
+
+def _excess(pairs, present, orders, least):
+    """How many more matches than expected each order of the labels gives: `[orders, C]`."""
+    count, classes = present.shape
+    found = np.zeros([len(orders), classes])
+    if not len(pairs):
+        return found
+    nodes, places = np.unique(pairs, return_inverse=True)
+    matrix = np.zeros([len(nodes)] * 2, np.float32)
+    matrix[tuple(places.reshape(pairs.shape).T)] = 1
+    for class_id, own in enumerate(present.sum(axis=0)):
+        if own >= least:
+            labels = present[orders[:, nodes], class_id].astype(np.float32)  # [orders, nodes]
+            within = np.einsum("on,on->o", labels @ matrix, labels)
+            expected = len(pairs) * own * (own - 1) / (count * (count - 1))
+            found[:, class_id] = 2 * (np.sqrt(within) - np.sqrt(expected))
+    return found
+
+
+def _mark(pictures, sizes, members, window, pairs, values, least):
+    """The pictures of a class that show one thing in a window, and where; None if they are too few."""
+    rows = np.flatnonzero(members)
+    agreed = np.zeros([len(pictures)] * 2, np.float32)
+    agreed[tuple(pairs.T)] = values
+    agreed = np.maximum(agreed, agreed.T)[np.ix_(rows, rows)]
+    matched = agreed > 0
+    centre = np.argmax(matched.sum(axis=1) + agreed.sum(axis=1) / len(rows))
+    around = matched[centre].copy()
+    around[centre] = True
+    # Chance matches with the centre alone go, what another spelling of it matches comes.
+    around = matched[:, around].sum(axis=1) >= max(2, around.sum() / 4)
+    around[centre] = True
+    if around.sum() < least:
+        return None
+    around[centre] = False
+    shown = np.array([rows[centre], *rows[around]])
+    shown, corners = _like(shown, rows, pictures, sizes, window)
+    if len(shown) < least:
+        return None
+    region = _region(pictures[shown], sizes[shown], corners, window)
+    unit = normed(crops(pictures[shown], corners, *_pixels(window)))
+    alike = (np.square(unit.sum(axis=0)).sum() - len(unit)) / (len(unit) * (len(unit) - 1))
+    return {"shown": shown, "share": len(shown) / len(rows), "agreement": alike, "region": region}
+
+
+def _like(shown, rows, pictures, sizes, window):
+    """Those of `rows` that match the mean of the pictures `shown`, laid over the first of them.
+
+    The mean shows what recurs without what is behind it, so that more is found than by pairs.
+
+    Returns:
+        The pictures, the best first, and the corners `[n, 2]` where they lie on the mean.
+    """
+    corners = _corners(window, sizes)
+    first = crops(pictures[shown[:1]], corners[shown[:1]], *_pixels(window))[0]
+    shifts, _ = shifts_to(first, pictures[shown], corners[shown])
+    mean = crops(pictures[shown], corners[shown] + shifts, *_pixels(window)).mean(axis=0)
+    shifts, values = shifts_to(mean, pictures[rows], corners[rows])
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] >= MATCH]
+    return rows[order], (corners[rows] + shifts)[order]
+
+
+def _region(pictures, sizes, corners, window):
+    """Where the thing lies that pictures show in a window, each from its corner on: xyxy shares."""
+    from scipy import ndimage
+
+    corners = corners - _MARGIN
+    height, width = (side + 2 * _MARGIN for side in _pixels(window))
+    layers = crops(pictures, corners, height, width)
+    inside = crops(_inside(sizes), corners, height, width)
+    number = inside.sum(axis=0)
+    squares = (layers**2).sum(axis=0)
+    # The mean product of two pictures over the mean square: 1 where all agree, 0 where they are strangers.
+    product = (layers.sum(axis=0) ** 2 - squares) / np.maximum(number * (number - 1), 1)
+    blurred = [ndimage.gaussian_filter(part, 2.0) for part in (product, squares / np.maximum(number, 1))]
+    alike = blurred[0] / np.maximum(blurred[1], 0.02)
+    core = alike[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    solid = ndimage.binary_closing(np.pad(alike >= max(core.max() / 2, 0.2), 6), np.ones([3, 3]), 3)[6:-6, 6:-6]
+    labels, _ = ndimage.label(solid, np.ones([3, 3]))
+    weights = ndimage.sum_labels(
+        np.maximum(core, 0), labels[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], range(labels.max() + 1)
+    )
+    weights[0] = 0
+    rows, columns = ndimage.find_objects(labels)[int(np.argmax(weights)) - 1] if weights.any() else (None, None)
+    if rows is None:
+        box = np.array([_MARGIN, _MARGIN, width - _MARGIN, height - _MARGIN])
+    else:
+        box = np.array([columns.start, rows.start, columns.stop, rows.stop])
+        halo = np.minimum(_HALO, (box[2:] - box[:2] - 1) // 2)
+        box = box + [*halo, *-halo]
+    boxes = (np.tile(corners[:, ::-1], 2) + box) / np.tile(sizes[:, ::-1] * SIDE, 2)
+    low, high = np.quantile(boxes[:, :2], 0.1, axis=0), np.quantile(boxes[:, 2:], 0.9, axis=0)
+    return np.clip(np.concatenate([low, high]), 0.0, 1.0)
+
+
+def _same(mark, other):
+    """Whether two marks are one: they touch, and half of the one's pictures are the other's."""
+    (left, top), (right, bottom) = (
+        np.maximum(mark["region"][:2], other["region"][:2]),
+        np.minimum(mark["region"][2:], other["region"][2:]),
+    )
+    both = len(np.intersect1d(mark["shown"], other["shown"]))
+    return left < right and top < bottom and both >= min(len(mark["shown"]), len(other["shown"])) / 2
+
+
+def _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random):
+    owners, labels, grids = heat
+    shapes = np.zeros([max(owners.max(initial=0), some.max()) + 1, 2])
+    shapes[some] = sizes
+    places = {picture: place for place, picture in enumerate(some)}
+    found = []
+    for mark in marks:
+        class_id, shown = mark["class_id"], some[mark["shown"]]
+        own = np.isin(owners, shown) & (labels == class_id)
+        lacking = [owner in places and not present[places[owner], class_id] for owner in owners]
+        other = np.array(lacking, bool) & (labels != class_id)
+        heats = [heat_in(grids[rows], _widened(mark["region"], shapes[owners[rows]], blur)) for rows in (own, other)]
+        inside, elsewhere = (float(each.mean()) if len(each) else 0.0 for each in heats)
+        box = _widened(mark["region"], sizes[mark["shown"]], blur)
+        area = float(np.mean(np.prod(box[:, 2:] - box[:, :2], axis=1) / np.prod(sizes[mark["shown"]], axis=1)))
+        p_heat = min(1.0, len(marks) * chance_of_difference(*heats, permutations, random))
+        found.append(
+            RecurringRegion(
+                class_id=int(class_id),
+                region=mark["region"],
+                images=shown,
+                share=float(mark["share"]),
+                agreement=float(mark["agreement"]),
+                heat=inside,
+                heat_elsewhere=elsewhere,
+                area=area,
+                p_recurs=float(mark["chance"]),
+                p_heat=p_heat,
+                drawn=bool(p_heat <= level and inside >= area and inside >= 1.5 * elsewhere),
+            )
+        )
+    return sorted(found, key=lambda each: (-each.drawn, -each.heat))
+
+
+def _widened(region, sizes, blur):
+    """A region in each picture, `[N, 4]` in units of the letterbox's side, wider by `blur` within the picture."""
+    ends = np.tile(sizes[:, ::-1], 2)
+    return np.clip(region * ends + [-blur, -blur, blur, blur], 0.0, ends)
+
+
+def chance_of_difference(own, other, permutations, random):
+    """How often so many values, drawn from both `[n]` and `[m]`, have as high a mean as the first: a one-sided p."""
+    if not len(own) or not len(other):
+        return 1.0
+    both = np.concatenate([own, other])
+    drawn = [random.permutation(both)[: len(own)].mean() for _ in range(permutations)]
+    return float((1 + np.sum(np.array(drawn) >= own.mean() - 1e-12)) / (1 + permutations))
+
+
+def _inside(sizes):
+    """`[N, SIDE, SIDE]`: 1 within each picture, 0 in its margin."""
+    ends = np.rint(np.asarray(sizes) * SIDE)
+    steps = np.arange(SIDE)
+    return ((steps[None, :, None] < ends[:, :1, None]) & (steps < ends[:, 1:, None])).astype(np.float32)
+
+
+def _corners(window, sizes):
+    return np.rint(window.corners(sizes) * SIDE).astype(int)
+
+
+def _pixels(window):
+    return round(window.height * SIDE), round(window.width * SIDE)

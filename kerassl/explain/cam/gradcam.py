@@ -1,0 +1,52 @@
+"""Grad-CAM of classifiers, localisers and detectors."""
+
+from kerassl.explain.cam.cam import CAM, by_gradient
+
+
+class GradCAM(CAM):
+    """Heatmaps of the image regions that raise the score of a class, by tf-keras-vis.
+
+    The channels of a feature map are summed with the mean gradient of the class score as weights; what is negative
+    counts as 0. The map is resized bilinearly with the centres of its cells on the centres of the image regions
+    that they stand for, and divided by its highest value.
+
+    The score of a class is its logit. A detector has one for each anchor (YOLOV8's anchors are cells). Without
+    `boxes` the highest counts, so that the heatmap explains the detector's best find of the class, not the many
+    anchors that see background. With `boxes` it is the logit of the anchor whose decoded box overlaps the given one
+    most: for a box that the detector found, the anchor that found it.
+
+    Args:
+        model: `detectors.Localizer`, a detector of `detectors`, or a flat functional `keras.Model` from images
+            `[B, H, W, 3]` to logits `[B, C]`. Give logits: a softmax that is sure has no gradient left.
+        layer: str or None. The feature map: `"P3"`, `"P4"`, `"P5"` of the backbone or the name of a layer. None takes
+            the last feature map of the backbone that the model looks at (P5). Finer levels show more detail and are
+            noisier. Compare arms at one stride.
+
+    Call arguments:
+        images: `[B, H, W, 3]` or `[H, W, 3]` in [0, 255], letterboxed as the model was trained. uint8 or float.
+        class_id: int, `[B]` array of int, or None for each image's (with `boxes`: each box's) best-scoring class.
+        boxes: None, or `[B, 4]` xyxy in pixels of `images`: one box an image, for a detector. For several boxes of an
+            image give it several times.
+        batch_size: int, the images that are explained at once.
+        verbose: 0 or 1. Whether to show a progress bar.
+
+    Returns:
+        `[B, H, W]` float32 array in [0, 1] (B is 1 for a single image). All 0 where nothing speaks for the class.
+
+    Raises:
+        UserError: if the model has no class scores, the layer is not in its graph or does not lead to the scores, the
+            images or boxes do not fit, or `class_id` is no class.
+
+    Example:
+        >>> heat = kerassl.explain.GradCAM(detector)(image, class_id=7)
+        >>> heat.shape
+        (1, 256, 256)
+
+    Reference:
+        Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
+    """
+
+    def _maps(self, images, score):
+        from tf_keras_vis.gradcam import Gradcam  # slow to import, and scipy's with it
+
+        return by_gradient(Gradcam, self._scorer, self.layer, images, score)

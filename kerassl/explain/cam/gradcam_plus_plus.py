@@ -1,0 +1,24 @@
+"""Grad-CAM++ of classifiers, localisers and detectors."""
+
+from kerassl.explain.cam.cam import CAM, by_gradient
+
+
+class GradCAMPlusPlus(CAM):
+    """As `GradCAM`, with weights that let each cell with a rising score count, not the mean over cells.
+
+    Shows several things of one class where Grad-CAM shows the strongest. The exponential of the score is what is
+    explained, as in the paper.
+
+    Args, call arguments, Returns, Raises: those of `GradCAM`.
+
+    Example:
+        >>> heat = kerassl.explain.GradCAMPlusPlus(localizer, layer="P4")(images, class_id=7)
+
+    Reference:
+        Chattopadhay et al., "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks", 2018.
+    """
+
+    def _maps(self, images, score):
+        from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+
+        return by_gradient(GradcamPlusPlus, self._scorer, self.layer, images, score)

@@ -1,0 +1,112 @@
+"""Where an embedding comes from: heatmaps without head or label."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from kerassl._errors import UserError
+from kerassl.detectors.pseudo_boxes import similarity as likeness
+from kerassl.detectors.pseudo_boxes.enlarge import enlarge
+from kerassl.explain.cam.cam import image_batch, layer_name
+
+
+class SimilarityMap:
+    """Heatmaps of the cells of an image that make its embedding like another one, for a backbone without a head.
+
+    An embedding is the mean of a feature map over its cells, so the cosine similarity of two embeddings is the mean of
+    what the cells of the one image contribute to it. The heatmap shows that contribution; what is negative counts as
+    0. Nothing is trained, and no label is asked for: it can be drawn right after pre-training.
+
+    Args:
+        model: backbone, or a model that has one: `SimCLR`, `detectors.Localizer`, a detector.
+        layer: str or None. The feature map, as in `GradCAM`; None is P5.
+        centre: `[C]` array or None. The mean embedding of many images (`mean_embedding`), taken off both embeddings
+            and all cells. What all images have in common drowns what tells them apart where it is left in.
+
+    Call arguments:
+        images: `[B, H, W, 3]` or `[H, W, 3]` in [0, 255].
+        reference: None, images of the same form, or `[B, C]` embeddings. What each image is compared with; None is
+            its own mirror image.
+        batch_size, verbose: those of `GradCAM`.
+
+    Returns:
+        `[B, H, W]` float32 array in [0, 1]. All 0 where no cell speaks for the likeness.
+
+    Raises:
+        UserError: if there is no such layer, or images, reference or centre do not fit.
+
+    Example:
+        >>> look = kerassl.explain.SimilarityMap(backbone)
+        >>> look = kerassl.explain.SimilarityMap(backbone, centre=look.mean_embedding(images))
+        >>> heat = look(images)
+
+    Reference:
+        Stylianou et al., "Visualizing Deep Similarity Networks", 2019.
+    """
+
+    def __init__(self, model, *, layer=None, centre=None):
+        self.model = model
+        backbone = getattr(model, "backbone", model)
+        self.layer = layer_name(model, backbone, layer)
+        self._features = keras.Model(backbone.inputs[0], backbone.get_layer(self.layer).output)
+        width = self._features.output.shape[-1]
+        centre = np.zeros(width, np.float32) if centre is None else np.asarray(centre, np.float32)
+        if centre.shape != (width,):
+            raise UserError(f"the centre is {centre.shape}; {self.layer!r} has {width} channels, so give [{width}]")
+        self.centre = centre
+
+    def __call__(self, images, reference=None, *, batch_size=16, verbose=0):
+        images = image_batch(images, self.model)
+        parts = self.contributions(images, reference, batch_size=batch_size, verbose=verbose)
+        return enlarge(tf.nn.relu(parts), images.shape[1:3])
+
+    def contributions(self, images, reference=None, *, batch_size=16, verbose=0):
+        """What each cell contributes; the mean over an image's cells is the cosine similarity of the embeddings.
+
+        Args:
+            images, reference, batch_size, verbose: those of the call.
+
+        Returns:
+            `[B, h, w]` float32 array.
+        """
+        images = image_batch(images, self.model)
+        reference = self._reference(images, reference)
+        parts = []
+        with tqdm.tqdm(total=len(images), desc="heatmaps", unit="image", disable=not verbose) as bar:
+            for start in range(0, len(images), batch_size):
+                rows = slice(start, start + batch_size)
+                cells = self._cells(images[rows]) - self.centre  # [b, h, w, C]
+                other = reference[rows]
+                if other.ndim == 4:
+                    other = likeness.embedding(self._cells(other))
+                parts.append(likeness.contributions(cells, other - self.centre).numpy())
+                bar.update(len(parts[-1]))
+        return np.concatenate(parts)
+
+    def mean_embedding(self, images, *, batch_size=16):
+        """The mean embedding of images `[B, H, W, 3]`, `[C]`: a `centre`."""
+        images = image_batch(images, self.model)
+        parts = [
+            np.mean(self._cells(images[start : start + batch_size]), axis=(1, 2))
+            for start in range(0, len(images), batch_size)
+        ]
+        return np.concatenate(parts).mean(axis=0)
+
+    def _cells(self, images):
+        return tf.cast(self._features(images, training=False), tf.float32)
+
+    def _reference(self, images, reference):
+        """Images or embeddings, one for each image."""
+        if reference is None:
+            return images[:, :, ::-1]
+        reference = np.asarray(reference, np.float32)
+        width = len(self.centre)
+        if reference.shape in ((width,), (len(images), width)):
+            return np.broadcast_to(reference, [len(images), width])
+        reference = image_batch(reference, self.model)
+        if len(reference) not in (1, len(images)):
+            raise UserError(
+                f"there are {len(reference)} references for {len(images)} images; give one, or one for each"
+            )
+        return np.broadcast_to(reference, [len(images), *reference.shape[1:]])

@@ -1,0 +1,1 @@
+"""How well class activation maps localize objects."""

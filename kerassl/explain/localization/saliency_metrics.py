@@ -1,0 +1,249 @@
+"""How much of an object a heatmap covers, and of what else: measures against boxes and masks."""
+
+import dataclasses
+
+import numpy as np
+
+from kerassl._errors import UserError
+from kerassl.boxes import box_iou
+from kerassl.detectors.pseudo_boxes.component_boxes import component_boxes
+from kerassl.explain.localization.pixel_ap import pixel_ap
+
+THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
+"""The shares of the highest value at which heatmaps are cut for their boxes."""
+
+OVERLAPS = (0.3, 0.5, 0.7)
+"""The overlaps with the truth that MaxBoxAccV2 averages over; MaxBoxAcc takes the middle one."""
+
+_LEVELS = 1000  # heatmap values are counted in thousandths for PxAP
+
+
+def whole_object(heatmaps, boxes=None, masks=None, *, ignored=None, others=None, threshold=0.5, tolerance=15.0):
+    """Scores heatmaps against the objects that they should cover, an image each.
+
+    - `energy`: the share of the heatmap's sum that lies in the objects.
+    - `coverage`: the share of the objects' pixels that are at least `threshold`.
+    - `pointing`: whether the highest pixel lies at most `tolerance` pixels from an object; where several are highest,
+      the share of them that do.
+    - `pointing_difficult`: the same, on images whose objects of the class take less than a quarter and that hold
+      another class, too.
+    - `box_acc`: the share of images where the box around the largest piece of the heatmap from `threshold` on overlaps
+      an object by 0.5 or more.
+    - `max_box_acc`: `box_acc` at the best of 19 thresholds, 0.05 to 0.95.
+    - `max_box_acc_v2`: the same with the box of any piece, averaged over overlaps of 0.3, 0.5 and 0.7, each at its best
+      threshold.
+    - `pxap`: where there are masks, the average precision of the pixels of all images together.
+
+    Objects are the masks where there are some, else the boxes; boxes are scored against boxes always, which are those
+    around the masks where none are given. A difficult object (`ignored`) is none to be found: an image without any
+    other is left out (nan), and so is an image whose highest pixel lies on one, for `pointing`. A heatmap that is 0
+    everywhere finds nothing.
+
+    Args:
+        heatmaps: `[N, H, W]` array in [0, 1].
+        boxes: None, or for each image an `[n, 4]` array, xyxy in pixels of the heatmaps: all objects of the class.
+        masks: None, or `[N, H, W]` bool array, or a list with None for images that have none.
+        ignored: None, or for each image an `[m, 4]` array of difficult objects of the class.
+        others: None, or `[N]` bool array: whether the image holds another class. Without it `pointing_difficult` is
+            not told.
+        threshold: float in (0, 1], for `coverage` and `box_acc`; `WholeObject.best_threshold` chooses one on images
+            that are not scored.
+        tolerance: float or `[N]` array, in pixels of the heatmaps. 15 pixels of the original image by custom: 15 times
+            the letterbox's scale.
+
+    Returns:
+        `WholeObject`, with a value an image; its `figures()` are the averages.
+
+    Raises:
+        UserError: if there are neither boxes nor masks, or numbers, sizes or values do not fit.
+
+    Example:
+        >>> heat = kerassl.explain.GradCAM(localizer)(images, classes)
+        >>> kerassl.explain.whole_object(heat, boxes).figures()["energy"]
+        0.61
+
+    Reference:
+        Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2016 (pointing game, difficult images).
+        Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right", 2020 (MaxBoxAcc, MaxBoxAccV2,
+        PxAP). Wang et al., "Score-CAM", 2020 (energy).
+    """
+    heatmaps = np.asarray(heatmaps, np.float32)
+    _check_heatmaps(heatmaps)
+    count, *size = heatmaps.shape
+    masks = [None] * count if masks is None else list(masks)
+    if boxes is None:
+        if any(mask is None for mask in masks):
+            raise UserError("there are neither boxes nor a mask for every image; give one of them")
+        boxes = [_around(np.asarray(mask, bool)) for mask in masks]
+    ignored = [()] * count if ignored is None else ignored
+    for name, each in (("boxes", boxes), ("masks", masks), ("ignored", ignored)):
+        if len(each) != count:
+            raise UserError(f"{name} are {len(each)} for {count} heatmaps; give one entry for each")
+    if not 0 < threshold <= 1:
+        raise UserError(f"threshold is {threshold}; give a share of the highest value, above 0 and at most 1")
+    tolerance = np.broadcast_to(np.asarray(tolerance, float), [count])
+    rows = [
+        _one(heatmaps[i], _boxes(boxes[i]), masks[i], _boxes(ignored[i]), threshold, tolerance[i]) for i in range(count)
+    ]
+    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    small = np.array([_share(_boxes(box), mask, size) < 0.25 for box, mask in zip(boxes, masks)])
+    hard = np.zeros(count, bool) if others is None else small & np.asarray(others, bool)
+    return WholeObject(threshold=float(threshold), hard=hard, **columns)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WholeObject:
+    """What `whole_object` found, an entry an image; nan where an image is left out.
+
+    Attributes:
+        threshold: float, at which `coverage` and `box_acc` were taken.
+        energy, coverage, pointing: `[N]` float arrays.
+        hard: `[N]` bool, the images of `pointing_difficult`.
+        largest: `[N, T]` float array: the best overlap with an object of the box around the heatmap's largest piece,
+            for each of `THRESHOLDS`.
+        any_piece: `[N, T]` float array: the same for the best of all pieces.
+        at_threshold: `[N]` float array: as `largest`, at `threshold`.
+        pixels: `[N, 2, 1001]` int array: how many pixels outside and inside the mask have each thousandth.
+    """
+
+    threshold: float
+    hard: np.ndarray
+    energy: np.ndarray
+    coverage: np.ndarray
+    pointing: np.ndarray
+    largest: np.ndarray
+    any_piece: np.ndarray
+    at_threshold: np.ndarray
+    pixels: np.ndarray
+
+    def figures(self, rows=slice(None)):
+        """The averages over images, or over some of them, as bootstrap draws them.
+
+        Args:
+            rows: `[n]` int array or slice, the images to average.
+
+        Returns:
+            Dict of floats in [0, 1], nan where no image counts.
+        """
+        largest, any_piece = self.largest[rows], self.any_piece[rows]
+        counted = ~np.isnan(self.at_threshold[rows])
+        largest, any_piece = largest[counted], any_piece[counted]
+        found = {
+            "energy": _mean(self.energy[rows]),
+            "coverage": _mean(self.coverage[rows]),
+            "pointing": _mean(self.pointing[rows]),
+            "box_acc": _mean(self.at_threshold[rows][counted] >= OVERLAPS[1]),
+            "max_box_acc": _mean(largest >= OVERLAPS[1], axis=0).max(),
+            "max_box_acc_v2": np.mean([_mean(any_piece >= overlap, axis=0).max() for overlap in OVERLAPS]),
+        }
+        if self.hard.any():
+            found["pointing_difficult"] = _mean(self.pointing[rows][self.hard[rows]])
+        if self.pixels.any():
+            found["pxap"] = pixel_ap(self.pixels[rows].sum(axis=0))
+        return {name: float(value) for name, value in found.items()}
+
+    def best_threshold(self):
+        """The one of `THRESHOLDS` that gives the highest `box_acc` here; of equals the middle one."""
+        counted = ~np.isnan(self.at_threshold)
+        accuracy = _mean(self.largest[counted] >= OVERLAPS[1], axis=0)
+        best = np.flatnonzero(accuracy == accuracy.max())
+        return float(THRESHOLDS[best[len(best) // 2]])
+
+
+def _one(heatmap, boxes, mask, ignored, threshold, tolerance):
+    """All measures of one image."""
+    size = heatmap.shape
+    scored = len(boxes) > 0
+    objects = filled(boxes, size) if mask is None else np.asarray(mask, bool)
+    if objects.shape != size:
+        raise UserError(f"a mask is {objects.shape} and its heatmap {size}; give both in one size")
+    excused = filled(ignored, size) & ~objects
+    pixels = np.zeros([2, _LEVELS + 1], np.int64)
+    if mask is not None and scored:
+        values = np.rint(heatmap * _LEVELS).astype(int)
+        for place, area in enumerate((~objects & ~excused, objects)):
+            pixels[place] = np.bincount(values[area], minlength=_LEVELS + 1)
+    nowhere = np.full(len(THRESHOLDS), np.nan)
+    found = {"energy": np.nan, "coverage": np.nan, "pointing": np.nan, "largest": nowhere, "any_piece": nowhere}
+    found |= {"at_threshold": np.nan, "pixels": pixels}
+    if not scored:
+        return found
+    total = heatmap[~excused].sum(dtype=float)
+    found["energy"] = heatmap[objects].sum(dtype=float) / total if total > 0 else 0.0
+    found["coverage"] = np.mean(heatmap[objects] >= threshold) if objects.any() else np.nan
+    found["pointing"] = _points(heatmap, objects, boxes if mask is None else None, excused, tolerance)
+    overlaps = np.array([_overlaps(heatmap, level, boxes) for level in (*THRESHOLDS, threshold)])  # [T + 1, 2]
+    found["largest"], found["any_piece"] = overlaps[:-1, 0], overlaps[:-1, 1]
+    found["at_threshold"] = overlaps[-1, 0]
+    return found
+
+
+def _points(heatmap, objects, boxes, excused, tolerance):
+    if heatmap.max() <= 0:
+        return 0.0
+    rows, columns = np.nonzero(heatmap == heatmap.max())
+    hits = _distance(rows + 0.5, columns + 0.5, objects, boxes) <= tolerance
+    counted = hits | ~excused[rows, columns]
+    return hits[counted].mean() if counted.any() else np.nan
+
+
+def _distance(y, x, objects, boxes):
+    """How far points lie from the nearest object, in pixels; 0 within one."""
+    if boxes is not None:
+        beyond_x = np.maximum(np.maximum(boxes[:, None, 0] - x, x - boxes[:, None, 2]), 0)  # [n, points]
+        beyond_y = np.maximum(np.maximum(boxes[:, None, 1] - y, y - boxes[:, None, 3]), 0)
+        return np.hypot(beyond_x, beyond_y).min(axis=0)
+    from scipy import ndimage
+
+    return ndimage.distance_transform_edt(~objects)[y.astype(int), x.astype(int)]
+
+
+def _overlaps(heatmap, level, boxes):
+    """The overlap with the nearest object of the largest piece's box, and the best of all pieces' boxes."""
+    pieces = component_boxes(heatmap, level)
+    if not len(pieces):
+        return 0.0, 0.0
+    best = box_iou(pieces, boxes).max(axis=1)
+    return best[0], best.max()
+
+
+def filled(boxes, size):
+    """The pixels whose centres lie in one of the boxes."""
+    y, x = (np.arange(side) + 0.5 for side in size)
+    filled = np.zeros(size, bool)
+    for x0, y0, x1, y1 in boxes:
+        filled |= ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
+    return filled
+
+
+def _share(boxes, mask, size):
+    area = filled(boxes, size) if mask is None else np.asarray(mask, bool)
+    return area.mean()
+
+
+def _around(mask):
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.zeros([0, 4])
+    return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], float)
+
+
+def _boxes(boxes):
+    return np.asarray(boxes, float).reshape(-1, 4)
+
+
+def _mean(values, axis=None):
+    """The mean of what is not nan; nan, without a warning, where there is nothing."""
+    values = np.asarray(values, float)
+    known = ~np.isnan(values)
+    total, number = np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis)
+    return np.divide(total, number, out=np.full(np.shape(total), np.nan), where=number > 0)
+
+
+def _check_heatmaps(heatmaps):
+    if heatmaps.ndim != 3 or not heatmaps.size:
+        raise UserError(f"heatmaps are {heatmaps.shape}; give [images, height, width]")
+    if not np.isfinite(heatmaps).all() or heatmaps.min() < 0 or heatmaps.max() > 1:
+        raise UserError(
+            f"heatmaps go from {heatmaps.min():.3g} to {heatmaps.max():.3g}; give values in [0, 1], as GradCAM does"
+        )

@@ -1,0 +1,150 @@
+"""What models are asked about labelled images: which class, and where its objects are."""
+
+import dataclasses
+import logging
+import os
+
+import numpy as np
+import PIL.Image
+
+from kerassl._display import printable
+from kerassl._errors import UserError
+from kerassl.boxes import box_iou
+from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
+
+log = logging.getLogger("kerassl")
+
+_TOLERANCE = 15.0  # pixels of the original image, by the custom of the pointing game
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Questions:
+    """Letterboxed images, each with the class of its largest object that is not difficult.
+
+    Attributes:
+        records: list of N `datasets.Record`.
+        images: `[N, S, S, 3]` float32 array in [0, 255].
+        pictures: `[N, 2]` int array: height and width of the picture in the letterbox, in pixels.
+        class_ids: `[N]` int array.
+        boxes: list of `[n, 4]` arrays, xyxy in pixels of `images`: the objects of the class.
+        ignored: list of `[m, 4]` arrays: its difficult objects and crowd regions.
+        masks: list of `[S, S]` bool arrays, the pixels of the objects of the class; None where an image has no mask.
+        others: `[N]` bool array, whether the image holds another class, too.
+        tolerances: `[N]` float array: 15 pixels of the original, in pixels of `images`.
+    """
+
+    records: list
+    images: np.ndarray
+    pictures: np.ndarray
+    class_ids: np.ndarray
+    boxes: list
+    ignored: list
+    masks: list
+    others: np.ndarray
+    tolerances: np.ndarray
+
+    def __len__(self):
+        return len(self.records)
+
+    def take(self, places):
+        """Some of them.
+
+        Args:
+            places: sequence of int.
+
+        Returns:
+            `Questions`.
+        """
+        chosen = {}
+        for field in dataclasses.fields(self):
+            values = getattr(self, field.name)
+            chosen[field.name] = [values[i] for i in places] if isinstance(values, list) else values[list(places)]
+        return Questions(**chosen)
+
+    def score(self, heatmaps, threshold=0.5):
+        """`whole_object` of heatmaps `[N, S, S]` of these images."""
+        from kerassl.explain.localization.saliency_metrics import whole_object
+
+        masks = None if any(mask is None for mask in self.masks) else self.masks
+        return whole_object(
+            heatmaps,
+            self.boxes,
+            masks,
+            ignored=self.ignored,
+            others=self.others,
+            threshold=threshold,
+            tolerance=self.tolerances,
+        )
+
+
+def questions(records, image_size):
+    """Reads images and asks each about the class of its largest object.
+
+    Args:
+        records: list of `datasets.Record`. Those without an object that is not difficult are left out, and those that
+            cannot be read, which the log names.
+        image_size: int, the side of the letterbox in pixels.
+
+    Returns:
+        `Questions`.
+
+    Raises:
+        UserError: if none is left.
+
+    Example:
+        >>> asked = kerassl.explain.questions(kerassl.datasets.voc_records("VOCdevkit", 2007, "val", count=300), 128)
+        >>> asked.score(kerassl.explain.GradCAM(localizer)(asked.images, asked.class_ids)).figures()
+    """
+    records = [record for record in records if record.largest() is not None]
+    if not records:
+        raise UserError("no image has an object that is not difficult; there is nothing to ask")
+    rows = {name: [] for name in (field.name for field in dataclasses.fields(Questions))}
+    for places, images, scales, sizes in letterboxed_batches([record.path for record in records], image_size, 32):
+        for place, image, scale, size in zip(places, images.numpy(), scales.numpy(), sizes.numpy()):
+            record = records[place]
+            wanted = record.classes[record.largest()]
+            same = record.classes == wanted
+            rows["records"].append(record)
+            rows["images"].append(image)
+            rows["pictures"].append(np.clip(np.rint(size * scale), 1, image_size).astype(int))
+            rows["class_ids"].append(int(wanted))
+            rows["boxes"].append(record.boxes[same & ~record.ignored] * scale)
+            rows["ignored"].append(record.boxes[same & record.ignored] * scale)
+            rows["masks"].append(_mask(record, same & ~record.ignored, image_size, scale))
+            rows["others"].append(not same[~record.crowd].all())
+            rows["tolerances"].append(_TOLERANCE * scale)
+    lists = ("records", "boxes", "ignored", "masks")
+    return Questions(**{name: values if name in lists else np.array(values) for name, values in rows.items()})
+
+
+def _mask(record, wanted, size, scale):
+    """The pixels of some objects of a record in the letterbox, or None where its mask does not tell them."""
+    if record.mask_path is None or not os.path.isfile(record.mask_path):
+        return None
+    try:
+        with PIL.Image.open(record.mask_path, formats=["PNG"]) as file:
+            right = file.size == (record.width, record.height)
+            numbers = np.array(file) if right else np.zeros([0, 0])
+    except Exception as error:  # Pillow's decoders raise many kinds
+        log.warning("left out the mask %s: it cannot be decoded (%s)", printable(record.mask_path), printable(error))
+        return None
+    if numbers.shape != (record.height, record.width):
+        return None
+    things = [number for number in np.unique(numbers) if number not in (0, 255)]  # ground, and VOC's unclear edges
+    around = [_around(numbers == number) for number in things]
+    mask = np.zeros(numbers.shape, bool)
+    for box in record.boxes[wanted]:
+        overlaps = box_iou(around, box)[:, 0] if around else np.zeros(1)
+        if overlaps.max() < 0.5:
+            return None
+        mask |= numbers == things[int(overlaps.argmax())]
+    places = ((np.arange(size) + 0.5) / scale).astype(int)
+    rows, columns = places[places < record.height], places[places < record.width]
+    boxed = np.zeros([size, size], bool)
+    boxed[: len(rows), : len(columns)] = mask[np.ix_(rows, columns)]
+    return boxed
+
+
+def _around(mask):
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]

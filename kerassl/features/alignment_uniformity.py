@@ -1,0 +1,60 @@
+"""How near views of one image lie, and how evenly images fill the sphere."""
+
+import numpy as np
+
+from kerassl._errors import UserError
+from kerassl.features.point_cloud import point_cloud, unit_rows
+
+
+def alignment(first, second):
+    """The mean squared distance of two views of an image on the unit sphere.
+
+    Args:
+        first, second: `[N, D]` arrays, row `i` of both from image `i`. Rows are brought to length 1.
+
+    Returns:
+        float in [0, 4]: 0 if both views of every image lie on one point, 2 if they are at right angles.
+
+    Raises:
+        UserError: if the two do not fit together.
+
+    Example:
+        >>> kerassl.features.alignment(features, features)
+        0.0
+
+    Reference:
+        Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+        Hypersphere", 2020.
+    """
+    first, second = point_cloud(first, 1), point_cloud(second, 1)
+    if first.shape != second.shape:
+        raise UserError(f"the views are {first.shape} and {second.shape}; give two of one shape, a row an image")
+    return float(np.square(unit_rows(first) - unit_rows(second)).sum(axis=1).mean())
+
+
+def uniformity(features, t=2.0):
+    """The logarithm of the mean of `exp(-t d²)` over all pairs of different rows, for their distance `d`.
+
+    Args:
+        features: `[N, D]` array. Rows are brought to length 1.
+        t: float > 0.
+
+    Returns:
+        float, at most 0: 0 if all lie on one point, with `t` 2 about -4 if they fill a large sphere evenly. Lower is
+        more even.
+
+    Raises:
+        UserError: if there are fewer than two rows.
+
+    Example:
+        >>> kerassl.features.uniformity(np.random.default_rng(0).normal(size=(1000, 128)))
+        -3.94
+
+    Reference:
+        That of `alignment`.
+    """
+    features = unit_rows(point_cloud(features, 2))
+    count = len(features)
+    closeness = np.exp(-t * np.maximum(2.0 - 2.0 * features @ features.T, 0.0))
+    np.fill_diagonal(closeness, 0.0)
+    return float(np.log(closeness.sum() / (count * (count - 1))))

@@ -1,0 +1,252 @@
+"""What a data set holds: the figures of its card."""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import io
+import pathlib
+
+import numpy as np
+from tqdm import tqdm
+
+from kerassl._display import printable
+from kerassl._errors import UserError
+from kerassl._lazy import tf
+from kerassl.datasets.class_names import check_numbering
+from kerassl.datasets.images.faults import fault, never_read
+from kerassl.datasets.images.headers import Header, read_header
+from kerassl.datasets.images.image_bytes import image_bytes
+from kerassl.datasets.images.reading import decodable, read_image
+from kerassl.datasets.shards.index import shard_place
+
+QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+
+
+@dataclasses.dataclass
+class ImageCard:
+    """Image files.
+
+    Attributes:
+        count: int, files, broken ones among them.
+        bytes: int, in all files.
+        heights, widths: `[n]` int arrays in pixels, of those that can be opened.
+        formats: `collections.Counter` of format and mode, as "JPEG RGB".
+        turned: int. Files whose EXIF orientation is not upright.
+        broken: list of (path, reason), the files that readers leave out, as far as it was looked for.
+        doubled: list of lists of paths with the same content.
+    """
+
+    count: int
+    bytes: int
+    heights: np.ndarray
+    widths: np.ndarray
+    formats: collections.Counter
+    turned: int
+    broken: list
+    doubled: list
+
+
+@dataclasses.dataclass
+class LabelCard:
+    """Boxes.
+
+    Attributes:
+        classes: tuple of str.
+        boxes: `[classes]` int array, boxes of each class.
+        images: `[classes]` int array, images with such a box.
+        difficult: `[classes]` int array, boxes that are marked as difficult.
+        per_image: `[records]` int array, boxes on each image.
+        sizes: `[boxes]` float array: the root of a box's area over the root of its image's.
+        crowds: int, crowd regions, which none of the others count.
+    """
+
+    classes: tuple
+    boxes: np.ndarray
+    images: np.ndarray
+    difficult: np.ndarray
+    per_image: np.ndarray
+    sizes: np.ndarray
+    crowds: int = 0
+
+
+def image_card(paths, decode=False, workers=8, progress=True):
+    """Looks at image files: their headers, and the content of those of equal length.
+
+    Args:
+        paths: list of str, of files or of images in shards. The latter are read wholly, so that damaged ones are found.
+        decode: bool. Also decode each file as readers do, which finds those that were cut off; takes some ms an image.
+        workers: int. Files that are read side by side.
+        progress: bool. Show a bar.
+
+    Returns:
+        `ImageCard`.
+
+    Example:
+        >>> from kerassl.datasets import card
+        >>> images = card.image_card(kerassl.datasets.image_files("photos"))
+        >>> print(card.told(images))
+    """
+    read = image_bytes(paths)
+
+    def opened(place):
+        """What is a file's content, and its length."""
+        path = paths[place]
+        if shard_place(path) is None:
+            return pathlib.Path(path).open("rb"), pathlib.Path(path).stat().st_size
+        contents = read(path, place).numpy()
+        return io.BytesIO(contents), len(contents)
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        looked = list(
+            tqdm(
+                pool.map(lambda place: _look(paths[place], lambda: opened(place)), range(len(paths))),
+                total=len(paths),
+                desc="images",
+                unit="image",
+                disable=not progress,
+            )
+        )
+        if decode:
+            whole = tqdm(decodable(paths), total=len(paths), desc="decode", unit="image", disable=not progress)
+            looked = [(length, header if good else None) for (length, header), good in zip(looked, whole)]
+        lengths = collections.Counter(length for length, *_ in looked)
+        alike = [place for place, (length, *_) in enumerate(looked) if length and lengths[length] > 1]
+        contents = collections.defaultdict(list)
+        for place, digest in zip(alike, pool.map(lambda place: _digest(lambda: opened(place)), alike)):
+            contents[digest].append(paths[place])
+    good = [header for _, header in looked if header is not None]
+    return ImageCard(
+        count=len(paths),
+        bytes=sum(length for length, *_ in looked),
+        heights=np.array([header.height for header in good], int),
+        widths=np.array([header.width for header in good], int),
+        formats=collections.Counter(header.kind for header in good),
+        turned=sum(header.orientation > 1 for header in good),
+        broken=[(path, fault(path)) for path, (_, header) in zip(paths, looked) if header is None],
+        doubled=[same for digest, same in contents.items() if digest and len(same) > 1],
+    )
+
+
+def _look(path, opened):
+    """(bytes, `Header` or None where readers leave the file out)."""
+    length, header = 0, None
+    with contextlib.suppress(OSError, ValueError, tf.errors.OpError):
+        if shard_place(path) is not None or never_read(path) is None:
+            file, length = opened()
+            with file:
+                header = read_header(file)
+    if header is None:
+        # Pillow refuses a few files that TensorFlow decodes.
+        with contextlib.suppress(UserError):
+            height, width, _ = read_image(path).shape
+            header = Header(width, height, 1, "other")
+    return length, header
+
+
+def _digest(opened):
+    try:
+        with opened()[0] as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, tf.errors.OpError):
+        return None
+
+
+def label_card(records, classes):
+    """Counts boxes.
+
+    Args:
+        records: list of `Record`.
+        classes: sequence of str, the names of the records' classes.
+
+    Returns:
+        `LabelCard`.
+
+    Example:
+        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval")
+        >>> labels = card.label_card(records, kerassl.datasets.VOC_CLASSES)
+        >>> rarest = labels.classes[labels.boxes.argmin()]
+    """
+    check_numbering(records, classes)
+    boxes, images, difficult = (np.zeros(len(classes), int) for _ in range(3))
+    sizes = []
+    for record in records:
+        own = record.classes[~record.crowd]
+        np.add.at(boxes, own, 1)
+        np.add.at(difficult, record.classes[record.difficult & ~record.crowd], 1)
+        images[np.unique(own)] += 1
+        sides = (record.boxes[:, 2:] - record.boxes[:, :2])[~record.crowd]
+        sizes.append(np.sqrt(sides[:, 0] * sides[:, 1] / (record.height * record.width)))
+    per_image = np.array([np.sum(~record.crowd) for record in records], int)
+    crowds = sum(int(record.crowd.sum()) for record in records)
+    sizes = np.concatenate([*sizes, np.zeros(0)])
+    return LabelCard(tuple(classes), boxes, images, difficult, per_image, sizes, crowds)
+
+
+def told(images, labels=None):
+    """The card in words.
+
+    Args:
+        images: `ImageCard`.
+        labels: `LabelCard` or None.
+
+    Returns:
+        Str of several lines.
+    """
+    lines = [f"images          {images.count:,} ({images.bytes / 2**20:,.1f} MiB)"]
+    if len(images.heights):
+        lines.append(f"{'':16}{'least':>7}{'5 %':>7}{'25 %':>7}{'half':>7}{'75 %':>7}{'95 %':>7}{'most':>7}")
+        for name, values in (
+            ("height, px", images.heights),
+            ("width, px", images.widths),
+            ("short side, px", np.minimum(images.heights, images.widths)),
+        ):
+            lines.append(f"{name:16}" + _quantiles(values, ",.0f"))
+        lines.append(f"formats         {_listed(images.formats.most_common())}")
+    lines.append(f"turned by EXIF  {images.turned:,}")
+    extra = sum(len(same) - 1 for same in images.doubled)
+    lines.append(
+        f"duplicates      {extra:,}" + (printable(f", as {' = '.join(images.doubled[0][:2])}") if extra else "")
+    )
+    lines.append(f"broken          {len(images.broken):,}")
+    lines += [printable(f"  {path} {reason}") for path, reason in images.broken[:10]]
+    if len(images.broken) > 10:
+        lines.append(f"  and {len(images.broken) - 10:,} more")
+    return "\n".join(lines if labels is None else [*lines, "", *_labels_told(labels)])
+
+
+def _labels_told(labels):
+    total = int(labels.boxes.sum())
+    empty = int((labels.per_image == 0).sum())
+    lines = [
+        f"annotated       {len(labels.per_image):,} images, {empty:,} of them without a box",
+        f"boxes           {total:,}, {labels.difficult.sum():,} of them difficult"
+        + (f" ({100 * labels.difficult.sum() / total:.1f} %)" if total else "")
+        + (f"; {labels.crowds:,} crowd regions beside them" if labels.crowds else ""),
+    ]
+    if total:
+        lines += [
+            f"{'':16}{'least':>7}{'5 %':>7}{'25 %':>7}{'half':>7}{'75 %':>7}{'95 %':>7}{'most':>7}",
+            f"{'boxes an image':16}" + _quantiles(labels.per_image, ".0f"),
+            # The side of a square of the box's area, over that of its image's.
+            f"{'relative size':16}" + _quantiles(labels.sizes, ".3f"),
+        ]
+    names = list(map(printable, labels.classes))
+    width = min(62, max(16, *(len(name) + 2 for name in names)))
+    lines.append(f"{'class':{width}}{'boxes':>8}{'share':>8}{'images':>8}{'difficult':>11}")
+    for place in np.argsort(-labels.boxes, kind="stable"):
+        share = 100 * labels.boxes[place] / total if total else 0
+        lines.append(
+            f"{names[place]:{width}}{labels.boxes[place]:>8,}{share:>6.1f} %{labels.images[place]:>8,}"
+            f"{labels.difficult[place]:>11,}"
+        )
+    return lines
+
+
+def _quantiles(values, form):
+    return "".join(f"{value:>7{form}}" for value in np.percentile(values, QUANTILES))
+
+
+def _listed(counts):
+    return ", ".join(f"{name} {count:,}" for name, count in counts)

@@ -1,0 +1,118 @@
+"""What the arms of a comparison find, and where they look, as sheets of pictures."""
+
+import contextlib
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kerassl import datasets, detectors, explain
+from kerassl._display import shortened
+from kerassl._errors import UserError
+from kerassl._io import files as _files
+from kerassl.backbones.pyramid import LEVELS
+from kerassl.comparison import grid
+from kerassl.resizing import letterbox
+from kerassl.runs import predict as predicting
+from kerassl.runs.model_files import load
+
+_NAMES = {"frozen": "localizer on frozen features", "localizer": "localizer", "detector": "detector"}
+
+
+def arm_pictures(config, data, folder):
+    """Draws detections and heatmaps of the same test images for every arm, by the models that are kept.
+
+    Args:
+        config: `Config`.
+        data: `Sources`.
+        folder: `pathlib.Path` of the run, where `pictures/` is left.
+
+    Returns:
+        List of dicts of file, title and what it says, for the page.
+    """
+    shown = _readable((record for record in data.test if record.largest() is not None), config.explain.images)
+    if not shown:
+        return []
+    wanted = np.array([record.classes[record.largest()] for record in shown])
+    pictures = []
+    for task in grid.protocols(config):
+        level = _level(config, task)
+        drawn, heatmaps = {}, {}
+        for name in grid.axes(config, task)[0]:
+            model = load(folder / "arms" / grid.slug(name) / f"{task}.keras")
+            found = predicting.detections(model, shown)
+            drawn[name] = [
+                detectors.draw(
+                    record.path, found[record.image_id], data.classes, truth=record, score_threshold=_shown(model)
+                )
+                for record in shown
+            ]
+            images, boxes = squares(shown, model.image_size)
+            heatmaps[name] = explain.GradCAM(model, layer=level)(images, wanted)
+        file = f"pictures/{task}s.png"
+        draw_rows(drawn, folder / file)
+        pictures.append(
+            {"file": file, "title": f"What each {_NAMES[task]} finds", "says": "Thin green frames are the truth."}
+        )
+        file = f"pictures/{task}_heatmaps.png"
+        explain.side_by_side(images, heatmaps, folder / file, boxes=boxes)
+        says = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
+        pictures.append({"file": file, "title": f"Where each {_NAMES[task]} looks", "says": says})
+    return pictures
+
+
+def _level(config, task):
+    """The level that is explained: the deepest that a localiser looks at, where it does not look as deep as asked."""
+    used = getattr(getattr(config, task), "levels", list(LEVELS))
+    return min(config.explain.level, used[-1])  # P3 < P4 < P5
+
+
+def _shown(model):
+    """The lowest score that is drawn: a localiser has but one answer."""
+    return 0.0 if isinstance(model, detectors.Localizer) else 0.3
+
+
+def squares(records, size):
+    """Letterboxed images `[N, size, size, 3]` of records, and the box of each one's largest object in them."""
+    images, boxes = [], []
+    for record in records:
+        image, scale = letterbox(datasets.read_image(record.path), size)
+        images.append(image)
+        boxes.append(record.boxes[record.largest()][None] * float(scale))
+    return np.stack(images), boxes
+
+
+def _readable(records, count):
+    """The first records whose images can be read; scoring has named the others."""
+    found = []
+    for record in records:
+        if len(found) == count:
+            break
+        with contextlib.suppress(UserError):
+            datasets.read_image(record.path)
+            found.append(record)
+    return found
+
+
+def _within(size, height):
+    """The size of a picture of one height, less where it would be more than four times as wide as that."""
+    by = min(height / size[1], 4 * height / size[0])
+    return tuple(max(1, round(side * by)) for side in size)
+
+
+def draw_rows(images_by_arm, path, height=220):
+    """Pictures of one height, a row an arm with its name above it, on one sheet."""
+    font = ImageFont.load_default(size=16)
+    rows = {}
+    for name, images in images_by_arm.items():
+        pictures = [Image.fromarray(image) for image in images]
+        rows[name] = [picture.resize(_within(picture.size, height)) for picture in pictures]
+    width = max(sum(picture.width + 6 for picture in row) for row in rows.values())
+    sheet = Image.new("RGB", (width, len(rows) * (height + 30)), "white")
+    for number, (name, row) in enumerate(rows.items()):
+        top, left = number * (height + 30), 0
+        ImageDraw.Draw(sheet).text((2, top + 3), shortened(name, 80), "black", font)
+        for picture in row:
+            sheet.paste(picture, (left, top + 24))
+            left += picture.width + 6
+    with _files.whole(path) as part:
+        sheet.save(part)

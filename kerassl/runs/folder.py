@@ -1,0 +1,145 @@
+"""The output folder of a run: claimed, logged to, and the same inside every time."""
+
+import contextlib
+import logging
+import os
+import pathlib
+
+import pydantic
+import yaml
+
+from kerassl._errors import UserError
+from kerassl._io import files as _files
+from kerassl._io.yaml import read_yaml
+from kerassl._version import __version__
+from kerassl.comparison import grid
+from kerassl.runs.config import Config
+
+
+@contextlib.contextmanager
+def run_folder(path, config, resume=False, replace=False, grows=None, done=None):
+    """Claims a folder for a run, and writes there the resolved configuration and the log.
+
+    Args:
+        path: str or `pathlib.Path`.
+        config: `Config`.
+        resume: bool. Continue a run of the same configuration that stands there. Arms and ways of measuring may be new.
+        grows: str or None. The setting, with dots, that may be larger than it was when a run is resumed.
+        done: str or None. The file of a finished run, whose setting may not grow any more.
+        replace: bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
+
+    Yields:
+        `pathlib.Path` of the folder, with `config.yaml` and a growing `log.txt` in it.
+
+    Raises:
+        UserError: if the folder holds a run and neither `resume` nor `replace` was asked for, if it holds something
+            that kerassl did not write or that was changed since, if another run is using it, or if it was written
+            with other settings.
+    """
+    path = pathlib.Path(path)
+    with _files.claimed(path, "run", keep=("config.yaml", "log.txt")) as manifest:
+        _prepare(path, manifest, config, resume, replace, grows, done)
+        for name in ("log.txt", "metrics.jsonl", "cells/metrics.jsonl"):
+            _files.open_log(path / name)
+        for part in ("train", "validation"):
+            manifest.grows(path / "tensorboard" / part / f"events.out.tfevents.*.{os.getpid()}.*", pattern=True)
+        handler = logging.FileHandler(path / "log.txt", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log = logging.getLogger("kerassl")
+        log.addHandler(handler)
+        try:
+            yield path
+        finally:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _prepare(path, manifest, config, resume, replace, grows, done):
+    settings = config.model_dump(mode="json")
+    if manifest.is_new():
+        if resume:
+            raise UserError(f"{path} holds no run to resume; leave --resume out to begin one")
+    elif replace:
+        found = manifest.foreign()
+        if found is not None:
+            raise UserError(f"{found} is not as kerassl wrote it; move it out of {path}, or choose another folder")
+        manifest.clear()
+    elif not resume:
+        raise UserError(f"{path} already holds a run; add --resume to continue it, --replace to remove it first")
+    else:
+        if (path / "config.yaml").exists():
+            _check_same(path, settings, grows, done)
+        changed = manifest.changed()
+        if changed is not None:
+            raise UserError(f"{changed} was changed since kerassl wrote it; move it out of {path}, then resume")
+    with _files.whole(path / "config.yaml", state=True) as part:
+        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        part.write_text(f"# As resolved by kerassl {__version__}\n{text}", encoding="utf-8")
+
+
+def _check_same(path, settings, grows, done):
+    remedy = "restore it, or remove it and resume with the run's own --config and flags"
+    before = read_yaml(path / "config.yaml", remedy)
+    if not isinstance(before, dict):
+        raise UserError(f"{path / 'config.yaml'} holds no settings; {remedy}")
+    if not (path / "config.yaml").read_bytes().endswith(b"\n"):
+        raise UserError(f"{path / 'config.yaml'} is cut off; {remedy}")
+    with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
+        before = Config.model_validate(before).model_dump(mode="json")
+    held, before = _without_what_is_new(settings, before), _without_what_is_new(before, before)
+    if grows is not None:
+        _let_grow(path, before, held, grows.split("."), done)
+    found = _difference({key: before.get(key) for key in settings}, held)
+    if found is not None:
+        name, was, now = found
+        raise UserError(
+            f"{path} was run with other settings of {name!r} ({_told(was)}, now {_told(now)}); resume with the "
+            "same, or choose another folder"
+        )
+
+
+def _without_what_is_new(settings, before):
+    """Settings as if no arm or way of measuring had been added: what stands holds, and the new ones alone are done."""
+    known = before.get("arms", {})
+    held = {**settings, "arms": {name: arm for name, arm in settings["arms"].items() if name in known}}
+    for protocol in grid.PROTOCOLS:
+        own = settings.get(protocol) if before.get(protocol) else None
+        held[protocol] = own and {**own, "arms": None}
+    held["compare"] = {**(settings.get("compare") or {}), "skip": []}  # what is left out changes nothing of the others
+    return held
+
+
+def _let_grow(path, before, now, keys, done):
+    """Takes a setting that has grown for what it was, unless the run is finished."""
+    for key in keys[:-1]:
+        before, now = (each.get(key) if isinstance(each, dict) else None for each in (before, now))
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return
+    was, is_ = before.get(keys[-1]), now.get(keys[-1])
+    if not isinstance(was, int) or is_ is None or is_ <= was:
+        return
+    if done is not None and (path / done).exists():
+        raise UserError(
+            f"{path} is finished after {was} {keys[-1]}, and what {is_} would continue from is gone; begin a "
+            f"new run of {is_} {keys[-1]}"
+        )
+    before[keys[-1]] = is_
+
+
+def _difference(before, now):
+    """The first setting that differs, by its name with dots, and what it was and is; None where none does.
+
+    Those that are None count as left out: a run may be older than they are.
+    """
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return None if before == now else ("", before, now)
+    for key in {**before, **now}:
+        found = _difference(before.get(key), now.get(key))
+        if found is not None:
+            name, was, is_ = found
+            return f"{key}.{name}".rstrip("."), was, is_
+    return None
+
+
+def _told(value):
+    return "left out" if value is None else "given" if isinstance(value, dict) else value

@@ -1,0 +1,118 @@
+"""Which files and labels stand where a person points `kerassl inspect` or `kerassl shards`."""
+
+import os
+import pathlib
+import typing
+
+from kerassl import datasets
+from kerassl._errors import UserError
+from kerassl.datasets.class_names import check_there, class_names
+from kerassl.datasets.formats.annotated_names import annotated_names, listed_names
+from kerassl.datasets.formats.voc_records import voc_annotations, voc_folder
+from kerassl.datasets.formats.yolo_classes import find_yolo_classes
+from kerassl.datasets.formats.yolo_records import yolo_labels_dir
+from kerassl.datasets.shards.index import is_shards, open_index
+
+
+class Found(typing.NamedTuple):
+    """What is to be inspected.
+
+    Attributes:
+        title: str.
+        paths: list of str, image files, or images in shards.
+        records: list of `datasets.Record`, or None where there are no labels.
+        classes: tuple of str.
+    """
+
+    title: str
+    paths: list
+    records: list | None
+    classes: tuple
+
+
+def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False):
+    """Finds images, and labels if there are any.
+
+    Args:
+        paths: list of str: images or folders of them, or one folder in VOC's form or of shards; with `coco` the folder
+            of its images.
+        voc: str or None, a folder in VOC's form.
+        coco: str or None, a COCO json.
+        year, split: those of `datasets.voc_records`, or None.
+        classes: list of str, names or a file of them, or None for all that are named.
+        yolo: bool. Whether the one path is a folder of images with YOLO's label files.
+        allow_broken: bool. Go on where more than a tenth of the labels cannot be read.
+
+    Returns:
+        `Found`.
+
+    Raises:
+        UserError: if nothing is named or found, or both paths and `voc` are given.
+    """
+    if coco is not None:
+        return _coco(paths, voc, coco, year, split, classes, allow_broken)
+    if yolo:
+        return _yolo(paths, voc, year, split, classes, allow_broken)
+    if voc is not None and paths:
+        raise UserError(f"both {paths[0]} and --voc {voc} are named; give one of them")
+    if voc is None and not paths:
+        raise UserError("nothing is named to inspect; give a folder of images, or --voc a VOCdevkit")
+    if voc is None and len(paths) == 1 and is_shards(paths[0]):
+        return _shards(pathlib.Path(paths[0]), year, split, classes)
+    if voc is None and (len(paths) > 1 or not _is_voc(pathlib.Path(paths[0]))):
+        if year is not None or split is not None or classes is not None:
+            raise UserError(f"{paths[0]} is no VOCdevkit; --year, --split and --classes are for those")
+        title = pathlib.Path(paths[0]).name + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+        return Found(title, datasets.image_files(paths), None, ())
+    folder = voc_folder(voc if voc is not None else paths[0], year)
+    names = _names(folder)
+    if classes is None:
+        classes = names
+    else:
+        classes = class_names(classes)
+        check_there(classes, sorted({*names, *listed_names(folder)}), folder)
+    records = datasets.voc_records(folder, None, split, classes=classes, allow_broken=allow_broken)
+    # Of a split only what can be opened is known here; the reader has told of the rest.
+    paths = datasets.image_files(folder / "JPEGImages") if split is None else [record.path for record in records]
+    name = os.path.basename(os.path.abspath(folder))
+    return Found(f"{name}{'' if split is None else ' ' + split}", paths, records, tuple(classes))
+
+
+def _coco(paths, voc, coco, year, split, classes, allow_broken):
+    if len(paths) != 1 or voc is not None or year is not None or split is not None:
+        raise UserError(f"with --coco {coco} give the one folder of its images, and no --voc, --year or --split")
+    names = datasets.coco_classes(coco) if classes is None else class_names(classes)
+    records = datasets.coco_records(coco, paths[0], classes=names, allow_broken=allow_broken)
+    return Found(pathlib.Path(coco).stem, [record.path for record in records], records, tuple(names))
+
+
+def _yolo(paths, voc, year, split, classes, allow_broken):
+    if len(paths) != 1 or voc is not None or year is not None or split is not None:
+        raise UserError("with --yolo give the one folder of the images, and no --voc, --year or --split")
+    folder = pathlib.Path(paths[0])
+    records = datasets.yolo_records(folder, classes=classes, allow_broken=allow_broken)
+    names = find_yolo_classes(yolo_labels_dir(folder), folder) if classes is None else class_names(classes)
+    return Found(folder.name, datasets.image_files(folder), records, tuple(names))
+
+
+def _shards(folder, year, split, classes):
+    if year is not None or split is not None or classes is not None:
+        raise UserError(f"{folder} holds shards, which name their classes; leave --year, --split and --classes out")
+    index = open_index(folder)
+    labelled = index.classes is not None
+    records = datasets.shard_records(folder) if labelled else None
+    return Found(folder.name, index.names(folder), records, tuple(index.classes) if labelled else ())
+
+
+def _is_voc(path):
+    return os.path.isdir(path / "Annotations") or any(path.glob("VOC*/Annotations"))
+
+
+def _names(folder):
+    """The classes that are named, in VOC's order where they are VOC's."""
+    if not os.path.isdir(folder / "Annotations"):
+        raise UserError(f"{folder} holds no folder Annotations; a VOC folder has JPEGImages and Annotations")
+    names = set().union(*map(annotated_names, voc_annotations(folder).values()))
+    if names <= set(datasets.VOC_CLASSES):
+        return datasets.VOC_CLASSES
+    return sorted(names)

@@ -1,0 +1,67 @@
+"""What a trained model says of images, and the figures of that."""
+
+import numpy as np
+
+from kerassl import detectors, metrics
+from kerassl._errors import UserError
+from kerassl.metrics.checks import class_places
+from kerassl.runs.running import verbosity
+
+
+def score(model, records, classes, sizes=False):
+    """Scores a localiser or a detector on records.
+
+    Args:
+        model: `detectors.Localizer` or `detectors.Detector`.
+        records: list of `datasets.Record`.
+        classes: tuple of str, the names by which the records are numbered; the model's own in any order.
+        sizes: bool, of a detector: all twelve figures of COCO.
+
+    Returns:
+        Dict of figures; predictions by image id; and what each image with an object says, as `per_image` has it.
+
+    Raises:
+        UserError: if the model has other classes, or no image shows an object.
+    """
+    places = class_places(model.classes, classes, "the model")  # before minutes of prediction
+    if not isinstance(model, detectors.Localizer):
+        predictions = detections(model, records)
+        records = [record for record in records if record.image_id in predictions]  # broken files are missing
+        answers = metrics.answers_for_largest(predictions, records, classes)
+        figures = metrics.evaluate_detections(predictions, records, classes, sizes=sizes)
+        return figures, predictions, per_image(answers, np.array(answers["rank"]), 3)
+    shown = [record for record in records if record.largest() is not None]
+    if not shown:
+        raise UserError(f"none of {len(records)} images has an object that is to be found; give labeled images")
+    predictions, logits = detectors.localizer_predictions(model, shown)
+    logits = logits[:, np.argsort(places)]
+    records = [record for record in shown if record.image_id in predictions]  # broken files are missing from both
+    return scored(predictions, logits, records, classes), predictions, each_image(predictions, logits, records, classes)
+
+
+def scored(predictions, logits, records, classes):
+    """Figures of what `detectors.localizer_predictions` returned for records, each of which has an object."""
+    labels = np.array([record.classes[record.largest()] for record in records])
+    figures = metrics.evaluate_detections(predictions, records, classes)
+    figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
+    return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}
+
+
+def each_image(predictions, logits, records, classes):
+    """`per_image` of what `detectors.localizer_predictions` returned for records, each of which has an object."""
+    labels = np.array([record.classes[record.largest()] for record in records])
+    answers = metrics.answers_for_largest(predictions, records, classes)
+    return per_image(answers, metrics.label_ranks(logits, labels), min(3, len(classes)))
+
+
+def per_image(answers, ranks, most):
+    """What each image says: lists `ids`, `iou`, `top1` and `top3` (1 where the class is among the first `most`)."""
+    top1, top3 = (np.less(ranks, count).astype(int).tolist() for count in (1, most))
+    return {"ids": answers["ids"], "iou": answers["iou"], "top1": top1, "top3": top3}
+
+
+def detections(model, images, score_threshold=0.01):
+    """What a detector or a localiser finds in records or files, by image id."""
+    if isinstance(model, detectors.Localizer):
+        return detectors.localizer_predictions(model, images)[0]
+    return detectors.predict(model, images, score_threshold=score_threshold, verbose=verbosity() == 1)

@@ -1,0 +1,262 @@
+"""The first stage of a run. It leaves whole files and is skipped where they stand."""
+
+import logging
+import math
+import pathlib
+
+from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
+from kerassl._errors import UserError
+from kerassl._lazy import keras
+from kerassl.datasets.shards.index import is_shards, open_index
+from kerassl.resizing import check_image_size
+from kerassl.runs.kept import read_kept
+from kerassl.runs.running import EVERY, check_finite, scope, verbosity, write_json
+from kerassl.runs.start import start
+from kerassl.runs.time_limit import TimeLimit
+
+log = logging.getLogger("kerassl")
+
+DENSE = ("dense_loss", "dense_accuracy", "matched")
+"""What `models.DenseSimCLR` logs of its cells."""
+
+
+def pretrain(config, images, folder, weights="random", limit=None):
+    """Pre-trains a backbone, or takes up a pre-training that was stopped.
+
+    Args:
+        config: `Config`.
+        images: list of folders and files, or of one folder of shards.
+        folder: `pathlib.Path`, where backbone, figures, checkpoints and logs are left.
+        weights: what the backbone begins with, as `start` takes it.
+        limit: `TimeLimit`, or None.
+
+    Returns:
+        Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss (of whole images, beside
+        which its chance stands), whether it `learned` (None where too few steps were taken to tell) and the `alarms` of
+        `callbacks.Health`, minutes, checksum; with dense contrast also its settings and figures.
+
+    Raises:
+        OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
+    """
+    done = folder / "pretrain.json"
+    plan = config.pretrain
+    figures = read_kept(done, "minutes", "checksum")
+    # More epochs are taken from the checkpoint on.
+    all_done = figures is not None and figures.get("epochs", plan.epochs) >= plan.epochs
+    if all_done and is_whole(folder / "backbone.keras"):
+        return figures
+    load_size = plan.load_size or plan.image_size + 32
+    packed = len(images) == 1 and is_shards(images[0])
+    read = datasets.shards if packed else datasets.image_folder
+    source = images[0] if packed else images
+    batches = read(source, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
+    steps = int(batches.cardinality())
+    total = steps * plan.epochs
+    keras.utils.set_random_seed(config.seed)  # here: what ran before in this process is to change nothing
+    with scope(config):
+        model = _model(config, starting_backbone(config, weights))
+        model.compile(schedule_optimizer(plan, total, model.trainable_variables))
+    chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
+    log.info(
+        "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
+        config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
+    )  # fmt: skip
+    health = callbacks.Health(plan.batch_size)
+    history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), [health])
+    checksum = save(model.backbone, folder)
+    figures = {
+        "images": steps * plan.batch_size,
+        "epochs": plan.epochs,
+        "batch_size": plan.batch_size,
+        "decoupled": plan.decoupled,
+        "steps": total,
+        "chance": chance,
+        "loss": last(history, "loss" if plan.dense is None else "global_loss"),
+        "contrast_accuracy": last(history, "contrast_accuracy"),
+        "learned": health.learned,
+        "alarms": [
+            {"step": step, "kind": kind, "message": message, "at_end": kind in (health.at_end or ())}
+            for step, kind, message in health.alarms
+        ],
+        "minutes": minutes,
+        "checksum": checksum,
+    }
+    if plan.dense is not None:
+        found = {name.removeprefix("dense_"): last(history, name) for name in DENSE}
+        figures["dense"] = {**plan.dense.model_dump(), **found}
+    write_json(done, figures)
+    return figures
+
+
+def check(plan, images, flag="pretrain.batch_size"):
+    """Refuse what cannot be pre-trained on, before TensorFlow is loaded.
+
+    Args:
+        plan: the section `pretrain`.
+        images: list of folders and files, or of one folder of shards.
+        flag: str. What the user calls the batch size.
+
+    Raises:
+        UserError: in one line, if images are missing or do not fill a batch, or a size or a folder does not fit.
+    """
+    load_size = plan.load_size or plan.image_size + 32
+    for size in (plan.image_size, load_size):
+        check_image_size(size)
+    if load_size < plan.image_size:
+        raise UserError(f"pretrain.load_size is {load_size}, smaller than the views of {plan.image_size} pixels")
+    if plan.batch_size < 2:
+        raise UserError(f"{flag} is {plan.batch_size}: contrast needs other images in a batch; give 2 or more, as 64")
+    for folder in (plan.probe.train, plan.probe.test) if plan.probe else ():
+        if folder is not None and not pathlib.Path(folder).is_dir():
+            raise UserError(
+                f"there is no folder {folder} for pretrain.probe; give one with a sub-folder for each class"
+            )
+    packed = len(images) == 1 and is_shards(images[0])
+    found = open_index(images[0]).names(pathlib.Path(images[0])) if packed else datasets.image_files(images)
+    count = len(found)
+    if count < plan.batch_size:
+        raise UserError(
+            f"{count} images do not fill one batch of {plan.batch_size}; give {flag} of at most {count}, or more images"
+        )
+
+
+def summary(backbone, figures):
+    """What came of a pre-training, in one sentence, and the alarms of one that failed.
+
+    Args:
+        backbone: str, the network's name.
+        figures: dict, what `pretrain` returned.
+
+    Returns:
+        str.
+    """
+    # None where a run was stopped after its last epoch and only its files were left to write.
+    loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f} nats"
+    what = f"about {figures['images']} images without labels: a loss of {loss} ({figures['chance']:.3f} is chance)"
+    from kerassl.report.page import failure  # here: it loads matplotlib
+
+    failed = failure(figures)
+    if failed:
+        return f"{backbone} did not learn from {what}. {failed}"
+    if figures.get("learned") is None:
+        return f"{backbone} was trained for {figures['steps']} steps on {what}."
+    return f"{backbone} learned from {what}."
+
+
+def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
+    """Trains a compiled model with all that a long run needs: logs, probes, checkpoints, a limit.
+
+    Args:
+        model: compiled `models.SimCLR` or `models.ViewClassifier`.
+        batches: what the reader gave.
+        plan: the section `pretrain`.
+        epochs: int.
+        folder: `pathlib.Path`, for checkpoints and logs.
+        limit: `TimeLimit`.
+        watching: further callbacks.
+
+    Returns:
+        Dict of the logs by epoch, and the minutes over all stops.
+
+    Raises:
+        UserError: if the loss became no number.
+        OutOfTimeError: if the limit is over.
+    """
+    throughput = callbacks.Throughput(plan.batch_size)
+    batches = throughput.watch(batches)
+    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
+    clock = runs.Clock(folder / "checkpoints" / "minutes.json")
+    history = model.fit(
+        batches,
+        epochs=epochs,
+        verbose=verbosity(),
+        callbacks=[
+            throughput,
+            callbacks.LearningRate(),
+            *watching,
+            *([callbacks.Thaw(plan.thaw)] if plan.thaw else []),
+            *_probes(plan),
+            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20, rewind=True),
+            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+            resume,
+            clock,
+            runs.StopInTime(limit, resume, clock),
+        ],
+    ).history
+    check_finite(history, "pre-training")
+    return history, clock.minutes
+
+
+def starting_backbone(config, weights):
+    """The backbone that pre-training begins with, its batch normalisation held where the section says so."""
+    backbone = start(config, weights)
+    if config.pretrain.batch_norm == "frozen":
+        backbones.freeze_batch_norm(backbone)
+    return backbone
+
+
+def save(backbone, folder):
+    """Leaves the backbone with nothing frozen: what is trained on labels is for that stage to say."""
+    for layer in backbone.layers:
+        layer.trainable = True
+    return backbones.save(backbone, folder / "backbone.keras")
+
+
+def is_whole(file):
+    """Whether a backbone's file is there and can be read; the log says what is wrong with one that cannot."""
+    from kerassl.backbones.weights import read  # here: it loads h5py, which a refusal can do without
+
+    try:
+        read(file)
+    except UserError as error:
+        if file.exists():
+            log.warning("%s; it is written again", error)
+        return False
+    return True
+
+
+def last(history, name):
+    """The last value of a log, or None where no epoch was left to do."""
+    return history[name][-1] if history.get(name) else None
+
+
+def views_of(plan):
+    """The views that the section `pretrain` asks for."""
+    return augment.SimCLRViews(plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength)
+
+
+def _model(config, backbone):
+    plan = config.pretrain
+    settings = {
+        "projection_dim": plan.projection_dim,
+        "hidden_dim": plan.hidden_dim,
+        "loss": losses.InfoNCE(plan.temperature, plan.decoupled),
+        "augmentation": views_of(plan),
+        "seed": config.seed,
+    }
+    if plan.dense is None:
+        return models.SimCLR(backbone, plan.image_size, **settings)
+    return models.DenseSimCLR(
+        backbone,
+        plan.image_size,
+        levels=plan.dense.levels,
+        dense_weight=plan.dense.weight,
+        dense_temperature=plan.dense.temperature,
+        cells_per_image=plan.dense.cells_per_image,
+        apart=plan.dense.apart,
+        **settings,
+    )
+
+
+def _probes(plan):
+    if plan.probe is None:
+        return []
+    settings = {"image_size": plan.image_size, "every": plan.probe.every}
+    return [make(plan.probe.train, plan.probe.test, **settings) for make in (callbacks.KNNProbe, callbacks.LinearProbe)]
+
+
+def schedule_optimizer(plan, total, variables):
+    """The optimiser of the section `pretrain` with its schedule over `total` steps."""
+    own = optimizers.scaled_learning_rate(plan.batch_size) if plan.optimizer == "lars" else 1e-3
+    schedule = optimizers.WarmupCosine(plan.learning_rate or own, total, min(int(plan.warmup * total), total - 1))
+    return optimizers.get(plan.optimizer, schedule, weight_decay=plan.weight_decay, variables=variables)

@@ -1,0 +1,207 @@
+"""The images and labels of a run, from its configuration."""
+
+import dataclasses
+import logging
+import pathlib
+
+from kerassl import datasets
+from kerassl._errors import UserError
+from kerassl.datasets.class_names import check_there
+from kerassl.datasets.formats.annotated_names import annotated_names, listed_names
+from kerassl.datasets.formats.voc_records import voc_annotations, voc_folder
+from kerassl.datasets.pipeline.stream import check_readable
+from kerassl.datasets.shards.index import is_shards
+from kerassl.datasets.subset import subset
+
+log = logging.getLogger("kerassl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What a run learns from and is scored on.
+
+    Attributes:
+        images: list of folders and files to pre-train on.
+        train: list of `datasets.Record` with the labels that fine-tuning may use.
+        test: list of `datasets.Record` to score on; no arm has seen them.
+        classes: tuple of str.
+        generated: bool. Whether these are toy scenes.
+    """
+
+    images: list
+    train: list
+    test: list
+    classes: tuple
+    generated: bool
+
+    def with_labels(self, records):
+        """The same with other images to fine-tune on."""
+        return dataclasses.replace(self, train=records)
+
+
+def sources(config, folder, labels=True):
+    """Reads what `config.data` names; generates scenes into `folder` where it asks for them.
+
+    Args:
+        config: `Config`.
+        folder: `pathlib.Path` of the run.
+        labels: bool. Whether labels are needed.
+
+    Returns:
+        `Sources`.
+
+    Raises:
+        UserError: if nothing is named, or what is named cannot be read.
+    """
+    data = config.data
+    if data.scenes is not None and data.voc is None:
+        return _scenes(config, pathlib.Path(folder) / "scenes")
+    if data.voc is None:
+        if labels:
+            raise UserError(
+                "no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration"
+            )
+        if not data.images:
+            raise UserError("no images are named; give --images a folder, or data.images in the configuration")
+        return Sources(list(data.images), [], [], (), False)
+    voc = data.voc
+    classes = tuple(voc.classes or datasets.VOC_CLASSES)
+    subset = {"count": voc.count, "fraction": voc.fraction, "seed": config.seed}
+    train = labelled_split(config, voc.train, classes, **subset)
+    test = labelled_split(config, voc.test, classes)
+    seen = {record.image_id for record in train} & {record.image_id for record in test}
+    if seen:
+        log.warning(
+            "%d of the %d images to score on are trained on too (as %s is in both %s and %s): new images will "
+            "score lower; score on another split",
+            len(seen), len(test), min(seen), voc.train, voc.test,
+        )  # fmt: skip
+    images = list(data.images)
+    if data.use_training_images:
+        # All of the split, whatever share of its labels is used: pre-training needs none.
+        whole = labelled_split(config, voc.train, classes)
+        images += [record.path for record in whole]
+    return Sources(images, train, test, classes, False)
+
+
+def check_decoded(data):
+    """Refuse labeled images of which none can be decoded, before anything is trained; it loads TensorFlow.
+
+    Args:
+        data: `Sources`.
+
+    Raises:
+        UserError: in one line.
+    """
+    for records in (data.train, data.test):
+        check_readable([record.path for record in records])
+
+
+def labelled_split(config, split, classes, **chosen):
+    """Reads the labels of a split of `config.data.voc`.
+
+    Args:
+        config: `Config`.
+        split: str.
+        classes: sequence of str.
+        **chosen: those of `datasets.voc_records` that choose a subset.
+
+    Returns:
+        List of `datasets.Record`.
+
+    Raises:
+        UserError: if they cannot be read, or the configuration names a class that no annotation has.
+    """
+    voc = config.data.voc
+    records = datasets.voc_records(
+        voc.root, voc.year, split, classes=classes, allow_broken=config.data.allow_broken_labels, **chosen
+    )
+    if voc.classes:
+        folder = voc_folder(voc.root, voc.year)
+        held = {classes[label] for record in records for label in record.classes} | listed_names(folder)
+        missing = set(voc.classes) - held
+        for path in voc_annotations(folder).values():  # those of other splits, as far as they are needed
+            if not missing:
+                break
+            held |= annotated_names(path)
+            missing -= held
+        check_there(voc.classes, sorted(held), folder)
+    return records
+
+
+def without_labels(data, count, seed):
+    """Files of images that pre-training may use, chosen by the seed, for what looks at whole images.
+
+    Shards hold images as views want them: then those with labels stand for them.
+
+    Args:
+        data: `Sources`.
+        count: int. At most so many.
+        seed: int.
+
+    Returns:
+        List of paths as str.
+    """
+    images = [source for source in data.images if not is_shards(source)]
+    paths = datasets.image_files(images or [record.path for record in data.train])
+    return subset(paths, count=min(count, len(paths)), seed=seed)
+
+
+def some_labels(config, folder, data, count, seed):
+    """Those of the images to fine-tune on that a cell of a comparison uses.
+
+    The choice depends on the number and the seed alone, so that all arms learn from the same images, and of one seed
+    the fewer are among the more. Another seed chooses others: the spread over seeds holds what the choice does.
+
+    Args:
+        config: `Config`.
+        folder: `pathlib.Path` of the run.
+        data: `Sources`.
+        count: int, or None for all that the configuration names.
+        seed: int.
+
+    Returns:
+        List of `datasets.Record`.
+
+    Raises:
+        UserError: if there are not so many.
+    """
+    if count is None:
+        return data.train
+    root, year, train, _ = _devkit(config, folder)
+    allow = config.data.allow_broken_labels
+    return datasets.voc_records(root, year, train, classes=data.classes, count=count, seed=seed, allow_broken=allow)
+
+
+def kept_aside(config, folder, data, count):
+    """Ids of the images to score on that settings are chosen on; of them no figure is reported.
+
+    The seed is always 0, that no other seed reports on what another one has chosen on.
+    """
+    root, year, _, test = _devkit(config, folder)
+    allow = config.data.allow_broken_labels
+    found = datasets.voc_records(root, year, test, classes=data.classes, count=count, seed=0, allow_broken=allow)
+    return {record.image_id for record in found}
+
+
+def _devkit(config, folder):
+    """Root, year, and the splits to fine-tune and to score on."""
+    voc = config.data.voc
+    if voc is None:
+        return pathlib.Path(folder) / "scenes", 2007, "train", "val"
+    return voc.root, voc.year, voc.train, voc.test
+
+
+def _scenes(config, path):
+    made = config.data.scenes
+    splits = {"train": made.train, "val": made.val}
+    datasets.scenes(path, **splits, unlabelled=made.unlabelled, single_object=made.single_object, seed=config.seed)
+    classes = tuple(datasets.SCENE_CLASSES)
+    train = datasets.voc_records(path, 2007, "train", classes=classes)
+    test = datasets.voc_records(path, 2007, "val", classes=classes)
+    images = list(config.data.images)
+    if made.unlabelled:
+        images.append(str(path / "unlabelled"))
+    if config.data.use_training_images:
+        images += [record.path for record in train]
+    return Sources(images, train, test, classes, True)

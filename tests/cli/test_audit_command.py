@@ -1,0 +1,120 @@
+"""`kerassl audit`: what it writes, the page, and the mistakes."""
+
+import base64
+import io
+import json
+import re
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+
+from kerassl import datasets
+from kerassl.cli.main import main
+from kerassl.datasets import SCENE_CLASSES, scenes
+from kerassl.datasets.pipeline.erase import erased_regions
+from kerassl.detectors import Localizer
+from kerassl.explain import Audit, audit
+from kerassl.report.audit_report import write_audit
+
+pytestmark = pytest.mark.current_stack
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_backbone):
+    """A folder with a devkit of 12 scenes and an untrained localiser of theirs."""
+    folder = tmp_path_factory.mktemp("audit")
+    scenes(folder / "devkit", train=0, val=12, image_size=(64, 80), single_object=True)
+    keras.utils.set_random_seed(0)
+    Localizer(tiny_backbone(), SCENE_CLASSES, 64, width=8).save(folder / "localizer.keras")
+    return folder
+
+
+def _told(place, out, *more):
+    model, voc = place / "localizer.keras", place / "devkit"
+    arguments = ["audit", "--model", model, "--voc", voc, "--split", "val", "--out", out, *more]
+    return main([str(each) for each in arguments])
+
+
+def test_command_writes_a_page_that_stands_alone_and_its_json(place, tmp_path, capsys):
+    assert _told(place, tmp_path / "out", "--count", "8", "--pictures", "3") == 0
+    assert "8 heatmaps" in capsys.readouterr().out
+    content = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert len(content["rows"]) == 8
+    assert sum(each["images"] for each in content["classes"].values()) == 8
+    assert json.loads((tmp_path / "out" / "regions.json").read_text()) == {}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert not re.search(r"(src|href)='(?!data:)|https?://|<link|<script src", page)
+    # The rows stand in the page in the order of the JSON, the worst first with their pictures.
+    names = [row["image"] for row in content["rows"]]
+    assert re.findall(r"<tr><td data-v='(val_\d+)'", page) == names
+    pictures = re.findall(r"<img alt='(val_\d+)' src='data:image/jpeg;base64,([^']+)'", page)
+    assert [name for name, _ in pictures] == names[:3]
+    for _, encoded in pictures:
+        assert PIL.Image.open(io.BytesIO(base64.b64decode(encoded))).size in ((200, 159), (200, 160))
+    for row in content["rows"]:
+        value = "" if row["energy"] is None else row["energy"]
+        assert f"<td data-v='{value}'>" in page
+
+
+def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path):
+    records = datasets.voc_records(place / "devkit", 2007, "val", classes=SCENE_CLASSES)
+    model = keras.saving.load_model(place / "localizer.keras")
+    plain = audit(model, records, layer="P4")
+    name = plain.rows[0]["class"]
+    images = [row["image"] for row in plain.rows if row["class"] == name]
+    finding = {
+        "class": name, "region": [0.5, 0.25, 1.0, 0.75], "images": images, "share": 1.0, "heat": 0.5,
+        "heat_elsewhere": 0.125, "area": 0.25, "agreement": 0.75, "fall": 0.5, "fall_elsewhere": 0.0, "p_value": 0.002,
+    }  # fmt: skip
+    found = Audit(plain.classes, plain.rows, [finding], [{**finding, "images": images[:1]}])
+    page = write_audit(model, found, records, tmp_path, pictures=0).read_text()
+    assert json.loads((tmp_path / "regions.json").read_text()) == {name: [finding["region"]]}
+    np.testing.assert_array_equal(erased_regions(tmp_path / "regions.json"), [finding["region"]])
+    assert "50–100 % across, 25–75 % down" in page
+    assert "p = 0.002" in page
+    encoded, _ = re.findall(r"class='patch'[^>]*base64,([^']+)'", page)
+    patch = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(encoded))), float)
+    pixels = {record.image_id: datasets.read_image(record.path) for record in records}
+    expected = np.mean([pixels[image][16:48, 40:80] for image in images], axis=(0, 1, 2))
+    assert patch.shape == (160, 200, 3)
+    np.testing.assert_allclose(patch.mean(axis=(0, 1)), expected, atol=3)
+
+
+def test_regions_are_painted_over_in_fine_tuning_when_the_configuration_names_them(place, tmp_path):
+    from kerassl.runs.config import read_config
+    from kerassl.runs.finetune import training_batches
+
+    path = tmp_path / "regions.json"
+    path.write_text('{"car": [[0.0, 0.0, 1.0, 0.5]]}')
+    records = datasets.voc_records(place / "devkit", 2007, "val", classes=SCENE_CLASSES)
+    for task in ("localizer", "detector"):
+        config = read_config(None, {f"{task}.erase": str(path), f"{task}.image_size": 64, f"{task}.batch_size": 12})
+        batch = next(iter(training_batches(config, task, records, shuffle=False)))
+        images = (batch[0] if task == "localizer" else batch["images"]).numpy()
+        assert all(np.ptp(image[:24, :60].reshape(-1, 3), axis=0).max() <= 1 for image in images)
+        assert all(np.ptp(image[28:50, :60].reshape(-1, 3), axis=0).max() > 10 for image in images)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--count", "0"], "count is 0"),
+        (["--pictures", "-1"], "pictures is -1"),
+        (["--classes", "car", "boat"], "in the model alone"),
+        (["--model", "missing.keras"], "there is no model"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_and_nothing_is_written(place, tmp_path, capsys, more, says):
+    assert _told(place, tmp_path / "out", *more) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kerassl: ")]
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_that_exists_is_refused(place, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    assert _told(place, tmp_path / "out", "--count", "4") == 2
+    assert "already exists" in capsys.readouterr().err

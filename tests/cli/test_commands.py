@@ -1,0 +1,212 @@
+"""The commands, down the whole road on a few scenes with the smallest network, or the smallest that has a name."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from said import quiet
+
+from kerassl import _compat, backbones
+from kerassl.cli.main import main
+from kerassl.datasets import SCENE_CLASSES, scenes
+
+# Where there is tensorflow-addons, its optimisers go the same road.
+PRETRAINING, LOCALIZER = ("lars", "adamw") if _compat.KERAS_3 else ("tfa/LAMB", "tfa/LazyAdam")
+
+CONFIG = f"""
+backbone: MobileNet
+data:
+  scenes: {{train: 24, val: 10, unlabelled: 16, single_object: true}}
+pretrain: {{image_size: 32, batch_size: 16, epochs: 2, optimizer: {PRETRAINING}}}
+localizer: {{image_size: 64, batch_size: 8, epochs: 1, optimizer: {LOCALIZER}, evaluate_every: 1}}
+explain: {{images: 2, level: P4}}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_backbone):
+    """The folder of a finished comparison, whose MobileNets are the smallest network: theirs would take minutes."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.yaml").write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
+        assert quiet(["compare", "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]) == 0
+    return folder
+
+
+def refused(capsys, *arguments):
+    """The one line that a mistake gets."""
+    assert main([str(argument) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("kerassl: ")
+    assert not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+def test_comparison_leaves_figures_of_every_arm(run):
+    out = run / "out"
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["arms"]) == ["self-supervised", "random start"]
+    for arm in results["arms"].values():
+        assert all(0 <= arm["localizer"][key] <= 1 for key in ("mean_iou", "top3"))
+        assert arm["localizer"]["minutes"] > 0
+    assert results["generated"]
+    stages = {json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()}
+    assert stages == {"pretrain", *(f"localizer:{arm}" for arm in results["arms"])}
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    watched = {line["stage"]: line for line in lines if "val_mean_iou" in line}
+    assert set(watched) == {f"localizer:{arm}" for arm in results["arms"]}
+    for name, arm in results["arms"].items():
+        for key in ("mean_iou", "loc_acc_50", "top1", "top3"):
+            assert watched[f"localizer:{name}"][f"val_{key}"] == pytest.approx(arm["localizer"][key], abs=1e-6)
+    assert "chance" in (out / "log.txt").read_text()
+
+
+def test_report_stands_alone(run):
+    page = (run / "out" / "report.html").read_text()
+    assert len(re.findall(r"src='data:image/png;base64,", page)) == 4  # curves; finds and heatmaps
+    assert not re.search(r"(src|href)='(?!data:)", page)
+    assert "generated scenes" in page
+    assert page.count("self-supervised") >= 3
+
+
+def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
+    out = run / "out"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")}
+    assert refused(capsys, "compare", "--config", run / "tiny.yaml", "--out", out).count("--resume")
+    assert quiet(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")} == before
+    assert len(before) == 3
+
+
+def test_comparison_is_resumed_when_its_state_files_are_damaged(run, caplog):
+    out = run / "out"
+    before = (out / "metrics.jsonl").read_text()
+    cell = out / "cells" / "random-start" / "localizer-all-0.json"
+    figures = json.loads(cell.read_text())["figures"]
+    for name, content in {
+        "metrics.jsonl": (before + '{"kind": "ep').encode(),
+        "checkpoints/minutes.json": b'{"minu',
+        "cells/random-start/localizer-all-0.json": cell.read_bytes()[:200],
+    }.items():
+        (out / name).write_bytes(content)
+    assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
+    assert json.loads(cell.read_text())["figures"] == figures
+    assert any("localizer-all-0.json is damaged" in record.message for record in caplog.records)
+    assert any("1 of 5 lines" in record.message for record in caplog.records)
+
+
+@pytest.mark.slow
+@pytest.mark.current_stack  # beside Keras 2.15 a detector's graphs take minutes to build
+def test_comparison_trains_both_tasks(tmp_path):
+    both, folder = tmp_path / "both.yaml", tmp_path / "out"
+    both.write_text(CONFIG + "detector: {image_size: 64, batch_size: 8, epochs: 1}\n")
+    assert quiet(["compare", "--config", str(both), "--out", str(folder)]) == 0
+    for arm in json.loads((folder / "results.json").read_text())["arms"].values():
+        assert set(arm) >= {"localizer", "detector"}
+        assert all(0 <= arm["detector"][key] <= 1 for key in ("voc07_ap50", "coco_ap75"))
+    page = (folder / "report.html").read_text()
+    assert len(re.findall(r"src='data:image/png;base64,", page)) == 6
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert not any("val_voc10_ap50" in line for line in lines)  # evaluate_every is the localiser's alone
+
+
+def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path, capsys):
+    out = run / "out"
+    model, voc = out / "arms" / "random-start" / "localizer.keras", out / "scenes"
+    images = sorted((voc / "VOC2007" / "JPEGImages").glob("*.jpg"))[:3]
+    assert quiet(["predict", "--model", str(model), "--images", *map(str, images), "--out", str(tmp_path / "p")]) == 0
+    found = json.loads((tmp_path / "p" / "predictions.json").read_text())
+    assert len(list((tmp_path / "p" / "drawings").glob("*.png"))) == 3
+    assert found
+    capsys.readouterr()
+    by_model = ["evaluate", "--model", str(model), "--voc", str(voc), "--out", str(tmp_path / "m.json")]
+    assert quiet(by_model) == 0
+    predictions = out / "arms" / "random-start" / "localizer_predictions.json"
+    by_file = ["evaluate", "--predictions", str(predictions), "--voc", str(voc), "--classes", *SCENE_CLASSES]
+    assert quiet([*by_file, "--out", str(tmp_path / "f.json")]) == 0
+    figures = [json.loads((tmp_path / name).read_text()) for name in ("m.json", "f.json")]
+    assert figures[0]["mean_iou"] == pytest.approx(figures[1]["mean_iou"], abs=1e-6)
+    recorded = json.loads((out / "arms" / "random-start" / "localizer.json").read_text())
+    assert figures[0]["mean_iou"] == pytest.approx(recorded["mean_iou"], abs=1e-5)
+
+
+def test_embeddings_are_named_and_follow_the_backbone(run, tmp_path):
+    out = run / "out"
+    images = sorted((out / "scenes" / "unlabelled").glob("*.jpg"))[:4]
+    arguments = ["--backbone", str(out / "backbone.keras"), "--image-size", "64", "--out", str(tmp_path / "e.npz")]
+    assert quiet(["embed", "--images", *map(str, images), *arguments]) == 0
+    with np.load(tmp_path / "e.npz") as file:
+        assert list(file["names"]) == [str(image) for image in images]
+        assert file["features"].shape == (4, 16)
+        assert np.ptp(file["features"], axis=0).max() > 0
+
+
+def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, capsys):
+    out = run / "out"
+    arms = [f"{arm}={out / 'arms' / arm / 'localizer.keras'}" for arm in ("self-supervised", "random-start")]
+    images = str(out / "scenes" / "unlabelled")
+    picture = tmp_path / "heat.png"
+    arguments = ["--models", *arms, "--images", images, "--count", "2", "--out", str(picture)]
+    assert quiet(["explain", *arguments, "--class", "car"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    arguments[-1] = str(tmp_path / "other.png")
+    assert "'unicorn'" in refused(capsys, "explain", *arguments, "--class", "unicorn")
+    model = out / "arms" / "random-start" / "localizer.keras"
+    assert quiet(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0
+    assert (tmp_path / "servable" / "1" / "saved_model.pb").exists()
+    card = json.loads((tmp_path / "servable" / "1" / "assets.extra" / "model_card.json").read_text())
+    assert card["metrics"] == json.loads(model.with_suffix(".json").read_text())
+    assert card["data"]["scenes"]["train"] == 24
+    assert "exists" in refused(capsys, "export", "--model", model, "--out", tmp_path / "servable" / "1")
+
+
+@pytest.mark.current_stack
+def test_pretrain_then_finetune_by_flags(run, tmp_path):
+    photos = run / "out" / "scenes" / "unlabelled"
+    for number, photo in enumerate(sorted(photos.glob("*.jpg"))[:8]):
+        (tmp_path / "labelled" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labelled" / "ab"[number % 2] / photo.name).symlink_to(photo)
+    (tmp_path / "probe.yaml").write_text(f"pretrain: {{probe: {{train: {tmp_path / 'labelled'}}}}}")
+    sizes = ["--image-size", "32", "--batch-size", "8", "--epochs", "2", "--config", str(tmp_path / "probe.yaml")]
+    arguments = ["pretrain", "--images", str(photos), "--backbone", "MobileNet", *sizes, "--out", str(tmp_path / "a")]
+    assert quiet(arguments) == 0
+    assert (tmp_path / "a" / "backbone.keras").exists()
+    last = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 <= last["knn_top1"] <= 1
+    assert 0 <= last["linear_top1"] <= 1
+    assert (tmp_path / "a" / "report.html").read_text().count("src='data:image/png;base64,") == 2
+    voc = ["--voc", str(run / "out" / "scenes"), "--classes", *SCENE_CLASSES, "--count", "8"]
+    sizes = ["--image-size", "64", "--batch-size", "8", "--epochs", "1"]
+    backbone = ["--backbone", str(tmp_path / "a" / "backbone.keras")]
+    arguments = ["finetune", "--task", "localizer", *voc, *sizes, *backbone, "--out", str(tmp_path / "b")]
+    assert quiet(arguments) == 0
+    assert (tmp_path / "b" / "localizer.keras").exists()
+    assert json.loads((tmp_path / "b" / "localizer.json").read_text())["mean_iou"] > 0
+    page = (tmp_path / "b" / "report.html").read_text()
+    assert "kerassl cannot tell" in page
+    assert page.count("src='data:image/png;base64,") == 1
+
+
+def test_mistakes_get_one_line_status_2_and_leave_nothing(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    new, devkit = tmp_path / "new", scenes(tmp_path / "scenes", train=6, val=2, unlabelled=4)
+    photos = devkit / "unlabelled"
+    told = {
+        ("pretrain", "--images", tmp_path / "nowhere", "--out", new): "nowhere",
+        ("pretrain", "--images", tmp_path / "empty", "--out", new): "empty",
+        ("pretrain", "--out", new): "--images",
+        ("pretrain", "--images", photos, "--image-size", 100, "--out", new): "multiple of 32",
+        ("pretrain", "--images", photos, "--backbone", "ResNet9", "--batch-size", 2, "--out", new): "EfficientNetB1",
+        ("pretrain", "--images", photos, "--batch-size", 500, "--out", new): "batch",
+        ("finetune", "--voc", tmp_path / "nowhere", "--out", new): "nowhere",
+        ("finetune", "--voc", devkit, "--out", new): "class",
+        ("finetune", "--voc", devkit, "--split", "tset", "--out", new): "tset",
+        ("predict", "--model", tmp_path / "none.keras", "--images", photos, "--out", new): "none.keras",
+        ("evaluate", "--voc", devkit): "--predictions",
+        ("compare", "--config", tmp_path / "none.yaml", "--out", new): "none.yaml",
+    }
+    for arguments, word in told.items():
+        assert word in refused(capsys, *arguments)
+        assert not new.exists()

@@ -1,0 +1,215 @@
+"""`kerassl shards` and `kerassl inspect`."""
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+from said import quiet
+
+from kerassl.cli.main import main
+from kerassl.datasets import scenes, shard_classes, shard_records, shards, voc_records
+from kerassl.metrics import save_predictions
+
+pytestmark = pytest.mark.current_stack
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "devkit"
+    scenes(folder, train=6, val=4, unlabelled=5, single_object=False, seed=0)
+    (folder / "unlabelled" / "broken.jpg").write_bytes(b"nothing")
+    return folder
+
+
+def refused(capsys, *arguments):
+    assert main([str(argument) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("kerassl: ")
+    assert not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+def test_shards_are_written_and_told_and_go_on(devkit, tmp_path, capsys):
+    command = ["shards", "--images", str(devkit / "unlabelled"), "--out", str(tmp_path / "shards"), "--per-shard", "3"]
+    assert main([*command, "--image-size", "64"]) == 0
+    assert f"5 images in 2 shards; 1 broken files left out: {tmp_path / 'shards'}" in capsys.readouterr().out
+    assert main([*command, "--image-size", "64"]) == 0
+    assert "2 of them from before" in capsys.readouterr().out
+    (images,) = shards(tmp_path / "shards", 32, 5)
+    assert images.shape == (5, 32, 32, 3)
+    assert "not image_size None" in refused(capsys, *command)
+    assert "quality is 0" in refused(capsys, *command, "--quality", "0")
+    assert "no images are named" in refused(capsys, "shards", "--out", tmp_path / "other")
+
+
+def test_shards_take_labels_along_and_inspect_tells_of_them(devkit, tmp_path, capsys):
+    command = ["shards", "--voc", str(devkit), "--split", "train", "--out", str(tmp_path / "shards")]
+    assert main([*command, "--per-shard", "4"]) == 0
+    classes = shard_classes(tmp_path / "shards")
+    assert f"6 images with boxes of {len(classes)} classes in 2 shards: " in capsys.readouterr().out
+    records = voc_records(devkit, classes=classes)
+    assert [each.image_id for each in shard_records(tmp_path / "shards")] == [each.image_id for each in records]
+    assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "shards"), "--decode", "--out", str(tmp_path / "card.png")]) == 0
+    assert capsys.readouterr().out == f"{expected}card: {tmp_path / 'card.png'}\n"
+    with PIL.Image.open(tmp_path / "card.png") as picture:
+        assert np.asarray(picture).std() > 10
+    with (tmp_path / "shards" / "shard-00001.tfrecord").open("r+b") as file:
+        file.seek(500)
+        file.write(bytes(8))
+    assert main(["inspect", str(tmp_path / "shards")]) == 0
+    told = capsys.readouterr().out
+    assert "broken          1" in told
+    assert "shard-00001.tfrecord#0 is damaged: its checksum is wrong" in told
+    assert "5 images, 0 of them without a box" in told
+
+
+def test_shards_of_coco_and_yolo_hold_the_same_boxes(devkit, tmp_path, capsys):
+    photos = tmp_path / "kites"
+    photos.mkdir()
+    for photo in sorted((devkit / "VOC2007" / "JPEGImages").iterdir())[:3]:
+        (photos / photo.name).write_bytes(photo.read_bytes())
+    with PIL.Image.open(photo) as image:
+        width, height = image.size
+    (photos / f"{photo.stem}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (photos / "classes.txt").write_text("kite\n")
+    content = {
+        "images": [{"id": number, "file_name": path.name} for number, path in enumerate(sorted(photos.glob("*.jpg")))],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 2,
+                "category_id": 4,
+                "bbox": [0.375 * width, 0.25 * height, 0.25 * width, 0.5 * height],
+            }
+        ],
+        "categories": [{"id": 4, "name": "kite"}],
+    }
+    (tmp_path / "kites.json").write_text(json.dumps(content))
+    command = ["shards", "--images", str(photos)]
+    for form in (["--coco", str(tmp_path / "kites.json")], ["--yolo"]):
+        out = tmp_path / form[0].strip("-")
+        assert main([*command, *form, "--out", str(out), "--image-size", "32"]) == 0
+        assert "3 images with boxes of 1 classes in 1 shards" in capsys.readouterr().out
+        records = shard_records(out)
+        assert [len(record.boxes) for record in records] == [0, 0, 1]
+        sides = np.array([records[2].width, records[2].height] * 2)
+        np.testing.assert_allclose(records[2].boxes[0] / sides, [0.375, 0.25, 0.625, 0.75], atol=1e-6)
+        assert shard_classes(out) == ["kite"]
+
+
+def test_shards_without_labels_are_told_from_those_with(devkit, tmp_path, capsys):
+    out = tmp_path / "shards"
+    assert main(["shards", "--images", str(devkit / "unlabelled"), "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "images          5" in told
+    assert "class" not in told
+    predictions = tmp_path / "predictions.json"
+    assert "without labels" in refused(capsys, "evaluate", "--predictions", predictions, "--shards", out)
+    assert "leave --year" in refused(capsys, "inspect", out, "--split", "train")
+    command = ["shards", "--out", tmp_path / "other"]
+    assert "--year, --split and --classes are for labels" in refused(capsys, *command, "--split", "train")
+    assert "give one of them" in refused(capsys, *command, "--voc", devkit, "--images", devkit / "unlabelled")
+    assert "no split 'test'" in refused(capsys, *command, "--voc", devkit, "--split", "test")
+    assert "the one folder" in refused(capsys, *command, "--yolo")
+    assert not (tmp_path / "other").exists()
+
+
+def test_evaluation_on_labelled_shards_is_that_on_voc(devkit, tmp_path, capsys):
+    assert main(["shards", "--voc", str(devkit), "--split", "val", "--out", str(tmp_path / "shards")]) == 0
+    classes = shard_classes(tmp_path / "shards")
+    found = {
+        record.image_id: {
+            "boxes": record.boxes[:1] + 2,
+            "scores": np.ones(len(record.classes[:1]), np.float32),
+            "classes": record.classes[:1],
+        }
+        for record in voc_records(devkit, split="val", classes=classes)
+    }
+    save_predictions(tmp_path / "predictions.json", found)
+    told = []
+    for labels in (["--shards", tmp_path / "shards"], ["--voc", devkit, "--split", "val", "--classes", *classes]):
+        capsys.readouterr()
+        assert main([str(each) for each in ["evaluate", "--predictions", tmp_path / "predictions.json", *labels]]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert all(name in told[0] for name in classes)
+    both = ["--shards", tmp_path / "shards", "--voc", devkit]
+    assert "give the labels of one data set" in refused(
+        capsys, "evaluate", "--predictions", tmp_path / "predictions.json", *both
+    )
+
+
+def test_pretraining_reads_shards(devkit, tmp_path, capsys):
+    out, config = tmp_path / "shards", tmp_path / "tiny.yaml"
+    assert main(["shards", "--images", str(devkit / "unlabelled"), "--out", str(out)]) == 0
+    config.write_text("backbone: MobileNet\npretrain: {image_size: 32, batch_size: 5, epochs: 1}\n")
+    run = ["pretrain", "--config", str(config), "--images", str(out), "--out", str(tmp_path / "run")]
+    assert main(run) == 0
+    assert (tmp_path / "run" / "backbone.keras").exists()
+
+
+def test_inspect_tells_of_images_and_of_voc(devkit, tmp_path, capsys):
+    assert main(["inspect", str(devkit / "unlabelled")]) == 0
+    told = capsys.readouterr().out
+    assert "images          6" in told
+    assert "broken.jpg is no image" in told
+    assert "class" not in told
+    for where in ([str(devkit)], ["--voc", str(devkit)], [str(devkit / "VOC2007")]):
+        assert main(["inspect", *where, "--out", str(tmp_path / "card.png"), "--decode"]) == 0
+        told = capsys.readouterr().out
+        assert "10 images, 0 of them without a box" in told
+        with PIL.Image.open(tmp_path / "card.png") as picture:
+            assert np.asarray(picture).std() > 10
+        (tmp_path / "card.png").unlink()
+    assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
+    assert "6 images, 0 of them without" in capsys.readouterr().out
+
+
+def test_inspect_tells_of_coco(devkit, tmp_path, capsys):
+    photos = sorted((devkit / "VOC2007" / "JPEGImages").iterdir())[:3]
+    content = {
+        "images": [{"id": number, "file_name": photo.name} for number, photo in enumerate(photos)],
+        "annotations": [{"id": 1, "image_id": 0, "category_id": 4, "bbox": [5, 5, 20, 30]}],
+        "categories": [{"id": 4, "name": "kite"}],
+    }
+    (tmp_path / "kites.json").write_text(json.dumps(content))
+    command = ["inspect", "--coco", str(tmp_path / "kites.json")]
+    assert main([*command, str(photos[0].parent)]) == 0
+    told = capsys.readouterr().out
+    assert "3 images, 2 of them without a box" in told
+    assert "kite" in told
+    assert "the one folder of its images" in refused(capsys, *command)
+
+
+def test_inspect_tells_of_yolo(devkit, tmp_path, capsys):
+    images, labels = tmp_path / "kites" / "images" / "train", tmp_path / "kites" / "labels" / "train"
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    for photo in sorted((devkit / "VOC2007" / "JPEGImages").iterdir())[:3]:
+        (images / photo.name).write_bytes(photo.read_bytes())
+    (labels / f"{photo.stem}.txt").write_text("1 0.5 0.5 0.2 0.3\n1 0.2 0.2 0.1 0.1\n")
+    (tmp_path / "kites" / "data.yaml").write_text("names: [bird, kite]\n")
+    command = ["inspect", "--yolo", str(images)]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "3 images, 2 of them without a box" in told
+    assert "boxes           2" in told
+    assert told.index("kite ") < told.index("bird ")
+    assert "the one folder of the images" in refused(capsys, *command, "--year", "2007")
+
+
+def test_inspect_refuses_in_one_line(devkit, tmp_path, capsys):
+    assert "nothing is named to inspect" in refused(capsys, "inspect")
+    assert "give one of them" in refused(capsys, "inspect", devkit, "--voc", devkit)
+    assert "no file or folder" in refused(capsys, "inspect", tmp_path / "nowhere")
+    assert "is no VOCdevkit" in refused(capsys, "inspect", devkit / "unlabelled", "--split", "train")
+    assert "no VOC2012" in refused(capsys, "inspect", devkit, "--year", "2012")
+    assert "no split 'test'" in refused(capsys, "inspect", devkit, "--split", "test")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_bytes(b"nothing")
+    assert "nothing to draw" in refused(capsys, "inspect", tmp_path / "broken", "--out", tmp_path / "card.png")

@@ -1,0 +1,93 @@
+"""`kerassl geometry`, on a few scenes and tiny networks."""
+
+import json
+import re
+
+import keras
+import pytest
+
+from kerassl import backbones, datasets, detectors
+from kerassl.cli.main import main
+from kerassl.datasets import SCENE_CLASSES
+from kerassl.report import features_page as geometry_page
+
+pytestmark = pytest.mark.current_stack
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_backbone):
+    folder = tmp_path_factory.mktemp("geometry_command")
+    datasets.scenes(folder / "scenes", train=1, val=48, unlabelled=0, seed=1)
+    keras.utils.set_random_seed(0)
+    backbones.save(tiny_backbone(), folder / "backbone.keras")
+    detectors.Localizer(tiny_backbone(4, name="other"), SCENE_CLASSES, 64).save(folder / "localizer.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(folder):
+    arms = [f"ours={folder}/backbone.keras", f"a <b>={folder}/localizer.keras"]
+    voc = ["--voc", str(folder / "scenes"), "--split", "val", "--classes", *SCENE_CLASSES]
+    out = folder / "out" / "page.html"
+    assert main(["geometry", "--arms", *arms, *voc, "--count", "44", "--out", str(out)]) == 0
+    return out
+
+
+def test_page_stands_alone_and_tells_every_figure(written):
+    page, figures = written.read_text(), json.loads(written.with_suffix(".json").read_text())
+    assert len(re.findall(r"src='data:image/png;base64,", page)) == 3  # invariance, spectra, CKA
+    assert not re.search(r"(src|href)='(?!data:)", page)
+    assert "http" not in page
+    assert "a &lt;b&gt;, P5" in page
+    assert "a <b>" not in page
+    assert figures["images"] == 44
+    assert figures["image_size"] == 64  # the localiser's
+    assert list(figures["arms"]) == ["ours", "a <b>"]
+    for arm in figures["arms"].values():
+        for level in arm["layers"].values():
+            for key, (heading, form, _) in geometry_page.LEVEL_FIGURES.items():
+                assert heading in page
+                # Four channels are too few to fit a decay to.
+                assert (level[key] is None) == (key == "spectrum_exponent" and level["width"] == 4)
+                assert f"<td>{'–' if level[key] is None else format(level[key], form)}</td>" in page
+        for values in arm["position"].values():
+            assert all(f"<td>{value:.2f}</td>" in page for value in values.values())
+    assert f"share {figures['overlap']['chance']:.1%}" in page
+
+
+def test_table_has_a_column_for_each_arm(written):
+    figures = json.loads(written.with_suffix(".json").read_text())
+    lines = geometry_page.table_text(figures).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    flip = next(line for line in lines if line.startswith("invariance to flip"))
+    assert flip.split()[3:] == [f"{arm['invariance']['flip']:.2f}" for arm in figures["arms"].values()]
+
+
+def test_folder_of_images_gives_a_page_without_what_needs_labels(folder):
+    images, out = folder / "scenes" / "VOC2007" / "JPEGImages", folder / "plain.html"
+    arguments = ["--images", str(images), "--image-size", "64", "--count", "20", "--out", str(out)]
+    assert main(["geometry", "--arms", str(folder / "backbone.keras"), *arguments]) == 0
+    page = out.read_text()
+    assert "What each network ignores" in page
+    for heading in ("where the object is", "neighbour tells class", "the same images alike"):
+        assert heading not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--arms", "{}/backbone.keras", "--out", "{}/x.html"], "no images are named"),
+        (["--arms", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.png"], "does not end like a page"),
+        (["--arms", "{}/none.keras", "--images", "{}", "--out", "{}/x.html"], "there is no model"),
+        (["--arms", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.html"], "give --image-size"),
+        (["--arms", "a={}/backbone.keras", "a={}/b.keras", "--images", "{}", "--out", "{}/x.html"], "two arms"),
+        (["--arms", "{}/backbone.keras", "--images", "{}", "--voc", "{}", "--out", "{}/x.html"], "both --images"),
+        (["--arms", "{}/backbone.keras", "--images", "{}", "--count", "0", "--out", "{}/x.html"], "--count is 0"),
+    ],
+)
+def test_mistake_is_told_in_one_line(folder, capsys, arguments, says):
+    assert main(["geometry", *(each.format(folder) for each in arguments)]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("kerassl: ")
+    assert says in line
+    assert not (folder / "x.html").exists()

@@ -1,0 +1,121 @@
+"""`kerassl views`: a picture, the same for the same seed, and one line for a mistake."""
+
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerassl.cli.main import main
+from kerassl.datasets import SCENE_CLASSES, scenes
+
+pytestmark = pytest.mark.current_stack
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory):
+    return scenes(tmp_path_factory.mktemp("labelled") / "scenes", train=5, val=1)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return scenes(tmp_path_factory.mktemp("views") / "scenes", train=0, val=0, unlabelled=5) / "unlabelled"
+
+
+def _drawn(path, *arguments):
+    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    assert main(["views", *map(str, arguments), "--out", str(path)]) == 0
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def test_sheet_is_the_same_when_the_seed_is_and_another_when_anything_else_changes(photos, tmp_path, capsys):
+    few = (photos, "--count", 2, "--image-size", 64)
+    first = _drawn(tmp_path / "a.png", *few)
+    assert "2 photographs" in capsys.readouterr().out
+    np.testing.assert_array_equal(first, _drawn(tmp_path / "b.png", *few))
+    for change in (("--seed", 1), ("--mild",), ("--level", "P4")):
+        other = _drawn(tmp_path / "c.png", *few, *change)
+        assert other.shape == first.shape
+        assert np.mean(other != first) > 0.01, change
+    assert _drawn(tmp_path / "d.png", photos, "--image-size", 64).shape[0] > 2 * first.shape[0]  # all five
+
+
+def test_sheet_shows_the_views_of_a_run_when_given_its_configuration(photos, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"data: {{images: ['{photos}']}}\npretrain: {{image_size: 64, smallest_crop: 0.2, strength: 0.5}}"
+    )
+    by_config = _drawn(tmp_path / "a.png", "--config", config, "--count", 2)
+    by_flags = _drawn(tmp_path / "b.png", photos, "--count", 2, "--image-size", 64, "--mild")
+    np.testing.assert_array_equal(by_config, by_flags)
+
+
+def test_broken_photograph_is_named_and_left_out(photos, tmp_path, caplog):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with caplog.at_level(logging.WARNING, "kerassl"):
+        _drawn(tmp_path / "a.png", tmp_path / "broken.jpg", photos, "--image-size", 32)
+    assert [record.getMessage().count("broken.jpg") for record in caplog.records] == [1]
+
+
+def test_mistakes_get_one_line_status_2_and_leave_nothing(photos, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    out = tmp_path / "views.png"
+    told = {
+        (tmp_path / "nowhere",): "nowhere",
+        (tmp_path / "empty",): "holds no images",
+        (tmp_path / "broken.jpg",): "broken.jpg",
+        (): "kerassl views photos/",
+        (photos, "--image-size", 100): "multiple of 32",
+        (photos, "--image-size", 0): "multiple of 32",
+        (photos, "--count", 0): "count is 0",
+        (photos, "--config", tmp_path / "none.yaml"): "none.yaml",
+    }
+    for arguments, word in told.items():
+        assert main(["views", *map(str, arguments), "--out", str(out)]) == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line.startswith("kerassl: ")
+        assert word in line
+        assert not out.exists()
+    assert main(["views", str(photos), "--out", str(tmp_path / "views.gif")]) == 2
+    assert "end it in .png" in capsys.readouterr().err
+
+
+def test_training_images_are_drawn_as_the_configuration_augments_them(devkit, tmp_path, capsys):
+    few = ("--voc", devkit, "--classes", *SCENE_CLASSES, "--count", 3, "--image-size", 64)
+    config = tmp_path / "run.yaml"
+    drawn = {}
+    for name, text in (
+        ("never", "detector: {augmentation: {flip: 0, zoom: 0, crop: 0, jitter: 0}}"),
+        ("mosaic", "detector: {augmentation: {flip: 0, zoom: 0, crop: 0, jitter: 0, mosaic: 1}}"),
+    ):
+        config.write_text(text)
+        drawn[name] = _drawn(tmp_path / "a.png", *few, "--config", config)[64:].astype(int)
+    assert "3 labelled ones" in capsys.readouterr().out
+    assert drawn["never"].shape == (3 * 306, 5 * 306, 3)
+    letterboxed, *epochs = np.split(drawn["never"], 5, axis=1)
+    for epoch in epochs:  # frames may lie a pixel apart
+        assert np.abs(epoch - letterboxed).mean() < 1
+        np.testing.assert_array_equal(np.median(np.abs(epoch - letterboxed)), 0)
+    first, *epochs = np.split(drawn["mosaic"], 5, axis=1)
+    np.testing.assert_array_equal(first, letterboxed)
+    assert all(np.abs(epoch - first).mean() > 5 for epoch in epochs)
+    localizer = _drawn(tmp_path / "b.png", *few, "--task", "localizer")[64:].astype(int)
+    assert localizer.shape == drawn["never"].shape
+    assert np.abs(localizer - drawn["never"]).mean() > 5
+
+
+def test_training_images_are_refused_in_one_line(devkit, photos, tmp_path, capsys):
+    out = ("--out", tmp_path / "a.png")
+    for arguments, told in (
+        ((photos, "--voc", devkit), "give one of them"),
+        (("--task", "detector"), "no labelled images are named"),
+        (("--voc", devkit, "--count", 0), "count is 0"),
+        (("--voc", devkit, "--split", "nothing"), "no split 'nothing'"),
+        (("--voc", devkit, "--classes", *SCENE_CLASSES, "--image-size", 33), "multiple of 32"),
+    ):
+        assert main(["views", *map(str, arguments), *map(str, out)]) == 2
+        assert told in capsys.readouterr().err
+        assert not (tmp_path / "a.png").exists()

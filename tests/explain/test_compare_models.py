@@ -1,0 +1,130 @@
+"""Arms side by side, from labelled images to table, pictures and page."""
+
+from kerassl import _compat  # noqa: F401  # isort: skip
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kerassl import UserError, backbones, datasets, explain
+from kerassl.cli.main import main
+from kerassl.detectors import Localizer
+
+pytestmark = pytest.mark.current_stack
+CLASSES = datasets.SCENE_CLASSES
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory):
+    return datasets.scenes(tmp_path_factory.mktemp("arms") / "scenes", train=1, val=10, image_size=(80, 100))
+
+
+@pytest.fixture(scope="module")
+def records(devkit):
+    return datasets.voc_records(devkit, 2007, "val", classes=CLASSES)
+
+
+def localizer(tiny_backbone, seed):
+    keras.utils.set_random_seed(seed)
+    return Localizer(tiny_backbone(), CLASSES, 64, width=8)
+
+
+def test_questions_are_about_the_largest_object_and_all_of_its_class(records):
+    asked = explain.questions(records, 64)
+    for row, record in enumerate(asked.records):
+        wanted = record.classes[record.largest()]
+        assert asked.class_ids[row] == wanted
+        scale = 64 / max(record.height, record.width)
+        same = record.classes == wanted
+        np.testing.assert_allclose(asked.boxes[row], record.boxes[same & ~record.difficult] * scale, rtol=1e-5)
+        np.testing.assert_allclose(asked.ignored[row], record.boxes[same & record.difficult] * scale, rtol=1e-5)
+        assert asked.others[row] == (len(set(record.classes)) > 1)
+        assert asked.tolerances[row] == pytest.approx(15 * scale)
+        assert list(asked.pictures[row]) == [51, 64]
+        rows, columns = np.nonzero(asked.masks[row])
+        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        around = [*asked.boxes[row][:, :2].min(0), *asked.boxes[row][:, 2:].max(0)]
+        np.testing.assert_allclose(box, around, atol=1)
+    assert asked.score(np.stack(asked.masks)).figures()["pxap"] == 1
+
+
+def test_questions_without_a_mask_or_an_object(records):
+    bare = [dataclasses.replace(record, mask_path=None) for record in records[:2]]
+    asked = explain.questions(bare, 64)
+    assert asked.masks == [None, None]
+    assert "pxap" not in asked.score(np.ones([2, 64, 64])).figures()
+    empty = dataclasses.replace(records[0], difficult=np.ones(len(records[0].boxes), bool))
+    with pytest.raises(UserError, match="no image has an object"):
+        explain.questions([empty], 64)
+
+
+def test_arms_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(tiny_backbone, records):
+    asked = explain.questions(records, 64)
+    arms = {"a": localizer(tiny_backbone, 0), "twin": localizer(tiny_backbone, 0), "bare": tiny_backbone()}
+    found = explain.compare_arms(arms, asked, choose=4, steps=2, resamples=20)
+    assert found.level in ("P3", "P4", "P5")
+    assert len(found.scored) == len(asked) - 4
+    table = found.table["arms"]
+    assert list(table) == ["a", "twin", "bare", "centred Gaussian", "whole image"]
+    for values in (table["a"], found.table["differences"]["twin"]):
+        assert all(low <= value <= high or np.isnan(value) for value, low, high in values.values())
+    assert all(value == pytest.approx(0, abs=1e-6) for value, *_ in found.table["differences"]["twin"].values())
+    heat = explain.GradCAM(arms["a"], layer=found.level)(found.scored.images, found.scored.class_ids)
+    figures = found.scored.score(heat, found.thresholds["a"]).figures()
+    for name, value in figures.items():
+        np.testing.assert_allclose(table["a"][name][0], value, atol=1e-5)
+    perturbed = explain.insertion_deletion(arms["a"], found.scored.images, heat, found.scored.class_ids, steps=2)
+    assert table["a"]["insertion"][0] == pytest.approx(perturbed["insertion"].mean(), abs=1e-5)
+    assert "insertion" not in table["bare"]
+    # The whole picture, not the letterbox's black: its energy is the share of the picture that objects take.
+    share = [mask.sum() / (h * w) for mask, (h, w) in zip(found.scored.masks, found.scored.pictures)]
+    assert table["whole image"]["energy"][0] == pytest.approx(np.mean(share), abs=1e-4)
+    assert [len(found.randomised[name]) for name in arms] == [4, 4, 4]
+    with pytest.raises(UserError, match="0 arms and"):
+        explain.compare_arms({}, asked)
+    with pytest.raises(UserError, match="called 'whole image'"):
+        explain.compare_arms({"whole image": arms["a"]}, asked, choose=2, level="P5")
+
+
+def test_level_is_chosen_among_those_that_all_arms_look_at(tiny_backbone, records):
+    arms = {
+        "whole": localizer(tiny_backbone, 0),
+        "fine": Localizer(tiny_backbone(), CLASSES, 64, width=8, levels=["P3"]),
+    }
+    found = explain.compare_arms(arms, explain.questions(records[:4], 64), resamples=10)
+    assert found.level == "P3"
+
+
+def test_command_writes_table_grid_and_page(tiny_backbone, devkit, tmp_path, capsys):
+    localizer(tiny_backbone, 0).save(tmp_path / "a.keras")
+    backbones.save(tiny_backbone(), tmp_path / "b.keras")
+    arms = ["--arms", f"ours={tmp_path / 'a.keras'}", f"<bare>={tmp_path / 'b.keras'}"]
+    voc = ["--voc", str(devkit), "--count", "8"]
+    assert main(["explain", *arms, *voc, "--insertion", "2", "--level", "P4", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "centred Gaussian" in printed
+    figures = json.loads((tmp_path / "out" / "table.json").read_text())
+    assert (figures["images"], figures["chosen_on"], figures["level"]) == (6, 2, "P4")
+    assert set(figures["arms"]) == {"ours", "<bare>", "centred Gaussian", "whole image"}
+    assert f"{100 * figures['arms']['ours']['energy'][0]:.1f} (" in printed
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "&lt;bare&gt;" in page
+    assert "<bare>" not in page
+    assert page.count("data:image/png;base64,") == 1
+    assert (tmp_path / "out" / "heatmaps.png").read_bytes().startswith(b"\x89PNG")
+
+    bare = ["--arms", str(tmp_path / "b.keras")]
+    for arguments, message in (
+        ([*arms, *voc, "--out", str(tmp_path / "out")], "already exists"),
+        ([*arms, "--out", str(tmp_path / "no")], "give either --images to draw, or --voc"),
+        ([*arms, *voc, "--class", "car", "--out", str(tmp_path / "no")], "--class is for --images"),
+        ([*bare, *voc, "--classes", *CLASSES, "--out", str(tmp_path / "no")], "give --image-size"),
+        ([*bare, *bare[1:], *voc, "--out", str(tmp_path / "no")], "two arms are called 'b'"),
+        ([*arms, *voc, "--image-size", "96", "--out", str(tmp_path / "no")], "the models take 64"),
+        (["--arms", str(tmp_path / "table.json"), *voc, "--out", str(tmp_path / "no")], "there is no model"),
+    ):
+        assert main(["explain", *arguments]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "no").exists()

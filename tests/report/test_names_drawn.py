@@ -1,0 +1,141 @@
+"""Class, variant and file names of any kind in everything that is drawn or printed."""
+
+import contextlib
+import html
+
+import matplotlib.figure
+import matplotlib.text
+import numpy as np
+import PIL.Image
+import pytest
+
+from kerassl import augment, explain, metrics
+from kerassl.comparison import execute as compare
+from kerassl.datasets.record import Record
+from kerassl.explain.cam import overlay as explain_pictures
+from kerassl.report import (
+    curves,
+)
+from kerassl.report import data_card as card
+from kerassl.report import (
+    explain_report as arms_report,
+)
+from kerassl.report import (
+    features_page as geometry_page,
+)
+from kerassl.report import (
+    features_plots as geometry_plots,
+)
+from kerassl.report import (
+    page as report,
+)
+from kerassl.report.data_card_plot import draw_card
+from kerassl.runs import evaluate as scoring
+
+pytestmark = pytest.mark.current_stack
+
+NAMES = ("a$_$b", "<b>{0}&", "two\nlines", "_hidden$x^$", "x" * 3000)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The texts of all figures that are saved."""
+    texts = []
+
+    def remember(figure, *args, **settings):
+        figure.canvas.draw()
+        texts.extend(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", remember)
+    return texts
+
+
+def _records(tmp_path):
+    PIL.Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    boxes = np.array([[1, 1, 20, 20]] * len(NAMES), np.float32)
+    labels = np.arange(len(NAMES), dtype=np.int32)
+    return [Record("a", str(tmp_path / "a.png"), 40, 60, boxes, labels, np.zeros(len(NAMES), bool))]
+
+
+def _all_drawn(texts):
+    joined = "\n".join(texts)
+    assert r"a\$_\$b" in joined
+    assert "<b>{0}&" in joined
+    assert r"two\nlines" in joined
+    assert r" _hidden\$x^\$" in joined
+    assert max(map(len, texts)) < 400
+
+
+def test_card_and_curves_draw_class_names_as_they_are(tmp_path, drawn, monkeypatch):
+    monkeypatch.setattr("kerassl._io.files.whole", _nowhere)
+    records = _records(tmp_path)
+    images = card.image_card([records[0].path], progress=False)
+    labels = card.label_card(records, NAMES)
+    draw_card(images, labels, tmp_path / "card.png", "title $_$")
+    assert any(text.startswith(r"title \$_\$: 1 images") for text in drawn)
+    _all_drawn(drawn)
+    drawn.clear()
+    found = {"boxes": records[0].boxes, "scores": np.ones(len(NAMES), np.float32), "classes": records[0].classes}
+    metrics.plots.precision_recall({"a": found}, records, NAMES, tmp_path / "curves.png")
+    _all_drawn(drawn)
+    for text in (card.told(images, labels), scoring.table(metrics.evaluate_detections({"a": found}, records, NAMES))):
+        assert "\na$_$b  " in text
+        assert "\ntwo\\nlines  " in text
+        assert max(len(line) for line in text.splitlines() if "x" * 3000 not in line) < 200
+
+
+def _nowhere(path, **settings):
+    return contextlib.nullcontext(path)
+
+
+def test_figures_of_variants_draw_their_names_as_they_are(drawn):
+    layers = {"P5": {"spectrum": [0.5, 0.25], "spectrum_ranks": None}}
+    variant = {"invariance": {"flip": 0.5}, "layers": layers}
+    size = len(NAMES)
+    figures = {
+        "arms": dict.fromkeys(NAMES, variant),
+        "layers": ["P5"],
+        "cka": {"names": [[name, "P5"] for name in NAMES], "debiased": np.eye(size).tolist()},
+    }
+    for draw in (geometry_plots.invariance, geometry_plots.spectra, geometry_plots.cka):
+        drawn.clear()
+        draw(figures)
+        _all_drawn(drawn)
+    drawn.clear()
+    lines = [{"kind": "epoch", "stage": f"detector:{name}", "epoch": 1, "loss": 1.0} for name in NAMES]
+    curves.pictures(lines, None)
+    _all_drawn(drawn)
+
+
+def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, monkeypatch):
+    monkeypatch.setattr(
+        explain_pictures.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig()
+    )
+    monkeypatch.setattr("kerassl.explain.cam.overlay.whole", _nowhere)
+    images = np.full((1, 32, 32, 3), 90.0)
+    explain.side_by_side(images, {name: np.zeros((1, 32, 32)) for name in NAMES}, tmp_path / "a.png")
+    _all_drawn(drawn)
+    views = augment.SimCLRViews(32)(np.full((len(NAMES), 64, 64, 3), 90, np.float32), np.array([0, 0], np.int32))
+    sheet = augment.contact_sheet(np.full((len(NAMES), 64, 64, 3), 90.0), views, names=NAMES, title="$_$")
+    assert max(sheet.shape) < 3000
+
+
+def test_pages_hold_names_as_text_and_can_be_encoded(tmp_path):
+    names = [*NAMES, "caf\udce9"]
+    figures = {"mean_iou": 0.5}
+    page = report._tables({name: {"localizer": figures} for name in names})
+    for name in names[:3]:
+        assert html.escape(name).replace("\n", "\\n") in page
+    assert "caf\\xe9" in page
+    assert "<b>{0}" not in page
+    page.encode()
+    table = compare._table({name: {"localizer": figures} for name in names}, ["localizer"])
+    assert "\ntwo\\nlines " in table
+    table.encode()
+    interval = {"energy": (0.1, 0.0, 0.2)}
+    found = {"arms": dict.fromkeys(names, interval), "differences": {}}
+    assert "two\\nlines" in arms_report.table_text(found).splitlines()[0]
+    arms_report._table(arms_report._columns(found), ["energy"]).encode()
+    assert "&lt;b&gt;{0}&amp;" in geometry_page._arms(
+        {"arms": {name: {"network": "n"} for name in names}, "seen": dict.fromkeys(names, "s")}
+    )

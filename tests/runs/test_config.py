@@ -1,0 +1,164 @@
+import json
+import pathlib
+import typing
+
+import pytest
+
+from kerassl import UserError
+from kerassl.runs import read_config
+from kerassl.runs.config import Config, changed_section
+from kerassl.runs.schema import Section
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+
+
+def written(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_flags_go_over_the_file_and_the_file_over_defaults(tmp_path):
+    path = written(tmp_path, "pretrain: {epochs: 7, batch_size: 32}\nseed: 4\n")
+    config = read_config(path, {"pretrain.epochs": 9, "seed": None, "data.voc.root": "devkit"})
+    assert (config.pretrain.epochs, config.pretrain.batch_size, config.seed) == (9, 32, 4)
+    assert config.pretrain.temperature == 0.1
+    assert (config.data.voc.root, config.data.voc.test) == ("devkit", "val")
+
+
+def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("PHOTOS", "/somewhere")
+    path = written(tmp_path, "data: {images: ['${PHOTOS}/all']}")
+    assert read_config(path).data.images == ["/somewhere/all"]
+    monkeypatch.delenv("PHOTOS")
+    with pytest.raises(UserError, match="PHOTOS"):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("pretrain: {epoch: 3}", r"'pretrain.epoch'; did you mean 'epochs'\?"),
+        ("colour: red", "no setting 'colour'; accepted are backbone"),
+        ("data: {voc: {root: x, yaer: 2007}}", r"'data.voc.yaer'; did you mean 'year'\?"),
+        ("pretrain: {optimizer: lambs}", "there is no optimiser 'lambs'; there are lars, lamb, adamw"),
+        ("pretrain: {epochs: many}", "pretrain.epochs is 'many'"),
+        ("pretrain: {epochs: 0}", "pretrain.epochs is 0"),
+        ("precision: float8", "precision is 'float8'"),
+        ("detector: {kind: yolo}", "detector.kind is 'yolo': input should be 'retinanet' or 'yolov8'"),
+        ("data: {voc: {year: 2007}}", "data.voc.root"),
+        ("pretrain: [1, 2", "no YAML at line"),
+        ("just words", "sections"),
+        ("data: {voc: {root: x, fraction: 1.5}}", "fraction is 1.5"),
+        ("detector: {augmentation: {flip: 2}}", "detector.augmentation.flip is 2"),
+        ("detector: {augmentation: {mozaic: 1}}", r"'detector.augmentation.mozaic'; did you mean 'mosaic'\?"),
+        ("localizer: {augmentation: {mosaic: 1}}", "there is no setting 'localizer.augmentation.mosaic'"),
+        ("detector: {augmentation: {zoom_range: [1]}}", "detector.augmentation.zoom_range"),
+        ("localizer: {thaw: {P6: 1}}", "localizer.thaw: there is no part 'P6' here; the parts are backbone, stem"),
+        ("localizer: {thaw: {P5: -1}}", "localizer.thaw.P5 is -1"),
+        ("localizer: {thaw: {P5: 1}, freeze: true}", "localizer: freeze trains neck and head alone"),
+        ("detector: {learning_rates: {body: 1}}", "detector.learning_rates: there is no part 'body'"),
+        ("detector: {learning_rates: {neck: 0}}", "detector.learning_rates.neck is 0: give a number above 0"),
+        ("detector: {batch_norm: fixed}", "detector.batch_norm is 'fixed'"),
+        ("detector: {average: 1}", "detector.average is 1"),
+        ("detector: {clip_norm: 0}", "detector.clip_norm is 0"),
+        ("arms: {a b: random, a-b: imagenet}", "'a b' and 'a-b' would share the folder 'a-b'"),
+        ("arms: {a: {pretain: {}}}", r"'arms.a.pretain'; did you mean 'pretrain'\?"),
+        ("arms: {a: {pretrain: {temperature: 0}}}", "arms.a.pretrain.temperature is 0"),
+        ("arms: {a: {pretrain: {dense: {level: P3}}}}", r"'arms.a.pretrain.dense.level'; did you mean 'levels'\?"),
+        ("arms: {a: {supervised: []}}", "arms.a.supervised names no class"),
+        ("frozen: {levels: [P3, P5]}", r"levels are \[P3, P5\]; a localiser's neck takes"),
+        ("localizer: {levels: [P6]}", r"levels are \[P6\]; a localiser's neck takes"),
+        ("frozen: {arms: [x]}", "frozen.arms is 'x'; the arms are self-supervised, random start"),
+        ("frozen: {arms: [random start]}", "'self-supervised' is measured by nothing"),
+        ("compare: {baseline: x}", "compare.baseline is 'x'; the arms are"),
+        ("compare: {labels: [3, 3]}", r"compare.labels are \[3, 3\]; give each once"),
+        ("compare: {labels: [0]}", "compare.labels.0 is 0"),
+        ("compare: {seeds: 0}", "compare.seeds is 0"),
+        ("compare: {part: choose}", "no images are kept aside; give compare.chosen"),
+        ("compare: {gate: {good: x, poor: random start}}", "compare.gate.good is 'x'"),
+        ("compare: {gate: {good: self-supervised, poor: random start}}", "add a section 'frozen:'"),
+        ("data: {voc: {root: x, count: 3}}\nlocalizer: {labels: [2]}", "both choose labels"),
+    ],
+)
+def test_configuration_is_refused_in_one_line_when_key_or_value_is_wrong(tmp_path, text, told):
+    with pytest.raises(UserError, match=told) as caught:
+        read_config(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_configuration_is_refused_when_file_is_missing(tmp_path):
+    with pytest.raises(UserError, match="there is no configuration"):
+        read_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configuration_is_accepted_and_says_what_it_does(path, monkeypatch):
+    monkeypatch.setenv("KERASSL_REAL_DATA", "/data")
+    config = read_config(path)
+    assert config.frozen or config.localizer or config.detector
+    assert path.read_text().startswith("# ")
+    assert any(way in path.read_text() for way in ("kerassl compare", "kerassl finetune", "make demo"))
+
+
+def test_arm_is_a_word_or_a_start_with_changes_of_the_pretraining(tmp_path):
+    arms = "{a: self-supervised, b: random, c: w.npz, d: {start: w.npz, pretrain: {dense: {}}}}"
+    text = f"pretrain: {{epochs: 7}}\narms: {arms}\n"
+    config = read_config(written(tmp_path, text))
+    assert [(arm.start, arm.pretrain) for arm in config.arms.values()] == [
+        ("random", {}),
+        ("random", None),
+        ("w.npz", None),
+        ("w.npz", {"dense": {}}),
+    ]
+    changed = changed_section(config.pretrain, config.arms["d"].pretrain, "d")
+    assert (changed.epochs, changed.dense.levels) == (7, ["P4", "P5"])
+    assert config.pretrain.dense is None
+    again = read_config(written(tmp_path, json.dumps(config.model_dump(mode="json"))))
+    assert again == config  # as a run's config.yaml is read
+
+
+def test_augmentation_is_that_of_box_augmentation_and_off_without_its_section(tmp_path):
+    from kerassl.augment import BoxAugmentation
+
+    assert read_config(None, {"detector": {}}).detector.augmentation is None
+    config = read_config(written(tmp_path, "detector: {augmentation: {}}\nlocalizer: {augmentation: {zoom: 0.1}}"))
+    own = BoxAugmentation(**config.detector.augmentation.model_dump()).get_config()
+    assert own == BoxAugmentation().get_config()
+    one = BoxAugmentation(**config.localizer.augmentation.model_dump()).get_config()
+    assert one == BoxAugmentation(zoom=0.1, visible=0.7).get_config()
+
+
+def numbers(section, place=()):
+    """The dotted names of all settings that take a number, in all sections."""
+    for name, field in section.model_fields.items():
+        options = [field.annotation]
+        while any(typing.get_args(each) for each in options):
+            options = [part for each in options for part in (typing.get_args(each) or (each,))]
+        inner = [each for each in options if isinstance(each, type) and issubclass(each, Section)]
+        if inner and typing.get_origin(field.annotation) is not dict:
+            yield from numbers(inner[0], (*place, name))
+        elif int in options or float in options:
+            yield ".".join((*place, name)), field.annotation
+
+
+NEEDED = {
+    "data.voc": {"root": "x"}, "pretrain.probe": {"train": "x"}, "compare.probe": {"train": "x"},
+    "compare.gate": {"good": "self-supervised", "poor": "random start"},
+}  # fmt: skip
+
+
+def test_number_is_refused_by_its_name_when_it_is_none_or_out_of_every_range():
+    found = list(numbers(Config))
+    assert len(found) > 80
+    for name, annotation in found:
+        for value in (float("nan"), float("inf"), True, 10**30, -3):
+            given = [value, value] if "tuple" in str(annotation) else value
+            given = [given] if "list" in str(annotation) else {"P5": given} if "dict" in str(annotation) else given
+            around = name.rpartition(".")[0]
+            flags = {f"{around}.{key}": each for key, each in NEEDED.get(around, {}).items()}
+            if value == 10**30 and "float" in str(annotation):
+                continue  # a learning rate that large is no use, but a number
+            with pytest.raises(UserError, match=name) as caught:
+                read_config(None, {**flags, name: given})
+            assert "\n" not in str(caught.value)

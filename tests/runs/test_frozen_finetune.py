@@ -1,0 +1,43 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kerassl import backbones, detectors
+from kerassl.runs import finetune as finetuning
+from kerassl.runs import predict as predicting
+from kerassl.runs.config import read_config
+from kerassl.runs.folder import run_folder
+from kerassl.runs.sources import sources
+
+
+@pytest.mark.current_stack
+def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path, monkeypatch):
+    (tmp_path / "run.yaml").write_text(
+        "backbone: MobileNet\n"
+        "data: {scenes: {train: 12, val: 6, unlabelled: 0, single_object: true}}\n"
+        "localizer: {image_size: 64, batch_size: 4, epochs: 2, freeze: true, levels: [P3, P4]}\n"
+    )
+    config = read_config(tmp_path / "run.yaml")
+    data = sources(config, tmp_path)
+    backbone = finetuning.start(config, "random")
+    checksum = backbones.save(backbone, tmp_path / "start.keras")
+    computed = []
+    features = detectors.FrozenFeatures
+    monkeypatch.setattr(
+        detectors, "FrozenFeatures", lambda *args, **own: computed.append(args) or features(*args, **own)
+    )
+    weights = str(tmp_path / "start.keras")
+    with run_folder(tmp_path / "out", config) as out:
+        figures = finetuning.finetune(config, "localizer", weights, data, out, out, "x")
+    assert len(computed) == 1
+    assert 0 <= figures["mean_iou"] <= 1
+    assert json.loads((tmp_path / "out" / "localizer.json").read_text())["minutes"] > 0
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert {line["stage"] for line in lines} == {"x"}
+    localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
+    assert backbones.checksum(backbones.table(localizer.backbone)) == checksum
+    assert localizer.levels == ("P3", "P4")
+    again, _, _ = predicting.score(localizer, data.test, data.classes)
+    np.testing.assert_allclose([again[key] for key in again], [figures[key] for key in again], atol=1e-6)

@@ -1,0 +1,105 @@
+"""A detector's neck before the labels, as a configuration asks for it."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from kerassl import backbones, datasets, detectors
+from kerassl._errors import UserError
+from kerassl._io.manifest import Manifest
+from kerassl.comparison import execute as compare
+from kerassl.comparison import grid
+from kerassl.comparison import variants as arms
+from kerassl.runs import finetune as finetuning
+from kerassl.runs import pretrain_neck as neck
+from kerassl.runs.config import read_config
+from kerassl.runs.sources import sources
+
+SECTION = {"image_size": 64, "batch_size": 4, "epochs": 1, "kind": "yolov8", "width": 8, "neck": {"epochs": 1}}
+SCENES = {"train": 4, "val": 2, "unlabelled": 2, "single_object": True}
+
+
+@pytest.fixture
+def config():
+    return read_config(None, {"detector": SECTION, "data.scenes": SCENES, "arms": {"random": "random"}})
+
+
+def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folder(
+    config, tiny_backbone, tmp_path, monkeypatch
+):
+    Manifest.create(tmp_path, "run")
+    data = sources(config, tmp_path)
+    # Whoever read a label would fail.
+    blind = [dataclasses.replace(record, boxes=None, classes=None, difficult=None) for record in data.train]
+    data = dataclasses.replace(data, train=blind)
+    backbone = tiny_backbone()
+
+    def detector():
+        return detectors.yolov8(backbone, datasets.SCENE_CLASSES, image_size=64, width=8)
+
+    asked = []
+
+    def train(detector, records, **own):
+        asked.append(own)
+        assert all(len(record.boxes) for record in records)
+        layer = detector.get_layer("neck_p3_conv")
+        layer.set_weights([weight + 1 for weight in layer.get_weights()])
+
+    monkeypatch.setattr(detectors, "pretrain_neck", train)
+    one, other, out = detector(), detector(), tmp_path / "arm"
+    neck.pretrain_neck(config, "detector", one, data, out)
+    neck.pretrain_neck(config, "detector", other, data, out)
+    assert [own["epochs"] for own in asked] == [1]
+    assert neck.minutes("detector", out) > 0
+    tables = [backbones.table(model) for model in (one, other)]
+    with np.load(out / "detector_neck.npz") as file:
+        assert len(file) > 50
+        for name in file:
+            for table in tables:
+                np.testing.assert_array_equal(table[name], file[name])
+    drawn = sorted((out / "pseudo_boxes").iterdir())
+    assert 1 <= len(drawn) <= 6
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in drawn)
+
+
+@pytest.mark.parametrize("task", ["localizer", pytest.param("detector", marks=pytest.mark.slow)])
+@pytest.mark.current_stack
+def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
+    section = SECTION if task == "detector" else {"image_size": 64, "epochs": 1, "neck": {"epochs": 1, "images": 4}}
+    config = read_config(None, {task: section, "data.scenes": SCENES})
+    data, out = sources(config, tmp_path), tmp_path / "arm"
+    backbones.save(tiny_backbone(), tmp_path / "learned.keras")
+    finetuning.finetune(config, task, str(tmp_path / "learned.keras"), data, tmp_path, out, "x")
+    assert (out / f"{task}_neck.npz").exists()
+    figures = json.loads((out / f"{task}.json").read_text())
+    assert figures["neck_minutes"] == neck.minutes(task, out)
+
+
+def test_neck_of_a_localiser_that_is_trained_whole_from_a_random_start_is_refused_at_once(tmp_path):
+    own = {"localizer": {"image_size": 64}, "data.scenes": SCENES, "arms": {"boxes": {"neck": {}}, "plain": "random"}}
+    with pytest.raises(UserError, match="needs a backbone that has learned") as told:
+        compare.compare(read_config(None, own), tmp_path)
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.iterdir())
+    neck.check(read_config(None, {"localizer": {"freeze": True, "neck": {}}}).localizer, "localizer", "random")
+
+
+def test_report_tells_what_the_neck_has_seen(config):
+    told = arms.seen_by(config, "random", None, True)
+    assert told.startswith("no image before its fine-tuning. The neck of its detector saw up to 2000 of the images")
+    config.detector.neck = None
+    assert arms.seen_by(config, "random", None, True) == "no image before its fine-tuning."
+
+
+def test_arms_neck_goes_before_that_of_a_section_and_is_told_of_every_way_of_measuring():
+    own = {"neck": {"images": 50, "epochs": 7}}
+    config = read_config(None, {"detector": SECTION, "frozen": {}, "arms": {"plain": "random", "boxed": own}})
+    assert grid.section(config, "detector", "plain").neck.epochs == 1
+    assert grid.section(config, "frozen", "plain").neck is None
+    assert [grid.section(config, task, "boxed").neck.epochs for task in ("frozen", "detector")] == [7, 7]
+    assert config.detector.neck.epochs == 1
+    told = arms.seen_by(config, "boxed", None, True)
+    assert "The neck of its heads on frozen features and its detector saw up to 50 of the images" in told

@@ -1,0 +1,32 @@
+import json
+
+import pytest
+
+from kerassl.runs.run_card import run_card
+
+CONFIG = """# As resolved
+backbone: MobileNet
+data: {voc: {root: VOCdevkit, train: trainval}}
+detector: {image_size: 64}
+localizer: null
+"""
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize("place", [".", "arms/random-start"], ids=["fine-tuned", "compared"])
+def test_a_models_run_tells_data_settings_and_figures(tmp_path, place):
+    folder = tmp_path / "run" / place
+    folder.mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").write_text(CONFIG)
+    (folder / "detector.json").write_text(json.dumps({"voc07_ap50": 0.25}))
+    assert run_card(folder / "detector.keras") == {
+        "backbone": "MobileNet",
+        "data": {"voc": {"root": "VOCdevkit", "train": "trainval"}},
+        "training": {"image_size": 64},
+        "metrics": {"voc07_ap50": 0.25},
+    }
+
+
+@pytest.mark.current_stack
+def test_a_model_without_a_run_has_no_card(tmp_path):
+    assert run_card(tmp_path / "a" / "b" / "c" / "detector.keras") == {}

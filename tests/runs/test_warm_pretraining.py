@@ -1,0 +1,28 @@
+"""What a pre-training from weights that are there may hold as it is."""
+
+import keras
+import numpy as np
+from PIL import Image
+
+from kerassl import backbones
+from kerassl.runs import pretrain as pretraining
+from kerassl.runs import read_config, start
+
+
+def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_trainable_in_what_is_left(
+    tiny_backbone, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(start.backbones, "build", lambda name, **_: tiny_backbone())
+    for number, image in enumerate(np.random.default_rng(0).integers(0, 255, (8, 40, 50, 3), "uint8")):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    small = {"image_size": 32, "batch_size": 4, "epochs": 2, "hidden_dim": 8, "projection_dim": 8, "warmup": 0}
+    config = read_config(None, {"pretrain": {**small, "thaw": {"stem": None, "P3": 1}, "batch_norm": "frozen"}})
+    before = backbones.table(start.start(config, "random"))
+    pretraining.pretrain(config, [str(tmp_path)], tmp_path / "run")
+    left = backbones.load(tmp_path / "run" / "backbone.keras")
+    assert left.trainable
+    assert all(layer.trainable for layer in left.layers)
+    for name, value in backbones.table(left).items():
+        layer = name.split("/")[0]
+        held = layer in ("conv1", "conv2") or isinstance(left.get_layer(layer), keras.layers.BatchNormalization)
+        assert np.array_equal(value, before[name]) == held, name

@@ -14,6 +14,7 @@ from kerassl.backbones.shares import on_share
 from kerassl.losses import InfoNCE, dense_info_nce
 from kerassl.losses.dense_info_nce import check_contrast
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
+from kerassl.models.levels import check_dense_levels
 from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
 
@@ -28,14 +29,6 @@ class _Contrast(typing.NamedTuple):
     accuracy: tf.Tensor
     views: tf.Tensor
     parts: list
-
-
-def check_dense_levels(levels):
-    """The levels of dense contrast, as a tuple from fine to coarse; refuses unknown ones."""
-    levels = [levels] if isinstance(levels, str) else list(levels)
-    if not levels or len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
-        raise UserError(f"levels are {levels}; give one or more of {', '.join(LEVELS)}, each once")
-    return tuple(level for level in LEVELS if level in levels)
 
 
 @keras.saving.register_keras_serializable(package="kerassl")

@@ -8,7 +8,7 @@ from kerassl import _numbers, optimizers
 from kerassl.callbacks.unfreezing_schedule import check_thaw
 from kerassl.datasets.class_names import class_names
 from kerassl.detectors.localizer.levels import check_neck_levels
-from kerassl.models.dense_simclr import check_dense_levels
+from kerassl.models.levels import check_dense_levels
 from kerassl.optimizers.part_rates import check_learning_rates
 from kerassl.resizing import check_image_size
 

@@ -1,0 +1,12 @@
+"""Levels of a backbone for dense contrast."""
+
+from kerassl._errors import UserError
+from kerassl.backbones.pyramid import LEVELS
+
+
+def check_dense_levels(levels):
+    """The levels of dense contrast, as a tuple from fine to coarse; refuses unknown ones."""
+    levels = [levels] if isinstance(levels, str) else list(levels)
+    if not levels or len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
+        raise UserError(f"levels are {levels}; give one or more of {', '.join(LEVELS)}, each once")
+    return tuple(level for level in LEVELS if level in levels)

@@ -21,15 +21,13 @@ from kerassl.comparison import execute as _compare
 from kerassl.comparison import grid
 from kerassl.comparison.variants import seen
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
-from kerassl.report import audit_report as _audit_report
 from kerassl.report import data_card as _card
-from kerassl.report import explain_report as _arms_report
-from kerassl.report import features_report as _geometry_report
-from kerassl.report.contact_sheet import contact_sheet
 from kerassl.report.data_card_plot import draw_card
-from kerassl.report.training_sheet import training_sheet
 from kerassl.resizing import check_image_size
+from kerassl.runs import audit as _audit_report
 from kerassl.runs import evaluate as _scoring
+from kerassl.runs import explain as _arms_report
+from kerassl.runs import features as _geometry_report
 from kerassl.runs import (
     finetune as finetuning,
 )
@@ -50,10 +48,12 @@ from kerassl.runs import (
 from kerassl.runs.config import read_config
 from kerassl.runs.folder import run_folder
 from kerassl.runs.model_files import check_model, describe, load
+from kerassl.runs.results import write_results
 from kerassl.runs.run_card import run_card
 from kerassl.runs.sources import check_decoded, sources
 from kerassl.runs.start import check_network, check_start
 from kerassl.runs.time_limit import OutOfTimeError, TimeLimit
+from kerassl.runs.views import contact_sheet, training_sheet
 from kerassl.serving import batching
 
 
@@ -78,7 +78,7 @@ def pretrain(options):
         figures = pretraining.pretrain(config, data.images, folder)
         summary = pretraining.summary(config.backbone, figures)
         print(f"{summary} {figures['minutes']:.1f} minutes.")
-        page = _compare.report(
+        page = write_results(
             folder,
             "kerassl: pre-training",
             summary,
@@ -127,7 +127,7 @@ def finetune(options):
         figures = finetuning.finetune(config, task, start, data, folder, folder, task)
         _print_figures(figures)
         after = neck.seen({task: getattr(config, task)})
-        page = _compare.report(
+        page = write_results(
             folder,
             f"kerassl: a {task} fine-tuned",
             f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",

@@ -2,28 +2,23 @@
 
 import dataclasses
 import logging
-import os
-import platform
-import sys
 import time
 
 from kerassl import serving
 from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl._lazy import compat as _compat
-from kerassl._version import __version__
 from kerassl.comparison import grid
 from kerassl.comparison import trials as cells
 from kerassl.comparison import variant_probe as arm_probe
 from kerassl.comparison import variants as arms
-from kerassl.comparison.summary import table_text, verdict
-from kerassl.comparison.summary_text import PROTOCOLS
+from kerassl.comparison.summary import verdict
+from kerassl.comparison.variant_images import arm_pictures
 from kerassl.detectors.localizer.levels import NECK_LEVELS
-from kerassl.report.explain_images import arm_pictures
-from kerassl.report.page import write_report
+from kerassl.report.comparison_text import PROTOCOLS, table_text
 from kerassl.resizing import check_image_size
 from kerassl.runs import running
 from kerassl.runs.model_files import load
+from kerassl.runs.results import write_results
 from kerassl.runs.run_card import run_card
 from kerassl.runs.sources import check_decoded, kept_aside, sources
 from kerassl.runs.time_limit import TimeLimit
@@ -82,7 +77,7 @@ def compare(config, folder, limit=None):
     servable = _servable(config, folder)
     places = arms.places(config, folder)
     plain = next((pretrained[name] for name in config.arms if places[name] == folder), None)
-    page = report(
+    page = write_results(
         folder,
         "kerassl: arms compared",
         f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no arm has "
@@ -144,35 +139,6 @@ def _grid(found):
         f"{len(found)} trainings on labels. A seed chooses which images are labelled, for all arms alike, and sets the "
         "start of what is new and the order; the fewer labels of a seed are among the more. Each arm is pre-trained "
         "once, and on frozen features a random start is one network for all seeds. "
-    )
-
-
-def report(folder, title, summary, begun, **results):
-    """Writes `results.json` and `report.html` of a run.
-
-    Args:
-        folder: `pathlib.Path` of the run.
-        title, summary: str, what the page begins with.
-        begun: float, the time at which the command began, in seconds.
-        **results: `generated` (bool), and of `pretrain`, `arms`, `verdict` and `pictures` those that the run has.
-
-    Returns:
-        `pathlib.Path` of the page.
-    """
-    minutes = (time.time() - begun) / 60
-    results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}
-    running.write_json(folder / "results.json", results)
-    return write_report(folder)
-
-
-def machine():
-    """What the figures were measured on."""
-    import tensorflow as tf
-
-    return (
-        f"{os.cpu_count()} CPU cores ({platform.machine()}), {len(tf.config.list_physical_devices('GPU'))} GPUs; "
-        f"kerassl {__version__}, TensorFlow {tf.__version__}, Keras {_compat.KERAS_VERSION}, "
-        f"Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}; {' '.join(sys.argv[1:])}"
     )
 
 

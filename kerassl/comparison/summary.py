@@ -7,9 +7,7 @@ import numpy as np
 
 from kerassl import statistics as pigeonhole
 from kerassl._errors import UserError
-from kerassl.comparison.summary_text import AP, MEASURES, PROTOCOLS, sentences, table_text
-
-__all__ = ["sentences", "table_text", "verdict"]
+from kerassl.report.comparison_text import AP, MEASURES, PROTOCOLS
 
 
 def verdict(cells, *, baseline, gate=None, pairs=(), resamples=2000, confidence=0.95, seed=0):

@@ -1,11 +1,11 @@
 """A verdict as parts of a report's page."""
 
 from kerassl._display import marked_up
-from kerassl.comparison import summary_text as words
-from kerassl.comparison.summary_text import AP, MEASURES, PROTOCOLS, claimed, labels_text
 from kerassl.report import comparison_plots as verdict_plots
-from kerassl.report import page as report
-from kerassl.report.page import COLUMNS
+from kerassl.report import comparison_text as words
+from kerassl.report import render as report
+from kerassl.report.comparison_text import AP, MEASURES, PROTOCOLS, claimed, labels_text
+from kerassl.report.render import COLUMNS
 
 _PROBES = {
     "linear_top1": ("linear, Top-1", "a linear classifier on the features: how often its first guess is right"),

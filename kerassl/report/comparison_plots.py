@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from kerassl._display import plotted
-from kerassl.comparison.summary_text import PROTOCOLS, labels_text
-from kerassl.report.page import COLUMNS
+from kerassl.report.comparison_text import PROTOCOLS, labels_text
+from kerassl.report.render import COLUMNS
 
 PANELS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1")
 # Okabe and Ito's, which stay apart for the colour-blind, darkest first; yellow is too pale for a line on white.

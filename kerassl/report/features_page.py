@@ -4,7 +4,7 @@ import numpy as np
 
 from kerassl._display import marked_up, printable
 from kerassl.report import features_plots as geometry_plots
-from kerassl.report import page as report
+from kerassl.report import render as report
 
 # What stands in the table of levels: key, heading, digits, what it means in words.
 LEVEL_FIGURES = {

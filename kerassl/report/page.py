@@ -1,6 +1,5 @@
 """One HTML page a run: curves, a table by arm, detections, heatmaps. It needs no network and no other file."""
 
-import base64
 import json
 import pathlib
 
@@ -8,21 +7,8 @@ from kerassl._display import marked_up
 from kerassl._io import files as _files
 from kerassl.callbacks.metrics_lines import read_metrics
 from kerassl.report import curves
-
-# The figures of the table: key, heading, what it means.
-COLUMNS = {
-    "mean_iou": ("mean IoU", "overlap of the best box with the image's largest object, mean over images"),
-    "loc_acc_50": ("LocAcc@0.5", "share of images whose box overlaps the object by 0.5 or more"),
-    "loc_acc_70": ("LocAcc@0.7", "the same from 0.7 on: tight boxes"),
-    "top1": ("Top-1", "share of images whose object's class is named right"),
-    "top3": ("Top-3", "the same among three guesses"),
-    "voc07_ap50": ("AP VOC07", "average precision at IoU 0.5, 11 points, by the rules of VOC 2007"),
-    "voc10_ap50": ("AP VOC10", "average precision at IoU 0.5, all points, by the rules of VOC 2010 and later"),
-    "coco_ap": ("AP COCO", "average precision, mean over IoU 0.50 to 0.95"),
-    "coco_ap50": ("AP50 COCO", "average precision at IoU 0.5"),
-    "coco_ap75": ("AP75 COCO", "average precision at IoU 0.75"),
-    "minutes": ("minutes", "training and scoring on this machine"),
-}
+from kerassl.report.comparison_page import verdict_parts
+from kerassl.report.render import COLUMNS, failure, page, picture
 
 
 def write_report(folder):
@@ -62,39 +48,6 @@ def write_report(folder):
     return folder / "report.html"
 
 
-def page(title, parts):
-    """A page that needs no other file.
-
-    Args:
-        title: str.
-        parts: list of str, HTML.
-
-    Returns:
-        str, HTML.
-    """
-    return _PAGE.replace("@@TITLE@@", marked_up(title)).replace("@@BODY@@", "\n".join(parts))
-
-
-def picture(title, says, png):
-    """A PNG with its heading and a sentence, as HTML that holds it."""
-    title, encoded = marked_up(title), base64.b64encode(png).decode()
-    return f"<h2>{title}</h2><p>{marked_up(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
-
-
-def failure(figures):
-    """Why a pre-training failed and what to do, or None where it did not.
-
-    Args:
-        figures: dict, as it stands in `pretrain.json`.
-
-    Returns:
-        str or None.
-    """
-    if figures.get("learned") is not False:
-        return None
-    return "; ".join(f"{alarm['kind']}: {alarm['message']}" for alarm in figures["alarms"] if alarm["at_end"])
-
-
 def _failures(results):
     """A red box for each pre-training that did not learn."""
     found = {"The pre-training": results.get("pretrain")}
@@ -111,8 +64,6 @@ def _arms(arms, found):
     """What came out: the verdict where arms were held against each other, and the figures in one table."""
     if not found:
         return [_tables(arms), _seen(arms)]
-    from kerassl.report.comparison_page import verdict_parts  # here: it builds on this page's parts
-
     tables = f"<details><summary>figures and minutes in one table</summary>{_tables(arms)}</details>"
     return [*verdict_parts(found, arms), _pretrainings(arms), tables]
 
@@ -195,21 +146,3 @@ def _cell(row, key, rows):
 def _seen(arms):
     items = "".join(f"<li><b>{marked_up(name)}</b>: {marked_up(arm['seen'])}</li>" for name, arm in arms.items())
     return f"<h2>What each arm has seen</h2><ul>{items}</ul>"
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>@@TITLE@@</title>
-<style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1f2937}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}
-table{border-collapse:collapse;width:100%}th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #e5e7eb}
-th:first-child,td:first-child{text-align:left}thead th{color:#4b5563;font-weight:600;font-size:.85rem}
-img{max-width:100%}pre{background:#f3f4f6;padding:1rem;overflow:auto;font-size:.8rem}
-.note{background:#fef3c7;padding:.6rem 1rem;border-radius:.3rem}
-.bad{background:#fee2e2;color:#991b1b;padding:.6rem 1rem;border-radius:.3rem}details{margin:.6rem 0;color:#4b5563}
-</style>
-<body>
-@@BODY@@
-</body></html>
-"""

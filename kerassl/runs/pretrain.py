@@ -8,6 +8,7 @@ from kerassl import augment, backbones, callbacks, datasets, losses, models, opt
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.datasets.shards.index import is_shards, open_index
+from kerassl.report.render import failure
 from kerassl.resizing import check_image_size
 from kerassl.runs.kept import read_kept
 from kerassl.runs.running import EVERY, check_finite, scope, verbosity, write_json
@@ -133,8 +134,6 @@ def summary(backbone, figures):
     # None where a run was stopped after its last epoch and only its files were left to write.
     loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f} nats"
     what = f"about {figures['images']} images without labels: a loss of {loss} ({figures['chance']:.3f} is chance)"
-    from kerassl.report.page import failure  # here: it loads matplotlib
-
     failed = failure(figures)
     if failed:
         return f"{backbone} did not learn from {what}. {failed}"

@@ -16,7 +16,7 @@ from kerassl.datasets import SCENE_CLASSES, scenes
 from kerassl.datasets.pipeline.erase import erased_regions
 from kerassl.detectors import Localizer
 from kerassl.explain import Audit, audit
-from kerassl.report.audit_report import write_audit
+from kerassl.runs.audit import write_audit
 
 pytestmark = pytest.mark.current_stack
 

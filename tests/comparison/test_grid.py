@@ -18,8 +18,8 @@ from kerassl.comparison import grid
 from kerassl.comparison import trials as cells
 from kerassl.comparison import variants as arms
 from kerassl.comparison.feature_weights import feature_weights
+from kerassl.comparison.variant_images import arm_pictures
 from kerassl.detectors.localizer import frozen_features
-from kerassl.report.explain_images import arm_pictures
 from kerassl.resizing import letterbox
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain as pretraining

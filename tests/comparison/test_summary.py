@@ -13,10 +13,11 @@ from PIL import Image
 from scipy import stats
 
 from kerassl import UserError
-from kerassl.comparison.summary import sentences, table_text, verdict
+from kerassl.comparison.summary import verdict
 from kerassl.report import comparison_plots as verdict_plots
 from kerassl.report.comparison_page import verdict_parts
 from kerassl.report.comparison_plots import _apart, pictures
+from kerassl.report.comparison_text import sentences, table_text
 from kerassl.statistics import image_counts, interval, seed_counts
 
 pytestmark = pytest.mark.current_stack

@@ -18,7 +18,7 @@ from kerassl.report import (
 )
 from kerassl.report import data_card as card
 from kerassl.report import (
-    explain_report as arms_report,
+    explain_page as arms_report,
 )
 from kerassl.report import (
     features_page as geometry_page,

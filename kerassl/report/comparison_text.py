@@ -1,7 +1,7 @@
 """What `verdict` found, in plain words and as a table in plain letters."""
 
 from kerassl._display import printable
-from kerassl.report.page import COLUMNS
+from kerassl.report.render import COLUMNS
 
 PROTOCOLS = {"frozen": "frozen features", "localizer": "the localiser", "detector": "the detector"}
 # Of these every image has its own score.

@@ -9,12 +9,12 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
-from kerassl.comparison import execute as compare
 from kerassl.datasets.subset import subset
 from kerassl.report import features_page as geometry_page
-from kerassl.report.explain_report import load_arm, named, one_size
 from kerassl.runs import outputs, running
+from kerassl.runs.explain import load_arm, named, one_size
 from kerassl.runs.model_files import describe
+from kerassl.runs.results import machine
 from kerassl.runs.sources import labelled_split
 
 
@@ -47,7 +47,7 @@ def write_geometry(options, config):
         "source": source,
         "seen": seen,
         "minutes": (time.time() - begun) / 60,
-        "machine": compare.machine(),
+        "machine": machine(),
     }
     with _files.whole(page.with_suffix(".json")) as part:
         part.write_text(json.dumps(figures, indent=1, default=float) + "\n", encoding="utf-8")

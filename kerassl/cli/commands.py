@@ -18,13 +18,13 @@ from kerassl._io import files as _files
 from kerassl._lazy import tf
 from kerassl.backbones.families import canonical
 from kerassl.comparison import execute as _compare
-from kerassl.comparison import grid
 from kerassl.comparison.variants import seen
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
 from kerassl.report import data_card as _card
 from kerassl.report.data_card_plot import draw_card
 from kerassl.resizing import check_image_size
 from kerassl.runs import audit as _audit_report
+from kerassl.runs import config as configuration
 from kerassl.runs import evaluate as _scoring
 from kerassl.runs import explain as _arms_report
 from kerassl.runs import features as _geometry_report
@@ -342,7 +342,7 @@ def compare(options):
     check_network(config)
     with _folder(options, config) as folder:
         try:
-            _compare.compare(grid.without(config, config.compare.skip), folder, limit)
+            _compare.compare(configuration.without(config, config.compare.skip), folder, limit)
         except OutOfTimeError:
             print(f"{options.minutes:g} minutes are over; the same command with --resume goes on: {folder}")
             return 3

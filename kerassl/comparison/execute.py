@@ -7,7 +7,6 @@ import time
 from kerassl import serving
 from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl.comparison import grid
 from kerassl.comparison import trials as cells
 from kerassl.comparison import variant_probe as arm_probe
 from kerassl.comparison import variants as arms
@@ -16,6 +15,7 @@ from kerassl.comparison.variant_images import arm_pictures
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 from kerassl.report.comparison_text import PROTOCOLS, table_text
 from kerassl.resizing import check_image_size
+from kerassl.runs import config as configuration
 from kerassl.runs import running
 from kerassl.runs.model_files import load
 from kerassl.runs.results import write_results
@@ -43,7 +43,7 @@ def compare(config, folder, limit=None):
         UserError: if the configuration names no way of measuring, or what it names cannot be used.
         OutOfTimeError: if the limit is over and something is left to do.
     """
-    protocols, limit, begun = grid.protocols(config), limit or TimeLimit(), time.time()
+    protocols, limit, begun = configuration.protocols(config), limit or TimeLimit(), time.time()
     if not protocols:
         raise UserError(
             "there is nothing to compare; add a section 'frozen:', 'localizer:' or 'detector:' to the configuration"
@@ -144,11 +144,11 @@ def _grid(found):
 
 def _servable(config, folder):
     """The first arm's model of the last way of measuring, exported."""
-    task = grid.protocols(config)[-1]
-    name = grid.axes(config, task)[0][0]
+    task = configuration.protocols(config)[-1]
+    name = configuration.axes(config, task)[0][0]
     out = folder / "servables" / task / "1"
     if not out.exists():
-        model = folder / "arms" / grid.slug(name) / f"{task}.keras"
+        model = folder / "arms" / configuration.slug(name) / f"{task}.keras"
         serving.export(load(model), out, about=run_card(model))
     return out
 

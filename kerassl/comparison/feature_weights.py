@@ -6,9 +6,9 @@ import numpy as np
 
 from kerassl import backbones
 from kerassl.backbones.batch_norm import batch_norms
-from kerassl.comparison import grid
 from kerassl.comparison import variants as arms
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
+from kerassl.runs import config as configuration
 from kerassl.runs.pretrain import is_whole
 from kerassl.runs.sources import without_labels
 from kerassl.runs.start import start
@@ -41,7 +41,7 @@ def feature_weights(config, name, folder, data):
     if not arms.measured_anew(config, name):
         return weights
     first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)
-    file = folder / "arms" / grid.slug(first) / "frozen_backbone.keras"
+    file = folder / "arms" / configuration.slug(first) / "frozen_backbone.keras"
     if not is_whole(file):
         backbone, paths = start(config, weights), without_labels(data, _IMAGES, config.seed)
         log.info("measuring the batch normalisation of %s on %d images at %d px", first, len(paths), size)

@@ -11,6 +11,7 @@ from kerassl._io import files as _files
 from kerassl.comparison import grid
 from kerassl.comparison import variants as arms
 from kerassl.comparison.feature_weights import feature_weights
+from kerassl.runs import config as configuration
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import predict as predicting
 from kerassl.runs import pretrain_neck as neck
@@ -47,11 +48,11 @@ class Cells:
 
     def path(self, cell):
         """The file that a cell leaves when it is done."""
-        return self.folder / "cells" / grid.slug(cell.arm) / f"{cell.name}.json"
+        return self.folder / "cells" / configuration.slug(cell.arm) / f"{cell.name}.json"
 
     def kept(self, arm):
         """The folder of an arm's models that are kept."""
-        return self.folder / "arms" / grid.slug(arm)
+        return self.folder / "arms" / configuration.slug(arm)
 
     def records(self, cell):
         """The labelled images that a cell learns from."""
@@ -62,8 +63,8 @@ class Cells:
 
     def check(self):
         """Refuses more labels than there are, before anything is trained."""
-        for protocol in grid.protocols(self.config):
-            _, labels, seeds = grid.axes(self.config, protocol)
+        for protocol in configuration.protocols(self.config):
+            _, labels, seeds = configuration.axes(self.config, protocol)
             most = max((count for count in labels if count is not None), default=None)
             if most is not None:
                 self.records(grid.Cell("", protocol, most, seeds[0]))
@@ -78,7 +79,7 @@ class Cells:
             OutOfTimeError: if the limit is over and something is left to do.
         """
         todo = [cell for cell in grid.cells(self.config) if self._done(cell) is None]
-        for protocol in grid.protocols(self.config):
+        for protocol in configuration.protocols(self.config):
             own = [cell for cell in todo if cell.protocol == protocol]
             if protocol == "frozen":
                 self._all_frozen(list(dict.fromkeys(cell.arm for cell in own)))
@@ -118,10 +119,12 @@ class Cells:
     def _all_frozen(self, names):
         """What is missing of these arms; of those with the same weights the features are computed once."""
         # Of all arms, done or not, as in `_frozen`: a run that goes on names the folder as before.
-        starts = {name: arms.weights(self.config, name, self.folder) for name in grid.axes(self.config, "frozen")[0]}
+        starts = {
+            name: arms.weights(self.config, name, self.folder) for name in configuration.axes(self.config, "frozen")[0]
+        }
         for place, name in enumerate(names):
             first = next(other for other in starts if starts[other] == starts[name])
-            cache = self.folder / "features" / grid.slug(first)
+            cache = self.folder / "features" / configuration.slug(first)
             with grid.of_arm(name):
                 self._frozen(name, cache)
             if starts[name] not in [starts[other] for other in names[place + 1 :]]:
@@ -219,8 +222,8 @@ def table_figures(config, found):
         Dict from arm to dict from protocol to figures; `labels` and `seeds` tell of what they are the mean.
     """
     table = {name: {} for name in config.arms}
-    for protocol in grid.protocols(config):
-        names, labels, _ = grid.axes(config, protocol)
+    for protocol in configuration.protocols(config):
+        names, labels, _ = configuration.axes(config, protocol)
         for arm in names:
             own = [
                 cell for cell in found

@@ -10,8 +10,8 @@ from kerassl._display import shortened
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.backbones.pyramid import LEVELS
-from kerassl.comparison import grid
 from kerassl.resizing import letterbox
+from kerassl.runs import config as configuration
 from kerassl.runs import predict as predicting
 from kerassl.runs.model_files import load
 
@@ -34,11 +34,11 @@ def arm_pictures(config, data, folder):
         return []
     wanted = np.array([record.classes[record.largest()] for record in shown])
     pictures = []
-    for task in grid.protocols(config):
+    for task in configuration.protocols(config):
         level = _level(config, task)
         drawn, heatmaps = {}, {}
-        for name in grid.axes(config, task)[0]:
-            model = load(folder / "arms" / grid.slug(name) / f"{task}.keras")
+        for name in configuration.axes(config, task)[0]:
+            model = load(folder / "arms" / configuration.slug(name) / f"{task}.keras")
             found = predicting.detections(model, shown)
             drawn[name] = [
                 detectors.draw(

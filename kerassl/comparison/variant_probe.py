@@ -4,9 +4,9 @@ import time
 
 from kerassl import callbacks
 from kerassl._lazy import tf
-from kerassl.comparison import grid
 from kerassl.comparison import variants as arms
 from kerassl.comparison.feature_weights import feature_weights
+from kerassl.runs import config as configuration
 from kerassl.runs import running
 from kerassl.runs.kept import read_kept
 from kerassl.runs.start import start
@@ -60,7 +60,7 @@ def _network(config, name, folder):
 
 
 def _file(folder, name):
-    return folder / "cells" / grid.slug(name) / "probe.json"
+    return folder / "cells" / configuration.slug(name) / "probe.json"
 
 
 def _measured(config, backbone):
@@ -78,6 +78,6 @@ def make_probes(config):
     named = config.compare.probe
     if named is None:
         return []
-    size = getattr(config, grid.protocols(config)[0]).image_size
+    size = getattr(config, configuration.protocols(config)[0]).image_size
     made = (callbacks.LinearProbe, callbacks.KNNProbe)
     return [make(named.train, named.test, image_size=size) for make in made]

@@ -4,6 +4,7 @@ import logging
 import pathlib
 
 from kerassl.comparison import grid
+from kerassl.runs import config as configuration
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import supervised
@@ -21,14 +22,14 @@ _SEEN = {
 def check_starts(config):
     """Refuses files of weights that are not there, before anything is made."""
     for name, arm in config.arms.items():
-        if grid.parent(config, name) is None:
+        if configuration.parent(config, name) is None:
             check_start(arm.start, f"arms.{name}.start")
 
 
 def check_necks(config, folder):
     """Refuses necks that nothing could be trained after, before anything is trained."""
-    for protocol in grid.protocols(config):
-        for name in grid.axes(config, protocol)[0]:
+    for protocol in configuration.protocols(config):
+        for name in configuration.axes(config, protocol)[0]:
             neck.check(grid.section(config, protocol, name), protocol, weights(config, name, folder))
 
 
@@ -61,14 +62,14 @@ def _roads(config, folder):
     """For each arm what its first training begins with, and where its pre-training stands or None."""
     found, known = {}, [(("random", False, config.pretrain.model_dump()), folder)]
     for name, arm in config.arms.items():
-        parent = grid.parent(config, name)
+        parent = configuration.parent(config, name)
         begin = arm.start if parent is None else _learned(*found[parent])
         if arm.pretrain is None:
             found[name] = begin, None
             continue
         settings = (begin, arm.supervised, section(config, name).model_dump())
         same = [place for other, place in known if other == settings]
-        found[name] = begin, same[0] if same else folder / "arms" / grid.slug(name)
+        found[name] = begin, same[0] if same else folder / "arms" / configuration.slug(name)
         if not same:
             known.append((settings, found[name][1]))
     return found
@@ -152,8 +153,12 @@ def seen_by(config, name, figures, generated):
         str.
     """
     arm = config.arms[name]
-    known = seen(arm.start) if grid.parent(config, name) is None else f"what {arm.start} saw before its labels."
-    measured = [protocol for protocol in grid.protocols(config) if name in grid.axes(config, protocol)[0]]
+    known = (
+        seen(arm.start) if configuration.parent(config, name) is None else f"what {arm.start} saw before its labels."
+    )
+    measured = [
+        protocol for protocol in configuration.protocols(config) if name in configuration.axes(config, protocol)[0]
+    ]
     after = neck.seen({protocol: grid.section(config, protocol, name) for protocol in measured})
     if "frozen" in measured and measured_anew(config, name):
         after += " For frozen features its batch normalisation was measured on images without labels."

@@ -12,8 +12,8 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.yaml import read_yaml
 from kerassl._version import __version__
-from kerassl.comparison import grid
 from kerassl.runs.config import Config
+from kerassl.runs.schema import PROTOCOLS
 
 
 @contextlib.contextmanager
@@ -102,7 +102,7 @@ def _without_what_is_new(settings, before):
     """Settings as if no arm or way of measuring had been added: what stands holds, and the new ones alone are done."""
     known = before.get("arms", {})
     held = {**settings, "arms": {name: arm for name, arm in settings["arms"].items() if name in known}}
-    for protocol in grid.PROTOCOLS:
+    for protocol in PROTOCOLS:
         own = settings.get(protocol) if before.get(protocol) else None
         held[protocol] = own and {**own, "arms": None}
     held["compare"] = {**(settings.get("compare") or {}), "skip": []}  # what is left out changes nothing of the others

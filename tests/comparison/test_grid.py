@@ -21,6 +21,7 @@ from kerassl.comparison.feature_weights import feature_weights
 from kerassl.comparison.variant_images import arm_pictures
 from kerassl.detectors.localizer import frozen_features
 from kerassl.resizing import letterbox
+from kerassl.runs import config as configuration
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import read_config, running, supervised
@@ -275,7 +276,7 @@ def test_verdict_of_the_cells_that_stand_is_told_in_figures_on_the_page_and_in_t
                 "minutes": 1,
                 "steps": 2,
             }
-            running.write_json(tmp_path / "out" / "cells" / grid.slug(cell.arm) / f"{cell.name}.json", content)
+            running.write_json(tmp_path / "out" / "cells" / configuration.slug(cell.arm) / f"{cell.name}.json", content)
     assert run("out", text, "--resume") == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["verdict"]["baseline"] == "random start"

@@ -6,8 +6,9 @@
 #   make test-addons  the tests beside tensorflow-addons, on TensorFlow 2.15 and Keras 2.15 (Python 3.11)
 #   make bench        kerassl's training step beside what else there is: pairs a second, memory (docs/benchmarks.md)
 #   make bench-lightly  sets up lightly on PyTorch, so that `make bench` has its row too (Python 3.11)
+#   make golden       the working tree beside a commit before it: the same numbers, to the bit, on both stacks
 #   make lint         formatting, common mistakes, and which package may import which
-.PHONY: demo demo-addons test test-slow test-addons lint bench bench-lightly clean
+.PHONY: demo demo-addons test test-slow test-addons golden lint bench bench-lightly clean
 
 # A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
 find_python = $(shell for p in $(1); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done)
@@ -28,6 +29,9 @@ test-slow: .venv/.ready
 
 test-addons: .venv-addons/.ready
 	.venv-addons/bin/python -m pytest -m "not slow"
+
+golden: .venv/.ready .venv-addons/.ready
+	.venv/bin/python -m studies.golden $(if $(ONLY),--only $(ONLY))
 
 lint: .venv/.ready
 	.venv/bin/ruff check .

@@ -7,7 +7,7 @@
 #   make bench        kerassl's training step beside what else there is: pairs a second, memory (docs/benchmarks.md)
 #   make bench-lightly  sets up lightly on PyTorch, so that `make bench` has its row too (Python 3.11)
 #   make golden       the working tree beside a commit before it: the same numbers, to the bit, on both stacks
-#   make lint         formatting, common mistakes, and which package may import which
+#   make lint         formatting, common mistakes, layers of packages, types, and words
 .PHONY: demo demo-addons test test-slow test-addons golden lint bench bench-lightly clean
 
 # A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
@@ -37,6 +37,8 @@ lint: .venv/.ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
+	.venv/bin/mypy
+	.venv/bin/python .ci/glossary.py
 
 bench: .venv/.ready
 	.venv/bin/python -m benchmarks.step

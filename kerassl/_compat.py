@@ -7,6 +7,7 @@ import io
 import os
 import re
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from kerassl._environment import check_environment
 from kerassl._errors import UserError
@@ -20,13 +21,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet():
     import keras
     import tensorflow as tf
+if TYPE_CHECKING:
+    import keras_cv as keras_cv
 
 KERAS_VERSION = keras.__version__
 KERAS_3 = not KERAS_VERSION.startswith("2.")
 
 
-def keras_cv():
-    """The module of KerasCV, which beside Keras 2.15 prints which backend it uses."""
+def __getattr__(name: str) -> Any:
+    """Import `keras_cv` at first use; beside Keras 2.15 it prints which backend it uses."""
+    if name != "keras_cv":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with contextlib.nullcontext() if KERAS_3 else contextlib.redirect_stdout(io.StringIO()):
         return importlib.import_module("keras_cv")
 
@@ -175,7 +180,7 @@ class Optimizer(keras.optimizers.Optimizer):
     `update(gradient, variable, learning_rate, *slots)` in terms of `tf.Variable.assign`.
     """
 
-    slot_names = ()
+    slot_names: tuple[str, ...] = ()
 
     def __init__(self, learning_rate, name, **kwargs):
         if KERAS_3:

@@ -1,74 +1,89 @@
-"""What is loaded at its first use: TensorFlow, KerasCV and tf-keras-vis take seconds each."""
+"""Packages and libraries that are loaded at first use: TensorFlow, KerasCV and tf-keras-vis take seconds each."""
 
+import ast
 import importlib
+import importlib.util
 import sys
 import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras as keras
+    import tensorflow as tf
+
+    from kerassl import _compat as compat
 
 
-def lazy_package(package, names, modules=(), light=()):
-    """Makes a package load its public names when they are asked for.
+def lazy_package(package: str, light: bool | list[str] = False) -> list[str]:
+    """Load the public names of a package when they are asked for.
+
+    Its `__init__.py` imports them under `if TYPE_CHECKING:`, where type checkers and editors find them, and this
+    function too: the imports are read from the source.
 
     Args:
-        package: str, the `__name__` of the package.
-        names: dict from a module of the package, or the full name of another, to the public names that it defines.
-        modules: further public names, which are modules of the package themselves.
-        light: those modules, as in `names`, that need no TensorFlow at their import; True for all.
+        package: Name of the package, its `__name__`.
+        light: Modules of the package whose import needs no TensorFlow; `True` for all.
 
     Returns:
-        List of str, the package's `__all__`.
+        The public names: the package's `__all__`.
 
     Example:
-        >>> __all__ = lazy_package(__name__, {"info_nce": ["InfoNCE"]})
+        >>> __all__ = lazy_package(__name__)
     """
-
-    def full(module):
-        return module if module.startswith("kerassl.") else f"{package}.{module}"
-
-    homes = {name: full(module) for module, found in names.items() for name in found}
-    needless = () if light is True else [full(module) for module in light]
-    public = sorted([*homes, *modules])
+    homes = _imports(package)
+    needless = () if isinstance(light, bool) else [f"{package}.{module}" for module in light]
+    public = sorted(homes)
 
     class Package(types.ModuleType):
-        def __getattr__(self, name):
-            if name in homes:
-                if light is not True and homes[name] not in needless:
-                    importlib.import_module("kerassl._compat")  # first: it prepares what TensorFlow reads at its import
-                value = getattr(importlib.import_module(homes[name]), name)
-            elif name in modules:
+        def __getattr__(self, name: str) -> Any:
+            if name not in homes:
+                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            if light is not True and homes[name] not in needless:
+                importlib.import_module("kerassl._compat")  # first: it prepares what TensorFlow reads at its import
+            if homes[name] == package:
                 value = importlib.import_module(f"{package}.{name}")
             else:
-                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+                value = getattr(importlib.import_module(homes[name]), name)
             self.__dict__[name] = value
             return value
 
-        def __setattr__(self, name, value):
+        def __setattr__(self, name: str, value: Any) -> None:
             # Python sets a module that was imported as an attribute of its package; where the module `voc` defines the
             # function `voc`, the package's `voc` is the function.
-            if name in homes and isinstance(value, types.ModuleType):
-                return
-            super().__setattr__(name, value)
+            if homes.get(name, package) == package or not isinstance(value, types.ModuleType):
+                super().__setattr__(name, value)
 
-        def __dir__(self):
+        def __dir__(self) -> list[str]:
             return public
 
     sys.modules[package].__class__ = Package
     return public
 
 
-class _Library:
-    """Stands for an import in modules that need the library within functions alone.
+def _imports(package: str) -> dict[str, str]:
+    """Map the names imported under `if TYPE_CHECKING:` in a package's `__init__.py` to their modules."""
+    spec = sys.modules[package].__spec__
+    source = spec.loader.get_source(package)  # type: ignore[union-attr]
+    block = next(node for node in ast.parse(source).body if isinstance(node, ast.If))
+    return {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}  # type: ignore[misc]
 
-    What reads labels, checks settings or refuses invalid input does without TensorFlow, whose import takes seconds.
+
+class _Library:
+    """An import, delayed until an attribute is used.
+
+    Code that reads labels, checks settings or refuses invalid input runs without TensorFlow, which takes seconds to
+    import.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str | None) -> None:
         self._name = name
 
-    def __getattr__(self, attribute):
+    def __getattr__(self, attribute: str) -> Any:
         compat = importlib.import_module("kerassl._compat")  # first: it prepares what TensorFlow reads at its import
         return getattr(getattr(compat, self._name) if self._name else compat, attribute)
 
 
-compat = _Library(None)
-keras = _Library("keras")
-tf = _Library("tf")
+if not TYPE_CHECKING:
+    compat = _Library(None)
+    keras = _Library("keras")
+    tf = _Library("tf")

@@ -26,7 +26,7 @@ _GROWING = re.compile(r"(?:[^*?\[]|\[[*?\[]\])+|tensorboard/\w+/events\.out\.tfe
 _LINE = re.compile(rb'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ |\{"kind": |$')
 _TEMPORARY = re.compile(r"\.kerassl-[0-9a-f]{8}\.part.*", re.DOTALL)
 
-_opened = {}
+_opened: dict = {}
 
 
 class Manifest:

@@ -1,19 +1,30 @@
 """Backbones: `keras.applications` networks by name, with fast layers, a checked pyramid and strict files."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "families": ["FAMILIES"],
-        "architectures": ["build"],
-        "batch_norm": ["freeze_batch_norm", "reestimate_batch_norm"],
-        "fast_convolutions": ["FastDepthwiseConv2D", "FastPointwiseConv2D"],
-        "fast_layers": ["FastBatchNormalization", "FastHardSwish", "FastSwish", "fast", "stock"],
-        "files": ["load", "save"],
-        "parts": ["PARTS", "STAGES", "parts", "stages"],
-        "pyramid": ["pyramid"],
-        "weights": ["assign", "checksum", "table"],
-    },
-    light=["families", "parts", "pyramid", "weights"],
-)
+if TYPE_CHECKING:
+    from kerassl.backbones.architectures import build as build
+    from kerassl.backbones.batch_norm import freeze_batch_norm as freeze_batch_norm
+    from kerassl.backbones.batch_norm import reestimate_batch_norm as reestimate_batch_norm
+    from kerassl.backbones.families import FAMILIES as FAMILIES
+    from kerassl.backbones.fast_convolutions import FastDepthwiseConv2D as FastDepthwiseConv2D
+    from kerassl.backbones.fast_convolutions import FastPointwiseConv2D as FastPointwiseConv2D
+    from kerassl.backbones.fast_layers import FastBatchNormalization as FastBatchNormalization
+    from kerassl.backbones.fast_layers import FastHardSwish as FastHardSwish
+    from kerassl.backbones.fast_layers import FastSwish as FastSwish
+    from kerassl.backbones.fast_layers import fast as fast
+    from kerassl.backbones.fast_layers import stock as stock
+    from kerassl.backbones.files import load as load
+    from kerassl.backbones.files import save as save
+    from kerassl.backbones.parts import PARTS as PARTS
+    from kerassl.backbones.parts import STAGES as STAGES
+    from kerassl.backbones.parts import parts as parts
+    from kerassl.backbones.parts import stages as stages
+    from kerassl.backbones.pyramid import pyramid as pyramid
+    from kerassl.backbones.weights import assign as assign
+    from kerassl.backbones.weights import checksum as checksum
+    from kerassl.backbones.weights import table as table
+
+__all__ = lazy_package(__name__, light=["families", "parts", "pyramid", "weights"])

@@ -104,7 +104,7 @@ class FastPointwiseConv2D(keras.layers.Conv2D):
 def is_wide_depthwise(layer):
     if type(layer) is not keras.layers.DepthwiseConv2D:
         return False
-    strides, height, width = layer.strides, *layer.kernel_size
+    strides, (height, width) = layer.strides, layer.kernel_size
     # By padding "same" the strips are shifted, which needs stride 1; otherwise by whole strides.
     shiftable = tuple(strides) == (1, 1) if layer.padding == "same" else tuple(strides) in ((1, 1), (2, 2))
     return (

@@ -1,20 +1,20 @@
 """Callbacks for long training runs."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "ema": ["WeightAverage"],
-        "gradual_unfreezing": ["Thaw"],
-        "health": ["Health"],
-        "knn_probe": ["KNNProbe"],
-        "learning_rate": ["LearningRate"],
-        "linear_probe": ["LinearProbe"],
-        "metrics_file": ["MetricsFile"],
-        "reestimate_batch_norm": ["ReestimateBatchNorm"],
-        "resume": ["Resume"],
-        "stop_at_nan": ["StopAtNaN"],
-        "throughput": ["Throughput"],
-    },
-)
+if TYPE_CHECKING:
+    from kerassl.callbacks.ema import WeightAverage as WeightAverage
+    from kerassl.callbacks.gradual_unfreezing import Thaw as Thaw
+    from kerassl.callbacks.health import Health as Health
+    from kerassl.callbacks.knn_probe import KNNProbe as KNNProbe
+    from kerassl.callbacks.learning_rate import LearningRate as LearningRate
+    from kerassl.callbacks.linear_probe import LinearProbe as LinearProbe
+    from kerassl.callbacks.metrics_file import MetricsFile as MetricsFile
+    from kerassl.callbacks.reestimate_batch_norm import ReestimateBatchNorm as ReestimateBatchNorm
+    from kerassl.callbacks.resume import Resume as Resume
+    from kerassl.callbacks.stop_at_nan import StopAtNaN as StopAtNaN
+    from kerassl.callbacks.throughput import Throughput as Throughput
+
+__all__ = lazy_package(__name__)

@@ -1,31 +1,38 @@
 """Data sets: folders of images, PASCAL VOC, COCO, YOLO, tensorflow-datasets, shards and generated scenes."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "formats.coco": ["coco"],
-        "formats.coco_records": ["coco_categories", "coco_classes", "coco_records"],
-        "formats.tfds": ["tfds"],
-        "formats.voc": ["voc"],
-        "formats.voc_classes": ["VOC_CLASSES"],
-        "formats.voc_records": ["voc_records"],
-        "formats.yolo": ["yolo"],
-        "formats.yolo_classes": ["yolo_classes"],
-        "formats.yolo_records": ["yolo_records"],
-        "image_folder": ["image_files", "image_folder"],
-        "images.reading": ["read_image"],
-        "labeled_folder": ["labelled_folder"],
-        "pipeline.detection": ["detection_batches", "single_object_batches"],
-        "pipeline.labeled_images": ["labelled_photographs", "named_classes"],
-        "pipeline.stream": ["user_error"],
-        "record": ["Record"],
-        "scenes.scenes": ["SCENE_CLASSES", "scenes"],
-        "shards.images": ["shards"],
-        "shards.labeled": ["labelled_shards"],
-        "shards.records": ["shard_classes", "shard_records"],
-        "shards.writer": ["WrittenShards", "write_shards"],
-    },
-    light=True,
-)
+if TYPE_CHECKING:
+    from kerassl.datasets.formats.coco import coco as coco
+    from kerassl.datasets.formats.coco_records import coco_categories as coco_categories
+    from kerassl.datasets.formats.coco_records import coco_classes as coco_classes
+    from kerassl.datasets.formats.coco_records import coco_records as coco_records
+    from kerassl.datasets.formats.tfds import tfds as tfds
+    from kerassl.datasets.formats.voc import voc as voc
+    from kerassl.datasets.formats.voc_classes import VOC_CLASSES as VOC_CLASSES
+    from kerassl.datasets.formats.voc_records import voc_records as voc_records
+    from kerassl.datasets.formats.yolo import yolo as yolo
+    from kerassl.datasets.formats.yolo_classes import yolo_classes as yolo_classes
+    from kerassl.datasets.formats.yolo_records import yolo_records as yolo_records
+    from kerassl.datasets.image_folder import image_files as image_files
+    from kerassl.datasets.image_folder import image_folder as image_folder
+    from kerassl.datasets.images.reading import read_image as read_image
+    from kerassl.datasets.labeled_folder import labelled_folder as labelled_folder
+    from kerassl.datasets.pipeline.detection import detection_batches as detection_batches
+    from kerassl.datasets.pipeline.detection import single_object_batches as single_object_batches
+    from kerassl.datasets.pipeline.labeled_images import labelled_photographs as labelled_photographs
+    from kerassl.datasets.pipeline.labeled_images import named_classes as named_classes
+    from kerassl.datasets.pipeline.stream import user_error as user_error
+    from kerassl.datasets.record import Record as Record
+    from kerassl.datasets.scenes.scenes import SCENE_CLASSES as SCENE_CLASSES
+    from kerassl.datasets.scenes.scenes import scenes as scenes
+    from kerassl.datasets.shards.images import shards as shards
+    from kerassl.datasets.shards.labeled import labelled_shards as labelled_shards
+    from kerassl.datasets.shards.records import shard_classes as shard_classes
+    from kerassl.datasets.shards.records import shard_records as shard_records
+    from kerassl.datasets.shards.writer import WrittenShards as WrittenShards
+    from kerassl.datasets.shards.writer import write_shards as write_shards
+
+__all__ = lazy_package(__name__, light=True)

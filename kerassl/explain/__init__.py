@@ -1,25 +1,30 @@
 """Explanations: class activation maps, how well they localize objects, and audits for shortcuts."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "audit.audit": ["audit"],
-        "audit.audit_result": ["Audit"],
-        "audit.recurring_regions": ["RecurringRegion", "recurring_regions"],
-        "cam.gradcam": ["GradCAM"],
-        "cam.gradcam_plus_plus": ["GradCAMPlusPlus"],
-        "cam.layercam": ["LayerCAM"],
-        "cam.overlay": ["overlay", "side_by_side"],
-        "cam.scorecam": ["ScoreCAM"],
-        "cam.similarity_map": ["SimilarityMap"],
-        "localization.baselines": ["baselines"],
-        "localization.compare_models": ["ArmsTable", "compare_arms"],
-        "localization.insertion_deletion": ["insertion_deletion"],
-        "localization.paired_bootstrap": ["paired_bootstrap"],
-        "localization.saliency_metrics": ["WholeObject", "whole_object"],
-        "localization.sanity_check": ["randomisation_check"],
-        "localization.targets": ["Questions", "questions"],
-    },
-)
+if TYPE_CHECKING:
+    from kerassl.explain.audit.audit import audit as audit
+    from kerassl.explain.audit.audit_result import Audit as Audit
+    from kerassl.explain.audit.recurring_regions import RecurringRegion as RecurringRegion
+    from kerassl.explain.audit.recurring_regions import recurring_regions as recurring_regions
+    from kerassl.explain.cam.gradcam import GradCAM as GradCAM
+    from kerassl.explain.cam.gradcam_plus_plus import GradCAMPlusPlus as GradCAMPlusPlus
+    from kerassl.explain.cam.layercam import LayerCAM as LayerCAM
+    from kerassl.explain.cam.overlay import overlay as overlay
+    from kerassl.explain.cam.overlay import side_by_side as side_by_side
+    from kerassl.explain.cam.scorecam import ScoreCAM as ScoreCAM
+    from kerassl.explain.cam.similarity_map import SimilarityMap as SimilarityMap
+    from kerassl.explain.localization.baselines import baselines as baselines
+    from kerassl.explain.localization.compare_models import ArmsTable as ArmsTable
+    from kerassl.explain.localization.compare_models import compare_arms as compare_arms
+    from kerassl.explain.localization.insertion_deletion import insertion_deletion as insertion_deletion
+    from kerassl.explain.localization.paired_bootstrap import paired_bootstrap as paired_bootstrap
+    from kerassl.explain.localization.saliency_metrics import WholeObject as WholeObject
+    from kerassl.explain.localization.saliency_metrics import whole_object as whole_object
+    from kerassl.explain.localization.sanity_check import randomisation_check as randomisation_check
+    from kerassl.explain.localization.targets import Questions as Questions
+    from kerassl.explain.localization.targets import questions as questions
+
+__all__ = lazy_package(__name__)

@@ -1,20 +1,24 @@
 """Metrics of detections and single-object predictions by named protocols, in NumPy."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "coco": ["coco_ap"],
-        "coco_results": ["load_coco_results"],
-        "error_kinds": ["error_kinds"],
-        "evaluate": ["answers_for_largest", "evaluate_detections"],
-        "localization": ["localization"],
-        "prediction_files": ["Predictions", "load_predictions", "save_predictions"],
-        "topk": ["label_ranks", "topk"],
-        "voc": ["voc_ap"],
-        "voc_results": ["load_voc_results", "save_voc_results"],
-    },
-    modules=["plots"],
-    light=True,
-)
+if TYPE_CHECKING:
+    from kerassl.metrics import plots as plots
+    from kerassl.metrics.coco import coco_ap as coco_ap
+    from kerassl.metrics.coco_results import load_coco_results as load_coco_results
+    from kerassl.metrics.error_kinds import error_kinds as error_kinds
+    from kerassl.metrics.evaluate import answers_for_largest as answers_for_largest
+    from kerassl.metrics.evaluate import evaluate_detections as evaluate_detections
+    from kerassl.metrics.localization import localization as localization
+    from kerassl.metrics.prediction_files import Predictions as Predictions
+    from kerassl.metrics.prediction_files import load_predictions as load_predictions
+    from kerassl.metrics.prediction_files import save_predictions as save_predictions
+    from kerassl.metrics.topk import label_ranks as label_ranks
+    from kerassl.metrics.topk import topk as topk
+    from kerassl.metrics.voc import voc_ap as voc_ap
+    from kerassl.metrics.voc_results import load_voc_results as load_voc_results
+    from kerassl.metrics.voc_results import save_voc_results as save_voc_results
+
+__all__ = lazy_package(__name__, light=True)

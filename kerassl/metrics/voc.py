@@ -21,7 +21,7 @@ class Verdicts(typing.NamedTuple):
     """
 
     right: np.ndarray
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
     scores: np.ndarray
 
 

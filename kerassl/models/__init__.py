@@ -1,13 +1,13 @@
 """Self-supervised models: SimCLR, dense contrast, and a classifier of views as their baseline."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "dense_simclr": ["DenseSimCLR"],
-        "projection": ["projection_head"],
-        "simclr": ["SimCLR"],
-        "view_classifier": ["ViewClassifier"],
-    },
-)
+if TYPE_CHECKING:
+    from kerassl.models.dense_simclr import DenseSimCLR as DenseSimCLR
+    from kerassl.models.projection import projection_head as projection_head
+    from kerassl.models.simclr import SimCLR as SimCLR
+    from kerassl.models.view_classifier import ViewClassifier as ViewClassifier
+
+__all__ = lazy_package(__name__)

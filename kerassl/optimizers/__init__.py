@@ -1,14 +1,17 @@
 """Optimizers by name, LARS, learning-rate schedules and multipliers."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "lars": ["LARS"],
-        "names": ["NAMES", "check_name", "for_labels", "get"],
-        "part_rates": ["layer_decay"],
-        "warmup_cosine": ["WarmupCosine", "scaled_learning_rate"],
-    },
-    light=["names"],
-)
+if TYPE_CHECKING:
+    from kerassl.optimizers.lars import LARS as LARS
+    from kerassl.optimizers.names import NAMES as NAMES
+    from kerassl.optimizers.names import check_name as check_name
+    from kerassl.optimizers.names import for_labels as for_labels
+    from kerassl.optimizers.names import get as get
+    from kerassl.optimizers.part_rates import layer_decay as layer_decay
+    from kerassl.optimizers.warmup_cosine import WarmupCosine as WarmupCosine
+    from kerassl.optimizers.warmup_cosine import scaled_learning_rate as scaled_learning_rate
+
+__all__ = lazy_package(__name__, light=["names"])

@@ -47,7 +47,7 @@ class Config(Section):
     arms: dict[str, Arm] = pydantic.Field(
         default_factory=lambda: {"self-supervised": Arm(pretrain={}), "random start": Arm()}, min_length=1
     )
-    compare: Compare = pydantic.Field(default_factory=Compare)
+    compare: Compare = pydantic.Field(default_factory=Compare)  # type: ignore[arg-type]
 
     @pydantic.model_validator(mode="after")
     def _grid(self):

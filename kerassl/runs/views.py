@@ -124,7 +124,8 @@ def _drawn(batch, classes, size):
         images, target = batch
         boxes, labels = target["box"].numpy()[:, None] * size, target["class"].numpy()[:, None]
     else:
-        images, boxes, labels = batch["images"], *(batch["bounding_boxes"][key].numpy() for key in ("boxes", "classes"))
+        images = batch["images"]
+        boxes, labels = (batch["bounding_boxes"][key].numpy() for key in ("boxes", "classes"))
     return [
         detectors.draw(image, {"boxes": box[label >= 0], "classes": label[label >= 0]}, classes, width=_PANEL)
         for image, box, label in zip(images.numpy(), boxes, labels)

@@ -1,13 +1,12 @@
 """Servables: trained models as SavedModels that take images and return answers."""
 
+from typing import TYPE_CHECKING
+
 from kerassl._lazy import lazy_package
 
-__all__ = lazy_package(
-    __name__,
-    {
-        "checking": ["check"],
-        "exporting": ["export"],
-        "tflite": ["export_tflite"],
-    },
-    light=["checking"],
-)
+if TYPE_CHECKING:
+    from kerassl.serving.checking import check as check
+    from kerassl.serving.exporting import export as export
+    from kerassl.serving.tflite import export_tflite as export_tflite
+
+__all__ = lazy_package(__name__, light=["checking"])

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerassl import _compat, backbones, optimizers
+from kerassl._compat import keras_cv
 from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors.detector import Detector, over_replicas
@@ -12,8 +13,6 @@ from kerassl.detectors.retinanet import anchors as _boxes
 from kerassl.detectors.retinanet.head import RetinaNetHead
 from kerassl.losses.replicas import OverReplicas
 from kerassl.resizing import check_image_size
-
-keras_cv = _compat.keras_cv()
 
 _STRIDES = (8, 16, 32, 64, 128)
 

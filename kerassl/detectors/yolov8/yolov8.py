@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerassl import _compat, backbones, optimizers
+from kerassl._compat import keras_cv
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.datasets.class_names import check_class_names
@@ -14,8 +15,6 @@ from kerassl.detectors.yolov8 import distances, task_aligned
 from kerassl.detectors.yolov8 import layers as yolo_layers
 from kerassl.losses.replicas import OverReplicas
 from kerassl.resizing import check_image_size
-
-keras_cv = _compat.keras_cv()
 
 # What each part of the loss counts, as YOLOV8 has it.
 _OVERLAP, _DISTRIBUTION, _CLASS = 7.5, 1.5, 0.5

@@ -1,4 +1,4 @@
-"""Draws the curves of the published studies, `docs/results_*.png`, from the cells in `docs/results/`.
+"""Draws the curves of the published studies, `docs/results_*.png`, from the trials in `docs/results/`.
 
 python -m benchmarks.results_pictures
 """
@@ -10,7 +10,7 @@ from kerassl.report.comparison_plots import PANELS, curves
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 
-# The arms that the text speaks of first, the baseline before the others; all are in the tables.
+# The variants that the text speaks of first, the baseline before the others; all are in the tables.
 STUDIES = {
     "imagenet": ("ImageNet", "ImageNet + boxes", "ImageNet + dense", "random + boxes", "random"),
     "scratch": (
@@ -24,33 +24,41 @@ STUDIES = {
 }
 
 
-def found(cells, arms):
-    """Cells of frozen features as `verdict` gives them, as far as curves need it.
+def found(trials, variants):
+    """Trials of frozen features as `summarize` gives them, as far as curves need it.
 
     Args:
-        cells: list of dicts, of a file of `docs/results/`.
-        arms: sequence of str, those to draw, the baseline first.
+        trials: list of dicts, of a file of `docs/results/`.
+        variants: sequence of str, those to draw, the baseline first.
 
     Returns:
-        Dict with `baseline`, `arms`, `seeds` and `protocols`.
+        Dict with `baseline`, `variants`, `seeds` and `protocols`.
     """
-    cells = [cell for cell in cells if cell["protocol"] == "frozen" and cell["arm"] in arms]
+    trials = [trial for trial in trials if trial["protocol"] == "frozen" and trial["variant"] in variants]
     counts = []
-    for labels in sorted({cell["labels"] for cell in cells}):
-        of_arm = {arm: [cell for cell in cells if (cell["arm"], cell["labels"]) == (arm, labels)] for arm in arms}
-        counts.append({"labels": labels, "arms": {arm: _drawn(own) for arm, own in of_arm.items()}})
-    seeds = sorted({cell["seed"] for cell in cells})
-    return {"baseline": arms[0], "arms": list(arms), "seeds": seeds, "protocols": {"frozen": {"counts": counts}}}
+    for labels in sorted({trial["labels"] for trial in trials}):
+        of_variant = {
+            variant: [trial for trial in trials if (trial["variant"], trial["labels"]) == (variant, labels)]
+            for variant in variants
+        }
+        counts.append({"labels": labels, "variants": {variant: _drawn(own) for variant, own in of_variant.items()}})
+    seeds = sorted({trial["seed"] for trial in trials})
+    return {
+        "baseline": variants[0],
+        "variants": list(variants),
+        "seeds": seeds,
+        "protocols": {"frozen": {"counts": counts}},
+    }
 
 
-def _drawn(cells):
-    by_seed = {key: {"by_seed": [cell["figures"][key] for cell in cells]} for key in PANELS}
-    return {"seeds": [cell["seed"] for cell in cells], "figures": by_seed}
+def _drawn(trials):
+    by_seed = {key: {"by_seed": [trial["figures"][key] for trial in trials]} for key in PANELS}
+    return {"seeds": [trial["seed"] for trial in trials], "figures": by_seed}
 
 
 if __name__ == "__main__":
-    for study, arms in STUDIES.items():
-        cells = json.loads((DOCS / "results" / f"compare_{study}.json").read_text())
+    for study, variants in STUDIES.items():
+        trials = json.loads((DOCS / "results" / f"compare_{study}.json").read_text())
         picture = DOCS / f"results_{study}.png"
-        picture.write_bytes(curves(found(cells, arms), "frozen"))
+        picture.write_bytes(curves(found(trials, variants), "frozen"))
         print(f"wrote {picture}")

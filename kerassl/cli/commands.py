@@ -133,7 +133,7 @@ def finetune(options):
             f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
             begun,
             generated=data.generated,
-            arms={start: {"start": start, "seen": seen(start) + after, task: figures}},
+            variants={start: {"start": start, "seen": seen(start) + after, task: figures}},
         )
         print(f"{task}: {folder / f'{task}.keras'}")
         print(f"report: {page}")
@@ -335,7 +335,7 @@ def inspect(options):
 
 
 def compare(options):
-    """The whole road for several arms; 3 where time was over before the end."""
+    """The whole road for several variants; 3 where time was over before the end."""
     limit = TimeLimit(options.minutes)
     flags = {"backbone": options.backbone, "seed": options.seed, "compare.skip": options.skip}
     config = _run_config(options, flags)

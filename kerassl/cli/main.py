@@ -379,15 +379,15 @@ def parser():
     )
     _seed(views)
 
-    compare = _command(commands, "compare", "the whole road for several arms, into one report.html", run=True)
-    compare.add_argument("--backbone", help="network of every arm, as EfficientNetB1")
+    compare = _command(commands, "compare", "run the whole pipeline for several variants, into one report.html", run=True)
+    compare.add_argument("--backbone", help="network of every variant, as EfficientNetB1")
     compare.add_argument(
         "--minutes", type=_number(ABOVE_0), metavar="N",
         help="stop after the training or the checkpoint in which so many minutes are over, with exit status 3; the "
         "same command with --resume goes on and repeats nothing",
     )  # fmt: skip
     compare.add_argument(
-        "--skip", nargs="*", metavar="NAME", help="arms to leave out, as one that failed; none takes all in again"
+        "--skip", nargs="*", metavar="NAME", help="variants to leave out, as one that failed; without names all are taken in again"
     )
     _seed(compare)
 

@@ -1,4 +1,4 @@
-"""Several arms down the whole road, into one report."""
+"""Several variants down the whole road, into one report."""
 
 import dataclasses
 import logging
@@ -7,11 +7,10 @@ import time
 from kerassl import serving
 from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl.comparison import trials as cells
-from kerassl.comparison import variant_probe as arm_probe
-from kerassl.comparison import variants as arms
-from kerassl.comparison.summary import verdict
-from kerassl.comparison.variant_images import arm_pictures
+from kerassl.comparison import trials, variants
+from kerassl.comparison import variant_probe as variant_probe
+from kerassl.comparison.summary import summarize
+from kerassl.comparison.variant_images import variant_pictures
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 from kerassl.report.comparison_text import PROTOCOLS, table_text
 from kerassl.resizing import check_image_size
@@ -27,7 +26,7 @@ log = logging.getLogger("kerassl")
 
 
 def compare(config, folder, limit=None):
-    """Pre-trains where an arm asks for it, trains and scores every cell of the grid, draws, exports and reports.
+    """Pre-trains where a variant asks for it, trains and scores every trial of the grid, draws, exports and reports.
 
     Each stage leaves whole files; a comparison that is started again does what is missing.
 
@@ -50,44 +49,44 @@ def compare(config, folder, limit=None):
         )
     for protocol in protocols:
         check_image_size(getattr(config, protocol).image_size)
-    arms.check_starts(config)
-    arms.check_necks(config, folder)
+    variants.check_starts(config)
+    variants.check_necks(config, folder)
     data, aside = _split(config, folder)
-    work = cells.Cells(config, data, folder, limit)
+    work = trials.Trials(config, data, folder, limit)
     # What is wrong there is told before anything is trained.
-    arms.check_images(config, data.images)
+    variants.check_images(config, data.images)
     work.check()
     check_decoded(data)
     running.prepare(config)
-    arm_probe.make_probes(config)
-    pretrained = arms.pretrain_arms(config, data.images, folder, limit)
-    probed = arm_probe.probe_arms(config, data, folder, limit)
+    variant_probe.make_probes(config)
+    pretrained = variants.pretrain_variants(config, data.images, folder, limit)
+    probed = variant_probe.probe_variants(config, data, folder, limit)
     found = work.run()
-    table = cells.table_figures(config, found)
+    table = trials.table_figures(config, found)
     told = {}
-    for name, arm in config.arms.items():
-        told[name] = {"start": arm.start, "seen": arms.seen_by(config, name, pretrained[name], data.generated)}
+    for name, variant in config.variants.items():
+        told[name] = {"start": variant.start, "seen": variants.seen_by(config, name, pretrained[name], data.generated)}
         if pretrained[name] is not None:
             told[name]["pretrain"] = pretrained[name]
         if probed:
             told[name]["probe"] = probed[name]
         told[name] |= table[name]
-    judged = _verdict(config, found, probed)
-    pictures = arm_pictures(config, data, folder)
+    judged = _significance(config, found, probed)
+    pictures = variant_pictures(config, data, folder)
     servable = _servable(config, folder)
-    places = arms.places(config, folder)
-    plain = next((pretrained[name] for name in config.arms if places[name] == folder), None)
+    places = variants.places(config, folder)
+    plain = next((pretrained[name] for name in config.variants if places[name] == folder), None)
     page = write_results(
         folder,
-        "kerassl: arms compared",
-        f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no arm has "
+        "kerassl: variants compared",
+        f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no variant has "
         f"seen{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(found)}Servable: "
         f"{servable.relative_to(folder)}.",
         begun,
         generated=data.generated,
         pretrain=plain,
-        arms=told,
-        verdict=judged,
+        variants=told,
+        significance=judged,
         pictures=pictures,
     )
     print(_table(table, protocols) if judged is None else table_text(judged))
@@ -98,23 +97,28 @@ def compare(config, folder, limit=None):
 def _split(config, folder):
     """The images and labels, and in words which images to score on were kept aside."""
     data, common = sources(config, folder), config.compare
-    if not common.chosen:
+    if not common.tuning_images:
         return data, ""
-    chosen = kept_aside(config, folder, data, common.chosen)
-    test = [record for record in data.test if (record.image_id in chosen) == (common.part == "choose")]
+    chosen = kept_aside(config, folder, data, common.tuning_images)
+    test = [record for record in data.test if (record.image_id in chosen) == (common.split == "tuning")]
     if not test:
-        raise UserError(f"compare.chosen is {common.chosen}, which leaves no image to report on; keep fewer aside")
-    which = "those" if common.part == "choose" else "without those"
-    return dataclasses.replace(data, test=test), f" ({which} {common.chosen} that settings are chosen on)"
+        raise UserError(
+            f"compare.tuning_images is {common.tuning_images}, which leaves no image to report on; keep fewer aside"
+        )
+    which = "those" if common.split == "tuning" else "without those"
+    return dataclasses.replace(data, test=test), f" ({which} {common.tuning_images} that settings are chosen on)"
 
 
-def _verdict(config, found, probed):
-    """What the cells show of the arms against each other; None of a single one."""
-    if len(config.arms) == 1:
+def _significance(config, found, probed):
+    """What the trials show of the variants against each other; None of a single one."""
+    if len(config.variants) == 1:
         return None
     common = config.compare
-    baseline, gate = common.baseline or list(config.arms)[-1], common.gate and common.gate.model_dump()
-    return {**verdict(found, baseline=baseline, gate=gate, seed=config.seed), "probe": probed}
+    baseline, sanity_check = (
+        common.baseline or list(config.variants)[-1],
+        common.sanity_check and common.sanity_check.model_dump(),
+    )
+    return {**summarize(found, baseline=baseline, sanity_check=sanity_check, seed=config.seed), "probe": probed}
 
 
 def _cut(config):
@@ -132,23 +136,24 @@ def _levels(config):
 
 
 def _grid(found):
-    """How a grid is to be read; nothing where there is one cell an arm."""
-    if len({(cell["labels"], cell["seed"]) for cell in found}) == 1:
+    """How a grid is to be read; nothing where there is one trial a variant."""
+    if len({(trial["labels"], trial["seed"]) for trial in found}) == 1:
         return ""
     return (
-        f"{len(found)} trainings on labels. A seed chooses which images are labelled, for all arms alike, and sets the "
-        "start of what is new and the order; the fewer labels of a seed are among the more. Each arm is pre-trained "
-        "once, and on frozen features a random start is one network for all seeds. "
+        f"{len(found)} trainings on labels. A seed chooses which images are labelled, for all variants alike, and "
+        "sets the "
+        "start of what is new and the order; the fewer labels of a seed are among the more. Each variant is "
+        "pre-trained once, and on frozen features a random start is one network for all seeds. "
     )
 
 
 def _servable(config, folder):
-    """The first arm's model of the last way of measuring, exported."""
+    """The first variant's model of the last way of measuring, exported."""
     task = configuration.protocols(config)[-1]
     name = configuration.axes(config, task)[0][0]
     out = folder / "servables" / task / "1"
     if not out.exists():
-        model = folder / "arms" / configuration.slug(name) / f"{task}.keras"
+        model = folder / "variants" / configuration.slug(name) / f"{task}.keras"
         serving.export(load(model), out, about=run_card(model))
     return out
 

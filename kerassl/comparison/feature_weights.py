@@ -1,4 +1,4 @@
-"""The weights whose frozen features are measured: an arm's, or those with their batch normalisation measured anew."""
+"""Weights whose frozen features are measured: those of a variant, with batch normalization re-estimated if asked."""
 
 import logging
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from kerassl import backbones
 from kerassl.backbones.batch_norm import batch_norms
-from kerassl.comparison import variants as arms
+from kerassl.comparison import variants
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.runs import config as configuration
 from kerassl.runs.pretrain import is_whole
@@ -19,29 +19,29 @@ _IMAGES, _BATCH = 2000, 32
 
 
 def feature_weights(config, name, folder, data):
-    """What an arm's frozen features are computed by.
+    """What a variant's frozen features are computed by.
 
     Pre-training leaves the moving statistics of small, cropped and recoloured views. `batch_norm` of the section
-    `frozen` or of the arm says whether they stay, or are measured anew on images without labels as the features see
-    them: whole, at the size of that section. This is done once for all arms with the same weights.
+    `frozen` or of the variant says whether they stay, or are measured anew on images without labels as the features see
+    them: whole, at the size of that section. This is done once for all variants with the same weights.
 
     A variance never falls below the one that training left. Whole images alone vary less in some channels, by up to
     ten times; the few that do not would come out a hundred times as large as others, and ruin what learns of them.
 
     Args:
         config: `Config`.
-        name: str, the arm's.
+        name: str, the variant's.
         folder: `pathlib.Path` of the run.
         data: `Sources`.
 
     Returns:
         Weights, as `start.start` takes them.
     """
-    weights, size = arms.weights(config, name, folder), config.frozen.image_size
-    if not arms.measured_anew(config, name):
+    weights, size = variants.weights(config, name, folder), config.frozen.image_size
+    if not variants.measured_anew(config, name):
         return weights
-    first = next(arm for arm in config.arms if arms.weights(config, arm, folder) == weights)
-    file = folder / "arms" / configuration.slug(first) / "frozen_backbone.keras"
+    first = next(variant for variant in config.variants if variants.weights(config, variant, folder) == weights)
+    file = folder / "variants" / configuration.slug(first) / "frozen_backbone.keras"
     if not is_whole(file):
         backbone, paths = start(config, weights), without_labels(data, _IMAGES, config.seed)
         log.info("measuring the batch normalisation of %s on %d images at %d px", first, len(paths), size)

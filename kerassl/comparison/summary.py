@@ -1,4 +1,4 @@
-"""What a finished comparison shows: which arm is really better than the baseline, where, and by how much."""
+"""What a finished comparison shows: which variant is really better than the baseline, where, and by how much."""
 
 import math
 import statistics
@@ -10,56 +10,57 @@ from kerassl._errors import UserError
 from kerassl.report.comparison_text import AP, MEASURES, PROTOCOLS
 
 
-def verdict(cells, *, baseline, gate=None, pairs=(), resamples=2000, confidence=0.95, seed=0):
-    """Means of every arm and its differences from the baseline, with intervals over images and seeds.
+def summarize(trials, *, baseline, sanity_check=None, pairs=(), resamples=2000, confidence=0.95, seed=0):
+    """Means of every variant and its differences from the baseline, with intervals over images and seeds.
 
-    A difference is paired: an arm's score on an image with a seed, minus the other arm's on that image with that
+    A difference is paired: a variant's score on an image with a seed, minus the other variant's on that image with that
     seed (one seed means one set of labelled images). It is real if its interval does not hold 0. Of average
     precision there are means, spreads and differences by seed only. A comparison that is not finished is
-    judged by the seeds that both arms of a pair have.
+    judged by the seeds that both variants of a pair have.
 
     Args:
-        cells: list of dicts, one for each arm, protocol, number of labels and seed: `arm` (str), `protocol`
+        trials: list of dicts, one for each variant, protocol, number of labels and seed: `variant` (str), `protocol`
             ("frozen", "localizer" or "detector"), `labels` (int, or None for all), `seed` (int), `figures` (dict of
             shares), `per_image` (dict of lists of one length: `ids`, `iou`, and 0 or 1 in `top1` and `top3`).
-        baseline: str, the arm that the others are held against.
-        gate: dict or None. Does the measure tell good features from random ones? `good` and `poor` name arms, the
-            other keys are of `mean_iou`, `loc_acc_50`, `loc_acc_70`, `top1` and `top3`: by how many points the good
-            one has to be above, with frozen features and the largest number of labels.
-        pairs: list of (arm, other arm), to be held against each other as well.
+        baseline: str, the variant that the others are held against.
+        sanity_check: dict or None. Does the measure tell good features from random ones? `good` and `poor` name
+            variants, the other keys are of `mean_iou`, `loc_acc_50`, `loc_acc_70`, `top1` and `top3`: by how many
+            points the good one has to be above, with frozen features and the largest number of labels.
+        pairs: list of (variant, other variant), to be held against each other as well.
         resamples: int. 2,000 steady the ends of an interval to about a twentieth of its width.
         confidence: float in (0, 1).
         seed: int, of the draws.
 
     Returns:
-        Dict that JSON can hold, in shares: `arms`, `baseline`, `confidence`, `resamples`, `seeds` (all that occur),
-        `gate` (None, or with `passed`: None as long as its arms have no result) and `protocols`: for each its
-        `images` and a list `counts`, by rising number of labels, of `labels`, `arms` (for each its `seeds` and
+        Dict that JSON can hold, in shares: `variants`, `baseline`, `confidence`, `resamples`, `seeds` (all that occur),
+        `sanity_check` (None, or with `passed`: None as long as its variants have no result) and `protocols`: for each
+        its `images` and a list `counts`, by rising number of labels, of `labels`, `variants` (for each its `seeds` and
         `figures`, each with `mean`, `spread` (largest minus smallest), `deviation` (of the sample; None with one
-        seed) and `by_seed`) and `differences` (each `arm`, `other`, the `seeds` of both, `measures` with `value`,
+        seed) and `by_seed`) and `differences` (each `variant`, `other`, the `seeds` of both, `measures` with `value`,
         `low`, `high`, `real` and `by_seed`, and `ap` with `mean` and `by_seed`).
 
     Raises:
-        UserError: if an arm that is named has no cell, a cell is there twice, arms were scored on other images, or
-            the gate cannot be understood.
+        UserError: if a variant that is named has no trial, a trial is there twice, variants were scored on other
+            images, or the sanity check cannot be understood.
 
     Example:
-        >>> found = verdict(cells, baseline="ImageNet", gate={"good": "ImageNet", "poor": "random", "mean_iou": 8})
+        >>> check = {"good": "ImageNet", "poor": "random", "mean_iou": 8}
+        >>> found = summarize(trials, baseline="ImageNet", sanity_check=check)
         >>> print(table_text(found))
     """
     if not 0 < confidence < 1 or resamples < 1:
         raise UserError(f"confidence is {confidence} and resamples {resamples}; give a share below 1, and 1 or more")
-    by_protocol = _by_protocol(cells)
-    arms = list(dict.fromkeys(cell["arm"] for cell in cells))
-    against = _against(arms, baseline, pairs)
-    _check_gate(gate)
+    by_protocol = _by_protocol(trials)
+    variants = list(dict.fromkeys(trial["variant"] for trial in trials))
+    against = _against(variants, baseline, pairs)
+    _check_sanity(sanity_check)
     found = {
-        "arms": arms,
+        "variants": variants,
         "baseline": baseline,
         "confidence": confidence,
         "resamples": resamples,
-        "seeds": sorted({cell["seed"] for cell in cells}),
-        "gate": None,
+        "seeds": sorted({trial["seed"] for trial in trials}),
+        "sanity_check": None,
         "protocols": {},
     }
     for protocol, counts in by_protocol.items():
@@ -70,35 +71,37 @@ def verdict(cells, *, baseline, gate=None, pairs=(), resamples=2000, confidence=
             "counts": [
                 {
                     "labels": labels,
-                    "arms": {arm: _figures(table[arm]) for arm in arms if arm in table},
+                    "variants": {variant: _figures(table[variant]) for variant in variants if variant in table},
                     "differences": [
-                        _difference(table, arm, other, ids, draws, confidence)
-                        for arm, other in against
-                        if arm in table and other in table
+                        _difference(table, variant, other, ids, draws, confidence)
+                        for variant, other in against
+                        if variant in table and other in table
                     ],
                 }
                 for labels, table in counts.items()
             ],
         }
-        if gate is not None and protocol == "frozen":
+        if sanity_check is not None and protocol == "frozen":
             largest = list(counts)[-1]
-            difference = _difference(counts[largest], gate["good"], gate["poor"], ids, draws, confidence)
-            found["gate"] = _asked(gate, largest, difference)
-    if gate is not None and found["gate"] is None:
-        found["gate"] = _asked(gate, None, {"seeds": [], "measures": {}})
+            difference = _difference(
+                counts[largest], sanity_check["good"], sanity_check["poor"], ids, draws, confidence
+            )
+            found["sanity_check"] = _asked(sanity_check, largest, difference)
+    if sanity_check is not None and found["sanity_check"] is None:
+        found["sanity_check"] = _asked(sanity_check, None, {"seeds": [], "measures": {}})
     return found
 
 
-def _by_protocol(cells):
-    """The cells as protocol → labels → arm → seed, by rising number of labels, all last."""
+def _by_protocol(trials):
+    """The trials as protocol → labels → variant → seed, by rising number of labels, all last."""
     tables = {protocol: {} for protocol in PROTOCOLS}
-    for cell in cells:
-        if cell["protocol"] not in tables:
-            raise UserError(f"{cell['protocol']!r} is no protocol; {', '.join(tables)} are")
-        seeds = tables[cell["protocol"]].setdefault(cell["labels"], {}).setdefault(cell["arm"], {})
-        if cell["seed"] in seeds:
-            raise UserError(f"{_name(cell)} is there twice; leave one of them out")
-        seeds[cell["seed"]] = cell
+    for trial in trials:
+        if trial["protocol"] not in tables:
+            raise UserError(f"{trial['protocol']!r} is no protocol; {', '.join(tables)} are")
+        seeds = tables[trial["protocol"]].setdefault(trial["labels"], {}).setdefault(trial["variant"], {})
+        if trial["seed"] in seeds:
+            raise UserError(f"{_name(trial)} is there twice; leave one of them out")
+        seeds[trial["seed"]] = trial
     return {
         protocol: dict(sorted(counts.items(), key=lambda item: math.inf if item[0] is None else item[0]))
         for protocol, counts in tables.items()
@@ -106,46 +109,51 @@ def _by_protocol(cells):
     }
 
 
-def _against(arms, baseline, pairs):
-    named = [baseline, *(arm for pair in pairs for arm in pair)]
-    unknown = [arm for arm in named if arm not in arms]
+def _against(variants, baseline, pairs):
+    named = [baseline, *(variant for pair in pairs for variant in pair)]
+    unknown = [variant for variant in named if variant not in variants]
     if unknown:
-        raise UserError(f"there is no result of an arm {unknown[0]!r}; there are {', '.join(arms) or 'none'}")
-    same = [arm for arm, other in pairs if arm == other]
+        raise UserError(f"there is no result of a variant {unknown[0]!r}; there are {', '.join(variants) or 'none'}")
+    same = [variant for variant, other in pairs if variant == other]
     if same:
-        raise UserError(f"the pair holds {same[0]!r} against itself; name two arms")
-    return list(dict.fromkeys([*((arm, baseline) for arm in arms if arm != baseline), *map(tuple, pairs)]))
+        raise UserError(f"the pair holds {same[0]!r} against itself; name two variants")
+    return list(
+        dict.fromkeys([*((variant, baseline) for variant in variants if variant != baseline), *map(tuple, pairs)])
+    )
 
 
-def _check_gate(gate):
-    if gate is None:
+def _check_sanity(sanity_check):
+    if sanity_check is None:
         return
-    least = set(gate) - {"good", "poor"}
-    if not {"good", "poor"} <= set(gate) or not least or not least <= set(MEASURES):
-        raise UserError(f"the gate is {gate}; give good and poor, and points for one or more of {', '.join(MEASURES)}")
+    least = set(sanity_check) - {"good", "poor"}
+    if not {"good", "poor"} <= set(sanity_check) or not least or not least <= set(MEASURES):
+        raise UserError(
+            f"the sanity check is {sanity_check}; give good and poor, and points for one or more of "
+            f"{', '.join(MEASURES)}"
+        )
 
 
 def _ids(protocol, counts):
-    """The images of a protocol, which must be the same in all of its cells; their order may differ."""
-    cells = [cell for table in counts.values() for seeds in table.values() for cell in seeds.values()]
-    ids = sorted(cells[0]["per_image"]["ids"])
+    """The images of a protocol, which must be the same in all of its trials; their order may differ."""
+    trials = [trial for table in counts.values() for seeds in table.values() for trial in seeds.values()]
+    ids = sorted(trials[0]["per_image"]["ids"])
     if len(ids) < 2:
-        raise UserError(f"{_name(cells[0])} has {len(ids)} images; give 2 or more, and hundreds for narrow intervals")
-    for cell in cells:
-        scored = cell["per_image"]
+        raise UserError(f"{_name(trials[0])} has {len(ids)} images; give 2 or more, and hundreds for narrow intervals")
+    for trial in trials:
+        scored = trial["per_image"]
         if sorted(scored["ids"]) != ids:
             raise UserError(
-                f"{_name(cell)} and {_name(cells[0])} were scored on other images; score all arms of {protocol} on "
-                "the same ones"
+                f"{_name(trial)} and {_name(trials[0])} were scored on other images; score all variants of {protocol} "
+                "on the same ones"
             )
         if len(set(scored["ids"])) < len(ids) or {len(scored[key]) for key in ("iou", "top1", "top3")} != {len(ids)}:
-            raise UserError(f"{_name(cell)} does not have one score for each image; score it again")
+            raise UserError(f"{_name(trial)} does not have one score for each image; score it again")
     return ids
 
 
-def _name(cell):
-    labels = "all labels" if cell["labels"] is None else f"{cell['labels']} labels"
-    return f"{cell['arm']} ({cell['protocol']}, {labels}, seed {cell['seed']})"
+def _name(trial):
+    labels = "all labels" if trial["labels"] is None else f"{trial['labels']} labels"
+    return f"{trial['variant']} ({trial['protocol']}, {labels}, seed {trial['seed']})"
 
 
 def _draws(images, resamples, seed):
@@ -180,11 +188,11 @@ def _finite(value):
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def _difference(table, arm, other, ids, draws, confidence):
-    """The arm minus the other, over the seeds that both have."""
-    ours, theirs = table.get(arm, {}), table.get(other, {})
+def _difference(table, variant, other, ids, draws, confidence):
+    """The variant minus the other, over the seeds that both have."""
+    ours, theirs = table.get(variant, {}), table.get(other, {})
     seeds = sorted(set(ours) & set(theirs))
-    found = {"arm": arm, "other": other, "seeds": seeds, "measures": {}, "ap": {}}
+    found = {"variant": variant, "other": other, "seeds": seeds, "measures": {}, "ap": {}}
     if not seeds:
         return found
     # [K, S, N]
@@ -208,30 +216,30 @@ def _difference(table, arm, other, ids, draws, confidence):
     return found
 
 
-def _scores(cell, ids):
+def _scores(trial, ids):
     """`[5, N]` in the order of `MEASURES`, its images in the order of `ids`."""
-    scored = cell["per_image"]
+    scored = trial["per_image"]
     place = {each: row for row, each in enumerate(scored["ids"])}
     order = [place[each] for each in ids]
     iou, top1, top3 = (np.asarray(scored[key], np.float64)[order] for key in ("iou", "top1", "top3"))
     if not np.isfinite(iou).all():
-        raise UserError(f"{_name(cell)} has an IoU that is no number; score it again")
+        raise UserError(f"{_name(trial)} has an IoU that is no number; score it again")
     # In the order of MEASURES; from a threshold on, it itself included, as metrics.localization counts.
     return np.stack([iou, iou >= 0.5, iou >= 0.7, top1, top3])
 
 
-def _asked(gate, labels, difference):
-    """Whether the good arm is as far above the poor one as it has to be."""
+def _asked(sanity_check, labels, difference):
+    """Whether the good variant is as far above the poor one as it has to be."""
     measures = {
-        key: {**{part: each[part] for part in ("value", "low", "high")}, "least": gate[key] / 100}
+        key: {**{part: each[part] for part in ("value", "low", "high")}, "least": sanity_check[key] / 100}
         for key, each in difference["measures"].items()
-        if key in gate
+        if key in sanity_check
     }
     # A value of exactly as many points as asked may fall short in its last bit.
     passed = all(each["value"] >= each["least"] - 1e-12 for each in measures.values()) if measures else None
     return {
-        "good": gate["good"],
-        "poor": gate["poor"],
+        "good": sanity_check["good"],
+        "poor": sanity_check["poor"],
         "labels": labels,
         "seeds": difference["seeds"],
         "passed": passed,

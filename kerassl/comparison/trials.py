@@ -1,4 +1,4 @@
-"""One cell of a comparison: a training on labels, its scoring, and the file that says that it is done."""
+"""One trial of a comparison: a training on labels, its scoring, and the file that says that it is done."""
 
 import json
 import logging
@@ -8,8 +8,7 @@ import time
 from kerassl import callbacks, detectors, metrics
 from kerassl._errors import UserError
 from kerassl._io import files as _files
-from kerassl.comparison import grid
-from kerassl.comparison import variants as arms
+from kerassl.comparison import grid, variants
 from kerassl.comparison.feature_weights import feature_weights
 from kerassl.runs import config as configuration
 from kerassl.runs import finetune as finetuning
@@ -26,14 +25,14 @@ FIGURES = (
     "mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3", "voc07_ap50", "voc10_ap50", "coco_ap", "coco_ap50",
     "coco_ap75", "coco_ar100",
 )  # fmt: skip
-"""What a cell's file tells, where the way of measuring has it; all in [0, 1]."""
+"""What a trial's file tells, where the way of measuring has it; all in [0, 1]."""
 
 
-_CONTENT = ("arm", "protocol", "labels", "seed", "images", "figures", "per_image", "minutes", "steps")
+_CONTENT = ("variant", "protocol", "labels", "seed", "images", "figures", "per_image", "minutes", "steps")
 
 
-class Cells:
-    """Does the cells of a comparison and knows which are done.
+class Trials:
+    """Does the trials of a comparison and knows which are done.
 
     Args:
         config: `Config`.
@@ -46,17 +45,17 @@ class Cells:
         self.config, self.data, self.folder, self.limit = config, data, folder, limit
         self._subsets = {}
 
-    def path(self, cell):
-        """The file that a cell leaves when it is done."""
-        return self.folder / "cells" / configuration.slug(cell.arm) / f"{cell.name}.json"
+    def path(self, trial):
+        """The file that a trial leaves when it is done."""
+        return self.folder / "trials" / configuration.slug(trial.variant) / f"{trial.name}.json"
 
-    def kept(self, arm):
-        """The folder of an arm's models that are kept."""
-        return self.folder / "arms" / configuration.slug(arm)
+    def kept(self, variant):
+        """The folder of a variant's models that are kept."""
+        return self.folder / "variants" / configuration.slug(variant)
 
-    def records(self, cell):
-        """The labelled images that a cell learns from."""
-        key = (cell.labels, cell.seed)
+    def records(self, trial):
+        """The labelled images that a trial learns from."""
+        key = (trial.labels, trial.seed)
         if key not in self._subsets:
             self._subsets[key] = some_labels(self.config, self.folder, self.data, *key)
         return self._subsets[key]
@@ -67,111 +66,114 @@ class Cells:
             _, labels, seeds = configuration.axes(self.config, protocol)
             most = max((count for count in labels if count is not None), default=None)
             if most is not None:
-                self.records(grid.Cell("", protocol, most, seeds[0]))
+                self.records(grid.Trial("", protocol, most, seeds[0]))
 
     def run(self):
         """Does what is missing.
 
         Returns:
-            List of dicts, what stands in the files of all cells.
+            List of dicts, what stands in the files of all trials.
 
         Raises:
             OutOfTimeError: if the limit is over and something is left to do.
         """
-        todo = [cell for cell in grid.cells(self.config) if self._done(cell) is None]
+        todo = [trial for trial in grid.trials(self.config) if self._done(trial) is None]
         for protocol in configuration.protocols(self.config):
-            own = [cell for cell in todo if cell.protocol == protocol]
+            own = [trial for trial in todo if trial.protocol == protocol]
             if protocol == "frozen":
-                self._all_frozen(list(dict.fromkeys(cell.arm for cell in own)))
+                self._all_frozen(list(dict.fromkeys(trial.variant for trial in own)))
             else:
-                for cell in own:
+                for trial in own:
                     self.limit.check()
-                    with grid.of_arm(cell.arm):
-                        self._finetuned(cell)
+                    with grid.of_variant(trial.variant):
+                        self._finetuned(trial)
         _files.clear(self.folder / "features")  # what a run that was killed may have left
-        return [self._done(cell) for cell in grid.cells(self.config)]
+        return [self._done(trial) for trial in grid.trials(self.config)]
 
-    def _done(self, cell):
-        """What a cell's file holds, or None where the cell is to be done."""
-        return read_kept(self.path(cell), *_CONTENT)
+    def _done(self, trial):
+        """What a trial's file holds, or None where the trial is to be done."""
+        return read_kept(self.path(trial), *_CONTENT)
 
-    def _finetuned(self, cell):
+    def _finetuned(self, trial):
         """A localiser or a detector that is trained on the images."""
-        kept, own = grid.is_kept(self.config, cell), self.path(cell).with_suffix("")
-        out = self.kept(cell.arm) if kept else own
-        records, plan = self.records(cell), grid.section(self.config, cell.protocol, cell.arm)
-        config = self.config.model_copy(update={"seed": cell.seed, cell.protocol: plan})
+        kept, own = grid.is_kept(self.config, trial), self.path(trial).with_suffix("")
+        out = self.kept(trial.variant) if kept else own
+        records, plan = self.records(trial), grid.section(self.config, trial.protocol, trial.variant)
+        config = self.config.model_copy(update={"seed": trial.seed, trial.protocol: plan})
         data = self.data.with_labels(records)
-        stage = f"{cell.protocol}:{cell.arm}"
-        weights, logs = arms.weights(config, cell.arm, self.folder), self.folder
+        stage = f"{trial.protocol}:{trial.variant}"
+        weights, logs = variants.weights(config, trial.variant, self.folder), self.folder
         if not kept:  # the page draws the curves of those that are kept
-            stage, logs = f"{cell.protocol}:{cell.arm}:{cell.name}", self.folder / "cells"
-        figures = finetuning.finetune(config, cell.protocol, weights, data, logs, out, stage, self.limit)
-        if cell.protocol == "localizer":
+            stage, logs = f"{trial.protocol}:{trial.variant}:{trial.name}", self.folder / "trials"
+        figures = finetuning.finetune(config, trial.protocol, weights, data, logs, out, stage, self.limit)
+        if trial.protocol == "localizer":
             records = [record for record in records if record.largest() is not None]
         images = len(records)
         steps = math.ceil(images / plan.batch_size) * plan.epochs
-        each = json.loads((out / f"{cell.protocol}_images.json").read_text(encoding="utf-8"))
-        self._write(cell, figures, each, images, steps)
+        each = json.loads((out / f"{trial.protocol}_images.json").read_text(encoding="utf-8"))
+        self._write(trial, figures, each, images, steps)
         if not kept:
             _files.clear(own)
 
     def _all_frozen(self, names):
-        """What is missing of these arms; of those with the same weights the features are computed once."""
-        # Of all arms, done or not, as in `_frozen`: a run that goes on names the folder as before.
+        """What is missing of these variants; of those with the same weights the features are computed once."""
+        # Of all variants, done or not, as in `_frozen`: a run that goes on names the folder as before.
         starts = {
-            name: arms.weights(self.config, name, self.folder) for name in configuration.axes(self.config, "frozen")[0]
+            name: variants.weights(self.config, name, self.folder)
+            for name in configuration.axes(self.config, "frozen")[0]
         }
         for place, name in enumerate(names):
             first = next(other for other in starts if starts[other] == starts[name])
             cache = self.folder / "features" / configuration.slug(first)
-            with grid.of_arm(name):
+            with grid.of_variant(name):
                 self._frozen(name, cache)
             if starts[name] not in [starts[other] for other in names[place + 1 :]]:
                 _files.clear(cache)
 
-    def _frozen(self, arm, cache):
-        """What is missing of an arm's cells."""
+    def _frozen(self, variant, cache):
+        """What is missing of a variant's trials."""
         self.limit.check()
-        # Of all cells, done or not: so a run that goes on finds the features that it has kept.
-        cells = [cell for cell in grid.cells(self.config) if (cell.protocol, cell.arm) == ("frozen", arm)]
-        plan = grid.section(self.config, "frozen", arm)
+        # Of all trials, done or not: so a run that goes on finds the features that it has kept.
+        trials = [trial for trial in grid.trials(self.config) if (trial.protocol, trial.variant) == ("frozen", variant)]
+        plan = grid.section(self.config, "frozen", variant)
         # One random start for all of them: the features are those of one network.
-        backbone = start(self.config, feature_weights(self.config, arm, self.folder, self.data))
-        wanted = {record.image_id: record for cell in cells for record in self.records(cell)}
-        log.info("features of %s: %d images to learn from, %d to score on", arm, len(wanted), len(self.data.test))
+        backbone = start(self.config, feature_weights(self.config, variant, self.folder, self.data))
+        wanted = {record.image_id: record for trial in trials for record in self.records(trial)}
+        log.info("features of %s: %d images to learn from, %d to score on", variant, len(wanted), len(self.data.test))
         settings = {"image_size": plan.image_size, "levels": plan.levels, "cache": cache}
         settings["verbose"] = int(running.verbosity() == 1)
         train = detectors.FrozenFeatures(backbone, [wanted[name] for name in sorted(wanted)], **settings)
         test = detectors.FrozenFeatures(backbone, self.data.test, flip=False, **settings)
         rows = {record.image_id: row for row, record in enumerate(train.records)}
-        begin = self._frozen_neck(arm, plan, backbone, cache) if plan.neck else None
-        for cell in cells:
-            if self._done(cell) is None:
+        begin = self._frozen_neck(variant, plan, backbone, cache) if plan.neck else None
+        for trial in trials:
+            if self._done(trial) is None:
                 self.limit.check()
-                own = [rows[record.image_id] for record in self.records(cell) if record.image_id in rows]
-                self._on_features(cell, train, own, test, begin)
+                own = [rows[record.image_id] for record in self.records(trial) if record.image_id in rows]
+                self._on_features(trial, train, own, test, begin)
 
-    def _frozen_neck(self, arm, plan, backbone, cache):
-        """The localiser that an arm's heads on frozen features go on from: one for all of them, as the features are."""
+    def _frozen_neck(self, variant, plan, backbone, cache):
+        """Pre-train the neck that all heads of a variant on frozen features start from."""
         self.limit.check()
         config = self.config.model_copy(update={"frozen": plan})
         settings = {"width": plan.width, "levels": plan.levels, "freeze": True}
         model = detectors.Localizer(backbone, self.data.classes, plan.image_size, **settings)
-        neck.pretrain_neck(config, "frozen", model, self.data, self.kept(arm), cache)
+        neck.pretrain_neck(config, "frozen", model, self.data, self.kept(variant), cache)
         return model
 
-    def _on_features(self, cell, train, rows, test, begin):
+    def _on_features(self, trial, train, rows, test, begin):
         """One head."""
         plan, begun = self.config.frozen, time.perf_counter()
         if not rows:
-            raise UserError(f"none of {cell.labels} labelled images has an object that is not difficult; label more")
-        kept, logs = grid.is_kept(self.config, cell), []
+            raise UserError(f"none of {trial.labels} labelled images has an object that is not difficult; label more")
+        kept, logs = grid.is_kept(self.config, trial), []
         if kept:
             logs = [
-                callbacks.MetricsFile(self.folder / "metrics.jsonl", f"frozen:{cell.arm}", plan.batch_size, rewind=True)
+                callbacks.MetricsFile(
+                    self.folder / "metrics.jsonl", f"frozen:{trial.variant}", plan.batch_size, rewind=True
+                )
             ]
-        log.info("a head on %s, %s labels, seed %d", cell.arm, cell.labels or "all", cell.seed)
+        log.info("a head on %s, %s labels, seed %d", trial.variant, trial.labels or "all", trial.seed)
         model = detectors.fit_frozen(
             train.take(rows),
             self.data.classes,
@@ -180,58 +182,58 @@ class Cells:
             learning_rate=plan.learning_rate,
             width=plan.width,
             start=begin,
-            seed=cell.seed,
+            seed=trial.seed,
             callbacks=logs,
         )
-        running.check_finite(model.history.history, f"the head on {cell.arm}")
+        running.check_finite(model.history.history, f"the head on {trial.variant}")
         predictions, logits = detectors.localizer_predictions(model, test)
         scored = (predictions, logits, test.records, self.data.classes)
         figures, each = predicting.scored(*scored), predicting.each_image(*scored)
         figures["minutes"] = (time.perf_counter() - begun) / 60
         if kept:
-            out = self.kept(cell.arm)
+            out = self.kept(trial.variant)
             with _files.whole(out / "frozen.keras") as part:
                 model.save(part)
             metrics.save_predictions(out / "frozen_predictions.json", predictions)
             running.write_json(out / "frozen.json", figures)
-        self._write(cell, figures, each, len(rows), math.ceil(len(rows) / plan.batch_size) * plan.epochs)
+        self._write(trial, figures, each, len(rows), math.ceil(len(rows) / plan.batch_size) * plan.epochs)
 
-    def _write(self, cell, figures, each, images, steps):
+    def _write(self, trial, figures, each, images, steps):
         content = {
-            "arm": cell.arm,
-            "protocol": cell.protocol,
-            "labels": cell.labels,
-            "seed": cell.seed,
+            "variant": trial.variant,
+            "protocol": trial.protocol,
+            "labels": trial.labels,
+            "seed": trial.seed,
             "images": images,
             "figures": {name: figures[name] for name in FIGURES if name in figures},
             "per_image": each,
             "minutes": figures["minutes"],
             "steps": steps,
         }
-        running.write_json(self.path(cell), content)
+        running.write_json(self.path(trial), content)
 
 
 def table_figures(config, found):
-    """For each arm its figures by way of measuring: the mean over seeds with the most labels, for one table.
+    """For each variant its figures by way of measuring: the mean over seeds with the most labels, for one table.
 
     Args:
         config: `Config`.
-        found: list of what `Cells.run` gave.
+        found: list of what `Trials.run` gave.
 
     Returns:
-        Dict from arm to dict from protocol to figures; `labels` and `seeds` tell of what they are the mean.
+        Dict from variant to dict from protocol to figures; `labels` and `seeds` tell of what they are the mean.
     """
-    table = {name: {} for name in config.arms}
+    table = {name: {} for name in config.variants}
     for protocol in configuration.protocols(config):
         names, labels, _ = configuration.axes(config, protocol)
-        for arm in names:
+        for variant in names:
             own = [
-                cell for cell in found
-                if (cell["arm"], cell["protocol"], cell["labels"]) == (arm, protocol, grid.most(labels))
+                trial for trial in found
+                if (trial["variant"], trial["protocol"], trial["labels"]) == (variant, protocol, grid.most(labels))
             ]  # fmt: skip
-            row = {name: sum(cell["figures"][name] for cell in own) / len(own) for name in own[0]["figures"]}
-            row["minutes"] = sum(cell["minutes"] for cell in own) / len(own)
-            table[arm][protocol] = {**row, "labels": grid.most(labels), "seeds": len(own)}
+            row = {name: sum(trial["figures"][name] for trial in own) / len(own) for name in own[0]["figures"]}
+            row["minutes"] = sum(trial["minutes"] for trial in own) / len(own)
+            table[variant][protocol] = {**row, "labels": grid.most(labels), "seeds": len(own)}
             if protocol == "detector":
-                table[arm][protocol]["kind"] = config.detector.kind
+                table[variant][protocol]["kind"] = config.detector.kind
     return table

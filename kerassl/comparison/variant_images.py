@@ -1,4 +1,4 @@
-"""What the arms of a comparison find, and where they look, as sheets of pictures."""
+"""What the variants of a comparison find, and where they look, as sheets of pictures."""
 
 import contextlib
 
@@ -18,8 +18,8 @@ from kerassl.runs.model_files import load
 _NAMES = {"frozen": "localizer on frozen features", "localizer": "localizer", "detector": "detector"}
 
 
-def arm_pictures(config, data, folder):
-    """Draws detections and heatmaps of the same test images for every arm, by the models that are kept.
+def variant_pictures(config, data, folder):
+    """Draws detections and heatmaps of the same test images for every variant, by the models that are kept.
 
     Args:
         config: `Config`.
@@ -38,7 +38,7 @@ def arm_pictures(config, data, folder):
         level = _level(config, task)
         drawn, heatmaps = {}, {}
         for name in configuration.axes(config, task)[0]:
-            model = load(folder / "arms" / configuration.slug(name) / f"{task}.keras")
+            model = load(folder / "variants" / configuration.slug(name) / f"{task}.keras")
             found = predicting.detections(model, shown)
             drawn[name] = [
                 detectors.draw(
@@ -99,11 +99,11 @@ def _within(size, height):
     return tuple(max(1, round(side * by)) for side in size)
 
 
-def draw_rows(images_by_arm, path, height=220):
-    """Pictures of one height, a row an arm with its name above it, on one sheet."""
+def draw_rows(images_by_variant, path, height=220):
+    """Pictures of one height, a row a variant with its name above it, on one sheet."""
     font = ImageFont.load_default(size=16)
     rows = {}
-    for name, images in images_by_arm.items():
+    for name, images in images_by_variant.items():
         pictures = [Image.fromarray(image) for image in images]
         rows[name] = [picture.resize(_within(picture.size, height)) for picture in pictures]
     width = max(sum(picture.width + 6 for picture in row) for row in rows.values())

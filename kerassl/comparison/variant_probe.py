@@ -1,10 +1,10 @@
-"""Top-1 and Top-3 of an arm's features on photographs of another kind, before any label of an object."""
+"""Top-1 and Top-3 of a variant's features on photographs of another kind, before any label of an object."""
 
 import time
 
 from kerassl import callbacks
 from kerassl._lazy import tf
-from kerassl.comparison import variants as arms
+from kerassl.comparison import variants
 from kerassl.comparison.feature_weights import feature_weights
 from kerassl.runs import config as configuration
 from kerassl.runs import running
@@ -12,8 +12,8 @@ from kerassl.runs.kept import read_kept
 from kerassl.runs.start import start
 
 
-def probe_arms(config, data, folder, limit):
-    """Judges the pooled features of every arm by the nearest neighbours and by a linear classifier.
+def probe_variants(config, data, folder, limit):
+    """Judges the pooled features of every variant by the nearest neighbours and by a linear classifier.
 
     Args:
         config: `Config`, of which `compare.probe` names the photographs. They are seen at the side of the first way of
@@ -23,15 +23,16 @@ def probe_arms(config, data, folder, limit):
         limit: `TimeLimit`.
 
     Returns:
-        Dict from arm to figures, as they stand in `cells/<arm>/probe.json`; empty where no photographs are named.
+        Dict from variant to figures, as they stand in `trials/<variant>/probe.json`; empty where no photographs are
+        named.
 
     Raises:
         UserError: if the photographs cannot be read.
-        OutOfTimeError: if the limit is over and an arm is left.
+        OutOfTimeError: if the limit is over and a variant is left.
     """
     if config.compare.probe is None:
         return {}
-    return {name: _probe(config, name, data, folder, limit) for name in config.arms}
+    return {name: _probe(config, name, data, folder, limit) for name in config.variants}
 
 
 def _probe(config, name, data, folder, limit):
@@ -40,27 +41,27 @@ def _probe(config, name, data, folder, limit):
     if found is not None:
         return found["figures"]
     network = _network(config, name, folder)
-    first = next(arm for arm in config.arms if _network(config, arm, folder) == network)
+    first = next(variant for variant in config.variants if _network(config, variant, folder) == network)
     same = None if first == name else read_kept(_file(folder, first), "figures")
     if same is None:
         limit.check()
         begun = time.perf_counter()
         weights = network[0] if config.frozen is None else feature_weights(config, name, folder, data)
-        found = {"arm": name, **_measured(config, start(config, weights))}
+        found = {"variant": name, **_measured(config, start(config, weights))}
         found["minutes"] = (time.perf_counter() - begun) / 60
     else:  # the same network has been judged
-        found = {**same, "arm": name}
+        found = {**same, "variant": name}
     running.write_json(done, found)
     return found["figures"]
 
 
 def _network(config, name, folder):
     """What tells one network from another."""
-    return arms.weights(config, name, folder), config.frozen is not None and arms.measured_anew(config, name)
+    return variants.weights(config, name, folder), config.frozen is not None and variants.measured_anew(config, name)
 
 
 def _file(folder, name):
-    return folder / "cells" / configuration.slug(name) / "probe.json"
+    return folder / "trials" / configuration.slug(name) / "probe.json"
 
 
 def _measured(config, backbone):

@@ -1,4 +1,4 @@
-"""What the arms of a comparison are: how each begins, what it learns from, and what it has seen."""
+"""What the variants of a comparison are: how each begins, what it learns from, and what it has seen."""
 
 import logging
 import pathlib
@@ -21,9 +21,9 @@ _SEEN = {
 
 def check_starts(config):
     """Refuses files of weights that are not there, before anything is made."""
-    for name, arm in config.arms.items():
+    for name, variant in config.variants.items():
         if configuration.parent(config, name) is None:
-            check_start(arm.start, f"arms.{name}.start")
+            check_start(variant.start, f"variants.{name}.start")
 
 
 def check_necks(config, folder):
@@ -34,42 +34,42 @@ def check_necks(config, folder):
 
 
 def check_images(config, images):
-    """Refuses images that an arm cannot be pre-trained on, before anything is trained."""
-    for name, arm in config.arms.items():
-        if arm.supervised:
-            supervised.labelled_images(images, _classes(arm))
-        elif arm.pretrain is not None:
+    """Refuses images that a variant cannot be pre-trained on, before anything is trained."""
+    for name, variant in config.variants.items():
+        if variant.supervised:
+            supervised.labelled_images(images, _classes(variant))
+        elif variant.pretrain is not None:
             pretraining.check(section(config, name), images)
 
 
 def places(config, folder):
-    """Where each arm's pre-training stands.
+    """Where each variant's pre-training stands.
 
     The one from a random start by the section `pretrain` as it is lies in the run's folder, every other in the folder
-    of its arm. Arms that begin alike and learn alike share one.
+    of its variant. Variants that begin alike and learn alike share one.
 
     Args:
         config: `Config`.
         folder: `pathlib.Path` of the run.
 
     Returns:
-        Dict from arm to `pathlib.Path`, or to None where the arm has no pre-training.
+        Dict from variant to `pathlib.Path`, or to None where the variant has no pre-training.
     """
     return {name: place for name, (_, place) in _roads(config, folder).items()}
 
 
 def _roads(config, folder):
-    """For each arm what its first training begins with, and where its pre-training stands or None."""
+    """For each variant what its first training begins with, and where its pre-training stands or None."""
     found, known = {}, [(("random", False, config.pretrain.model_dump()), folder)]
-    for name, arm in config.arms.items():
+    for name, variant in config.variants.items():
         parent = configuration.parent(config, name)
-        begin = arm.start if parent is None else _learned(*found[parent])
-        if arm.pretrain is None:
+        begin = variant.start if parent is None else _learned(*found[parent])
+        if variant.pretrain is None:
             found[name] = begin, None
             continue
-        settings = (begin, arm.supervised, section(config, name).model_dump())
+        settings = (begin, variant.supervised, section(config, name).model_dump())
         same = [place for other, place in known if other == settings]
-        found[name] = begin, same[0] if same else folder / "arms" / configuration.slug(name)
+        found[name] = begin, same[0] if same else folder / "variants" / configuration.slug(name)
         if not same:
             known.append((settings, found[name][1]))
     return found
@@ -80,12 +80,12 @@ def _learned(begin, place):
 
 
 def section(config, name):
-    """The section `pretrain` as an arm changes it."""
-    return changed_section(config.pretrain, config.arms[name].pretrain, f"arms.{name}.pretrain")
+    """The section `pretrain` as a variant changes it."""
+    return changed_section(config.pretrain, config.variants[name].pretrain, f"variants.{name}.pretrain")
 
 
-def pretrain_arms(config, images, folder, limit):
-    """Pre-trains what the arms ask for; what stands is left alone.
+def pretrain_variants(config, images, folder, limit):
+    """Pre-trains what the variants ask for; what stands is left alone.
 
     Args:
         config: `Config`.
@@ -94,7 +94,7 @@ def pretrain_arms(config, images, folder, limit):
         limit: `TimeLimit`.
 
     Returns:
-        Dict from arm to the figures of its pre-training, or to None.
+        Dict from variant to the figures of its pre-training, or to None.
 
     Raises:
         OutOfTimeError: if the limit is over and something is left to do.
@@ -107,26 +107,26 @@ def pretrain_arms(config, images, folder, limit):
         if not (place / "pretrain.json").exists():
             limit.check()
             log.info("the pre-training of %s", name)
-        arm, plan = config.arms[name], config.model_copy(update={"pretrain": section(config, name)})
-        with grid.of_arm(name):
-            if arm.supervised:
-                found[name] = supervised.pretrain_by_labels(plan, images, place, begin, _classes(arm), limit)
+        variant, plan = config.variants[name], config.model_copy(update={"pretrain": section(config, name)})
+        with grid.of_variant(name):
+            if variant.supervised:
+                found[name] = supervised.pretrain_by_labels(plan, images, place, begin, _classes(variant), limit)
             else:
                 found[name] = pretraining.pretrain(plan, images, place, begin, limit)
     return found
 
 
-def _classes(arm):
-    return None if arm.supervised is True else arm.supervised
+def _classes(variant):
+    return None if variant.supervised is True else variant.supervised
 
 
 def weights(config, name, folder):
-    """What an arm's backbone begins with when labels come, as `start.start` takes it."""
+    """What a variant's backbone begins with when labels come, as `start.start` takes it."""
     return _learned(*_roads(config, folder)[name])
 
 
 def measured_anew(config, name):
-    """Whether the batch normalisation of an arm's frozen features is measured anew. That of a random start stays.
+    """Whether the batch normalisation of a variant's frozen features is measured anew. That of a random start stays.
 
     Random weights make features that fade from layer to layer: beside the variances they were built with there is
     nothing left of them, and with their own they box worse.
@@ -141,20 +141,22 @@ def seen(start):
 
 
 def seen_by(config, name, figures, generated):
-    """What an arm has seen before it is trained on labels of objects, in words.
+    """What a variant has seen before it is trained on labels of objects, in words.
 
     Args:
         config: `Config`.
-        name: str, the arm's.
+        name: str, the variant's.
         figures: dict of its pre-training, or None.
         generated: bool. Whether the images are toy scenes.
 
     Returns:
         str.
     """
-    arm = config.arms[name]
+    variant = config.variants[name]
     known = (
-        seen(arm.start) if configuration.parent(config, name) is None else f"what {arm.start} saw before its labels."
+        seen(variant.start)
+        if configuration.parent(config, name) is None
+        else f"what {variant.start} saw before its labels."
     )
     measured = [
         protocol for protocol in configuration.protocols(config) if name in configuration.axes(config, protocol)[0]
@@ -165,10 +167,10 @@ def seen_by(config, name, figures, generated):
     if figures is None:
         return known + after
     kind = "generated images" if generated else "photographs"
-    if arm.supervised:
+    if variant.supervised:
         how = f"with the labels of {len(figures['classes'])} classes, by their folders or names"
         times = figures["epochs"]
     else:
         how, times = "without labels", section(config, name).epochs
-    before = "weights random before that." if arm.start == "random" else f"before that {known}"
+    before = "weights random before that." if variant.start == "random" else f"before that {known}"
     return f"about {figures['images']} {kind} {how}, {times} times each; {before}{after}"

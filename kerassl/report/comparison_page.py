@@ -1,7 +1,7 @@
-"""A verdict as parts of a report's page."""
+"""The significance summary as parts of a report's page."""
 
 from kerassl._display import marked_up
-from kerassl.report import comparison_plots as verdict_plots
+from kerassl.report import comparison_plots
 from kerassl.report import comparison_text as words
 from kerassl.report import render as report
 from kerassl.report.comparison_text import AP, MEASURES, PROTOCOLS, claimed, labels_text
@@ -14,9 +14,9 @@ _PROBES = {
 }
 # The widest table, that of the detector, fits the page, and in a narrow window scrolls instead of widening it.
 _STYLE = """<style>
-.verdict{overflow-x:auto;font-size:.9rem}.verdict th,.verdict td{padding:.35rem}
-.verdict td{white-space:nowrap;vertical-align:top}.verdict th:nth-child(2){text-align:left}
-.verdict .first>*{border-top:2px solid #9ca3af}
+.significance{overflow-x:auto;font-size:.9rem}.significance th,.significance td{padding:.35rem}
+.significance td{white-space:nowrap;vertical-align:top}.significance th:nth-child(2){text-align:left}
+.significance .first>*{border-top:2px solid #9ca3af}
 </style>"""
 _UNDER = {
     "frozen": "The backbone stays as it came; a small head learns to find and name one object an image.",
@@ -25,26 +25,27 @@ _UNDER = {
 }
 
 
-def verdict_parts(found, arms):
-    """The verdict for `report.page`: in words, in tables and as curves.
+def summary_parts(found, variants):
+    """Significance summary for `report.page`: in words, in tables and as curves.
 
     Args:
-        found: dict of `verdict`; with a `probe` (dict from arm to `linear_top1`, `linear_top3` and `knn_top1`,
+        found: dict of `summarize`; with a `probe` (dict from variant to `linear_top1`, `linear_top3` and `knn_top1`,
             shares) these get a table as well.
-        arms: dict from the arm's name to a dict, whose `seen` says what it has seen, or any collection of names.
+        variants: dict from the variant's name to a dict, whose `seen` says what it has seen, or any collection of
+        names.
 
     Returns:
         List of str, HTML.
     """
     parts = [
         _STYLE,
-        "<h2>The verdict</h2>",
+        "<h2>Significance summary</h2>",
         *_gate(found),
         _list(words.summaries(found)),
         _covers(found),
-        _arms(found, arms),
+        _variants(found, variants),
     ]
-    drawn = {title: (says, png) for title, says, png in verdict_plots.pictures(found)}
+    drawn = {title: (says, png) for title, says, png in comparison_plots.pictures(found)}
     for protocol, table in found["protocols"].items():
         name = PROTOCOLS[protocol]
         parts.append(
@@ -52,7 +53,7 @@ def verdict_parts(found, arms):
         )
         told = f"<details><summary>in words</summary>{_list(words.details(found, protocol))}</details>"
         parts += [_figures(found, protocol), _differences(found, protocol), told]
-        title = verdict_plots.title(protocol)
+        title = comparison_plots.title(protocol)
         if title in drawn:
             parts.append(report.picture(title, *drawn[title]))
     return [*parts, _probe(found)]
@@ -79,26 +80,26 @@ def _covers(found):
     lines = [
         f"An interval ({sure}) covers other images and other seeds, which is to say other labelled images and other "
         "trainings of the head or detector: both were drawn anew "
-        f"{found['resamples']:,} times, the same draws for both arms.",
+        f"{found['resamples']:,} times, the same draws for both variants.",
         "Where there is one seed it covers other images alone: another training may differ.",
-        "It does not cover another pre-training of the same arm, nor another data set.",
+        "It does not cover another pre-training of the same variant, nor another data set.",
         "“Really” means that the interval of the difference leaves out 0. "
-        f"This page has {count} intervals: about {chance:.0f} of them would leave out 0 if no arm differed at all, so "
-        "that a difference that stands alone is weak evidence.",
+        f"This page has {count} intervals: about {chance:.0f} of them would leave out 0 if no variant differed at "
+        "all, so that a difference that stands alone is weak evidence.",
         "Average precision is a figure of all images together: it has means, and differences by seed, and no interval.",
     ]
     return f"<details><summary>what the intervals cover</summary>{_list(lines)}</details>"
 
 
-def _arms(found, arms):
+def _variants(found, variants):
     items = []
-    for name in arms:
-        said = arms[name].get("seen", "") if isinstance(arms, dict) and isinstance(arms[name], dict) else ""
+    for name in variants:
+        said = variants[name].get("seen", "") if isinstance(variants, dict) and isinstance(variants[name], dict) else ""
         marks = [said] if said else []
         marks += ["The baseline."] if name == found["baseline"] else []
-        marks += [] if name in found["arms"] else ["No result yet."]
+        marks += [] if name in found["variants"] else ["No result yet."]
         items.append(f"<li><b>{marked_up(name)}</b>{': ' if marks else ''}{marked_up(' '.join(marks))}</li>")
-    return f"<h2>The arms, and what each has seen</h2><ul>{''.join(items)}</ul>"
+    return f"<h2>The variants, and what each has seen</h2><ul>{''.join(items)}</ul>"
 
 
 def _heads(keys, first):
@@ -107,7 +108,7 @@ def _heads(keys, first):
 
 
 def _table(head, rows):
-    return f"<div class='verdict'><table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
+    return f"<div class='significance'><table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def _rows(blocks):
@@ -125,9 +126,9 @@ def _figures(found, protocol):
     for count in found["protocols"][protocol]["counts"]:
         lines = []
         signs = words.marks(found, protocol, count)
-        for arm, one in count["arms"].items():
-            cells = [_mean(one["figures"].get(key), signs.get(arm, {}).get(key)) for key in keys]
-            name = f"{arm} (baseline)" if arm == found["baseline"] else arm
+        for variant, one in count["variants"].items():
+            cells = [_mean(one["figures"].get(key), signs.get(variant, {}).get(key)) for key in keys]
+            name = f"{variant} (baseline)" if variant == found["baseline"] else variant
             lines.append((name, [*cells, _seeds(one["seeds"], found, protocol)]))
         blocks.append((count["labels"], lines))
     legend = (
@@ -135,8 +136,8 @@ def _figures(found, protocol):
         f"<b>▲</b> and <b>▼</b>: really above or below {marked_up(found['baseline'])} at that number of labels."
     )
     if not claimed(found, protocol):
-        legend = legend.partition("<b>")[0] + "Nothing is marked as better or worse: the gate was not passed."
-    return f"<p>{legend}</p>" + _table(_heads(keys, ("labels", "arm")), _rows(blocks))
+        legend = legend.partition("<b>")[0] + "Nothing is marked as better or worse: the sanity check was not passed."
+    return f"<p>{legend}</p>" + _table(_heads(keys, ("labels", "variant")), _rows(blocks))
 
 
 def _mean(figure, sign):
@@ -161,7 +162,7 @@ def _differences(found, protocol):
     for count in found["protocols"][protocol]["counts"]:
         lines = [
             (
-                f"{each['arm']} minus {each['other']}",
+                f"{each['variant']} minus {each['other']}",
                 [*(_difference(found, protocol, each, key) for key in keys), _seeds(each["seeds"], found, protocol)],
             )
             for each in count["differences"]
@@ -172,7 +173,7 @@ def _differences(found, protocol):
     by_seed = " Average precision: the mean of the differences by seed, and these." if set(AP) & set(keys) else ""
     bold = "; bold where it leaves out 0" if claimed(found, protocol) else ""
     return (
-        f"<h3>Differences</h3><p>In points, over the seeds that both arms have, image by image; below each its "
+        f"<h3>Differences</h3><p>In points, over the seeds that both variants have, image by image; below each its "
         f"interval{bold}.{by_seed}</p>" + _table(_heads(keys, ("labels", "")), _rows(blocks))
     )
 
@@ -203,6 +204,6 @@ def _probe(found):
     legend = _list([f"{_PROBES[key][0]}: {_PROBES[key][1]}." for key in keys])
     return (
         "<h2>Probes: do the features tell the class?</h2><p>In %, without an interval: they say nothing of boxes.</p>"
-        + f"<table><thead><tr><th>arm</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        + f"<table><thead><tr><th>variant</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         + legend
     )

@@ -1,4 +1,4 @@
-"""The curves of a verdict: what each arm reaches with how many labels."""
+"""The curves of a significance summary: what each variant reaches with how many labels."""
 
 import io
 import itertools
@@ -25,13 +25,13 @@ def pictures(found):
     """Curves for every protocol that has two or more numbers of labels.
 
     Args:
-        found: dict of `verdict`.
+        found: dict of `summarize`.
 
     Returns:
         List of (title, what it says, PNG bytes).
     """
     says = (
-        "Each line is an arm, through its mean over seeds; the small dots are the single seeds and the band reaches "
+        "Each line is a variant, through its mean over seeds; the small dots are the single seeds and the band reaches "
         f"from the lowest to the highest. Higher is better. Dashed and grey: {found['baseline']}, the baseline."
     )
     drawn = []
@@ -49,10 +49,10 @@ def title(protocol):
 
 
 def curves(found, protocol):
-    """Mean IoU, LocAcc@0.5, LocAcc@0.7 and Top-1 over the number of labels, a line an arm, as PNG bytes.
+    """Mean IoU, LocAcc@0.5, LocAcc@0.7 and Top-1 over the number of labels, a line a variant, as PNG bytes.
 
     Args:
-        found: dict of `verdict`.
+        found: dict of `summarize`.
         protocol: str, one of its protocols.
 
     Returns:
@@ -62,26 +62,34 @@ def curves(found, protocol):
     places = _places([count["labels"] for count in counts])
     figure = Figure((10.5, 7.3), layout="constrained")
     name = PROTOCOLS[protocol]
-    figure.suptitle(f"{name[0].upper()}{name[1:]}: what each arm reaches with how many labels", fontsize=12)
+    figure.suptitle(f"{name[0].upper()}{name[1:]}: what each variant reaches with how many labels", fontsize=12)
     for axes, key in zip(figure.subplots(2, 2).flatten(), PANELS):
         ends = {}
-        for number, arm in enumerate(found["arms"]):
-            has = [key in count["arms"].get(arm, {"figures": {}})["figures"] for count in counts]
+        for number, variant in enumerate(found["variants"]):
+            has = [key in count["variants"].get(variant, {"figures": {}})["figures"] for count in counts]
             if any(has):
                 seeds = [
-                    [100 * value for value in count["arms"][arm]["figures"][key]["by_seed"] if value is not None]
+                    [
+                        100 * value
+                        for value in count["variants"][variant]["figures"][key]["by_seed"]
+                        if value is not None
+                    ]
                     for count, known in zip(counts, has)
                     if known
                 ]
                 style = _style(found, number)
-                ends[arm] = (*_line(axes, np.array(places)[has], seeds, style, len(found["seeds"])), style["color"])
+                ends[variant] = (*_line(axes, np.array(places)[has], seeds, style, len(found["seeds"])), style["color"])
         _dress(axes, key, counts, places)
         _names(axes, ends)
     return _png(figure)
 
 
 def _unfinished(found, table):
-    return any(len(arm["seeds"]) < len(found["seeds"]) for count in table["counts"] for arm in count["arms"].values())
+    return any(
+        len(variant["seeds"]) < len(found["seeds"])
+        for count in table["counts"]
+        for variant in count["variants"].values()
+    )
 
 
 def _has_all(table):
@@ -96,16 +104,16 @@ def _places(labels):
 
 
 def _style(found, number):
-    if found["arms"][number] == found["baseline"]:
+    if found["variants"][number] == found["baseline"]:
         return {"color": _BASELINE, "ls": "--", "marker": "o"}
     # The baseline has its own grey and takes no colour from the others.
-    number -= number > found["arms"].index(found["baseline"])
+    number -= number > found["variants"].index(found["baseline"])
     style = {"color": _COLOURS[number % len(_COLOURS)], "marker": _MARKERS[number % len(_MARKERS)]}
     return style | {"ls": "-" if number < len(_COLOURS) else ":"}
 
 
 def _line(axes, places, seeds, style, all_seeds):
-    """Draws an arm, hollow where seeds are missing; its last point."""
+    """Draws a variant, hollow where seeds are missing; its last point."""
     means = [statistics.fmean(values) for values in seeds]
     axes.fill_between(places, list(map(min, seeds)), list(map(max, seeds)), color=style["color"], alpha=0.1, lw=0)
     singles = [(place, value) for place, values in zip(places, seeds) if len(values) > 1 for value in values]
@@ -132,19 +140,19 @@ def _dress(axes, key, counts, places):
 
 
 def _names(axes, ends):
-    """Each arm's name at the right, level with the end of its line, moved apart where ends lie close."""
+    """Each variant's name at the right, level with the end of its line, moved apart where ends lie close."""
     low, high = axes.get_ylim()
     left, right = np.log(axes.get_xlim())
-    order = sorted(ends, key=lambda arm: ends[arm][1])
-    heights = _apart([(ends[arm][1] - low) / (high - low) for arm in order])
-    for arm, height in zip(order, heights):
-        place, value, colour = ends[arm]
+    order = sorted(ends, key=lambda variant: ends[variant][1])
+    heights = _apart([(ends[variant][1] - low) / (high - low) for variant in order])
+    for variant, height in zip(order, heights):
+        place, value, colour = ends[variant]
         end = ((np.log(place) - left) / (right - left), (value - low) / (high - low))
         axes.plot(
             [end[0], 1.0, 1.03], [end[1], end[1], height], color=colour, lw=0.7, alpha=0.6,
             transform=axes.transAxes, clip_on=False, zorder=1,
         )  # fmt: skip
-        axes.text(1.04, height, plotted(arm, 30), color=colour, fontsize=9, va="center", transform=axes.transAxes)
+        axes.text(1.04, height, plotted(variant, 30), color=colour, fontsize=9, va="center", transform=axes.transAxes)
     axes.set_ylim(low, high)
 
 

@@ -1,4 +1,4 @@
-"""What `verdict` found, in plain words and as a table in plain letters."""
+"""What `summarize` found, in plain words and as a table in plain letters."""
 
 from kerassl._display import printable
 from kerassl.report.render import COLUMNS
@@ -20,10 +20,10 @@ _DOES = {
 
 
 def sentences(found):
-    """The verdict in words: the gate, a summary for each arm, then every number of labels.
+    """Significance summary in words: the sanity check, a summary for each variant, then every number of labels.
 
     Args:
-        found: dict of `verdict`.
+        found: dict of `summarize`.
 
     Returns:
         List of str.
@@ -33,26 +33,25 @@ def sentences(found):
 
 
 def gate_sentences(found):
-    """Whether the measure tells good features from random ones: one sentence, or none without a gate."""
-    gate = found["gate"]
-    if gate is None:
+    """Whether the measure tells good features from random ones: one sentence, or none without a sanity_check."""
+    sanity_check = found["sanity_check"]
+    if sanity_check is None:
         return []
-    if gate["passed"] is None:
+    if sanity_check["passed"] is None:
         return [
-            f"Whether this measure tells good features from random ones is not known yet: {gate['good']} and "
-            f"{gate['poor']} have no seed in common with frozen features and the largest number of labels. Until then "
-            "nothing is claimed by frozen features."
+            f"Whether this measure tells good features from random ones is not known yet: {sanity_check['good']} and "
+            f"{sanity_check['poor']} have no seed in common with frozen features and the largest number of labels. "
+            "Until then nothing is claimed by frozen features."
         ]
     numbers = " and ".join(
         f"{points(each['value'], each)} points of {COLUMNS[key][0]} ({_sure(found)}: {between(each)}; "
         f"{100 * each['least']:g} asked)"
-        for key, each in gate["measures"].items()
+        for key, each in sanity_check["measures"].items()
     )
-    seen = (
-        f"with {labels_text(gate['labels'])} and {_seeds(gate['seeds'], all_seeds(found, 'frozen'))}, frozen features"
-    )
-    seen += f", {gate['good']} minus {gate['poor']} is {numbers}."
-    if gate["passed"]:
+    seeds = _seeds(sanity_check["seeds"], all_seeds(found, "frozen"))
+    seen = f"with {labels_text(sanity_check['labels'])} and {seeds}, frozen features"
+    seen += f", {sanity_check['good']} minus {sanity_check['poor']} is {numbers}."
+    if sanity_check["passed"]:
         return [f"This measure tells good features from random ones: {seen}"]
     return [
         "This measure does not tell good features from random ones here, and nothing is claimed by frozen features: "
@@ -61,27 +60,27 @@ def gate_sentences(found):
 
 
 def claimed(found, protocol):
-    """Whether a difference of this protocol may be called real: not with frozen features whose gate is not passed."""
-    return protocol != "frozen" or found["gate"] is None or found["gate"]["passed"] is True
+    """Whether a difference of this protocol may be called real: of frozen features if the sanity check passed."""
+    return protocol != "frozen" or found["sanity_check"] is None or found["sanity_check"]["passed"] is True
 
 
 def summaries(found):
-    """For each arm one sentence: at how many numbers of labels it is really better than the baseline, and worse."""
+    """For each variant one sentence: at how many numbers of labels it is really better than the baseline, and worse."""
     told = []
-    for arm in found["arms"]:
-        parts = [_summary(found, protocol, arm) for protocol in found["protocols"]]
+    for variant in found["variants"]:
+        parts = [_summary(found, protocol, variant) for protocol in found["protocols"]]
         parts = [part for part in parts if part]
-        if arm != found["baseline"] and parts:
-            told.append(f"{arm} against {found['baseline']}: {'; '.join(parts)}.")
+        if variant != found["baseline"] and parts:
+            told.append(f"{variant} against {found['baseline']}: {'; '.join(parts)}.")
     return told
 
 
-def _summary(found, protocol, arm):
+def _summary(found, protocol, variant):
     differences = [
         (count["labels"], each)
         for count in found["protocols"][protocol]["counts"]
         for each in count["differences"]
-        if (each["arm"], each["other"]) == (arm, found["baseline"]) and each["seeds"]
+        if (each["variant"], each["other"]) == (variant, found["baseline"]) and each["seeds"]
     ]
     if not differences:
         return ""
@@ -129,7 +128,7 @@ def _order(difference):
 
 
 def details(found, protocol):
-    """A sentence for each number of labels and each pair of arms."""
+    """A sentence for each number of labels and each pair of variants."""
     return [
         _detail(found, protocol, count["labels"], difference)
         for count in found["protocols"][protocol]["counts"]
@@ -138,17 +137,17 @@ def details(found, protocol):
 
 
 def _detail(found, protocol, labels, difference):
-    arm, other, measures = difference["arm"], difference["other"], difference["measures"]
+    variant, other, measures = difference["variant"], difference["other"], difference["measures"]
     head = f"With {labels_text(labels)}, {PROTOCOLS[protocol]}: "
     if not difference["seeds"]:
-        return f"{head}{arm} and {other} have no seed in common yet."
+        return f"{head}{variant} and {other} have no seed in common yet."
 
     headline = f"{COLUMNS[HEADLINE][0]} {_first(measures[HEADLINE], found)}"
     real = [key for key in _order(difference) if measures[key]["real"]]
     if not claimed(found, protocol):
-        said = f"{arm} minus {other}: {headline}; nothing is claimed"
+        said = f"{variant} minus {other}: {headline}; nothing is claimed"
     elif not real:
-        said = f"{arm} cannot be told from {other}: {headline}, and by no other measure"
+        said = f"{variant} cannot be told from {other}: {headline}, and by no other measure"
     else:
         said = _told_apart(difference, real, found)
     if "coco_ap75" in difference["ap"]:
@@ -164,9 +163,8 @@ def _told_apart(difference, real, found):
     first, *others = real
     up = measures[first]["value"] > 0
     does = _DOES[first][0 if up else 1]
-    said = (
-        f"{difference['arm']} {does} than {difference['other']}: {COLUMNS[first][0]} {_first(measures[first], found)}"
-    )
+    value = _first(measures[first], found)
+    said = f"{difference['variant']} {does} than {difference['other']}: {COLUMNS[first][0]} {value}"
     for word, side in (("also", up), ("but", not up)):
         same = [key for key in others if (measures[key]["value"] > 0) == side]
         if same:
@@ -194,8 +192,8 @@ def _difference(each):
 
 def all_seeds(found, protocol):
     """The seeds of a way of measuring; another may have more."""
-    arms = [one for count in found["protocols"][protocol]["counts"] for one in count["arms"].values()]
-    return sorted({seed for one in arms for seed in one["seeds"]})
+    variants = [one for count in found["protocols"][protocol]["counts"] for one in count["variants"].values()]
+    return sorted({seed for one in variants for seed in one["seeds"]})
 
 
 def _caveat(difference, found, protocol):
@@ -247,18 +245,18 @@ def mean_text(figure):
 
 
 def columns(found, protocol):
-    """The figures that a protocol's arms have, in the order of the report."""
+    """The figures that a protocol's variants have, in the order of the report."""
     counts = found["protocols"][protocol]["counts"]
-    known = {key for count in counts for arm in count["arms"].values() for key in arm["figures"]}
+    known = {key for count in counts for variant in count["variants"].values() for key in variant["figures"]}
     return [key for key in (*MEASURES, *AP) if key in known]
 
 
 def marks(found, protocol, count):
-    """What is really above or below the baseline: arm → figure → 1 or -1, with nothing else in it."""
+    """What is really above or below the baseline: variant → figure → 1 or -1, with nothing else in it."""
     if not claimed(found, protocol):
         return {}
     return {
-        each["arm"]: {key: _sign(one) for key, one in each["measures"].items() if one["real"]}
+        each["variant"]: {key: _sign(one) for key, one in each["measures"].items() if one["real"]}
         for each in count["differences"]
         if each["other"] == found["baseline"]
     }
@@ -268,7 +266,7 @@ def table_text(found):
     """The means, and the differences of the headline measure, for the terminal.
 
     Args:
-        found: dict of `verdict`.
+        found: dict of `summarize`.
 
     Returns:
         str, a block of lines for each protocol and number of labels.
@@ -290,10 +288,10 @@ def _block(found, protocol, count, images):
     rows = [
         ["", *(COLUMNS[key][0] + " " for key in keys), "seeds", f"{COLUMNS[HEADLINE][0]} minus {found['baseline']}"]
     ]
-    against = {each["arm"]: each for each in count["differences"] if each["other"] == found["baseline"]}
-    for arm, one in count["arms"].items():
-        cells = [_mark(one["figures"].get(key), signs.get(arm, {}).get(key)) for key in keys]
-        rows.append([arm, *cells, str(len(one["seeds"])), _headline(against.get(arm))])
+    against = {each["variant"]: each for each in count["differences"] if each["other"] == found["baseline"]}
+    for variant, one in count["variants"].items():
+        cells = [_mark(one["figures"].get(key), signs.get(variant, {}).get(key)) for key in keys]
+        rows.append([variant, *cells, str(len(one["seeds"])), _headline(against.get(variant))])
     widths = [max(map(len, column)) for column in zip(*rows)]
     return [
         "",
@@ -303,7 +301,7 @@ def _block(found, protocol, count, images):
             for row in rows
         ),
         *(
-            f"{each['arm']} minus {each['other']}: {COLUMNS[HEADLINE][0]} {_headline(each)}"
+            f"{each['variant']} minus {each['other']}: {COLUMNS[HEADLINE][0]} {_headline(each)}"
             for each in count["differences"]
             if each["other"] != found["baseline"]
         ),

@@ -1,4 +1,4 @@
-"""One HTML page a run: curves, a table by arm, detections, heatmaps. It needs no network and no other file."""
+"""One HTML page a run: curves, a table by variant, detections, heatmaps. It needs no network and no other file."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ from kerassl._display import marked_up
 from kerassl._io import files as _files
 from kerassl.callbacks.metrics_lines import read_metrics
 from kerassl.report import curves
-from kerassl.report.comparison_page import verdict_parts
+from kerassl.report.comparison_page import summary_parts
 from kerassl.report.render import COLUMNS, failure, page, picture
 
 
@@ -33,8 +33,8 @@ def write_report(folder):
             "<p class='note'>These results are on <b>generated scenes</b>: they show that the road works, not how "
             "good pre-training is on photographs.</p>"
         )
-    if results.get("arms"):
-        parts += _arms(results["arms"], results.get("verdict"))
+    if results.get("variants"):
+        parts += _variants(results["variants"], results.get("significance"))
     for title, says, png in curves.pictures(lines, results.get("pretrain")):
         parts.append(picture(title, says, png))
     for drawn in results.get("pictures", []):
@@ -51,7 +51,12 @@ def write_report(folder):
 def _failures(results):
     """A red box for each pre-training that did not learn."""
     found = {"The pre-training": results.get("pretrain")}
-    found.update({f"The pre-training of {name}": arm.get("pretrain") for name, arm in results.get("arms", {}).items()})
+    found.update(
+        {
+            f"The pre-training of {name}": variant.get("pretrain")
+            for name, variant in results.get("variants", {}).items()
+        }
+    )
     told = {name: failure(figures) for name, figures in found.items() if figures}
     return [
         f"<p class='bad'><b>{marked_up(name)} did not learn.</b> {marked_up(why)}</p>"
@@ -60,20 +65,22 @@ def _failures(results):
     ]
 
 
-def _arms(arms, found):
-    """What came out: the verdict where arms were held against each other, and the figures in one table."""
+def _variants(variants, found):
+    """The significance summary where variants were compared, and the figures in one table."""
     if not found:
-        return [_tables(arms), _seen(arms)]
-    tables = f"<details><summary>figures and minutes in one table</summary>{_tables(arms)}</details>"
-    return [*verdict_parts(found, arms), _pretrainings(arms), tables]
+        return [_tables(variants), _seen(variants)]
+    tables = f"<details><summary>figures and minutes in one table</summary>{_tables(variants)}</details>"
+    return [*summary_parts(found, variants), _pretrainings(variants), tables]
 
 
-def _tables(arms):
-    """One table for each task: arms down, figures across; the best of a column in bold."""
-    tasks = [task for task in ("frozen", "localizer", "detector") if any(task in arm for arm in arms.values())]
+def _tables(variants):
+    """One table for each task: variants down, figures across; the best of a column in bold."""
+    tasks = [
+        task for task in ("frozen", "localizer", "detector") if any(task in variant for variant in variants.values())
+    ]
     blocks = []
     for task in tasks:
-        rows = {name: arm[task] for name, arm in arms.items() if task in arm}
+        rows = {name: variant[task] for name, variant in variants.items() if task in variant}
         keys = [key for key in COLUMNS if any(key in row for row in rows.values())]
         heads = "".join(f"<th title='{marked_up(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
         body = []
@@ -86,7 +93,7 @@ def _tables(arms):
             "localizer": "Localiser (one object an image)",
             "detector": f"Detector ({kind}, all objects)",
         }
-        head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
+        head = f"<table><thead><tr><th>variant</th>{heads}</tr></thead>"
         blocks.append(f"<h2>{names[task]}</h2>{_of_what(rows)}{head}<tbody>{''.join(body)}</tbody></table>")
     legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, says in COLUMNS.values())
     return "".join(blocks) + f"<details><summary>what the figures mean</summary><ul>{legend}</ul></details>"
@@ -114,9 +121,9 @@ _PRETRAINED = {
 }
 
 
-def _pretrainings(arms):
-    """A table of the pre-trainings, where several arms have one."""
-    rows = {name: arm["pretrain"] for name, arm in arms.items() if arm.get("pretrain")}
+def _pretrainings(variants):
+    """A table of the pre-trainings, where several variants have one."""
+    rows = {name: variant["pretrain"] for name, variant in variants.items() if variant.get("pretrain")}
     if len(rows) < 2:
         return ""
     keys = [key for key in _PRETRAINED if any(row.get(key) is not None for row in rows.values())]
@@ -125,7 +132,7 @@ def _pretrainings(arms):
     for name, row in rows.items():
         cells = "".join(f"<td>{_number(row.get(key), *_PRETRAINED[key][1:])}</td>" for key in keys)
         body += f"<tr><th>{marked_up(name)}</th>{cells}</tr>"
-    head = f"<table><thead><tr><th>arm</th>{heads}</tr></thead>"
+    head = f"<table><thead><tr><th>variant</th>{heads}</tr></thead>"
     return f"<h2>Pre-training</h2>{head}<tbody>{body}</tbody></table>"
 
 
@@ -143,6 +150,8 @@ def _cell(row, key, rows):
     return f"<b>{text}</b>" if row[key] == max(others) > min(others) else text
 
 
-def _seen(arms):
-    items = "".join(f"<li><b>{marked_up(name)}</b>: {marked_up(arm['seen'])}</li>" for name, arm in arms.items())
-    return f"<h2>What each arm has seen</h2><ul>{items}</ul>"
+def _seen(variants):
+    items = "".join(
+        f"<li><b>{marked_up(name)}</b>: {marked_up(variant['seen'])}</li>" for name, variant in variants.items()
+    )
+    return f"<h2>What each variant has seen</h2><ul>{items}</ul>"

@@ -14,7 +14,6 @@ from kerassl._io.yaml import read_yaml
 from kerassl._numbers import short
 from kerassl.runs.schema import (
     PROTOCOLS,
-    Arm,
     Compare,
     Data,
     Detector,
@@ -24,6 +23,7 @@ from kerassl.runs.schema import (
     Pretrain,
     Section,
     Seed,
+    Variant,
 )
 
 
@@ -44,16 +44,16 @@ class Config(Section):
     detector: Detector | None = None
     explain: Explain = pydantic.Field(default_factory=Explain)
     # A word is short for one: "self-supervised", "random", "imagenet" or the path of a file of weights.
-    arms: dict[str, Arm] = pydantic.Field(
-        default_factory=lambda: {"self-supervised": Arm(pretrain={}), "random start": Arm()}, min_length=1
+    variants: dict[str, Variant] = pydantic.Field(
+        default_factory=lambda: {"self-supervised": Variant(pretrain={}), "random start": Variant()}, min_length=1
     )
     compare: Compare = pydantic.Field(default_factory=Compare)  # type: ignore[arg-type]
 
     @pydantic.model_validator(mode="after")
     def _grid(self):
-        for name, arm in self.arms.items():
-            if arm.pretrain is not None:
-                changed_section(self.pretrain, arm.pretrain, f"arms.{name}.pretrain")
+        for name, variant in self.variants.items():
+            if variant.pretrain is not None:
+                changed_section(self.pretrain, variant.pretrain, f"variants.{name}.pretrain")
         _check_grid(self)
         return self
 
@@ -76,18 +76,18 @@ def axes(config, protocol):
         protocol: str.
 
     Returns:
-        Lists of the arms' names, of the numbers of labels (None is all) and of the seeds.
+        Lists of the variants' names, of the numbers of labels (None is all) and of the seeds.
     """
     own, common = getattr(config, protocol), config.compare
     labels = common.labels if own.labels is None else own.labels
     seeds = common.seeds if own.seeds is None else own.seeds
-    return own.arms or list(config.arms), labels, [config.seed + number for number in range(seeds)]
+    return own.variants or list(config.variants), labels, [config.seed + number for number in range(seeds)]
 
 
-def parent(config, arm):
-    """The arm whose weights another one begins with, or None where `start` is a word or a file."""
-    start = config.arms[arm].start
-    return start if start in config.arms and start not in ("random", "imagenet") else None
+def parent(config, variant):
+    """The variant whose weights another one begins with, or None where `start` is a word or a file."""
+    start = config.variants[variant].start
+    return start if start in config.variants and start not in ("random", "imagenet") else None
 
 
 def changed_section(section, changes, name):
@@ -214,93 +214,116 @@ def _check_grid(config):
     Raises:
         ValueError: in one line.
     """
-    arms, common = config.arms, config.compare
+    variants, common = config.variants, config.compare
     folders = {}
-    for name in arms:
+    for name in variants:
         other = folders.setdefault(slug(name), name)
         if not slug(name):
-            raise ValueError(f"arms: {name!r} has no letter or digit to call a folder by; give it a name of letters")
+            raise ValueError(
+                f"variants: {name!r} has no letter or digit to call a folder by; give it a name of letters"
+            )
         if len(slug(name)) > 100:
-            raise ValueError(f"arms: {name[:40] + '…'!r} has {len(name)} characters; give it a name of at most 100")
+            raise ValueError(f"variants: {name[:40] + '…'!r} has {len(name)} characters; give it a name of at most 100")
         if other != name:
-            raise ValueError(f"arms: {other!r} and {name!r} would share the folder {slug(name)!r}; rename one of them")
+            raise ValueError(
+                f"variants: {other!r} and {name!r} would share the folder {slug(name)!r}; rename one of them"
+            )
         start = parent(config, name)
-        if start is not None and list(arms).index(start) >= list(arms).index(name):
-            raise ValueError(f"arms.{name}.start is {start!r}, an arm that does not stand above it; put it there")
-        if arms[name].supervised == []:
-            raise ValueError(f"arms.{name}.supervised names no class; give true for all, or two names and more")
-    _known({"compare.baseline": common.baseline}, arms)
-    if common.gate is not None:
-        _known({"compare.gate.good": common.gate.good, "compare.gate.poor": common.gate.poor}, arms)
-        if common.gate.good == common.gate.poor:
-            raise ValueError(f"compare.gate: good and poor are both {common.gate.good!r}; name two arms")
+        if start is not None and list(variants).index(start) >= list(variants).index(name):
+            raise ValueError(
+                f"variants.{name}.start is {start!r}, a variant that does not stand above it; put it there"
+            )
+        if variants[name].supervised == []:
+            raise ValueError(f"variants.{name}.supervised names no class; give true for all, or two names and more")
+    _known({"compare.baseline": common.baseline}, variants)
+    if common.sanity_check is not None:
+        _known(
+            {
+                "compare.sanity_check.good": common.sanity_check.good,
+                "compare.sanity_check.poor": common.sanity_check.poor,
+            },
+            variants,
+        )
+        if common.sanity_check.good == common.sanity_check.poor:
+            raise ValueError(
+                f"compare.sanity_check: good and poor are both {common.sanity_check.good!r}; name two variants"
+            )
         if config.frozen is None:
-            raise ValueError("compare.gate is judged on frozen features; add a section 'frozen:'")
-        for arm in (common.gate.good, common.gate.poor):
-            if arm not in axes(config, "frozen")[0]:
-                raise ValueError(f"compare.gate needs {arm!r} on frozen features; add it to frozen.arms")
-    if common.part == "choose" and not common.chosen:
-        raise ValueError("compare.part is 'choose', but no images are kept aside; give compare.chosen, as 200")
+            raise ValueError("compare.sanity_check is judged on frozen features; add a section 'frozen:'")
+        for variant in (common.sanity_check.good, common.sanity_check.poor):
+            if variant not in axes(config, "frozen")[0]:
+                raise ValueError(
+                    f"compare.sanity_check needs {variant!r} on frozen features; add it to frozen.variants"
+                )
+    if common.split == "tuning" and not common.tuning_images:
+        raise ValueError("compare.split is 'tuning', but no images are kept aside; give compare.tuning_images, as 200")
     for name in ("compare", *PROTOCOLS):
         own = getattr(config, name)
         if own is None:
             continue
-        labels, named = own.labels or [], getattr(own, "arms", None) or []
-        for what, values in (("labels", labels), ("arms", named)):
+        labels, named = own.labels or [], getattr(own, "variants", None) or []
+        for what, values in (("labels", labels), ("variants", named)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}.{what} are {values}; give each once")
-        for arm in named:
-            _known({f"{name}.arms": arm}, arms)
+        for variant in named:
+            _known({f"{name}.variants": variant}, variants)
         voc = config.data.voc
         if any(labels) and voc is not None and (voc.count or voc.fraction):
             raise ValueError(f"{name}.labels and data.voc's count or fraction both choose labels; leave the latter out")
-    measured = [arm for protocol in protocols(config) for arm in axes(config, protocol)[0]]
-    left = [arm for arm in arms if arm not in measured]
+    measured = [variant for protocol in protocols(config) for variant in axes(config, protocol)[0]]
+    left = [variant for variant in variants if variant not in measured]
     if measured and left:
-        raise ValueError(f"arms: {left[0]!r} is measured by nothing; add it to a section's arms, or take it out")
+        raise ValueError(
+            f"variants: {left[0]!r} is measured by nothing; add it to a section's variants, or take it out"
+        )
 
 
 def without(config, skip):
-    """A comparison without some of its arms, whose folders and figures stay.
+    """A comparison without some of its variants, whose folders and figures stay.
 
     Args:
         config: `Config`.
-        skip: list of names of arms.
+        skip: list of names of variants.
 
     Returns:
         `Config`.
 
     Raises:
-        UserError: in one line, if there is no such arm, none is left, or another one needs it.
+        UserError: in one line, if there is no such variant, none is left, or another one needs it.
     """
     if not skip:
         return config
     changed = config.model_dump()
-    left = [name for name in config.arms if name not in skip]
+    left = [name for name in config.variants if name not in skip]
     try:
         for name in skip:
-            _known({"compare.skip (--skip)": name}, config.arms)
+            _known({"compare.skip (--skip)": name}, config.variants)
         if not left:
-            raise ValueError(f"compare.skip (--skip) names all arms, {', '.join(skip)}; leave one to measure")
+            raise ValueError(f"compare.skip (--skip) names all variants, {', '.join(skip)}; leave one to measure")
         for name in left:
             if parent(config, name) in skip:
-                raise ValueError(f"arms.{name} starts from {parent(config, name)!r}, which is skipped; skip both")
-        if config.compare.gate and {config.compare.gate.good, config.compare.gate.poor} & set(skip):
-            raise ValueError("compare.gate needs an arm that is skipped; take the gate out, or skip another arm")
+                raise ValueError(f"variants.{name} starts from {parent(config, name)!r}, which is skipped; skip both")
+        if config.compare.sanity_check and {config.compare.sanity_check.good, config.compare.sanity_check.poor} & set(
+            skip
+        ):
+            raise ValueError(
+                "compare.sanity_check needs a variant that is skipped; take the sanity check out, or skip another "
+                "variant"
+            )
         if config.compare.baseline in skip:
-            raise ValueError(f"compare.baseline is {config.compare.baseline!r}, which is skipped; skip another arm")
+            raise ValueError(f"compare.baseline is {config.compare.baseline!r}, which is skipped; skip another variant")
     except ValueError as error:
         raise UserError(str(error)) from None
     for name in PROTOCOLS:
-        if changed[name] and changed[name]["arms"]:
-            own = [arm for arm in changed[name]["arms"] if arm not in skip]
-            changed[name] = {**changed[name], "arms": own} if own else None
-    changed["arms"] = {name: changed["arms"][name] for name in left}
+        if changed[name] and changed[name]["variants"]:
+            own = [variant for variant in changed[name]["variants"] if variant not in skip]
+            changed[name] = {**changed[name], "variants": own} if own else None
+    changed["variants"] = {name: changed["variants"][name] for name in left}
     changed["compare"]["skip"] = []
     return Config.model_validate(changed)
 
 
-def _known(named, arms):
-    for key, arm in named.items():
-        if arm is not None and arm not in arms:
-            raise ValueError(f"{key} is {arm!r}; the arms are {', '.join(arms)}")
+def _known(named, variants):
+    for key, variant in named.items():
+        if variant is not None and variant not in variants:
+            raise ValueError(f"{key} is {variant!r}; the variants are {', '.join(variants)}")

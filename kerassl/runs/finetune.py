@@ -75,12 +75,14 @@ def alone(config, task, start):
         start: what the backbone begins with, as `start.start` takes it.
 
     Returns:
-        `Config` whose one arm is that network, and whose one way of measuring is that task.
+        `Config` whose one variant is that network, and whose one way of measuring is that task.
     """
-    plan = getattr(config, task).model_copy(update={"arms": None, "labels": None, "seeds": None})
+    plan = getattr(config, task).model_copy(update={"variants": None, "labels": None, "seeds": None})
     other = "detector" if task == "localizer" else "localizer"
-    arms, compared = {"finetuned": sections.Arm(start=start)}, sections.Compare()
-    return config.model_copy(update={"arms": arms, "compare": compared, "frozen": None, other: None, task: plan})
+    variants, compared = {"finetuned": sections.Variant(start=start)}, sections.Compare()
+    return config.model_copy(
+        update={"variants": variants, "compare": compared, "frozen": None, other: None, task: plan}
+    )
 
 
 def task_of(config):
@@ -90,7 +92,7 @@ def task_of(config):
 
 def start_of(config):
     """What the backbone begins with, of a configuration that `alone` made."""
-    return next(iter(config.arms.values())).start
+    return next(iter(config.variants.values())).start
 
 
 def training_batches(config, task, records, **changes):
@@ -180,7 +182,7 @@ def _features_will_do(config, task):
         return False
     plain = type(plan)()
     changed = {name for name in type(plan).model_fields if getattr(plan, name) != getattr(plain, name)}
-    changed -= {"labels", "seeds", "arms"}  # of a comparison's grid
+    changed -= {"labels", "seeds", "variants"}  # of a comparison's grid
     return changed <= {"freeze", "image_size", "batch_size", "epochs", "optimizer", "learning_rate", "levels"}
 
 

@@ -23,8 +23,8 @@ def run_folder(path, config, resume=False, replace=False, grows=None, done=None)
     Args:
         path: str or `pathlib.Path`.
         config: `Config`.
-        resume: bool. Continue a run of the same configuration that stands there. Arms and ways of measuring may be new.
-        grows: str or None. The setting, with dots, that may be larger than it was when a run is resumed.
+        resume: bool. Continue a run of the same configuration that stands there. Variants and ways of measuring may be
+        new. grows: str or None. The setting, with dots, that may be larger than it was when a run is resumed.
         done: str or None. The file of a finished run, whose setting may not grow any more.
         replace: bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
 
@@ -39,7 +39,7 @@ def run_folder(path, config, resume=False, replace=False, grows=None, done=None)
     path = pathlib.Path(path)
     with _files.claimed(path, "run", keep=("config.yaml", "log.txt")) as manifest:
         _prepare(path, manifest, config, resume, replace, grows, done)
-        for name in ("log.txt", "metrics.jsonl", "cells/metrics.jsonl"):
+        for name in ("log.txt", "metrics.jsonl", "trials/metrics.jsonl"):
             _files.open_log(path / name)
         for part in ("train", "validation"):
             manifest.grows(path / "tensorboard" / part / f"events.out.tfevents.*.{os.getpid()}.*", pattern=True)
@@ -99,12 +99,12 @@ def _check_same(path, settings, grows, done):
 
 
 def _without_what_is_new(settings, before):
-    """Settings as if no arm or way of measuring had been added: what stands holds, and the new ones alone are done."""
-    known = before.get("arms", {})
-    held = {**settings, "arms": {name: arm for name, arm in settings["arms"].items() if name in known}}
+    """Settings without the variants and protocols that were added: those may be new, the others not change."""
+    known = before.get("variants", {})
+    held = {**settings, "variants": {name: variant for name, variant in settings["variants"].items() if name in known}}
     for protocol in PROTOCOLS:
         own = settings.get(protocol) if before.get(protocol) else None
-        held[protocol] = own and {**own, "arms": None}
+        held[protocol] = own and {**own, "variants": None}
     held["compare"] = {**(settings.get("compare") or {}), "skip": []}  # what is left out changes nothing of the others
     return held
 

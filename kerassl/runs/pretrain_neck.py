@@ -49,7 +49,7 @@ def pretrain_neck(config, task, model, data, out, cache=None):
         task: `"frozen"`, `"localizer"` or `"detector"`.
         model: `detectors.Localizer` or `detectors.Detector`, whose neck and box head are changed.
         data: `Sources`.
-        out: `pathlib.Path`, the folder of the arm.
+        out: `pathlib.Path`, the folder of the variant.
         cache: `pathlib.Path` of a folder for a localiser's features, or None for memory.
     """
     section = getattr(config, task)
@@ -73,7 +73,7 @@ def pretrain_neck(config, task, model, data, out, cache=None):
 
 
 def minutes(task, out):
-    """How long the neck of an arm was trained, boxes and all, or None where it was not."""
+    """How long the neck of a variant was trained, boxes and all, or None where it was not."""
     file = _figures(task, out)
     return (read_kept(file, "minutes") or {"minutes": None})["minutes"]
 

@@ -18,7 +18,8 @@ def write_results(folder, title, summary, begun, **results):
         folder: `pathlib.Path` of the run.
         title, summary: str, what the page begins with.
         begun: float, the time at which the command began, in seconds.
-        **results: `generated` (bool), and of `pretrain`, `arms`, `verdict` and `pictures` those that the run has.
+        **results: `generated` (bool), and of `pretrain`, `variants`, `significance` and `pictures` those that the run
+        has.
 
     Returns:
         `pathlib.Path` of the page.

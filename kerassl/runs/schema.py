@@ -52,7 +52,7 @@ Thaw = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_s
 
 
 PROTOCOLS = ("frozen", "localizer", "detector")
-"""The sections that measure an arm, from the quickest to the slowest."""
+"""The sections that measure a variant, from the quickest to the slowest."""
 
 
 class Section(pydantic.BaseModel):
@@ -102,14 +102,14 @@ class Data(Section):
     allow_broken_labels: bool = False
 
 
-class Photographs(Section):
-    """Labelled photographs, a sub-folder a class, by which features are judged."""
+class LabeledFolder(Section):
+    """Labeled images, a sub-folder for each class, by which features are judged."""
 
     train: str
     test: str | None = None
 
 
-class Probe(Photographs):
+class Probe(LabeledFolder):
     """The same while the features are learned."""
 
     every: Count = 1
@@ -199,14 +199,14 @@ class Protocol(Section):
     # How many images' labels are used; null in the list is all.
     labels: list[Count | None] | None = pydantic.Field(None, min_length=1)
     seeds: Count | None = None
-    # Names of arms; null is all.
-    arms: list[str] | None = pydantic.Field(None, min_length=1)
-    # Without the section: neck and head begin at random. An arm's own goes before.
+    # Names of variants; null is all.
+    variants: list[str] | None = pydantic.Field(None, min_length=1)
+    # Without the section: neck and head begin at random. A variant's own goes before.
     neck: Neck | None = None
 
 
 class Frozen(Protocol):
-    """A localiser's neck and head on features that are computed once for each arm: `detectors.fit_frozen`."""
+    """A localiser's neck and head on features that are computed once for each variant: `detectors.fit_frozen`."""
 
     image_size: ImageSize = 224
     batch_size: Count = 32
@@ -216,7 +216,7 @@ class Frozen(Protocol):
     # What the neck takes of the backbone: one of P3, P4 and P5, or neighbours, as [P3, P4].
     levels: NeckLevels = ["P4", "P5"]
     # "re-estimated" measures the backbone's moving statistics anew, on images without labels at `image_size`.
-    # An arm's own goes before.
+    # A variant's own goes before.
     batch_norm: Literal["frozen", "re-estimated"] = "frozen"
 
 
@@ -273,10 +273,10 @@ class Explain(Section):
     level: Literal["P3", "P4", "P5"] = "P5"
 
 
-class Arm(Section):
+class Variant(Section):
     """One of the networks that are compared: how its backbone begins, and what it learns before it sees labels."""
 
-    # "random", "imagenet", the path of a file of weights, or the name of an arm above, whose training goes on.
+    # "random", "imagenet", the path of a file of weights, or the name of a variant above, whose training goes on.
     start: str = "random"
     # Changes over the section `pretrain`; {} is the section as it is, null no pre-training.
     pretrain: dict | None = None
@@ -301,8 +301,8 @@ class Arm(Section):
         return self
 
 
-class Gate(Section):
-    """Two arms that a measure must tell apart before it is believed, and by how many points."""
+class SanityCheck(Section):
+    """Two variants that a measure must tell apart before it is believed, and by how many points."""
 
     good: str
     poor: str
@@ -311,23 +311,23 @@ class Gate(Section):
 
 
 class Compare(Section):
-    """The grid of a comparison: arms, numbers of labels and seeds."""
+    """The grid of a comparison: variants, numbers of labels and seeds."""
 
     # Null in the list is all of them.
     labels: list[Count | None] = pydantic.Field([None], min_length=1)
     # How many, from the run's seed on.
     seeds: Count = 1
-    # The arm that the others are held against; null is the last.
+    # The variant that the others are held against; null is the last.
     baseline: str | None = None
-    # Arms that are left out of a comparison, as one that failed; what was done of them is kept.
+    # Variants that are left out of a comparison, as one that failed; what was done of them is kept.
     skip: list[str] = []
-    # So many images of the test split are kept aside, to choose settings on; null is none.
-    chosen: CountOrNone | None = None
-    # Score on the images that nothing was chosen on, or on those kept aside.
-    part: Literal["report", "choose"] = "report"
-    # Labelled photographs of another kind for Top-1 and Top-3 of the features, once an arm.
-    probe: Photographs | None = None
-    gate: Gate | None = None
+    # How many images of the test split form the tuning split, to choose settings on; null is none.
+    tuning_images: CountOrNone | None = None
+    # Score on the images that no setting was chosen on, or on the tuning split.
+    split: Literal["report", "tuning"] = "report"
+    # Labelled photographs of another kind for Top-1 and Top-3 of the features, once a variant.
+    probe: LabeledFolder | None = None
+    sanity_check: SanityCheck | None = None
 
     @pydantic.field_validator("labels", mode="before")
     @classmethod

@@ -23,7 +23,7 @@ class Sources:
     Attributes:
         images: list of folders and files to pre-train on.
         train: list of `datasets.Record` with the labels that fine-tuning may use.
-        test: list of `datasets.Record` to score on; no arm has seen them.
+        test: list of `datasets.Record` to score on; no variant has seen them.
         classes: tuple of str.
         generated: bool. Whether these are toy scenes.
     """
@@ -148,10 +148,10 @@ def without_labels(data, count, seed):
 
 
 def some_labels(config, folder, data, count, seed):
-    """Those of the images to fine-tune on that a cell of a comparison uses.
+    """Those of the images to fine-tune on that a trial of a comparison uses.
 
-    The choice depends on the number and the seed alone, so that all arms learn from the same images, and of one seed
-    the fewer are among the more. Another seed chooses others: the spread over seeds holds what the choice does.
+    The choice depends on the number and the seed alone, so that all variants learn from the same images, and of one
+    seed the fewer are among the more. Another seed chooses others: the spread over seeds holds what the choice does.
 
     Args:
         config: `Config`.

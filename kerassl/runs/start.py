@@ -53,6 +53,6 @@ def check_start(weights, name):
     """
     if weights not in ("random", "imagenet") and not pathlib.Path(weights).is_file():
         raise UserError(
-            f"{name} is {weights}, but there is no such file; give random, imagenet, the name of an arm above "
+            f"{name} is {weights}, but there is no such file; give random, imagenet, the name of a variant above "
             "or a .keras, .npz or .h5 file"
         )

@@ -92,7 +92,9 @@ def labelled_images(images, classes=None):
         UserError: if fewer than two classes are found, or one of `classes` is not there.
     """
     if any(is_shards(path) for path in images):
-        raise UserError("a supervised arm reads labels from folders and names, which shards lack; give image folders")
+        raise UserError(
+            "a supervised variant reads labels from folders and names, which shards lack; give image folders"
+        )
     found = datasets.named_classes(images)
     classes = classes if classes is None else class_names(classes)
     names = set(found.values())
@@ -102,7 +104,7 @@ def labelled_images(images, classes=None):
     kept = {path: name for path, name in found.items() if classes is None or name in classes}
     if len(set(kept.values())) < 2:
         raise UserError(
-            f"a supervised arm needs photographs of two classes and more, but {len(set(kept.values()))} was found; put "
-            "each class into a sub-folder, or begin the files' names with it and a _"
+            f"a supervised variant needs photographs of two classes and more, but {len(set(kept.values()))} was "
+            "found; put each class into a sub-folder, or begin the files' names with it and a _"
         )
     return kept, len(datasets.image_files(images))

@@ -20,7 +20,7 @@ BEGUN = "2026-01-02 03:04:05,678 INFO begun\n"
 def run(tmp_path):
     """A folder with a manifest, a report, a trial and a growing log."""
     with _files.claimed(tmp_path / "run", "run") as manifest:
-        for name in ("report.html", "cells/a/1.json"):
+        for name in ("report.html", "trials/a/1.json"):
             with _files.whole(tmp_path / "run" / name) as part:
                 part.write_text(name)
         manifest.grows(tmp_path / "run" / "log.txt")
@@ -30,7 +30,7 @@ def run(tmp_path):
 
 def test_clears_what_it_wrote_and_folders_that_are_empty_then(run):
     assert run.foreign() is None
-    run.clear(run.folder / "cells")
+    run.clear(run.folder / "trials")
     assert sorted(os.listdir(run.folder)) == [NAME, "log.txt", "report.html"]
     run.clear()
     assert os.listdir(run.folder) == [NAME]
@@ -38,7 +38,7 @@ def test_clears_what_it_wrote_and_folders_that_are_empty_then(run):
 
 @pytest.mark.parametrize(
     "mine",
-    ["notes.md", "cells/a/notes.md", "report.html", "log.txt", "cells/a/1.json", "photos/", "photos/a.jpg", "link"],
+    ["notes.md", "trials/a/notes.md", "report.html", "log.txt", "trials/a/1.json", "photos/", "photos/a.jpg", "link"],
 )
 def test_knows_a_users_file_and_clears_all_but_that(run, tmp_path, mine):
     path = run.folder / mine

@@ -44,22 +44,22 @@ def refused(capsys, *arguments):
     return lines[-1]
 
 
-def test_comparison_leaves_figures_of_every_arm(run):
+def test_comparison_leaves_figures_of_every_variant(run):
     out = run / "out"
     results = json.loads((out / "results.json").read_text())
-    assert list(results["arms"]) == ["self-supervised", "random start"]
-    for arm in results["arms"].values():
-        assert all(0 <= arm["localizer"][key] <= 1 for key in ("mean_iou", "top3"))
-        assert arm["localizer"]["minutes"] > 0
+    assert list(results["variants"]) == ["self-supervised", "random start"]
+    for variant in results["variants"].values():
+        assert all(0 <= variant["localizer"][key] <= 1 for key in ("mean_iou", "top3"))
+        assert variant["localizer"]["minutes"] > 0
     assert results["generated"]
     stages = {json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()}
-    assert stages == {"pretrain", *(f"localizer:{arm}" for arm in results["arms"])}
+    assert stages == {"pretrain", *(f"localizer:{variant}" for variant in results["variants"])}
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     watched = {line["stage"]: line for line in lines if "val_mean_iou" in line}
-    assert set(watched) == {f"localizer:{arm}" for arm in results["arms"]}
-    for name, arm in results["arms"].items():
+    assert set(watched) == {f"localizer:{variant}" for variant in results["variants"]}
+    for name, variant in results["variants"].items():
         for key in ("mean_iou", "loc_acc_50", "top1", "top3"):
-            assert watched[f"localizer:{name}"][f"val_{key}"] == pytest.approx(arm["localizer"][key], abs=1e-6)
+            assert watched[f"localizer:{name}"][f"val_{key}"] == pytest.approx(variant["localizer"][key], abs=1e-6)
     assert "chance" in (out / "log.txt").read_text()
 
 
@@ -83,16 +83,16 @@ def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
 def test_comparison_is_resumed_when_its_state_files_are_damaged(run, caplog):
     out = run / "out"
     before = (out / "metrics.jsonl").read_text()
-    cell = out / "cells" / "random-start" / "localizer-all-0.json"
-    figures = json.loads(cell.read_text())["figures"]
+    trial = out / "trials" / "random-start" / "localizer-all-0.json"
+    figures = json.loads(trial.read_text())["figures"]
     for name, content in {
         "metrics.jsonl": (before + '{"kind": "ep').encode(),
         "checkpoints/minutes.json": b'{"minu',
-        "cells/random-start/localizer-all-0.json": cell.read_bytes()[:200],
+        "trials/random-start/localizer-all-0.json": trial.read_bytes()[:200],
     }.items():
         (out / name).write_bytes(content)
     assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
-    assert json.loads(cell.read_text())["figures"] == figures
+    assert json.loads(trial.read_text())["figures"] == figures
     assert any("localizer-all-0.json is damaged" in record.message for record in caplog.records)
     assert any("1 of 5 lines" in record.message for record in caplog.records)
 
@@ -103,9 +103,9 @@ def test_comparison_trains_both_tasks(tmp_path):
     both, folder = tmp_path / "both.yaml", tmp_path / "out"
     both.write_text(CONFIG + "detector: {image_size: 64, batch_size: 8, epochs: 1}\n")
     assert quiet(["compare", "--config", str(both), "--out", str(folder)]) == 0
-    for arm in json.loads((folder / "results.json").read_text())["arms"].values():
-        assert set(arm) >= {"localizer", "detector"}
-        assert all(0 <= arm["detector"][key] <= 1 for key in ("voc07_ap50", "coco_ap75"))
+    for variant in json.loads((folder / "results.json").read_text())["variants"].values():
+        assert set(variant) >= {"localizer", "detector"}
+        assert all(0 <= variant["detector"][key] <= 1 for key in ("voc07_ap50", "coco_ap75"))
     page = (folder / "report.html").read_text()
     assert len(re.findall(r"src='data:image/png;base64,", page)) == 6
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -114,7 +114,7 @@ def test_comparison_trains_both_tasks(tmp_path):
 
 def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path, capsys):
     out = run / "out"
-    model, voc = out / "arms" / "random-start" / "localizer.keras", out / "scenes"
+    model, voc = out / "variants" / "random-start" / "localizer.keras", out / "scenes"
     images = sorted((voc / "VOC2007" / "JPEGImages").glob("*.jpg"))[:3]
     assert quiet(["predict", "--model", str(model), "--images", *map(str, images), "--out", str(tmp_path / "p")]) == 0
     found = json.loads((tmp_path / "p" / "predictions.json").read_text())
@@ -123,12 +123,12 @@ def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path,
     capsys.readouterr()
     by_model = ["evaluate", "--model", str(model), "--voc", str(voc), "--out", str(tmp_path / "m.json")]
     assert quiet(by_model) == 0
-    predictions = out / "arms" / "random-start" / "localizer_predictions.json"
+    predictions = out / "variants" / "random-start" / "localizer_predictions.json"
     by_file = ["evaluate", "--predictions", str(predictions), "--voc", str(voc), "--classes", *SCENE_CLASSES]
     assert quiet([*by_file, "--out", str(tmp_path / "f.json")]) == 0
     figures = [json.loads((tmp_path / name).read_text()) for name in ("m.json", "f.json")]
     assert figures[0]["mean_iou"] == pytest.approx(figures[1]["mean_iou"], abs=1e-6)
-    recorded = json.loads((out / "arms" / "random-start" / "localizer.json").read_text())
+    recorded = json.loads((out / "variants" / "random-start" / "localizer.json").read_text())
     assert figures[0]["mean_iou"] == pytest.approx(recorded["mean_iou"], abs=1e-5)
 
 
@@ -143,17 +143,19 @@ def test_embeddings_are_named_and_follow_the_backbone(run, tmp_path):
         assert np.ptp(file["features"], axis=0).max() > 0
 
 
-def test_heatmaps_of_arms_are_drawn_and_servable_is_exported(run, tmp_path, capsys):
+def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, capsys):
     out = run / "out"
-    arms = [f"{arm}={out / 'arms' / arm / 'localizer.keras'}" for arm in ("self-supervised", "random-start")]
+    variants = [
+        f"{variant}={out / 'variants' / variant / 'localizer.keras'}" for variant in ("self-supervised", "random-start")
+    ]
     images = str(out / "scenes" / "unlabelled")
     picture = tmp_path / "heat.png"
-    arguments = ["--models", *arms, "--images", images, "--count", "2", "--out", str(picture)]
+    arguments = ["--models", *variants, "--images", images, "--count", "2", "--out", str(picture)]
     assert quiet(["explain", *arguments, "--class", "car"]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     arguments[-1] = str(tmp_path / "other.png")
     assert "'unicorn'" in refused(capsys, "explain", *arguments, "--class", "unicorn")
-    model = out / "arms" / "random-start" / "localizer.keras"
+    model = out / "variants" / "random-start" / "localizer.keras"
     assert quiet(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0
     assert (tmp_path / "servable" / "1" / "saved_model.pb").exists()
     card = json.loads((tmp_path / "servable" / "1" / "assets.extra" / "model_card.json").read_text())

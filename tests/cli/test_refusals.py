@@ -114,7 +114,7 @@ OTHERS = [
     (["views", "--out", "new.png"], "no images", "kerassl views"),
     ([*VIEWS, "--out", "new.gif"], "new.gif", ".png"),
     (["compare", "--out", "new"], "nothing to compare", "frozen"),
-    (["compare", "--config", "start.yaml", "--out", "new"], "arms.a.start is gone.npz", "imagenet"),
+    (["compare", "--config", "start.yaml", "--out", "new"], "variants.a.start is gone.npz", "imagenet"),
     (FINETUNE, "names the class", "--classes"),
     (["finetune", "--voc", "broken", "--out", "new"], "broken", "VOC2007"),
     (["pretrain", "--images", "packed", "--out", "new"], "packed/index.json", "new folder"),
@@ -131,7 +131,7 @@ OTHERS = [
     (["compare", "--config", "few.yaml", "--out", "new"], "batch of 64", "pretrain.batch_size of at most 3"),
     (["compare", "--config", "shared.yaml", "--out", "new"], "'a b'", "'a-b'", "rename"),
     ([*COMPARE, "--skip", "c"], "--skip", "'c'", "a, b"),
-    ([*COMPARE, "--skip", "a", "b"], "names all arms", "leave one"),
+    ([*COMPARE, "--skip", "a", "b"], "names all variants", "leave one"),
     ([*COMPARE, "--backbone", "VGG"], "'VGG'", "EfficientNetB1"),
     (["trian"], "'trian'", "pretrain"),
     (["pretrain"], "--out", "kerassl pretrain --help"),
@@ -142,10 +142,10 @@ SCENES_OF_VOC = list(SCENE_CLASSES)
 CONFIGS = {
     "typo.yaml": "pretrain: {epoch: 3}",
     "text.yaml": "only words",
-    "compare.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\narms: {a: random, b: random}",
+    "compare.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\nvariants: {a: random, b: random}",
     "few.yaml": f"data: {{voc: {{root: voc, classes: {SCENES_OF_VOC}}}}}\nfrozen: {{image_size: 64, labels: [50]}}",
-    "shared.yaml": "arms: {a b: random, a-b: imagenet}",
-    "start.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\narms: {a: gone.npz}",
+    "shared.yaml": "variants: {a b: random, a-b: imagenet}",
+    "start.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\nvariants: {a: gone.npz}",
 }
 
 

@@ -22,7 +22,7 @@ localizer: {image_size: 64, batch_size: 8, epochs: 1, freeze: true}
 def place(tmp_path, monkeypatch, tiny_backbone):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
-    monkeypatch.setattr(compare, "arm_pictures", lambda *_: [])
+    monkeypatch.setattr(compare, "variant_pictures", lambda *_: [])
     monkeypatch.setattr(compare, "_servable", lambda config, folder: folder / "servables")
     (tmp_path / "run.yaml").write_text(CONFIG)
     return tmp_path
@@ -69,22 +69,22 @@ def test_finetuning_is_resumed_with_its_task_and_start_when_only_its_folder_is_n
     assert (place / "out" / "localizer.keras").stat().st_mtime_ns == before
     again = ["finetune", "--out", "out", "--resume"]
     assert "is finished after 1 epochs" in refused(*again, "--epochs", "3")
-    assert "'arms.finetuned.start' (start.keras, now random)" in refused(*again, "--backbone", "MobileNet")
+    assert "'variants.finetuned.start' (start.keras, now random)" in refused(*again, "--backbone", "MobileNet")
     assert "--task is detector, but out trains a localizer; leave --task out" in refused(*again, "--task", "detector")
 
 
-def test_comparison_continues_without_an_arm_when_it_failed_and_is_skipped(place, refused):
+def test_comparison_continues_without_an_variant_when_it_failed_and_is_skipped(place, refused):
     (place / "bad.keras").write_text("no network")
     frozen = "frozen: {image_size: 64, batch_size: 4, epochs: 1, width: 8}\n"
-    arms = "arms: {bad one: bad.keras, first: random}\n"
-    (place / "run.yaml").write_text(CONFIG[: CONFIG.index("localizer")] + frozen + arms)
+    variants = "variants: {bad one: bad.keras, first: random}\n"
+    (place / "run.yaml").write_text(CONFIG[: CONFIG.index("localizer")] + frozen + variants)
     told = refused("compare", "--config", "run.yaml", "--out", "out")
-    assert "arm 'bad one': bad.keras" in told
+    assert "variant 'bad one': bad.keras" in told
     assert told.endswith("--resume --skip 'bad one'")
     again = ["compare", "--out", "out", "--resume", "--skip"]
-    assert "compare.skip (--skip) is 'nope'; the arms are bad one, first" in refused(*again, "nope")
-    assert "names all arms" in refused(*again, "bad one", "first")
+    assert "compare.skip (--skip) is 'nope'; the variants are bad one, first" in refused(*again, "nope")
+    assert "names all variants" in refused(*again, "bad one", "first")
     assert main([*again, "bad one"]) == 0
-    assert list(json.loads((place / "out" / "results.json").read_text())["arms"]) == ["first"]
+    assert list(json.loads((place / "out" / "results.json").read_text())["variants"]) == ["first"]
     assert "skip:\n  - bad one\n" in (place / "out" / "config.yaml").read_text()  # it stays left out
-    assert "arm 'bad one'" in refused(*again)
+    assert "variant 'bad one'" in refused(*again)

@@ -14,11 +14,9 @@ from kerassl._io.manifest import Manifest
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.cli.main import main
 from kerassl.comparison import execute as compare
-from kerassl.comparison import grid
-from kerassl.comparison import trials as cells
-from kerassl.comparison import variants as arms
+from kerassl.comparison import grid, trials, variants
 from kerassl.comparison.feature_weights import feature_weights
-from kerassl.comparison.variant_images import arm_pictures
+from kerassl.comparison.variant_images import variant_pictures
 from kerassl.detectors.localizer import frozen_features
 from kerassl.resizing import letterbox
 from kerassl.runs import config as configuration
@@ -39,7 +37,7 @@ GRID = SCENES + PRETRAIN + FROZEN + "compare: {labels: [4, 8], seeds: 2}\n"
 def tiny(tiny_backbone, monkeypatch):
     """The smallest network under every name, and neither pictures nor a servable of it."""
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
-    monkeypatch.setattr(compare, "arm_pictures", lambda *_: [])
+    monkeypatch.setattr(compare, "variant_pictures", lambda *_: [])
     monkeypatch.setattr(compare, "_servable", lambda config, folder: folder / "servables")
 
 
@@ -67,12 +65,12 @@ def read(monkeypatch):
 
 
 def contents(folder):
-    """What the cells of a run say, without the minutes."""
+    """What the trials of a run say, without the minutes."""
     found = {}
-    for path in sorted((folder / "cells").rglob("*.json")):
-        cell = json.loads(path.read_text())
-        assert cell.pop("minutes") > 0
-        found[str(path.relative_to(folder))] = cell
+    for path in sorted((folder / "trials").rglob("*.json")):
+        trial = json.loads(path.read_text())
+        assert trial.pop("minutes") > 0
+        found[str(path.relative_to(folder))] = trial
     return found
 
 
@@ -81,27 +79,27 @@ def config_of(tmp_path, text):
     return read_config(tmp_path / "run.yaml")
 
 
-def test_grid_has_every_arm_number_of_labels_and_seed_unless_a_protocol_says_otherwise(tmp_path):
-    text = GRID + "seed: 5\nlocalizer: {labels: [null], seeds: 1, arms: [random start]}\n"
-    found = grid.cells(config_of(tmp_path, text))
-    frozen = [cell[:1] + cell[2:] for cell in found if cell.protocol == "frozen"]
+def test_grid_has_every_variant_number_of_labels_and_seed_unless_a_protocol_says_otherwise(tmp_path):
+    text = GRID + "seed: 5\nlocalizer: {labels: [null], seeds: 1, variants: [random start]}\n"
+    found = grid.trials(config_of(tmp_path, text))
+    frozen = [trial[:1] + trial[2:] for trial in found if trial.protocol == "frozen"]
     assert frozen == [
-        (arm, count, seed) for arm in ("self-supervised", "random start") for count in (4, 8) for seed in (5, 6)
+        (variant, count, seed) for variant in ("self-supervised", "random start") for count in (4, 8) for seed in (5, 6)
     ]
-    assert found[len(frozen) :] == [grid.Cell("random start", "localizer", None, 5)]
+    assert found[len(frozen) :] == [grid.Trial("random start", "localizer", None, 5)]
     assert found[-1].name == "localizer-all-5"
 
 
-def test_subsets_are_nested_in_a_seed_the_same_for_all_arms_and_others_in_another_seed(tmp_path):
+def test_subsets_are_nested_in_a_seed_the_same_for_all_variants_and_others_in_another_seed(tmp_path):
     config = config_of(tmp_path, GRID)
     data = sources(config, tmp_path)
-    work = cells.Cells(config, data, tmp_path, TimeLimit())
-    ids = {cell: {record.image_id for record in work.records(cell)} for cell in grid.cells(config)}
-    assert all(len(ids[cell]) == cell.labels for cell in ids)
-    for cell, own in ids.items():
-        assert own <= ids[cell._replace(labels=8)]
-        assert own == ids[cell._replace(arm="random start")]
-    first, second = (ids[grid.Cell("random start", "frozen", 4, seed)] for seed in (0, 1))
+    work = trials.Trials(config, data, tmp_path, TimeLimit())
+    ids = {trial: {record.image_id for record in work.records(trial)} for trial in grid.trials(config)}
+    assert all(len(ids[trial]) == trial.labels for trial in ids)
+    for trial, own in ids.items():
+        assert own <= ids[trial._replace(labels=8)]
+        assert own == ids[trial._replace(variant="random start")]
+    first, second = (ids[grid.Trial("random start", "frozen", 4, seed)] for seed in (0, 1))
     assert first != second
 
 
@@ -119,25 +117,25 @@ def trained(tiny, monkeypatch):
     return models_given
 
 
-def test_arms_that_begin_and_learn_alike_share_one_pretraining(trained, tmp_path):
+def test_variants_that_begin_and_learn_alike_share_one_pretraining(trained, tmp_path):
     text = GRID + (
-        "arms:\n  plain: self-supervised\n  again: {pretrain: {temperature: 0.1}}\n"
+        "variants:\n  plain: self-supervised\n  again: {pretrain: {temperature: 0.1}}\n"
         "  sharp: {pretrain: {temperature: 0.05}}\n  sharper: {pretrain: {temperature: 0.05}}\n  random: random\n"
     )
     config = config_of(tmp_path, text)
     Manifest.create(tmp_path, "run")
     data = sources(config, tmp_path)
-    figures = arms.pretrain_arms(config, data.images, tmp_path, TimeLimit())
+    figures = variants.pretrain_variants(config, data.images, tmp_path, TimeLimit())
     assert [model.objective.temperature for model in trained] == [0.1, 0.05]
     assert figures["plain"] == figures["again"]
     assert figures["random"] is None
     names = ("plain", "again", "sharp", "sharper")
-    own, arm = str(tmp_path / "backbone.keras"), str(tmp_path / "arms" / "sharp" / "backbone.keras")
-    assert [arms.weights(config, name, tmp_path) for name in names] == [own, own, arm, arm]
-    assert arms.weights(config, "random", tmp_path) == "random"
-    assert "28 generated images" not in arms.seen_by(config, "sharp", figures["sharp"], True)  # three batches of 8
-    assert "24 generated images without labels, 2 times" in arms.seen_by(config, "sharp", figures["sharp"], True)
-    arms.pretrain_arms(config, data.images, tmp_path, TimeLimit())
+    own, variant = str(tmp_path / "backbone.keras"), str(tmp_path / "variants" / "sharp" / "backbone.keras")
+    assert [variants.weights(config, name, tmp_path) for name in names] == [own, own, variant, variant]
+    assert variants.weights(config, "random", tmp_path) == "random"
+    assert "28 generated images" not in variants.seen_by(config, "sharp", figures["sharp"], True)  # three batches of 8
+    assert "24 generated images without labels, 2 times" in variants.seen_by(config, "sharp", figures["sharp"], True)
+    variants.pretrain_variants(config, data.images, tmp_path, TimeLimit())
     assert len(trained) == 2  # what stands is not done again
 
 
@@ -145,19 +143,19 @@ def test_warm_start_begins_from_the_weights_that_are_given(trained, tiny_backbon
     keras.utils.set_random_seed(1)  # a cold start sets 0, as tests before this one may have
     given = tiny_backbone()
     backbones.save(given, tmp_path / "given.keras")
-    text = GRID + f"arms: {{warm: {{start: {tmp_path / 'given.keras'}, pretrain: {{}}}}, cold: self-supervised}}\n"
+    text = GRID + f"variants: {{warm: {{start: {tmp_path / 'given.keras'}, pretrain: {{}}}}, cold: self-supervised}}\n"
     config = config_of(tmp_path, text)
-    figures = arms.pretrain_arms(config, sources(config, tmp_path).images, tmp_path, TimeLimit())
+    figures = variants.pretrain_variants(config, sources(config, tmp_path).images, tmp_path, TimeLimit())
     warm, cold = ([np.array(weight) for weight in model.backbone.get_weights()] for model in trained)
     for weight, value in zip(given.get_weights(), warm):
         np.testing.assert_array_equal(value, weight)
     assert any(np.any(one != other) for one, other in zip(warm, cold))
-    kept = backbones.load(arms.weights(config, "warm", tmp_path))
+    kept = backbones.load(variants.weights(config, "warm", tmp_path))
     np.testing.assert_array_equal(kept.get_weights()[0], given.get_weights()[0])
-    assert "before that whatever" in arms.seen_by(config, "warm", figures["warm"], True)
+    assert "before that whatever" in variants.seen_by(config, "warm", figures["warm"], True)
 
 
-def test_arm_that_begins_with_another_arm_goes_on_from_what_that_one_learned(tiny, tmp_path, monkeypatch):
+def test_variant_that_begins_with_another_variant_goes_on_from_what_that_one_learned(tiny, tmp_path, monkeypatch):
     trained = []
 
     def learn(model, *rest):
@@ -168,25 +166,25 @@ def test_arm_that_begins_with_another_arm_goes_on_from_what_that_one_learned(tin
 
     monkeypatch.setattr(pretraining, "fit_watched", learn)
     text = GRID + (
-        "arms:\n  plain: self-supervised\n  larger: {start: plain, pretrain: {image_size: 64}}\n"
+        "variants:\n  plain: self-supervised\n  larger: {start: plain, pretrain: {image_size: 64}}\n"
         "  again: {start: plain, pretrain: {image_size: 64}}\n  same: plain\n  largest: {start: larger, pretrain: {}}\n"
     )
     config = config_of(tmp_path, text)
     images = sources(config, tmp_path).images
-    figures = arms.pretrain_arms(config, images, tmp_path, TimeLimit())
+    figures = variants.pretrain_variants(config, images, tmp_path, TimeLimit())
     assert [size for size, _ in trained] == [32, 64, 32]  # again is larger's
     begun = [weight for _, weight in trained]
     for before, after in itertools.pairwise(begun):
         np.testing.assert_allclose(after, before + 1.0, rtol=1e-6)
-    assert arms.weights(config, "same", tmp_path) == arms.weights(config, "plain", tmp_path)
-    assert arms.weights(config, "again", tmp_path) == str(tmp_path / "arms" / "larger" / "backbone.keras")
-    assert "before that what larger saw" in arms.seen_by(config, "largest", figures["largest"], True)
-    assert arms.seen_by(config, "same", None, True).startswith("what plain saw")
-    with pytest.raises(UserError, match=r"arms\.first\.start is 'second', an arm that does not stand above it"):
-        config_of(tmp_path, GRID + "arms: {first: {start: second}, second: random}\n")
+    assert variants.weights(config, "same", tmp_path) == variants.weights(config, "plain", tmp_path)
+    assert variants.weights(config, "again", tmp_path) == str(tmp_path / "variants" / "larger" / "backbone.keras")
+    assert "before that what larger saw" in variants.seen_by(config, "largest", figures["largest"], True)
+    assert variants.seen_by(config, "same", None, True).startswith("what plain saw")
+    with pytest.raises(UserError, match=r"variants\.first\.start is 'second', a variant that does not stand above it"):
+        config_of(tmp_path, GRID + "variants: {first: {start: second}, second: random}\n")
 
 
-def test_labels_are_read_by_the_supervised_arm_alone(trained, tmp_path, monkeypatch):
+def test_labels_are_read_by_the_supervised_variant_alone(trained, tmp_path, monkeypatch):
     for number in range(20):
         name = f"{('cat', 'dog', 'ILSVRC')[number % 3]}_{number}.png"
         (tmp_path / "photos").mkdir(exist_ok=True)
@@ -195,12 +193,12 @@ def test_labels_are_read_by_the_supervised_arm_alone(trained, tmp_path, monkeypa
     names = datasets.named_classes
     monkeypatch.setattr(datasets, "named_classes", lambda paths: asked.append(paths) or names(paths))
     text = GRID + (
-        "arms:\n  plain: self-supervised\n  random: random\n"
+        "variants:\n  plain: self-supervised\n  random: random\n"
         "  told: {supervised: [cat, dog], pretrain: {batch_size: 4}}\n"
     )
     config = config_of(tmp_path, text)
     images = [str(tmp_path / "photos")]
-    figures = arms.pretrain_arms(config, images, tmp_path, TimeLimit())
+    figures = variants.pretrain_variants(config, images, tmp_path, TimeLimit())
     assert asked == [images]
     plain, told = trained
     assert isinstance(plain, models.SimCLR)
@@ -209,33 +207,33 @@ def test_labels_are_read_by_the_supervised_arm_alone(trained, tmp_path, monkeypa
     assert figures["told"]["without_label"] == 6
     # 20 photographs twice are 10 steps of 4 images; of the 14 with a label an epoch has 3.
     assert (figures["told"]["epochs"], figures["told"]["steps"]) == (3, 9)
-    assert "with the labels of 2 classes" in arms.seen_by(config, "told", figures["told"], False)
-    assert "without labels" in arms.seen_by(config, "plain", figures["plain"], False)
+    assert "with the labels of 2 classes" in variants.seen_by(config, "told", figures["told"], False)
+    assert "without labels" in variants.seen_by(config, "plain", figures["plain"], False)
 
 
 def test_images_that_settings_are_chosen_on_are_left_out_of_what_is_reported(tmp_path):
-    text = SCENES + FROZEN + "arms: {random: random}\ncompare: {chosen: 2}\n"
+    text = SCENES + FROZEN + "variants: {random: random}\ncompare: {tuning_images: 2}\n"
     ids = {}
-    for part in ("report", "choose"):
-        config = config_of(tmp_path, text.replace("chosen: 2", f"chosen: 2, part: {part}"))
+    for split in ("report", "tuning"):
+        config = config_of(tmp_path, text.replace("tuning_images: 2", f"tuning_images: 2, split: {split}"))
         data, told = compare._split(config, tmp_path)
-        ids[part] = {record.image_id for record in data.test}
+        ids[split] = {record.image_id for record in data.test}
         assert "2 that settings are chosen on" in told
-    assert (len(ids["report"]), len(ids["choose"])) == (4, 2)
-    assert not ids["report"] & ids["choose"]
+    assert (len(ids["report"]), len(ids["tuning"])) == (4, 2)
+    assert not ids["report"] & ids["tuning"]
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("compare: {labels: [4, 400]}", "count is 400, but 12 images are there"),
-        ("compare: {chosen: 6}", "leaves no image to report on"),
+        ("compare: {tuning_images: 6}", "leaves no image to report on"),
         ("compare: {probe: {train: /nowhere}}", "/nowhere"),
         (
-            "arms: {mine: /nowhere/weights.npz}",
-            "there is no such file; give random, imagenet, the name of an arm above or",
+            "variants: {mine: /nowhere/weights.npz}",
+            "there is no such file; give random, imagenet, the name of a variant above or",
         ),
-        ("arms: {told: {supervised: [cat, dog]}}", "no photograph is of the class 'cat'"),
+        ("variants: {told: {supervised: [cat, dog]}}", "no photograph is of the class 'cat'"),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line_before_anything_is_trained(run, tmp_path, capsys, text, told):
@@ -244,22 +242,22 @@ def test_what_is_not_there_is_told_in_one_line_before_anything_is_trained(run, t
     error = capsys.readouterr().err.strip().splitlines()
     assert told in error[-1]
     assert not any("Traceback" in line for line in error)
-    assert not (tmp_path / "out" / "cells").exists()
+    assert not (tmp_path / "out" / "trials").exists()
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
-def test_verdict_of_the_cells_that_stand_is_told_in_figures_on_the_page_and_in_the_terminal(
+def test_summary_of_the_cells_that_stand_is_told_in_figures_on_the_page_and_in_the_terminal(
     trained, run, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(detectors, "fit_frozen", None)  # nothing is left to train
     figures = {"self-supervised": 0.8, "random start": 0.3}
-    text = GRID + "  gate: {good: self-supervised, poor: random start}\n"
+    text = GRID + "  sanity_check: {good: self-supervised, poor: random start}\n"
     text = text.replace("compare: {labels: [4, 8], seeds: 2}", "compare:\n  labels: [4, 8]\n  seeds: 2")
     config = config_of(tmp_path, text)
     with run_folder(tmp_path / "out", config):
-        for cell in grid.cells(config):
-            iou = [figures[cell.arm] + 0.01 * number for number in range(6)]
-            right = [int(cell.arm == "self-supervised")] * 6
+        for trial in grid.trials(config):
+            iou = [figures[trial.variant] + 0.01 * number for number in range(6)]
+            right = [int(trial.variant == "self-supervised")] * 6
             figure = {
                 "mean_iou": np.mean(iou),
                 "loc_acc_50": right[0],
@@ -269,25 +267,27 @@ def test_verdict_of_the_cells_that_stand_is_told_in_figures_on_the_page_and_in_t
             }
             each = {"ids": [f"val_{number}" for number in range(6)], "iou": iou, "top1": right, "top3": [1] * 6}
             content = {
-                **cell._asdict(),
-                "images": cell.labels,
+                **trial._asdict(),
+                "images": trial.labels,
                 "figures": figure,
                 "per_image": each,
                 "minutes": 1,
                 "steps": 2,
             }
-            running.write_json(tmp_path / "out" / "cells" / configuration.slug(cell.arm) / f"{cell.name}.json", content)
+            running.write_json(
+                tmp_path / "out" / "trials" / configuration.slug(trial.variant) / f"{trial.name}.json", content
+            )
     assert run("out", text, "--resume") == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["verdict"]["baseline"] == "random start"
-    assert results["verdict"]["gate"]["passed"] is True
+    assert results["significance"]["baseline"] == "random start"
+    assert results["significance"]["sanity_check"]["passed"] is True
     told = capsys.readouterr().out
     assert "This measure tells good features from random ones" in told
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.index("The verdict") < page.index("figures and minutes in one table")
+    assert page.index("Significance summary") < page.index("figures and minutes in one table")
     assert "8 labelled images, mean of 2 seeds" in page
-    assert results["arms"]["self-supervised"]["frozen"]["mean_iou"] == pytest.approx(0.825)
-    assert "without labels" in results["arms"]["self-supervised"]["seen"]
+    assert results["variants"]["self-supervised"]["frozen"]["mean_iou"] == pytest.approx(0.825)
+    assert "without labels" in results["variants"]["self-supervised"]["seen"]
 
 
 def test_limit_is_refused_when_it_is_none(run, capsys):
@@ -295,10 +295,10 @@ def test_limit_is_refused_when_it_is_none(run, capsys):
     assert "--minutes is 0" in capsys.readouterr().err
 
 
-def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_repeated(
+def test_each_trial_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_repeated(
     run, tmp_path, monkeypatch, capsys
 ):
-    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2}\narms: {random start: random}\n"
+    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2}\nvariants: {random start: random}\n"
     fitted, asked = [], []
     fit = detectors.fit_frozen
     monkeypatch.setattr(detectors, "fit_frozen", lambda *args, **own: fitted.append(own["seed"]) or fit(*args, **own))
@@ -310,32 +310,32 @@ def test_each_cell_is_done_once_over_stops_and_the_same_to_the_bit_when_it_is_re
     assert fitted == [0, 1]
     out = tmp_path / "out"
     before = contents(out)
-    assert sorted(before) == [f"cells/random-start/frozen-4-{seed}.json" for seed in (0, 1)]
-    assert [path.relative_to(out).as_posix() for path in out.rglob("*.keras")] == ["arms/random-start/frozen.keras"]
+    assert sorted(before) == [f"trials/random-start/frozen-4-{seed}.json" for seed in (0, 1)]
+    assert [path.relative_to(out).as_posix() for path in out.rglob("*.keras")] == ["variants/random-start/frozen.keras"]
     assert not (out / "features").exists()
-    cell = before["cells/random-start/frozen-4-1.json"]
-    assert (cell["arm"], cell["protocol"], cell["labels"], cell["seed"]) == ("random start", "frozen", 4, 1)
-    assert (cell["images"], cell["steps"]) == (4, 1)
-    assert len(cell["per_image"]["ids"]) == 6
+    trial = before["trials/random-start/frozen-4-1.json"]
+    assert (trial["variant"], trial["protocol"], trial["labels"], trial["seed"]) == ("random start", "frozen", 4, 1)
+    assert (trial["images"], trial["steps"]) == (4, 1)
+    assert len(trial["per_image"]["ids"]) == 6
     for figure, values in (("mean_iou", "iou"), ("top1", "top1"), ("top3", "top3")):
-        assert cell["figures"][figure] == pytest.approx(np.mean(cell["per_image"][values]))
+        assert trial["figures"][figure] == pytest.approx(np.mean(trial["per_image"][values]))
     # What is damaged is done again, to the same bits; what stands is not touched.
-    damaged = out / "cells" / "random-start" / "frozen-4-1.json"
+    damaged = out / "trials" / "random-start" / "frozen-4-1.json"
     damaged.write_text(damaged.read_text()[:-100])
     assert run("out", text, "--resume") == 0
     assert fitted == [0, 1, 1]
     assert "frozen-4-1.json is damaged" in (out / "log.txt").read_text()
     assert contents(out) == before
     results = json.loads((out / "results.json").read_text())
-    own = [before[f"cells/random-start/frozen-4-{seed}.json"]["figures"]["mean_iou"] for seed in (0, 1)]
-    assert results["arms"]["random start"]["frozen"]["mean_iou"] == pytest.approx(np.mean(own))
+    own = [before[f"trials/random-start/frozen-4-{seed}.json"]["figures"]["mean_iou"] for seed in (0, 1)]
+    assert results["variants"]["random start"]["frozen"]["mean_iou"] == pytest.approx(np.mean(own))
     assert "mean of 2 seeds" in (out / "report.html").read_text()
 
 
 @pytest.mark.current_stack
-def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, read, tmp_path, monkeypatch):
-    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 1}\narms: {one: random, other: random}\n"
-    first = tmp_path / "out" / "cells" / "one" / "frozen-4-0.json"
+def test_run_that_goes_on_takes_up_the_features_that_its_variants_share(run, read, tmp_path, monkeypatch):
+    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 1}\nvariants: {one: random, other: random}\n"
+    first = tmp_path / "out" / "trials" / "one" / "frozen-4-0.json"
     monkeypatch.setattr(TimeLimit, "over", lambda self: first.exists())
     assert run("out", text, "--minutes", "60") == 3
     assert first.exists()
@@ -343,37 +343,37 @@ def test_run_that_goes_on_takes_up_the_features_that_its_arms_share(run, read, t
     monkeypatch.setattr(TimeLimit, "over", lambda self: False)
     assert run("out", text, "--resume") == 0
     assert len(read) == 2
-    one, other = (cell["per_image"] for cell in contents(tmp_path / "out").values())
+    one, other = (trial["per_image"] for trial in contents(tmp_path / "out").values())
     assert one == other
 
 
 @pytest.mark.current_stack
 def test_heads_learn_on_the_levels_that_the_configuration_names(run, tmp_path):
     levels = FROZEN.replace("width: 8", "width: 8, levels: [P3, P4]")
-    neck = "arms: {one: random, boxes: {neck: {epochs: 1}}}\n"
+    neck = "variants: {one: random, boxes: {neck: {epochs: 1}}}\n"
     assert run("out", SCENES + levels + "compare: {labels: [4], seeds: 1}\n" + neck) == 0
-    for arm in ("one", "boxes"):
-        model = keras.saving.load_model(tmp_path / "out" / "arms" / arm / "frozen.keras")
+    for variant in ("one", "boxes"):
+        model = keras.saving.load_model(tmp_path / "out" / "variants" / variant / "frozen.keras")
         assert model.levels == ("P3", "P4")
     assert "P3 and P4 alone for frozen features" in (tmp_path / "out" / "report.html").read_text()
     config = read_config(tmp_path / "run.yaml")
-    pictures = arm_pictures(config, sources(config, tmp_path / "out"), tmp_path / "out")
+    pictures = variant_pictures(config, sources(config, tmp_path / "out"), tmp_path / "out")
     assert "Grad-CAM at P4" in pictures[-1]["says"]  # the deepest that these heads look at
 
 
-def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weights(tiny, tmp_path, monkeypatch):
+def test_batch_norm_of_frozen_features_is_measured_once_for_variants_that_share_weights(tiny, tmp_path, monkeypatch):
     given, file = backbones.build("tiny"), str(tmp_path / "given.keras")
     least = np.array([0.0] * 4 + [1e4] * 4, np.float32)
     batch_norms(given)[0].moving_variance.assign(least)
     backbones.save(given, file)
     as_it_is = f"as it is: {{start: {file}, batch_norm: frozen}}"
-    text = f"{SCENES}{FROZEN}arms: {{one: {file}, other: {file}, {as_it_is}, random: random}}\n"
+    text = f"{SCENES}{FROZEN}variants: {{one: {file}, other: {file}, {as_it_is}, random: random}}\n"
     config = config_of(tmp_path, text.replace("width: 8", "width: 8, batch_norm: re-estimated"))
     data, measured = sources(config, tmp_path), []
     measure = backbones.reestimate_batch_norm
     monkeypatch.setattr(backbones, "reestimate_batch_norm", lambda *given: measured.append(measure(*given)))
     files = [feature_weights(config, name, tmp_path, data) for name in ("one", "other", "as it is", "random")]
-    assert files == [str(tmp_path / "arms" / "one" / "frozen_backbone.keras")] * 2 + [file, "random"]
+    assert files == [str(tmp_path / "variants" / "one" / "frozen_backbone.keras")] * 2 + [file, "random"]
     assert measured == [28]  # 16 without labels and the 12 to train on
     after = backbones.load(files[0])
     changed = {
@@ -389,14 +389,14 @@ def test_batch_norm_of_frozen_features_is_measured_once_for_arms_that_share_weig
     np.testing.assert_allclose(first.moving_mean, np.mean(seen, (0, 1, 2)), rtol=1e-3, atol=1e-4)
     # Never below what it began with.
     np.testing.assert_allclose(first.moving_variance, np.maximum(np.var(seen, (0, 1, 2)), least), rtol=1e-3)
-    told = arms.seen_by(config, "one", None, True)
+    told = variants.seen_by(config, "one", None, True)
     assert told.endswith("For frozen features its batch normalisation was measured on images without labels.")
-    assert arms.seen_by(config, "random", None, True) == "no image before its fine-tuning."
+    assert variants.seen_by(config, "random", None, True) == "no image before its fine-tuning."
 
 
 @pytest.mark.current_stack
-def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(run, read, tmp_path, monkeypatch):
-    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2, baseline: plain}\narms: {plain: random"
+def test_variant_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(run, read, tmp_path, monkeypatch):
+    text = SCENES + FROZEN + "compare: {labels: [4], seeds: 2, baseline: plain}\nvariants: {plain: random"
     assert run("out", text + "}\n") == 0
     trained, out = [], tmp_path / "out"
     pretrain, boxes = detectors.pretrain_localizer, detectors.pseudo_records
@@ -407,23 +407,23 @@ def test_arm_with_a_neck_trains_it_once_for_all_heads_and_may_be_added_to_a_run(
     )
     with_boxes = text + ", boxes: {neck: {epochs: 1, images: 12}}}\n"
     plain = contents(out)
-    (out / "cells" / "plain" / "frozen-4-1.json").unlink()
+    (out / "trials" / "plain" / "frozen-4-1.json").unlink()
     read.clear()
     assert run("out", with_boxes, "--resume") == 0
-    assert len(read) == 3  # to learn from and to score on, which serve both arms, and the neck's
+    assert len(read) == 3  # to learn from and to score on, which serve both variants, and the neck's
     before = contents(out)
     assert len(trained) == 1
     assert (trained[0]["batch_size"], trained[0]["epochs"]) == (4, 1)
     assert {name: before[name] for name in plain} == plain
-    heads = [before[f"cells/boxes/frozen-4-{seed}.json"]["per_image"]["iou"] for seed in (0, 1)]
+    heads = [before[f"trials/boxes/frozen-4-{seed}.json"]["per_image"]["iou"] for seed in (0, 1)]
     assert heads[0] != heads[1]
-    assert heads[0] != before["cells/plain/frozen-4-0.json"]["per_image"]["iou"]
-    (out / "cells" / "boxes" / "frozen-4-1.json").unlink()
+    assert heads[0] != before["trials/plain/frozen-4-0.json"]["per_image"]["iou"]
+    (out / "trials" / "boxes" / "frozen-4-1.json").unlink()
     assert run("out", with_boxes, "--resume") == 0
     assert len(trained) == 1  # the neck stands
     assert contents(out) == before
     assert not (out / "features").exists()
-    assert len(list((out / "arms" / "boxes" / "pseudo_boxes").glob("*.png"))) > 1
+    assert len(list((out / "variants" / "boxes" / "pseudo_boxes").glob("*.png"))) > 1
     assert "saw up to 12 of the images" in (out / "report.html").read_text()
 
 
@@ -451,14 +451,14 @@ def test_comparison_with_a_time_limit_goes_on_to_the_same_figures(run, tmp_path,
     assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
     sums = [json.loads((tmp_path / each / "pretrain.json").read_text())["checksum"] for each in ("whole", "pieces")]
     assert sums[0] == sums[1]
-    leavings = {path.name for path in (tmp_path / "pieces" / "cells").rglob("*") if path.is_dir()}
+    leavings = {path.name for path in (tmp_path / "pieces" / "trials").rglob("*") if path.is_dir()}
     assert leavings == {"self-supervised", "random-start"}
 
 
 @pytest.mark.slow
 @pytest.mark.current_stack
 def test_killed_fine_tuning_in_a_grid_repeats_nothing(run, tmp_path, monkeypatch):
-    text = SCENES + "arms: {random: random}\nlocalizer: {image_size: 64, batch_size: 4, epochs: 1}\n"
+    text = SCENES + "variants: {random: random}\nlocalizer: {image_size: 64, batch_size: 4, epochs: 1}\n"
     text += "compare: {labels: [4], seeds: 3}\n"
     assert run("whole", text) == 0
     begun = []
@@ -475,5 +475,5 @@ def test_killed_fine_tuning_in_a_grid_repeats_nothing(run, tmp_path, monkeypatch
     assert run("killed", text, "--resume") == 0
     assert begun == [0, 1, 1, 2]
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert [path.name for path in (tmp_path / "killed" / "arms" / "random").glob("*.keras")] == ["localizer.keras"]
-    assert not list((tmp_path / "killed" / "cells").rglob("*.keras"))
+    assert [path.name for path in (tmp_path / "killed" / "variants" / "random").glob("*.keras")] == ["localizer.keras"]
+    assert not list((tmp_path / "killed" / "trials").rglob("*.keras"))

@@ -1,4 +1,4 @@
-"""The verdict of a comparison, on made-up cells: no network is run."""
+"""Significance summary of a comparison, on made-up trials: no network is run."""
 
 import html.parser
 import io
@@ -13,9 +13,9 @@ from PIL import Image
 from scipy import stats
 
 from kerassl import UserError
-from kerassl.comparison.summary import verdict
-from kerassl.report import comparison_plots as verdict_plots
-from kerassl.report.comparison_page import verdict_parts
+from kerassl.comparison.summary import summarize
+from kerassl.report import comparison_plots
+from kerassl.report.comparison_page import summary_parts
 from kerassl.report.comparison_plots import _apart, pictures
 from kerassl.report.comparison_text import sentences, table_text
 from kerassl.statistics import image_counts, interval, seed_counts
@@ -26,13 +26,13 @@ MEASURES = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3")
 AP = ("voc07_ap50", "voc10_ap50", "coco_ap", "coco_ap50", "coco_ap75")
 
 
-def made_up(arms, protocols=("frozen",), labels=(100, 300, None), seeds=(0, 1, 2), images=60, noise=0.1):
-    """Cells whose IoU is that of the arm (a mean, or one for each number of labels), plus image, seed and noise."""
+def made_up(variants, protocols=("frozen",), labels=(100, 300, None), seeds=(0, 1, 2), images=60, noise=0.1):
+    """Trials whose IoU is that of the variant (one mean, or one a number of labels), plus image, seed and noise."""
     draw = np.random.default_rng(0)
-    ease = draw.normal(0, 0.15, images)  # of an image, for all arms
-    cells = []
-    for protocol, (step, count), (arm, level), seed in itertools.product(
-        protocols, enumerate(labels), arms.items(), seeds
+    ease = draw.normal(0, 0.15, images)  # of an image, for all variants
+    trials = []
+    for protocol, (step, count), (variant, level), seed in itertools.product(
+        protocols, enumerate(labels), variants.items(), seeds
     ):
         level = level[step] if isinstance(level, tuple) else level
         iou = np.clip(level + ease + draw.normal(0, 0.01) + draw.normal(0, noise, images), 0, 1)
@@ -40,9 +40,10 @@ def made_up(arms, protocols=("frozen",), labels=(100, 300, None), seeds=(0, 1, 2
         top3 = np.maximum(top1, draw.random(images) < 0.3).astype(int)
         figures = dict(zip(MEASURES, map(float, means(iou, top1, top3))))
         figures |= {key: float(0.8 * level + draw.normal(0, 0.01)) for key in AP if protocol == "detector"}
-        cells.append(
+        trials.append(
             {
-                "arm": arm, "protocol": protocol, "labels": count, "seed": seed, "images": images, "minutes": 1.0,
+                "variant": variant, "protocol": protocol, "labels": count, "seed": seed, "images": images,
+                "minutes": 1.0,
                 "figures": figures,
                 "per_image": {
                     "ids": [f"{each:06}" for each in range(images)],
@@ -50,7 +51,7 @@ def made_up(arms, protocols=("frozen",), labels=(100, 300, None), seeds=(0, 1, 2
                 },
             }
         )  # fmt: skip
-    return cells
+    return trials
 
 
 def means(iou, top1, top3):
@@ -62,9 +63,11 @@ def only(found, protocol="frozen", count=0, pair=0):
 
 
 def test_intervals_equal_those_of_plain_loops_over_the_same_draws():
-    cells = made_up({"base": 0.5, "ours": 0.55}, labels=(100,), seeds=(3, 5, 8), images=23)
-    found = only(verdict(cells, baseline="base", resamples=300, confidence=0.9, seed=7))
-    by_arm = {arm: [cell["per_image"] for cell in cells if cell["arm"] == arm] for arm in ("base", "ours")}
+    trials = made_up({"base": 0.5, "ours": 0.55}, labels=(100,), seeds=(3, 5, 8), images=23)
+    found = only(summarize(trials, baseline="base", resamples=300, confidence=0.9, seed=7))
+    by_variant = {
+        variant: [trial["per_image"] for trial in trials if trial["variant"] == variant] for variant in ("base", "ours")
+    }
     images, seeds = np.random.default_rng(7), np.random.default_rng([7, 3])
     resampled = []
     for _ in range(300):
@@ -75,7 +78,7 @@ def test_intervals_equal_those_of_plain_loops_over_the_same_draws():
         for seed, weight in enumerate(weights):
             both = [
                 np.array(means(*(np.array([one[seed][key][row] for row in rows]) for key in ("iou", "top1", "top3"))))
-                for one in (by_arm["ours"], by_arm["base"])
+                for one in (by_variant["ours"], by_variant["base"])
             ]
             total += weight * (both[0] - both[1]) / 3
         resampled.append(total)
@@ -83,7 +86,7 @@ def test_intervals_equal_those_of_plain_loops_over_the_same_draws():
         scores = np.array(
             [
                 [score(ours, row)[number] - score(theirs, row)[number] for row in range(23)]
-                for ours, theirs in zip(by_arm["ours"], by_arm["base"])
+                for ours, theirs in zip(by_variant["ours"], by_variant["base"])
             ]
         )
         of_images = np.var([scores[:, row].mean() for row in range(23)], ddof=1) / 23
@@ -141,10 +144,10 @@ def comparisons(times, seeds, of_seeds, of_images, of_both):
     )
 
 
-def test_a_big_difference_is_real_and_the_same_arm_twice_is_not():
-    cells = made_up({"base": 0.4, "ours": 0.6}, images=200)
-    cells += [{**cell, "arm": "again"} for cell in cells if cell["arm"] == "base"]
-    found = verdict(cells, baseline="base")
+def test_a_big_difference_is_real_and_the_same_variant_twice_is_not():
+    trials = made_up({"base": 0.4, "ours": 0.6}, images=200)
+    trials += [{**trial, "variant": "again"} for trial in trials if trial["variant"] == "base"]
+    found = summarize(trials, baseline="base")
     for count in range(3):
         better, again = only(found, count=count), only(found, count=count, pair=1)
         assert all(each["real"] and 0 < each["low"] < each["value"] for each in better["measures"].values())
@@ -160,10 +163,13 @@ def test_a_big_difference_is_real_and_the_same_arm_twice_is_not():
 
 
 def test_means_spreads_and_differences_of_average_precision_are_over_seeds():
-    cells = made_up({"base": 0.4, "ours": 0.6}, protocols=("detector",), labels=(100,))
-    found = verdict(cells, baseline="base")
-    ap = {arm: [cell["figures"]["coco_ap75"] for cell in cells if cell["arm"] == arm] for arm in ("base", "ours")}
-    figure = found["protocols"]["detector"]["counts"][0]["arms"]["ours"]["figures"]["coco_ap75"]
+    trials = made_up({"base": 0.4, "ours": 0.6}, protocols=("detector",), labels=(100,))
+    found = summarize(trials, baseline="base")
+    ap = {
+        variant: [trial["figures"]["coco_ap75"] for trial in trials if trial["variant"] == variant]
+        for variant in ("base", "ours")
+    }
+    figure = found["protocols"]["detector"]["counts"][0]["variants"]["ours"]["figures"]["coco_ap75"]
     assert figure["by_seed"] == ap["ours"]
     assert figure["mean"] == pytest.approx(np.mean(ap["ours"]))
     assert figure["spread"] == pytest.approx(np.ptp(ap["ours"]))
@@ -175,49 +181,51 @@ def test_means_spreads_and_differences_of_average_precision_are_over_seeds():
 
 
 def test_thresholds_hold_themselves_and_the_order_of_images_does_not_matter():
-    cells = made_up({"base": 0.4, "ours": 0.4}, labels=(100,), seeds=(0,), images=4)
-    cells[0]["per_image"].update(iou=[0.5, 0.7, 0.1, 0.1])
-    cells[1]["per_image"].update(iou=[0.499, 0.699, 0.1, 0.1])
-    found = only(verdict(cells, baseline="ours"))["measures"]
+    trials = made_up({"base": 0.4, "ours": 0.4}, labels=(100,), seeds=(0,), images=4)
+    trials[0]["per_image"].update(iou=[0.5, 0.7, 0.1, 0.1])
+    trials[1]["per_image"].update(iou=[0.499, 0.699, 0.1, 0.1])
+    found = only(summarize(trials, baseline="ours"))["measures"]
     assert (found["loc_acc_50"]["value"], found["loc_acc_70"]["value"]) == (0.25, 0.25)
-    cells[1]["per_image"] = {key: values[::-1] for key, values in cells[1]["per_image"].items()}
-    assert only(verdict(cells, baseline="ours"))["measures"] == found
+    trials[1]["per_image"] = {key: values[::-1] for key, values in trials[1]["per_image"].items()}
+    assert only(summarize(trials, baseline="ours"))["measures"] == found
 
 
-def test_only_the_seeds_that_both_arms_have_are_compared():
-    cells = made_up({"base": 0.5, "ours": 0.5}, labels=(100,), seeds=range(4))
-    unfinished = [cell for cell in cells if (cell["arm"], cell["seed"]) not in (("ours", 0), ("base", 3))]
-    both = [cell for cell in cells if cell["seed"] in (1, 2)]
-    found, expected = verdict(unfinished, baseline="base"), only(verdict(both, baseline="base"))
+def test_only_the_seeds_that_both_variants_have_are_compared():
+    trials = made_up({"base": 0.5, "ours": 0.5}, labels=(100,), seeds=range(4))
+    unfinished = [trial for trial in trials if (trial["variant"], trial["seed"]) not in (("ours", 0), ("base", 3))]
+    both = [trial for trial in trials if trial["seed"] in (1, 2)]
+    found, expected = summarize(unfinished, baseline="base"), only(summarize(both, baseline="base"))
     assert only(found) == expected
     assert only(found)["seeds"] == [1, 2]
-    assert found["protocols"]["frozen"]["counts"][0]["arms"]["ours"]["seeds"] == [1, 2, 3]
+    assert found["protocols"]["frozen"]["counts"][0]["variants"]["ours"]["seeds"] == [1, 2, 3]
     assert sentences(found)[0].startswith("ours against base: with frozen features (some seeds are missing), ")
     assert sentences(found)[-1].endswith("Not finished: 2 of 4 seeds, those that both have.")
-    assert "3 of 4" in "".join(verdict_parts(found, ["base", "ours"]))
-    apart = [cell for cell in cells if cell["seed"] == (0 if cell["arm"] == "base" else 1)]
-    found = verdict(apart, baseline="base")
+    assert "3 of 4" in "".join(summary_parts(found, ["base", "ours"]))
+    apart = [trial for trial in trials if trial["seed"] == (0 if trial["variant"] == "base" else 1)]
+    found = summarize(apart, baseline="base")
     assert only(found)["measures"] == {}
     assert sentences(found) == ["With 100 labels, frozen features: ours and base have no seed in common yet."]
-    assert "nan" not in table_text(found) + "".join(verdict_parts(found, ["base", "ours"])).lower()
+    assert "nan" not in table_text(found) + "".join(summary_parts(found, ["base", "ours"])).lower()
 
 
 def test_a_way_of_measuring_with_fewer_seeds_than_another_is_not_called_unfinished():
     levels = {"base": 0.5, "ours": 0.5}
-    cells = made_up(levels, labels=(100,)) + made_up(levels, ("detector",), labels=(100,), seeds=(0,))
-    found = verdict(cells, baseline="base")
-    told = "".join([*sentences(found), *verdict_parts(found, ["base", "ours"])])
+    trials = made_up(levels, labels=(100,)) + made_up(levels, ("detector",), labels=(100,), seeds=(0,))
+    found = summarize(trials, baseline="base")
+    told = "".join([*sentences(found), *summary_parts(found, ["base", "ours"])])
     assert "with the detector and one seed, " in told
     assert not re.search("missing|Not finished| of 3</td>", told)
 
 
 def test_one_seed_has_an_interval_over_images_and_says_what_that_leaves_out():
-    found = verdict(made_up({"base": 0.4, "ours": 0.6}, labels=(100,), seeds=(0,), images=400), baseline="base")
+    found = summarize(made_up({"base": 0.4, "ours": 0.6}, labels=(100,), seeds=(0,), images=400), baseline="base")
     each = only(found)["measures"]["mean_iou"]
     assert 0 < each["low"] < each["value"] < each["high"]
     assert sentences(found)[0].startswith("ours against base: with frozen features and one seed, really better")
     assert sentences(found)[-1].endswith("One seed: another training may differ.")
-    assert "another training may differ" not in "".join(sentences(verdict(made_up({"a": 0.5, "b": 0.5}), baseline="a")))
+    assert "another training may differ" not in "".join(
+        sentences(summarize(made_up({"a": 0.5, "b": 0.5}), baseline="a"))
+    )
 
 
 GATE = {"good": "good", "poor": "poor", "mean_iou": 8, "loc_acc_70": 12}
@@ -226,23 +234,23 @@ GATE = {"good": "good", "poor": "poor", "mean_iou": 8, "loc_acc_70": 12}
 @pytest.mark.parametrize(("poor", "passed"), [((0.55, 0.55, 0.4), True), ((0.3, 0.3, 0.55), False)])
 def test_gate_is_asked_at_the_largest_number_of_labels(poor, passed, monkeypatch):
     """At the smaller numbers it would come out the other way."""
-    monkeypatch.setattr(verdict_plots, "pictures", lambda found: [])  # they take a second
-    cells = made_up({"good": 0.6, "poor": poor, "ours": 0.8}, protocols=("frozen", "localizer"))
-    found = verdict(cells, baseline="good", gate=GATE)
-    assert found["gate"]["passed"] is passed
-    assert found["gate"]["labels"] is None
+    monkeypatch.setattr(comparison_plots, "pictures", lambda found: [])  # they take a second
+    trials = made_up({"good": 0.6, "poor": poor, "ours": 0.8}, protocols=("frozen", "localizer"))
+    found = summarize(trials, baseline="good", sanity_check=GATE)
+    assert found["sanity_check"]["passed"] is passed
+    assert found["sanity_check"]["labels"] is None
     values = only(found, count=2)["measures"]
-    assert only(found, count=2)["arm"] == "poor"
+    assert only(found, count=2)["variant"] == "poor"
     for key, least in (("mean_iou", 0.08), ("loc_acc_70", 0.12)):
-        gate = found["gate"]["measures"][key]
-        assert gate["value"] == pytest.approx(-values[key]["value"])
-        assert gate["least"] == least
-        assert (gate["value"] >= least) is passed
+        sanity_check = found["sanity_check"]["measures"][key]
+        assert sanity_check["value"] == pytest.approx(-values[key]["value"])
+        assert sanity_check["least"] == least
+        assert (sanity_check["value"] >= least) is passed
     first, told = sentences(found)[0], "\n".join(sentences(found)[1:])
-    number = f"{100 * found['gate']['measures']['mean_iou']['value']:+.1f}"
+    number = f"{100 * found['sanity_check']['measures']['mean_iou']['value']:+.1f}"
     assert f"good minus poor is {number} points of mean IoU" in first
     frozen = [line for line in told.splitlines() if "labels, frozen features" in line]
-    page = "".join(verdict_parts(found, ["good", "poor", "ours"]))
+    page = "".join(summary_parts(found, ["good", "poor", "ours"]))
     before = page[: page.index("The localiser</h2>")]
     if passed:
         assert first.startswith("This measure tells good features from random ones")
@@ -258,20 +266,24 @@ def test_gate_is_asked_at_the_largest_number_of_labels(poor, passed, monkeypatch
         assert "▲" in page[len(before) :]
 
 
-def test_gate_stays_open_until_its_arms_have_a_result():
-    cells = made_up({"good": 0.6, "ours": 0.6})
-    found = verdict(cells, baseline="good", gate=GATE)
-    assert found["gate"]["passed"] is None
+def test_gate_stays_open_until_its_variants_have_a_result():
+    trials = made_up({"good": 0.6, "ours": 0.6})
+    found = summarize(trials, baseline="good", sanity_check=GATE)
+    assert found["sanity_check"]["passed"] is None
     assert "not known yet" in sentences(found)[0]
     assert all("nothing is claimed" in sentence for sentence in sentences(found))
 
 
 def test_exactly_as_many_points_as_asked_pass():
-    cells = made_up({"good": 0.5, "poor": 0.5}, labels=(100,), seeds=(0, 1, 2), images=100)
-    for cell in cells:
-        cell["per_image"]["iou"] = [0.58 if cell["arm"] == "good" else 0.5] * 100
-    assert verdict(cells, baseline="good", gate={**GATE, "mean_iou": 8, "loc_acc_70": 0})["gate"]["passed"]
-    assert not verdict(cells, baseline="good", gate={**GATE, "mean_iou": 8.1, "loc_acc_70": 0})["gate"]["passed"]
+    trials = made_up({"good": 0.5, "poor": 0.5}, labels=(100,), seeds=(0, 1, 2), images=100)
+    for trial in trials:
+        trial["per_image"]["iou"] = [0.58 if trial["variant"] == "good" else 0.5] * 100
+    assert summarize(trials, baseline="good", sanity_check={**GATE, "mean_iou": 8, "loc_acc_70": 0})["sanity_check"][
+        "passed"
+    ]
+    assert not summarize(trials, baseline="good", sanity_check={**GATE, "mean_iou": 8.1, "loc_acc_70": 0})[
+        "sanity_check"
+    ]["passed"]
 
 
 def told(**values):
@@ -280,10 +292,10 @@ def told(**values):
     for key in MEASURES:
         value, low, high = (each / 100 for each in values.get(key, (0, -1, 1)))
         measures[key] = {"value": value, "low": low, "high": high, "real": low > 0 or high < 0, "by_seed": [value] * 3}
-    difference = {"arm": "recipe", "other": "ImageNet", "seeds": [0, 1, 2], "measures": measures, "ap": {}}
-    count = {"labels": 1000, "arms": {}, "differences": [difference]}
-    found = {"arms": ["recipe", "ImageNet"], "baseline": "ImageNet", "confidence": 0.95, "seeds": [0, 1, 2]}
-    return sentences({**found, "gate": None, "protocols": {"frozen": {"images": 9, "counts": [count]}}})[-1]
+    difference = {"variant": "recipe", "other": "ImageNet", "seeds": [0, 1, 2], "measures": measures, "ap": {}}
+    count = {"labels": 1000, "variants": {}, "differences": [difference]}
+    found = {"variants": ["recipe", "ImageNet"], "baseline": "ImageNet", "confidence": 0.95, "seeds": [0, 1, 2]}
+    return sentences({**found, "sanity_check": None, "protocols": {"frozen": {"images": 9, "counts": [count]}}})[-1]
 
 
 @pytest.mark.parametrize(
@@ -315,8 +327,8 @@ def test_sentences_say_the_sign_what_is_real_and_what_is_not(values, says):
     assert told(**values) == f"With 1,000 labels, frozen features: {says}"
 
 
-def test_summary_says_where_an_arm_is_really_better_and_where_worse():
-    found = verdict(made_up({"base": 0.5, "ours": (0.3, 0.5, 0.8)}, noise=0.02, images=200), baseline="base")
+def test_summary_says_where_an_variant_is_really_better_and_where_worse():
+    found = summarize(made_up({"base": 0.5, "ours": (0.3, 0.5, 0.8)}, noise=0.02, images=200), baseline="base")
     summary = sentences(found)[0]
     assert summary.startswith("ours against base: with frozen features, really better at 1 of 3 label counts (every")
     assert "measure at all) and really worse at 1 of 3 label counts (every measure at 100)" in summary.replace(
@@ -325,46 +337,54 @@ def test_summary_says_where_an_arm_is_really_better_and_where_worse():
 
 
 def test_named_pairs_are_compared_too():
-    cells = made_up({"base": 0.4, "a": 0.6, "b": 0.5}, labels=(100,))
-    found = verdict(cells, baseline="base", pairs=[("a", "b"), ("a", "base")])
-    pairs = [(each["arm"], each["other"]) for each in found["protocols"]["frozen"]["counts"][0]["differences"]]
+    trials = made_up({"base": 0.4, "a": 0.6, "b": 0.5}, labels=(100,))
+    found = summarize(trials, baseline="base", pairs=[("a", "b"), ("a", "base")])
+    pairs = [(each["variant"], each["other"]) for each in found["protocols"]["frozen"]["counts"][0]["differences"]]
     assert pairs == [("a", "base"), ("b", "base"), ("a", "b")]
-    against = verdict([cell for cell in cells if cell["arm"] != "base"], baseline="b")
+    against = summarize([trial for trial in trials if trial["variant"] != "base"], baseline="b")
     assert only(found, pair=2) == only(against)  # the same draws, whoever else is there
     assert "a minus b" in table_text(found)
 
 
 def spoilt(change):
-    cells = made_up({"base": 0.5, "ours": 0.5}, labels=(100,), seeds=(0,), images=5)
-    change(cells)
-    return cells
+    trials = made_up({"base": 0.5, "ours": 0.5}, labels=(100,), seeds=(0,), images=5)
+    change(trials)
+    return trials
 
 
 @pytest.mark.parametrize(
-    ("cells", "options", "says"),
+    ("trials", "options", "says"),
     [
-        (spoilt(lambda cells: None), {"baseline": "imagenet"}, "no result of an arm 'imagenet'; there are base, ours"),
-        ([], {}, "there are none"),
-        (spoilt(lambda cells: None), {"pairs": [("ours", "other")]}, "no result of an arm 'other'"),
-        (spoilt(lambda cells: None), {"pairs": [("ours", "ours")]}, "against itself"),
         (
-            spoilt(lambda cells: cells[1]["per_image"]["ids"].reverse() or cells[1]["per_image"]["ids"].pop()),
+            spoilt(lambda trials: None),
+            {"baseline": "imagenet"},
+            "no result of a variant 'imagenet'; there are base, ours",
+        ),
+        ([], {}, "there are none"),
+        (spoilt(lambda trials: None), {"pairs": [("ours", "other")]}, "no result of a variant 'other'"),
+        (spoilt(lambda trials: None), {"pairs": [("ours", "ours")]}, "against itself"),
+        (
+            spoilt(lambda trials: trials[1]["per_image"]["ids"].reverse() or trials[1]["per_image"]["ids"].pop()),
             {},
             "other",
         ),
-        (spoilt(lambda cells: cells[1]["per_image"].update(ids=list("abcde"))), {}, r"ours .*, seed 0\) and base"),
-        (spoilt(lambda cells: cells[1]["per_image"]["iou"].pop()), {}, "one score for each image"),
-        (spoilt(lambda cells: cells[1]["per_image"].update(iou=[float("nan")] * 5)), {}, "no number"),
-        (spoilt(lambda cells: cells.append(cells[1])), {}, "there twice"),
-        (spoilt(lambda cells: cells[1].update(protocol="linear")), {}, "'linear' is no protocol"),
-        (spoilt(lambda cells: None), {"gate": {"good": "base", "mean_iou": 8}}, "give good and poor"),
-        (spoilt(lambda cells: None), {"gate": {"good": "base", "poor": "ours", "coco_ap": 8}}, "give good and poor"),
-        (spoilt(lambda cells: None), {"confidence": 95}, "a share below 1"),
+        (spoilt(lambda trials: trials[1]["per_image"].update(ids=list("abcde"))), {}, r"ours .*, seed 0\) and base"),
+        (spoilt(lambda trials: trials[1]["per_image"]["iou"].pop()), {}, "one score for each image"),
+        (spoilt(lambda trials: trials[1]["per_image"].update(iou=[float("nan")] * 5)), {}, "no number"),
+        (spoilt(lambda trials: trials.append(trials[1])), {}, "there twice"),
+        (spoilt(lambda trials: trials[1].update(protocol="linear")), {}, "'linear' is no protocol"),
+        (spoilt(lambda trials: None), {"sanity_check": {"good": "base", "mean_iou": 8}}, "give good and poor"),
+        (
+            spoilt(lambda trials: None),
+            {"sanity_check": {"good": "base", "poor": "ours", "coco_ap": 8}},
+            "give good and poor",
+        ),
+        (spoilt(lambda trials: None), {"confidence": 95}, "a share below 1"),
     ],
 )
-def test_mistakes_get_one_line(cells, options, says):
+def test_mistakes_get_one_line(trials, options, says):
     with pytest.raises(UserError, match=says) as error:
-        verdict(cells, **{"baseline": "base", **options})
+        summarize(trials, **{"baseline": "base", **options})
     assert "\n" not in str(error.value)
 
 
@@ -373,11 +393,13 @@ ARMS = {"random": (0.35, 0.4, 0.42), "ImageNet": (0.45, 0.52, 0.6), "recipe <b>"
 
 @pytest.fixture(scope="module")
 def found():
-    cells = made_up(ARMS, protocols=("frozen", "detector"))
-    cells = [cell for cell in cells if not (cell["protocol"] == "detector" and cell["labels"] != 300)]
-    cells[-1]["figures"]["coco_ap"] = float("nan")
-    gate = {"good": "ImageNet", "poor": "random", "mean_iou": 8}
-    return verdict(cells, baseline="ImageNet", gate=gate, pairs=[("recipe <b>", "random")], resamples=500)
+    trials = made_up(ARMS, protocols=("frozen", "detector"))
+    trials = [trial for trial in trials if not (trial["protocol"] == "detector" and trial["labels"] != 300)]
+    trials[-1]["figures"]["coco_ap"] = float("nan")
+    sanity_check = {"good": "ImageNet", "poor": "random", "mean_iou": 8}
+    return summarize(
+        trials, baseline="ImageNet", sanity_check=sanity_check, pairs=[("recipe <b>", "random")], resamples=500
+    )
 
 
 @pytest.fixture(scope="module")
@@ -400,11 +422,11 @@ class Nesting(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_page_has_every_arm_and_figure_and_no_nan(found, drawn, monkeypatch):
-    monkeypatch.setattr(verdict_plots, "pictures", lambda found: drawn)
+def test_page_has_every_variant_and_figure_and_no_nan(found, drawn, monkeypatch):
+    monkeypatch.setattr(comparison_plots, "pictures", lambda found: drawn)
     probe = {"ImageNet": {"linear_top1": 0.512, "linear_top3": None, "knn_top1": 0.4}}
-    arms = {name: {"seen": f"images of {name}."} for name in (*ARMS, "late")}
-    parts = verdict_parts({**found, "probe": probe}, arms)
+    variants = {name: {"seen": f"images of {name}."} for name in (*ARMS, "late")}
+    parts = summary_parts({**found, "probe": probe}, variants)
     text = "".join(parts)
     Nesting().feed(text)
     words = re.sub(r"data:image/png;base64,[^']*", "", text)
@@ -423,39 +445,39 @@ def test_page_has_every_arm_and_figure_and_no_nan(found, drawn, monkeypatch):
                 for measure in each["measures"].values():
                     bold = f"<b>{100 * measure['value']:+.1f}".replace("-", "−")
                     assert (bold in words) or not measure["real"] or abs(measure["low"] * measure["high"]) < 1e-5
-            for arm in count["arms"].values():
-                for figure in arm["figures"].values():
+            for variant in count["variants"].values():
+                for figure in variant["figures"].values():
                     assert f"{100 * figure['mean']:.1f}" in words
 
 
-def test_verdict_is_json_and_the_same_again(found):
-    cells = made_up({"base": 0.4, "ours": 0.6}, protocols=("detector",))
-    first, second = (verdict(cells, baseline="base", resamples=100) for _ in range(2))
+def test_summary_is_json_and_the_same_again(found):
+    trials = made_up({"base": 0.4, "ours": 0.6}, protocols=("detector",))
+    first, second = (summarize(trials, baseline="base", resamples=100) for _ in range(2))
     assert json.dumps(first, allow_nan=False) == json.dumps(second)
     json.dumps(found, allow_nan=False)
-    assert first != verdict(cells, baseline="base", resamples=100, seed=1)
+    assert first != summarize(trials, baseline="base", resamples=100, seed=1)
 
 
-def test_table_has_a_line_for_each_arm_and_marks_what_is_real(found):
+def test_table_has_a_line_for_each_variant_and_marks_what_is_real(found):
     lines = table_text(found).splitlines()
     assert lines[0].startswith("This measure tells")
     row = next(line for line in lines if line.startswith("random"))
-    figures = found["protocols"]["frozen"]["counts"][0]["arms"]["random"]["figures"]
+    figures = found["protocols"]["frozen"]["counts"][0]["variants"]["random"]["figures"]
     mean, deviation = (f"{100 * figures['mean_iou'][part]:.1f}" for part in ("mean", "deviation"))
     assert row.split()[1:4] == [mean, "±", f"{deviation}-"]
     assert sum(line.startswith("ImageNet") for line in lines) == 4
 
 
-def test_curves_show_each_arm_in_its_colour_where_there_are_two_label_counts(found, drawn):
+def test_curves_show_each_variant_in_its_colour_where_there_are_two_label_counts(found, drawn):
     [(_, says, png)] = drawn
     assert "“all” stands one step to the right" in says
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 3)
     for colour in ("#374151", "#0072b2", "#d55e00"):
         wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
         assert (pixels == wanted).all(axis=1).sum() > 300
-    one = verdict(made_up({"a": 0.4, "b": 0.5}, labels=(None,)), baseline="a", resamples=50)
+    one = summarize(made_up({"a": 0.4, "b": 0.5}, labels=(None,)), baseline="a", resamples=50)
     assert pictures(one) == []
-    assert "data:image" not in "".join(verdict_parts(one, ["a", "b"]))
+    assert "data:image" not in "".join(summary_parts(one, ["a", "b"]))
 
 
 def test_names_beside_lines_are_moved_apart_no_more_than_needed():
@@ -467,9 +489,9 @@ def test_names_beside_lines_are_moved_apart_no_more_than_needed():
 
 
 def test_a_whole_comparison_takes_seconds():
-    """Five seeds, 800 images, 2,000 resamples, three label counts, six arms; processor time, as others may be busy."""
-    cells = made_up({"arm 0": 0.5}, seeds=range(5), images=800)
-    cells = [{**cell, "arm": f"arm {number}"} for number in range(6) for cell in cells]
+    """Five seeds, 800 images, 2,000 resamples, three label counts, six variants; processor time."""
+    trials = made_up({"variant 0": 0.5}, seeds=range(5), images=800)
+    trials = [{**trial, "variant": f"variant {number}"} for number in range(6) for trial in trials]
     begun = time.process_time()
-    verdict(cells, baseline="arm 0")
+    summarize(trials, baseline="variant 0")
     assert time.process_time() - begun < 10

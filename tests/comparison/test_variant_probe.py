@@ -1,4 +1,4 @@
-"""Features of arms judged on photographs of another kind, which here differ in colour alone."""
+"""Features of variants judged on photographs of another kind, which here differ in colour alone."""
 
 import json
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl.comparison import variant_probe as arm_probe
+from kerassl.comparison import variant_probe as variant_probe
 from kerassl.runs import read_config
 from kerassl.runs.time_limit import TimeLimit
 
 CONFIG = """
 frozen: {{image_size: 32}}
-arms:
+variants:
   bright: random
   again: random
   dark: dark.npz
@@ -37,7 +37,7 @@ def config(tmp_path):
     return read_config(tmp_path / "run.yaml")
 
 
-def test_each_network_is_judged_once_though_arms_share_it(config, tmp_path, monkeypatch):
+def test_each_network_is_judged_once_though_variants_share_it(config, tmp_path, monkeypatch):
     def network(_, weights):
         begun.append(weights)
         images = keras.Input((None, None, 3))
@@ -45,22 +45,24 @@ def test_each_network_is_judged_once_though_arms_share_it(config, tmp_path, monk
         return keras.Model(images, means if weights == "random" else keras.layers.Rescaling(0.0)(means))
 
     begun = []
-    monkeypatch.setattr(arm_probe, "start", network)
+    monkeypatch.setattr(variant_probe, "start", network)
     anew = {"measured": "measured.keras"}
-    monkeypatch.setattr(arm_probe, "feature_weights", lambda config, name, *_: anew.get(name, config.arms[name].start))
-    figures = arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit())
+    monkeypatch.setattr(
+        variant_probe, "feature_weights", lambda config, name, *_: anew.get(name, config.variants[name].start)
+    )
+    figures = variant_probe.probe_variants(config, None, tmp_path / "run", TimeLimit())
     assert begun == ["random", "dark.npz", "measured.keras"]
     assert figures["bright"] == figures["again"] == {"linear_top1": 1.0, "knn_top1": 1.0}
     assert figures["dark"]["linear_top1"] == 0.5  # a network that tells everything alike
-    for name in config.arms:
-        content = json.loads((tmp_path / "run" / "cells" / name / "probe.json").read_text())
+    for name in config.variants:
+        content = json.loads((tmp_path / "run" / "trials" / name / "probe.json").read_text())
         assert content.pop("minutes") > 0
-        assert content == {"arm": name, "image_size": 32, "figures": figures[name]}
-    assert arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit()) == figures
+        assert content == {"variant": name, "image_size": 32, "figures": figures[name]}
+    assert variant_probe.probe_variants(config, None, tmp_path / "run", TimeLimit()) == figures
     assert len(begun) == 3  # what stands is not done again
 
 
 def test_nothing_is_judged_when_no_photographs_are_named(config, tmp_path):
     config.compare.probe = None
-    assert arm_probe.probe_arms(config, None, tmp_path / "run", TimeLimit()) == {}
+    assert variant_probe.probe_variants(config, None, tmp_path / "run", TimeLimit()) == {}
     assert not (tmp_path / "run").exists()

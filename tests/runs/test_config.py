@@ -62,22 +62,25 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("detector: {batch_norm: fixed}", "detector.batch_norm is 'fixed'"),
         ("detector: {average: 1}", "detector.average is 1"),
         ("detector: {clip_norm: 0}", "detector.clip_norm is 0"),
-        ("arms: {a b: random, a-b: imagenet}", "'a b' and 'a-b' would share the folder 'a-b'"),
-        ("arms: {a: {pretain: {}}}", r"'arms.a.pretain'; did you mean 'pretrain'\?"),
-        ("arms: {a: {pretrain: {temperature: 0}}}", "arms.a.pretrain.temperature is 0"),
-        ("arms: {a: {pretrain: {dense: {level: P3}}}}", r"'arms.a.pretrain.dense.level'; did you mean 'levels'\?"),
-        ("arms: {a: {supervised: []}}", "arms.a.supervised names no class"),
+        ("variants: {a b: random, a-b: imagenet}", "'a b' and 'a-b' would share the folder 'a-b'"),
+        ("variants: {a: {pretain: {}}}", r"'variants.a.pretain'; did you mean 'pretrain'\?"),
+        ("variants: {a: {pretrain: {temperature: 0}}}", "variants.a.pretrain.temperature is 0"),
+        (
+            "variants: {a: {pretrain: {dense: {level: P3}}}}",
+            r"'variants.a.pretrain.dense.level'; did you mean 'levels'\?",
+        ),
+        ("variants: {a: {supervised: []}}", "variants.a.supervised names no class"),
         ("frozen: {levels: [P3, P5]}", r"levels are \[P3, P5\]; a localiser's neck takes"),
         ("localizer: {levels: [P6]}", r"levels are \[P6\]; a localiser's neck takes"),
-        ("frozen: {arms: [x]}", "frozen.arms is 'x'; the arms are self-supervised, random start"),
-        ("frozen: {arms: [random start]}", "'self-supervised' is measured by nothing"),
-        ("compare: {baseline: x}", "compare.baseline is 'x'; the arms are"),
+        ("frozen: {variants: [x]}", "frozen.variants is 'x'; the variants are self-supervised, random start"),
+        ("frozen: {variants: [random start]}", "'self-supervised' is measured by nothing"),
+        ("compare: {baseline: x}", "compare.baseline is 'x'; the variants are"),
         ("compare: {labels: [3, 3]}", r"compare.labels are \[3, 3\]; give each once"),
         ("compare: {labels: [0]}", "compare.labels.0 is 0"),
         ("compare: {seeds: 0}", "compare.seeds is 0"),
-        ("compare: {part: choose}", "no images are kept aside; give compare.chosen"),
-        ("compare: {gate: {good: x, poor: random start}}", "compare.gate.good is 'x'"),
-        ("compare: {gate: {good: self-supervised, poor: random start}}", "add a section 'frozen:'"),
+        ("compare: {split: tuning}", "no images are kept aside; give compare.tuning_images"),
+        ("compare: {sanity_check: {good: x, poor: random start}}", "compare.sanity_check.good is 'x'"),
+        ("compare: {sanity_check: {good: self-supervised, poor: random start}}", "add a section 'frozen:'"),
         ("data: {voc: {root: x, count: 3}}\nlocalizer: {labels: [2]}", "both choose labels"),
     ],
 )
@@ -101,17 +104,17 @@ def test_shipped_configuration_is_accepted_and_says_what_it_does(path, monkeypat
     assert any(way in path.read_text() for way in ("kerassl compare", "kerassl finetune", "make demo"))
 
 
-def test_arm_is_a_word_or_a_start_with_changes_of_the_pretraining(tmp_path):
-    arms = "{a: self-supervised, b: random, c: w.npz, d: {start: w.npz, pretrain: {dense: {}}}}"
-    text = f"pretrain: {{epochs: 7}}\narms: {arms}\n"
+def test_variant_is_a_word_or_a_start_with_changes_of_the_pretraining(tmp_path):
+    variants = "{a: self-supervised, b: random, c: w.npz, d: {start: w.npz, pretrain: {dense: {}}}}"
+    text = f"pretrain: {{epochs: 7}}\nvariants: {variants}\n"
     config = read_config(written(tmp_path, text))
-    assert [(arm.start, arm.pretrain) for arm in config.arms.values()] == [
+    assert [(variant.start, variant.pretrain) for variant in config.variants.values()] == [
         ("random", {}),
         ("random", None),
         ("w.npz", None),
         ("w.npz", {"dense": {}}),
     ]
-    changed = changed_section(config.pretrain, config.arms["d"].pretrain, "d")
+    changed = changed_section(config.pretrain, config.variants["d"].pretrain, "d")
     assert (changed.epochs, changed.dense.levels) == (7, ["P4", "P5"])
     assert config.pretrain.dense is None
     again = read_config(written(tmp_path, json.dumps(config.model_dump(mode="json"))))
@@ -144,7 +147,7 @@ def numbers(section, place=()):
 
 NEEDED = {
     "data.voc": {"root": "x"}, "pretrain.probe": {"train": "x"}, "compare.probe": {"train": "x"},
-    "compare.gate": {"good": "self-supervised", "poor": "random start"},
+    "compare.sanity_check": {"good": "self-supervised", "poor": "random start"},
 }  # fmt: skip
 
 

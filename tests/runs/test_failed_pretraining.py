@@ -36,7 +36,7 @@ def test_page_and_summary_name_what_failed_at_the_end(found, said, red, tmp_path
     assert ("<p class='bad'><b>The pre-training did not learn.</b> collapsed: 4.5 directions" in page) == red
     assert ("lower the rate" in summary) == red
     assert "gone again" not in summary + page
-    boxes = _failures({"arms": {"own <photos>": {"pretrain": figures}, "random": {"pretrain": None}}})
+    boxes = _failures({"variants": {"own <photos>": {"pretrain": figures}, "random": {"pretrain": None}}})
     assert [box.partition("</b>")[0] for box in boxes] == [
         "<p class='bad'><b>The pre-training of own &lt;photos&gt; did not learn."
     ] * red

@@ -98,31 +98,31 @@ def test_run_is_resumed_when_it_was_begun_before_a_setting_existed(tmp_path):
         pass
 
 
-def test_arm_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_taken_away(tmp_path):
-    def config(arms, measured=None, **ways):
-        return read_config(None, {"arms": arms, "frozen": {"arms": measured}, **ways})
+def test_variant_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_taken_away(tmp_path):
+    def config(variants, measured=None, **ways):
+        return read_config(None, {"variants": variants, "frozen": {"variants": measured}, **ways})
 
     both = {"one": "random", "two": "imagenet"}
     with run_folder(tmp_path / "run", config({"one": "random"}, ["one"])):
         pass
-    changed = ({"one": "imagenet", "two": "imagenet"}, r"'arms\.one\.start' \(random, now imagenet\)")
-    for arms, told in (changed, ({"two": "imagenet"}, r"'arms\.one' \(given, now left out\)")):
+    changed = ({"one": "imagenet", "two": "imagenet"}, r"'variants\.one\.start' \(random, now imagenet\)")
+    for variants, told in (changed, ({"two": "imagenet"}, r"'variants\.one' \(given, now left out\)")):
         with (
             pytest.raises(UserError, match="other settings of " + told),
-            run_folder(tmp_path / "run", config(arms), resume=True),
+            run_folder(tmp_path / "run", config(variants), resume=True),
         ):
             pass
-    for arms, measured in ((both, ["one", "two"]), ({**both, "three": "random"}, None)):
-        with run_folder(tmp_path / "run", config(arms, measured), resume=True) as folder:
+    for variants, measured in ((both, ["one", "two"]), ({**both, "three": "random"}, None)):
+        with run_folder(tmp_path / "run", config(variants, measured), resume=True) as folder:
             pass
         assert "  two:\n" in (folder / "config.yaml").read_text()
-    all_arms = {**both, "three": "random"}
-    with run_folder(tmp_path / "run", config(all_arms, localizer={"epochs": 3}), resume=True):
+    all_variants = {**both, "three": "random"}
+    with run_folder(tmp_path / "run", config(all_variants, localizer={"epochs": 3}), resume=True):
         pass
     for ways, told in (({"localizer": {"epochs": 4}}, r"'localizer\.epochs' \(3, now 4\)"), ({}, "'localizer'")):
         with (
             pytest.raises(UserError, match="other settings of " + told),
-            run_folder(tmp_path / "run", config(all_arms, **ways), resume=True),
+            run_folder(tmp_path / "run", config(all_variants, **ways), resume=True),
         ):
             pass
 

@@ -10,8 +10,7 @@ from kerassl import backbones, datasets, detectors
 from kerassl._errors import UserError
 from kerassl._io.manifest import Manifest
 from kerassl.comparison import execute as compare
-from kerassl.comparison import grid
-from kerassl.comparison import variants as arms
+from kerassl.comparison import grid, variants
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.config import read_config
@@ -23,10 +22,10 @@ SCENES = {"train": 4, "val": 2, "unlabelled": 2, "single_object": True}
 
 @pytest.fixture
 def config():
-    return read_config(None, {"detector": SECTION, "data.scenes": SCENES, "arms": {"random": "random"}})
+    return read_config(None, {"detector": SECTION, "data.scenes": SCENES, "variants": {"random": "random"}})
 
 
-def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folder(
+def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_variants_folder(
     config, tiny_backbone, tmp_path, monkeypatch
 ):
     Manifest.create(tmp_path, "run")
@@ -48,7 +47,7 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_arms_folde
         layer.set_weights([weight + 1 for weight in layer.get_weights()])
 
     monkeypatch.setattr(detectors, "pretrain_neck", train)
-    one, other, out = detector(), detector(), tmp_path / "arm"
+    one, other, out = detector(), detector(), tmp_path / "variant"
     neck.pretrain_neck(config, "detector", one, data, out)
     neck.pretrain_neck(config, "detector", other, data, out)
     assert [own["epochs"] for own in asked] == [1]
@@ -70,7 +69,7 @@ def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeyp
     monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
     section = SECTION if task == "detector" else {"image_size": 64, "epochs": 1, "neck": {"epochs": 1, "images": 4}}
     config = read_config(None, {task: section, "data.scenes": SCENES})
-    data, out = sources(config, tmp_path), tmp_path / "arm"
+    data, out = sources(config, tmp_path), tmp_path / "variant"
     backbones.save(tiny_backbone(), tmp_path / "learned.keras")
     finetuning.finetune(config, task, str(tmp_path / "learned.keras"), data, tmp_path, out, "x")
     assert (out / f"{task}_neck.npz").exists()
@@ -79,7 +78,11 @@ def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeyp
 
 
 def test_neck_of_a_localiser_that_is_trained_whole_from_a_random_start_is_refused_at_once(tmp_path):
-    own = {"localizer": {"image_size": 64}, "data.scenes": SCENES, "arms": {"boxes": {"neck": {}}, "plain": "random"}}
+    own = {
+        "localizer": {"image_size": 64},
+        "data.scenes": SCENES,
+        "variants": {"boxes": {"neck": {}}, "plain": "random"},
+    }
     with pytest.raises(UserError, match="needs a backbone that has learned") as told:
         compare.compare(read_config(None, own), tmp_path)
     assert "\n" not in str(told.value)
@@ -88,18 +91,18 @@ def test_neck_of_a_localiser_that_is_trained_whole_from_a_random_start_is_refuse
 
 
 def test_report_tells_what_the_neck_has_seen(config):
-    told = arms.seen_by(config, "random", None, True)
+    told = variants.seen_by(config, "random", None, True)
     assert told.startswith("no image before its fine-tuning. The neck of its detector saw up to 2000 of the images")
     config.detector.neck = None
-    assert arms.seen_by(config, "random", None, True) == "no image before its fine-tuning."
+    assert variants.seen_by(config, "random", None, True) == "no image before its fine-tuning."
 
 
-def test_arms_neck_goes_before_that_of_a_section_and_is_told_of_every_way_of_measuring():
+def test_variants_neck_goes_before_that_of_a_section_and_is_told_of_every_way_of_measuring():
     own = {"neck": {"images": 50, "epochs": 7}}
-    config = read_config(None, {"detector": SECTION, "frozen": {}, "arms": {"plain": "random", "boxed": own}})
+    config = read_config(None, {"detector": SECTION, "frozen": {}, "variants": {"plain": "random", "boxed": own}})
     assert grid.section(config, "detector", "plain").neck.epochs == 1
     assert grid.section(config, "frozen", "plain").neck is None
     assert [grid.section(config, task, "boxed").neck.epochs for task in ("frozen", "detector")] == [7, 7]
     assert config.detector.neck.epochs == 1
-    told = arms.seen_by(config, "boxed", None, True)
+    told = variants.seen_by(config, "boxed", None, True)
     assert "The neck of its heads on frozen features and its detector saw up to 50 of the images" in told

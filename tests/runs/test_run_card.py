@@ -13,7 +13,7 @@ localizer: null
 
 
 @pytest.mark.current_stack
-@pytest.mark.parametrize("place", [".", "arms/random-start"], ids=["fine-tuned", "compared"])
+@pytest.mark.parametrize("place", [".", "variants/random-start"], ids=["fine-tuned", "compared"])
 def test_a_models_run_tells_data_settings_and_figures(tmp_path, place):
     folder = tmp_path / "run" / place
     folder.mkdir(parents=True)

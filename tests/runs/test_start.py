@@ -24,5 +24,5 @@ def test_file_of_a_network_that_is_cut_elsewhere_is_refused(tiny_backbone, tmp_p
 
 def test_file_that_is_not_there_is_told_by_the_setting_that_names_it(tmp_path):
     with pytest.raises(UserError, match="but there is no such file"):
-        check_start("none.npz", "arms.mine.start")
-    check_start("random", "arms.random.start")
+        check_start("none.npz", "variants.mine.start")
+    check_start("random", "variants.random.start")

@@ -379,7 +379,9 @@ def parser():
     )
     _seed(views)
 
-    compare = _command(commands, "compare", "run the whole pipeline for several variants, into one report.html", run=True)
+    compare = _command(
+        commands, "compare", "run the whole pipeline for several variants, into one report.html", run=True
+    )
     compare.add_argument("--backbone", help="network of every variant, as EfficientNetB1")
     compare.add_argument(
         "--minutes", type=_number(ABOVE_0), metavar="N",
@@ -387,7 +389,10 @@ def parser():
         "same command with --resume goes on and repeats nothing",
     )  # fmt: skip
     compare.add_argument(
-        "--skip", nargs="*", metavar="NAME", help="variants to leave out, as one that failed; without names all are taken in again"
+        "--skip",
+        nargs="*",
+        metavar="NAME",
+        help="variants to leave out, as one that failed; without names all are taken in again",
     )
     _seed(compare)
 

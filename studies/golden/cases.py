@@ -27,7 +27,7 @@ from kerassl import (
 )
 from kerassl.boxes import box_iou
 from kerassl.cli.main import main
-from kerassl.comparison.summary import verdict
+from kerassl.comparison.summary import summarize
 
 SIZE = 64
 
@@ -439,8 +439,8 @@ def intervals():
         20,
         resamples=200,
     )
-    cells = []
-    for arm, level in (("ours", 0.6), ("random", 0.3)):
+    trials = []
+    for variant, level in (("ours", 0.6), ("random", 0.3)):
         for labels in (100, None):
             for seed in range(3):
                 iou, top1 = draw.uniform(0, 2 * level, 20).clip(0, 1).tolist(), draw.integers(0, 2, 20).tolist()
@@ -452,26 +452,26 @@ def intervals():
                     "top1": float(np.mean(top1)),
                     "top3": 1.0,
                 }
-                own = {"arm": arm, "protocol": "frozen", "labels": labels, "seed": seed}
-                cells.append({**own, "figures": figures, "per_image": each})
+                own = {"variant": variant, "protocol": "frozen", "labels": labels, "seed": seed}
+                trials.append({**own, "figures": figures, "per_image": each})
     return {
         "counts": counts,
         "interval": statistics.interval(scores, *counts, 0.95),
         "paired": [paired["arms"], paired["differences"]],
-        "summary": _summary(cells, {"good": "ours", "poor": "random", "mean_iou": 8}),
+        "summary": _summary(trials, {"good": "ours", "poor": "random", "mean_iou": 8}),
     }
 
 
-def _summary(cells, gate=None):
+def _summary(trials, sanity_check=None):
     """The numbers of a comparison's significance summary."""
-    judged = verdict(cells, baseline=cells[-1]["arm"], gate=gate, resamples=300)
-    found = {"passed": None if gate is None else judged["gate"]["passed"]}
+    judged = summarize(trials, baseline=trials[-1]["variant"], sanity_check=sanity_check, resamples=300)
+    found = {"passed": None if sanity_check is None else judged["sanity_check"]["passed"]}
     for protocol, own in judged["protocols"].items():
         for count in own["counts"]:
             key = f"{protocol} {count['labels']}"
-            found[key] = {arm: each["figures"] for arm, each in count["arms"].items()}
+            found[key] = {variant: each["figures"] for variant, each in count["variants"].items()}
             for each in count["differences"]:
-                found[key][f"{each['arm']} - {each['other']}"] = [
+                found[key][f"{each['variant']} - {each['other']}"] = [
                     {name: one[name] for name in ("value", "low", "high", "real", "by_seed")}
                     for one in each["measures"].values()
                 ]
@@ -559,9 +559,10 @@ CONFIG = """
 data: {scenes: {train: 10, val: 6, unlabelled: 16, single_object: true}}
 pretrain: {image_size: 32, batch_size: 8, epochs: 1, optimizer: adamw, hidden_dim: 8, projection_dim: 8}
 frozen: {image_size: 64, batch_size: 4, epochs: 1, width: 8, seeds: 2}
-detector: {kind: yolov8, image_size: 64, batch_size: 4, epochs: 1, width: 8, augmentation: {mosaic: 0.5}, arms: [given]}
+detector: {kind: yolov8, image_size: 64, batch_size: 4, epochs: 1, width: 8, augmentation: {mosaic: 0.5},
+  variants: [given]}
 compare: {labels: [8]}
-arms:
+variants:
   self-supervised: {start: given.keras, pretrain: {}}
   given: given.keras
 """
@@ -573,29 +574,29 @@ def compare():
     pathlib.Path("run.yaml").write_text(CONFIG)
     status = main(["compare", "--config", "run.yaml", "--out", "out"])
     out = pathlib.Path("out")
-    cells = [common.json_of(path) for path in sorted((out / "cells").rglob("*.json"))]
+    trials = [common.json_of(path) for path in sorted((out / "trials").rglob("*.json"))]
     results = common.json_of(out / "results.json")
     found = {
-        f"{each['arm']} {each['protocol']} {each['seed']}": [
+        f"{each['variant']} {each['protocol']} {each['seed']}": [
             each["figures"], each["per_image"], each["images"], each["steps"]
         ]
-        for each in cells
+        for each in trials
     }  # fmt: skip
     table = {
-        arm: {
+        variant: {
             protocol: {name: own[name] for name in own if name not in ("minutes", "labels", "seeds", "kind")}
-            for protocol, own in results["arms"][arm].items()
+            for protocol, own in results["variants"][variant].items()
             if protocol in ("frozen", "detector")
         }
-        for arm in ("self-supervised", "given")
+        for variant in ("self-supervised", "given")
     }
-    pretrain = results["arms"]["self-supervised"]["pretrain"]
+    pretrain = results["variants"]["self-supervised"]["pretrain"]
     return {
         "status": status,
         "cells": found,
         "table": table,
         "pretrain": [pretrain["checksum"], pretrain["images"], pretrain["steps"]],
-        "summary": _summary(cells),
+        "summary": _summary(trials),
         "history": [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()],
         "pictures": sorted(path.name for path in out.rglob("*.png")),
     }

@@ -39,7 +39,7 @@ def test_command_is_accepted_and_its_configuration_is_there_when_it_is_documente
             for variable, value in environment.items():
                 patch.setenv(variable, value)
             options = parser().parse_args(arguments)
-            read_config(options.config)
+            read_config(getattr(options, "config", None))
 
 
 @pytest.fixture

@@ -1,11 +1,32 @@
-"""What `kerassl check` does; apart from the other commands, for it needs no TensorFlow here."""
+"""`kerassl check`, which needs no TensorFlow in this process."""
 
-from kerassl import serving
+from __future__ import annotations
+
+import argparse
+
+from kerassl import _numbers, serving
+from kerassl.cli import flags
 
 
-def check(options):
-    """Replays a servable's recorded requests and compares the answers; the exit status is 1 where they differ."""
-    report = serving.check(options.servable, library=options.library, seconds=options.seconds)
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = flags.command(
+        subparsers, "check", "repeat the requests recorded at a servable's export, without Python's TensorFlow",
+        config=False,
+    )  # fmt: skip
+    parser.add_argument("path", metavar="FOLDER", help="a version's folder, as servables/voc/1")
+    parser.add_argument(
+        "--library", metavar="FILE", help="libtensorflow_cc of another TensorFlow (default: the installed one's)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=flags.number(_numbers.FROM_0),
+        default=1.0,
+        help="for the latency of each recorded request; 0 repeats it 3 times (default 1)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    report = serving.check(**flags.given(arguments))
     print(_table(report))
     return 0 if report["conform"] else 1
 

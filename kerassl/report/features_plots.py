@@ -1,4 +1,4 @@
-"""The pictures of `kerassl geometry`."""
+"""The pictures of `kerassl features`."""
 
 import io
 

@@ -1,23 +1,25 @@
 """The pages of an audit: a table of images that is sorted by its heads, regions that recur, and the same as JSON."""
 
+from __future__ import annotations
+
 import base64
 import io
 import json
-import pathlib
+import os
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from kerassl import datasets, explain
-from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.metrics.checks import class_places
 from kerassl.report.audit_page import EXAMPLES, audit_page
 from kerassl.resizing import letterbox
 from kerassl.runs import outputs
-from kerassl.runs.config import read_config
+from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.results import machine
 from kerassl.runs.running import verbosity
@@ -26,48 +28,64 @@ from kerassl.runs.sources import labelled_split
 _SIDE = 200  # px, of a picture on the page
 
 
-def audit_command(options, flags):
-    """Does what `kerassl audit` is asked.
+def audit(
+    model: str | os.PathLike,
+    *,
+    out: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    voc: str | None = None,
+    year: int | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    count: int | None = None,
+    level: str = "P4",
+    pictures: int = 24,
+    seed: int | None = None,
+) -> explain.Audit:
+    """Find where a model is right for the wrong reason, on labeled images.
 
     Args:
-        options: what the command was given.
-        flags: dict of those of the VOCdevkit, as `read_config` takes them.
+        model: Str or path of a `detector.keras` or `localizer.keras`.
+        out: Str or path of a new folder for `report.html`, `audit.json` and `regions.json`.
+        config: Str or path of a YAML file.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        count: Int. At most so many images, chosen by the seed; None is all. 300 and more show most.
+        level: `"P3"`, `"P4"` or `"P5"`, the feature map. Finer ones show smaller things.
+        pictures: Int. The images that the page draws, the worst first.
+        seed: Int.
+
+    Returns:
+        `explain.Audit`.
+
+    Raises:
+        UserError: if labels or the model cannot be read, or the folder exists.
     """
-    # The same checks as any count of images gets, before a model is loaded.
-    flags = {**flags, "seed": options.seed}
-    config = read_config(options.config, flags)
-    voc = config.data.voc
-    if voc is None:
+    settings = voc_settings("test", voc, year, split, classes, allow_broken_labels)
+    read = read_config(config, {**settings, "seed": seed})
+    labels = read.data.voc
+    if labels is None:
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
-    outputs.check_folder(options.out)
-    known = list(check_model(options.model).classes)
-    if voc.classes:
-        class_places(known, voc.classes, "the model")  # of another order they are read in the model's
-    records = labelled_split(config, voc.test, known)
-    if options.count is not None and options.count < len(records):
-        records = labelled_split(config, voc.test, known, count=options.count, seed=config.seed)
-    model = load(options.model)
+    outputs.check_folder(out)
+    known = list(check_model(model).classes)
+    if labels.classes:
+        class_places(known, labels.classes, "the model")  # of another order they are read in the model's
+    records = labelled_split(read, labels.test, known)
+    if count is not None and count < len(records):
+        records = labelled_split(read, labels.test, known, count=count, seed=read.seed)
+    network = load(model)
     begun = time.perf_counter()
-    found = explain.audit(model, records, layer=options.level, seed=config.seed, verbose=int(verbosity() == 1))
-    seconds = time.perf_counter() - begun
-    told = {
-        "model": options.model,
-        "split": voc.title(voc.test),
-        "level": options.level,
-        "seconds": round(seconds),
+    found = explain.audit(network, records, layer=level, seed=read.seed, verbose=int(verbosity() == 1))
+    about = {
+        "model": str(model),
+        "split": labels.title(labels.test),
+        "level": level,
+        "seconds": round(time.perf_counter() - begun),
     }
-    with _files.whole(options.out, replace=False) as part:
+    with _files.whole(out, replace=False) as part:
         part.mkdir(parents=True)
-        write_audit(model, found, records, part, level=options.level, pictures=options.pictures, settings=told)
-    figures = found.figures()
-    print(
-        f"{figures['images']} heatmaps: {figures['wrong_reason']} right for the wrong reason, {figures['off_object']} "
-        f"off the object, {len(found.findings)} regions that recur"
-    )
-    for each in found.findings:
-        region = ", ".join(f"{side:.2f}" for side in each["region"])
-        print(f"{printable(each['class'])}: [{region}] in {len(each['images'])} images, p {each['p_value']:.3g}")
-    print(f"report: {pathlib.Path(options.out) / 'report.html'}")
+        write_audit(network, found, records, part, level=level, pictures=pictures, settings=about)
+    return found
 
 
 def write_audit(model, found, records, folder, *, level="P4", pictures=24, settings=None):

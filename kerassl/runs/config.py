@@ -1,13 +1,17 @@
 """What a run is told: a YAML file, checked key by key, with flags over it."""
 
+from __future__ import annotations
+
 import difflib
 import os
 import pathlib
 import re
 import typing
+from collections.abc import Sequence
 from typing import Literal
 
 import pydantic
+from pydantic import Field
 
 from kerassl._errors import UserError
 from kerassl._io.yaml import read_yaml
@@ -30,24 +34,31 @@ from kerassl.runs.schema import (
 class Config(Section):
     """All settings of a run. Every command uses the sections that it needs."""
 
-    backbone: str = "EfficientNetB1"
-    # The layer after which the network is cut, as conv_pw_12_relu; null is its last feature map.
-    until: str | None = None
-    seed: Seed = 0
-    strategy: Literal["none", "mirrored"] = "none"
-    devices: list[str] | None = None
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    data: Data = pydantic.Field(default_factory=Data)
-    pretrain: Pretrain = pydantic.Field(default_factory=Pretrain)
-    frozen: Frozen | None = None
-    localizer: Localizer | None = None
-    detector: Detector | None = None
-    explain: Explain = pydantic.Field(default_factory=Explain)
-    # A word is short for one: "self-supervised", "random", "imagenet" or the path of a file of weights.
-    variants: dict[str, Variant] = pydantic.Field(
-        default_factory=lambda: {"self-supervised": Variant(pretrain={}), "random start": Variant()}, min_length=1
+    backbone: str = Field(
+        "EfficientNetB1", description="Network, as EfficientNetB1, EfficientNetB0 or MobileNet, the fastest on a CPU."
     )
-    compare: Compare = pydantic.Field(default_factory=Compare)  # type: ignore[arg-type]
+    until: str | None = Field(
+        None, description="Layer after which the network is cut, as conv_pw_12_relu; null is its last feature map."
+    )
+    seed: Seed = Field(0, description="The same seed gives the same run on the same machine.")
+    strategy: Literal["none", "mirrored"] = Field("none", description="mirrored trains on all devices of one machine.")
+    devices: list[str] | None = Field(None, description="Devices of mirrored, as [GPU:0, GPU:1]; null is all GPUs.")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="mixed_bfloat16 or mixed_float16 are faster on a GPU, and slower on a CPU."
+    )
+    data: Data = Field(default_factory=Data, description="Images and labels.")
+    pretrain: Pretrain = Field(default_factory=Pretrain, description="Self-supervised pre-training.")
+    frozen: Frozen | None = Field(None, description="A localizer on frozen features, in a comparison.")
+    localizer: Localizer | None = Field(None, description="A localizer, trained on labels.")
+    detector: Detector | None = Field(None, description="A detector, trained on labels.")
+    explain: Explain = Field(default_factory=Explain, description="Images that a report draws.")
+    variants: dict[str, Variant] = Field(
+        default_factory=lambda: {"self-supervised": Variant(pretrain={}), "random start": Variant()},
+        min_length=1,
+        description="Networks to compare by name. A word is short for one: self-supervised, random, imagenet, or a "
+        "file of weights.",
+    )
+    compare: Compare = Field(default_factory=Compare, description="The grid of a comparison.")
 
     @pydantic.model_validator(mode="after")
     def _grid(self):
@@ -149,6 +160,33 @@ def read_config(path=None, flags=None, expand=True):
         return Config.model_validate(values)
     except pydantic.ValidationError as error:
         raise UserError(_one_line(error.errors()[0], path or "the flags")) from error
+
+
+def voc_settings(
+    which: str,
+    voc: str | None,
+    year: int | None,
+    split: str | None,
+    classes: Sequence[str] | None,
+    allow_broken_labels: bool | None,
+) -> dict:
+    """Return as flags what the arguments for a VOCdevkit change; `which` is the split of `data.voc`, train or test."""
+    return {
+        "data.voc.root": voc,
+        "data.voc.year": year,
+        f"data.voc.{which}": split,
+        "data.voc.classes": classes,
+        "data.allow_broken_labels": allow_broken_labels,
+    }
+
+
+def setting_of(key: str) -> pydantic.fields.FieldInfo:
+    """Return the field of a setting by its name with dots, as `"pretrain.epochs"`."""
+    *sections, name = key.split(".")
+    section = Config
+    for each in sections:
+        section = _section_of(section.model_fields[each].annotation)
+    return section.model_fields[name]
 
 
 def _put(values, keys, value):

@@ -1,20 +1,27 @@
-"""`kerassl explain --arms … --voc …`: where arms look, as one grid and one table with intervals."""
+"""Class activation maps of several models."""
+
+from __future__ import annotations
 
 import json
+import os
 import pathlib
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kerassl import backbones, datasets, explain
+from kerassl import backbones, datasets
+from kerassl import explain as explaining
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.subset import subset
 from kerassl.metrics.checks import class_places
-from kerassl.report.explain_page import table_text, write_page
+from kerassl.report.explain_page import write_page
 from kerassl.resizing import check_image_size
 from kerassl.runs import outputs, running
-from kerassl.runs.model_files import describe, load
+from kerassl.runs.config import read_config, voc_settings
+from kerassl.runs.model_files import check_model, describe, load
 from kerassl.runs.results import machine
 from kerassl.runs.sources import labelled_split
 
@@ -25,21 +32,20 @@ _COUNT = 400  # images, a quarter of which level and thresholds are chosen on
 _SHOWN = 8  # rows of the grid
 
 
-def named(items):
-    """Arms as a person gives them, `NAME=FILE` or `FILE`.
-
-    Returns:
-        Dict from name to path.
+def named(models: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """Return a dict from name to path, of `"NAME=FILE"` or `"FILE"`.
 
     Raises:
         UserError: if two have one name.
     """
+    if isinstance(models, Mapping):
+        return dict(models)
     arms = {}
-    for item in items:
+    for item in models:
         name, _, path = item.rpartition("=")
         name = name or pathlib.Path(path).stem
         if name in arms:
-            raise UserError(f"two arms are called {name!r}; give each a name of its own, as ours={path}")
+            raise UserError(f"two models are called {name!r}; give each a name of its own, as ours={path}")
         arms[name] = path
     return arms
 
@@ -59,57 +65,125 @@ def one_size(arms, image_size=None):
         raise UserError(f"the models take images of different sizes ({sizes}); compare models of one size")
     size = next(iter(sizes.values()), image_size)
     if size is None:
-        raise UserError("the arms are backbones, which take any size; give --image-size, as 128")
+        raise UserError("the models are backbones, which take any size; give --image-size, as 128")
     if image_size is not None and image_size != size:
         raise UserError(f"--image-size is {image_size}, but the models take {size}; leave it out")
     return check_image_size(size)
 
 
-def explain_arms(options, config):
-    """Writes `heatmaps.png`, `table.json` and `report.html` into a new folder.
+def explain(
+    models: Sequence[str] | Mapping[str, str],
+    *,
+    out: str | os.PathLike,
+    images: Sequence[str] | None = None,
+    config: str | os.PathLike | None = None,
+    voc: str | None = None,
+    year: int | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    class_name: str | None = None,
+    method: str = "gradcam",
+    level: str | None = None,
+    count: int | None = None,
+    insertion: int = 0,
+    image_size: int | None = None,
+    seed: int | None = None,
+) -> explaining.ArmsTable | dict[str, np.ndarray]:
+    """Draw class activation maps (CAMs) of several models side by side, and score them on labeled images.
 
     Args:
-        options: those of the command.
-        config: the resolved configuration, for `data.voc`.
+        models: Dict from name to path, or sequence of `"NAME=FILE"`: a `detector.keras` or `localizer.keras` each, and
+            on labeled images backbones, too.
+        out: Str or path: the `.png` file to write; on labeled images a new folder for `heatmaps.png`, `table.json` and
+            `report.html`.
+        images: Sequence of folders or files to draw, or None for labeled images.
+        config: Str or path of a YAML file.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        class_name: Str, of `images` alone: whose evidence to draw. None is the best-scoring class of each image.
+        method: `"gradcam"`, `"gradcam++"`, `"layercam"` or `"scorecam"`, which takes minutes an image.
+        level: `"P3"`, `"P4"` or `"P5"`, the feature map. None is the deepest; on labeled images the best of those that
+            are not scored.
+        count: Int. At most so many images. None is 8; 400 labeled images, a quarter of them for tuning.
+        insertion: Int. The steps in which pixels are inserted and deleted by falling saliency; 0 does not.
+        image_size: Int, side in pixels, for models that are backbones.
+        seed: Int, which draws the labeled images, those for tuning, and the bootstrap.
+
+    Returns:
+        Dict from name to `[images, height, width]` CAMs; of labeled images `explain.ArmsTable`.
+
+    Raises:
+        UserError: if images or models cannot be read or do not fit each other, or `out` cannot be written.
     """
+    if (images is None) == (voc is None and not config):
+        raise UserError("give either --images to draw, or --voc to draw and score")
+    paths = named(models)
+    if images is not None:
+        return _draw(paths, images, out, class_name, method, level, count or 8, image_size)
+    if class_name is not None:
+        raise UserError("--class is for --images; of --voc each image is asked about the class of its largest object")
+    read = read_config(config, voc_settings("test", voc, year, split, classes, allow_broken_labels))
+    return _score(paths, read, out, method, level, count or _COUNT, insertion, image_size, seed or 0)
+
+
+def _draw(paths, images, out, class_name, method, level, count, image_size):
+    outputs.check_file(out, (".png",), "an image")
+    _files.check_outside(out, images)
+    described = {name: check_model(path) for name, path in paths.items()}
+    size = one_size(described, image_size)
+    for each in described.values():
+        _class_id(each, class_name)
+    files = datasets.image_files(images)[:count]
+    networks = {name: load(path) for name, path in paths.items()}
+    pixels = np.concatenate([boxed for _, boxed, _, _ in letterboxed_batches(files, size, 8)])
+    cams = {}
+    for name, network in networks.items():
+        cam = getattr(explaining, METHODS[method])(network, layer=level)
+        cams[name] = cam(pixels, _class_id(network, class_name), verbose=int(running.verbosity() != 2))
+    explaining.side_by_side(pixels, cams, out, overwrite=True)
+    return cams
+
+
+def _class_id(model, class_name):
+    if class_name is None:
+        return None
+    if class_name not in model.classes:
+        raise UserError(f"the model knows no class {class_name!r}; it knows {', '.join(model.classes)}")
+    return list(model.classes).index(class_name)
+
+
+def _score(paths, config, out, method, level, count, insertion, image_size, seed):
     begun = time.time()
     voc = config.data.voc
     if voc is None:
         raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
-    if options.class_name is not None:
-        raise UserError("--class is for --images; of --voc each image is asked about the class of its largest object")
-    outputs.check_folder(options.out)
-    paths = named(options.models)
+    outputs.check_folder(out)
     described = {name: describe(path) for name, path in paths.items()}
-    size = one_size(described, options.image_size)
-    classes = _classes(described, voc.classes)
-    seed, verbose = options.seed or 0, int(running.verbosity() != 2)
-    records = labelled_split(config, voc.test, classes)
+    size = one_size(described, image_size)
+    records = labelled_split(config, voc.test, _classes(described, voc.classes))
     records = [record for record in records if record.largest() is not None]
     if len(records) < 2:
         raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")
     labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
-    chosen = set(subset(list(labels), count=min(options.count or _COUNT, len(records)), seed=seed, labels=labels))
-    arms = {name: load_arm(path) for name, path in paths.items()}
-    asked = explain.questions([record for record in records if record.image_id in chosen], size)
-    found = explain.compare_arms(
-        arms,
-        asked,
-        level=options.level,
-        method=getattr(explain, METHODS[options.method]),
-        steps=options.insertion,
+    chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
+    networks = {name: load_arm(path) for name, path in paths.items()}
+    found = explaining.compare_arms(
+        networks,
+        explaining.questions([record for record in records if record.image_id in chosen], size),
+        level=level,
+        method=getattr(explaining, METHODS[method]),
+        steps=insertion,
         seed=seed,
-        verbose=verbose,
+        verbose=int(running.verbosity() != 2),
     )
-    with _files.whole(options.out, replace=False) as part:
+    with _files.whole(out, replace=False) as part:
         part.mkdir(parents=True)
         shown = found.scored.take(range(min(_SHOWN, len(found.scored))))
-        heat = {name: found.heatmaps[name][: len(shown)] for name in arms}
-        explain.side_by_side(shown.images, heat, part / "heatmaps.png", boxes=shown.boxes)
-        minutes = (time.time() - begun) / 60
+        cams = {name: found.heatmaps[name][: len(shown)] for name in networks}
+        explaining.side_by_side(shown.images, cams, part / "heatmaps.png", boxes=shown.boxes)
         figures = {
             "measure": "whole objects, by the class of the largest object of each image",
-            "method": options.method,
+            "method": method,
             "level": found.level,
             "image_size": size,
             "images": len(found.scored),
@@ -117,16 +191,12 @@ def explain_arms(options, config):
             "thresholds": found.thresholds,
             **found.table,
             "randomised": found.randomised,
-            "minutes": minutes,
+            "minutes": (time.time() - begun) / 60,
             "machine": machine(),
         }
         (part / "table.json").write_text(json.dumps(_finite(figures), indent=1) + "\n", encoding="utf-8")
         write_page(part, figures)
-    print(table_text(found.table))
-    print(
-        f"{len(found.scored)} images in {minutes:.1f} minutes; {found.level} and thresholds chosen on "
-        f"{found.chosen_on} others: {options.out}"
-    )
+    return found
 
 
 def load_arm(path):

@@ -1,47 +1,85 @@
-"""`kerassl geometry`: the feature spaces of several arms beside each other, on one page with its figures in a json."""
+"""The feature spaces of several models."""
+
+from __future__ import annotations
 
 import json
+import os
 import pathlib
 import time
+from collections.abc import Mapping, Sequence
 
-from kerassl import backbones, datasets, features
+from kerassl import backbones, datasets
+from kerassl import features as feature_spaces
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
 from kerassl.datasets.subset import subset
-from kerassl.report import features_page as geometry_page
+from kerassl.report import features_page
 from kerassl.runs import outputs, running
+from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.explain import load_arm, named, one_size
 from kerassl.runs.model_files import describe
 from kerassl.runs.results import machine
 from kerassl.runs.sources import labelled_split
 
 
-def write_geometry(options, config):
-    """Writes the page, and the figures beside it under the same name with `.json`.
+def features(
+    models: Sequence[str] | Mapping[str, str],
+    *,
+    out: str | os.PathLike,
+    images: Sequence[str] | None = None,
+    config: str | os.PathLike | None = None,
+    voc: str | None = None,
+    year: int | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    image_size: int | None = None,
+    count: int = 500,
+    homology: bool = False,
+    seed: int | None = None,
+) -> dict:
+    """Describe and compare the feature spaces of several models, on one page.
 
     Args:
-        options: those of the command.
-        config: the resolved configuration, for `data.voc` and `data.images`.
+        models: Dict from name to path, or sequence of `"NAME=FILE"`: a `backbone.keras`, `localizer.keras` or
+            `detector.keras` each, or the name of a network for random initialization.
+        out: Str or path of the `.html` page to write; the figures are written beside it as `.json`.
+        images: Sequence of folders or files without labels, or None.
+        config: Str or path of a YAML file.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        image_size: Int, side in pixels, for models that are backbones.
+        count: Int. At most so many images, chosen by the seed; 200 to 2,000.
+        homology: Bool. Whether loops are counted, too.
+        seed: Int.
+
+    Returns:
+        Dict of figures, as written.
+
+    Raises:
+        UserError: if images or models cannot be read, or the page cannot be written.
     """
     begun = time.time()
-    page = pathlib.Path(options.out)
+    settings = {} if voc is None else voc_settings("test", voc, year, split, classes, allow_broken_labels)
+    read = read_config(config, {**settings, "seed": seed})
+    page = pathlib.Path(out)
     outputs.check_file(page, (".html", ".htm"), "a page")
     outputs.check_file(page.with_suffix(".json"))
-    seed, paths = config.seed, named(options.arms)
-    images, source = _images(options, config, seed)
-    size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, options.image_size)
-    arms, seen = {}, {}
+    paths = named(models)
+    if images and voc:
+        raise UserError(f"both --images {images[0]} and --voc {voc} are named; give one of them")
+    chosen, source = (
+        _labeled(read, count)
+        if read.data.voc is not None and not images
+        else _unlabeled(images or read.data.images, count, read.seed)
+    )
+    size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, image_size)
+    networks, seen = {}, {}
     for name, path in paths.items():
-        arms[name], seen[name] = _arm(path, seed)
-    figures = features.geometry(
-        arms,
-        images,
-        image_size=size,
-        homology=options.homology,
-        seed=seed,
-        verbose=int(running.verbosity() != 2),
+        networks[name], seen[name] = _network(path, read.seed)
+    figures = feature_spaces.geometry(
+        networks, chosen, image_size=size, homology=homology, seed=read.seed, verbose=int(running.verbosity() != 2)
     )
     figures |= {
         "source": source,
@@ -52,28 +90,26 @@ def write_geometry(options, config):
     with _files.whole(page.with_suffix(".json")) as part:
         part.write_text(json.dumps(figures, indent=1, default=float) + "\n", encoding="utf-8")
     with _files.whole(page) as part:
-        part.write_text(geometry_page.page(figures), encoding="utf-8")
-    print(geometry_page.table_text(figures))
-    print(f"{figures['images']} images, {len(arms)} arms, {figures['minutes']:.1f} minutes: {page}")
+        part.write_text(features_page.page(figures), encoding="utf-8")
+    return figures
 
 
-def _images(options, config, seed):
-    """Records or paths, and where they are from in words."""
-    if options.images and options.voc:
-        raise UserError(f"both --images {options.images[0]} and --voc {options.voc} are named; give one of them")
-    voc, count = config.data.voc, options.count
-    if voc is not None and not options.images:
-        classes = tuple(voc.classes or datasets.VOC_CLASSES)
-        records = labelled_split(config, voc.test, classes)
-        labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
-        chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
-        records = [record for record in records if record.image_id in chosen]
-        return records, f"{pathlib.Path(voc.root).name}, {voc.title(voc.test)}"
-    named_images = options.images or config.data.images
-    if not named_images:
+def _labeled(config, count):
+    """Return records of the test split, and where they are from in words."""
+    voc = config.data.voc
+    records = labelled_split(config, voc.test, tuple(voc.classes or datasets.VOC_CLASSES))
+    labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
+    chosen = set(subset(list(labels), count=min(count, len(records)), seed=config.seed, labels=labels))
+    records = [record for record in records if record.image_id in chosen]
+    return records, f"{pathlib.Path(voc.root).name}, {voc.title(voc.test)}"
+
+
+def _unlabeled(images, count, seed):
+    """Return paths of images, and where they are from in words."""
+    if not images:
         raise UserError("no images are named; give --voc a VOCdevkit, or --images a folder of them")
-    paths = datasets.image_files(named_images)
-    names = ", ".join(pathlib.Path(path).name for path in named_images[:3])
+    paths = datasets.image_files(images)
+    names = ", ".join(pathlib.Path(path).name for path in images[:3])
     return subset(paths, count=min(count, len(paths)), seed=seed), names
 
 
@@ -81,8 +117,8 @@ def _is_network(path):
     return canonical(path) is not None and not pathlib.Path(path).exists()
 
 
-def _arm(path, seed):
-    """An arm's network, and what it was made from in words."""
+def _network(path, seed):
+    """Return a network, and what it was made from in words."""
     if _is_network(path):
         keras.utils.set_random_seed(seed)
         return backbones.build(path), f"{canonical(path)} with random weights (seed {seed})"

@@ -1,17 +1,90 @@
-"""Which files and labels stand where a person points `kerassl inspect` or `kerassl shards`."""
+"""What a data set holds."""
 
+from __future__ import annotations
+
+import dataclasses
 import os
 import pathlib
 import typing
+from collections.abc import Sequence
 
 from kerassl import datasets
 from kerassl._errors import UserError
+from kerassl._io import files
 from kerassl.datasets.class_names import check_there, class_names
 from kerassl.datasets.formats.annotated_names import annotated_names, listed_names
 from kerassl.datasets.formats.voc_records import voc_annotations, voc_folder
 from kerassl.datasets.formats.yolo_classes import find_yolo_classes
 from kerassl.datasets.formats.yolo_records import yolo_labels_dir
 from kerassl.datasets.shards.index import is_shards, open_index
+from kerassl.report import data_card
+from kerassl.report.data_card_plot import draw_card
+from kerassl.runs import outputs
+from kerassl.runs.config import read_config
+from kerassl.runs.running import verbosity
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found; `str` of it is the card in words.
+
+    Attributes:
+        images: `report.data_card.ImageCard`.
+        labels: `report.data_card.LabelCard`, or None where there are none.
+    """
+
+    images: data_card.ImageCard
+    labels: data_card.LabelCard | None
+
+    def __str__(self) -> str:
+        return data_card.told(self.images, self.labels)
+
+
+def inspect(
+    paths: Sequence[str] = (),
+    *,
+    config: str | os.PathLike | None = None,
+    voc: str | None = None,
+    year: int | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    coco: str | None = None,
+    yolo: bool = False,
+    decode: bool = False,
+    out: str | os.PathLike | None = None,
+) -> Inspection:
+    """Describe a data set: sizes, classes, boxes, broken files.
+
+    Args:
+        paths: Sequence of images or folders of them, or of one VOCdevkit or folder of shards; with `coco` or `yolo` the
+            one folder of the labeled images. Empty is what `data` of the configuration names.
+        config: Str or path of a YAML file.
+        voc, year, split, classes: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        coco: Str or path of a COCO json.
+        yolo: Bool. Whether the images have YOLO's label files.
+        decode: Bool. Whether each image is decoded, which finds files that are cut off.
+        out: Str or path of a `.png` file to draw the card into, or None.
+
+    Returns:
+        `Inspection`.
+
+    Raises:
+        UserError: if nothing is named or found, or the file cannot be written.
+    """
+    outputs.check_file(out, (".png",), "an image")
+    if out is not None:
+        files.check_outside(out, [*paths, voc])
+    data = read_config(config).data
+    if not paths and voc is None:
+        paths, voc = data.images, data.voc and data.voc.root
+    found = find(paths, voc, coco, year, split, classes, yolo, allow_broken=True)
+    images = data_card.image_card(found.paths, decode, progress=verbosity() != 2)
+    labels = None if found.records is None else data_card.label_card(found.records, found.classes)
+    if out is not None:
+        if not len(images.heights):
+            raise UserError(f"none of {images.count} images can be opened; there is nothing to draw")
+        draw_card(images, labels, out, found.title, overwrite=True)
+    return Inspection(images, labels)
 
 
 class Found(typing.NamedTuple):

@@ -1,8 +1,9 @@
-"""The sections of a configuration, and what is accepted in each."""
+"""The sections of a configuration: what is accepted, with its default and advice on it."""
 
 from typing import Annotated, Literal
 
 import pydantic
+from pydantic import Field
 
 from kerassl import _numbers, optimizers
 from kerassl.callbacks.unfreezing_schedule import check_thaw
@@ -60,27 +61,29 @@ class Section(pydantic.BaseModel):
 
 
 class Scenes(Section):
-    """Generated scenes to work on, where no images of one's own are named."""
+    """Generated scenes to train and score on, where no images of one's own are named."""
 
-    train: Count = 600
-    val: Count = 200
-    unlabelled: CountOrNone = 1000
-    single_object: bool = True
+    train: Count = Field(600, description="Labeled images to train on; 600 train a small localizer.")
+    val: Count = Field(200, description="Labeled images to score on; with fewer than 200 the metrics are noisy.")
+    unlabelled: CountOrNone = Field(1000, description="Images without labels, for pre-training; 500 to 5,000.")
+    single_object: bool = Field(True, description="One object an image, which is what a localizer learns from.")
 
 
 class Voc(Section):
     """A VOCdevkit: labels to fine-tune on and to score on."""
 
-    # The VOCdevkit, or a folder that holds JPEGImages and Annotations itself; year is then left out.
-    root: str
-    # None is the only year that there is.
-    year: Year | None = None
-    train: str = "train"
-    test: str = "val"
-    # Names, or a file of them: a text file with one a line, or a data.yaml.
-    classes: list[str] | None = None
-    count: Count | None = None
-    fraction: ShareAbove0 | None = None
+    root: str = Field(description="A VOCdevkit, which holds VOC2007, or a folder of JPEGImages and Annotations.")
+    year: Year | None = Field(None, description="2007 to 2012; null is the only year in the VOCdevkit.")
+    train: str = Field("train", description="The list in ImageSets/Main to train on.")
+    test: str = Field("val", description="The list in ImageSets/Main to score on; choose settings on another one.")
+    classes: list[str] | None = Field(
+        None,
+        description="Class names in your order, or a file of them (one a line, or a data.yaml); null is the 20 of VOC.",
+    )
+    count: Count | None = Field(None, description="Training images whose labels are used, a stratified subset by seed.")
+    fraction: ShareAbove0 | None = Field(
+        None, description="Share of the training images whose labels are used, above 0 to 1; instead of count."
+    )
 
     @pydantic.field_validator("classes", mode="before")
     @classmethod
@@ -88,165 +91,217 @@ class Voc(Section):
         return value if value is None else class_names(value)
 
     def title(self, split):
-        """What a page calls a split."""
+        """Return the name of a split on a page."""
         return split if self.year is None else f"{self.year} {split}"
 
 
 class Data(Section):
-    images: list[str] = []
-    voc: Voc | None = None
-    scenes: Scenes | None = None
-    # Pre-train on the images of the training split too, without their labels.
-    use_training_images: bool = True
-    # Leave out unreadable labels even if they are more than a tenth.
-    allow_broken_labels: bool = False
+    """Images and labels."""
+
+    images: list[str] = Field(
+        [], description="Folders or files of images without labels; a few thousand at least, best like yours."
+    )
+    voc: Voc | None = Field(None, description="Labels in VOC's format.")
+    scenes: Scenes | None = Field(None, description="Generated scenes, where there are no images of your own.")
+    use_training_images: bool = Field(
+        True, description="Pre-train on the images of the training split, too, without their labels."
+    )
+    allow_broken_labels: bool = Field(
+        False, description="Leave out labels that cannot be read even if they are more than a tenth."
+    )
 
 
 class LabeledFolder(Section):
-    """Labeled images, a sub-folder for each class, by which features are judged."""
+    """Labeled images in a folder, by which features are scored."""
 
-    train: str
-    test: str | None = None
+    train: str = Field(description="A folder with a sub-folder for each class.")
+    test: str | None = Field(None, description="Such a folder to score on; null holds out a part of train.")
 
 
 class Probe(LabeledFolder):
-    """The same while the features are learned."""
+    """Scores of the features while they are learned."""
 
-    every: Count = 1
+    every: Count = Field(1, description="Epochs between scores; 1 to 10.")
 
 
 class Dense(Section):
-    """Contrast of the places of images beside that of whole images, for detectors: `models.DenseSimCLR`."""
+    """Contrast of locations beside that of whole images, for detectors: `models.DenseSimCLR`."""
 
-    levels: Levels = ["P4", "P5"]
-    # The share of the dense loss; 0.5 weighs both alike.
-    weight: Share = 0.5
-    # None is the temperature of the whole images.
-    temperature: Above0 | None = None
-    # How many cells of a view are drawn at each level and step, at most.
-    cells_per_image: Count = 16
-    # Cells of the same image that lie further apart than so many cells are negatives, too; null takes none of it.
-    apart: From1 | None = None
+    levels: Levels = Field(["P4", "P5"], description="Feature maps that are contrasted, of P3, P4 and P5.")
+    weight: Share = Field(0.5, description="Share of the dense loss, 0 to 1; 0.5 weighs both alike.")
+    temperature: Above0 | None = Field(None, description="0.1 to 0.2; null is that of whole images.")
+    cells_per_image: Count = Field(
+        16, description="Locations of a view that are drawn at each level and step, at most; 8 to 32."
+    )
+    apart: From1 | None = Field(
+        None,
+        description="Locations of the same image further apart than so many strides are negatives, too; 2 to 4, null "
+        "takes none.",
+    )
 
 
 class Pretrain(Section):
-    image_size: ImageSize = 96
-    load_size: ImageSize | None = None
-    # "memory" or a folder: decode each photograph once and keep it at its load size.
-    cache: str | None = None
-    batch_size: Count = 64
-    epochs: Count = 10
-    optimizer: Optimizer = "lars"
-    learning_rate: Above0 | None = None
-    weight_decay: From0 | None = None
-    warmup: ShareBelow1 = 0.1
-    temperature: Above0 = 0.1
-    decoupled: bool = False
-    projection_dim: Count = 128
-    hidden_dim: Count | None = None
-    smallest_crop: ShareAbove0 = 0.08
-    strength: From0 = 1.0
-    # For how many epochs stages of the backbone are frozen, as {stem: null, P3: 5}; null is to the end.
-    thaw: Thaw = {}
-    # "frozen" holds that of the weights that it starts from.
-    batch_norm: Literal["trained", "frozen"] = "trained"
-    # Without the section: SimCLR's contrast of whole images alone.
-    dense: Dense | None = None
-    probe: Probe | None = None
+    """Self-supervised pre-training of a backbone (SimCLR)."""
+
+    image_size: ImageSize = Field(
+        96, description="Side of the views in pixels, a multiple of 32; 96 to 128 on a CPU, 224 on a GPU."
+    )
+    load_size: ImageSize | None = Field(
+        None, description="Side to which images are read before views are cut; null is image_size + 32."
+    )
+    cache: str | None = Field(
+        None, description="memory or a folder: decode each image once and keep it at its load size; null does not."
+    )
+    batch_size: Count = Field(
+        64, description="Images a step; 64 fits 24 GiB of memory on a CPU, more gives more negatives."
+    )
+    epochs: Count = Field(10, description="Passes over the images; contrastive learning wants many, 100 and more.")
+    optimizer: Optimizer = Field(
+        "lars", description="lars, lamb, adamw or, with tensorflow-addons, tfa/NAME; adamw for small batches."
+    )
+    learning_rate: Above0 | None = Field(
+        None, description="Peak of the schedule; null is LARS's 0.075 * sqrt(batch_size), or 0.001 of other optimizers."
+    )
+    weight_decay: From0 | None = Field(None, description="0 to 0.05; null is the optimizer's own.")
+    warmup: ShareBelow1 = Field(0.1, description="Share of the steps in which the learning rate rises; 0.01 to 0.1.")
+    temperature: Above0 = Field(0.1, description="0.1 to 0.2; lower weights near negatives more and is less stable.")
+    decoupled: bool = Field(
+        False, description="Leave the positive out of the denominator, which helps with small batches."
+    )
+    projection_dim: Count = Field(128, description="Channels of the embeddings that are contrasted; 128 to 256.")
+    hidden_dim: Count | None = Field(
+        None,
+        description="Hidden channels of the projection head; null is the backbone's channels, 2048 helps small ones.",
+    )
+    smallest_crop: ShareAbove0 = Field(
+        0.08, description="Smallest share of the image in a view; 0.08 as in SimCLR, 0.2 to 0.5 for small networks."
+    )
+    strength: From0 = Field(1.0, description="Strength of the color jitter; 1 as in SimCLR, 0.5 for small networks.")
+    thaw: Thaw = Field(
+        {},
+        description="Epochs for which stages of the backbone are frozen, as {stem: null, P3: 5}; null is to the end.",
+    )
+    batch_norm: Literal["trained", "frozen"] = Field(
+        "trained", description="frozen keeps the batch normalization of the weights that training starts from."
+    )
+    dense: Dense | None = Field(None, description="Contrast of locations, too; null is SimCLR on whole images alone.")
+    probe: Probe | None = Field(None, description="Score the features on labeled images while they are learned.")
 
 
 _Range = tuple[Above0, Above0]
 
 
 class ObjectAugmentation(Section):
-    """What `augment.BoxAugmentation` does to training images, for a localiser; without the section: flips alone."""
+    """Box augmentation of training images for a localizer: `augment.BoxAugmentation`."""
 
-    flip: Share = 0.5
-    zoom: Share = 0.5
-    zoom_range: _Range = (0.5, 1.5)
-    crop: Share = 0.5
-    crop_area: _Range = (0.3, 1.0)
-    aspect: _Range = (0.5, 2.0)
-    jitter: Share = 0.8
-    strength: From0 = 0.25
-    # The one object that is asked for stays nearly whole.
-    visible: Share = 0.7
-    smallest: From0 = 2.0
+    flip: Share = Field(0.5, description="Probability of a horizontal flip.")
+    zoom: Share = Field(0.5, description="Probability of a zoom.")
+    zoom_range: _Range = Field((0.5, 1.5), description="Least and largest factor of a zoom; below 1 pads the image.")
+    crop: Share = Field(0.5, description="Probability of a crop.")
+    crop_area: _Range = Field((0.3, 1.0), description="Least and largest share of the image in a crop.")
+    aspect: _Range = Field((0.5, 2.0), description="Least and largest aspect ratio of a crop.")
+    jitter: Share = Field(0.8, description="Probability of color jitter.")
+    strength: From0 = Field(0.25, description="Strength of the color jitter; 0 to 1.")
+    visible: Share = Field(
+        0.7, description="Share of a box that a crop must keep; the one object of a localizer stays nearly whole."
+    )
+    smallest: From0 = Field(2.0, description="Least side in pixels of a box that is kept.")
 
 
 class BoxAugmentation(ObjectAugmentation):
-    """The same for a detector."""
+    """Box augmentation of training images for a detector."""
 
-    mosaic: Share = 0.0
-    visible: Share = 0.3
+    mosaic: Share = Field(0.0, description="Probability of putting four images into one; 0.5 helps with few labels.")
+    visible: Share = Field(0.3, description="Share of a box that a crop must keep.")
 
 
 class Neck(Section):
-    """Train neck and box head first, on boxes that the backbone draws without labels.
+    """Training of neck and box head on pseudo-boxes, before labels.
 
-    `detectors.pretrain_neck` of a detector, `detectors.pretrain_localizer` of a localiser.
+    `detectors.pretrain_neck` of a detector, `detectors.pretrain_localizer` of a localizer.
     """
 
-    epochs: Count = 3
-    learning_rate: Above0 = 1e-3
-    # At most so many of the images that pre-training may use.
-    images: Count = 2000
+    epochs: Count = Field(3, description="Passes over the images; 2 to 5.")
+    learning_rate: Above0 = Field(1e-3, description="Peak of the schedule.")
+    images: Count = Field(2000, description="At most so many of the images of pre-training; 2,000 to 5,000.")
 
 
 class Protocol(Section):
-    """What of a comparison's grid a way of measuring takes: null is what the section `compare` says."""
+    """A protocol of a comparison; null is what the section `compare` says."""
 
-    # How many images' labels are used; null in the list is all.
-    labels: list[Count | None] | None = pydantic.Field(None, min_length=1)
-    seeds: Count | None = None
-    # Names of variants; null is all.
-    variants: list[str] | None = pydantic.Field(None, min_length=1)
-    # Without the section: neck and head begin at random. A variant's own goes before.
-    neck: Neck | None = None
+    labels: list[Count | None] | None = Field(
+        None, min_length=1, description="Numbers of labeled images, as [100, 1000]; null in the list is all."
+    )
+    seeds: Count | None = Field(None, description="Number of seeds; 3 and more for an interval.")
+    variants: list[str] | None = Field(None, min_length=1, description="Names of variants; null is all.")
+    neck: Neck | None = Field(
+        None,
+        description="Train neck and box head on pseudo-boxes first; null does not. A variant's own setting wins.",
+    )
 
 
 class Frozen(Protocol):
-    """A localiser's neck and head on features that are computed once for each variant: `detectors.fit_frozen`."""
+    """A localizer's neck and head on features that are computed once for each variant: `detectors.fit_frozen`."""
 
-    image_size: ImageSize = 224
-    batch_size: Count = 32
-    epochs: Count = 12
-    learning_rate: Above0 = 1e-3
-    width: Count = 128
-    # What the neck takes of the backbone: one of P3, P4 and P5, or neighbours, as [P3, P4].
-    levels: NeckLevels = ["P4", "P5"]
-    # "re-estimated" measures the backbone's moving statistics anew, on images without labels at `image_size`.
-    # A variant's own goes before.
-    batch_norm: Literal["frozen", "re-estimated"] = "frozen"
+    image_size: ImageSize = Field(224, description="Side in pixels, a multiple of 32; 160 to 320.")
+    batch_size: Count = Field(32, description="Images a step; 16 to 64.")
+    epochs: Count = Field(12, description="Passes over the labeled images; 10 to 50, more for fewer.")
+    learning_rate: Above0 = Field(1e-3, description="Peak of the schedule.")
+    width: Count = Field(128, description="Channels of neck and head; 64 to 256.")
+    levels: NeckLevels = Field(
+        ["P4", "P5"],
+        description="What the neck takes of the backbone: one of P3, P4 and P5, or neighbors, as [P3, P4].",
+    )
+    batch_norm: Literal["frozen", "re-estimated"] = Field(
+        "frozen",
+        description="re-estimated computes the backbone's moving statistics again, on images without labels at "
+        "image_size. A variant's own setting wins.",
+    )
 
 
 class Finetune(Protocol):
-    image_size: ImageSize = 128
-    batch_size: Count = 16
-    epochs: Count = 10
-    optimizer: Optimizer = "adamw"
-    learning_rate: Above0 = 1e-3
-    # Factors by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4 and P5, neck, head.
-    learning_rates: LearningRates = {}
-    # The share of the steps in which the learning rate rises.
-    warmup: ShareBelow1 = 0.05
-    # None is 1e-4.
-    weight_decay: From0 | None = None
-    # The global norm that gradients are clipped to; null does not clip.
-    clip_norm: Above0 | None = 10.0
-    # Train neck and head alone.
-    freeze: bool = False
-    # Score the test records after every so many epochs, too, into metrics.jsonl; nothing is chosen by it.
-    evaluate_every: Count | None = None
-    augmentation: ObjectAugmentation | None = None
-    # A file of regions that are painted over in every training image, as `kerassl audit` writes regions.json.
-    erase: str | None = None
-    # For how many epochs stages of the backbone are frozen, as {P5: 1, P4: 2, P3: 3, stem: null}; null is to the end.
-    thaw: Thaw = {}
-    # "frozen" holds that of the backbone; "re-estimated" measures all moving statistics anew before scoring.
-    batch_norm: Literal["trained", "frozen", "re-estimated"] = "trained"
-    # The decay of a moving average of the weights, which is scored and saved, as 0.999.
-    average: ShareBelow1 | None = None
+    """Training of a whole network on labels."""
+
+    image_size: ImageSize = Field(
+        128, description="Side in pixels, a multiple of 32; 128 to 160 on a CPU, 512 on a GPU."
+    )
+    batch_size: Count = Field(16, description="Images a step; 8 to 32.")
+    epochs: Count = Field(10, description="Passes over the labeled images; 10 to 100, more for fewer.")
+    optimizer: Optimizer = Field("adamw", description="adamw, lamb, lars or, with tensorflow-addons, tfa/NAME.")
+    learning_rate: Above0 = Field(1e-3, description="Peak of the schedule; 0.0003 to 0.002 with adamw.")
+    learning_rates: LearningRates = Field(
+        {},
+        description="Factors of learning_rate by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4, P5, "
+        "neck, head. 0.1 to 0.3 for a pre-trained backbone.",
+    )
+    warmup: ShareBelow1 = Field(0.05, description="Share of the steps in which the learning rate rises; 0.01 to 0.1.")
+    weight_decay: From0 | None = Field(None, description="0 to 0.05; null is 0.0001.")
+    clip_norm: Above0 | None = Field(10.0, description="Global norm that gradients are clipped to; null does not clip.")
+    freeze: bool = Field(False, description="Train neck and head alone.")
+    evaluate_every: Count | None = Field(
+        None,
+        description="Also score the test images every so many epochs, into metrics.jsonl; nothing is chosen by it.",
+    )
+    augmentation: ObjectAugmentation | None = Field(
+        None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --voc draws it."
+    )
+    erase: str | None = Field(
+        None,
+        description="A file of regions to paint over in every training image, as regions.json of kerassl audit.",
+    )
+    thaw: Thaw = Field(
+        {},
+        description="Epochs for which stages of the backbone are frozen, as {P5: 1, P4: 2, P3: 3, stem: null}; null is "
+        "to the end.",
+    )
+    batch_norm: Literal["trained", "frozen", "re-estimated"] = Field(
+        "trained",
+        description="frozen keeps that of the backbone; re-estimated computes moving statistics again before scoring.",
+    )
+    average: ShareBelow1 | None = Field(
+        None,
+        description="Decay of a moving average of the weights, which is scored and saved; 0.99 to 0.999.",
+    )
 
     @pydantic.model_validator(mode="after")
     def _one_way_to_freeze(self):
@@ -256,36 +311,54 @@ class Finetune(Protocol):
 
 
 class Localizer(Finetune):
-    # What the neck takes of the backbone: one of P3, P4 and P5, or neighbours, as [P3, P4].
-    levels: NeckLevels = ["P4", "P5"]
+    """A localizer: the box and the class of the largest object."""
+
+    levels: NeckLevels = Field(
+        ["P4", "P5"],
+        description="What the neck takes of the backbone: one of P3, P4 and P5, or neighbors, as [P3, P4].",
+    )
 
 
 class Detector(Finetune):
-    kind: Literal["retinanet", "yolov8"] = "retinanet"
-    # Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. Less is quicker.
-    width: Count | None = None
-    image_size: ImageSize = 160
-    augmentation: BoxAugmentation | None = None
+    """A detector: boxes and classes of all objects."""
+
+    kind: Literal["retinanet", "yolov8"] = Field("retinanet", description="yolov8 learns faster from few labels.")
+    width: Count | None = Field(
+        None,
+        description="Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. 64 to 128 are faster.",
+    )
+    image_size: ImageSize = Field(160, description="Side in pixels, a multiple of 32; 160 on a CPU, 512 on a GPU.")
+    augmentation: BoxAugmentation | None = Field(
+        None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --voc draws it."
+    )
 
 
 class Explain(Section):
-    images: Count = 4
-    level: Literal["P3", "P4", "P5"] = "P5"
+    """Images that the report of a comparison draws."""
+
+    images: Count = Field(4, description="Test images with boxes and class activation maps; 4 to 8.")
+    level: Literal["P3", "P4", "P5"] = Field("P5", description="Feature map of the class activation maps.")
 
 
 class Variant(Section):
-    """One of the networks that are compared: how its backbone begins, and what it learns before it sees labels."""
+    """One network of a comparison: how its backbone begins, and what it learns before it sees labels."""
 
-    # "random", "imagenet", the path of a file of weights, or the name of a variant above, whose training goes on.
-    start: str = "random"
-    # Changes over the section `pretrain`; {} is the section as it is, null no pre-training.
-    pretrain: dict | None = None
-    # Pre-train by the photographs' own labels in place of contrast; a list names the classes that are read.
-    supervised: bool | list[str] = False
-    # Train neck and box head of its localisers and detectors on boxes without labels; null is what their sections say.
-    neck: Neck | None = None
-    # That of its frozen features; null is what their section says.
-    batch_norm: Literal["frozen", "re-estimated"] | None = None
+    start: str = Field(
+        "random",
+        description="random, imagenet, a file of weights, or the name of a variant above, whose training continues.",
+    )
+    pretrain: dict | None = Field(
+        None, description="Changes over the section pretrain; {} is the section as it is, null no pre-training."
+    )
+    supervised: bool | list[str] = Field(
+        False, description="Pre-train by the labels of the images instead of contrast; a list names the classes."
+    )
+    neck: Neck | None = Field(
+        None, description="Train neck and box head on pseudo-boxes first; null is what the protocols' sections say."
+    )
+    batch_norm: Literal["frozen", "re-estimated"] | None = Field(
+        None, description="That of its frozen features; null is what the section frozen says."
+    )
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -302,32 +375,35 @@ class Variant(Section):
 
 
 class SanityCheck(Section):
-    """Two variants that a measure must tell apart before it is believed, and by how many points."""
+    """Two variants that a metric must tell apart before it is believed, and by how many points."""
 
-    good: str
-    poor: str
-    mean_iou: From0 = 8
-    loc_acc_70: From0 = 12
+    good: str = Field(description="The variant that must be better.")
+    poor: str = Field(description="The variant that must be worse, as a random start.")
+    mean_iou: From0 = Field(8, description="Points of mean IoU between them.")
+    loc_acc_70: From0 = Field(12, description="Points of LocAcc@0.7 between them.")
 
 
 class Compare(Section):
     """The grid of a comparison: variants, numbers of labels and seeds."""
 
-    # Null in the list is all of them.
-    labels: list[Count | None] = pydantic.Field([None], min_length=1)
-    # How many, from the run's seed on.
-    seeds: Count = 1
-    # The variant that the others are held against; null is the last.
-    baseline: str | None = None
-    # Variants that are left out of a comparison, as one that failed; what was done of them is kept.
-    skip: list[str] = []
-    # How many images of the test split form the tuning split, to choose settings on; null is none.
-    tuning_images: CountOrNone | None = None
-    # Score on the images that no setting was chosen on, or on the tuning split.
-    split: Literal["report", "tuning"] = "report"
-    # Labelled photographs of another kind for Top-1 and Top-3 of the features, once a variant.
-    probe: LabeledFolder | None = None
-    sanity_check: SanityCheck | None = None
+    labels: list[Count | None] = Field(
+        [None], min_length=1, description="Numbers of labeled images, as [100, 1000]; null in the list is all."
+    )
+    seeds: Count = Field(1, description="Number of seeds, from the run's seed on; 3 and more for an interval.")
+    baseline: str | None = Field(None, description="The variant that the others are compared with; null is the last.")
+    skip: list[str] = Field([], description="Variants to leave out, as one that failed; what was done of them is kept.")
+    tuning_images: CountOrNone | None = Field(
+        None, description="Images of the test split for tuning, of which no figure is reported; 200, null is none."
+    )
+    split: Literal["report", "tuning"] = Field(
+        "report", description="report scores the images that no setting was chosen on, tuning those of tuning_images."
+    )
+    probe: LabeledFolder | None = Field(
+        None, description="Labeled images of another kind for Top-1 and Top-3 of the features, once a variant."
+    )
+    sanity_check: SanityCheck | None = Field(
+        None, description="Two variants that a metric must tell apart before it is believed."
+    )
 
     @pydantic.field_validator("labels", mode="before")
     @classmethod

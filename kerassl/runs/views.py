@@ -1,15 +1,22 @@
 """What training sees of a few images, as one picture: views of pre-training, or annotated images of fine-tuning."""
 
+from __future__ import annotations
+
 import logging
+import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kerassl import augment, datasets, detectors
 from kerassl._errors import UserError
+from kerassl._io import files
 from kerassl._lazy import tf
 from kerassl.resizing import centre_crop, check_image_size
+from kerassl.runs import outputs
+from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.finetune import training_batches
 from kerassl.runs.sources import labelled_split
 
@@ -20,6 +27,77 @@ MOST = 200
 """Images on a sheet: more would make a picture that few programs open."""
 _PANEL, _GAP, _HEAD = 300, 6, 64  # px, of a sheet of annotated images
 _SHOWN = 384  # px; the picture of the photograph is finer than what views are cut from
+
+
+def views(
+    images: Sequence[str] = (),
+    *,
+    out: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    count: int = 6,
+    image_size: int | None = None,
+    voc: str | None = None,
+    year: int | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    task: str | None = None,
+    mild: bool = False,
+    level: str = "P5",
+    seed: int | None = None,
+) -> int:
+    """Draw the views that pre-training makes of a few images, or what fine-tuning sees of labeled ones.
+
+    Args:
+        images: Sequence of folders or files; empty is `data.images` of the configuration.
+        out: Str or path of the `.png` or `.jpg` file to write.
+        config: Str or path of a YAML file.
+        count: Int. At most so many images, chosen by the seed.
+        image_size: Int, side in pixels.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        task: `"detector"` or `"localizer"`. Whose training images to draw of labeled ones.
+        mild: Bool. Crops from a fifth up and half the jitter, as small networks want them.
+        level: `"P3"`, `"P4"` or `"P5"`, whose matched locations are numbered.
+        seed: Int.
+
+    Returns:
+        Int, the number of images drawn.
+
+    Raises:
+        UserError: if no image is named, found or readable, or a size does not fit.
+    """
+    outputs.check_file(out, (".png", ".jpg"), "an image")
+    files.check_outside(out, [*images, voc])
+    if voc is not None or task is not None:
+        if images:
+            raise UserError(f"both {images[0]} and labeled images are named; give one of them")
+        task = task or "detector"
+        settings = {
+            **voc_settings("train", voc, year, split, classes, allow_broken_labels),
+            f"{task}.image_size": image_size,
+            "seed": seed,
+        }
+        sheet, drawn = training_sheet(_training(config, task, settings), task, count)
+    else:
+        settings = {
+            "data.images": list(images) or None,
+            "pretrain.image_size": 128 if image_size is None and not config else image_size,
+            "pretrain.smallest_crop": 0.2 if mild else None,
+            "pretrain.strength": 0.5 if mild else None,
+            "seed": seed,
+        }
+        sheet, drawn = contact_sheet(read_config(config, settings), count, level)
+    with files.whole(out, overwrite=True) as part:
+        Image.fromarray(sheet).save(part)
+    return drawn
+
+
+def _training(path, task, settings):
+    config = read_config(path, settings)
+    if path and getattr(config, task) is not None:
+        return config
+    # Where no configuration says what is done, the defaults are drawn.
+    return read_config(path, {**({task: {}} if path else {f"{task}.augmentation": {}}), **settings})
 
 
 def contact_sheet(config, count, level):

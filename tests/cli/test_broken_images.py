@@ -82,7 +82,7 @@ def test_commands_read_files_whose_names_are_no_utf8(devkit, tiny_backbone, tmp_
     with np.load(tmp_path / "e.npz") as found:
         assert str(images / f"{NAME}.jpg") in found["names"]
     assert _run("views", images, "--count", 6, "--image-size", 32, "--out", tmp_path / "views.png") == 0
-    assert "views of 5 photographs" in capsys.readouterr().out
+    assert "5 images" in capsys.readouterr().out
     assert _run("inspect", images, "--decode", "--out", tmp_path / "card.png") == 0
     told = capsys.readouterr().out
     assert "images          6" in told

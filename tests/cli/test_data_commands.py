@@ -47,7 +47,7 @@ def test_shards_take_labels_along_and_inspect_tells_of_them(devkit, tmp_path, ca
     command = ["shards", "--voc", str(devkit), "--split", "train", "--out", str(tmp_path / "shards")]
     assert main([*command, "--per-shard", "4"]) == 0
     classes = shard_classes(tmp_path / "shards")
-    assert f"6 images with boxes of {len(classes)} classes in 2 shards: " in capsys.readouterr().out
+    assert "6 images in 2 shards: " in capsys.readouterr().out
     records = voc_records(devkit, classes=classes)
     assert [each.image_id for each in shard_records(tmp_path / "shards")] == [each.image_id for each in records]
     assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
@@ -92,7 +92,7 @@ def test_shards_of_coco_and_yolo_hold_the_same_boxes(devkit, tmp_path, capsys):
     for form in (["--coco", str(tmp_path / "kites.json")], ["--yolo"]):
         out = tmp_path / form[0].strip("-")
         assert main([*command, *form, "--out", str(out), "--image-size", "32"]) == 0
-        assert "3 images with boxes of 1 classes in 1 shards" in capsys.readouterr().out
+        assert "3 images in 1 shards" in capsys.readouterr().out
         records = shard_records(out)
         assert [len(record.boxes) for record in records] == [0, 0, 1]
         sides = np.array([records[2].width, records[2].height] * 2)

@@ -1,4 +1,4 @@
-"""`kerassl geometry`, on a few scenes and tiny networks."""
+"""`kerassl features`, on a few scenes and tiny networks."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def written(folder):
     arms = [f"ours={folder}/backbone.keras", f"a <b>={folder}/localizer.keras"]
     voc = ["--voc", str(folder / "scenes"), "--split", "val", "--classes", *SCENE_CLASSES]
     out = folder / "out" / "page.html"
-    assert main(["geometry", "--arms", *arms, *voc, "--count", "44", "--out", str(out)]) == 0
+    assert main(["features", "--models", *arms, *voc, "--count", "44", "--out", str(out)]) == 0
     return out
 
 
@@ -66,7 +66,7 @@ def test_table_has_a_column_for_each_arm(written):
 def test_folder_of_images_gives_a_page_without_what_needs_labels(folder):
     images, out = folder / "scenes" / "VOC2007" / "JPEGImages", folder / "plain.html"
     arguments = ["--images", str(images), "--image-size", "64", "--count", "20", "--out", str(out)]
-    assert main(["geometry", "--arms", str(folder / "backbone.keras"), *arguments]) == 0
+    assert main(["features", "--models", str(folder / "backbone.keras"), *arguments]) == 0
     page = out.read_text()
     assert "What each network ignores" in page
     for heading in ("where the object is", "neighbour tells class", "the same images alike"):
@@ -76,17 +76,17 @@ def test_folder_of_images_gives_a_page_without_what_needs_labels(folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--arms", "{}/backbone.keras", "--out", "{}/x.html"], "no images are named"),
-        (["--arms", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.png"], "does not end like a page"),
-        (["--arms", "{}/none.keras", "--images", "{}", "--out", "{}/x.html"], "there is no model"),
-        (["--arms", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.html"], "give --image-size"),
-        (["--arms", "a={}/backbone.keras", "a={}/b.keras", "--images", "{}", "--out", "{}/x.html"], "two arms"),
-        (["--arms", "{}/backbone.keras", "--images", "{}", "--voc", "{}", "--out", "{}/x.html"], "both --images"),
-        (["--arms", "{}/backbone.keras", "--images", "{}", "--count", "0", "--out", "{}/x.html"], "--count is 0"),
+        (["--models", "{}/backbone.keras", "--out", "{}/x.html"], "no images are named"),
+        (["--models", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.png"], "does not end like a page"),
+        (["--models", "{}/none.keras", "--images", "{}", "--out", "{}/x.html"], "there is no model"),
+        (["--models", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.html"], "give --image-size"),
+        (["--models", "a={}/backbone.keras", "a={}/b.keras", "--images", "{}", "--out", "{}/x.html"], "two models"),
+        (["--models", "{}/backbone.keras", "--images", "{}", "--voc", "{}", "--out", "{}/x.html"], "both --images"),
+        (["--models", "{}/backbone.keras", "--images", "{}", "--count", "0", "--out", "{}/x.html"], "--count is 0"),
     ],
 )
 def test_mistake_is_told_in_one_line(folder, capsys, arguments, says):
-    assert main(["geometry", *(each.format(folder) for each in arguments)]) == 2
+    assert main(["features", *(each.format(folder) for each in arguments)]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("kerassl: ")
     assert says in line

@@ -14,7 +14,7 @@ def test_command_reports_one_line_and_leaves_nothing_when_the_disk_takes_no_file
         raise OSError(number, os.strerror(number), str(target))
 
     monkeypatch.setattr(os, "replace", refuse)
-    scenes = ["scenes", "--train", "1", "--val", "1", "--unlabelled", "0", "--out", str(tmp_path / "scenes")]
+    scenes = ["scenes", "--train", "1", "--val", "1", "--unlabeled", "0", "--out", str(tmp_path / "scenes")]
     assert main(scenes) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("kerassl: ")

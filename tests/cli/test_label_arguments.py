@@ -119,7 +119,7 @@ def test_many_broken_labels_are_refused_unless_they_are_allowed(data, capsys, fo
     assert f"annotated       {2 if form == 'voc' else 3} images" in capsys.readouterr().out
     if form == "voc":
         assert main([*SHARDS[form], "--allow-broken-labels", "--out", "s"]) == 0
-        assert "2 images with boxes" in capsys.readouterr().out
+        assert "2 images in 1 shards" in capsys.readouterr().out
 
 
 def test_a_folder_without_a_year_is_read_by_flags_and_by_a_configuration(data, capsys):

@@ -19,9 +19,9 @@ PRETRAIN = ["pretrain", *PHOTOS, "--image-size", "32", "--batch-size", "2", "--o
 FINETUNE = ["finetune", *VOC, "--out", "new"]
 PREDICT = ["predict", *MODEL, *PHOTOS, "--out", "new"]
 EVALUATE = ["evaluate", *MODEL, *VOC]
-EXPLAIN = ["explain", "--arms", "a=model.keras", *PHOTOS, "--out", "new.png"]
+EXPLAIN = ["explain", "--models", "a=model.keras", *PHOTOS, "--out", "new.png"]
 AUDIT = ["audit", *MODEL, *VOC, "--out", "new"]
-GEOMETRY = ["geometry", "--arms", "a=model.keras", *PHOTOS, "--out", "new.html"]
+FEATURES = ["features", "--models", "a=model.keras", *PHOTOS, "--out", "new.html"]
 EXPORT = ["export", *MODEL, "--out", "new"]
 SCENES = ["scenes", "--out", "new", "--train", "1", "--val", "1"]
 SHARDS = ["shards", *PHOTOS, "--out", "new"]
@@ -33,10 +33,10 @@ SHARE, ABOVE_0 = "give a number from 0 to 1", "give a number above 0"
 
 # Flags that take numbers: what is refused of each, and the advice.
 NUMBERS = [
-    *((command, "--seed", value, WHOLE) for command in (PRETRAIN, FINETUNE, AUDIT, GEOMETRY, SCENES, VIEWS, EXPLAIN,
+    *((command, "--seed", value, WHOLE) for command in (PRETRAIN, FINETUNE, AUDIT, FEATURES, SCENES, VIEWS, EXPLAIN,
                                                         COMPARE)
       for value in ("-1", "4294967296", f"1{'0' * 20}", "1.5", "nan")),
-    *((command, "--count", value, COUNT) for command in (FINETUNE, AUDIT, GEOMETRY, VIEWS, EXPLAIN)
+    *((command, "--count", value, COUNT) for command in (FINETUNE, AUDIT, FEATURES, VIEWS, EXPLAIN)
       for value in ("-1", "0", "nan", "2.5", f"1{'0' * 30}")),
     *((PREDICT, "--score", value, SHARE) for value in ("nan", "inf", "-0.1", "1.01")),
     *((EVALUATE, "--score", value, "give a finite number") for value in ("nan", "inf", "x")),
@@ -44,7 +44,7 @@ NUMBERS = [
         (PRETRAIN, "--batch-size"), (PRETRAIN, "--epochs"), (FINETUNE, "--batch-size"), (FINETUNE, "--epochs"),
         (EXPORT, "--batch-sizes"), (SCENES, "--train"), (SCENES, "--val"), (SHARDS, "--image-size"),
         (SHARDS, "--per-shard"), (SHARDS, "--workers")) for value in ("0", "-3", "x", f"1{'0' * 30}")),
-    *((command, "--image-size", value, "multiple of 32") for command in (PRETRAIN, FINETUNE, VIEWS, GEOMETRY, EMBED,
+    *((command, "--image-size", value, "multiple of 32") for command in (PRETRAIN, FINETUNE, VIEWS, FEATURES, EMBED,
                                                                          EXPLAIN)
       for value in ("100", "16", "9000")),
     *((PRETRAIN, "--temperature", value, ABOVE_0) for value in ("0", "nan", "inf", "-1")),
@@ -54,14 +54,14 @@ NUMBERS = [
     *((command, "--year", value, "from 2007 to 2012") for command in (FINETUNE, EVALUATE) for value in ("207", "2013")),
     (EXPLAIN, "--insertion", "-1", "from 0 up"),
     (AUDIT, "--pictures", "-1", "from 0 up"),
-    (SCENES, "--unlabelled", "-1", "from 0 up"),
+    (SCENES, "--unlabeled", "-1", "from 0 up"),
     (["check", "photos"], "--seconds", "nan", "from 0 up"),
 ]  # fmt: skip
 
 # Outputs that cannot be written: the command without its --out, and what the output is.
 OUTPUTS = [
     (PRETRAIN, "folder"), (FINETUNE, "folder"), (COMPARE, "folder"), (PREDICT, "folder"), (AUDIT, "folder"),
-    (EXPORT, "folder"), (SCENES, "folder"), (SHARDS, "folder"), (EXPLAIN, ".png"), (GEOMETRY, ".html"),
+    (EXPORT, "folder"), (SCENES, "folder"), (SHARDS, "folder"), (EXPLAIN, ".png"), (FEATURES, ".html"),
     (VIEWS, ".png"), (EMBED, ".npz"), ([*EVALUATE, "--out", "new"], ".json"), ([*EVALUATE, "--plots", "new"], "folder"),
     (["inspect", "photos", "--out", "new"], ".png"),
 ]  # fmt: skip
@@ -98,12 +98,12 @@ OTHERS = [
     (["evaluate", "--predictions", "gone.json", *VOC, "--classes", "face", "house", "rocket"], "gone.json"),
     ([*EXPLAIN, "--class", "cow"], "'cow'", SCENE_CLASSES[0]),
     ([*EXPLAIN, "--method", "lime"], "'lime'", "gradcam"),
-    ([*EXPLAIN, "--arms", "a=gone.keras"], "gone.keras"),
-    ([*EXPLAIN, "--arms", "a=model.keras", "a=model.keras"], "'a'", "name of its own"),
+    ([*EXPLAIN, "--models", "a=gone.keras"], "gone.keras"),
+    ([*EXPLAIN, "--models", "a=model.keras", "a=model.keras"], "'a'", "name of its own"),
     ([*EXPLAIN, "--image-size", "96"], "--image-size is 96", "64", "leave it out"),
     ([*AUDIT, "--classes", "cow"], "cow", SCENE_CLASSES[0], "--classes"),
-    ([*GEOMETRY, "--out", "new.txt"], "new.txt", ".html"),
-    ([*GEOMETRY, *VOC], "--images photos", "--voc voc"),
+    ([*FEATURES, "--out", "new.txt"], "new.txt", ".html"),
+    ([*FEATURES, *VOC], "--images photos", "--voc voc"),
     ([*EXPORT, "--batch-sizes", "4", "2"], "--batch-sizes is 4 2", "rising, as 1 2 4 8"),
     (["check", "nowhere"], "nowhere", "kerassl export"),
     (["check", "photos"], "photos", "saved_model.pb"),

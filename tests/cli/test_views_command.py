@@ -33,7 +33,7 @@ def _drawn(path, *arguments):
 def test_sheet_is_the_same_when_the_seed_is_and_another_when_anything_else_changes(photos, tmp_path, capsys):
     few = (photos, "--count", 2, "--image-size", 64)
     first = _drawn(tmp_path / "a.png", *few)
-    assert "2 photographs" in capsys.readouterr().out
+    assert "2 images" in capsys.readouterr().out
     np.testing.assert_array_equal(first, _drawn(tmp_path / "b.png", *few))
     for change in (("--seed", 1), ("--mild",), ("--level", "P4")):
         other = _drawn(tmp_path / "c.png", *few, *change)
@@ -93,7 +93,7 @@ def test_training_images_are_drawn_as_the_configuration_augments_them(devkit, tm
     ):
         config.write_text(text)
         drawn[name] = _drawn(tmp_path / "a.png", *few, "--config", config)[64:].astype(int)
-    assert "3 labelled ones" in capsys.readouterr().out
+    assert "3 images" in capsys.readouterr().out
     assert drawn["never"].shape == (3 * 306, 5 * 306, 3)
     letterboxed, *epochs = np.split(drawn["never"], 5, axis=1)
     for epoch in epochs:  # frames may lie a pixel apart

@@ -100,7 +100,7 @@ def test_level_is_chosen_among_those_that_all_arms_look_at(tiny_backbone, record
 def test_command_writes_table_grid_and_page(tiny_backbone, devkit, tmp_path, capsys):
     localizer(tiny_backbone, 0).save(tmp_path / "a.keras")
     backbones.save(tiny_backbone(), tmp_path / "b.keras")
-    arms = ["--arms", f"ours={tmp_path / 'a.keras'}", f"<bare>={tmp_path / 'b.keras'}"]
+    arms = ["--models", f"ours={tmp_path / 'a.keras'}", f"<bare>={tmp_path / 'b.keras'}"]
     voc = ["--voc", str(devkit), "--count", "8"]
     assert main(["explain", *arms, *voc, "--insertion", "2", "--level", "P4", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
@@ -115,15 +115,15 @@ def test_command_writes_table_grid_and_page(tiny_backbone, devkit, tmp_path, cap
     assert page.count("data:image/png;base64,") == 1
     assert (tmp_path / "out" / "heatmaps.png").read_bytes().startswith(b"\x89PNG")
 
-    bare = ["--arms", str(tmp_path / "b.keras")]
+    bare = ["--models", str(tmp_path / "b.keras")]
     for arguments, message in (
         ([*arms, *voc, "--out", str(tmp_path / "out")], "already exists"),
         ([*arms, "--out", str(tmp_path / "no")], "give either --images to draw, or --voc"),
         ([*arms, *voc, "--class", "car", "--out", str(tmp_path / "no")], "--class is for --images"),
         ([*bare, *voc, "--classes", *CLASSES, "--out", str(tmp_path / "no")], "give --image-size"),
-        ([*bare, *bare[1:], *voc, "--out", str(tmp_path / "no")], "two arms are called 'b'"),
+        ([*bare, *bare[1:], *voc, "--out", str(tmp_path / "no")], "two models are called 'b'"),
         ([*arms, *voc, "--image-size", "96", "--out", str(tmp_path / "no")], "the models take 64"),
-        (["--arms", str(tmp_path / "table.json"), *voc, "--out", str(tmp_path / "no")], "there is no model"),
+        (["--models", str(tmp_path / "table.json"), *voc, "--out", str(tmp_path / "no")], "there is no model"),
     ):
         assert main(["explain", *arguments]) == 2
         assert message in capsys.readouterr().err

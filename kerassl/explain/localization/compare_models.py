@@ -1,6 +1,7 @@
 """Several networks asked about the same images: who looks at the whole object?"""
 
 import dataclasses
+import typing
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class ArmsTable:
     level: str
     thresholds: dict
     chosen_on: int
-    scored: object
+    scored: typing.Any
     heatmaps: dict
     table: dict
     randomised: dict

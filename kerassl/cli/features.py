@@ -1,0 +1,47 @@
+"""`kerassl features`."""
+
+from __future__ import annotations
+
+import argparse
+
+from kerassl import _numbers, runs
+from kerassl.cli import flags
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = flags.command(
+        subparsers, "features", "describe and compare the feature spaces of several models, on one page"
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        required=True,
+        metavar="NAME=FILE",
+        help="backbone.keras, localizer.keras or detector.keras each, or a network's name for random initialization",
+    )
+    parser.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them, without labels")
+    flags.voc(parser, "test")
+    parser.add_argument(
+        "--image-size",
+        type=flags.image_size,
+        help="side in pixels, a multiple of 32, for models that are backbones",
+    )
+    parser.add_argument(
+        "--count",
+        type=flags.number(_numbers.COUNT),
+        default=500,
+        help="at most so many images, chosen by --seed; 200 to 2000 (default 500)",
+    )
+    parser.add_argument("--homology", action="store_true", help="also count loops; pip install 'kerassl[topology]'")
+    flags.setting(parser, "seed")
+    parser.add_argument("--out", required=True, metavar="FILE", help="the .html page; figures go beside it as .json")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from kerassl.report.features_page import table_text  # here: it loads matplotlib, which --help can do without
+
+    figures = runs.features(**flags.given(arguments))
+    print(table_text(figures))
+    print(
+        f"{figures['images']} images, {len(arguments.models)} models, {figures['minutes']:.1f} minutes: {arguments.out}"
+    )

@@ -1,0 +1,184 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import pathlib
+import typing
+from collections.abc import Callable
+
+import pydantic
+from pydantic_core import PydanticUndefined
+
+from kerassl._errors import UserError
+from kerassl._numbers import Number
+from kerassl.resizing import check_image_size
+from kerassl.runs.config import Config, read_config, setting_of
+
+
+def command(
+    subparsers: argparse._SubParsersAction, name: str, purpose: str, *, config: bool = True
+) -> argparse.ArgumentParser:
+    """Add the parser of a command."""
+    parser = subparsers.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+    if config:
+        parser.add_argument("--config", metavar="FILE", help="settings in YAML, as those in configs/; flags go over it")
+    return parser
+
+
+def run_folder(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of a run, and what happens to a run that is in it."""
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the run's folder; must be new or empty")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in the folder, with the settings that are there; flags must agree with them, but "
+        "--epochs may be more where training can continue",
+    )
+    again.add_argument("--replace", action="store_true", help="remove the run that is in the folder")
+
+
+def voc(parser: argparse.ArgumentParser, split: str | None, *, broken: bool = True) -> None:
+    """Add the flags of a VOCdevkit.
+
+    Args:
+        parser: `argparse.ArgumentParser`.
+        split: `"train"` or `"test"`, the setting of `data.voc` that `--split` overrides; None reads every image.
+        broken: Bool. Whether labels that cannot be read are refused at all.
+    """
+    setting(parser, "data.voc.root", "voc", metavar="FOLDER")
+    setting(parser, "data.voc.year")
+    default = "every image" if split is None else f"data.voc.{split} of the configuration"
+    parser.add_argument("--split", help=f"a list in ImageSets/Main (default: {default})")
+    setting(parser, "data.voc.classes")
+    if broken:
+        setting(parser, "data.allow_broken_labels")
+
+
+def other_labels(parser: argparse.ArgumentParser, coco: str, yolo: str) -> None:
+    """Add the flags of labels in other formats, with their help."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--coco", metavar="FILE", help=coco)
+    form.add_argument("--yolo", action="store_true", help=yolo)
+
+
+def model(parser: argparse.ArgumentParser) -> None:
+    """Add the file of a detector or a localizer."""
+    parser.add_argument("--model", required=True, metavar="FILE", help="detector.keras or localizer.keras of a run")
+
+
+def setting(
+    parser: argparse.ArgumentParser, key: str, flag: str | None = None, *, metavar: str = "NAME", default: bool = True
+) -> None:
+    """Add a flag that overrides a setting, with the type, the description and the default of that.
+
+    Args:
+        parser: `argparse.ArgumentParser`.
+        key: Str, with dots, as `"pretrain.epochs"`.
+        flag: Str, the flag without its hyphens, or None for the last part of the key.
+        metavar: Str, what the help calls a value that is a text.
+        default: Bool. Whether the help has the setting's default.
+    """
+    field = setting_of(key)
+    kind, check = _kind(field)
+    has_default = default and field.default not in (None, [], False, True, PydanticUndefined)
+    advice = (field.description or "").rstrip(".").replace("null is", "default:")
+    kwargs: dict[str, typing.Any] = {
+        "help": (f"{advice} (default {field.default})" if has_default else advice).replace("%", "%%")
+    }
+    if kind is bool:
+        kwargs["action"] = argparse.BooleanOptionalAction
+    elif typing.get_origin(kind) is typing.Literal:
+        kwargs["choices"] = typing.get_args(kind)
+    elif typing.get_origin(kind) is list:
+        kwargs |= {"nargs": "+", "metavar": metavar}
+    elif check is not None:
+        kwargs |= {"type": image_size if check is check_image_size else number(check), "metavar": "N"}
+    else:
+        kwargs["metavar"] = metavar
+    parser.add_argument(f"--{flag or key.rpartition('.')[2].replace('_', '-')}", **kwargs)
+
+
+def _kind(field):
+    """Return the type of a setting apart from None, and the function that checks it, or None."""
+    kind, metadata = field.annotation, field.metadata
+    options = [option for option in typing.get_args(kind) if option is not type(None)]
+    if type(None) in typing.get_args(kind):
+        kind, metadata = options[0], metadata or getattr(options[0], "__metadata__", ())
+        kind = getattr(kind, "__origin__", kind) if metadata else kind
+    checks = [each.func for each in metadata if isinstance(each, pydantic.BeforeValidator)]
+    return kind, checks[0] if checks else None
+
+
+def level(parser: argparse.ArgumentParser, advice: str, default: str | None = None) -> None:
+    """Add a level of the feature pyramid."""
+    parser.add_argument("--level", choices=("P3", "P4", "P5"), default=default, help=advice)
+
+
+def number(kind: Number) -> Callable[[str], int | float]:
+    """Return the `type` of a flag that takes such a number."""
+
+    def read(text: str) -> int | float:
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"is {text}; {error}") from None
+
+    return read
+
+
+def image_size(text: str) -> int:
+    """Return a side in pixels."""
+    try:
+        return check_image_size(int(text))
+    except ValueError as error:
+        advice = error if isinstance(error, UserError) else "give a multiple of 32"
+        raise argparse.ArgumentTypeError(f"is {text}; {advice}") from None
+
+
+def given(arguments: argparse.Namespace) -> dict:
+    """Return the arguments of the function that a command is."""
+    return {name: value for name, value in vars(arguments).items() if name != "command"}
+
+
+def run_config(arguments: argparse.Namespace, settings: dict) -> Config:
+    """Return the configuration of a file, or of the run that is resumed, with the flags' settings over it."""
+    from kerassl.runs import outputs
+
+    outputs.check_folder(arguments.out, new=False)
+    folder = pathlib.Path(arguments.out)
+    if arguments.resume and not folder.is_dir():
+        raise UserError(f"{folder} holds no run to resume; leave --resume out to begin one")
+    path = folder / "config.yaml"
+    if arguments.resume and not arguments.config and path.is_file():
+        return read_config(path, settings, expand=False)
+    return read_config(arguments.config, settings)
+
+
+def claimed(
+    arguments: argparse.Namespace, config: Config, grows: str | None = None, done: str | None = None
+) -> contextlib.AbstractContextManager[pathlib.Path]:
+    """Claim the folder of a run, as `kerassl.runs.folder.run_folder`."""
+    from kerassl._io import files
+    from kerassl.runs import folder
+
+    files.check_outside(arguments.out, config.data.images)
+    if arguments.replace:
+        files.check_not_removed(arguments.out, [config.model_dump(mode="json"), getattr(arguments, "backbone", None)])
+    return folder.run_folder(
+        arguments.out, config, resume=arguments.resume, replace=arguments.replace, grows=grows, done=done
+    )
+
+
+def images_read(read: int, broken: int) -> str:
+    """Return in words how many images were read."""
+    return f"{read} images" + (f" ({broken} more cannot be read)" if broken else "")
+
+
+def print_figures(figures: dict) -> None:
+    """Print those figures that are numbers."""
+    for key, value in figures.items():
+        if isinstance(value, (int, float)):
+            print(f"{key:12} {value:8.2f}" if key == "minutes" else f"{key:12} {value:8.4f}")

@@ -8,13 +8,11 @@ import pathlib
 import typing
 from collections.abc import Callable
 
-import pydantic
 from pydantic_core import PydanticUndefined
 
 from kerassl._errors import UserError
-from kerassl._numbers import Number
 from kerassl.resizing import check_image_size
-from kerassl.runs.config import Config, read_config, setting_of
+from kerassl.runs.config import Config, kind_of, read_config, setting_of
 
 
 def command(
@@ -82,7 +80,7 @@ def setting(
         default: Bool. Whether the help has the setting's default.
     """
     field = setting_of(key)
-    kind, check = _kind(field)
+    kind, check = kind_of(field)
     has_default = default and field.default not in (None, [], False, True, PydanticUndefined)
     advice = (field.description or "").rstrip(".").replace("null is", "default:")
     kwargs: dict[str, typing.Any] = {
@@ -101,23 +99,12 @@ def setting(
     parser.add_argument(f"--{flag or key.rpartition('.')[2].replace('_', '-')}", **kwargs)
 
 
-def _kind(field):
-    """Return the type of a setting apart from None, and the function that checks it, or None."""
-    kind, metadata = field.annotation, field.metadata
-    options = [option for option in typing.get_args(kind) if option is not type(None)]
-    if type(None) in typing.get_args(kind):
-        kind, metadata = options[0], metadata or getattr(options[0], "__metadata__", ())
-        kind = getattr(kind, "__origin__", kind) if metadata else kind
-    checks = [each.func for each in metadata if isinstance(each, pydantic.BeforeValidator)]
-    return kind, checks[0] if checks else None
-
-
 def level(parser: argparse.ArgumentParser, advice: str, default: str | None = None) -> None:
     """Add a level of the feature pyramid."""
     parser.add_argument("--level", choices=("P3", "P4", "P5"), default=default, help=advice)
 
 
-def number(kind: Number) -> Callable[[str], int | float]:
+def number(kind: Callable[[str], int | float]) -> Callable[[str], int | float]:
     """Return the `type` of a flag that takes such a number."""
 
     def read(text: str) -> int | float:

@@ -1,4 +1,4 @@
-"""What a run is told: a YAML file, checked key by key, with flags over it."""
+"""Settings of a run: a YAML file, checked key by key, and flags that override it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 import pathlib
 import re
 import typing
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import pydantic
 from pydantic import Field
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io.yaml import read_yaml
 from kerassl._numbers import short
@@ -29,6 +30,25 @@ from kerassl.runs.schema import (
     Seed,
     Variant,
 )
+
+_Section = TypeVar("_Section", bound=Section)
+_EXAMPLES = "`kerassl config --list` names examples"
+
+
+class ConfigError(UserError):
+    """Invalid settings: a line for each problem, and their number before them where there are several.
+
+    Args:
+        source: Str or path of the file, or what else has the settings.
+        problems: Sequence of str, a line each.
+    """
+
+    def __init__(self, source: str | os.PathLike, problems: Sequence[str]) -> None:
+        super().__init__(f"{source}: {problems[0]}")
+        if len(problems) > 1:
+            lines = [f"{source}: {len(problems)} problems", *(f"  {problem}" for problem in problems)]
+            self.shell = "\n".join(map(printable, lines))
+            self.args = (self.shell,)
 
 
 class Config(Section):
@@ -62,29 +82,35 @@ class Config(Section):
 
     @pydantic.model_validator(mode="after")
     def _grid(self):
+        problems = []
         for name, variant in self.variants.items():
             if variant.pretrain is not None:
-                changed_section(self.pretrain, variant.pretrain, f"variants.{name}.pretrain")
-        _check_grid(self)
+                try:
+                    changed_section(self.pretrain, variant.pretrain, f"variants.{name}.pretrain")
+                except ValueError as error:
+                    problems.append(str(error))
+        problems += _grid_problems(self)
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 
-def slug(name):
-    """A name as a folder's name."""
+def slug(name: str) -> str:
+    """Return a name as a folder's name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def protocols(config):
-    """The ways of measuring that a configuration has a section for."""
+def protocols(config: Config) -> list[str]:
+    """Return the protocols that a configuration has a section for."""
     return [protocol for protocol in PROTOCOLS if getattr(config, protocol) is not None]
 
 
-def axes(config, protocol):
-    """The sides of a protocol's grid.
+def axes(config: Config, protocol: str) -> tuple[list[str], list[int | None], list[int]]:
+    """Return the axes of a protocol's grid.
 
     Args:
         config: `Config`.
-        protocol: str.
+        protocol: Str.
 
     Returns:
         Lists of the variants' names, of the numbers of labels (None is all) and of the seeds.
@@ -95,25 +121,25 @@ def axes(config, protocol):
     return own.variants or list(config.variants), labels, [config.seed + number for number in range(seeds)]
 
 
-def parent(config, variant):
-    """The variant whose weights another one begins with, or None where `start` is a word or a file."""
+def parent(config: Config, variant: str) -> str | None:
+    """Return the variant whose weights another one begins with, or None where `start` is a word or a file."""
     start = config.variants[variant].start
     return start if start in config.variants and start not in ("random", "imagenet") else None
 
 
-def changed_section(section, changes, name):
-    """A section with some settings changed, checked like any other.
+def changed_section(section: _Section, changes: Mapping[str, Any], name: str) -> _Section:
+    """Return a section with some settings changed, checked like any other.
 
     Args:
         section: `Section`.
-        changes: dict of settings, or of dicts of those for sections in it.
-        name: str. What a message calls it.
+        changes: Dict of settings, or of dicts of those for sections in it.
+        name: Str, what a message calls it.
 
     Returns:
         `Section` of the same kind.
 
     Raises:
-        ValueError: in one line, if a key or a value is not accepted.
+        ValueError: if keys or values are not accepted, a line for each.
     """
     values = section.model_dump()
     for key, value in changes.items():
@@ -122,44 +148,49 @@ def changed_section(section, changes, name):
     try:
         return type(section).model_validate(values)
     except pydantic.ValidationError as error:
-        raise ValueError(_told(error.errors()[0], type(section), name)) from None
+        raise ValueError("\n".join(_problems(error, type(section), name))) from None
 
 
-def read_config(path=None, flags=None, expand=True):
-    """Reads a configuration, puts flags over it and checks every key.
+def read_config(
+    path: str | os.PathLike | None = None, flags: Mapping[str, Any] | None = None, expand: bool = True
+) -> Config:
+    """Read a configuration, override it by flags and check every key.
 
     Args:
-        path: str or `pathlib.Path` of a YAML file, or None for the defaults. Environment variables in its values, as
+        path: Str or path of a YAML file, or None for the defaults. Environment variables in its values, as
             `${KERASSL_REAL_DATA}`, are expanded.
-        flags: dict from dotted key to value, as `{"pretrain.epochs": 3}`; None values are passed over.
-        expand: bool. False takes values as they are, as those of a run's own `config.yaml`.
+        flags: Dict from dotted key to value, as `{"pretrain.epochs": 3}`; None values are skipped.
+        expand: Bool. False takes values as they are, as those of a run's own `config.yaml`.
 
     Returns:
         `Config`.
 
     Raises:
-        UserError: if the file is missing or no YAML, a variable is unset, or a key or value is not accepted.
+        UserError: if the file is missing or no YAML, variables are unset, or keys or values are not accepted: all such
+            problems at once.
     """
-    values = {}
+    values: Any = {}
+    problems: list[str] = []
     if path is not None:
         path = pathlib.Path(path)
         if not path.is_file():
-            raise UserError(f"there is no configuration {path}; see the files in configs/")
-        remedy = (
-            "see the files in configs/" if expand else "restore it, or remove it and resume with --config and flags"
-        )
+            raise UserError(f"there is no configuration {path}; {_EXAMPLES}")
+        remedy = _EXAMPLES if expand else "restore it, or remove it and resume with --config and flags"
         values = read_yaml(path, remedy)
         values = {} if values is None else values
         if not isinstance(values, dict):
             raise UserError(f"{path} must hold sections with keys, as 'pretrain: {{epochs: 10}}'")
-        values = _expand(values, path) if expand else values
+        values = _expand(values, problems) if expand else values
     for key, value in (flags or {}).items():
         if value is not None:
             _put(values, key.split("."), value)
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except pydantic.ValidationError as error:
-        raise UserError(_one_line(error.errors()[0], path or "the flags")) from error
+        problems += _problems(error, Config)
+    if problems:
+        raise ConfigError("the flags" if path is None else path, problems)
+    return config
 
 
 def voc_settings(
@@ -189,6 +220,19 @@ def setting_of(key: str) -> pydantic.fields.FieldInfo:
     return section.model_fields[name]
 
 
+def kind_of(field: pydantic.fields.FieldInfo) -> tuple[Any, Any]:
+    """Return the type of a setting apart from None, and the function that checks a number, or None."""
+    kind: Any = field.annotation
+    metadata: Sequence = field.metadata
+    options = [option for option in typing.get_args(kind) if option is not type(None)]
+    if type(None) in typing.get_args(kind):
+        kind = options[0]
+        metadata = metadata or getattr(kind, "__metadata__", ())
+        kind = kind.__origin__ if hasattr(kind, "__metadata__") else kind
+    checks = [each.func for each in metadata if isinstance(each, pydantic.BeforeValidator)]
+    return kind, checks[0] if checks else None
+
+
 def _put(values, keys, value):
     for key in keys[:-1]:
         if not isinstance(values.get(key), dict):
@@ -197,33 +241,39 @@ def _put(values, keys, value):
     values[keys[-1]] = value
 
 
-def _expand(value, path):
+def _expand(value, problems):
     if isinstance(value, dict):
-        return {key: _expand(item, path) for key, item in value.items()}
+        return {key: _expand(item, problems) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expand(item, path) for item in value]
+        return [_expand(item, problems) for item in value]
     if not isinstance(value, str):
         return value
     expanded = os.path.expanduser(os.path.expandvars(value))
     unset = re.search(r"\$\{?(\w+)", expanded)
     if unset:
-        raise UserError(f"{path} uses the environment variable {unset[1]}, which is not set; set it or give a path")
+        line = f"the environment variable {unset[1]} is not set; set it, or give a path in place of {value}"
+        if line not in problems:
+            problems.append(line)
     return expanded
 
 
-def _one_line(problem, path):
-    return f"{path}: {_told(problem, Config)}"
+def _problems(error, section, within=""):
+    """Return a line for each problem that pydantic found in a section."""
+    found: dict[str, list[str]] = {}
+    for problem in error.errors():
+        # Where one of several types is accepted, each is a problem of its own, whose last key is the type.
+        keys = [str(key) for key in problem["loc"] if key not in ("bool", "list[str]")]
+        name = ".".join([within, *keys] if within else keys)
+        found.setdefault(name, _lines(problem, keys, name, section))
+    return [line for lines in found.values() for line in lines]
 
 
-def _told(problem, section, within=""):
-    """What is wrong with a setting of a section, in one line."""
-    keys = [str(key) for key in problem["loc"]]
-    name = ".".join([within, *keys] if within else keys)
+def _lines(problem, keys, name, section):
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # a whole section would be no line
-        return f"{name}: {message}" if name else message
+        return [f"{name}: {line}" if name else line for line in message.split("\n")]
     if problem["type"] != "extra_forbidden":
-        return f"{name} is {short(problem['input'])}: {message[0].lower()}{message[1:]}"
+        return [f"{name} is {short(problem['input'])}: {message[0].lower()}{message[1:]}"]
     inner = iter(keys[:-1])
     for key in inner:
         annotation = section.model_fields[key].annotation
@@ -233,7 +283,7 @@ def _told(problem, section, within=""):
     accepted = list(section.model_fields)
     close = difflib.get_close_matches(keys[-1], accepted, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"accepted are {', '.join(accepted)}"
-    return f"there is no setting {name!r}; {hint}"
+    return [f"there is no setting {name!r}; {hint}"]
 
 
 def _section_of(annotation):
@@ -243,115 +293,91 @@ def _section_of(annotation):
     raise TypeError(f"{annotation} is no section")
 
 
-def _check_grid(config):
-    """Refuses a grid that cannot be: what the sections cannot tell each by itself.
-
-    Args:
-        config: `Config`.
-
-    Raises:
-        ValueError: in one line.
-    """
+def _grid_problems(config):
+    """Yield what is wrong with a grid that no section can find by itself, a line each."""
     variants, common = config.variants, config.compare
     folders = {}
     for name in variants:
         other = folders.setdefault(slug(name), name)
         if not slug(name):
-            raise ValueError(
-                f"variants: {name!r} has no letter or digit to call a folder by; give it a name of letters"
-            )
-        if len(slug(name)) > 100:
-            raise ValueError(f"variants: {name[:40] + '…'!r} has {len(name)} characters; give it a name of at most 100")
-        if other != name:
-            raise ValueError(
-                f"variants: {other!r} and {name!r} would share the folder {slug(name)!r}; rename one of them"
-            )
+            yield f"variants: {name!r} has no letter or digit to call a folder by; give it a name of letters"
+        elif len(slug(name)) > 100:
+            yield f"variants: {name[:40] + '…'!r} has {len(name)} characters; give it a name of at most 100"
+        elif other != name:
+            yield f"variants: {other!r} and {name!r} would share the folder {slug(name)!r}; rename one of them"
         start = parent(config, name)
         if start is not None and list(variants).index(start) >= list(variants).index(name):
-            raise ValueError(
-                f"variants.{name}.start is {start!r}, a variant that does not stand above it; put it there"
-            )
+            yield f"variants.{name}.start is {start!r}, a variant that is not above it; move it there"
         if variants[name].supervised == []:
-            raise ValueError(f"variants.{name}.supervised names no class; give true for all, or two names and more")
-    _known({"compare.baseline": common.baseline}, variants)
-    if common.sanity_check is not None:
-        _known(
-            {
-                "compare.sanity_check.good": common.sanity_check.good,
-                "compare.sanity_check.poor": common.sanity_check.poor,
-            },
-            variants,
-        )
-        if common.sanity_check.good == common.sanity_check.poor:
-            raise ValueError(
-                f"compare.sanity_check: good and poor are both {common.sanity_check.good!r}; name two variants"
-            )
+            yield f"variants.{name}.supervised names no class; give true for all, or two names and more"
+    yield from _unknown("compare.baseline", [common.baseline], variants)
+    check = common.sanity_check
+    if check is not None:
+        yield from _unknown("compare.sanity_check.good", [check.good], variants)
+        yield from _unknown("compare.sanity_check.poor", [check.poor], variants)
+        if check.good == check.poor:
+            yield f"compare.sanity_check: good and poor are both {check.good!r}; name two variants"
         if config.frozen is None:
-            raise ValueError("compare.sanity_check is judged on frozen features; add a section 'frozen:'")
-        for variant in (common.sanity_check.good, common.sanity_check.poor):
-            if variant not in axes(config, "frozen")[0]:
-                raise ValueError(
-                    f"compare.sanity_check needs {variant!r} on frozen features; add it to frozen.variants"
-                )
+            yield "compare.sanity_check is made on frozen features; add a section 'frozen:'"
+        for name in (check.good, check.poor):
+            if config.frozen is not None and name in variants and name not in axes(config, "frozen")[0]:
+                yield f"compare.sanity_check needs {name!r} on frozen features; add it to frozen.variants"
     if common.split == "tuning" and not common.tuning_images:
-        raise ValueError("compare.split is 'tuning', but no images are kept aside; give compare.tuning_images, as 200")
-    for name in ("compare", *PROTOCOLS):
-        own = getattr(config, name)
+        yield "compare.split is 'tuning', but there are no images for it; give compare.tuning_images, as 200"
+    voc = config.data.voc
+    for section in ("compare", *PROTOCOLS):
+        own = getattr(config, section)
         if own is None:
             continue
         labels, named = own.labels or [], getattr(own, "variants", None) or []
-        for what, values in (("labels", labels), ("variants", named)):
+        for key, values in (("labels", labels), ("variants", named)):
             if len(set(values)) < len(values):
-                raise ValueError(f"{name}.{what} are {values}; give each once")
-        for variant in named:
-            _known({f"{name}.variants": variant}, variants)
-        voc = config.data.voc
+                yield f"{section}.{key} are {values}; give each once"
+        yield from _unknown(f"{section}.variants", named, variants)
         if any(labels) and voc is not None and (voc.count or voc.fraction):
-            raise ValueError(f"{name}.labels and data.voc's count or fraction both choose labels; leave the latter out")
-    measured = [variant for protocol in protocols(config) for variant in axes(config, protocol)[0]]
-    left = [variant for variant in variants if variant not in measured]
+            yield f"{section}.labels and data.voc's count or fraction both choose labels; leave the latter out"
+    measured = [name for protocol in protocols(config) for name in axes(config, protocol)[0]]
+    left = [name for name in variants if name not in measured]
     if measured and left:
-        raise ValueError(
-            f"variants: {left[0]!r} is measured by nothing; add it to a section's variants, or take it out"
-        )
+        yield f"variants: {left[0]!r} is measured by nothing; add it to a section's variants, or take it out"
 
 
-def without(config, skip):
-    """A comparison without some of its variants, whose folders and figures stay.
+def _unknown(key, names, variants):
+    for name in names:
+        if name is not None and name not in variants:
+            yield f"{key} is {name!r}; the variants are {', '.join(variants)}"
+
+
+def without(config: Config, skip: Sequence[str]) -> Config:
+    """Return a comparison without some of its variants, whose folders and figures are kept.
 
     Args:
         config: `Config`.
-        skip: list of names of variants.
+        skip: Sequence of names of variants.
 
     Returns:
         `Config`.
 
     Raises:
-        UserError: in one line, if there is no such variant, none is left, or another one needs it.
+        UserError: if there is no such variant, none is left, or another one needs it.
     """
     if not skip:
         return config
-    changed = config.model_dump()
     left = [name for name in config.variants if name not in skip]
-    try:
-        for name in skip:
-            _known({"compare.skip (--skip)": name}, config.variants)
-        if not left:
-            raise ValueError(f"compare.skip (--skip) names all variants, {', '.join(skip)}; leave one to measure")
-        for name in left:
-            if parent(config, name) in skip:
-                raise ValueError(f"variants.{name} starts from {parent(config, name)!r}, which is skipped; skip both")
-        if config.compare.sanity_check and {config.compare.sanity_check.good, config.compare.sanity_check.poor} & set(
-            skip
-        ):
-            raise ValueError(
-                "compare.sanity_check needs a variant that is skipped; take the sanity check out, or skip another "
-                "variant"
-            )
-        if config.compare.baseline in skip:
-            raise ValueError(f"compare.baseline is {config.compare.baseline!r}, which is skipped; skip another variant")
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    check = config.compare.sanity_check
+    problems = list(_unknown("compare.skip (--skip)", skip, config.variants))
+    if not left:
+        problems.append(f"compare.skip (--skip) names all variants, {', '.join(skip)}; leave one to measure")
+    for name in left:
+        if parent(config, name) in skip:
+            problems.append(f"variants.{name} starts from {parent(config, name)!r}, which is skipped; skip both")
+    if check and (check.good in skip or check.poor in skip):
+        problems.append("compare.sanity_check needs a variant that is skipped; remove it, or skip another variant")
+    if config.compare.baseline in skip:
+        problems.append(f"compare.baseline is {config.compare.baseline!r}, which is skipped; skip another variant")
+    if problems:
+        raise ConfigError("the comparison", problems)
+    changed = config.model_dump()
     for name in PROTOCOLS:
         if changed[name] and changed[name]["variants"]:
             own = [variant for variant in changed[name]["variants"] if variant not in skip]
@@ -359,9 +385,3 @@ def without(config, skip):
     changed["variants"] = {name: changed["variants"][name] for name in left}
     changed["compare"]["skip"] = []
     return Config.model_validate(changed)
-
-
-def _known(named, variants):
-    for key, variant in named.items():
-        if variant is not None and variant not in variants:
-            raise ValueError(f"{key} is {variant!r}; the variants are {', '.join(variants)}")

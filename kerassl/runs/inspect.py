@@ -76,7 +76,7 @@ def inspect(
         files.check_outside(out, [*paths, voc])
     data = read_config(config).data
     if not paths and voc is None:
-        paths, voc = data.images, data.voc and data.voc.root
+        paths, voc = data.images, data.voc.root if data.voc else None
     found = find(paths, voc, coco, year, split, classes, yolo, allow_broken=True)
     images = data_card.image_card(found.paths, decode, progress=verbosity() != 2)
     labels = None if found.records is None else data_card.label_card(found.records, found.classes)

@@ -72,7 +72,10 @@ class Scenes(Section):
 class Voc(Section):
     """A VOCdevkit: labels to fine-tune on and to score on."""
 
-    root: str = Field(description="A VOCdevkit, which holds VOC2007, or a folder of JPEGImages and Annotations.")
+    root: str = Field(
+        examples=["VOCdevkit"],
+        description="A VOCdevkit, which holds VOC2007, or a folder of JPEGImages and Annotations.",
+    )
     year: Year | None = Field(None, description="2007 to 2012; null is the only year in the VOCdevkit.")
     train: str = Field("train", description="The list in ImageSets/Main to train on.")
     test: str = Field("val", description="The list in ImageSets/Main to score on; choose settings on another one.")
@@ -114,7 +117,7 @@ class Data(Section):
 class LabeledFolder(Section):
     """Labeled images in a folder, by which features are scored."""
 
-    train: str = Field(description="A folder with a sub-folder for each class.")
+    train: str = Field(examples=["labeled/train"], description="A folder with a sub-folder for each class.")
     test: str | None = Field(None, description="Such a folder to score on; null holds out a part of train.")
 
 
@@ -377,8 +380,8 @@ class Variant(Section):
 class SanityCheck(Section):
     """Two variants that a metric must tell apart before it is believed, and by how many points."""
 
-    good: str = Field(description="The variant that must be better.")
-    poor: str = Field(description="The variant that must be worse, as a random start.")
+    good: str = Field(examples=["self-supervised"], description="The variant that must be better.")
+    poor: str = Field(examples=["random start"], description="The variant that must be worse, as a random start.")
     mean_iou: From0 = Field(8, description="Points of mean IoU between them.")
     loc_acc_70: From0 = Field(12, description="Points of LocAcc@0.7 between them.")
 

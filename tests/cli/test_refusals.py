@@ -76,7 +76,7 @@ OTHERS = [
     ([*PRETRAIN, "--backbone", "VGG"], "'VGG'", "EfficientNetB1"),
     ([*PRETRAIN, "--resume"], "new", "no run"),
     ([*PRETRAIN, "--resume", "--replace"], "--replace", "--resume"),
-    ([*PRETRAIN, "--config", "none.yaml"], "none.yaml", "configs/"),
+    ([*PRETRAIN, "--config", "none.yaml"], "none.yaml", "kerassl config"),
     ([*PRETRAIN, "--config", "typo.yaml"], "'pretrain.epoch'", "'epochs'"),
     ([*PRETRAIN, "--config", "text.yaml"], "text.yaml", "sections"),
     (["finetune", "--out", "new"], "no labelled images", "--voc"),

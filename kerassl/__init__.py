@@ -22,6 +22,8 @@ _PACKAGES = (
     "resizing",
     "runs",
     "serving",
+    "statistics",
+    "types",
 )
 __all__ = ["SimCLR", "UserError", "__version__", "load", *_PACKAGES]
 

@@ -2,7 +2,8 @@
 
 from kerassl._errors import UserError
 from kerassl._lazy import keras
-from kerassl.backbones.pyramid import LEVELS, last_by_stride
+from kerassl.backbones.pyramid import last_by_stride
+from kerassl.types import LEVELS
 
 STAGES = ("stem", "P3", "P4", "P5")
 """The parts of a backbone, from the image on."""

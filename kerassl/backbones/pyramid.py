@@ -2,9 +2,7 @@
 
 from kerassl._errors import UserError
 from kerassl._lazy import keras
-
-LEVELS = {"P3": 8, "P4": 16, "P5": 32}
-"""Pixels of the input for one cell, by level."""
+from kerassl.types import LEVELS
 
 
 def pyramid(backbone, image_size=None):

@@ -12,7 +12,7 @@ from kerassl.comparison import variant_probe as variant_probe
 from kerassl.comparison.summary import summarize
 from kerassl.comparison.variant_images import variant_pictures
 from kerassl.detectors.localizer.levels import NECK_LEVELS
-from kerassl.report.comparison_text import PROTOCOLS, table_text
+from kerassl.report.comparison_text import table_text
 from kerassl.resizing import check_image_size
 from kerassl.runs import config as configuration
 from kerassl.runs import running
@@ -21,6 +21,7 @@ from kerassl.runs.results import write_results
 from kerassl.runs.run_card import run_card
 from kerassl.runs.sources import check_decoded, kept_aside, sources
 from kerassl.runs.time_limit import TimeLimit
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
 log = logging.getLogger("kerassl")
 
@@ -162,8 +163,7 @@ def _table(table, protocols):
     lines = []
     for protocol in protocols:
         rows = {name: row[protocol] for name, row in table.items() if protocol in row}
-        keys = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "voc07_ap50", "voc10_ap50", "coco_ap")
-        keys = [key for key in keys if all(key in row for row in rows.values())]
+        keys = [key for key in (*LOCALIZATION_METRICS, *AP_METRICS) if all(key in row for row in rows.values())]
         lines.append(f"{protocol:24}" + "".join(f"{key:>12}" for key in keys))
         for name, row in rows.items():
             lines.append(f"{printable(name):24}" + "".join(f"{100 * row[key]:12.1f}" for key in keys))

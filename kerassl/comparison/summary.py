@@ -7,7 +7,7 @@ import numpy as np
 
 from kerassl import statistics as pigeonhole
 from kerassl._errors import UserError
-from kerassl.report.comparison_text import AP, MEASURES, PROTOCOLS
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
 
 def summarize(trials, *, baseline, sanity_check=None, pairs=(), resamples=2000, confidence=0.95, seed=0):
@@ -126,10 +126,10 @@ def _check_sanity(sanity_check):
     if sanity_check is None:
         return
     least = set(sanity_check) - {"good", "poor"}
-    if not {"good", "poor"} <= set(sanity_check) or not least or not least <= set(MEASURES):
+    if not {"good", "poor"} <= set(sanity_check) or not least or not least <= set(LOCALIZATION_METRICS):
         raise UserError(
             f"the sanity check is {sanity_check}; give good and poor, and points for one or more of "
-            f"{', '.join(MEASURES)}"
+            f"{', '.join(LOCALIZATION_METRICS)}"
         )
 
 
@@ -171,7 +171,7 @@ def _draws(images, resamples, seed):
 def _figures(seeds):
     order = sorted(seeds)
     by_key = {}
-    for key in (*MEASURES, *AP):
+    for key in (*LOCALIZATION_METRICS, *AP_METRICS):
         values = [_finite(seeds[each]["figures"].get(key)) for each in order]
         known = [value for value in values if value is not None]
         if known:
@@ -199,7 +199,7 @@ def _difference(table, variant, other, ids, draws, confidence):
     scores = np.stack([_scores(ours[seed], ids) - _scores(theirs[seed], ids) for seed in seeds], axis=1)
     by_seed = scores.mean(axis=2)
     for measure, value, low, high, single in zip(
-        MEASURES, *pigeonhole.interval(scores, *draws(len(seeds)), confidence), by_seed
+        LOCALIZATION_METRICS, *pigeonhole.interval(scores, *draws(len(seeds)), confidence), by_seed
     ):
         found["measures"][measure] = {
             "value": float(value),
@@ -208,7 +208,7 @@ def _difference(table, variant, other, ids, draws, confidence):
             "real": bool(low > 0 or high < 0),
             "by_seed": single.tolist(),
         }
-    for key in AP:
+    for key in AP_METRICS:
         both = [[_finite(one[seed]["figures"].get(key)) for one in (ours, theirs)] for seed in seeds]
         if not any(None in pair for pair in both):
             single = [ours - theirs for ours, theirs in both]
@@ -217,14 +217,14 @@ def _difference(table, variant, other, ids, draws, confidence):
 
 
 def _scores(trial, ids):
-    """`[5, N]` in the order of `MEASURES`, its images in the order of `ids`."""
+    """`[5, N]` in the order of `LOCALIZATION_METRICS`, its images in the order of `ids`."""
     scored = trial["per_image"]
     place = {each: row for row, each in enumerate(scored["ids"])}
     order = [place[each] for each in ids]
     iou, top1, top3 = (np.asarray(scored[key], np.float64)[order] for key in ("iou", "top1", "top3"))
     if not np.isfinite(iou).all():
         raise UserError(f"{_name(trial)} has an IoU that is no number; score it again")
-    # In the order of MEASURES; from a threshold on, it itself included, as metrics.localization counts.
+    # In the order of LOCALIZATION_METRICS; from a threshold on, it itself included, as metrics.localization counts.
     return np.stack([iou, iou >= 0.5, iou >= 0.7, top1, top3])
 
 

@@ -18,13 +18,11 @@ from kerassl.runs import running
 from kerassl.runs.kept import read_kept
 from kerassl.runs.sources import some_labels
 from kerassl.runs.start import start
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS
 
 log = logging.getLogger("kerassl")
 
-FIGURES = (
-    "mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3", "voc07_ap50", "voc10_ap50", "coco_ap", "coco_ap50",
-    "coco_ap75", "coco_ar100",
-)  # fmt: skip
+FIGURES = (*LOCALIZATION_METRICS, *AP_METRICS, "coco_ar100")
 """What a trial's file tells, where the way of measuring has it; all in [0, 1]."""
 
 

@@ -9,13 +9,11 @@ from kerassl import datasets, detectors, explain
 from kerassl._display import shortened
 from kerassl._errors import UserError
 from kerassl._io import files as _files
-from kerassl.backbones.pyramid import LEVELS
 from kerassl.resizing import letterbox
 from kerassl.runs import config as configuration
 from kerassl.runs import predict as predicting
 from kerassl.runs.model_files import load
-
-_NAMES = {"frozen": "localizer on frozen features", "localizer": "localizer", "detector": "detector"}
+from kerassl.types import LEVELS, PROTOCOLS
 
 
 def variant_pictures(config, data, folder):
@@ -51,12 +49,12 @@ def variant_pictures(config, data, folder):
         file = f"pictures/{task}s.png"
         draw_rows(drawn, folder / file)
         pictures.append(
-            {"file": file, "title": f"What each {_NAMES[task]} finds", "says": "Thin green frames are the truth."}
+            {"file": file, "title": f"Detections: {PROTOCOLS[task]}", "says": "Thin green frames are the truth."}
         )
         file = f"pictures/{task}_heatmaps.png"
         explain.side_by_side(images, heatmaps, folder / file, boxes=boxes)
         says = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
-        pictures.append({"file": file, "title": f"Where each {_NAMES[task]} looks", "says": says})
+        pictures.append({"file": file, "title": f"Class activation maps: {PROTOCOLS[task]}", "says": says})
     return pictures
 
 

@@ -5,7 +5,6 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
 from kerassl.augment import SimCLRViews
-from kerassl.backbones.pyramid import LEVELS
 from kerassl.features.alignment_uniformity import alignment, uniformity
 from kerassl.features.cka import cka_matrix
 from kerassl.features.intrinsic_dimension import check_discard, intrinsic_dimension
@@ -18,6 +17,7 @@ from kerassl.features.separability import knn_accuracy, scatter_ratio
 from kerassl.features.spectrum import covariance_spectrum, effective_rank, fitted_ranks, power_law_exponent
 from kerassl.features.view_invariance import view_invariance
 from kerassl.resizing import check_image_size
+from kerassl.types import LEVELS
 
 _LEAST = 16  # images; below, neighbours and variances say nothing
 _LEAST_READ = 40  # objects whose place is read: twenty to fit to, twenty to judge on

@@ -14,10 +14,10 @@ from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews
 from kerassl.augment.crop import crop, whole_pixels
-from kerassl.backbones.pyramid import LEVELS
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
 from kerassl.datasets.pipeline.row_cache import available_memory
 from kerassl.features.view_operations import view_operations
+from kerassl.types import LEVELS
 
 
 class ArmFeatures(typing.NamedTuple):

@@ -9,7 +9,6 @@ from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.augment import cell_places, match_cells
-from kerassl.backbones.pyramid import LEVELS
 from kerassl.backbones.shares import on_share
 from kerassl.losses import InfoNCE, dense_info_nce
 from kerassl.losses.dense_info_nce import check_contrast
@@ -17,6 +16,7 @@ from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.levels import check_dense_levels
 from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
+from kerassl.types import LEVELS
 
 # Folded into the seed, so that cells are not drawn by the numbers by which views are.
 _CELLS = 6311

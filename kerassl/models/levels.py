@@ -1,7 +1,7 @@
 """Levels of a backbone for dense contrast."""
 
 from kerassl._errors import UserError
-from kerassl.backbones.pyramid import LEVELS
+from kerassl.types import LEVELS
 
 
 def check_dense_levels(levels):

@@ -4,8 +4,8 @@ from kerassl._display import marked_up
 from kerassl.report import comparison_plots
 from kerassl.report import comparison_text as words
 from kerassl.report import render as report
-from kerassl.report.comparison_text import AP, MEASURES, PROTOCOLS, claimed, labels_text
-from kerassl.report.render import COLUMNS
+from kerassl.report.comparison_text import claimed, labels_text
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
 
 _PROBES = {
     "linear_top1": ("linear, Top-1", "a linear classifier on the features: how often its first guess is right"),
@@ -103,7 +103,9 @@ def _variants(found, variants):
 
 
 def _heads(keys, first):
-    heads = "".join(f"<th title='{marked_up(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
+    heads = "".join(
+        f"<th title='{marked_up(METRIC_NAMES[key].description)}'>{METRIC_NAMES[key].name}</th>" for key in keys
+    )
     return f"<thead><tr>{''.join(f'<th>{name}</th>' for name in first)}{heads}<th>seeds</th></tr></thead>"
 
 
@@ -170,7 +172,9 @@ def _differences(found, protocol):
         blocks.append((count["labels"], lines))
     if not any(lines for _, lines in blocks):
         return ""
-    by_seed = " Average precision: the mean of the differences by seed, and these." if set(AP) & set(keys) else ""
+    by_seed = (
+        " Average precision: the mean of the differences by seed, and these." if set(AP_METRICS) & set(keys) else ""
+    )
     bold = "; bold where it leaves out 0" if claimed(found, protocol) else ""
     return (
         f"<h3>Differences</h3><p>In points, over the seeds that both variants have, image by image; below each its "
@@ -179,7 +183,7 @@ def _differences(found, protocol):
 
 
 def _difference(found, protocol, difference, key):
-    if key in MEASURES and key in difference["measures"]:
+    if key in LOCALIZATION_METRICS and key in difference["measures"]:
         each = difference["measures"][key]
         value, small = words.points(each["value"], each), words.between(each)
         value = f"<b>{value}</b>" if each["real"] and claimed(found, protocol) else value

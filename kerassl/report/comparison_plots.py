@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from kerassl._display import plotted
-from kerassl.report.comparison_text import PROTOCOLS, labels_text
-from kerassl.report.render import COLUMNS
+from kerassl.report.comparison_text import labels_text
+from kerassl.types import LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
 
-PANELS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1")
+PANELS = LOCALIZATION_METRICS[:4]
 # Okabe and Ito's, which stay apart for the colour-blind, darkest first; yellow is too pale for a line on white.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _MARKERS = "sD^vPX"  # the baseline has the circle
@@ -132,7 +132,7 @@ def _dress(axes, key, counts, places):
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(places, [labels_text(count["labels"], short=True) for count in counts])
-    axes.set_title(f"{COLUMNS[key][0]} (%)", fontsize=11, loc="left", fontweight="bold")
+    axes.set_title(f"{METRIC_NAMES[key].name} (%)", fontsize=11, loc="left", fontweight="bold")
     axes.set_xlabel("labelled images (log scale)", fontsize=9, color=_GREY)
     axes.grid(axis="y", color="#e5e7eb", lw=0.8)
     axes.set_axisbelow(True)

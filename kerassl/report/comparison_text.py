@@ -1,13 +1,8 @@
 """What `summarize` found, in plain words and as a table in plain letters."""
 
 from kerassl._display import printable
-from kerassl.report.render import COLUMNS
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
 
-PROTOCOLS = {"frozen": "frozen features", "localizer": "the localiser", "detector": "the detector"}
-# Of these every image has its own score.
-MEASURES = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3")
-# These are figures of all images together, which is why no interval over images is given for them.
-AP = ("voc07_ap50", "voc10_ap50", "coco_ap", "coco_ap50", "coco_ap75")
 # Tight boxes are what pre-training is for: this measure is told first, and always.
 HEADLINE = "loc_acc_70"
 _DOES = {
@@ -44,7 +39,7 @@ def gate_sentences(found):
             "Until then nothing is claimed by frozen features."
         ]
     numbers = " and ".join(
-        f"{points(each['value'], each)} points of {COLUMNS[key][0]} ({_sure(found)}: {between(each)}; "
+        f"{points(each['value'], each)} points of {METRIC_NAMES[key].name} ({_sure(found)}: {between(each)}; "
         f"{100 * each['least']:g} asked)"
         for key, each in sanity_check["measures"].items()
     )
@@ -111,7 +106,9 @@ def _where(at):
 
 
 def _all_or_listed(keys):
-    return "every measure" if len(keys) == len(MEASURES) else _listed([COLUMNS[key][0] for key in keys])
+    return (
+        "every measure" if len(keys) == len(LOCALIZATION_METRICS) else _listed([METRIC_NAMES[key].name for key in keys])
+    )
 
 
 def _real(difference, sign):
@@ -124,7 +121,7 @@ def _sign(each):
 
 
 def _order(difference):
-    return sorted(difference["measures"], key=lambda key: (key != HEADLINE, MEASURES.index(key)))
+    return sorted(difference["measures"], key=lambda key: (key != HEADLINE, LOCALIZATION_METRICS.index(key)))
 
 
 def details(found, protocol):
@@ -142,7 +139,7 @@ def _detail(found, protocol, labels, difference):
     if not difference["seeds"]:
         return f"{head}{variant} and {other} have no seed in common yet."
 
-    headline = f"{COLUMNS[HEADLINE][0]} {_first(measures[HEADLINE], found)}"
+    headline = f"{METRIC_NAMES[HEADLINE].name} {_first(measures[HEADLINE], found)}"
     real = [key for key in _order(difference) if measures[key]["real"]]
     if not claimed(found, protocol):
         said = f"{variant} minus {other}: {headline}; nothing is claimed"
@@ -153,7 +150,7 @@ def _detail(found, protocol, labels, difference):
     if "coco_ap75" in difference["ap"]:
         ap = difference["ap"]["coco_ap75"]
         by_seed = ", ".join(points(value) for value in ap["by_seed"])
-        said += f"; {COLUMNS['coco_ap75'][0]} {points(ap['mean'])} points (by seed {by_seed}; no interval)"
+        said += f"; {METRIC_NAMES['coco_ap75'].name} {points(ap['mean'])} points (by seed {by_seed}; no interval)"
     return f"{head}{said}.{_caveat(difference, found, protocol)}"
 
 
@@ -164,15 +161,15 @@ def _told_apart(difference, real, found):
     up = measures[first]["value"] > 0
     does = _DOES[first][0 if up else 1]
     value = _first(measures[first], found)
-    said = f"{difference['variant']} {does} than {difference['other']}: {COLUMNS[first][0]} {value}"
+    said = f"{difference['variant']} {does} than {difference['other']}: {METRIC_NAMES[first].name} {value}"
     for word, side in (("also", up), ("but", not up)):
         same = [key for key in others if (measures[key]["value"] > 0) == side]
         if same:
-            listed = _listed([f"{COLUMNS[key][0]} {_difference(measures[key])}" for key in same])
+            listed = _listed([f"{METRIC_NAMES[key].name} {_difference(measures[key])}" for key in same])
             said += f"; {word} {'above' if side else 'below'} it in {listed}"
-    left = [COLUMNS[key][0] for key in _order(difference) if key not in real and key != HEADLINE]
+    left = [METRIC_NAMES[key].name for key in _order(difference) if key not in real and key != HEADLINE]
     if HEADLINE not in real:
-        headline = f"{COLUMNS[HEADLINE][0]} {_difference(measures[HEADLINE])}"
+        headline = f"{METRIC_NAMES[HEADLINE].name} {_difference(measures[HEADLINE])}"
         return f"{said}; not told apart by {headline}" + (f", nor by {_listed(left)}" if left else "")
     return f"{said}; not told apart by {_listed(left)}" if left else said
 
@@ -248,7 +245,7 @@ def columns(found, protocol):
     """The figures that a protocol's variants have, in the order of the report."""
     counts = found["protocols"][protocol]["counts"]
     known = {key for count in counts for variant in count["variants"].values() for key in variant["figures"]}
-    return [key for key in (*MEASURES, *AP) if key in known]
+    return [key for key in (*LOCALIZATION_METRICS, *AP_METRICS) if key in known]
 
 
 def marks(found, protocol, count):
@@ -286,7 +283,12 @@ def _block(found, protocol, count, images):
     keys, signs = columns(found, protocol), marks(found, protocol, count)
     head = f"{PROTOCOLS[protocol]}, {labels_text(count['labels'])}, {images:,} images"
     rows = [
-        ["", *(COLUMNS[key][0] + " " for key in keys), "seeds", f"{COLUMNS[HEADLINE][0]} minus {found['baseline']}"]
+        [
+            "",
+            *(METRIC_NAMES[key].name + " " for key in keys),
+            "seeds",
+            f"{METRIC_NAMES[HEADLINE].name} minus {found['baseline']}",
+        ]
     ]
     against = {each["variant"]: each for each in count["differences"] if each["other"] == found["baseline"]}
     for variant, one in count["variants"].items():
@@ -301,7 +303,7 @@ def _block(found, protocol, count, images):
             for row in rows
         ),
         *(
-            f"{each['variant']} minus {each['other']}: {COLUMNS[HEADLINE][0]} {_headline(each)}"
+            f"{each['variant']} minus {each['other']}: {METRIC_NAMES[HEADLINE].name} {_headline(each)}"
             for each in count["differences"]
             if each["other"] != found["baseline"]
         ),

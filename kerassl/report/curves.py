@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerassl._display import plotted
+from kerassl.types import PROTOCOLS
 
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed")
 _GREY = "#6b7280"
@@ -54,7 +55,7 @@ def _losses(epochs, pretrain):
         if "loss" in line:
             # With dense contrast the chance line is that of the global part alone.
             stages.setdefault(line["stage"], {})[line["epoch"]] = line.get("global_loss", line["loss"])
-    tasks = sorted({stage.split(":")[0] for stage in stages}, key=["pretrain", "frozen", "localizer", "detector"].index)
+    tasks = sorted({stage.split(":")[0] for stage in stages}, key=["pretrain", *PROTOCOLS].index)
     figure, panels = _panels(len(tasks))
     for axes, task in zip(panels, tasks):
         own = {stage: losses for stage, losses in stages.items() if stage.split(":")[0] == task}
@@ -69,8 +70,7 @@ def _losses(epochs, pretrain):
             axes.set_ylim(bottom=0, top=1.12 * max(chance, *own["pretrain"].values()))
         elif len(own) > 1:
             axes.legend(frameon=False, fontsize=8)
-        titles = {"pretrain": "pre-training loss (nats)", "frozen": "loss on frozen features"}
-        axes.set_title(titles.get(task, f"{task} loss"))
+        axes.set_title("pre-training loss (nats)" if task == "pretrain" else f"{PROTOCOLS[task]}: loss")
     return _png(figure)
 
 

@@ -8,7 +8,11 @@ from kerassl._io import files as _files
 from kerassl.callbacks.metrics_lines import read_metrics
 from kerassl.report import curves
 from kerassl.report.comparison_page import summary_parts
-from kerassl.report.render import COLUMNS, failure, page, picture
+from kerassl.report.render import failure, page, picture
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
+
+COLUMNS = (*LOCALIZATION_METRICS, *AP_METRICS, "minutes")
+"""The metrics of the table."""
 
 
 def write_report(folder):
@@ -75,27 +79,25 @@ def _variants(variants, found):
 
 def _tables(variants):
     """One table for each task: variants down, figures across; the best of a column in bold."""
-    tasks = [
-        task for task in ("frozen", "localizer", "detector") if any(task in variant for variant in variants.values())
-    ]
+    tasks = [task for task in PROTOCOLS if any(task in variant for variant in variants.values())]
     blocks = []
     for task in tasks:
         rows = {name: variant[task] for name, variant in variants.items() if task in variant}
         keys = [key for key in COLUMNS if any(key in row for row in rows.values())]
-        heads = "".join(f"<th title='{marked_up(COLUMNS[key][1])}'>{COLUMNS[key][0]}</th>" for key in keys)
+        heads = "".join(
+            f"<th title='{marked_up(METRIC_NAMES[key].description)}'>{METRIC_NAMES[key].name}</th>" for key in keys
+        )
         body = []
         for name, row in rows.items():
             cells = "".join(f"<td>{_cell(row, key, rows.values())}</td>" for key in keys)
             body.append(f"<tr><th>{marked_up(name)}</th>{cells}</tr>")
         kind = {"yolov8": "YOLOV8"}.get(next(iter(rows.values())).get("kind"), "RetinaNet")
-        names = {
-            "frozen": "Localiser on frozen features (one object an image)",
-            "localizer": "Localiser (one object an image)",
-            "detector": f"Detector ({kind}, all objects)",
-        }
+        name = f"detector ({kind})" if task == "detector" else PROTOCOLS[task]
         head = f"<table><thead><tr><th>variant</th>{heads}</tr></thead>"
-        blocks.append(f"<h2>{names[task]}</h2>{_of_what(rows)}{head}<tbody>{''.join(body)}</tbody></table>")
-    legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, says in COLUMNS.values())
+        blocks.append(
+            f"<h2>{name[0].upper()}{name[1:]}</h2>{_of_what(rows)}{head}<tbody>{''.join(body)}</tbody></table>"
+        )
+    legend = "".join(f"<li><b>{head}</b>: {says}</li>" for head, _, says in map(METRIC_NAMES.get, COLUMNS))
     return "".join(blocks) + f"<details><summary>what the figures mean</summary><ul>{legend}</ul></details>"
 
 

@@ -4,21 +4,6 @@ import base64
 
 from kerassl._display import marked_up
 
-# The figures of the table: key, heading, what it means.
-COLUMNS = {
-    "mean_iou": ("mean IoU", "overlap of the best box with the image's largest object, mean over images"),
-    "loc_acc_50": ("LocAcc@0.5", "share of images whose box overlaps the object by 0.5 or more"),
-    "loc_acc_70": ("LocAcc@0.7", "the same from 0.7 on: tight boxes"),
-    "top1": ("Top-1", "share of images whose object's class is named right"),
-    "top3": ("Top-3", "the same among three guesses"),
-    "voc07_ap50": ("AP VOC07", "average precision at IoU 0.5, 11 points, by the rules of VOC 2007"),
-    "voc10_ap50": ("AP VOC10", "average precision at IoU 0.5, all points, by the rules of VOC 2010 and later"),
-    "coco_ap": ("AP COCO", "average precision, mean over IoU 0.50 to 0.95"),
-    "coco_ap50": ("AP50 COCO", "average precision at IoU 0.5"),
-    "coco_ap75": ("AP75 COCO", "average precision at IoU 0.75"),
-    "minutes": ("minutes", "training and scoring on this machine"),
-}
-
 
 def page(title, parts):
     """A page that needs no other file.

@@ -18,7 +18,6 @@ from kerassl._errors import UserError
 from kerassl._io.yaml import read_yaml
 from kerassl._numbers import short
 from kerassl.runs.schema import (
-    PROTOCOLS,
     Compare,
     Data,
     Detector,
@@ -30,6 +29,7 @@ from kerassl.runs.schema import (
     Seed,
     Variant,
 )
+from kerassl.types import PROTOCOLS
 
 _Section = TypeVar("_Section", bound=Section)
 _EXAMPLES = "`kerassl config --list` names examples"

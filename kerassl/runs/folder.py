@@ -13,7 +13,7 @@ from kerassl._io import files as _files
 from kerassl._io.yaml import read_yaml
 from kerassl._version import __version__
 from kerassl.runs.config import Config
-from kerassl.runs.schema import PROTOCOLS
+from kerassl.types import PROTOCOLS
 
 
 @contextlib.contextmanager

@@ -14,11 +14,11 @@ from kerassl._lazy import keras
 from kerassl.runs.kept import read_kept
 from kerassl.runs.running import verbosity, write_json
 from kerassl.runs.sources import without_labels
+from kerassl.types import PROTOCOLS
 
 log = logging.getLogger("kerassl")
 
 _DRAWN = 16
-_WHOSE = {"frozen": "its heads on frozen features", "localizer": "its localiser", "detector": "its detector"}
 
 
 def check(section, task, weights):
@@ -103,9 +103,9 @@ def seen(sections):
     whose = {}
     for task, section in sections.items():
         if section.neck is not None:
-            whose.setdefault(section.neck.images, []).append(_WHOSE[task])
+            whose.setdefault(section.neck.images, []).append(PROTOCOLS[task])
     return "".join(
-        f" The neck of {' and '.join(names)} saw up to {images} of the images without labels, in boxes it drew itself."
+        f" The neck ({', '.join(names)}) saw up to {images} of the images without labels, in boxes it drew itself."
         for images, names in whose.items()
     )
 

@@ -52,10 +52,6 @@ LearningRates = Annotated[dict[str, Above0], pydantic.AfterValidator(_known_rate
 Thaw = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_stages)]
 
 
-PROTOCOLS = ("frozen", "localizer", "detector")
-"""The sections that measure a variant, from the quickest to the slowest."""
-
-
 class Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 

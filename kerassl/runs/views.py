@@ -19,10 +19,10 @@ from kerassl.runs import outputs
 from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.finetune import training_batches
 from kerassl.runs.sources import labelled_split
+from kerassl.types import LEVELS
 
 log = logging.getLogger("kerassl")
 
-STRIDES = {"P3": 8, "P4": 16, "P5": 32}
 MOST = 200
 """Images on a sheet: more would make a picture that few programs open."""
 _PANEL, _GAP, _HEAD = 300, 6, 64  # px, of a sheet of annotated images
@@ -130,7 +130,7 @@ def contact_sheet(config, count, level):
     sheet = augment.contact_sheet(
         shown,
         views(read, tf.constant([config.seed, 0])),
-        stride=STRIDES[level],
+        stride=LEVELS[level],
         names=[pathlib.Path(path).name for path in paths],
         title=title,
     )

@@ -213,7 +213,7 @@ def test_a_way_of_measuring_with_fewer_seeds_than_another_is_not_called_unfinish
     trials = made_up(levels, labels=(100,)) + made_up(levels, ("detector",), labels=(100,), seeds=(0,))
     found = summarize(trials, baseline="base")
     told = "".join([*sentences(found), *summary_parts(found, ["base", "ours"])])
-    assert "with the detector and one seed, " in told
+    assert "with detector and one seed, " in told
     assert not re.search("missing|Not finished| of 3</td>", told)
 
 
@@ -251,7 +251,7 @@ def test_gate_is_asked_at_the_largest_number_of_labels(poor, passed, monkeypatch
     assert f"good minus poor is {number} points of mean IoU" in first
     frozen = [line for line in told.splitlines() if "labels, frozen features" in line]
     page = "".join(summary_parts(found, ["good", "poor", "ours"]))
-    before = page[: page.index("The localiser</h2>")]
+    before = page[: page.index("Localizer</h2>")]
     if passed:
         assert first.startswith("This measure tells good features from random ones")
         assert any("ours finds tighter boxes than good" in line for line in frozen)
@@ -261,7 +261,7 @@ def test_gate_is_asked_at_the_largest_number_of_labels(poor, passed, monkeypatch
             "This measure does not tell good features from random ones here, and nothing is claimed"
         )
         assert all(line.endswith("nothing is claimed.") for line in frozen)
-        assert "with frozen features, nothing is claimed; with the localiser, really better" in told
+        assert "with frozen features, nothing is claimed; with localizer, really better" in told
         assert "▲" not in before  # no figure is marked
         assert "▲" in page[len(before) :]
 

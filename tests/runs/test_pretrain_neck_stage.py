@@ -92,7 +92,7 @@ def test_neck_of_a_localiser_that_is_trained_whole_from_a_random_start_is_refuse
 
 def test_report_tells_what_the_neck_has_seen(config):
     told = variants.seen_by(config, "random", None, True)
-    assert told.startswith("no image before its fine-tuning. The neck of its detector saw up to 2000 of the images")
+    assert told.startswith("no image before its fine-tuning. The neck (detector) saw up to 2000 of the images")
     config.detector.neck = None
     assert variants.seen_by(config, "random", None, True) == "no image before its fine-tuning."
 
@@ -105,4 +105,4 @@ def test_variants_neck_goes_before_that_of_a_section_and_is_told_of_every_way_of
     assert [grid.section(config, task, "boxed").neck.epochs for task in ("frozen", "detector")] == [7, 7]
     assert config.detector.neck.epochs == 1
     told = variants.seen_by(config, "boxed", None, True)
-    assert "The neck of its heads on frozen features and its detector saw up to 50 of the images" in told
+    assert "The neck (frozen features, detector) saw up to 50 of the images" in told

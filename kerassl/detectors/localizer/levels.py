@@ -1,7 +1,7 @@
 """Which feature maps of a backbone a localizer takes."""
 
 from kerassl._errors import UserError
-from kerassl.backbones.pyramid import LEVELS
+from kerassl.types import LEVELS
 
 NECK_LEVELS = ("P4", "P5")
 """What a localizer's neck takes of a backbone's pyramid by default."""

@@ -8,11 +8,11 @@ import tqdm
 from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
-from kerassl.backbones.pyramid import LEVELS
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.detectors.pseudo_boxes import similarity as likeness
 from kerassl.detectors.pseudo_boxes.enlarge import enlarge
 from kerassl.resizing import check_image_size
+from kerassl.types import LEVELS
 
 KINDS = ("component", "similarity")
 

@@ -13,8 +13,9 @@ from kerassl.detectors.retinanet import anchors as _boxes
 from kerassl.detectors.retinanet.head import RetinaNetHead
 from kerassl.losses.replicas import OverReplicas
 from kerassl.resizing import check_image_size
+from kerassl.types import LEVELS
 
-_STRIDES = (8, 16, 32, 64, 128)
+_STRIDES = (*LEVELS.values(), 64, 128)
 
 
 @keras.saving.register_keras_serializable(package="kerassl")

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-STRIDES = (8, 16, 32)
+from kerassl.types import LEVELS
+
+STRIDES = tuple(LEVELS.values())
 BINS = 16
 """A distance is 0 to 15 strides."""
 

@@ -7,10 +7,10 @@ import tqdm
 
 from kerassl import backbones
 from kerassl._errors import UserError
-from kerassl.backbones.pyramid import LEVELS
 from kerassl.boxes import box_iou
 from kerassl.detectors.pseudo_boxes.enlarge import enlarge
 from kerassl.resizing import check_image_size
+from kerassl.types import LEVELS
 
 # Models of the library return dicts; this is what each calls its class scores.
 _CLASS_OUTPUTS = ("class", "classification")

@@ -15,8 +15,8 @@ from kerassl.explain.localization.baselines import baselines
 from kerassl.explain.localization.insertion_deletion import insertion_deletion
 from kerassl.explain.localization.paired_bootstrap import paired_bootstrap
 from kerassl.explain.localization.sanity_check import randomisation_check
+from kerassl.types import LEVELS
 
-LEVELS = ("P3", "P4", "P5")
 _CHECKED = 16  # images of the check by randomised weights
 
 

@@ -83,7 +83,7 @@ def main(arguments=None):
         images = options.images
         if not images:
             images = (
-                kerassl.datasets.scenes(f"{folder}/scenes", train=0, val=0, unlabelled=options.count) / "unlabelled"
+                kerassl.datasets.scenes(f"{folder}/scenes", train=0, val=0, unlabeled=options.count) / "unlabeled"
             )
         files = kerassl.datasets.image_files(images)
         files = subset(files, count=min(options.count, len(files)))

@@ -163,8 +163,8 @@ CONTENDERS = {
 
 def _draw(folder, count):
     """Generates scenes of the size of VOC's photographs, and gives their folder."""
-    root = kerassl.datasets.scenes(folder, train=0, val=0, unlabelled=count, image_size=(375, 500))
-    return str(root / "unlabelled")
+    root = kerassl.datasets.scenes(folder, train=0, val=0, unlabeled=count, image_size=(375, 500))
+    return str(root / "unlabeled")
 
 
 def _versions():

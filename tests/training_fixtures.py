@@ -20,8 +20,8 @@ def localizer(tiny_backbone):
 
 
 @pytest.fixture(scope="session")
-def labelled():
-    """`labelled(count, batch_size)`: batches of noise with random boxes and classes."""
+def labeled():
+    """`labeled(count, batch_size)`: batches of noise with random boxes and classes."""
 
     def make(count=12, batch_size=4):
         rng = np.random.default_rng(0)
@@ -57,6 +57,6 @@ def classifier():
 
 
 @pytest.fixture(scope="session")
-def classed(labelled):
-    """`labelled` with the classes alone."""
-    return lambda *arguments: labelled(*arguments).map(lambda images, targets: (images, targets["class"]))
+def classed(labeled):
+    """`labeled` with the classes alone."""
+    return lambda *arguments: labeled(*arguments).map(lambda images, targets: (images, targets["class"]))

@@ -10,7 +10,7 @@ from kerassl.callbacks.probe import Probe
 
 
 class KNNProbe(Probe):
-    """Adds `knn_top1` and `knn_top3` to the logs: how well the nearest labelled images tell an image's class.
+    """Adds `knn_top1` and `knn_top3` to the logs: how well the nearest labeled images tell an image's class.
 
     Nothing is trained. The `k` training images whose features have the highest cosine similarity `s` to the image's
     vote for their class, each with the weight `exp(s / temperature)`. With two classes there is no `knn_top3`.
@@ -20,7 +20,7 @@ class KNNProbe(Probe):
     finite give nan. Put it before the callbacks that write logs.
 
     Args:
-        train: folder with one sub-folder a class, as `datasets.labelled_folder` reads it.
+        train: folder with one sub-folder a class, as `datasets.labeled_folder` reads it.
         test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
         image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
         k: int > 0. Neighbours that vote; no more than there are training images. 20 suits 40 images a class.

@@ -19,7 +19,7 @@ class LinearProbe(Probe):
     finite give nan. Put it before the callbacks that write logs.
 
     Args:
-        train: folder with one sub-folder a class, as `datasets.labelled_folder` reads it.
+        train: folder with one sub-folder a class, as `datasets.labeled_folder` reads it.
         test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
         image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
         l2: float > 0. Half of it times the squared norm of the weights is added to the mean cross-entropy, features

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from kerassl._errors import UserError
-from kerassl.datasets import labelled_folder, user_error
+from kerassl.datasets import labeled_folder, user_error
 from kerassl.metrics import topk
 
 
 class Probe(keras.callbacks.Callback):
-    """Scores labelled images by `model.embed` at the end of epochs and adds the figures to the logs.
+    """Scores labeled images by `model.embed` at the end of epochs and adds the figures to the logs.
 
     Subclasses set `prefix` and write `scores(train, labels, test, count)`: float32 features `[N, D]` and int labels
     `[N]` to learn from, features `[M, D]` to judge, and the number of classes; it gives `[M, count]`.
@@ -26,8 +26,8 @@ class Probe(keras.callbacks.Callback):
         if not COUNT.fits(every):
             raise UserError(f"{type(self).__name__}: every is {every}; give a whole number of epochs above 0, as 1")
         self.every, self.seed = int(every), check(seed=seed) % 2**31
-        self.train = labelled_folder(train, image_size, batch_size)
-        self.test = None if test is None else labelled_folder(test, image_size, batch_size)
+        self.train = labeled_folder(train, image_size, batch_size)
+        self.test = None if test is None else labeled_folder(test, image_size, batch_size)
         self.classes, self.image_size = self.train.classes, int(image_size)
         if self.test is None and min(self.train.counts) < 2:
             name = self.classes[int(np.argmin(self.train.counts))]

@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
         page = write_results(
             folder,
             f"kerassl: a {task} fine-tuned",
-            f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
+            f"{len(data.train)} labeled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
             begun,
             generated=data.generated,
             variants={start: {"start": start, "seen": seen(start) + after, task: figures}},

@@ -13,11 +13,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write")
     flags.setting(parser, "data.scenes.train")
     flags.setting(parser, "data.scenes.val")
-    flags.setting(parser, "data.scenes.unlabelled", "unlabeled")
+    flags.setting(parser, "data.scenes.unlabeled", "unlabeled")
     flags.setting(parser, "data.scenes.single_object")
     flags.setting(parser, "seed")
 
 
 def run(arguments: argparse.Namespace) -> None:
     made = runs.scenes(**flags.given(arguments))
-    print(f"{made.train} + {made.val} labeled and {made.unlabelled} unlabeled scenes: {arguments.out}")
+    print(f"{made.train} + {made.val} labeled and {made.unlabeled} unlabeled scenes: {arguments.out}")

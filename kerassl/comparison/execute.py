@@ -80,7 +80,7 @@ def compare(config, folder, limit=None):
     page = write_results(
         folder,
         "kerassl: variants compared",
-        f"{len(data.train)} labelled images to fine-tune on, {len(data.test)} to score on, which no variant has "
+        f"{len(data.train)} labeled images to fine-tune on, {len(data.test)} to score on, which no variant has "
         f"seen{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(found)}Servable: "
         f"{servable.relative_to(folder)}.",
         begun,
@@ -141,7 +141,7 @@ def _grid(found):
     if len({(trial["labels"], trial["seed"]) for trial in found}) == 1:
         return ""
     return (
-        f"{len(found)} trainings on labels. A seed chooses which images are labelled, for all variants alike, and "
+        f"{len(found)} trainings on labels. A seed chooses which images are labeled, for all variants alike, and "
         "sets the "
         "start of what is new and the order; the fewer labels of a seed are among the more. Each variant is "
         "pre-trained once, and on frozen features a random start is one network for all seeds. "

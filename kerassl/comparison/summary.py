@@ -14,7 +14,7 @@ def summarize(trials, *, baseline, sanity_check=None, pairs=(), resamples=2000, 
     """Means of every variant and its differences from the baseline, with intervals over images and seeds.
 
     A difference is paired: a variant's score on an image with a seed, minus the other variant's on that image with that
-    seed (one seed means one set of labelled images). It is real if its interval does not hold 0. Of average
+    seed (one seed means one set of labeled images). It is real if its interval does not hold 0. Of average
     precision there are means, spreads and differences by seed only. A comparison that is not finished is
     judged by the seeds that both variants of a pair have.
 

@@ -52,7 +52,7 @@ class Trials:
         return self.folder / "variants" / configuration.slug(variant)
 
     def records(self, trial):
-        """The labelled images that a trial learns from."""
+        """The labeled images that a trial learns from."""
         key = (trial.labels, trial.seed)
         if key not in self._subsets:
             self._subsets[key] = some_labels(self.config, self.folder, self.data, *key)
@@ -163,7 +163,7 @@ class Trials:
         """One head."""
         plan, begun = self.config.frozen, time.perf_counter()
         if not rows:
-            raise UserError(f"none of {trial.labels} labelled images has an object that is not difficult; label more")
+            raise UserError(f"none of {trial.labels} labeled images has an object that is not difficult; label more")
         kept, logs = grid.is_kept(self.config, trial), []
         if kept:
             logs = [

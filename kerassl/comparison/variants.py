@@ -37,7 +37,7 @@ def check_images(config, images):
     """Refuses images that a variant cannot be pre-trained on, before anything is trained."""
     for name, variant in config.variants.items():
         if variant.supervised:
-            supervised.labelled_images(images, _classes(variant))
+            supervised.labeled_images(images, _classes(variant))
         elif variant.pretrain is not None:
             pretraining.check(section(config, name), images)
 

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from kerassl.datasets.image_folder import image_files as image_files
     from kerassl.datasets.image_folder import image_folder as image_folder
     from kerassl.datasets.images.reading import read_image as read_image
-    from kerassl.datasets.labeled_folder import labelled_folder as labelled_folder
+    from kerassl.datasets.labeled_folder import labeled_folder as labeled_folder
     from kerassl.datasets.pipeline.detection import detection_batches as detection_batches
     from kerassl.datasets.pipeline.detection import single_object_batches as single_object_batches
-    from kerassl.datasets.pipeline.labeled_images import labelled_photographs as labelled_photographs
+    from kerassl.datasets.pipeline.labeled_images import labeled_photographs as labeled_photographs
     from kerassl.datasets.pipeline.labeled_images import named_classes as named_classes
     from kerassl.datasets.pipeline.stream import user_error as user_error
     from kerassl.datasets.record import Record as Record
     from kerassl.datasets.scenes.scenes import SCENE_CLASSES as SCENE_CLASSES
     from kerassl.datasets.scenes.scenes import scenes as scenes
     from kerassl.datasets.shards.images import shards as shards
-    from kerassl.datasets.shards.labeled import labelled_shards as labelled_shards
+    from kerassl.datasets.shards.labeled import labeled_shards as labeled_shards
     from kerassl.datasets.shards.records import shard_classes as shard_classes
     from kerassl.datasets.shards.records import shard_records as shard_records
     from kerassl.datasets.shards.writer import WrittenShards as WrittenShards

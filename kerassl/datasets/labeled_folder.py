@@ -14,8 +14,8 @@ from kerassl.datasets.pipeline.stream import broken_files, check_readable, read_
 from kerassl.resizing import centre_crop, check_image_size
 
 
-class LabelledFolder(typing.NamedTuple):
-    """What `labelled_folder` gives.
+class LabeledFolder(typing.NamedTuple):
+    """What `labeled_folder` gives.
 
     Attributes:
         batches: `tf.data.Dataset` of images `[B, S, S, 3]` float32 in [0, 255] and labels `[B]` int32.
@@ -28,7 +28,7 @@ class LabelledFolder(typing.NamedTuple):
     counts: tuple
 
 
-def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False):
+def labeled_folder(path, image_size, batch_size, *, classes=None, strict=False):
     """Batches of photographs with the class whose sub-folder they lie in, always in the same order.
 
     Images are resized on the short side and cropped in the middle, as `image_folder` does. They come class after
@@ -46,14 +46,14 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
         strict: bool. Stop at a broken file.
 
     Returns:
-        `LabelledFolder`: the batches, the names of the classes and the files of each.
+        `LabeledFolder`: the batches, the names of the classes and the files of each.
 
     Raises:
         UserError: if the folder is missing, it holds fewer than two classes, a class in `classes` is missing or named
             twice, or a class holds no image that can be read.
 
     Example:
-        >>> photos = kerassl.datasets.labelled_folder("animals", image_size=96, batch_size=64)
+        >>> photos = kerassl.datasets.labeled_folder("animals", image_size=96, batch_size=64)
         >>> photos.classes
         ('cat', 'dog')
         >>> for images, labels in photos.batches:
@@ -80,7 +80,7 @@ def labelled_folder(path, image_size, batch_size, *, classes=None, strict=False)
     rows = rows.scan(-1, lambda last, row: (row[1][2], (row[1], row[1][2] > last)))
     rows = rows.take_while(lambda row, rising: rising)
     batches = read_ahead(rows.map(lambda row, rising: row[:2]).batch(batch_size))
-    return LabelledFolder(batches, classes, tuple(map(len, files)))
+    return LabeledFolder(batches, classes, tuple(map(len, files)))
 
 
 def _is_class(entry):

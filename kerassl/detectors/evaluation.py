@@ -16,7 +16,7 @@ _LARGEST = ("mean_iou", "loc_acc_50", "loc_acc_70")
 
 
 class Evaluation(keras.callbacks.Callback):
-    """Adds what a detector is worth on labelled images to the logs of `fit`, as `val_voc07_ap50` and `val_coco_ap`.
+    """Adds what a detector is worth on labeled images to the logs of `fit`, as `val_voc07_ap50` and `val_coco_ap`.
 
     It measures after the first epoch of a `fit`, then after every `every` epochs, and after the last. Between, the logs
     keep the figures that were measured last, so that every line of a `CSVLogger` has the same columns and
@@ -31,7 +31,7 @@ class Evaluation(keras.callbacks.Callback):
     are named in the log and left out. A model that has diverged gets nan.
 
     Args:
-        records: list of `datasets.Record`, the labelled images.
+        records: list of `datasets.Record`, the labeled images.
         classes: sequence of str, the names by which the records were numbered; the model's own in any order.
         every: int > 0. Measure after every so many epochs.
         score_threshold: float in [0, 1). Lower scores are dropped; see `detectors.predict`.
@@ -58,7 +58,7 @@ class Evaluation(keras.callbacks.Callback):
         check_numbering(self.records, self.classes)
         if all(record.largest() is None for record in self.records):
             raise UserError(
-                f"Evaluation: none of {len(self.records)} images holds an object that is to be found; give labelled "
+                f"Evaluation: none of {len(self.records)} images holds an object that is to be found; give labeled "
                 "images"
             )
         self.score_threshold, self.predict, self.average = float(score_threshold), predict, average

@@ -174,8 +174,8 @@ class _Truth:
     """What records tell of the images that could be read."""
 
     def __init__(self, records, places, image_size, neighbours):
-        labelled = isinstance(records, (list, tuple)) and all(hasattr(record, "largest") for record in records)
-        read = [records[place] for place in places] if labelled else []
+        labeled = isinstance(records, (list, tuple)) and all(hasattr(record, "largest") for record in records)
+        read = [records[place] for place in places] if labeled else []
         largest = [(row, record, record.largest()) for row, record in enumerate(read) if len(record.boxes)]
         largest = [(row, record, place) for row, record, place in largest if place is not None]
         self._rows = np.array([row for row, _, _ in largest], int)

@@ -36,7 +36,7 @@ def knn_accuracy(features, labels, k=10, temperature=0.07):
     Reference:
         Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", 2018.
     """
-    features, labels = _labelled(features, labels)
+    features, labels = _labeled(features, labels)
     units = unit_rows(features)
     _, places = nearest(units, k)
     cosines = np.einsum("nd,nkd->nk", units, units[places])
@@ -69,7 +69,7 @@ def scatter_ratio(features, labels):
     Reference:
         Caliński and Harabasz, "A dendrite method for cluster analysis", 1974.
     """
-    features, labels = _labelled(features, labels)
+    features, labels = _labeled(features, labels)
     found, labels = np.unique(labels, return_inverse=True)
     classes, count = len(found), len(labels)
     if not 2 <= classes < count:
@@ -87,7 +87,7 @@ def scatter_ratio(features, labels):
     return float(between / within)
 
 
-def _labelled(features, labels):
+def _labeled(features, labels):
     features, labels = point_cloud(features), np.asarray(labels)
     if labels.shape != (len(features),) or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise UserError(f"labels are {labels.shape} {labels.dtype}; give a whole number from 0 on for each image")

@@ -78,7 +78,7 @@ def _covers(found):
     )
     sure, chance = f"{100 * found['confidence']:g} %", (1 - found["confidence"]) * count
     lines = [
-        f"An interval ({sure}) covers other images and other seeds, which is to say other labelled images and other "
+        f"An interval ({sure}) covers other images and other seeds, which is to say other labeled images and other "
         "trainings of the head or detector: both were drawn anew "
         f"{found['resamples']:,} times, the same draws for both variants.",
         "Where there is one seed it covers other images alone: another training may differ.",

@@ -133,7 +133,7 @@ def _dress(axes, key, counts, places):
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(places, [labels_text(count["labels"], short=True) for count in counts])
     axes.set_title(f"{METRIC_NAMES[key].name} (%)", fontsize=11, loc="left", fontweight="bold")
-    axes.set_xlabel("labelled images (log scale)", fontsize=9, color=_GREY)
+    axes.set_xlabel("labeled images (log scale)", fontsize=9, color=_GREY)
     axes.grid(axis="y", color="#e5e7eb", lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

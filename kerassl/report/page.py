@@ -106,7 +106,7 @@ def _of_what(rows):
     row = next(iter(rows.values()))
     if row.get("seeds", 1) == 1 and row.get("labels") is None:
         return ""
-    labels = "all labels" if row["labels"] is None else f"{row['labels']} labelled images"
+    labels = "all labels" if row["labels"] is None else f"{row['labels']} labeled images"
     seeds = "one seed" if row["seeds"] == 1 else f"mean of {row['seeds']} seeds"
     return f"<p>{labels[0].upper()}{labels[1:]}, {seeds}.</p>"
 

@@ -23,7 +23,7 @@ from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.results import machine
 from kerassl.runs.running import verbosity
-from kerassl.runs.sources import labelled_split
+from kerassl.runs.sources import labeled_split
 
 _SIDE = 200  # px, of a picture on the page
 
@@ -65,14 +65,14 @@ def audit(
     read = read_config(config, {**settings, "seed": seed})
     labels = read.data.voc
     if labels is None:
-        raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
+        raise UserError("no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     outputs.check_folder(out)
     known = list(check_model(model).classes)
     if labels.classes:
         class_places(known, labels.classes, "the model")  # of another order they are read in the model's
-    records = labelled_split(read, labels.test, known)
+    records = labeled_split(read, labels.test, known)
     if count is not None and count < len(records):
-        records = labelled_split(read, labels.test, known, count=count, seed=read.seed)
+        records = labeled_split(read, labels.test, known, count=count, seed=read.seed)
     network = load(model)
     begun = time.perf_counter()
     found = explain.audit(network, records, layer=level, seed=read.seed, verbose=int(verbosity() == 1))

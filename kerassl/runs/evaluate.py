@@ -17,7 +17,7 @@ from kerassl.metrics import plots
 from kerassl.metrics.checks import class_places
 from kerassl.metrics.coco_results import coco_results_of
 from kerassl.metrics.prediction_files import predictions_of
-from kerassl.runs.sources import labelled_split
+from kerassl.runs.sources import labeled_split
 
 log = logging.getLogger("kerassl")
 
@@ -75,7 +75,7 @@ def ground_truth(config, coco, images, classes, shards=None, named=None):
         coco: str or None, a COCO json.
         images: str or None, the folder of its images.
         classes: sequence of str or None, the names of the model that is scored.
-        shards: str or None, a folder of labelled shards.
+        shards: str or None, a folder of labeled shards.
         named: sequence of str or None, the names that were asked for, of a COCO json or of shards.
 
     Returns:
@@ -98,11 +98,11 @@ def ground_truth(config, coco, images, classes, shards=None, named=None):
         raise UserError(f"--images {images} is for --coco; the images of a VOCdevkit are in it")
     if voc is None:
         raise UserError(
-            "no labelled images are named; give --voc a VOCdevkit, --coco a json, or data.voc.root in the configuration"
+            "no labeled images are named; give --voc a VOCdevkit, --coco a json, or data.voc.root in the configuration"
         )
     names = tuple(voc.classes or classes or datasets.VOC_CLASSES)
     _check_classes(classes, names)
-    return Truth(labelled_split(config, voc.test, names), names, voc.test, None)
+    return Truth(labeled_split(config, voc.test, names), names, voc.test, None)
 
 
 def _check_classes(classes, names):

@@ -23,7 +23,7 @@ from kerassl.runs import outputs, running
 from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.model_files import check_model, describe, load
 from kerassl.runs.results import machine
-from kerassl.runs.sources import labelled_split
+from kerassl.runs.sources import labeled_split
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
 """Classes of `explain` by what `--method` calls them."""
@@ -156,11 +156,11 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
     begun = time.time()
     voc = config.data.voc
     if voc is None:
-        raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
+        raise UserError("no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     outputs.check_folder(out)
     described = {name: describe(path) for name, path in paths.items()}
     size = one_size(described, image_size)
-    records = labelled_split(config, voc.test, _classes(described, voc.classes))
+    records = labeled_split(config, voc.test, _classes(described, voc.classes))
     records = [record for record in records if record.largest() is not None]
     if len(records) < 2:
         raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")

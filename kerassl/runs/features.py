@@ -21,7 +21,7 @@ from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.explain import load_arm, named, one_size
 from kerassl.runs.model_files import describe
 from kerassl.runs.results import machine
-from kerassl.runs.sources import labelled_split
+from kerassl.runs.sources import labeled_split
 
 
 def features(
@@ -97,7 +97,7 @@ def features(
 def _labeled(config, count):
     """Return records of the test split, and where they are from in words."""
     voc = config.data.voc
-    records = labelled_split(config, voc.test, tuple(voc.classes or datasets.VOC_CLASSES))
+    records = labeled_split(config, voc.test, tuple(voc.classes or datasets.VOC_CLASSES))
     labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
     chosen = set(subset(list(labels), count=min(count, len(records)), seed=config.seed, labels=labels))
     records = [record for record in records if record.image_id in chosen]

@@ -44,7 +44,7 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
     neck.check(plan, task, weights)
     batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
     keras.utils.set_random_seed(config.seed)
-    log.info("training %s on %d labelled images, %d epochs", stage, len(data.train), plan.epochs)
+    log.info("training %s on %d labeled images, %d epochs", stage, len(data.train), plan.epochs)
     lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size, rewind=True)
     checkpoints = out / f"{task}_checkpoints"
     clock = runs.Clock(checkpoints / "minutes.json")

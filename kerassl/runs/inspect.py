@@ -172,9 +172,9 @@ def _shards(folder, year, split, classes):
     if year is not None or split is not None or classes is not None:
         raise UserError(f"{folder} holds shards, which name their classes; leave --year, --split and --classes out")
     index = open_index(folder)
-    labelled = index.classes is not None
-    records = datasets.shard_records(folder) if labelled else None
-    return Found(folder.name, index.names(folder), records, tuple(index.classes) if labelled else ())
+    labeled = index.classes is not None
+    records = datasets.shard_records(folder) if labeled else None
+    return Found(folder.name, index.names(folder), records, tuple(index.classes) if labeled else ())
 
 
 def _is_voc(path):

@@ -34,7 +34,7 @@ def scenes(
     Raises:
         UserError: if the folder holds something else or cannot be written.
     """
-    asked = {"train": train, "val": val, "unlabelled": unlabeled, "single_object": single_object}
+    asked = {"train": train, "val": val, "unlabeled": unlabeled, "single_object": single_object}
     settings: dict = {"data.scenes": {}} if config is None else {}
     settings |= {f"data.scenes.{name}": value for name, value in asked.items()}
     read = read_config(config, {**settings, "seed": seed})

@@ -61,7 +61,7 @@ class Scenes(Section):
 
     train: Count = Field(600, description="Labeled images to train on; 600 train a small localizer.")
     val: Count = Field(200, description="Labeled images to score on; with fewer than 200 the metrics are noisy.")
-    unlabelled: CountOrNone = Field(1000, description="Images without labels, for pre-training; 500 to 5,000.")
+    unlabeled: CountOrNone = Field(1000, description="Images without labels, for pre-training; 500 to 5,000.")
     single_object: bool = Field(True, description="One object an image, which is what a localizer learns from.")
 
 

@@ -59,7 +59,7 @@ def sources(config, folder, labels=True):
     if data.voc is None:
         if labels:
             raise UserError(
-                "no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration"
+                "no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration"
             )
         if not data.images:
             raise UserError("no images are named; give --images a folder, or data.images in the configuration")
@@ -67,8 +67,8 @@ def sources(config, folder, labels=True):
     voc = data.voc
     classes = tuple(voc.classes or datasets.VOC_CLASSES)
     subset = {"count": voc.count, "fraction": voc.fraction, "seed": config.seed}
-    train = labelled_split(config, voc.train, classes, **subset)
-    test = labelled_split(config, voc.test, classes)
+    train = labeled_split(config, voc.train, classes, **subset)
+    test = labeled_split(config, voc.test, classes)
     seen = {record.image_id for record in train} & {record.image_id for record in test}
     if seen:
         log.warning(
@@ -79,7 +79,7 @@ def sources(config, folder, labels=True):
     images = list(data.images)
     if data.use_training_images:
         # All of the split, whatever share of its labels is used: pre-training needs none.
-        whole = labelled_split(config, voc.train, classes)
+        whole = labeled_split(config, voc.train, classes)
         images += [record.path for record in whole]
     return Sources(images, train, test, classes, False)
 
@@ -97,7 +97,7 @@ def check_decoded(data):
         check_readable([record.path for record in records])
 
 
-def labelled_split(config, split, classes, **chosen):
+def labeled_split(config, split, classes, **chosen):
     """Reads the labels of a split of `config.data.voc`.
 
     Args:
@@ -195,13 +195,13 @@ def _devkit(config, folder):
 def _scenes(config, path):
     made = config.data.scenes
     splits = {"train": made.train, "val": made.val}
-    datasets.scenes(path, **splits, unlabelled=made.unlabelled, single_object=made.single_object, seed=config.seed)
+    datasets.scenes(path, **splits, unlabeled=made.unlabeled, single_object=made.single_object, seed=config.seed)
     classes = tuple(datasets.SCENE_CLASSES)
     train = datasets.voc_records(path, 2007, "train", classes=classes)
     test = datasets.voc_records(path, 2007, "val", classes=classes)
     images = list(config.data.images)
-    if made.unlabelled:
-        images.append(str(path / "unlabelled"))
+    if made.unlabeled:
+        images.append(str(path / "unlabeled"))
     if config.data.use_training_images:
         images += [record.path for record in train]
     return Sources(images, train, test, classes, True)

@@ -42,15 +42,15 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
     if figures is not None and is_whole(folder / "backbone.keras"):
         return figures
     plan = config.pretrain
-    labelled, everything = labelled_images(images, classes)
-    names = sorted(set(labelled.values()))
-    labels = [names.index(name) for name in labelled.values()]
+    labeled, everything = labeled_images(images, classes)
+    names = sorted(set(labeled.values()))
+    labels = [names.index(name) for name in labeled.values()]
     log.info(
         "%d of %d photographs have a label of %d classes; the others are left out",
-        len(labelled), everything, len(names),
+        len(labeled), everything, len(names),
     )  # fmt: skip
     load_size = plan.load_size or plan.image_size + 32
-    batches = datasets.labelled_photographs(list(labelled), labels, load_size, plan.batch_size, seed=config.seed)
+    batches = datasets.labeled_photographs(list(labeled), labels, load_size, plan.batch_size, seed=config.seed)
     wanted = everything // plan.batch_size * plan.epochs
     epochs = max(1, round(wanted / batches.steps))
     total = batches.steps * epochs
@@ -67,7 +67,7 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
         "batch_size": plan.batch_size,
         "steps": total,
         "classes": names,
-        "without_label": everything - len(labelled),
+        "without_label": everything - len(labeled),
         "chance": math.log(len(names)),
         "loss": last(history, "loss"),
         "accuracy": last(history, "accuracy"),
@@ -78,7 +78,7 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
     return figures
 
 
-def labelled_images(images, classes=None):
+def labeled_images(images, classes=None):
     """The photographs whose class their place or their name tells.
 
     Args:

@@ -18,7 +18,7 @@ from kerassl.resizing import centre_crop, check_image_size
 from kerassl.runs import outputs
 from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.finetune import training_batches
-from kerassl.runs.sources import labelled_split
+from kerassl.runs.sources import labeled_split
 from kerassl.types import LEVELS
 
 log = logging.getLogger("kerassl")
@@ -174,9 +174,9 @@ def training_sheet(config, task, count, epochs=4):
         raise UserError(f"count is {count}; give at most {MOST} images to draw, 4 to 8 fit a screen")
     voc, plan = config.data.voc, getattr(config, task)
     if voc is None:
-        raise UserError("no labelled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
+        raise UserError("no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     classes = tuple(voc.classes or datasets.VOC_CLASSES)
-    records = labelled_split(config, voc.train, classes)
+    records = labeled_split(config, voc.train, classes)
     if task == "localizer":
         records = [record for record in records if record.largest() is not None]
     # Four at least, for mosaics.

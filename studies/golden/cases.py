@@ -528,7 +528,7 @@ def readers():
         "voc": _arrays(datasets.voc("voc", split="train", classes=CLASSES, image_size=32, batch_size=3, shuffle=True)),
         "coco": _arrays(datasets.coco("coco.json", "photos", image_size=32, batch_size=3, flip=True)),
         "yolo": _arrays(datasets.yolo("photos", "labels", classes="classes.txt", image_size=32, batch_size=3)),
-        "shards": _arrays(datasets.labelled_shards("shards", image_size=32, batch_size=3)),
+        "shards": _arrays(datasets.labeled_shards("shards", image_size=32, batch_size=3)),
         "photos": _arrays(datasets.image_folder("photos", image_size=32, batch_size=3, seed=4)),
         "cached": _arrays(datasets.image_folder("photos", image_size=32, batch_size=3, seed=4, cache="memory")),
         "packed": _arrays(datasets.shards("shards", image_size=32, batch_size=3, seed=4)),
@@ -556,7 +556,7 @@ def backbone():
 
 
 CONFIG = """
-data: {scenes: {train: 10, val: 6, unlabelled: 16, single_object: true}}
+data: {scenes: {train: 10, val: 6, unlabeled: 16, single_object: true}}
 pretrain: {image_size: 32, batch_size: 8, epochs: 1, optimizer: adamw, hidden_dim: 8, projection_dim: 8}
 frozen: {image_size: 64, batch_size: 4, epochs: 1, width: 8, seeds: 2}
 detector: {kind: yolov8, image_size: 64, batch_size: 4, epochs: 1, width: 8, augmentation: {mosaic: 0.5},

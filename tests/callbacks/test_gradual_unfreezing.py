@@ -51,12 +51,12 @@ def stage_weights(model):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_frozen_stages_keep_every_bit_until_they_thaw(optimizer, localizer, labelled):
+def test_frozen_stages_keep_every_bit_until_they_thaw(optimizer, localizer, labeled):
     rate = {"lars": 0.1}.get(optimizer, 1e-2)
     decay = {} if optimizer == "tfa/LAMB" else {"weight_decay": 0.1}
     model, recorder = localizer(optimizer=optimizer, learning_rate=rate, **decay), Recorder()
     thaw = Thaw({"P5": 1, "P4": 1, "P3": 2, "stem": None})
-    model.fit(labelled(), epochs=4, verbose=0, callbacks=[recorder, thaw])
+    model.fit(labeled(), epochs=4, verbose=0, callbacks=[recorder, thaw])
     assert recorder.moved("stem") == ["no"] * 4  # weights and moving statistics
     assert recorder.moved("P3") == ["no", "no", "all", "all"]
     assert recorder.moved("P4") == recorder.moved("P5") == ["no", "all", "all", "all"]
@@ -66,11 +66,11 @@ def test_frozen_stages_keep_every_bit_until_they_thaw(optimizer, localizer, labe
 
 
 @pytest.mark.current_stack
-def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(localizer, labelled):
+def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(localizer, labeled):
     model = localizer(optimizer=keras.optimizers.SGD(0.01, momentum=0.9))
     _compat.build_optimizer(model.optimizer, model.trainable_variables)
     names = [id(_compat.tf_variable(variable)) for variable in model.trainable_variables]
-    model.fit(labelled(), verbose=0)
+    model.fit(labeled(), verbose=0)
 
     def slots():
         found = [v.numpy() for v in _compat.optimizer_variables(model.optimizer) if len(v.shape)]
@@ -78,7 +78,7 @@ def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(lo
 
     before = slots()
     frozen = [id(_compat.tf_variable(v)) for v in model.backbone.trainable_variables]
-    model.fit(labelled(), epochs=1, verbose=0, callbacks=[Thaw({"backbone": None})])
+    model.fit(labeled(), epochs=1, verbose=0, callbacks=[Thaw({"backbone": None})])
     after = slots()
     assert len(after) == len(names)
     for name in names:
@@ -86,12 +86,12 @@ def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(lo
 
 
 @pytest.mark.current_stack
-def test_thawed_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one(localizer, labelled, tmp_path):
+def test_thawed_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one(localizer, labeled, tmp_path):
     def run(folder, epochs):
         model, resume = localizer(learning_rate=1e-2), Resume(folder)
         model.run_eagerly = True  # six graphs would take longer to build, and are in question above
         callbacks = [Thaw({"P5": 1, "P4": 2, "P3": 2, "stem": 2}), resume]
-        resume.run(model, model.fit, labelled(), epochs=epochs, verbose=0, callbacks=callbacks)
+        resume.run(model, model.fit, labeled(), epochs=epochs, verbose=0, callbacks=callbacks)
         return model
 
     whole = run(tmp_path / "whole", 3)
@@ -102,12 +102,12 @@ def test_thawed_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one
 
 
 @pytest.mark.current_stack
-def test_batch_norm_that_is_frozen_by_itself_does_not_thaw(localizer, labelled):
+def test_batch_norm_that_is_frozen_by_itself_does_not_thaw(localizer, labeled):
     model = localizer()
     assert backbones.freeze_batch_norm(model.backbone) == 5
     before = [layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name]
     kernel = model.get_layer("conv4").get_weights()[0]
-    model.fit(labelled(), epochs=2, verbose=0, callbacks=[Thaw({"backbone": 1})])
+    model.fit(labeled(), epochs=2, verbose=0, callbacks=[Thaw({"backbone": 1})])
     np.testing.assert_equal([layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name], before)
     assert not np.array_equal(model.get_layer("conv4").get_weights()[0], kernel)
 
@@ -136,9 +136,9 @@ def test_schedule_is_refused_when_stage_or_number_is_wrong(schedule, told):
 
 
 @pytest.mark.current_stack
-def test_model_that_is_frozen_already_is_refused(localizer, labelled):
+def test_model_that_is_frozen_already_is_refused(localizer, labeled):
     with pytest.raises(UserError, match="without freeze"):
-        localizer(freeze=True).fit(labelled(), verbose=0, callbacks=[Thaw({"backbone": 1})])
+        localizer(freeze=True).fit(labeled(), verbose=0, callbacks=[Thaw({"backbone": 1})])
     dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     dense.compile("sgd", "mse")
     with pytest.raises(UserError, match="no backbone"):

@@ -111,9 +111,9 @@ def test_batch_is_found_by_its_place_in_a_reader_and_in_a_run_that_was_continued
         np.testing.assert_array_equal(file["box"], expected[1]["box"])
 
 
-def test_data_without_a_place_is_refused(labelled):
+def test_data_without_a_place_is_refused(labeled):
     with pytest.raises(UserError, match="reader of kerassl"):
-        StopAtNaN("nan", labelled())
+        StopAtNaN("nan", labeled())
 
 
 def test_grid_shows_every_image_in_its_place():

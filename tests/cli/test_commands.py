@@ -17,7 +17,7 @@ PRETRAINING, LOCALIZER = ("lars", "adamw") if _compat.KERAS_3 else ("tfa/LAMB", 
 CONFIG = f"""
 backbone: MobileNet
 data:
-  scenes: {{train: 24, val: 10, unlabelled: 16, single_object: true}}
+  scenes: {{train: 24, val: 10, unlabeled: 16, single_object: true}}
 pretrain: {{image_size: 32, batch_size: 16, epochs: 2, optimizer: {PRETRAINING}}}
 localizer: {{image_size: 64, batch_size: 8, epochs: 1, optimizer: {LOCALIZER}, evaluate_every: 1}}
 explain: {{images: 2, level: P4}}
@@ -134,7 +134,7 @@ def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path,
 
 def test_embeddings_are_named_and_follow_the_backbone(run, tmp_path):
     out = run / "out"
-    images = sorted((out / "scenes" / "unlabelled").glob("*.jpg"))[:4]
+    images = sorted((out / "scenes" / "unlabeled").glob("*.jpg"))[:4]
     arguments = ["--backbone", str(out / "backbone.keras"), "--image-size", "64", "--out", str(tmp_path / "e.npz")]
     assert quiet(["embed", "--images", *map(str, images), *arguments]) == 0
     with np.load(tmp_path / "e.npz") as file:
@@ -148,7 +148,7 @@ def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, 
     variants = [
         f"{variant}={out / 'variants' / variant / 'localizer.keras'}" for variant in ("self-supervised", "random-start")
     ]
-    images = str(out / "scenes" / "unlabelled")
+    images = str(out / "scenes" / "unlabeled")
     picture = tmp_path / "heat.png"
     arguments = ["--models", *variants, "--images", images, "--count", "2", "--out", str(picture)]
     assert quiet(["explain", *arguments, "--class", "car"]) == 0
@@ -166,11 +166,11 @@ def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, 
 
 @pytest.mark.current_stack
 def test_pretrain_then_finetune_by_flags(run, tmp_path):
-    photos = run / "out" / "scenes" / "unlabelled"
+    photos = run / "out" / "scenes" / "unlabeled"
     for number, photo in enumerate(sorted(photos.glob("*.jpg"))[:8]):
-        (tmp_path / "labelled" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "labelled" / "ab"[number % 2] / photo.name).symlink_to(photo)
-    (tmp_path / "probe.yaml").write_text(f"pretrain: {{probe: {{train: {tmp_path / 'labelled'}}}}}")
+        (tmp_path / "labeled" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labeled" / "ab"[number % 2] / photo.name).symlink_to(photo)
+    (tmp_path / "probe.yaml").write_text(f"pretrain: {{probe: {{train: {tmp_path / 'labeled'}}}}}")
     sizes = ["--image-size", "32", "--batch-size", "8", "--epochs", "2", "--config", str(tmp_path / "probe.yaml")]
     arguments = ["pretrain", "--images", str(photos), "--backbone", "MobileNet", *sizes, "--out", str(tmp_path / "a")]
     assert quiet(arguments) == 0
@@ -193,8 +193,8 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
 
 def test_mistakes_get_one_line_status_2_and_leave_nothing(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    new, devkit = tmp_path / "new", scenes(tmp_path / "scenes", train=6, val=2, unlabelled=4)
-    photos = devkit / "unlabelled"
+    new, devkit = tmp_path / "new", scenes(tmp_path / "scenes", train=6, val=2, unlabeled=4)
+    photos = devkit / "unlabeled"
     told = {
         ("pretrain", "--images", tmp_path / "nowhere", "--out", new): "nowhere",
         ("pretrain", "--images", tmp_path / "empty", "--out", new): "empty",

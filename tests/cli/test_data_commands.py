@@ -17,8 +17,8 @@ pytestmark = pytest.mark.current_stack
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "devkit"
-    scenes(folder, train=6, val=4, unlabelled=5, single_object=False, seed=0)
-    (folder / "unlabelled" / "broken.jpg").write_bytes(b"nothing")
+    scenes(folder, train=6, val=4, unlabeled=5, single_object=False, seed=0)
+    (folder / "unlabeled" / "broken.jpg").write_bytes(b"nothing")
     return folder
 
 
@@ -31,7 +31,7 @@ def refused(capsys, *arguments):
 
 
 def test_shards_are_written_and_told_and_go_on(devkit, tmp_path, capsys):
-    command = ["shards", "--images", str(devkit / "unlabelled"), "--out", str(tmp_path / "shards"), "--per-shard", "3"]
+    command = ["shards", "--images", str(devkit / "unlabeled"), "--out", str(tmp_path / "shards"), "--per-shard", "3"]
     assert main([*command, "--image-size", "64"]) == 0
     assert f"5 images in 2 shards; 1 broken files left out: {tmp_path / 'shards'}" in capsys.readouterr().out
     assert main([*command, "--image-size", "64"]) == 0
@@ -102,7 +102,7 @@ def test_shards_of_coco_and_yolo_hold_the_same_boxes(devkit, tmp_path, capsys):
 
 def test_shards_without_labels_are_told_from_those_with(devkit, tmp_path, capsys):
     out = tmp_path / "shards"
-    assert main(["shards", "--images", str(devkit / "unlabelled"), "--out", str(out)]) == 0
+    assert main(["shards", "--images", str(devkit / "unlabeled"), "--out", str(out)]) == 0
     capsys.readouterr()
     assert main(["inspect", str(out)]) == 0
     told = capsys.readouterr().out
@@ -113,13 +113,13 @@ def test_shards_without_labels_are_told_from_those_with(devkit, tmp_path, capsys
     assert "leave --year" in refused(capsys, "inspect", out, "--split", "train")
     command = ["shards", "--out", tmp_path / "other"]
     assert "--year, --split and --classes are for labels" in refused(capsys, *command, "--split", "train")
-    assert "give one of them" in refused(capsys, *command, "--voc", devkit, "--images", devkit / "unlabelled")
+    assert "give one of them" in refused(capsys, *command, "--voc", devkit, "--images", devkit / "unlabeled")
     assert "no split 'test'" in refused(capsys, *command, "--voc", devkit, "--split", "test")
     assert "the one folder" in refused(capsys, *command, "--yolo")
     assert not (tmp_path / "other").exists()
 
 
-def test_evaluation_on_labelled_shards_is_that_on_voc(devkit, tmp_path, capsys):
+def test_evaluation_on_labeled_shards_is_that_on_voc(devkit, tmp_path, capsys):
     assert main(["shards", "--voc", str(devkit), "--split", "val", "--out", str(tmp_path / "shards")]) == 0
     classes = shard_classes(tmp_path / "shards")
     found = {
@@ -146,7 +146,7 @@ def test_evaluation_on_labelled_shards_is_that_on_voc(devkit, tmp_path, capsys):
 
 def test_pretraining_reads_shards(devkit, tmp_path, capsys):
     out, config = tmp_path / "shards", tmp_path / "tiny.yaml"
-    assert main(["shards", "--images", str(devkit / "unlabelled"), "--out", str(out)]) == 0
+    assert main(["shards", "--images", str(devkit / "unlabeled"), "--out", str(out)]) == 0
     config.write_text("backbone: MobileNet\npretrain: {image_size: 32, batch_size: 5, epochs: 1}\n")
     run = ["pretrain", "--config", str(config), "--images", str(out), "--out", str(tmp_path / "run")]
     assert main(run) == 0
@@ -154,7 +154,7 @@ def test_pretraining_reads_shards(devkit, tmp_path, capsys):
 
 
 def test_inspect_tells_of_images_and_of_voc(devkit, tmp_path, capsys):
-    assert main(["inspect", str(devkit / "unlabelled")]) == 0
+    assert main(["inspect", str(devkit / "unlabeled")]) == 0
     told = capsys.readouterr().out
     assert "images          6" in told
     assert "broken.jpg is no image" in told
@@ -207,7 +207,7 @@ def test_inspect_refuses_in_one_line(devkit, tmp_path, capsys):
     assert "nothing is named to inspect" in refused(capsys, "inspect")
     assert "give one of them" in refused(capsys, "inspect", devkit, "--voc", devkit)
     assert "no file or folder" in refused(capsys, "inspect", tmp_path / "nowhere")
-    assert "is no VOCdevkit" in refused(capsys, "inspect", devkit / "unlabelled", "--split", "train")
+    assert "is no VOCdevkit" in refused(capsys, "inspect", devkit / "unlabeled", "--split", "train")
     assert "no VOC2012" in refused(capsys, "inspect", devkit, "--year", "2012")
     assert "no split 'test'" in refused(capsys, "inspect", devkit, "--split", "test")
     (tmp_path / "broken").mkdir()

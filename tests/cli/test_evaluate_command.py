@@ -21,7 +21,7 @@ CLASSES = list(SCENE_CLASSES)
 def data(tmp_path_factory):
     """A devkit, its records, and predictions: the truth, moved a little, with noise of low scores."""
     folder = tmp_path_factory.mktemp("data")
-    root = scenes(folder / "devkit", train=1, val=8, unlabelled=0, single_object=False)
+    root = scenes(folder / "devkit", train=1, val=8, unlabeled=0, single_object=False)
     records = voc_records(root, 2007, "val", classes=CLASSES)
     rng, predictions = np.random.default_rng(0), {}
     for record in records:
@@ -160,7 +160,7 @@ def test_mistakes_get_one_line_and_status_2(data, coco, tmp_path, capsys):
         (["--predictions", results, "--coco", truth], "give --images"),
         (["--predictions", results, "--coco", truth, "--images", images, *voc], "labels of one data set"),
         (["--predictions", results, "--images", images, *voc], "--images .* is for --coco"),
-        (["--predictions", results], "no labelled images are named"),
+        (["--predictions", results], "no labeled images are named"),
         (["--predictions", results, "--model", "x.keras", *voc], "either --model or --predictions"),
     ]
     for arguments, message in cases:

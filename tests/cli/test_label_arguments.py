@@ -10,7 +10,7 @@ import pytest
 from kerassl.cli.main import main
 from kerassl.runs.config import read_config
 from kerassl.runs.inspect import find
-from kerassl.runs.sources import labelled_split
+from kerassl.runs.sources import labeled_split
 
 pytestmark = pytest.mark.current_stack
 
@@ -125,11 +125,11 @@ def test_many_broken_labels_are_refused_unless_they_are_allowed(data, capsys, fo
 def test_a_folder_without_a_year_is_read_by_flags_and_by_a_configuration(data, capsys):
     views = ["views", "--out", "w.png", "--image-size", "32"]
     flags = read_config(None, {"data.voc.root": "voc"})
-    assert len(labelled_split(flags, "train", ["cat", "dog"])) == 3
+    assert len(labeled_split(flags, "train", ["cat", "dog"])) == 3
     (data / "c.yaml").write_text("data: {voc: {root: voc, year: null, classes: data.yaml}}\n")
     config = read_config("c.yaml")
     assert config.data.voc.year is None
-    assert len(labelled_split(config, "val", config.data.voc.classes)) == 3
+    assert len(labeled_split(config, "val", config.data.voc.classes)) == 3
     line = refused(capsys, *views, "--voc", "voc", "--year", "2012", "--classes", "cat", "dog")
     assert "voc holds no VOC2012, but images itself; leave the year out" in line
     for year in (2007, 2012):

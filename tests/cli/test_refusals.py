@@ -79,7 +79,7 @@ OTHERS = [
     ([*PRETRAIN, "--config", "none.yaml"], "none.yaml", "kerassl config"),
     ([*PRETRAIN, "--config", "typo.yaml"], "'pretrain.epoch'", "'epochs'"),
     ([*PRETRAIN, "--config", "text.yaml"], "text.yaml", "sections"),
-    (["finetune", "--out", "new"], "no labelled images", "--voc"),
+    (["finetune", "--out", "new"], "no labeled images", "--voc"),
     (["finetune", "--voc", "nowhere", "--out", "new"], "nowhere", "VOCdevkit"),
     ([*FINETUNE, "--split", "test", "--year", "2007"], "test"),
     ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", ".keras"),
@@ -127,7 +127,7 @@ OTHERS = [
     (["inspect", "photos", "--voc", "voc"], "photos", "--voc voc", "give one of them"),
     ([*SHARDS, "--yolo"], "photos"),
     (["views", "photos", "--voc", "voc", "--out", "new.png"], "photos", "give one of them"),
-    (["views", "--task", "detector", "--out", "new.png"], "no labelled images", "--voc"),
+    (["views", "--task", "detector", "--out", "new.png"], "no labeled images", "--voc"),
     (["compare", "--config", "few.yaml", "--out", "new"], "batch of 64", "pretrain.batch_size of at most 3"),
     (["compare", "--config", "shared.yaml", "--out", "new"], "'a b'", "'a-b'", "rename"),
     ([*COMPARE, "--skip", "c"], "--skip", "'c'", "a, b"),
@@ -170,7 +170,7 @@ def _outputs():
 def refused(tmp_path_factory):
     """Every row of the tables, and what became of it."""
     folder = tmp_path_factory.mktemp("refused")
-    scenes(folder / "voc", train=3, val=2, unlabelled=0, single_object=True)
+    scenes(folder / "voc", train=3, val=2, unlabeled=0, single_object=True)
     (folder / "photos").mkdir()
     for name in ("empty", *(f"folder{kind}" for _, kind in OUTPUTS if kind != "folder")):
         (folder / name).mkdir(exist_ok=True)

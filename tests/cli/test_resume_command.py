@@ -12,7 +12,7 @@ pytestmark = pytest.mark.current_stack
 
 CONFIG = """
 backbone: MobileNet
-data: {scenes: {train: 8, val: 4, unlabelled: 8, single_object: true}}
+data: {scenes: {train: 8, val: 4, unlabeled: 8, single_object: true}}
 pretrain: {image_size: 32, batch_size: 8, epochs: 1, optimizer: adamw, hidden_dim: 8, projection_dim: 8}
 localizer: {image_size: 64, batch_size: 8, epochs: 1, freeze: true}
 """

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.current_stack
 
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):
-    return scenes(tmp_path_factory.mktemp("labelled") / "scenes", train=5, val=1)
+    return scenes(tmp_path_factory.mktemp("labeled") / "scenes", train=5, val=1)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return scenes(tmp_path_factory.mktemp("views") / "scenes", train=0, val=0, unlabelled=5) / "unlabelled"
+    return scenes(tmp_path_factory.mktemp("views") / "scenes", train=0, val=0, unlabeled=5) / "unlabeled"
 
 
 def _drawn(path, *arguments):
@@ -111,7 +111,7 @@ def test_training_images_are_refused_in_one_line(devkit, photos, tmp_path, capsy
     out = ("--out", tmp_path / "a.png")
     for arguments, told in (
         ((photos, "--voc", devkit), "give one of them"),
-        (("--task", "detector"), "no labelled images are named"),
+        (("--task", "detector"), "no labeled images are named"),
         (("--voc", devkit, "--count", 0), "count is 0"),
         (("--voc", devkit, "--split", "nothing"), "no split 'nothing'"),
         (("--voc", devkit, "--classes", *SCENE_CLASSES, "--image-size", 33), "multiple of 32"),

@@ -27,7 +27,7 @@ from kerassl.runs.folder import run_folder
 from kerassl.runs.sources import sources
 from kerassl.runs.time_limit import TimeLimit
 
-SCENES = "data: {scenes: {train: 12, val: 6, unlabelled: 16, single_object: true}}\n"
+SCENES = "data: {scenes: {train: 12, val: 6, unlabeled: 16, single_object: true}}\n"
 PRETRAIN = "pretrain: {image_size: 32, batch_size: 8, epochs: 2, optimizer: adamw, hidden_dim: 8, projection_dim: 8}\n"
 FROZEN = "frozen: {image_size: 64, batch_size: 4, epochs: 1, width: 8}\n"
 GRID = SCENES + PRETRAIN + FROZEN + "compare: {labels: [4, 8], seeds: 2}\n"
@@ -285,7 +285,7 @@ def test_summary_of_the_cells_that_stand_is_told_in_figures_on_the_page_and_in_t
     assert "This measure tells good features from random ones" in told
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.index("Significance summary") < page.index("figures and minutes in one table")
-    assert "8 labelled images, mean of 2 seeds" in page
+    assert "8 labeled images, mean of 2 seeds" in page
     assert results["variants"]["self-supervised"]["frozen"]["mean_iou"] == pytest.approx(0.825)
     assert "without labels" in results["variants"]["self-supervised"]["seen"]
 

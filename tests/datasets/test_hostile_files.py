@@ -106,8 +106,8 @@ def _shards(folder):
     return sum(len(images) for images in datasets.shards(out, 32, 1).as_numpy_iterator())
 
 
-def _labelled_shards(folder):
-    out = folder.parent / "labelled"
+def _labeled_shards(folder):
+    out = folder.parent / "labeled"
     datasets.write_shards(_records(folder), out, classes=["cat"], progress=False)
     records = datasets.shard_records(out)
     assert {record.image_id for record in records} == {pathlib.Path(os.fsdecode(name)).stem for name in GOOD}
@@ -142,17 +142,17 @@ def _files(batches):
     return len({each.tobytes() for batch in batches for each in np.asarray(batch)})
 
 
-def _labelled_photographs(folder):
+def _labeled_photographs(folder):
     paths = datasets.image_files(folder)
-    return _files(images for images, _ in datasets.labelled_photographs(paths, [0] * len(paths), 32, 1))
+    return _files(images for images, _ in datasets.labeled_photographs(paths, [0] * len(paths), 32, 1))
 
 
-def _labelled_folder(folder):
+def _labeled_folder(folder):
     classes = folder.parent / "classes"
     classes.mkdir()
     for name in ("cat", "dog"):
         (classes / name).symlink_to(folder)
-    labels = np.concatenate([labels for _, labels in datasets.labelled_folder(classes, 32, 4).batches])
+    labels = np.concatenate([labels for _, labels in datasets.labeled_folder(classes, 32, 4).batches])
     assert np.bincount(labels).tolist() == [len(GOOD), len(GOOD)]
     return len(GOOD)
 
@@ -162,8 +162,8 @@ READERS = {
     "read_image": _one_by_one,
     "image_folder": lambda folder: _files(datasets.image_folder(folder, 32, 1)),
     "image_folder with a cache": lambda folder: _files(datasets.image_folder(folder, 32, 1, cache="memory")),
-    "labelled_folder": _labelled_folder,
-    "labelled_photographs": _labelled_photographs,
+    "labeled_folder": _labeled_folder,
+    "labeled_photographs": _labeled_photographs,
     "detection_batches": lambda folder: _files(
         batch["images"] for batch in datasets.detection_batches(_records(folder), 32, 1)
     ),
@@ -174,7 +174,7 @@ READERS = {
         len(places) for places, *_ in letterboxed_batches(datasets.image_files(folder), 32, 4)
     ),
     "shards": _shards,
-    "labelled shards": _labelled_shards,
+    "labeled shards": _labeled_shards,
     "inspect": _card(False),
     "inspect --decode": _card(True),
 }
@@ -253,7 +253,7 @@ def test_each_image_is_found_once_when_links_lead_round(tmp_path, loop, save_ima
     for name, target in links[loop]:
         (root / name).symlink_to(target)
     assert datasets.image_files(root) == sorted(wanted)
-    classes = datasets.labelled_folder(root, 32, 1)
+    classes = datasets.labeled_folder(root, 32, 1)
     assert set(classes.classes) - {"a"} == {"sub", "other"}
 
 

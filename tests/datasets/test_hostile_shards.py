@@ -20,7 +20,7 @@ from kerassl.datasets.shards.index import open_index, read_index
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    """A folder of two shards of two labelled images each, and its index."""
+    """A folder of two shards of two labeled images each, and its index."""
     folder = tmp_path_factory.mktemp("shards")
     records = []
     for number in range(4):

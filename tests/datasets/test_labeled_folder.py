@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerassl import UserError
-from kerassl.datasets import labelled_folder, read_image, user_error
+from kerassl.datasets import labeled_folder, read_image, user_error
 from kerassl.resizing import centre_crop
 
 
@@ -28,7 +28,7 @@ def _read(folder):
 
 def _refused(pattern, *args, **kwargs):
     with pytest.raises(UserError, match=pattern) as error:
-        labelled_folder(*args, **kwargs)
+        labeled_folder(*args, **kwargs)
     assert "\n" not in str(error.value)
 
 
@@ -36,7 +36,7 @@ def test_gives_classes_and_images_in_sorted_order_with_the_last_batch(animals):
     (animals / "notes.txt").write_text("no class")
     for name in (".hidden", "__MACOSX", ".ipynb_checkpoints"):
         (animals / name).mkdir()
-    folder = labelled_folder(animals, 32, 4)
+    folder = labeled_folder(animals, 32, 4)
     assert folder.classes == ("cat", "dog", "owl")
     assert folder.counts == (2, 5, 3)
     assert folder.batches.element_spec == (
@@ -50,14 +50,14 @@ def test_gives_classes_and_images_in_sorted_order_with_the_last_batch(animals):
 
 def test_images_are_those_of_reading_and_cropping_by_hand(tmp_path, save_image):
     paths = [save_image(tmp_path / name / "deep" / "a.jpg", 50, 40, seed=seed) for seed, name in enumerate("ab")]
-    ((images, labels),) = labelled_folder(tmp_path, 32, 8).batches
+    ((images, labels),) = labeled_folder(tmp_path, 32, 8).batches
     assert labels.numpy().tolist() == [0, 1]
     for image, path in zip(images, paths):
         np.testing.assert_allclose(image, centre_crop(read_image(path), 32), atol=1e-3)
 
 
 def test_labels_follow_the_order_of_classes_when_they_are_given(animals):
-    folder = labelled_folder(str(animals), 32, 8, classes=["owl", "cat"])
+    folder = labeled_folder(str(animals), 32, 8, classes=["owl", "cat"])
     assert folder.classes == ("owl", "cat")
     assert _read(folder) == [([120, 125, 130, 60, 65], [0, 0, 0, 1, 1])]
 
@@ -66,7 +66,7 @@ def test_leaves_broken_files_out_and_names_each_when_some_cannot_be_read(animals
     (animals / "cat" / "0.png").write_bytes(b"")  # the very first of all, and one in the middle, and the last
     (animals / "dog" / "2.png").write_bytes((animals / "dog" / "2.png").read_bytes()[:60])
     (animals / "owl" / "2.png").write_bytes(b"nothing")
-    folder = labelled_folder(animals, 32, 4)
+    folder = labeled_folder(animals, 32, 4)
     with caplog.at_level(logging.WARNING, "kerassl"):
         expected = [([65, 0, 5, 15], [0, 1, 1, 1]), ([20, 120, 125], [1, 2, 2])]
         assert _read(folder) == expected
@@ -80,7 +80,7 @@ def test_leaves_broken_files_out_and_names_each_when_some_cannot_be_read(animals
 def test_stops_and_names_the_file_when_strict(animals):
     (animals / "dog" / "2.png").write_bytes(b"")
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        _read(labelled_folder(animals, 32, 4, strict=True))
+        _read(labeled_folder(animals, 32, 4, strict=True))
     assert "2.png is empty" in str(user_error(error.value))
 
 
@@ -106,5 +106,5 @@ def test_is_refused_when_folder_or_classes_are_unfit(tmp_path, animals, save_ima
 
 def test_names_are_the_same_in_every_form_of_unicode(animals):
     (animals / "owl").rename(animals / unicodedata.normalize("NFD", "chó"))
-    assert labelled_folder(animals, 32, 8).classes == ("cat", "chó", "dog")
-    assert labelled_folder(animals, 32, 8, classes=["cat", "chó"]).counts == (2, 3)
+    assert labeled_folder(animals, 32, 8).classes == ("cat", "chó", "dog")
+    assert labeled_folder(animals, 32, 8, classes=["cat", "chó"]).counts == (2, 3)

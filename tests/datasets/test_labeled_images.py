@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from kerassl import UserError
-from kerassl.datasets import labelled_photographs, named_classes
+from kerassl.datasets import labeled_photographs, named_classes
 
 
 def drawn(path, grey):
@@ -24,7 +24,7 @@ def test_class_is_that_of_the_sub_folder_or_of_the_name_in_a_flat_folder(tmp_pat
 
 def test_images_keep_their_labels_in_every_order_and_an_epoch_is_entered_within(tmp_path):
     paths = [drawn(tmp_path / f"{number}.png", 10 * number) for number in range(9)]
-    batches = labelled_photographs(paths, list(range(9)), 32, 2, seed=3)
+    batches = labeled_photographs(paths, list(range(9)), 32, 2, seed=3)
     assert batches.steps == 4
     epochs = [[(images.numpy(), labels.numpy()) for images, labels in batches] for _ in range(2)]
     for epoch in epochs:
@@ -35,4 +35,4 @@ def test_images_keep_their_labels_in_every_order_and_an_epoch_is_entered_within(
     entered = [labels.numpy().tolist() for _, labels in batches.enter(1, 2)]
     assert entered == [labels.tolist() for _, labels in epochs[1][2:]]
     with pytest.raises(UserError, match="do not fill one batch"):
-        labelled_photographs(paths, list(range(9)), 32, 16)
+        labeled_photographs(paths, list(range(9)), 32, 16)

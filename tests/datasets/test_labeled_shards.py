@@ -16,7 +16,7 @@ from kerassl.datasets import (
     VOC_CLASSES,
     Record,
     detection_batches,
-    labelled_shards,
+    labeled_shards,
     read_image,
     shard_classes,
     shard_records,
@@ -90,7 +90,7 @@ def test_gives_the_records_that_were_packed(photos, tmp_path):
 def test_gives_the_batches_of_voc_to_the_bit_when_nothing_is_shrunk(photos, tmp_path):
     write(voc_records(photos), tmp_path / "shards")
     kwargs = {"image_size": 64, "batch_size": 4, "shuffle": True, "flip": True, "seed": 3}
-    ours, theirs = labelled_shards(tmp_path / "shards", **kwargs), voc(photos, **kwargs)
+    ours, theirs = labeled_shards(tmp_path / "shards", **kwargs), voc(photos, **kwargs)
     assert ours.element_spec == theirs.element_spec
     assert_same(ours, theirs)
     assert_same(ours, theirs)  # the next epoch, in another order
@@ -224,7 +224,7 @@ def test_run_that_is_killed_goes_on_with_the_labels(photos, tmp_path):
     process.wait()
     refused("is not finished", shard_records, folder)
     assert write(voc_records(photos), folder).kept >= 1
-    assert_same(labelled_shards(folder, image_size=32, batch_size=4), voc(photos, image_size=32, batch_size=4))
+    assert_same(labeled_shards(folder, image_size=32, batch_size=4), voc(photos, image_size=32, batch_size=4))
     assert not list(folder.glob(".*.part*"))
 
 
@@ -270,21 +270,21 @@ def test_refuses_what_cannot_be(photos, tmp_path, save_image):
     refused("names 'dog' more than once", write, records, folder, classes=["dog", "dog"])
     assert not folder.exists()
     write_shards(plain, folder, per_shard=5, progress=False)
-    refused("hold images without labels", labelled_shards, folder, image_size=32, batch_size=4)
+    refused("hold images without labels", labeled_shards, folder, image_size=32, batch_size=4)
     refused("hold images without labels", shard_classes, folder)
     refused("per_shard 5, no labels, not .* per_shard 5, labels", write, records, folder)
-    write(records, tmp_path / "labelled")
-    refused("the same names in another order", write, records, tmp_path / "labelled", classes=VOC_CLASSES[::-1])
+    write(records, tmp_path / "labeled")
+    refused("the same names in another order", write, records, tmp_path / "labeled", classes=VOC_CLASSES[::-1])
     turned = [dataclasses.replace(record, classes=19 - record.classes) for record in records]
-    refused("at place 0 is aeroplane, not tvmonitor", write, turned, tmp_path / "labelled", classes=VOC_CLASSES[::-1])
-    refused("at place 20 is none, not sheep dog", write, records, tmp_path / "labelled",
+    refused("at place 0 is aeroplane, not tvmonitor", write, turned, tmp_path / "labeled", classes=VOC_CLASSES[::-1])
+    refused("at place 20 is none, not sheep dog", write, records, tmp_path / "labeled",
             classes=[*VOC_CLASSES, "sheep dog"])  # fmt: skip
     refused("holds no index.json", shard_records, photos)
-    refused("count is 14, but 13 images", shard_records, tmp_path / "labelled", count=14)
+    refused("count is 14, but 13 images", shard_records, tmp_path / "labeled", count=14)
     refused(
         "knows no .*#5; read the names from the shards again",
         read_image,
-        f"{tmp_path / 'labelled' / 'shard-00000.tfrecord'}#5",
+        f"{tmp_path / 'labeled' / 'shard-00000.tfrecord'}#5",
     )
     (tmp_path / "notes.txt").write_text("mine")
     for taken in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "shards"):

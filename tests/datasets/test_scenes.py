@@ -25,7 +25,7 @@ def _bytes(root):
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
-    return scenes(tmp_path_factory.mktemp("crowded") / "kit", train=90, val=20, unlabelled=5, seed=4)
+    return scenes(tmp_path_factory.mktemp("crowded") / "kit", train=90, val=20, unlabeled=5, seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def _mask(root, image_id):
 
 
 def test_writes_the_same_bytes_when_the_seed_is_the_same(tmp_path):
-    settings = {"train": 4, "val": 2, "unlabelled": 2, "image_size": (64, 80)}
+    settings = {"train": 4, "val": 2, "unlabeled": 2, "image_size": (64, 80)}
     first = _bytes(scenes(tmp_path / "a", seed=7, **settings))
     again = _bytes(scenes(tmp_path / "b", seed=7, **settings))
     other = _bytes(scenes(tmp_path / "c", seed=8, **settings))
@@ -55,8 +55,8 @@ def test_writes_the_same_bytes_when_the_seed_is_the_same(tmp_path):
 
 
 def test_begins_with_the_smaller_splits_when_it_is_larger(tmp_path):
-    small = _bytes(scenes(tmp_path / "small", train=3, val=2, unlabelled=1, image_size=(64, 80)))
-    large = _bytes(scenes(tmp_path / "large", train=9, val=5, unlabelled=4, image_size=(64, 80)))
+    small = _bytes(scenes(tmp_path / "small", train=3, val=2, unlabeled=1, image_size=(64, 80)))
+    large = _bytes(scenes(tmp_path / "large", train=9, val=5, unlabeled=4, image_size=(64, 80)))
     alike = [name for name in small if not name.endswith((".txt", ".json"))]
     assert len(alike) == 3 * 3 + 3 * 2 + 1
     assert all(small[name] == large[name] for name in alike)
@@ -178,7 +178,7 @@ def test_image_sets_agree_with_the_annotations_when_read_by_class(crowded):
                 assert int(mark) == expected, (name, image_id)
                 marks[int(mark)] += 1
     assert set(marks) == {-1, 0, 1}
-    assert len(list((crowded / "unlabelled").glob("*.jpg"))) == 5
+    assert len(list((crowded / "unlabeled").glob("*.jpg"))) == 5
 
 
 def test_is_used_again_when_the_settings_are_the_same(tmp_path):
@@ -227,7 +227,7 @@ def test_leaves_nothing_when_interrupted(tmp_path, monkeypatch):
     [
         ({"train": -1}, "train is -1"),
         ({"val": 2.5}, "val is 2.5"),
-        ({"unlabelled": True}, "unlabelled is True"),
+        ({"unlabeled": True}, "unlabeled is True"),
         ({"train": 0, "val": 0}, "0"),
         ({"seed": -3}, "seed is -3"),
         ({"image_size": (60, 80)}, "64"),

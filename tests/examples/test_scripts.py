@@ -23,14 +23,14 @@ def script(name, *arguments, cwd):
 def folder(tmp_path_factory):
     """Scenes, and the backbone and the detector that the first two scripts make of them."""
     folder = tmp_path_factory.mktemp("examples")
-    datasets.scenes(folder / "scenes", train=16, val=6, unlabelled=24)
+    datasets.scenes(folder / "scenes", train=16, val=6, unlabeled=24)
     return folder
 
 
 @pytest.fixture(scope="module")
 def backbone(folder):
     small = ["--backbone", "MobileNet", "--image-size", 32, "--batch-size", 8, "--epochs", 2]
-    printed = script("pretrain.py", "scenes/unlabelled", *small, "--out", "backbone.keras", cwd=folder)
+    printed = script("pretrain.py", "scenes/unlabeled", *small, "--out", "backbone.keras", cwd=folder)
     assert "2.71 is chance" in printed  # ln 15
     return folder / "backbone.keras"
 
@@ -76,10 +76,10 @@ def test_pretraining_beside_addons_needs_addons_and_works_there(folder):
         "turned.keras",
     ]
     if not _compat.KERAS_3:
-        assert "wrote turned.keras" in script("pretrain_addons.py", "scenes/unlabelled", *small, cwd=folder)
+        assert "wrote turned.keras" in script("pretrain_addons.py", "scenes/unlabeled", *small, cwd=folder)
         assert backbones.load(folder / "turned.keras").output_shape[-1] == 1024
         return
-    command = [sys.executable, str(EXAMPLES / "pretrain_addons.py"), "scenes/unlabelled", *small]
+    command = [sys.executable, str(EXAMPLES / "pretrain_addons.py"), "scenes/unlabeled", *small]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("this example needs tensorflow-addons")

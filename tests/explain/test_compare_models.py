@@ -1,4 +1,4 @@
-"""Arms side by side, from labelled images to table, pictures and page."""
+"""Arms side by side, from labeled images to table, pictures and page."""
 
 from kerassl import _compat  # noqa: F401  # isort: skip
 import dataclasses

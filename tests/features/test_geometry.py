@@ -22,7 +22,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("geometry") / "scenes"
-    datasets.scenes(folder, train=40, val=1, unlabelled=0, single_object=True, seed=0)
+    datasets.scenes(folder, train=40, val=1, unlabeled=0, single_object=True, seed=0)
     return datasets.voc_records(folder, 2007, "train", classes=datasets.SCENE_CLASSES)
 
 

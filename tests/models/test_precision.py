@@ -12,8 +12,8 @@ BATCH, EPOCHS, STEPS = 32, 25, 200
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    root = kerassl.datasets.scenes(tmp_path_factory.mktemp("photographs") / "scenes", train=1, val=1, unlabelled=256)
-    return root / "unlabelled"
+    root = kerassl.datasets.scenes(tmp_path_factory.mktemp("photographs") / "scenes", train=1, val=1, unlabeled=256)
+    return root / "unlabeled"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from kerassl.runs.sources import sources
 def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path, monkeypatch):
     (tmp_path / "run.yaml").write_text(
         "backbone: MobileNet\n"
-        "data: {scenes: {train: 12, val: 6, unlabelled: 0, single_object: true}}\n"
+        "data: {scenes: {train: 12, val: 6, unlabeled: 0, single_object: true}}\n"
         "localizer: {image_size: 64, batch_size: 4, epochs: 2, freeze: true, levels: [P3, P4]}\n"
     )
     config = read_config(tmp_path / "run.yaml")

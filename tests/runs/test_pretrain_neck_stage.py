@@ -17,7 +17,7 @@ from kerassl.runs.config import read_config
 from kerassl.runs.sources import sources
 
 SECTION = {"image_size": 64, "batch_size": 4, "epochs": 1, "kind": "yolov8", "width": 8, "neck": {"epochs": 1}}
-SCENES = {"train": 4, "val": 2, "unlabelled": 2, "single_object": True}
+SCENES = {"train": 4, "val": 2, "unlabeled": 2, "single_object": True}
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def named_classes(paths):
     return found
 
 
-def labelled_photographs(paths, labels, image_size, batch_size, *, seed=0):
+def labeled_photographs(paths, labels, image_size, batch_size, *, seed=0):
     """Batches of photographs as `image_folder` gives them, with a label each.
 
     Args:

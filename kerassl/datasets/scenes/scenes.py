@@ -19,10 +19,10 @@ from kerassl.datasets.scenes.drawing import SCENE_CLASSES, draw_scene
 log = logging.getLogger("kerassl")
 
 _DRAWING = 1  # to be raised with every change that draws other pixels
-_SPLITS = ("train", "val", "test", "unlabelled")
+_SPLITS = ("train", "val", "test", "unlabeled")
 
 
-def scenes(path, *, train=600, val=200, test=0, unlabelled=0, image_size=(160, 200), single_object=False, seed=0):
+def scenes(path, *, train=600, val=200, test=0, unlabeled=0, image_size=(160, 200), single_object=False, seed=0):
     """Generates a VOCdevkit of toy scenes with exact boxes and masks.
 
     Things of eight classes (`SCENE_CLASSES`), each of several distinct parts, lie turned, stretched, lit and partly
@@ -33,9 +33,9 @@ def scenes(path, *, train=600, val=200, test=0, unlabelled=0, image_size=(160, 2
     one, and the files are the same bytes each time. A folder that holds scenes of the same settings is taken as it is.
 
     Args:
-        path: str or `pathlib.Path`. The folder to write; `VOC2007/` is made in it, and `unlabelled/` if wanted.
+        path: str or `pathlib.Path`. The folder to write; `VOC2007/` is made in it, and `unlabeled/` if wanted.
         train, val, test: int. Annotated images of each split. About 600 train a small localiser.
-        unlabelled: int. Images without annotation.
+        unlabeled: int. Images without annotation.
         image_size: (height, width) in pixels, 64 or more.
         single_object: bool. One thing in each image instead of one to five.
         seed: int, 0 or more.
@@ -56,7 +56,7 @@ def scenes(path, *, train=600, val=200, test=0, unlabelled=0, image_size=(160, 2
         "train": train,
         "val": val,
         "test": test,
-        "unlabelled": unlabelled,
+        "unlabeled": unlabeled,
         "image_size": list(image_size),
         "single_object": bool(single_object),
         "seed": seed,
@@ -70,8 +70,8 @@ def scenes(path, *, train=600, val=200, test=0, unlabelled=0, image_size=(160, 2
         devkit = part / "VOC2007"
         for name in ("JPEGImages", "Annotations", "SegmentationObject", "ImageSets/Main"):
             (devkit / name).mkdir(parents=True)
-        if unlabelled:
-            (part / "unlabelled").mkdir()
+        if unlabeled:
+            (part / "unlabeled").mkdir()
         jobs = [(split, number) for split in _SPLITS for number in range(settings[split])]
 
         def write(job):
@@ -93,7 +93,7 @@ def _check(settings):
             raise UserError(f"{name} is {short(value)}; {kind.accepted}")
         settings[name] = int(value)
     if not any(settings[split] for split in _SPLITS):
-        raise UserError("no scenes are asked for; give a number above 0 for train, val, test or unlabelled")
+        raise UserError("no scenes are asked for; give a number above 0 for train, val, test or unlabeled")
     sides = settings["image_size"]
     if len(sides) != 2 or any(int(side) != side or side < 64 for side in sides):
         raise UserError(f"image_size is {tuple(sides)}; give (height, width) in pixels, both 64 or more")
@@ -120,8 +120,8 @@ def _write_scene(part, split, number, settings):
     picture = io.BytesIO()
     PIL.Image.fromarray(scene.image).save(picture, "JPEG", quality=92)
     image_id = _image_id(split, number)
-    if split == "unlabelled":
-        (part / "unlabelled" / f"{image_id}.jpg").write_bytes(picture.getvalue())
+    if split == "unlabeled":
+        (part / "unlabeled" / f"{image_id}.jpg").write_bytes(picture.getvalue())
         return None
     devkit = part / "VOC2007"
     (devkit / "JPEGImages" / f"{image_id}.jpg").write_bytes(picture.getvalue())

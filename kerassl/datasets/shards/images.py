@@ -30,7 +30,7 @@ def shards(
 
     Each epoch has an order of all images and not of the shards: `index.json` knows where each of them begins, and it is
     read from there. A record whose checksum is wrong is treated as a broken file is: left out, counted and named.
-    Labels are not read; `labelled_shards` does that.
+    Labels are not read; `labeled_shards` does that.
 
     Args:
         folder: str or `pathlib.Path`, written by `write_shards`.

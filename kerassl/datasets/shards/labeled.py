@@ -1,11 +1,11 @@
-"""Labelled shards as batches for detectors."""
+"""Labeled shards as batches for detectors."""
 
 from kerassl.datasets.pipeline.detection import detection_batches
 from kerassl.datasets.shards.records import shard_records
 from kerassl.resizing import check_image_size
 
 
-def labelled_shards(
+def labeled_shards(
     folder,
     *,
     image_size,
@@ -19,7 +19,7 @@ def labelled_shards(
     seed=0,
     strict=False,
 ):
-    """Batches of labelled shards, as KerasCV's detectors take them in `fit`.
+    """Batches of labeled shards, as KerasCV's detectors take them in `fit`.
 
     Args:
         folder, fraction, count, stratified, strict: see `shard_records`.
@@ -35,7 +35,7 @@ def labelled_shards(
     Example:
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval")
         >>> kerassl.datasets.write_shards(records, "shards", classes=kerassl.datasets.VOC_CLASSES)
-        >>> detector.fit(kerassl.datasets.labelled_shards("shards", image_size=256, batch_size=8), epochs=20)
+        >>> detector.fit(kerassl.datasets.labeled_shards("shards", image_size=256, batch_size=8), epochs=20)
     """
     check_image_size(image_size)
     subset = {"fraction": fraction, "count": count, "stratified": stratified, "seed": seed}

@@ -17,7 +17,7 @@ from kerassl.datasets.subset import subset
 
 
 def shard_classes(folder):
-    """The class names of labelled shards, as `shard_records` numbers them.
+    """The class names of labeled shards, as `shard_records` numbers them.
 
     Args:
         folder: str or `pathlib.Path`.
@@ -31,7 +31,7 @@ def shard_classes(folder):
     Example:
         >>> detector = kerassl.detectors.retinanet(backbone, classes=kerassl.datasets.shard_classes("shards"))
     """
-    return _labelled(folder)[1]
+    return _labeled(folder)[1]
 
 
 def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0, strict=False):
@@ -59,7 +59,7 @@ def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0,
         >>> records = kerassl.datasets.shard_records("shards", fraction=0.1)
         >>> detector.fit(kerassl.datasets.detection_batches(records, 256, 8, shuffle=True), epochs=20)
     """
-    index, classes = _labelled(folder)
+    index, classes = _labeled(folder)
     names = index.names(pathlib.Path(folder))
     read = example_bytes(names)
 
@@ -87,7 +87,7 @@ def shard_records(folder, *, fraction=None, count=None, stratified=True, seed=0,
     return [records[each] for each in chosen]
 
 
-def _labelled(folder):
+def _labeled(folder):
     index = open_index(folder)
     if index.classes is None:
         raise UserError(

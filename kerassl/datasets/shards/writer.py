@@ -50,7 +50,7 @@ class WrittenShards(typing.NamedTuple):
 def write_shards(
     images, folder, *, classes=None, image_size=None, quality=90, per_shard=1000, workers=2, progress=True
 ):
-    """Packs images, and labels if there are any, into TFRecord shards, shrunk, for `shards` and `labelled_shards`.
+    """Packs images, and labels if there are any, into TFRecord shards, shrunk, for `shards` and `labeled_shards`.
 
     Start it again to go on where it was stopped: shards whose checksum is right and whose files have not changed are
     kept, damaged and missing ones are written again, and none ever stands there half. Files that cannot be decoded are
@@ -84,7 +84,7 @@ def write_shards(
         >>> kerassl.datasets.write_shards("photos", "shards", image_size=320)
         >>> images = kerassl.datasets.shards("shards", image_size=160, batch_size=64)
         >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval")
-        >>> kerassl.datasets.write_shards(records, "labelled", classes=kerassl.datasets.VOC_CLASSES)
+        >>> kerassl.datasets.write_shards(records, "labeled", classes=kerassl.datasets.VOC_CLASSES)
     """
     _check(image_size, quality, per_shard, workers)
     settings = {"image_size": image_size, "quality": quality, "per_shard": per_shard}

@@ -12,7 +12,7 @@ from kerassl.losses.replicas import OverReplicas
 class CellLoss(OverReplicas, keras.losses.Loss):
     """Cells on the object are to say so, and each of them is to propose the object's box by itself.
 
-    Of few labelled images the common answer alone makes one example each; the cells make dozens.
+    Of few labeled images the common answer alone makes one example each; the cells make dozens.
 
     Args:
         **kwargs: those of `keras.losses.Loss`.

@@ -1,4 +1,4 @@
-"""What models are asked about labelled images: which class, and where its objects are."""
+"""What models are asked about labeled images: which class, and where its objects are."""
 
 import dataclasses
 import logging

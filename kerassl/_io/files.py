@@ -10,6 +10,8 @@ import shutil
 import stat
 import uuid
 
+import filelock
+
 from kerassl._errors import UserError
 from kerassl._io import manifest as _manifest
 from kerassl._io import signature as _signature
@@ -242,25 +244,25 @@ def claimed(folder, kind, keep=()):
                 (folder / _manifest.NAME).unlink()
         remove_folders(new)
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose a path that can be") from error
-    with manifest.locked() as free:
-        if not free:
-            raise UserError(f"another process is writing to {folder}; wait for it or choose another folder")
-        manifest.sweep()
-        try:
-            yield manifest
-        except BaseException:
-            if (
-                fresh
-                and manifest.foreign() is None
-                and {path.name for path in folder.iterdir()} <= {_manifest.NAME, *keep}
-            ):
-                manifest.clear()
-                manifest.delete()
-                remove_folders(new)
-            else:
-                manifest.settle()
-            raise
-        manifest.settle()
+    try:
+        with locked(folder) as free:
+            if free is False:
+                raise UserError(f"another process is writing to {folder}; wait for it or choose another folder")
+            manifest.sweep()
+            try:
+                yield manifest
+            except BaseException:
+                left = {path.name for path in folder.iterdir()}
+                if fresh and manifest.foreign() is None and left <= {_manifest.NAME, _manifest.LOCK, *keep}:
+                    manifest.clear()
+                    manifest.delete()
+                else:
+                    manifest.settle()
+                raise
+            manifest.settle()
+    except BaseException:
+        remove_folders(new)
+        raise
 
 
 def open_log(path):
@@ -381,28 +383,28 @@ def _sweep(path):
 
 @contextlib.contextmanager
 def locked(folder, wait=False):
-    """Hold a folder's lock for as long as the block lasts; the system takes it off when the process ends.
+    """Hold a folder's lock for as long as the block lasts; the system releases it when the process ends.
 
     Args:
-        folder: `pathlib.Path` of a folder that is there.
+        folder: str or `pathlib.Path` of a folder that is there.
         wait: bool. Wait for whoever has the lock.
 
     Yields:
-        Whether this has the lock: not where another has it, or where there are none (Windows, some networks' disks).
+        True, or False where another process has the lock, or None where the folder cannot be locked.
     """
+    path = pathlib.Path(folder, _manifest.LOCK)
+    lock = filelock.FileLock(path, timeout=-1 if wait else 0)
     try:
-        import fcntl  # not on Windows
-
-        handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
+        lock.acquire()
+    except filelock.Timeout:
         yield False
         return
+    except (OSError, NotImplementedError):
+        yield None
+        return
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            yield False
-        else:
-            yield True
+        yield True
     finally:
-        os.close(handle)
+        with contextlib.suppress(OSError):  # on Windows only after its release, which removes it there
+            path.unlink()
+        lock.release()

@@ -19,6 +19,7 @@ import stat
 from kerassl._errors import UserError
 
 NAME = ".kerassl.jsonl"
+LOCK = ".kerassl.lock"  # only while a process writes to the folder
 _FORMAT = "kerassl manifest 1"
 _LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 # No wildcard but in what TensorBoard writes.
@@ -134,7 +135,7 @@ class Manifest:
     def is_new(self):
         """Whether kerassl has written nothing into the folder yet, as far as it is still there."""
         self._read()
-        return not any(path for path in self.folder.iterdir() if path != self._path)
+        return not any(path.name not in (NAME, LOCK) for path in self.folder.iterdir())
 
     def names(self, path):
         """Whether a file of this path was ever written by kerassl, changed since or not."""
@@ -211,30 +212,6 @@ class Manifest:
             else:
                 path.unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def locked(self):
-        """Hold the folder's lock until the block or the process ends; yields whether no other process has it.
-
-        Where the file system has no locks, no other one has it.
-        """
-        try:
-            import fcntl  # not on Windows
-        except ImportError:
-            yield True
-            return
-        handle = os.open(self._path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            except OSError:
-                pass
-            yield True
-        finally:
-            os.close(handle)
-
     def delete(self):
         """Remove the manifest itself."""
         self._path.unlink(missing_ok=True)
@@ -251,7 +228,7 @@ class Manifest:
     def _content(self, folder, made):
         """Yields all but folders that the manifest names, of which the content is given; links are not followed."""
         for path in sorted(pathlib.Path(folder).iterdir()):
-            if path == self._path:
+            if path == self._path or path.name == LOCK:
                 continue
             if path.name in _LEFT_BY_SYSTEMS and path.is_file():
                 continue

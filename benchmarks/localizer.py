@@ -3,7 +3,7 @@
     python -m benchmarks.localizer --voc VOCdevkit --backbone MobileNet --weights imagenet.npz --until conv_pw_12_relu
 
 Head and settings were chosen on 200 images of val (`--part choose`); figures are reported on the others. Both parts
-are those of `datasets.voc_records(…, count=200, seed=0)`. Seen results stand in docs/localizer.md.
+are those of `DetectionDataset.subset(200, seed=0)`. Results are in docs/localizer.md.
 """
 
 import argparse
@@ -39,9 +39,9 @@ def main():
         backbone = kerassl.backbones.load(options.backbone)
     else:
         backbone = kerassl.backbones.build(options.backbone, weights=options.weights, until=options.until)
-    train = kerassl.datasets.voc_records(options.voc, 2007, "train", count=options.count)
-    val = kerassl.datasets.voc_records(options.voc, 2007, "val")
-    chosen = {record.image_id for record in kerassl.datasets.voc_records(options.voc, 2007, "val", count=200, seed=0)}
+    train = kerassl.datasets.DetectionDataset.from_voc(options.voc, 2007, "train").subset(options.count)
+    val = kerassl.datasets.DetectionDataset.from_voc(options.voc, 2007, "val")
+    chosen = {record.image_id for record in val.subset(200, seed=0)}
     val = [record for record in val if (record.image_id in chosen) == (options.part == "choose")]
 
     begun = time.perf_counter()

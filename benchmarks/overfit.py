@@ -38,7 +38,9 @@ def main():
     if root is None:
         root, classes = pathlib.Path(tempfile.mkdtemp()) / "scenes", kerassl.datasets.SCENE_CLASSES
         kerassl.datasets.scenes(root, train=options.count, val=0)
-    records = kerassl.datasets.voc_records(root, 2007, "train", classes=classes, count=options.count, seed=options.seed)
+    records = kerassl.datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=classes).subset(
+        options.count, seed=options.seed
+    )
 
     keras.utils.set_random_seed(options.seed)
     steps = -(-len(records) // options.batch_size) * options.epochs

@@ -119,7 +119,7 @@ def main(arguments=None):
         root, classes = options.voc, datasets.VOC_CLASSES
         if root is None:
             root, classes = datasets.scenes(f"{folder}/scenes", train=options.count, val=0), datasets.SCENE_CLASSES
-        records = datasets.voc_records(root, options.year, "train", classes=classes)
+        records = datasets.DetectionDataset.from_voc(root, options.year, "train", class_names=classes)
         records = {record.image_id: record for record in records if record.largest() is not None}
         records = [records[name] for name in subset(list(records), count=min(options.count, len(records)))]
         keras.utils.set_random_seed(0)

@@ -45,9 +45,9 @@ def main(arguments=None):
     print("| model | as | MB | AP VOC10 | AP COCO | mean IoU | LocAcc@0.5 | LocAcc@0.7 | Top-1 |\n" + "|---" * 9 + "|")
     for file in options.models:
         model = load(file)
-        records = kerassl.datasets.voc_records(
-            options.voc, 2007, options.split, classes=model.classes, count=options.count
-        )
+        records = kerassl.datasets.DetectionDataset.from_voc(
+            options.voc, 2007, options.split, class_names=model.classes
+        ).subset(options.count)
         if isinstance(model, kerassl.detectors.Localizer):
             records = [record for record in records if record.largest() is not None]
             predictions, _ = kerassl.detectors.localizer_predictions(model, records)

@@ -26,22 +26,24 @@ def main():
     if os.path.lexists(options.out):
         parser.error(f"{options.out} already exists; choose another --out")
 
-    root, classes = options.voc, kerassl.datasets.yolo_classes(options.classes)  # names, or a file of them
+    root, classes = options.voc, options.classes  # names, or a file of them
     if root is None:
         root, classes = f"{tempfile.mkdtemp()}/scenes", kerassl.datasets.SCENE_CLASSES
         kerassl.datasets.scenes(root, train=128, val=32)
 
+    read = kerassl.datasets.DetectionDataset.from_voc
+    train = read(root, split="train", class_names=classes).subset(fraction=options.fraction)
+    test = read(root, split="val", class_names=classes)
+
     build, load = kerassl.backbones.build, kerassl.backbones.load
     backbone = load(options.backbone) if options.backbone else build(options.network)
-    detector = kerassl.detectors.retinanet(backbone, classes, image_size=options.image_size)
-    train = kerassl.datasets.voc_records(root, split="train", classes=classes, fraction=options.fraction)
-    batches = kerassl.datasets.detection_batches(train, options.image_size, batch_size=8, shuffle=True, flip=True)
+    detector = kerassl.detectors.retinanet(backbone, train.class_names, image_size=options.image_size)
+    batches = train.batches(options.image_size, batch_size=8, flip=True)
     detector.fit(batches, epochs=options.epochs)
     detector.save(options.out)
 
-    test = kerassl.datasets.voc_records(root, split="val", classes=classes)
     found = kerassl.detectors.predict(detector, test)
-    report = kerassl.metrics.evaluate_detections(found, test, classes)
+    report = kerassl.metrics.evaluate_detections(found, test, test.class_names)
     print(f"AP50 by the rules of VOC 2010 on {len(test)} images: {report['voc10_ap50']:.3f}")
     print(f"wrote {options.out}")
 

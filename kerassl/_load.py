@@ -16,7 +16,7 @@ _MODELS = ("detector.keras", "localizer.keras", "frozen.keras", "backbone.keras"
 _OTHERS = {
     ".h5": "kerassl.backbones.build(name, weights=path) reads weights of keras.applications",
     ".tflite": "open it with an interpreter of LiteRT",
-    ".tfrecord": "give the folder of its shards to kerassl.datasets.shards",
+    ".tfrecord": "give the folder of its shards to kerassl.datasets.image_folder",
 }
 
 

@@ -183,7 +183,7 @@ class Detections:
 
         Args:
             image_id: int or str, the image's id in the COCO file of labels.
-            categories: dict from category id to class, as `datasets.coco_categories` returns it.
+            categories: dict from category id to class, as `DetectionDataset.categories` has it.
 
         Returns:
             List of dicts of `image_id`, `category_id`, `bbox` ([x, y, width, height]) and `score`.

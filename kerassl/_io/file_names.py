@@ -1,7 +1,9 @@
-"""Names of classes and images as names of files."""
+"""Names of classes and images as names of files, and the forms that a name has in Unicode."""
 
 import hashlib
+import os
 import re
+import unicodedata
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE | re.DOTALL)
 _ALSO_SAFE = " _-.()+,=@&'!#"
@@ -65,3 +67,40 @@ def _short(name, text, limit):
         return text
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{text.encode()[: limit - 9].decode(errors='ignore')}~{digest}"
+
+
+def nfc(name):
+    """Return the composed form of a name, in which equal names are equal: macOS writes an é as two characters."""
+    return unicodedata.normalize("NFC", name)
+
+
+def by_name(paths):
+    """Index files by their names in composed form.
+
+    Args:
+        paths: dict of name to path. Where two names are the same but for their form, each keeps its own.
+
+    Returns:
+        Dict of name to path.
+    """
+    found = {name: path for name, path in paths.items() if nfc(name) == name}
+    for name, path in paths.items():
+        found[name if nfc(name) in found else nfc(name)] = path
+    return found
+
+
+def find_file(folder, name):
+    """Find the file of a name in any of its forms.
+
+    Args:
+        folder: str or `pathlib.Path`.
+        name: str, relative to it.
+
+    Returns:
+        Str, the path of the file, or None where there is none.
+    """
+    for each in dict.fromkeys((name, nfc(name), unicodedata.normalize("NFD", name))):
+        path = os.path.join(folder, each)
+        if os.path.isfile(path):
+            return path
+    return None

@@ -28,15 +28,15 @@ class Probe(keras.callbacks.Callback):
         self.every, self.seed = int(every), check(seed=seed) % 2**31
         self.train = labeled_folder(train, image_size, batch_size)
         self.test = None if test is None else labeled_folder(test, image_size, batch_size)
-        self.classes, self.image_size = self.train.classes, int(image_size)
+        self.classes, self.image_size = self.train.class_names, int(image_size)
         if self.test is None and min(self.train.counts) < 2:
             name = self.classes[int(np.argmin(self.train.counts))]
             raise UserError(
                 f"{train} holds one image of the class {name}, which cannot be split into two halves; give two or more "
                 "of each class, or a folder test"
             )
-        if self.test is not None and self.test.classes != self.classes:
-            other = sorted(set(self.classes) ^ set(self.test.classes))
+        if self.test is not None and self.test.class_names != self.classes:
+            other = sorted(set(self.classes) ^ set(self.test.class_names))
             raise UserError(f"{train} and {test} must hold the same classes, but only one has {', '.join(other)}")
 
     def on_train_begin(self, logs=None):

@@ -13,6 +13,7 @@ from kerassl._io import files as _files
 from kerassl._io.arrays import DamagedError, read_arrays
 from kerassl._numbers import COUNT
 from kerassl.callbacks.state import average_of, metric_variables, set_goes_on, set_resumed, weights
+from kerassl.datasets import ResumableDataset
 
 log = logging.getLogger("kerassl")
 
@@ -32,8 +33,8 @@ class Resume(keras.callbacks.Callback):
 
     Args:
         directory: str or `pathlib.Path`. The folder for the checkpoints, of this run alone.
-        data: what `datasets.image_folder`, `detection_batches` or `single_object_batches` returned and `fit` is given,
-            or None. Needed to continue within an epoch.
+        data: the `datasets.ResumableDataset` that `fit` is given, as `datasets.image_folder` and
+            `DetectionDataset.batches` return, or None. Needed to continue within an epoch.
         every: int or None. Steps between checkpoints; None keeps one at the end of each epoch. Writing one of an
             EfficientNetB1 takes a fraction of a second.
         keep: int > 0. How many checkpoints are kept.
@@ -45,7 +46,7 @@ class Resume(keras.callbacks.Callback):
         offset: int, the step within its epoch with which the present `fit` began.
 
     Raises:
-        UserError: if `every` is given without `data`, or `data` is not what `image_folder` returned.
+        UserError: if `every` is given without `data`, or `data` is no `ResumableDataset`.
 
     Example:
         >>> images = kerassl.datasets.image_folder("photos", 160, 64)
@@ -55,9 +56,9 @@ class Resume(keras.callbacks.Callback):
 
     def __init__(self, directory, data=None, every=None, keep=3, beside=()):
         super().__init__()
-        if data is not None and not hasattr(data, "enter"):
+        if data is not None and not isinstance(data, ResumableDataset):
             raise UserError(
-                "Resume takes as data what datasets.image_folder or detection_batches returned, before any map or batch"
+                f"Resume takes as data a ResumableDataset, as datasets.image_folder returns, not {type(data).__name__}"
             )
         if every is not None and (not COUNT.fits(every) or data is None):
             raise UserError(
@@ -120,7 +121,7 @@ class Resume(keras.callbacks.Callback):
             What `fit` returns, of the epochs that this call ended.
         """
         if self.data is not None and data is not self.data:
-            raise UserError("Resume was given other data than fit; give both what datasets.image_folder returned")
+            raise UserError("Resume was given other data than fit; give both the same data set")
         if self.data is None and self.step:
             raise UserError(f"{self.directory} holds a run that was stopped within an epoch; give Resume data=… again")
         self.restore(model)
@@ -128,7 +129,7 @@ class Resume(keras.callbacks.Callback):
         if self.step and self.epoch == epoch < epochs:
             # A call of its own, for Keras takes every epoch to be as long as the first.
             self.offset = self.step
-            rest = self.data.enter(epoch, self.step, self._saved["broken"])
+            rest = self.data.at(epoch, self.step, self._saved["broken"])
             set_goes_on(model, True)
             try:
                 before = fit(rest, epochs=epoch + 1, initial_epoch=epoch, **arguments)
@@ -189,7 +190,7 @@ class Resume(keras.callbacks.Callback):
             return  # one worker writes for all
         arrays = {f"weight_{i}": each.numpy() for i, each in enumerate(self._state(self.model))}
         arrays.update({f"metric_{i}": each.numpy() for i, each in enumerate(metric_variables(self.model))})
-        arrays["broken"] = np.array(self.data.broken() if self.data is not None else [], dtype=str)
+        arrays["broken"] = np.array(self.data.broken if self.data is not None else [], dtype=str)
         path = self.directory / f"checkpoint-{epoch:06d}-{step:08d}.npz"
         try:
             _files.own_folder(self.directory, "checkpoints")

@@ -12,6 +12,7 @@ from PIL import Image
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.callbacks.shadow import Shadow
+from kerassl.datasets import ResumableDataset
 
 log = logging.getLogger("kerassl")
 
@@ -31,7 +32,7 @@ class StopAtNaN(keras.callbacks.Callback):
 
     Args:
         folder: str or `pathlib.Path`, made when it is needed.
-        data: what `datasets.image_folder`, `detection_batches` or `single_object_batches` returned and `fit` is given;
+        data: the `datasets.ResumableDataset` that `fit` is given;
             or None, and no batch is written.
         resume: the `Resume` of the same run, if it continues within an epoch, or None.
         restore: bool. Put the weights back.
@@ -49,8 +50,8 @@ class StopAtNaN(keras.callbacks.Callback):
 
     def __init__(self, folder, data=None, resume=None, restore=True):
         super().__init__()
-        if data is not None and not hasattr(data, "enter"):
-            raise UserError("StopAtNaN takes as data what a reader of kerassl returned, before any map or batch")
+        if data is not None and not isinstance(data, ResumableDataset):
+            raise UserError(f"StopAtNaN takes as data a ResumableDataset, not {type(data).__name__}")
         self.folder, self.data, self.resume, self.restore = pathlib.Path(folder), data, resume, restore
         self.message = None
 
@@ -88,7 +89,7 @@ class StopAtNaN(keras.callbacks.Callback):
             logs["loss"] = math.nan
 
     def _write(self, first, last, loss):
-        batches = self.data.enter(self._epoch, first, self.data.broken()).take(last - first + 1)
+        batches = self.data.at(self._epoch, first, self.data.broken).take(last - first + 1)
         whole = True
         _files.own_folder(self.folder, "checkpoints")
         for step, batch in enumerate(batches.as_numpy_iterator(), start=first):

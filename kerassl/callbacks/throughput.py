@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from kerassl._errors import UserError
+from kerassl.datasets import ResumableDataset
 
 
 class Throughput(keras.callbacks.Callback):
@@ -51,7 +52,7 @@ class Throughput(keras.callbacks.Callback):
             dataset: `tf.data.Dataset`, as it goes to `fit`, prefetching included.
 
         Returns:
-            `tf.data.Dataset` of the same elements and length.
+            `tf.data.Dataset` of the same elements and length; of a `datasets.ResumableDataset` one.
 
         Raises:
             UserError: if it is no `tf.data.Dataset`.
@@ -68,11 +69,10 @@ class Throughput(keras.callbacks.Callback):
             return tf.ensure_shape(tf.numpy_function(self._note, [number], tf.int64), []), row
 
         # Batches are numbered: `fit` and tf.data fetch ahead, so that the last one noted need not be this step's.
-        watched = dataset.scan(tf.constant(0, tf.int64), note)
-        if hasattr(dataset, "enter"):  # what `Resume` needs of an image folder
-            watched.steps, watched.begin, watched.broken = dataset.steps, dataset.begin, dataset.broken
-            watched.enter = lambda *place: self.watch(dataset.enter(*place))
-        return watched
+        def watched(dataset):
+            return dataset.scan(tf.constant(0, tf.int64), note)
+
+        return dataset.transform(watched) if isinstance(dataset, ResumableDataset) else watched(dataset)
 
     def _note(self, number):
         if number == 0:  # a new iteration over the data

@@ -1,18 +1,21 @@
-"""Lists of class names: given as they are, or read from a file."""
+"""Lists of class names, given or read from a file."""
+
+from __future__ import annotations
 
 import difflib
 import logging
 import os
 import pathlib
 import shlex
+from collections.abc import Sequence
 
 import numpy as np
 
 from kerassl._display import printable
 from kerassl._errors import UserError
+from kerassl._io.file_names import nfc
 from kerassl._io.text import read_text
 from kerassl._io.yaml import read_yaml
-from kerassl.datasets.formats.unicode_names import nfc
 
 log = logging.getLogger("kerassl")
 
@@ -21,7 +24,7 @@ _SUFFIXES = (".yaml", ".yml", ".txt", ".names", ".json", ".xml", ".csv")
 _MOST = 1_000_000  # bytes of a file of names
 
 
-def class_names(classes):
+def read_class_names(classes: str | os.PathLike | Sequence[str]) -> list[str]:
     """Return class names, which are given as they are or by a file.
 
     Args:
@@ -43,13 +46,13 @@ def names_file(classes):
     """Return the file of names that `classes` is the path of.
 
     Args:
-        classes: see `class_names`.
+        classes: see `read_class_names`.
 
     Returns:
         `pathlib.Path`, or None where `classes` are the names themselves.
 
     Raises:
-        UserError: if it looks like a file and there is none, or stands beside names.
+        UserError: if it looks like a file and there is none, or is given beside names.
     """
     if isinstance(classes, (str, os.PathLike)):
         path = pathlib.Path(classes)
@@ -83,7 +86,7 @@ def _is_there(name):
 
 
 def check_class_names(classes):
-    """Refuses what is no list of different names.
+    """Refuse what is no list of different names.
 
     Args:
         classes: sequence of str.
@@ -92,18 +95,18 @@ def check_class_names(classes):
         List of str, in Unicode's composed form (NFC).
 
     Raises:
-        UserError: if there is no name, one is not a string, or one stands twice.
+        UserError: if there is no name, one is not a string, or one is there twice.
     """
     if isinstance(classes, (str, int)) or not classes:
-        raise UserError(f"classes is {classes!r}; give the list of the class names, as [cat, dog]")
+        raise UserError(f"class_names is {classes!r}; give the list of the class names, as [cat, dog]")
     classes = list(classes)
     wrong = [name for name in classes if not isinstance(name, str)]
     if wrong:
-        raise UserError(f"classes holds {wrong[0]!r}, which is no string; give the list of the class names")
+        raise UserError(f"class_names holds {wrong[0]!r}, which is no string; give the list of the class names")
     classes = [nfc(name) for name in classes]
     doubled = sorted({name for name in classes if classes.count(name) > 1})
     if doubled:
-        raise UserError(f"classes names {doubled[0]!r} more than once; each class needs a name of its own")
+        raise UserError(f"class_names has {doubled[0]!r} more than once; each class needs a name of its own")
     return classes
 
 
@@ -125,11 +128,11 @@ def check_there(wanted, there, source, what="class"):
     close = difflib.get_close_matches(missing[0], there, 1)
     listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
     hint = f"did you mean {close[0]!r}? It" if close else "it"
-    raise UserError(f"{source} has no {what} {missing[0]!r}, which classes names; {hint} has {len(there)}: {listed}")
+    raise UserError(f"{source} has no {what} {missing[0]!r}; {hint} has {len(there)}: {listed}")
 
 
 def class_places(own, wanted, whose="the predictions", theirs="the labels"):
-    """Where the classes of one list are in another of the same names.
+    """Find the classes of one list in another of the same names.
 
     Args:
         own, wanted: sequences of str.
@@ -145,15 +148,15 @@ def class_places(own, wanted, whose="the predictions", theirs="the labels"):
     if sorted(first) == sorted(second):
         place = {name: number for number, name in enumerate(second)}
         return np.array([place[name] for name in first], np.int64)
-    told = []
+    differing = []
     for who, names, others in ((whose, first, second), (theirs, second, first)):
         alone = [repr(name) for name in names if name not in others]
         if alone:
-            told.append(f"{', '.join(alone[:5])}{', …' if len(alone) > 5 else ''} in {who} alone")
-    fact = f"{whose} and {theirs} have different classes ({'; '.join(told) or 'a name is there twice'})"
+            differing.append(f"{', '.join(alone[:5])}{', …' if len(alone) > 5 else ''} in {who} alone")
+    fact = f"{whose} and {theirs} have different classes ({'; '.join(differing) or 'a name is there twice'})"
     shown = [*first[:20], *(["…"] if len(first) > 20 else [])]
     raise UserError(
-        f"{fact}; give labels of the same names in any order, classes={shown}",
+        f"{fact}; give labels of the same names in any order, class_names={shown}",
         f"{fact}; give labels of the same names in any order, --classes {printable(shlex.join(shown))}",
     )
 
@@ -174,9 +177,9 @@ def check_numbering(records, classes):
         shared = min(len(given), len(own))
         if given[:shared] == own[:shared]:
             continue
-        class_places(own, given, "the records", "the names given as classes")
+        class_places(own, given, "the records", "class_names")
         raise UserError(
-            f"the records number their classes as {own[:20]}, and classes has the same names in another order "
+            f"the records number their classes as {own[:20]}, and class_names has the same names in another order "
             f"({given[:20]}); give the names by which the records were read"
         )
 

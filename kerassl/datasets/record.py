@@ -1,4 +1,4 @@
-"""One annotated image, as all rooms hand it on."""
+"""One annotated image."""
 
 import dataclasses
 import typing
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CocoObjects:
-    """The objects of an image as its COCO json states them, for COCO's evaluation: not clipped, rounded or left out.
+    """The objects of an image as in its COCO json, for COCO's evaluation: not clipped, rounded or left out.
 
     Attributes:
         boxes: `[m, 4]` float64, x, y, width and height.
@@ -28,7 +28,7 @@ class CocoObjects:
 
 
 class Named(typing.NamedTuple):
-    """Which classes a record's numbers stand for.
+    """The names of a record's classes.
 
     Attributes:
         names: tuple of str.
@@ -43,8 +43,9 @@ class Named(typing.NamedTuple):
 class Record:
     """An image on disk with its boxes.
 
-    Height, width and boxes are those of the image as people see it, turned as its EXIF says, and as `read_image` gives
-    it. Readers turn the boxes of annotations whose stated size fits the stored image alone; see `voc_records`. Boxes
+    Height, width and boxes are those of the displayed image, rotated by its EXIF orientation, as `read_image` returns
+    it. Readers rotate the boxes of annotations whose stated size is that of the stored image alone; see
+    `DetectionDataset.from_voc`. Boxes
     are `xyxy` in continuous pixels: VOC's inclusive (xmin, ymin, xmax, ymax), counted from 1, is here (xmin - 1,
     ymin - 1, xmax, ymax), so that x1 - x0 is the number of pixel columns.
 
@@ -57,9 +58,9 @@ class Record:
         classes: `[n]` int32, places in the list of classes that the reader was given.
         difficult: `[n]` bool. Difficult objects are neither right nor wrong in VOC's evaluation.
         crowd: `[n]` bool. Crowd regions (COCO's `iscrowd`) are boxes around many objects: none of them is an object
-            to train on or to find. None stands for no crowd.
+            to train on or to find. None for no crowd.
         mask_path: str or None. A palette PNG of the objects' pixels (VOC's SegmentationObject); None
-            where EXIF turns the image, as a mask has none.
+            where EXIF rotates the image, as a mask has none.
         coco: `CocoObjects` of the same objects, or None: a copy with other boxes, classes or crowds has none.
         named: `Named`, the names that the classes were numbered by, or None where they are not known: a copy with
             other classes has none.
@@ -72,7 +73,7 @@ class Record:
     boxes: np.ndarray
     classes: np.ndarray
     difficult: np.ndarray
-    crowd: np.ndarray | None = None
+    crowd: np.ndarray = None  # type: ignore[assignment]  # filled in below
     mask_path: str | None = None
     coco: CocoObjects | None = None
     named: Named | None = None
@@ -87,12 +88,12 @@ class Record:
             object.__setattr__(self, "named", None)
 
     @property
-    def ignored(self):
+    def ignored(self) -> np.ndarray:
         """`[n]` bool, the boxes that need not be found: difficult objects and crowd regions."""
         return np.asarray(self.difficult, bool) | np.asarray(self.crowd, bool)
 
-    def largest(self):
-        """The place of the largest box to be found (of equals the first), or None where all are ignored."""
+    def largest(self) -> int | None:
+        """Return the index of the largest box to be found (of equals the first), or None where all are ignored."""
         if self.ignored.all():
             return None
         sides = self.boxes[:, 2:] - self.boxes[:, :2]

@@ -44,7 +44,7 @@ class Evaluation(keras.callbacks.Callback):
             the model is no detector and there is no `predict`, or its classes have other names.
 
     Example:
-        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "val")
+        >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "val")
         >>> best = keras.callbacks.ModelCheckpoint("best.keras", "val_coco_ap", save_best_only=True, mode="max")
         >>> scores = kerassl.detectors.Evaluation(records, kerassl.datasets.VOC_CLASSES, every=5)
         >>> detector.fit(images, epochs=50, callbacks=[scores, best])

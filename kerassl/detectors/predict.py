@@ -45,7 +45,8 @@ def predict(
             threshold is out of range.
 
     Example:
-        >>> detections = kerassl.detectors.predict(detector, kerassl.datasets.voc_records("VOCdevkit", split="val"))
+        >>> val = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", split="val")
+        >>> detections = kerassl.detectors.predict(detector, val)
         >>> detections["000007"]["boxes"]
     """
     if not SHARE_BELOW_1.fits(score_threshold) or not SHARE.fits(iou_threshold) or not COUNT.fits(max_detections):

@@ -5,6 +5,7 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
 from kerassl.augment import SimCLRViews
+from kerassl.datasets import DetectionDataset, Record
 from kerassl.features.alignment_uniformity import alignment, uniformity
 from kerassl.features.cka import cka_matrix
 from kerassl.features.intrinsic_dimension import check_discard, intrinsic_dimension
@@ -174,7 +175,8 @@ class _Truth:
     """What records tell of the images that could be read."""
 
     def __init__(self, records, places, image_size, neighbours):
-        labeled = isinstance(records, (list, tuple)) and all(hasattr(record, "largest") for record in records)
+        kinds = (list, tuple, DetectionDataset)
+        labeled = isinstance(records, kinds) and all(isinstance(record, Record) for record in records)
         read = [records[place] for place in places] if labeled else []
         largest = [(row, record, record.largest()) for row, record in enumerate(read) if len(record.boxes)]
         largest = [(row, record, place) for row, record, place in largest if place is not None]

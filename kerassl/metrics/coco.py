@@ -38,8 +38,8 @@ def coco_ap(predictions, records, classes, *, sizes=False):
     wrong. Difficult objects are ignored, too, each for one detection, by IoU. Of each class and image the 100 best
     detections count.
 
-    Of records and results of COCO json files (`datasets.coco_records`, `load_coco_results`) the numbers are those that
-    stand in the files, and the figures those that pycocotools gives for the two files.
+    For COCO json files (`DetectionDataset.from_coco`, `load_coco_results`) numbers are those in the files, and the
+    figures those of pycocotools for the two files.
 
     Args:
         predictions: as for `voc_ap`.

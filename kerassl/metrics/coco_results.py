@@ -4,7 +4,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._io.json import read_json
-from kerassl.datasets.formats.coco_records import as_id
+from kerassl.datasets.formats.coco import as_id
 from kerassl.metrics.checks import FARTHEST, log
 from kerassl.metrics.voc_results import as_arrays
 
@@ -15,7 +15,7 @@ def load_coco_results(path, categories, image_ids):
     Args:
         path: str or `pathlib.Path`.
         categories: dict from category id to class (its place in the list of names), or to None for a category whose
-            detections are left out and counted in the log; as `datasets.coco_categories` gives it.
+            detections are left out and counted in the log; as `DetectionDataset.categories` has it.
         image_ids: sequence of str. The images that are scored; those that no entry names have no detections.
 
     Returns:
@@ -27,10 +27,9 @@ def load_coco_results(path, categories, image_ids):
             box or score; the entry's place is told.
 
     Example:
-        >>> categories = kerassl.datasets.coco_categories("instances_val2017.json")
-        >>> records = kerassl.datasets.coco_records("instances_val2017.json", "val2017")
-        >>> ids = [record.image_id for record in records]
-        >>> predictions = kerassl.metrics.load_coco_results("results.json", categories, ids)
+        >>> labeled = kerassl.datasets.DetectionDataset.from_coco("instances_val2017.json", "val2017")
+        >>> ids = [record.image_id for record in labeled]
+        >>> predictions = kerassl.metrics.load_coco_results("results.json", labeled.categories, ids)
     """
     return coco_results_of(read_json(path, "give a COCO results json"), path, categories, image_ids)
 

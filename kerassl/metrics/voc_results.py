@@ -8,8 +8,8 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._io import file_names as _names
 from kerassl._io import files as _files
+from kerassl._io.file_names import nfc
 from kerassl._io.text import read_text
-from kerassl.datasets.formats.unicode_names import nfc
 from kerassl.metrics.checks import by_name, detections, log
 from kerassl.metrics.prediction_files import Predictions
 

@@ -16,10 +16,9 @@ from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl.datasets.class_names import check_numbering
 from kerassl.datasets.images.faults import fault, never_read
-from kerassl.datasets.images.headers import Header, read_header
 from kerassl.datasets.images.image_bytes import image_bytes
-from kerassl.datasets.images.reading import decodable, read_image
-from kerassl.datasets.shards.index import shard_place
+from kerassl.datasets.images.reading import Header, decodable, read_header, read_image
+from kerassl.datasets.images.shard_index import shard_place
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
@@ -164,7 +163,7 @@ def label_card(records, classes):
         `LabelCard`.
 
     Example:
-        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval")
+        >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "trainval")
         >>> labels = card.label_card(records, kerassl.datasets.VOC_CLASSES)
         >>> rarest = labels.classes[labels.boxes.argmin()]
     """

@@ -49,7 +49,7 @@ def audit(
         model: Str or path of a `detector.keras` or `localizer.keras`.
         out: Str or path of a new folder for `report.html`, `audit.json` and `regions.json`.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
         count: Int. At most so many images, chosen by the seed; None is all. 300 and more show most.
         level: `"P3"`, `"P4"` or `"P5"`, the feature map. Finer ones show smaller things.
         pictures: Int. The images that the page draws, the worst first.
@@ -72,7 +72,7 @@ def audit(
         class_places(known, labels.classes, "the model")  # of another order they are read in the model's
     records = labeled_split(read, labels.test, known)
     if count is not None and count < len(records):
-        records = labeled_split(read, labels.test, known, count=count, seed=read.seed)
+        records = records.subset(count, seed=read.seed)
     network = load(model)
     begun = time.perf_counter()
     found = explain.audit(network, records, layer=level, seed=read.seed, verbose=int(verbosity() == 1))

@@ -11,7 +11,7 @@ from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.json import read_json
-from kerassl.datasets.class_names import class_names
+from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.images.reading import decodable
 from kerassl.metrics import plots
 from kerassl.metrics.checks import class_places
@@ -55,13 +55,13 @@ class Truth(typing.NamedTuple):
     """What is scored against.
 
     Attributes:
-        records: list of `datasets.Record`.
+        records: `datasets.DetectionDataset`.
         classes: tuple of str.
         split: str or None.
         categories: dict from COCO's category ids to classes, or None where the labels are no COCO json.
     """
 
-    records: list
+    records: datasets.DetectionDataset
     classes: tuple
     split: str | None
     categories: dict | None
@@ -90,10 +90,12 @@ def ground_truth(config, coco, images, classes, shards=None, named=None):
     if coco is not None:
         if images is None:
             raise UserError(f"with --coco {coco} give --images, the folder of its images")
-        names = tuple((named and class_names(named)) or (voc and voc.classes) or classes or datasets.coco_classes(coco))
-        _check_classes(classes, names)
-        records = datasets.coco_records(coco, images, classes=names, allow_broken=config.data.allow_broken_labels)
-        return Truth(records, names, None, datasets.coco_categories(coco, names))
+        names = (named and read_class_names(named)) or (voc and voc.classes) or classes
+        if names:
+            _check_classes(classes, names)
+        allow = config.data.allow_broken_labels
+        read = datasets.DetectionDataset.from_coco(coco, images, class_names=names or None, allow_broken=allow)
+        return Truth(read, read.class_names, None, read.categories)
     if images is not None:
         raise UserError(f"--images {images} is for --coco; the images of a VOCdevkit are in it")
     if voc is None:
@@ -114,11 +116,11 @@ def _check_classes(classes, names):
 def _of_shards(shards, coco, images, classes, named):
     if coco is not None or images is not None:
         raise UserError(f"--shards {shards} is named beside --coco or --images; give the labels of one data set")
-    names = tuple(datasets.shard_classes(shards))
+    read = datasets.DetectionDataset.from_shards(shards)
     if named is not None:
-        class_places(class_names(named), names, "--classes", f"the shards in {shards}")
-    _check_classes(classes, names)
-    return Truth(datasets.shard_records(shards), names, None, None)
+        class_places(read_class_names(named), read.class_names, "--classes", f"the shards in {shards}")
+    _check_classes(classes, read.class_names)
+    return Truth(read, read.class_names, None, None)
 
 
 def read_predictions(paths, truth):

@@ -99,7 +99,7 @@ def explain(
             `report.html`.
         images: Sequence of folders or files to draw, or None for labeled images.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
         class_name: Str, of `images` alone: whose evidence to draw. None is the best-scoring class of each image.
         method: `"gradcam"`, `"gradcam++"`, `"layercam"` or `"scorecam"`, which takes minutes an image.
         level: `"P3"`, `"P4"` or `"P5"`, the feature map. None is the deepest; on labeled images the best of those that

@@ -48,7 +48,7 @@ def features(
         out: Str or path of the `.html` page to write; the figures are written beside it as `.json`.
         images: Sequence of folders or files without labels, or None.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
         image_size: Int, side in pixels, for models that are backbones.
         count: Int. At most so many images, chosen by the seed; 200 to 2,000.
         homology: Bool. Whether loops are counted, too.

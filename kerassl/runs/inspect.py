@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl._io import files
-from kerassl.datasets.class_names import check_there, class_names
-from kerassl.datasets.formats.annotated_names import annotated_names, listed_names
-from kerassl.datasets.formats.voc_records import voc_annotations, voc_folder
-from kerassl.datasets.formats.yolo_classes import find_yolo_classes
-from kerassl.datasets.formats.yolo_records import yolo_labels_dir
-from kerassl.datasets.shards.index import is_shards, open_index
+from kerassl.datasets import DetectionDataset
+from kerassl.datasets.class_names import read_class_names
+from kerassl.datasets.formats.voc import check_in_voc, voc_folder
+from kerassl.datasets.images.shard_index import is_shards, open_index
 from kerassl.report import data_card
 from kerassl.report.data_card_plot import draw_card
 from kerassl.runs import outputs
@@ -59,7 +57,7 @@ def inspect(
         paths: Sequence of images or folders of them, or of one VOCdevkit or folder of shards; with `coco` or `yolo` the
             one folder of the labeled images. Empty is what `data` of the configuration names.
         config: Str or path of a YAML file.
-        voc, year, split, classes: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        voc, year, split, classes: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
         coco: Str or path of a COCO json.
         yolo: Bool. Whether the images have YOLO's label files.
         decode: Bool. Whether each image is decoded, which finds files that are cut off.
@@ -93,17 +91,17 @@ class Found(typing.NamedTuple):
     Attributes:
         title: str.
         paths: list of str, image files, or images in shards.
-        records: list of `datasets.Record`, or None where there are no labels.
+        records: `DetectionDataset`, or None where there are no labels.
         classes: tuple of str.
     """
 
     title: str
     paths: list
-    records: list | None
-    classes: tuple
+    records: DetectionDataset | None
+    classes: Sequence[str]
 
 
-def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False):
+def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False) -> Found:
     """Finds images, and labels if there are any.
 
     Args:
@@ -111,7 +109,7 @@ def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False)
             of its images.
         voc: str or None, a folder in VOC's form.
         coco: str or None, a COCO json.
-        year, split: those of `datasets.voc_records`, or None.
+        year, split: see `DetectionDataset.from_voc`.
         classes: list of str, names or a file of them, or None for all that are named.
         yolo: bool. Whether the one path is a folder of images with YOLO's label files.
         allow_broken: bool. Go on where more than a tenth of the labels cannot be read.
@@ -138,54 +136,40 @@ def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False)
         title = pathlib.Path(paths[0]).name + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
         return Found(title, datasets.image_files(paths), None, ())
     folder = voc_folder(voc if voc is not None else paths[0], year)
-    names = _names(folder)
-    if classes is None:
-        classes = names
-    else:
-        classes = class_names(classes)
-        check_there(classes, sorted({*names, *listed_names(folder)}), folder)
-    records = datasets.voc_records(folder, None, split, classes=classes, allow_broken=allow_broken)
-    # Of a split only what can be opened is known here; the reader has told of the rest.
-    paths = datasets.image_files(folder / "JPEGImages") if split is None else [record.path for record in records]
+    if classes is not None:
+        classes = read_class_names(classes)
+        check_in_voc(classes, folder)
+    read = DetectionDataset.from_voc(folder, None, split, class_names=classes, allow_broken=allow_broken)
+    # Of a split only what can be opened is known here; the reader has reported the rest.
+    paths = datasets.image_files(folder / "JPEGImages") if split is None else [record.path for record in read]
     name = os.path.basename(os.path.abspath(folder))
-    return Found(f"{name}{'' if split is None else ' ' + split}", paths, records, tuple(classes))
+    return Found(f"{name}{'' if split is None else ' ' + split}", paths, read, read.class_names)
 
 
 def _coco(paths, voc, coco, year, split, classes, allow_broken):
     if len(paths) != 1 or voc is not None or year is not None or split is not None:
         raise UserError(f"with --coco {coco} give the one folder of its images, and no --voc, --year or --split")
-    names = datasets.coco_classes(coco) if classes is None else class_names(classes)
-    records = datasets.coco_records(coco, paths[0], classes=names, allow_broken=allow_broken)
-    return Found(pathlib.Path(coco).stem, [record.path for record in records], records, tuple(names))
+    read = DetectionDataset.from_coco(coco, paths[0], class_names=classes, allow_broken=allow_broken)
+    return Found(pathlib.Path(coco).stem, [record.path for record in read], read, read.class_names)
 
 
 def _yolo(paths, voc, year, split, classes, allow_broken):
     if len(paths) != 1 or voc is not None or year is not None or split is not None:
         raise UserError("with --yolo give the one folder of the images, and no --voc, --year or --split")
     folder = pathlib.Path(paths[0])
-    records = datasets.yolo_records(folder, classes=classes, allow_broken=allow_broken)
-    names = find_yolo_classes(yolo_labels_dir(folder), folder) if classes is None else class_names(classes)
-    return Found(folder.name, datasets.image_files(folder), records, tuple(names))
+    read = DetectionDataset.from_yolo(folder, class_names=classes, allow_broken=allow_broken)
+    return Found(folder.name, datasets.image_files(folder), read, read.class_names)
 
 
 def _shards(folder, year, split, classes):
     if year is not None or split is not None or classes is not None:
         raise UserError(f"{folder} holds shards, which name their classes; leave --year, --split and --classes out")
     index = open_index(folder)
-    labeled = index.classes is not None
-    records = datasets.shard_records(folder) if labeled else None
-    return Found(folder.name, index.names(folder), records, tuple(index.classes) if labeled else ())
+    if index.classes is None:
+        return Found(folder.name, index.names(folder), None, ())
+    read = DetectionDataset.from_shards(folder)
+    return Found(folder.name, index.names(folder), read, read.class_names)
 
 
 def _is_voc(path):
     return os.path.isdir(path / "Annotations") or any(path.glob("VOC*/Annotations"))
-
-
-def _names(folder):
-    """The classes that are named, in VOC's order where they are VOC's."""
-    if not os.path.isdir(folder / "Annotations"):
-        raise UserError(f"{folder} holds no folder Annotations; a VOC folder has JPEGImages and Annotations")
-    names = set().union(*map(annotated_names, voc_annotations(folder).values()))
-    if names <= set(datasets.VOC_CLASSES):
-        return datasets.VOC_CLASSES
-    return sorted(names)

@@ -7,7 +7,7 @@ import pathlib
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
 from kerassl._errors import UserError
 from kerassl._lazy import keras
-from kerassl.datasets.shards.index import is_shards, open_index
+from kerassl.datasets.images.files import image_names
 from kerassl.report.render import failure
 from kerassl.resizing import check_image_size
 from kerassl.runs.kept import read_kept
@@ -47,10 +47,7 @@ def pretrain(config, images, folder, weights="random", limit=None):
     if all_done and is_whole(folder / "backbone.keras"):
         return figures
     load_size = plan.load_size or plan.image_size + 32
-    packed = len(images) == 1 and is_shards(images[0])
-    read = datasets.shards if packed else datasets.image_folder
-    source = images[0] if packed else images
-    batches = read(source, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
+    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
     steps = int(batches.cardinality())
     total = steps * plan.epochs
     keras.utils.set_random_seed(config.seed)  # here: what ran before in this process is to change nothing
@@ -112,9 +109,7 @@ def check(plan, images, flag="pretrain.batch_size"):
             raise UserError(
                 f"there is no folder {folder} for pretrain.probe; give one with a sub-folder for each class"
             )
-    packed = len(images) == 1 and is_shards(images[0])
-    found = open_index(images[0]).names(pathlib.Path(images[0])) if packed else datasets.image_files(images)
-    count = len(found)
+    count = len(image_names(images))
     if count < plan.batch_size:
         raise UserError(
             f"{count} images do not fill one batch of {plan.batch_size}; give {flag} of at most {count}, or more images"

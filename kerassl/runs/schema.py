@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kerassl import _numbers, optimizers
 from kerassl.callbacks.unfreezing_schedule import check_thaw
-from kerassl.datasets.class_names import class_names
+from kerassl.datasets.class_names import read_class_names
 from kerassl.detectors.localizer.levels import check_neck_levels
 from kerassl.models.levels import check_dense_levels
 from kerassl.optimizers.part_rates import check_learning_rates
@@ -87,7 +87,7 @@ class Voc(Section):
     @pydantic.field_validator("classes", mode="before")
     @classmethod
     def _names(cls, value):
-        return value if value is None else class_names(value)
+        return value if value is None else read_class_names(value)
 
     def title(self, split):
         """Return the name of a split on a page."""

@@ -37,7 +37,7 @@ def shards(
             `data.images` of the configuration.
         out: Str or path of the folder to write; the same call again continues.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
         coco: Str or path of a COCO json.
         yolo: Bool. Whether the images have YOLO's label files.
         image_size, quality, per_shard, workers: As of `datasets.write_shards`.
@@ -52,17 +52,16 @@ def shards(
     chosen = (year, split, classes)
     if voc is not None or coco is not None or yolo:
         found = find(images or [], voc, coco, *chosen, yolo, bool(allow_broken_labels))
-        images, classes = found.records, found.classes
+        images = found.records
     elif any(each is not None for each in chosen):
         raise UserError("--year, --split and --classes are for labels; give --voc, --coco or --yolo, or leave them out")
     else:
-        images, classes = read_config(config, {"data.images": images}).data.images, None
+        images = read_config(config, {"data.images": images}).data.images
     if not images:
         raise UserError("no images are named; give --images a folder, or data.images in the configuration")
     return datasets.write_shards(
         images,
         out,
-        classes=classes,
         image_size=image_size,
         quality=quality,
         per_shard=per_shard,

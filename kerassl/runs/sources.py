@@ -6,11 +6,10 @@ import pathlib
 
 from kerassl import datasets
 from kerassl._errors import UserError
-from kerassl.datasets.class_names import check_there
-from kerassl.datasets.formats.annotated_names import annotated_names, listed_names
-from kerassl.datasets.formats.voc_records import voc_annotations, voc_folder
+from kerassl.datasets import DetectionDataset
+from kerassl.datasets.formats.voc import check_in_voc
+from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
-from kerassl.datasets.shards.index import is_shards
 from kerassl.datasets.subset import subset
 
 log = logging.getLogger("kerassl")
@@ -22,15 +21,15 @@ class Sources:
 
     Attributes:
         images: list of folders and files to pre-train on.
-        train: list of `datasets.Record` with the labels that fine-tuning may use.
-        test: list of `datasets.Record` to score on; no variant has seen them.
+        train: `datasets.DetectionDataset` with the labels that fine-tuning may use.
+        test: `datasets.DetectionDataset` to score on; no variant has seen them.
         classes: tuple of str.
         generated: bool. Whether these are toy scenes.
     """
 
     images: list
-    train: list
-    test: list
+    train: DetectionDataset
+    test: DetectionDataset
     classes: tuple
     generated: bool
 
@@ -66,8 +65,8 @@ def sources(config, folder, labels=True):
         return Sources(list(data.images), [], [], (), False)
     voc = data.voc
     classes = tuple(voc.classes or datasets.VOC_CLASSES)
-    subset = {"count": voc.count, "fraction": voc.fraction, "seed": config.seed}
-    train = labeled_split(config, voc.train, classes, **subset)
+    whole = labeled_split(config, voc.train, classes)
+    train = whole.subset(voc.count, fraction=voc.fraction, seed=config.seed)
     test = labeled_split(config, voc.test, classes)
     seen = {record.image_id for record in train} & {record.image_id for record in test}
     if seen:
@@ -79,7 +78,6 @@ def sources(config, folder, labels=True):
     images = list(data.images)
     if data.use_training_images:
         # All of the split, whatever share of its labels is used: pre-training needs none.
-        whole = labeled_split(config, voc.train, classes)
         images += [record.path for record in whole]
     return Sources(images, train, test, classes, False)
 
@@ -97,36 +95,25 @@ def check_decoded(data):
         check_readable([record.path for record in records])
 
 
-def labeled_split(config, split, classes, **chosen):
-    """Reads the labels of a split of `config.data.voc`.
+def labeled_split(config, split, classes):
+    """Read the labels of a split of `config.data.voc`.
 
     Args:
         config: `Config`.
         split: str.
         classes: sequence of str.
-        **chosen: those of `datasets.voc_records` that choose a subset.
 
     Returns:
-        List of `datasets.Record`.
+        `datasets.DetectionDataset`.
 
     Raises:
         UserError: if they cannot be read, or the configuration names a class that no annotation has.
     """
-    voc = config.data.voc
-    records = datasets.voc_records(
-        voc.root, voc.year, split, classes=classes, allow_broken=config.data.allow_broken_labels, **chosen
-    )
+    voc, allow = config.data.voc, config.data.allow_broken_labels
+    read = DetectionDataset.from_voc(voc.root, voc.year, split, class_names=classes, allow_broken=allow)
     if voc.classes:
-        folder = voc_folder(voc.root, voc.year)
-        held = {classes[label] for record in records for label in record.classes} | listed_names(folder)
-        missing = set(voc.classes) - held
-        for path in voc_annotations(folder).values():  # those of other splits, as far as they are needed
-            if not missing:
-                break
-            held |= annotated_names(path)
-            missing -= held
-        check_there(voc.classes, sorted(held), folder)
-    return records
+        check_in_voc(voc.classes, voc.root, voc.year)
+    return read
 
 
 def without_labels(data, count, seed):
@@ -161,7 +148,7 @@ def some_labels(config, folder, data, count, seed):
         seed: int.
 
     Returns:
-        List of `datasets.Record`.
+        `datasets.DetectionDataset`.
 
     Raises:
         UserError: if there are not so many.
@@ -170,7 +157,8 @@ def some_labels(config, folder, data, count, seed):
         return data.train
     root, year, train, _ = _devkit(config, folder)
     allow = config.data.allow_broken_labels
-    return datasets.voc_records(root, year, train, classes=data.classes, count=count, seed=seed, allow_broken=allow)
+    whole = DetectionDataset.from_voc(root, year, train, class_names=data.classes, allow_broken=allow)
+    return whole.subset(count, seed=seed)
 
 
 def kept_aside(config, folder, data, count):
@@ -180,8 +168,8 @@ def kept_aside(config, folder, data, count):
     """
     root, year, _, test = _devkit(config, folder)
     allow = config.data.allow_broken_labels
-    found = datasets.voc_records(root, year, test, classes=data.classes, count=count, seed=0, allow_broken=allow)
-    return {record.image_id for record in found}
+    whole = DetectionDataset.from_voc(root, year, test, class_names=data.classes, allow_broken=allow)
+    return {record.image_id for record in whole.subset(count, seed=0)}
 
 
 def _devkit(config, folder):
@@ -197,8 +185,8 @@ def _scenes(config, path):
     splits = {"train": made.train, "val": made.val}
     datasets.scenes(path, **splits, unlabeled=made.unlabeled, single_object=made.single_object, seed=config.seed)
     classes = tuple(datasets.SCENE_CLASSES)
-    train = datasets.voc_records(path, 2007, "train", classes=classes)
-    test = datasets.voc_records(path, 2007, "val", classes=classes)
+    train = DetectionDataset.from_voc(path, 2007, "train", class_names=classes)
+    test = DetectionDataset.from_voc(path, 2007, "val", class_names=classes)
     images = list(config.data.images)
     if made.unlabeled:
         images.append(str(path / "unlabeled"))

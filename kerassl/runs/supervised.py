@@ -6,8 +6,8 @@ import math
 from kerassl import datasets, models
 from kerassl._errors import UserError
 from kerassl._lazy import keras
-from kerassl.datasets.class_names import class_names
-from kerassl.datasets.shards.index import is_shards
+from kerassl.datasets.class_names import read_class_names
+from kerassl.datasets.images.shard_index import is_shards
 from kerassl.runs.kept import read_kept
 from kerassl.runs.pretrain import fit_watched, is_whole, last, save, schedule_optimizer, starting_backbone, views_of
 from kerassl.runs.running import scope, write_json
@@ -50,7 +50,7 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
         len(labeled), everything, len(names),
     )  # fmt: skip
     load_size = plan.load_size or plan.image_size + 32
-    batches = datasets.labeled_photographs(list(labeled), labels, load_size, plan.batch_size, seed=config.seed)
+    batches = datasets.labeled_images(list(labeled), labels, load_size, plan.batch_size, seed=config.seed)
     wanted = everything // plan.batch_size * plan.epochs
     epochs = max(1, round(wanted / batches.steps))
     total = batches.steps * epochs
@@ -96,7 +96,7 @@ def labeled_images(images, classes=None):
             "a supervised variant reads labels from folders and names, which shards lack; give image folders"
         )
     found = datasets.named_classes(images)
-    classes = classes if classes is None else class_names(classes)
+    classes = classes if classes is None else read_class_names(classes)
     names = set(found.values())
     missing = [] if classes is None else [name for name in classes if name not in names]
     if missing:

@@ -54,7 +54,7 @@ def views(
         config: Str or path of a YAML file.
         count: Int. At most so many images, chosen by the seed.
         image_size: Int, side in pixels.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
         task: `"detector"` or `"localizer"`. Whose training images to draw of labeled ones.
         mild: Bool. Crops from a fifth up and half the jitter, as small networks want them.
         level: `"P3"`, `"P4"` or `"P5"`, whose matched locations are numbered.

@@ -78,7 +78,7 @@ def records(count=12):
 def scenes(count):
     """Records of generated scenes, with masks."""
     datasets.scenes("scenes", train=count, val=1, single_object=False, image_size=(64, 96), seed=3)
-    return datasets.voc_records("scenes", 2007, "train", classes=datasets.SCENE_CLASSES)
+    return datasets.DetectionDataset.from_voc("scenes", 2007, "train", class_names=datasets.SCENE_CLASSES)
 
 
 def trained(model, batches, epochs):
@@ -511,27 +511,29 @@ def readers():
     content = {"images": images, "annotations": entries, "categories": categories}
     pathlib.Path("coco.json").write_text(json.dumps(content))
     pathlib.Path("classes.txt").write_text("\n".join(CLASSES))
+    voc_set = datasets.DetectionDataset.from_voc("voc", class_names=CLASSES)
+    coco_set = datasets.DetectionDataset.from_coco("coco.json", "photos")
     sets = {
-        "voc": datasets.voc_records("voc", split="train", classes=CLASSES),
-        "voc_count": datasets.voc_records("voc", split="train", classes=CLASSES, count=4, seed=2),
-        "coco": datasets.coco_records("coco.json", "photos"),
-        "coco_fraction": datasets.coco_records("coco.json", "photos", fraction=0.5, stratified=False, seed=1),
-        "yolo": datasets.yolo_records("photos", "labels", classes="classes.txt"),
+        "voc": voc_set,
+        "voc_count": voc_set.subset(4, seed=2),
+        "coco": coco_set,
+        "coco_fraction": coco_set.subset(fraction=0.5, stratified=False, seed=1),
+        "yolo": datasets.DetectionDataset.from_yolo("photos", "labels", class_names="classes.txt"),
     }
-    datasets.write_shards(sets["voc"], "shards", classes=CLASSES, per_shard=3, image_size=48)
-    sets["shards"] = datasets.shard_records("shards")
+    datasets.write_shards(voc_set, "shards", per_shard=3, image_size=48)
+    sets["shards"] = datasets.DetectionDataset.from_shards("shards")
     for name, own in sets.items():
         names = ("image_id", "height", "width", "boxes", "classes", "difficult", "crowd")
         found[name] = [{field: getattr(each, field) for field in names} for each in own]
     found["coco_objects"] = [[each.coco.boxes, each.coco.areas, each.coco.ids] for each in sets["coco"] if each.coco]
     found["batches"] = {
-        "voc": _arrays(datasets.voc("voc", split="train", classes=CLASSES, image_size=32, batch_size=3, shuffle=True)),
-        "coco": _arrays(datasets.coco("coco.json", "photos", image_size=32, batch_size=3, flip=True)),
-        "yolo": _arrays(datasets.yolo("photos", "labels", classes="classes.txt", image_size=32, batch_size=3)),
-        "shards": _arrays(datasets.labeled_shards("shards", image_size=32, batch_size=3)),
+        "voc": _arrays(voc_set.batches(32, 3)),
+        "coco": _arrays(coco_set.batches(32, 3, shuffle=False, flip=True)),
+        "yolo": _arrays(sets["yolo"].batches(32, 3, shuffle=False)),
+        "shards": _arrays(sets["shards"].batches(32, 3, shuffle=False)),
         "photos": _arrays(datasets.image_folder("photos", image_size=32, batch_size=3, seed=4)),
         "cached": _arrays(datasets.image_folder("photos", image_size=32, batch_size=3, seed=4, cache="memory")),
-        "packed": _arrays(datasets.shards("shards", image_size=32, batch_size=3, seed=4)),
+        "packed": _arrays(datasets.image_folder("shards", image_size=32, batch_size=3, seed=4)),
     }
     scene = scenes(2)
     found["scenes"] = [datasets.read_image(each.path) for each in scene] + [each.boxes for each in scene]

@@ -10,6 +10,7 @@ from kerassl import UserError, datasets
 from kerassl.callbacks import Resume, StopAtNaN
 from kerassl.callbacks.state import weights
 from kerassl.callbacks.stop_at_nan import grid
+from kerassl.datasets.pipeline.stream import BrokenFiles, Epochs
 from kerassl.datasets.record import Record
 
 
@@ -30,9 +31,7 @@ def planted(classed):
         return tf.where(number == 3, images + bad, images), classes
 
     made = data.map(plant)
-    made.enter = lambda epoch, step, broken=(): made.skip(step)
-    made.broken, made.begin, made.steps = list, lambda epoch: None, 5
-    return made
+    return datasets.ResumableDataset(lambda epochs, step: made.skip(step), 5, Epochs(), BrokenFiles(False))
 
 
 class Before(keras.callbacks.Callback):
@@ -102,7 +101,7 @@ def test_batch_is_found_by_its_place_in_a_reader_and_in_a_run_that_was_continued
 
     data = datasets.single_object_batches(records, 64, 2, shuffle=True, seed=3)
     nan = StopAtNaN(tmp_path / "nan", data, types.SimpleNamespace(offset=2))  # as `Resume` has it
-    localizer().fit(data.enter(1, 2), epochs=2, initial_epoch=1, verbose=0, callbacks=[nan, Poison()])
+    localizer().fit(data.at(1, 2), epochs=2, initial_epoch=1, verbose=0, callbacks=[nan, Poison()])
     assert "epoch 1, step 3" in nan.message
     assert "finite values alone" in nan.message
     expected = list(datasets.single_object_batches(records, 64, 2, shuffle=True, seed=3, initial_epoch=1))[3]
@@ -112,7 +111,7 @@ def test_batch_is_found_by_its_place_in_a_reader_and_in_a_run_that_was_continued
 
 
 def test_data_without_a_place_is_refused(labeled):
-    with pytest.raises(UserError, match="reader of kerassl"):
+    with pytest.raises(UserError, match="takes as data a ResumableDataset"):
         StopAtNaN("nan", labeled())
 
 

@@ -59,7 +59,7 @@ def test_command_writes_a_page_that_stands_alone_and_its_json(place, tmp_path, c
 
 
 def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path):
-    records = datasets.voc_records(place / "devkit", 2007, "val", classes=SCENE_CLASSES)
+    records = datasets.DetectionDataset.from_voc(place / "devkit", 2007, "val", class_names=SCENE_CLASSES)
     model = keras.saving.load_model(place / "localizer.keras")
     plain = audit(model, records, layer="P4")
     name = plain.rows[0]["class"]
@@ -88,7 +88,7 @@ def test_regions_are_painted_over_in_fine_tuning_when_the_configuration_names_th
 
     path = tmp_path / "regions.json"
     path.write_text('{"car": [[0.0, 0.0, 1.0, 0.5]]}')
-    records = datasets.voc_records(place / "devkit", 2007, "val", classes=SCENE_CLASSES)
+    records = datasets.DetectionDataset.from_voc(place / "devkit", 2007, "val", class_names=SCENE_CLASSES)
     for task in ("localizer", "detector"):
         config = read_config(None, {f"{task}.erase": str(path), f"{task}.image_size": 64, f"{task}.batch_size": 12})
         batch = next(iter(training_batches(config, task, records, shuffle=False)))

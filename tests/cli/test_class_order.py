@@ -23,7 +23,7 @@ def place(tmp_path_factory, tiny_backbone):
     """A folder with the same labels as a devkit, a COCO json and shards, and a localizer that mostly says one class."""
     folder = tmp_path_factory.mktemp("order")
     datasets.scenes(folder / "devkit", train=20, val=6, image_size=(64, 80), single_object=True)
-    records = datasets.voc_records(folder / "devkit", 2007, "val", classes=NAMES)
+    records = datasets.DetectionDataset.from_voc(folder / "devkit", 2007, "val", class_names=NAMES)
     keras.utils.set_random_seed(0)
     model = Localizer(tiny_backbone(), NAMES, 64, width=8)
     layer = next(layer for layer in model.layers if getattr(layer, "units", None) == len(NAMES))
@@ -50,7 +50,7 @@ def place(tmp_path_factory, tiny_backbone):
     }
     (folder / "coco.json").write_text(json.dumps(content))
     turned = [dataclasses.replace(each, classes=_renumbered(each.classes)) for each in records]
-    datasets.write_shards(turned, folder / "shards", classes=OTHER, progress=False)
+    datasets.write_shards(datasets.DetectionDataset(turned, OTHER), folder / "shards", progress=False)
     return folder
 
 

@@ -8,7 +8,7 @@ import pytest
 from said import quiet
 
 from kerassl.cli.main import main
-from kerassl.datasets import scenes, shard_classes, shard_records, shards, voc_records
+from kerassl.datasets import DetectionDataset, image_folder, scenes
 from kerassl.metrics import save_predictions
 
 pytestmark = pytest.mark.current_stack
@@ -36,7 +36,7 @@ def test_shards_are_written_and_told_and_go_on(devkit, tmp_path, capsys):
     assert f"5 images in 2 shards; 1 broken files left out: {tmp_path / 'shards'}" in capsys.readouterr().out
     assert main([*command, "--image-size", "64"]) == 0
     assert "2 of them from before" in capsys.readouterr().out
-    (images,) = shards(tmp_path / "shards", 32, 5)
+    (images,) = image_folder(tmp_path / "shards", 32, 5)
     assert images.shape == (5, 32, 32, 3)
     assert "not image_size None" in refused(capsys, *command)
     assert "quality is 0" in refused(capsys, *command, "--quality", "0")
@@ -46,10 +46,11 @@ def test_shards_are_written_and_told_and_go_on(devkit, tmp_path, capsys):
 def test_shards_take_labels_along_and_inspect_tells_of_them(devkit, tmp_path, capsys):
     command = ["shards", "--voc", str(devkit), "--split", "train", "--out", str(tmp_path / "shards")]
     assert main([*command, "--per-shard", "4"]) == 0
-    classes = shard_classes(tmp_path / "shards")
+    packed = DetectionDataset.from_shards(tmp_path / "shards")
+    classes = packed.class_names
     assert "6 images in 2 shards: " in capsys.readouterr().out
-    records = voc_records(devkit, classes=classes)
-    assert [each.image_id for each in shard_records(tmp_path / "shards")] == [each.image_id for each in records]
+    records = DetectionDataset.from_voc(devkit, class_names=classes)
+    assert [each.image_id for each in packed] == [each.image_id for each in records]
     assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
     expected = capsys.readouterr().out
     assert main(["inspect", str(tmp_path / "shards"), "--decode", "--out", str(tmp_path / "card.png")]) == 0
@@ -93,11 +94,11 @@ def test_shards_of_coco_and_yolo_hold_the_same_boxes(devkit, tmp_path, capsys):
         out = tmp_path / form[0].strip("-")
         assert main([*command, *form, "--out", str(out), "--image-size", "32"]) == 0
         assert "3 images in 1 shards" in capsys.readouterr().out
-        records = shard_records(out)
+        records = DetectionDataset.from_shards(out)
         assert [len(record.boxes) for record in records] == [0, 0, 1]
         sides = np.array([records[2].width, records[2].height] * 2)
         np.testing.assert_allclose(records[2].boxes[0] / sides, [0.375, 0.25, 0.625, 0.75], atol=1e-6)
-        assert shard_classes(out) == ["kite"]
+        assert records.class_names == ("kite",)
 
 
 def test_shards_without_labels_are_told_from_those_with(devkit, tmp_path, capsys):
@@ -121,14 +122,14 @@ def test_shards_without_labels_are_told_from_those_with(devkit, tmp_path, capsys
 
 def test_evaluation_on_labeled_shards_is_that_on_voc(devkit, tmp_path, capsys):
     assert main(["shards", "--voc", str(devkit), "--split", "val", "--out", str(tmp_path / "shards")]) == 0
-    classes = shard_classes(tmp_path / "shards")
+    classes = DetectionDataset.from_shards(tmp_path / "shards").class_names
     found = {
         record.image_id: {
             "boxes": record.boxes[:1] + 2,
             "scores": np.ones(len(record.classes[:1]), np.float32),
             "classes": record.classes[:1],
         }
-        for record in voc_records(devkit, split="val", classes=classes)
+        for record in DetectionDataset.from_voc(devkit, split="val", class_names=classes)
     }
     save_predictions(tmp_path / "predictions.json", found)
     told = []

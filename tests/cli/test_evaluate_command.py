@@ -10,7 +10,7 @@ import pytest
 
 from kerassl import metrics
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, scenes, voc_records
+from kerassl.datasets import SCENE_CLASSES, DetectionDataset, scenes
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
@@ -22,7 +22,7 @@ def data(tmp_path_factory):
     """A devkit, its records, and predictions: the truth, moved a little, with noise of low scores."""
     folder = tmp_path_factory.mktemp("data")
     root = scenes(folder / "devkit", train=1, val=8, unlabeled=0, single_object=False)
-    records = voc_records(root, 2007, "val", classes=CLASSES)
+    records = DetectionDataset.from_voc(root, 2007, "val", class_names=CLASSES)
     rng, predictions = np.random.default_rng(0), {}
     for record in records:
         count = len(record.boxes)

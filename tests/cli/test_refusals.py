@@ -83,7 +83,7 @@ OTHERS = [
     (["finetune", "--voc", "nowhere", "--out", "new"], "nowhere", "VOCdevkit"),
     ([*FINETUNE, "--split", "test", "--year", "2007"], "test"),
     ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", ".keras"),
-    ([*FINETUNE, "--count", "100"], "count is 100", "from 1 to 3"),
+    ([*FINETUNE, "--classes", *SCENE_CLASSES, "--count", "100"], "count is 100", "from 1 to 3"),
     ([*FINETUNE, "--task", "localizer", "--detector", "yolov8"], "--detector is yolov8", "leave one"),
     ([*FINETUNE, "--task", "segmenter"], "'segmenter'", "localizer"),
     (["predict", "--model", "gone.keras", *PHOTOS, "--out", "new"], "gone.keras", "detector.keras"),

@@ -1,4 +1,4 @@
-"""One worker of `test_shares.py`: fits on its share of the photographs and tells which it saw.
+"""One worker of `test_shares.py`: fits on its share of the images and tells which it saw.
 
 TF_CONFIG=… python tests/datasets/sharing_worker.py PHOTOS SEEN.json
 """

@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets.class_names import check_there, class_names
+from kerassl.datasets.class_names import check_there, read_class_names
 
 pytestmark = pytest.mark.current_stack  # files alone: both stacks would find out the same
 
@@ -23,22 +23,22 @@ def test_a_file_is_read_however_it_is_given(tmp_path, monkeypatch, name, content
     (tmp_path / name).write_bytes(contents)
     monkeypatch.chdir(tmp_path)
     for given in (tmp_path / name, str(tmp_path / name), name, [name]):
-        assert class_names(given) == ["dog", "no", "1.10"]
+        assert read_class_names(given) == ["dog", "no", "1.10"]
 
 
 def test_names_are_the_same_in_every_form_of_unicode(tmp_path):
     (tmp_path / "a.txt").write_text(DECOMPOSED, encoding="utf-8")
-    assert class_names([DECOMPOSED]) == class_names(tmp_path / "a.txt") == ["chó"] != [DECOMPOSED]
+    assert read_class_names([DECOMPOSED]) == read_class_names(tmp_path / "a.txt") == ["chó"] != [DECOMPOSED]
     with pytest.raises(UserError, match="'chó' more than once"):
-        class_names([DECOMPOSED, "chó"])
+        read_class_names([DECOMPOSED, "chó"])
 
 
 def test_names_are_no_files_when_folders_are_called_like_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / "dog").write_text("owl")
-    assert class_names(["cat"]) == ["cat"]
-    assert class_names(["dog", "cat"]) == ["dog", "cat"]
+    assert read_class_names(["cat"]) == ["cat"]
+    assert read_class_names(["dog", "cat"]) == ["dog", "cat"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_is_no_list_of_names_is_refused(tmp_path, monkeypatch, given, words
     (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
     (tmp_path / "run.yaml").write_text("data: {voc: {root: a}}")
     with pytest.raises(UserError, match=words) as error:
-        class_names(given)
+        read_class_names(given)
     assert "\n" not in str(error.value)
 
 

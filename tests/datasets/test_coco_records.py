@@ -7,7 +7,7 @@ import pycocotools.coco
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets import coco, coco_categories, coco_classes, coco_records
+from kerassl.datasets import DetectionDataset
 
 pytestmark = pytest.mark.current_stack  # files alone: both stacks would find out the same
 
@@ -34,7 +34,7 @@ class _Set:
 
     def read(self, **kwargs):
         self.path.write_text(json.dumps(self.content))
-        return coco_records(self.path, self.folder, **kwargs)
+        return DetectionDataset.from_coco(self.path, self.folder, **kwargs)
 
     def refused(self, pattern, **kwargs):
         with pytest.raises(UserError, match=pattern) as error:
@@ -62,7 +62,7 @@ def test_reads_boxes_crowds_and_images_without_any(animals):
     assert full.largest() == 0
     assert (full.height, full.width, full.mask_path) == (40, 60, None)
     assert empty.boxes.shape == (0, 4)
-    assert coco_classes(animals.path) == ["cat", "dog", "owl"]
+    assert animals.read().class_names == ("cat", "dog", "owl")
 
 
 def test_agrees_with_pycocotools(animals):
@@ -77,7 +77,7 @@ def test_agrees_with_pycocotools(animals):
         )
     records = animals.read(strict=True)
     oracle = pycocotools.coco.COCO(str(animals.path))
-    names = coco_classes(animals.path)
+    names = records.class_names
     assert {int(record.image_id) for record in records} == set(oracle.getImgIds())
     for record in records:
         entries = oracle.loadAnns(oracle.getAnnIds(imgIds=int(record.image_id)))
@@ -96,12 +96,12 @@ def test_restricts_to_classes_and_numbers_them_as_given(animals, caplog):
     animals.image(1)
     for category in (7, 3, 90):
         animals.annotate(1, category=category)
-    (record,) = animals.read(classes=["owl", "dog"], strict=True)
+    (record,) = animals.read(class_names=["owl", "dog"], strict=True)
     assert record.classes.tolist() == [1, 0]
-    assert coco_categories(animals.path, ["owl", "dog"]) == {3: None, 7: 1, 90: 0}
+    assert animals.read(class_names=["owl", "dog"]).categories == {3: None, 7: 1, 90: 0}
     assert "boxes.json: 1 objects of 1 classes that were not asked for left out: cat 1" in caplog.text
-    animals.refused("no category 'fish', which classes names; it has 3: cat, dog, owl", classes=["dog", "fish"])
-    animals.refused("more than once", classes=["dog", "dog"])
+    animals.refused("no category 'fish'; it has 3: cat, dog, owl", class_names=["dog", "fish"])
+    animals.refused("more than once", class_names=["dog", "dog"])
 
 
 def test_takes_categories_of_one_name_for_one_class(animals):
@@ -110,7 +110,7 @@ def test_takes_categories_of_one_name_for_one_class(animals):
     for category in (0, 1, 2):
         animals.annotate(1, category=category)
     assert animals.read()[0].classes.tolist() == [0, 0, 1]
-    assert coco_categories(animals.path) == {0: 0, 1: 0, 2: 1}
+    assert animals.read().categories == {0: 0, 1: 0, 2: 1}
 
 
 FAULTS = {
@@ -129,7 +129,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("words", FAULTS)
-def test_mends_and_counts_when_annotations_are_wrong(animals, caplog, words):
+def test_fixes_and_counts_when_annotations_are_wrong(animals, caplog, words):
     animals.image(1)
     for _ in range(5):
         animals.annotate(**{"image_id": 1, **FAULTS[words]})
@@ -195,15 +195,15 @@ def test_leaves_out_images_that_are_missing_broken_or_nameless(animals, caplog):
 def test_refuses_what_is_no_coco_json(tmp_path, contents, words):
     (tmp_path / "a.json").write_bytes(contents)
     with pytest.raises(UserError, match=f"a.json .*{words}") as error:
-        coco_records(tmp_path / "a.json", tmp_path)
+        DetectionDataset.from_coco(tmp_path / "a.json", tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_refuses_a_missing_json_or_folder(tmp_path):
     with pytest.raises(UserError, match=r"nothing.json cannot be read"):
-        coco_records(tmp_path / "nothing.json", tmp_path)
+        DetectionDataset.from_coco(tmp_path / "nothing.json", tmp_path)
     with pytest.raises(UserError, match=r"no folder .*nowhere"):
-        coco_records(tmp_path / "nothing.json", tmp_path / "nowhere")
+        DetectionDataset.from_coco(tmp_path / "nothing.json", tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -221,36 +221,14 @@ def test_turns_boxes_along_when_the_json_tells_the_stored_size(animals, save_tur
     np.testing.assert_array_equal(record.boxes, [seen if orientation >= 5 else box])
 
 
-def test_gives_the_same_subset_as_its_ids_alone(animals):
-    for key in range(1, 21):
-        animals.image(key)
-    small = {record.image_id for record in animals.read(count=3, seed=1)}
-    large = {record.image_id for record in animals.read(fraction=0.5, seed=1)}
-    assert len(small) == 3
-    assert len(large) == 10
-    assert small < large
-
-
 def test_gives_batches_for_detectors(animals):
     animals.image(1)
     animals.image(2)
     animals.annotate(2, (0, 0, 30, 20), 90)
-    animals.read()
-    (batch,) = coco(animals.path, animals.folder, image_size=32, batch_size=2)
+    (batch,) = animals.read().batches(32, 2, shuffle=False)
     assert batch["images"].shape == (2, 32, 32, 3)
     np.testing.assert_allclose(batch["bounding_boxes"]["boxes"][1], [[0, 0, 16, 20 * 32 / 60]], atol=1e-4)
     assert batch["bounding_boxes"]["classes"].numpy().tolist() == [[-1], [2]]
-
-
-def test_small_budget_holds_every_class_when_it_is_stratified(animals):
-    for key in range(1, 25):
-        animals.image(key)
-        animals.annotate(key, category=90 if key == 24 else 3 if key == 23 else 7)
-    records = animals.read(count=3)
-    assert sorted(label for record in records for label in record.classes) == [0, 1, 2]
-    assert {record.image_id for record in records} <= {record.image_id for record in animals.read(count=6)}
-    by_id = [animals.read(count=3, stratified=False, seed=seed) for seed in range(3)]
-    assert not all(len({label for record in each for label in record.classes}) == 3 for each in by_id)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +246,7 @@ def test_ids_are_the_same_as_numbers_and_as_strings(animals, image_id, of, categ
     animals.annotate(of, category=of_category)
     (record,) = animals.read(strict=True)
     assert record.image_id == expected
-    assert [coco_classes(animals.path)[label] for label in record.classes] == ["dog"]
+    assert [animals.read().class_names[label] for label in record.classes] == ["dog"]
 
 
 def test_an_id_of_another_type_is_told_from_the_one_that_is_there(animals, caplog):
@@ -304,7 +282,6 @@ def test_file_names_are_left_out_when_they_fit_one_file_or_none(animals, caplog)
     assert "image 0: /one/a.png" in caplog.text
     assert "1 images outside of their folder left out: " in caplog.text
     assert "image 2: /three/c.png" in caplog.text
-    assert [record.image_id for record in animals.read(count=3, seed=1)] == ["3"]  # whichever others are chosen
 
 
 def test_names_are_the_same_in_every_form_of_unicode(animals):
@@ -313,9 +290,9 @@ def test_names_are_the_same_in_every_form_of_unicode(animals):
     animals.save_image(animals.folder / f"{apart}.png")
     animals.content["images"] = [{"id": 1, "file_name": f"{composed}.png"}]
     animals.annotate(1)
-    (record,) = animals.read(classes=[composed], strict=True)
+    (record,) = animals.read(class_names=[composed], strict=True)
     assert record.classes.tolist() == [0]
-    assert coco_classes(animals.path) == [composed]
+    assert animals.read().class_names == (composed,)
 
 
 def test_what_occurs_twice_is_refused_left_out_or_named(animals, caplog):
@@ -351,9 +328,7 @@ def test_a_file_of_names_chooses_and_numbers_the_classes(animals, tmp_path, capl
     for category in (7, 3, 90):
         animals.annotate(1, category=category)
     (tmp_path / "names.txt").write_text("owl\ncat\n")
-    assert animals.read(classes=tmp_path / "names.txt")[0].classes.tolist() == [1, 0]
+    assert animals.read(class_names=tmp_path / "names.txt")[0].classes.tolist() == [1, 0]
     assert "1 objects of 1 classes that were not asked for left out: dog 1" in caplog.text
     (tmp_path / "names.txt").write_text("owl\ncats\n")
-    animals.refused(
-        "no category 'cats', which classes names; did you mean 'cat'", classes=[str(tmp_path / "names.txt")]
-    )
+    animals.refused("no category 'cats'; did you mean 'cat'", class_names=[str(tmp_path / "names.txt")])

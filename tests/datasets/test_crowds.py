@@ -8,8 +8,8 @@ import pytest
 
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
-from kerassl.datasets import Record, coco_records, detection_batches, shard_records, single_object_batches, write_shards
-from kerassl.datasets.formats.flags import read_flag
+from kerassl.datasets import DetectionDataset, Record, detection_batches, single_object_batches, write_shards
+from kerassl.datasets.formats.annotation import read_flag
 from kerassl.detectors import draw
 from kerassl.explain import questions
 from kerassl.report import data_card as card
@@ -33,7 +33,7 @@ def crowded(tmp_path, save_image):
         for key in (1, 2):
             save_image(tmp_path / f"{key}.png", 40, 60)
         (tmp_path / "a.json").write_text(json.dumps(content))
-        return coco_records(tmp_path / "a.json", tmp_path)
+        return DetectionDataset.from_coco(tmp_path / "a.json", tmp_path)
 
     return make
 
@@ -61,7 +61,7 @@ def test_crowds_are_no_objects_when_batches_are_made(crowded):
     assert [record.largest() for record in records] == [0, None]
     (batch,) = detection_batches(records, 64, 2)
     assert batch["bounding_boxes"]["classes"].numpy().tolist() == [[0], [-1]]
-    mosaics = detection_batches(records * 2, 64, 4, augmentation=BoxAugmentation(mosaic=1.0))
+    mosaics = detection_batches([*records] * 2, 64, 4, augmentation=BoxAugmentation(mosaic=1.0))
     assert mosaics.element_spec["bounding_boxes"]["classes"].shape[1:] == (2,)  # of four images together
     ((images, labels),) = single_object_batches(records, 64, 2)
     assert images.shape[0] == 1
@@ -86,11 +86,11 @@ def test_crowds_are_no_objects_when_labels_are_counted_drawn_or_asked_about(crow
 def test_shards_keep_crowds_and_are_read_without_them_when_they_are_old(crowded, tmp_path, monkeypatch, old):
     records = crowded()
     if old:
-        module = sys.modules["kerassl.datasets.write_shards"]  # the package has the function of that name
+        module = sys.modules["kerassl.datasets.shards.writer"]
         plain = module.shard_example
         monkeypatch.setattr(module, "shard_example", lambda *given: _without(plain(*given), "image/object/is_crowd"))
-    write_shards(records, tmp_path / "shards", classes=["cat", "dog"], progress=False)
-    for ours, theirs in zip(shard_records(tmp_path / "shards"), records, strict=True):
+    write_shards(records, tmp_path / "shards", progress=False)
+    for ours, theirs in zip(DetectionDataset.from_shards(tmp_path / "shards"), records, strict=True):
         np.testing.assert_array_equal(ours.boxes, theirs.boxes)
         assert ours.crowd.tolist() == [each and not old for each in theirs.crowd]
         assert ours.named.names == theirs.named.names == ("cat", "dog")

@@ -17,16 +17,16 @@ from kerassl.datasets.images.orientation import exif_orientation, turn_boxes
 _traced = tf.function(lambda contents: decode(contents), input_signature=[tf.TensorSpec([], tf.string)])
 
 
-def _picture(width=48, height=36, mode="RGB"):
+def _drawn(width=48, height=36, mode="RGB"):
     """Smooth, so that JPEG keeps it, and without any symmetry."""
     y, x = np.mgrid[:height, :width]
     planes = [x * 255 / width, y * 255 / height, np.where((x < width / 3) & (y < height / 4), 220, 60)]
     return PIL.Image.fromarray(np.stack(planes, axis=-1).astype(np.uint8)).convert(mode)
 
 
-def _encoded(picture, kind, **settings):
+def _encoded(drawn, kind, **settings):
     file = io.BytesIO()
-    picture.save(file, kind, **settings)
+    drawn.save(file, kind, **settings)
     return file.getvalue()
 
 
@@ -52,16 +52,16 @@ def _compare(contents, most=0, mean=0.0):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_turns_a_picture_as_pillow_does_when_exif_says_so(kind, orientation, exif):
+def test_turns_an_image_as_pillow_does_when_exif_says_so(kind, orientation, exif):
     settings = {"JPEG": {"quality": 95}, "PNG": {}, "WEBP": {"lossless": True}}[kind]
     for order in "<>":
-        contents = _encoded(_picture(), kind, exif=exif(orientation, order), **settings)
+        contents = _encoded(_drawn(), kind, exif=exif(orientation, order), **settings)
         _compare(contents, most=8 if kind == "JPEG" else 0, mean=1.0)
         assert decode(contents, turned=False).shape == (36, 48, 3)
 
 
 def test_finds_exif_behind_other_segments_and_survives_what_is_not_whole(exif):
-    plain = _encoded(_picture(), "JPEG", quality=95)
+    plain = _encoded(_drawn(), "JPEG", quality=95)
     jfif, rest = plain[2:20], plain[20:]
     assert rest.startswith(b"\xff\xdb")
 
@@ -94,7 +94,7 @@ def test_finds_exif_behind_other_segments_and_survives_what_is_not_whole(exif):
 
 def test_reads_exif_in_the_graph_and_beside_it_alike_when_bytes_are_flipped(exif):
     rng = np.random.default_rng(5)
-    rest = _encoded(_picture(8, 4), "JPEG")[20:]
+    rest = _encoded(_drawn(8, 4), "JPEG")[20:]
     found = []
     for _ in range(300):
         data = bytearray(exif(6, "<>"[rng.integers(2)]))
@@ -107,7 +107,7 @@ def test_reads_exif_in_the_graph_and_beside_it_alike_when_bytes_are_flipped(exif
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_turns_boxes_as_it_turns_the_picture(orientation, exif):
+def test_turns_boxes_as_it_turns_the_image(orientation, exif):
     boxes = np.array([[3, 5, 20, 9], [0, 0, 48, 36], [40, 30, 47, 36]])
     for box in boxes:
         stored = np.zeros([36, 48, 3], np.uint8)
@@ -125,14 +125,14 @@ def test_turns_boxes_as_it_turns_the_picture(orientation, exif):
     + [("PNG", "LA"), ("WEBP", "LA")],
 )
 def test_gives_the_pixels_that_pillow_shows(kind, mode):
-    picture = _picture(mode=mode.replace("A", "") if mode in ("LA", "RGBA") else mode)
+    drawn = _drawn(mode=mode.replace("A", "") if mode in ("LA", "RGBA") else mode)
     if mode in ("LA", "RGBA"):
-        picture.putalpha(_picture().getchannel("R"))  # from 0 to 255
-    contents = _encoded(picture, kind, **({"lossless": True} if kind == "WEBP" else {}))
+        drawn.putalpha(_drawn().getchannel("R"))  # from 0 to 255
+    contents = _encoded(drawn, kind, **({"lossless": True} if kind == "WEBP" else {}))
     # Half a step of rounding where alpha is.
     _compare(contents, most=1 if mode in ("LA", "RGBA") and kind == "PNG" else 0)
     if mode == "P" and kind in ("PNG", "GIF"):
-        contents = _encoded(picture, kind, transparency=picture.getpixel((20, 20)))
+        contents = _encoded(drawn, kind, transparency=drawn.getpixel((20, 20)))
         assert tuple(decode(contents)[20, 20]) == (255, 255, 255)
         _compare(contents)
 
@@ -145,7 +145,7 @@ def test_keeps_the_upper_eight_bits_when_a_png_has_sixteen():
 
 
 def test_takes_the_first_frame_when_animated():
-    frames = [_picture(), PIL.ImageOps.invert(_picture())]
+    frames = [_drawn(), PIL.ImageOps.invert(_drawn())]
     for kind in ("WEBP", "GIF", "PNG"):
         settings = {"lossless": True} if kind == "WEBP" else {}
         _compare(_encoded(frames[0], kind, save_all=True, append_images=frames[1:], **settings))
@@ -153,7 +153,7 @@ def test_takes_the_first_frame_when_animated():
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "YCCK"])
 def test_is_close_to_pillow_when_given_a_jpeg(mode):
-    contents = _encoded(_picture(mode=mode.replace("YCCK", "CMYK")), "JPEG", quality=95)
+    contents = _encoded(_drawn(mode=mode.replace("YCCK", "CMYK")), "JPEG", quality=95)
     if mode == "YCCK":  # Adobe's segment says which of the two it is
         place = contents.index(b"Adobe") + 11
         contents = contents[:place] + b"\2" + contents[place + 1 :]
@@ -162,21 +162,21 @@ def test_is_close_to_pillow_when_given_a_jpeg(mode):
 
 def test_the_bytes_tell_the_format_whatever_the_file_is_called(tmp_path):
     for kind in ("PNG", "BMP", "GIF", "WEBP"):
-        (tmp_path / "a.jpg").write_bytes(_encoded(_picture(), kind))
+        (tmp_path / "a.jpg").write_bytes(_encoded(_drawn(), kind))
         np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), _seen((tmp_path / "a.jpg").read_bytes()))
 
 
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (640, 480), (127, 400), (128, 400), (511, 512), (513, 900)])
 def test_shrinks_jpegs_by_the_largest_ratio_that_leaves_enough(height, width):
-    contents = _encoded(_picture(width, height), "JPEG", quality=95)
+    contents = _encoded(_drawn(width, height), "JPEG", quality=95)
     for shortest in (32, 64, 100, 160, 600):
         ratio = max(each for each in (1, 2, 4, 8) if each == 1 or min(height, width) / each >= shortest)
         image = decode(contents, shortest=shortest)
         assert image.shape[:2] == (-(-height // ratio), -(-width // ratio))
-        # What is left is the same picture.
-        scaled = _picture(width, height).resize(image.shape[1::-1], PIL.Image.Resampling.BOX)
+        # What is left is the same image.
+        scaled = _drawn(width, height).resize(image.shape[1::-1], PIL.Image.Resampling.BOX)
         assert np.abs(image.numpy().astype(int) - np.asarray(scaled)).mean() < 2
-    assert decode(_encoded(_picture(width, height), "PNG"), shortest=32).shape == (height, width, 3)
+    assert decode(_encoded(_drawn(width, height), "PNG"), shortest=32).shape == (height, width, 3)
 
 
 def _png_of(width, height):
@@ -194,15 +194,15 @@ def _png_of(width, height):
 
 def _bombs():
     """Small files that say that they are large."""
-    jpeg = _encoded(_picture(), "JPEG")
+    jpeg = _encoded(_drawn(), "JPEG")
     frame = jpeg.index(b"\xff\xc0") + 5
-    gif = bytearray(_encoded(_picture(), "GIF"))
+    gif = bytearray(_encoded(_drawn(), "GIF"))
     gif[6:10] = struct.pack("<HH", 60000, 60000)
-    bmp = bytearray(_encoded(_picture(), "BMP"))
+    bmp = bytearray(_encoded(_drawn(), "BMP"))
     bmp[18:26] = struct.pack("<ii", 60000, -60000)
-    palette = bytearray(_encoded(_picture(mode="P"), "BMP"))
+    palette = bytearray(_encoded(_drawn(mode="P"), "BMP"))
     palette[18:26] = struct.pack("<ii", 60000, 60000)
-    webp = bytearray(_encoded(_picture(), "WEBP", lossless=True))  # 14 bits a side, so 16,383 at most
+    webp = bytearray(_encoded(_drawn(), "WEBP", lossless=True))  # 14 bits a side, so 16,383 at most
     webp[21:25] = b"\xff\xff\xff\x0f"
     return {
         "a.png": _png_of(60000, 60000),
@@ -231,18 +231,18 @@ def test_refuses_a_small_file_of_billions_of_pixels_and_says_so(tmp_path, name):
 def test_counts_pixels_to_the_last_one_and_takes_another_limit(tmp_path):
     assert MAX_PIXELS == 100_000_000
     for kind in ("JPEG", "PNG", "BMP", "GIF", "WEBP"):
-        contents = _encoded(_picture(), kind)
+        contents = _encoded(_drawn(), kind)
         assert decode(contents, max_pixels=48 * 36).shape == (36, 48, 3)
         with pytest.raises(tf.errors.OpError):
             decode(contents, max_pixels=48 * 36 - 1)
-    (tmp_path / "a.png").write_bytes(_encoded(_picture(), "PNG"))
+    (tmp_path / "a.png").write_bytes(_encoded(_drawn(), "PNG"))
     with pytest.raises(UserError, match="would have 1728 pixels; 1727 are allowed"):
         read_image(tmp_path / "a.png", max_pixels=1727)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
 def test_names_a_file_as_truncated_when_its_end_is_missing(tmp_path, kind):
-    contents = _encoded(_picture(200, 150), kind)
+    contents = _encoded(_drawn(200, 150), kind)
     for share in (0.5, 0.9, 0.99):
         (tmp_path / "a.jpg").write_bytes(contents[: int(len(contents) * share)])
         with pytest.raises(UserError, match="truncated"):
@@ -252,10 +252,10 @@ def test_names_a_file_as_truncated_when_its_end_is_missing(tmp_path, kind):
 @pytest.mark.parametrize(
     ("contents", "words"),
     [
-        (_encoded(_picture(), "TIFF"), "a TIFF or camera raw image"),
-        (_encoded(_picture(), "JPEG2000"), "a JPEG 2000 image"),
-        (_encoded(_picture(), "ICO"), "an icon"),
-        (_encoded(_picture(), "PPM"), "a Netpbm image"),
+        (_encoded(_drawn(), "TIFF"), "a TIFF or camera raw image"),
+        (_encoded(_drawn(), "JPEG2000"), "a JPEG 2000 image"),
+        (_encoded(_drawn(), "ICO"), "an icon"),
+        (_encoded(_drawn(), "PPM"), "a Netpbm image"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC image"),
         (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "an AVIF image"),
         (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", "a film"),

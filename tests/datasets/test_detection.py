@@ -4,12 +4,12 @@ import pytest
 import tensorflow as tf
 
 from kerassl import UserError
-from kerassl.datasets import Record, detection_batches, single_object_batches, voc, voc_records
+from kerassl.datasets import Record, detection_batches, single_object_batches
 
 
 @pytest.fixture
 def marked(tmp_path):
-    """`marked(name, height, width, *boxes)`: a record of a black picture in which each box is filled with white."""
+    """`marked(name, height, width, *boxes)`: a record of a black image in which each box is filled with white."""
 
     def make(name, height, width, *boxes, difficult=None):
         pixels = np.zeros((height, width, 3), np.uint8)
@@ -61,25 +61,25 @@ def test_boxes_stay_on_their_objects_when_scaled_and_mirrored(marked, height, wi
     x1, y1 = width * 5 // 8, height * 3 // 4
     records = [marked("a", height, width, (width // 8, height // 4, x1, y1))]
     mirrored = set()
-    for batch in detection_batches(records, 64, 1, flip=flip, repeat=True).take(12):
+    for batch in detection_batches(records, 64, 1, flip=flip).repeat().take(12):
         box = batch["bounding_boxes"]["boxes"].numpy()[0, 0]
         np.testing.assert_allclose(_white(batch["images"].numpy()[0]), box, atol=1.01)
         mirrored.add(bool(box[0] > 64 * min(1, width / height) / 5))
     assert mirrored == ({False, True} if flip else {False})
 
 
-def test_flips_the_picture_and_not_its_margin_when_mirrored(marked):
+def test_flips_the_image_and_not_its_margin_when_mirrored(marked):
     records = [marked("a", 64, 32, (0, 0, 8, 64))]
-    dataset = detection_batches(records, 64, 1, flip=True, repeat=True).take(12)
+    dataset = detection_batches(records, 64, 1, flip=True).repeat().take(12)
     lefts = {float(batch["bounding_boxes"]["boxes"][0, 0, 0]) for batch in dataset}
-    assert lefts == {0.0, 24.0}  # the picture stays in the left half
+    assert lefts == {0.0, 24.0}  # the image stays in the left half
 
 
 def test_draws_flips_by_seed_epoch_and_image(marked):
     records = [marked(str(number), 32, 32, (0, 0, 8, 8)) for number in range(12)]
 
     def flips(seed, epochs, **kwargs):
-        dataset = detection_batches(records, 32, 12, flip=True, repeat=True, seed=seed, **kwargs).take(epochs)
+        dataset = detection_batches(records, 32, 12, flip=True, seed=seed, **kwargs).repeat().take(epochs)
         return [(batch["bounding_boxes"]["boxes"][:, 0, 0] > 0).numpy().tolist() for batch in dataset]
 
     three = flips(0, 3)
@@ -99,7 +99,7 @@ def test_leaves_out_difficult_boxes_when_told_to(marked):
 
 def test_goes_on_in_new_orders_when_repeated(marked):
     records = [marked(str(number), 32, 32, (0, 0, number + 1, 4)) for number in range(6)]
-    dataset = detection_batches(records, 32, 3, shuffle=True, repeat=True)
+    dataset = detection_batches(records, 32, 3, shuffle=True).repeat()
     assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
     widths = np.concatenate([batch["bounding_boxes"]["boxes"][:, 0, 2] for batch in dataset.take(4)])
     assert sorted(widths[:6]) == sorted(widths[6:]) == [1, 2, 3, 4, 5, 6]
@@ -154,16 +154,6 @@ def test_refuses_records_of_which_nothing_can_be_learnt(marked):
         detection_batches(empty, 32, 2, drop_remainder=True)
     (batch,) = detection_batches(empty, 32, 2)
     np.testing.assert_array_equal(batch["bounding_boxes"]["classes"], [[-1]])
-
-
-def test_voc_gives_the_batches_of_its_records(devkit, thing):
-    for number in range(5):
-        devkit.add(f"{number}", thing(box=(11, 6, 30 + number, 25)))
-    batches = list(voc(devkit.root, 2007, "train", image_size=64, batch_size=2, count=3, seed=1))
-    records = voc_records(devkit.root, 2007, "train", count=3, seed=1)
-    assert [batch["images"].shape[0] for batch in batches] == [2, 1]
-    found = np.concatenate([batch["bounding_boxes"]["boxes"][:, 0] for batch in batches])
-    np.testing.assert_allclose(found, [record.boxes[0] * 64 / 60 for record in records], rtol=1e-6)
 
 
 @pytest.mark.slow

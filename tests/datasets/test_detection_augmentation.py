@@ -21,7 +21,7 @@ NEVER = {"flip": 0.0, "zoom": 0.0, "crop": 0.0, "jitter": 0.0}
 
 @pytest.fixture
 def record(tmp_path):
-    """`record(name, height, width, *boxes)`: a grey picture with a white rectangle for each box."""
+    """`record(name, height, width, *boxes)`: a gray image with a white rectangle for each box."""
 
     def make(name, height, width, *boxes, suffix="png", difficult=None, ground=90):
         pixels = np.full((height, width, 3), ground, np.uint8)
@@ -60,8 +60,8 @@ def test_batches_are_the_same_for_a_seed_and_an_epoch_and_others_else(record):
 
     def epochs(count, seed=0, mosaic=0.5, **kwargs):
         augmentation = BoxAugmentation(mosaic=mosaic)
-        settings = {"shuffle": True, "repeat": True, "seed": seed, "augmentation": augmentation, **kwargs}
-        return _taken(detection_batches(records, 64, 4, **settings).take(2 * count))
+        settings = {"shuffle": True, "seed": seed, "augmentation": augmentation, **kwargs}
+        return _taken(detection_batches(records, 64, 4, **settings).repeat().take(2 * count))
 
     three = epochs(3)
     assert all(_same(first, second) for first, second in zip(three[2:], epochs(2, initial_epoch=1)))
@@ -115,7 +115,7 @@ def test_difficult_boxes_are_left_out_or_kept_and_an_image_may_have_none(record)
 def test_one_object_keeps_its_share_and_its_box_is_that_of_its_pixels(record):
     records = [record(f"{n}", 60, 90, (60 - 4 * n, 10, 88 - 4 * n, 50), difficult=None, suffix="png") for n in range(8)]
     augmentation = BoxAugmentation(jitter=0.0, crop=1.0, crop_area=(0.1, 0.5), visible=0.7, zoom=0.3)
-    dataset = single_object_batches(records, 64, 8, augmentation=augmentation, repeat=True)
+    dataset = single_object_batches(records, 64, 8, augmentation=augmentation).repeat()
     sizes = []
     for images, target in dataset.take(25):
         assert target["class"].numpy().tolist() == [0] * 8
@@ -174,7 +174,7 @@ def test_boxes_stay_on_objects_of_shrunk_jpegs(record, height, width, augmentati
     made = record("a", height, width, (width - 171, 60, width - 20, height - 7), suffix="jpg")
     made = dataclasses.replace(made, height=1, width=1)  # the file's own size counts
     flip = augmentation is None
-    dataset = detection_batches([made], 64, 1, flip=flip, augmentation=augmentation, repeat=True).take(8)
+    dataset = detection_batches([made], 64, 1, flip=flip, augmentation=augmentation).repeat().take(8)
     for batch in _taken(dataset):
         np.testing.assert_allclose(_white(batch["images"][0]), batch["boxes"][0, 0], atol=1)
 

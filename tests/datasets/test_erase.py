@@ -12,6 +12,8 @@ from kerassl.augment import BoxAugmentation
 from kerassl.datasets import Record, detection_batches, single_object_batches
 from kerassl.datasets.pipeline.erase import erased_regions, paint_over
 
+pytestmark = pytest.mark.current_stack
+
 
 def _by_hand(image, regions):
     found = image.copy()
@@ -25,7 +27,7 @@ def _by_hand(image, regions):
 
 
 @pytest.mark.parametrize("size", [(40, 60), (61, 37), (1, 5)])
-def test_regions_get_the_mean_colour_and_the_rest_stays(size):
+def test_regions_get_the_mean_color_and_the_rest_stays(size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     regions = [[0.0, 0.75, 0.4, 1.0], [0.5, 0.1, 0.93, 0.31]]
     painted = tf.function(lambda image: paint_over(image, erased_regions(regions)))(tf.constant(image))
@@ -78,7 +80,7 @@ def test_images_of_every_class_are_painted_before_they_are_mirrored(records, rea
         boxes.append((batch["bounding_boxes"]["boxes"] if read is detection_batches else batch[1]["box"]).numpy())
     assert all((image > 150).any() for image in images[0])
     assert not (images[1] > 150).any()
-    # Mean colour: an eighth is white.
+    # Mean color: an eighth is white.
     np.testing.assert_allclose(images[1][images[0] > 249.5], 10 + 240 / 8, atol=1.5)
     np.testing.assert_array_equal(*boxes)
 
@@ -104,5 +106,5 @@ def test_mistakes_are_told_in_one_line(records, erase, says):
     with pytest.raises(UserError) as told:
         single_object_batches(records, 64, 2, erase=erase)
     assert says in str(told.value)
-    assert "shares of the picture" in str(told.value)
+    assert "shares of the image" in str(told.value)
     assert "\n" not in str(told.value)

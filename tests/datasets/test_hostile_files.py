@@ -19,6 +19,8 @@ from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.record import Record
 from kerassl.report import data_card as card
 
+pytestmark = pytest.mark.current_stack
+
 
 def _png(width, height):
     def chunk(name, content):
@@ -103,13 +105,13 @@ def _shards(folder):
     out = folder.parent / "shards"
     done = datasets.write_shards(folder, out, progress=False)
     assert len(done.broken) == len(HOSTILE)
-    return sum(len(images) for images in datasets.shards(out, 32, 1).as_numpy_iterator())
+    return sum(len(images) for images in datasets.image_folder(out, 32, 1).as_numpy_iterator())
 
 
 def _labeled_shards(folder):
     out = folder.parent / "labeled"
-    datasets.write_shards(_records(folder), out, classes=["cat"], progress=False)
-    records = datasets.shard_records(out)
+    datasets.write_shards(datasets.DetectionDataset(_records(folder), ["cat"]), out, progress=False)
+    records = datasets.DetectionDataset.from_shards(out)
     assert {record.image_id for record in records} == {pathlib.Path(os.fsdecode(name)).stem for name in GOOD}
     return len(records)
 
@@ -142,9 +144,9 @@ def _files(batches):
     return len({each.tobytes() for batch in batches for each in np.asarray(batch)})
 
 
-def _labeled_photographs(folder):
+def _labeled_images(folder):
     paths = datasets.image_files(folder)
-    return _files(images for images, _ in datasets.labeled_photographs(paths, [0] * len(paths), 32, 1))
+    return _files(images for images, _ in datasets.labeled_images(paths, [0] * len(paths), 32, 1))
 
 
 def _labeled_folder(folder):
@@ -163,7 +165,7 @@ READERS = {
     "image_folder": lambda folder: _files(datasets.image_folder(folder, 32, 1)),
     "image_folder with a cache": lambda folder: _files(datasets.image_folder(folder, 32, 1, cache="memory")),
     "labeled_folder": _labeled_folder,
-    "labeled_photographs": _labeled_photographs,
+    "labeled_images": _labeled_images,
     "detection_batches": lambda folder: _files(
         batch["images"] for batch in datasets.detection_batches(_records(folder), 32, 1)
     ),
@@ -199,7 +201,7 @@ def _voc(folder, root):
             "<annotation><size><width>64</width><height>48</height></size><object><name>cat</name><bndbox><xmin>1"
             "</xmin><ymin>1</ymin><xmax>30</xmax><ymax>30</ymax></bndbox></object></annotation>"
         )
-    return datasets.voc_records(root, 2007, None, classes=["cat"])
+    return datasets.DetectionDataset.from_voc(root, 2007, None, class_names=["cat"])
 
 
 def _coco(folder, root):
@@ -209,7 +211,7 @@ def _coco(folder, root):
     boxes = [{"id": number, "image_id": number, **box} for number in range(len(names))]
     content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
     (root / "boxes.json").write_text(json.dumps(content))
-    return datasets.coco_records(root / "boxes.json", folder)
+    return datasets.DetectionDataset.from_coco(root / "boxes.json", folder)
 
 
 def _yolo(folder, root):
@@ -217,7 +219,7 @@ def _yolo(folder, root):
     (root / "images").symlink_to(folder)
     for path in datasets.image_files(folder):
         (root / "labels" / f"{pathlib.Path(path).stem}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
-    return datasets.yolo_records(root / "images", classes=["cat"])
+    return datasets.DetectionDataset.from_yolo(root / "images", class_names=["cat"])
 
 
 @pytest.mark.parametrize("read", [_voc, _coco, _yolo])
@@ -254,12 +256,13 @@ def test_each_image_is_found_once_when_links_lead_round(tmp_path, loop, save_ima
         (root / name).symlink_to(target)
     assert datasets.image_files(root) == sorted(wanted)
     classes = datasets.labeled_folder(root, 32, 1)
-    assert set(classes.classes) - {"a"} == {"sub", "other"}
+    assert set(classes.class_names) - {"a"} == {"sub", "other"}
 
 
 def test_what_other_programs_leave_is_no_image_when_a_folder_is_searched(tmp_path, save_image):
     kept = save_image(tmp_path / "photos" / "a.jpg")
-    for name in ("._a.jpg", "__MACOSX/a.jpg", ".cache/b.jpg", "@eaDir/c.jpg", "Thumbs.db", "$RECYCLE.BIN/d.jpg"):
+    names = ("._a.jpg", "__MACOSX/a.jpg", ".cache/b.jpg", "@eaDir/c.jpg", "thumbs.DB", "$RECYCLE.BIN/d.jpg", "Icon\r")
+    for name in names:
         path = tmp_path / "photos" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(kept.read_bytes())

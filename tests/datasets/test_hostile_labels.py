@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets import coco_records, voc_records, yolo_classes, yolo_records
+from kerassl.datasets import DetectionDataset, read_class_names
 
 pytestmark = [pytest.mark.current_stack, pytest.mark.timeout(60)]
 
@@ -194,14 +194,14 @@ def whole(tmp_path_factory):
 
 def _read(reader, root, path):
     if reader == "voc":
-        return voc_records(root, None, None, classes=CLASSES)
+        return DetectionDataset.from_voc(root, None, None, class_names=CLASSES)
     if reader == "list":
-        return voc_records(root, None, "hostile", classes=CLASSES)
+        return DetectionDataset.from_voc(root, None, "hostile", class_names=CLASSES)
     if reader == "coco":
-        return coco_records(path, root / "JPEGImages")
+        return DetectionDataset.from_coco(path, root / "JPEGImages")
     if reader == "yolo":
-        return yolo_records(root / "JPEGImages", root / "labels", classes=CLASSES)
-    return yolo_classes(path)
+        return DetectionDataset.from_yolo(root / "JPEGImages", root / "labels", class_names=CLASSES)
+    return read_class_names(path)
 
 
 @pytest.mark.parametrize(
@@ -252,8 +252,8 @@ def test_labels_are_read_when_names_of_files_are_not_utf8(whole, tmp_path):
         except OSError:
             pytest.skip("this file system has no such names")
     for records in (
-        voc_records(tmp_path, split=None, classes=CLASSES, strict=True),
-        yolo_records(tmp_path / "JPEGImages", tmp_path / "labels", classes=CLASSES, strict=True),
+        DetectionDataset.from_voc(tmp_path, split=None, class_names=CLASSES, strict=True),
+        DetectionDataset.from_yolo(tmp_path / "JPEGImages", tmp_path / "labels", class_names=CLASSES, strict=True),
     ):
         assert [os.fsencode(pathlib.Path(record.image_id).stem) for record in records] == [b"\xff\xfe"]
         assert len(records[0].boxes) == 1
@@ -263,12 +263,12 @@ def test_labels_are_read_when_names_of_files_are_not_utf8(whole, tmp_path):
 def test_a_folder_is_refused_in_a_line_when_its_name_cannot_be(tmp_path, name):
     (tmp_path / "a.json").write_text(_coco())
     for read in (
-        lambda: voc_records(f"{tmp_path}/{name}"),
-        lambda: yolo_records(f"{tmp_path}/{name}"),
-        lambda: yolo_records(tmp_path, f"{tmp_path}/{name}"),
-        lambda: coco_records(tmp_path / "a.json", f"{tmp_path}/{name}"),
+        lambda: DetectionDataset.from_voc(f"{tmp_path}/{name}"),
+        lambda: DetectionDataset.from_yolo(f"{tmp_path}/{name}"),
+        lambda: DetectionDataset.from_yolo(tmp_path, f"{tmp_path}/{name}"),
+        lambda: DetectionDataset.from_coco(tmp_path / "a.json", f"{tmp_path}/{name}"),
     ):
         with pytest.raises(UserError, match="there is no folder"):
             read()
     with pytest.raises(UserError, match="cannot be read"):
-        coco_records(f"{tmp_path}/{name}", tmp_path)
+        DetectionDataset.from_coco(f"{tmp_path}/{name}", tmp_path)

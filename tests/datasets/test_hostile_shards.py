@@ -14,8 +14,10 @@ from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl.cli import main as cli
 from kerassl.datasets.images.image_bytes import image_bytes
+from kerassl.datasets.images.shard_index import open_index, read_index
 from kerassl.datasets.record import Record
-from kerassl.datasets.shards.index import open_index, read_index
+
+pytestmark = pytest.mark.current_stack
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,8 @@ def packed(tmp_path_factory):
         PIL.Image.fromarray(np.full((40, 60, 3), 50 * number, np.uint8)).save(path)
         box = np.array([[1, 1, 30, 30]], np.float32)
         records.append(Record(str(number), str(path), 40, 60, box, np.zeros(1, np.int32), np.zeros(1, bool)))
-    datasets.write_shards(records, folder / "shards", classes=["cat"], per_shard=2, progress=False)
+    labeled = datasets.DetectionDataset(records, ["cat"])
+    datasets.write_shards(labeled, folder / "shards", per_shard=2, progress=False)
     return folder / "shards"
 
 
@@ -146,11 +149,11 @@ def test_record_is_left_out_when_its_head_claims_another_length(shards, length, 
     shard = shards / "shard-00000.tfrecord"
     with shard.open("r+b") as file:
         file.write(head + struct.pack("<I", _checksum(head)))  # TensorFlow believes it, and would end the process
-    records = datasets.shard_records(shards)
+    records = datasets.DetectionDataset.from_shards(shards)
     assert [record.image_id for record in records] == ["1", "2", "3"]
     assert f"{shard}#0 is damaged" in caplog.text
     with pytest.raises(UserError, match=r"shard-00000\.tfrecord#0 is damaged"):
-        datasets.shard_records(shards, strict=True)
+        datasets.DetectionDataset.from_shards(shards, strict=True)
 
 
 @pytest.mark.parametrize("place", [3, 9, 40, -3])
@@ -160,7 +163,7 @@ def test_record_is_left_out_when_a_bit_is_flipped(shards, place, caplog):
     end = open_index(shards).shards[0]["offsets"][1]
     contents[place if place >= 0 else end + place] ^= 4
     shard.write_bytes(contents)
-    assert len(datasets.shard_records(shards)) == 3
+    assert len(datasets.DetectionDataset.from_shards(shards)) == 3
     assert f"{shard}#0 is damaged" in caplog.text
 
 
@@ -196,7 +199,7 @@ def test_record_is_left_out_when_its_labels_cannot_be(shards, wrong, caplog):
     entry = content["shards"][1]
     entry["offsets"], entry["bytes"] = [0, len(record) + 16], (shards / entry["file"]).stat().st_size
     (shards / "index.json").write_text(json.dumps(content))
-    records = datasets.shard_records(shards)
+    records = datasets.DetectionDataset.from_shards(shards)
     assert [record.image_id for record in records] == ["0", "1", "3"]
     assert "shard-00001.tfrecord#" in caplog.text
 

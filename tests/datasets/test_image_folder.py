@@ -12,7 +12,7 @@ from kerassl.resizing import centre_crop
 
 @pytest.fixture
 def photos(tmp_path, save_image):
-    """Ten square images of 32 pixels, of which each has one grey: 0, 20, 40, …"""
+    """Ten square images of 32 pixels, of which each has one gray: 0, 20, 40, …"""
     for number in range(10):
         path = save_image(tmp_path / "photos" / f"{number}.png", 32, 32)
         tf.io.write_file(str(path), tf.io.encode_png(tf.fill([32, 32, 3], tf.constant(20 * number, tf.uint8))))
@@ -139,7 +139,7 @@ def test_stops_and_names_the_file_when_strict(photos):
     dataset = image_folder(photos, 32, 5, strict=True)
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         _epoch(dataset)
-    expected = f"{photos / '3.png'} is empty (0 bytes); mend or remove the file, or read without strict"
+    expected = f"{photos / '3.png'} is empty (0 bytes); fix or remove the file, or read without strict"
     assert str(user_error(error.value)) == expected
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
     model.compile(loss=keras.losses.MeanSquaredError())

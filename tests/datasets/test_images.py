@@ -16,7 +16,7 @@ def test_image_size_is_refused_when_no_multiple_of_32(size):
     assert "\n" not in str(error.value)
 
 
-def test_image_size_names_both_neighbours_when_between_multiples():
+def test_image_size_names_both_neighbors_when_between_multiples():
     with pytest.raises(UserError, match="use 224 or 256"):
         check_image_size(240)
     assert check_image_size(np.int64(224)) == 224
@@ -66,7 +66,7 @@ def test_centre_crop_keeps_the_middle_when_an_image_is_wide():
 
 @pytest.mark.parametrize("side", [64, 128])
 def test_centre_crop_averages_when_it_shrinks(side):
-    # A fine chequerboard must become grey; where pixels were passed over it would stay black or white in places.
+    # A fine chequerboard must become gray; where pixels were passed over it would stay black or white in places.
     image = (np.indices((side, side)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=-1)
     inner = centre_crop(image, 32).numpy()[2:-2, 2:-2]
     np.testing.assert_allclose(inner, 127.5, atol=3)
@@ -74,8 +74,8 @@ def test_centre_crop_averages_when_it_shrinks(side):
 
 @pytest.mark.parametrize(("suffix", "mode"), [("png", "RGB"), ("png", "L"), ("png", "P"), ("bmp", "RGB"), ("gif", "P")])
 def test_read_image_gives_the_pixels_when_the_format_is_exact(tmp_path, suffix, mode):
-    picture = PIL.Image.fromarray(np.random.default_rng(2).integers(0, 256, (9, 12, 3), np.uint8)).convert(mode)
-    picture.save(tmp_path / f"a.{suffix}")
+    drawn = PIL.Image.fromarray(np.random.default_rng(2).integers(0, 256, (9, 12, 3), np.uint8)).convert(mode)
+    drawn.save(tmp_path / f"a.{suffix}")
     with PIL.Image.open(tmp_path / f"a.{suffix}") as written:
         expected = np.asarray(written.convert("RGB"))
     found = read_image(tmp_path / f"a.{suffix}")
@@ -86,8 +86,8 @@ def test_read_image_gives_the_pixels_when_the_format_is_exact(tmp_path, suffix, 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_read_image_is_close_to_another_decoder_when_given_a_jpeg(tmp_path, mode):
     ramp = np.linspace(0, 255, 48).astype(np.uint8)
-    picture = PIL.Image.fromarray(np.stack(np.broadcast_arrays(ramp, ramp[:, None], 128), axis=-1).astype(np.uint8))
-    picture.convert(mode).save(tmp_path / "a.jpg", quality=95)
+    drawn = PIL.Image.fromarray(np.stack(np.broadcast_arrays(ramp, ramp[:, None], 128), axis=-1).astype(np.uint8))
+    drawn.convert(mode).save(tmp_path / "a.jpg", quality=95)
     with PIL.Image.open(tmp_path / "a.jpg") as written:
         expected = np.asarray(written.convert("RGB"), np.float32)
     assert np.abs(read_image(tmp_path / "a.jpg") - expected).mean() < 3

@@ -12,17 +12,17 @@ from kerassl.resizing import centre_crop
 
 @pytest.fixture
 def animals(tmp_path, save_image):
-    """Five dogs, two cats and three owls, the class and the number being the shade of grey."""
+    """Five dogs, two cats and three owls, the class and the number being the shade of gray."""
     for label, (name, count) in enumerate({"dog": 5, "cat": 2, "owl": 3}.items()):
         for number in range(count):
             path = save_image(tmp_path / "animals" / name / f"{number}.png", 32, 32)
-            grey = tf.fill([32, 32, 3], tf.constant(60 * label + 5 * number, tf.uint8))
-            tf.io.write_file(str(path), tf.io.encode_png(grey))
+            gray = tf.fill([32, 32, 3], tf.constant(60 * label + 5 * number, tf.uint8))
+            tf.io.write_file(str(path), tf.io.encode_png(gray))
     return tmp_path / "animals"
 
 
 def _read(folder):
-    """The greys of all images, and their labels, batch by batch."""
+    """The grays of all images, and their labels, batch by batch."""
     return [(images.numpy()[:, 0, 0, 0].round().tolist(), labels.numpy().tolist()) for images, labels in folder.batches]
 
 
@@ -37,7 +37,7 @@ def test_gives_classes_and_images_in_sorted_order_with_the_last_batch(animals):
     for name in (".hidden", "__MACOSX", ".ipynb_checkpoints"):
         (animals / name).mkdir()
     folder = labeled_folder(animals, 32, 4)
-    assert folder.classes == ("cat", "dog", "owl")
+    assert folder.class_names == ("cat", "dog", "owl")
     assert folder.counts == (2, 5, 3)
     assert folder.batches.element_spec == (
         tf.TensorSpec([None, 32, 32, 3], tf.float32),
@@ -57,8 +57,8 @@ def test_images_are_those_of_reading_and_cropping_by_hand(tmp_path, save_image):
 
 
 def test_labels_follow_the_order_of_classes_when_they_are_given(animals):
-    folder = labeled_folder(str(animals), 32, 8, classes=["owl", "cat"])
-    assert folder.classes == ("owl", "cat")
+    folder = labeled_folder(str(animals), 32, 8, class_names=["owl", "cat"])
+    assert folder.class_names == ("owl", "cat")
     assert _read(folder) == [([120, 125, 130, 60, 65], [0, 0, 0, 1, 1])]
 
 
@@ -91,10 +91,14 @@ def test_is_refused_when_folder_or_classes_are_unfit(tmp_path, animals, save_ima
     save_image(tmp_path / "one" / "dog" / "a.png")
     _refused(r"1 class \(dog\)", tmp_path / "one", 32, 4)
     _refused(
-        "no sub-folder for the classes cow, hen; it has cat, dog, owl", animals, 32, 4, classes=["cow", "cat", "hen"]
+        "no sub-folder for the classes cow, hen; it has cat, dog, owl",
+        animals,
+        32,
+        4,
+        class_names=["cow", "cat", "hen"],
     )
-    _refused("classes is 'dog'; give a list", animals, 32, 4, classes="dog")
-    _refused("names a class twice", animals, 32, 4, classes=["dog", "cat", "dog"])
+    _refused("class_names is 'dog'; give a list", animals, 32, 4, class_names="dog")
+    _refused("names a class twice", animals, 32, 4, class_names=["dog", "cat", "dog"])
     _refused("multiple of 32", animals, 33, 4)
     _refused("batch_size is 0", animals, 32, 0)
     (animals / "empty").mkdir()
@@ -106,5 +110,5 @@ def test_is_refused_when_folder_or_classes_are_unfit(tmp_path, animals, save_ima
 
 def test_names_are_the_same_in_every_form_of_unicode(animals):
     (animals / "owl").rename(animals / unicodedata.normalize("NFD", "chó"))
-    assert labeled_folder(animals, 32, 8).classes == ("cat", "chó", "dog")
-    assert labeled_folder(animals, 32, 8, classes=["cat", "chó"]).counts == (2, 3)
+    assert labeled_folder(animals, 32, 8).class_names == ("cat", "chó", "dog")
+    assert labeled_folder(animals, 32, 8, class_names=["cat", "chó"]).counts == (2, 3)

@@ -3,12 +3,12 @@ import pytest
 from PIL import Image
 
 from kerassl import UserError
-from kerassl.datasets import labeled_photographs, named_classes
+from kerassl.datasets import labeled_images, named_classes
 
 
-def drawn(path, grey):
+def drawn(path, gray):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((32, 32, 3), grey, np.uint8)).save(path)
+    Image.fromarray(np.full((32, 32, 3), gray, np.uint8)).save(path)
     return str(path)
 
 
@@ -24,7 +24,7 @@ def test_class_is_that_of_the_sub_folder_or_of_the_name_in_a_flat_folder(tmp_pat
 
 def test_images_keep_their_labels_in_every_order_and_an_epoch_is_entered_within(tmp_path):
     paths = [drawn(tmp_path / f"{number}.png", 10 * number) for number in range(9)]
-    batches = labeled_photographs(paths, list(range(9)), 32, 2, seed=3)
+    batches = labeled_images(paths, list(range(9)), 32, 2, seed=3)
     assert batches.steps == 4
     epochs = [[(images.numpy(), labels.numpy()) for images, labels in batches] for _ in range(2)]
     for epoch in epochs:
@@ -32,7 +32,7 @@ def test_images_keep_their_labels_in_every_order_and_an_epoch_is_entered_within(
             np.testing.assert_array_equal(images[:, 0, 0, 0], 10 * labels)
     orders = [[label for _, labels in epoch for label in labels] for epoch in epochs]
     assert orders[0] != orders[1]
-    entered = [labels.numpy().tolist() for _, labels in batches.enter(1, 2)]
+    entered = [labels.numpy().tolist() for _, labels in batches.at(1, 2)]
     assert entered == [labels.tolist() for _, labels in epochs[1][2:]]
     with pytest.raises(UserError, match="do not fill one batch"):
-        labeled_photographs(paths, list(range(9)), 32, 16)
+        labeled_images(paths, list(range(9)), 32, 16)

@@ -2,10 +2,6 @@
 
 import dataclasses
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,22 +10,20 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.datasets import (
     VOC_CLASSES,
+    DetectionDataset,
     Record,
     detection_batches,
-    labeled_shards,
+    image_folder,
     read_image,
-    shard_classes,
-    shard_records,
-    shards,
     single_object_batches,
-    voc,
-    voc_records,
     write_shards,
 )
+from kerassl.datasets.images.files import files_identity
+from kerassl.datasets.images.shard_index import read_index
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
-from kerassl.datasets.pipeline.row_cache import files_identity
-from kerassl.datasets.shards.index import read_index
 from kerassl.report import data_card as card
+
+pytestmark = pytest.mark.current_stack
 
 NAMES = ("dog", "cat", "person", "bus")
 
@@ -49,7 +43,8 @@ def photos(devkit, thing):
 
 
 def write(records, folder, **kwargs):
-    return write_shards(records, folder, **{"classes": VOC_CLASSES, "per_shard": 5, "progress": False, **kwargs})
+    records = records if isinstance(records, DetectionDataset) else DetectionDataset(records, VOC_CLASSES)
+    return write_shards(records, folder, **{"per_shard": 5, "progress": False, **kwargs})
 
 
 def assert_same(ours, theirs):
@@ -73,10 +68,10 @@ def refused(pattern, function, *args, **kwargs):
 
 
 def test_gives_the_records_that_were_packed(photos, tmp_path):
-    records = voc_records(photos)
+    records = DetectionDataset.from_voc(photos)
     assert write(records, tmp_path / "shards") == (13, 3, 0, [])
-    assert shard_classes(tmp_path / "shards") == list(VOC_CLASSES)
-    found = shard_records(tmp_path / "shards")
+    found = DetectionDataset.from_shards(tmp_path / "shards")
+    assert found.class_names == VOC_CLASSES
     assert len(found) == len(records)
     for one, other in zip(found, records):
         assert (one.image_id, one.height, one.width) == (other.image_id, other.height, other.width)
@@ -88,40 +83,25 @@ def test_gives_the_records_that_were_packed(photos, tmp_path):
 
 
 def test_gives_the_batches_of_voc_to_the_bit_when_nothing_is_shrunk(photos, tmp_path):
-    write(voc_records(photos), tmp_path / "shards")
-    kwargs = {"image_size": 64, "batch_size": 4, "shuffle": True, "flip": True, "seed": 3}
-    ours, theirs = labeled_shards(tmp_path / "shards", **kwargs), voc(photos, **kwargs)
+    write(DetectionDataset.from_voc(photos), tmp_path / "shards")
+    read = DetectionDataset.from_shards(tmp_path / "shards"), DetectionDataset.from_voc(photos)
+    ours, theirs = (each.batches(64, 4, flip=True, seed=3) for each in read)
     assert ours.element_spec == theirs.element_spec
     assert_same(ours, theirs)
     assert_same(ours, theirs)  # the next epoch, in another order
-    assert_same(ours.enter(5, 2), theirs.enter(5, 2))
+    assert_same(ours.at(5, 2), theirs.at(5, 2))
 
 
-@pytest.mark.current_stack
 def test_gives_the_single_objects_of_voc_and_takes_files_beside_shards(photos, tmp_path):
-    records = voc_records(photos)
+    records = DetectionDataset.from_voc(photos)
     write(records, tmp_path / "shards")
-    found = shard_records(tmp_path / "shards")
-    mixed = found[:5] + records[5:9] + found[9:]
+    found = DetectionDataset.from_shards(tmp_path / "shards")
+    mixed = [*found[:5], *records[5:9], *found[9:]]
     for ours in (found, mixed):
         batches = (single_object_batches(each, 64, 4, shuffle=True, flip=True, seed=1) for each in (ours, records))
         assert_same(*batches)
     batches = (detection_batches(each, 64, 4, difficult=False, flip=True) for each in (mixed, records))
     assert_same(*batches)
-
-
-@pytest.mark.current_stack
-@pytest.mark.parametrize("stratified", [True, False])
-def test_label_budgets_are_those_of_voc_and_nested(photos, tmp_path, stratified):
-    write(voc_records(photos), tmp_path / "shards")
-    before = set()
-    for budget in ({"count": 2}, {"fraction": 0.3}, {"count": 8}, {"fraction": 1.0}):
-        for seed in (0, 1):
-            kwargs = {**budget, "seed": seed, "stratified": stratified}
-            ours, theirs = shard_records(tmp_path / "shards", **kwargs), voc_records(photos, **kwargs)
-            assert [each.image_id for each in ours] == [each.image_id for each in theirs]
-        assert before < {each.image_id for each in ours}
-        before = {each.image_id for each in ours}
 
 
 def slow_reference(record, side):
@@ -136,10 +116,10 @@ def slow_reference(record, side):
 
 
 def test_boxes_follow_images_that_are_stored_smaller(photos, tmp_path):
-    records = voc_records(photos)
+    records = DetectionDataset.from_voc(photos)
     write(records, tmp_path / "shards", image_size=43)
     sizes = set()
-    for one, other in zip(shard_records(tmp_path / "shards"), records):
+    for one, other in zip(DetectionDataset.from_shards(tmp_path / "shards"), records):
         height, width, boxes = slow_reference(other, min(43, other.height, other.width))
         assert (one.height, one.width) == (height, width) == read_image(one.path).shape[:2]
         np.testing.assert_allclose(one.boxes, np.reshape(boxes, (-1, 4)), rtol=0, atol=1e-3)
@@ -156,7 +136,7 @@ def test_boxes_stay_on_their_objects_when_a_camera_was_held_askew(tmp_path, save
         box, (height, width) = np.array([white_box(path)], np.float32), read_image(path).shape[:2]
         records.append(Record(path.stem, str(path), height, width, box, np.array([1], np.int32), np.array([False])))
     write(records, tmp_path / "shards", image_size=image_size)
-    for one, other in zip(shard_records(tmp_path / "shards"), records):
+    for one, other in zip(DetectionDataset.from_shards(tmp_path / "shards"), records):
         assert (one.height, one.width) == read_image(one.path).shape[:2]
         assert (one.height > one.width) == (int(one.image_id) >= 5)
         np.testing.assert_allclose(one.boxes, other.boxes / (1 if image_size is None else 2), atol=1e-3)
@@ -164,7 +144,7 @@ def test_boxes_stay_on_their_objects_when_a_camera_was_held_askew(tmp_path, save
 
 
 def test_features_have_the_names_of_the_object_detection_api(photos, tmp_path):
-    record = voc_records(photos)[3]
+    record = DetectionDataset.from_voc(photos)[3]
     write([record], tmp_path / "shards", image_size=20)
     (raw,) = tf.data.TFRecordDataset([str(path) for path in (tmp_path / "shards").glob("*.tfrecord")])
     features = tf.train.Example.FromString(raw.numpy()).features.feature
@@ -184,73 +164,51 @@ def test_features_have_the_names_of_the_object_detection_api(photos, tmp_path):
 
 def test_damaged_record_is_left_out_and_named(photos, tmp_path, caplog):
     folder = tmp_path / "shards"
-    write(voc_records(photos), folder)
-    whole = shard_records(folder)
+    write(DetectionDataset.from_voc(photos), folder)
+    whole = DetectionDataset.from_shards(folder)
     flip_byte(folder / "shard-00001.tfrecord", read_index(folder).shards[1]["offsets"][2] + 500)
     name = f"{folder / 'shard-00001.tfrecord'}#2"
-    assert [each.image_id for each in shard_records(folder)] == [f"{n:02d}" for n in range(13) if n != 7]
+    assert [each.image_id for each in DetectionDataset.from_shards(folder)] == [f"{n:02d}" for n in range(13) if n != 7]
     assert f"{name} is damaged: its checksum is wrong" in caplog.text
-    refused("00001.tfrecord#2 is damaged", shard_records, folder, strict=True)
+    refused("00001.tfrecord#2 is damaged", DetectionDataset.from_shards, folder, strict=True)
     # One that was damaged later is met when its image is read.
     data = detection_batches(whole, 32, 13)
     (batch,) = data
     assert batch["images"].shape[0] == 13
-    assert data.broken() == [name]
+    assert data.broken == [name]
     (read,) = letterboxed_batches([each.path for each in whole], 32, 13)
     assert read[0].tolist() == [place for place in range(13) if place != 7]
     images = card.image_card([each.path for each in whole], progress=False)
     assert (images.count, len(images.heights), [path for path, _ in images.broken]) == (13, 12, [name])
-    # Writing again mends it.
-    assert write(voc_records(photos), folder).kept == 2
-    assert len(shard_records(folder)) == 13
-
-
-@pytest.mark.slow
-@pytest.mark.current_stack
-def test_run_that_is_killed_goes_on_with_the_labels(photos, tmp_path):
-    folder = tmp_path / "shards"
-    code = (
-        "import sys, time, importlib; from kerassl import datasets as d; "
-        "m = importlib.import_module('kerassl.datasets.write_shards'); made = m.shard_example; "
-        "m.shard_example = lambda *a: (time.sleep(0.2), made(*a))[1]; "
-        "d.write_shards(d.voc_records(sys.argv[1]), sys.argv[2], classes=d.VOC_CLASSES, per_shard=5, progress=False)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(photos), str(folder)])
-    deadline = time.time() + 120
-    while not (folder / "shard-00000.tfrecord").exists() and time.time() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    refused("is not finished", shard_records, folder)
-    assert write(voc_records(photos), folder).kept >= 1
-    assert_same(labeled_shards(folder, image_size=32, batch_size=4), voc(photos, image_size=32, batch_size=4))
-    assert not list(folder.glob(".*.part*"))
+    # Writing again repairs it.
+    assert write(DetectionDataset.from_voc(photos), folder).kept == 2
+    assert len(DetectionDataset.from_shards(folder)) == 13
 
 
 def test_shards_whose_labels_changed_are_written_again(photos, tmp_path):
     folder = tmp_path / "shards"
-    write(voc_records(photos), folder)
+    write(DetectionDataset.from_voc(photos), folder)
     path = photos / "VOC2007" / "Annotations" / "06.xml"
     path.write_text(path.read_text().replace("<difficult>1</difficult>", "").replace("31", "30").replace("28", "27"))
-    assert write(voc_records(photos), folder).kept == 2
-    for one, other in zip(shard_records(folder), voc_records(photos)):
+    assert write(DetectionDataset.from_voc(photos), folder).kept == 2
+    for one, other in zip(DetectionDataset.from_shards(folder), DetectionDataset.from_voc(photos)):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.difficult, other.difficult)
 
 
-@pytest.mark.current_stack
-def test_shards_are_packed_again_smaller_and_read_as_photographs(photos, tmp_path):
-    records = voc_records(photos)
+def test_shards_are_packed_again_smaller_and_read_as_images(photos, tmp_path):
+    records = DetectionDataset.from_voc(photos)
     write(records, tmp_path / "large")
-    write(shard_records(tmp_path / "large"), tmp_path / "twice", image_size=20)
+    write(DetectionDataset.from_shards(tmp_path / "large"), tmp_path / "twice", image_size=20)
     write(records, tmp_path / "once", image_size=20)
-    for one, other in zip(shard_records(tmp_path / "twice"), shard_records(tmp_path / "once")):
+    for one, other in zip(
+        DetectionDataset.from_shards(tmp_path / "twice"), DetectionDataset.from_shards(tmp_path / "once")
+    ):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(read_image(one.path), read_image(other.path))
     plain = [record.path for record in records]
     write_shards(plain, tmp_path / "plain", per_shard=5, progress=False)
-    assert_same(shards(tmp_path / "large", 32, 4), shards(tmp_path / "plain", 32, 4))
+    assert_same(image_folder(tmp_path / "large", 32, 4), image_folder(tmp_path / "plain", 32, 4))
     names, paths = identified(tmp_path / "plain")
     assert names == paths == identified(paths)[1]
     assert paths[5] == f"{tmp_path / 'plain' / 'shard-00001.tfrecord'}#0"
@@ -260,27 +218,19 @@ def test_shards_are_packed_again_smaller_and_read_as_photographs(photos, tmp_pat
 
 
 def test_refuses_what_cannot_be(photos, tmp_path, save_image):
-    records, folder = voc_records(photos), tmp_path / "shards"
-    plain = [record.path for record in records]
-    refused("classes is missing", write, records, folder, classes=None)
-    refused("images without labels; give records", write, plain, folder)
-    refused("13 of 14 images are records", write, [*records, plain[0]], folder)
-    refused("image id 00 stands twice", write, [*records, records[0]], folder)
-    refused("01.jpg has class 7, but classes names 3", write, records, folder, classes=VOC_CLASSES[:3])
-    refused("names 'dog' more than once", write, records, folder, classes=["dog", "dog"])
+    records, folder = DetectionDataset.from_voc(photos), tmp_path / "shards"
+    refused("image id 00 is there twice", write, [*records, records[0]], folder)
     assert not folder.exists()
-    write_shards(plain, folder, per_shard=5, progress=False)
-    refused("hold images without labels", labeled_shards, folder, image_size=32, batch_size=4)
-    refused("hold images without labels", shard_classes, folder)
+    write_shards([record.path for record in records], folder, per_shard=5, progress=False)
+    refused("hold images without labels", DetectionDataset.from_shards, folder)
     refused("per_shard 5, no labels, not .* per_shard 5, labels", write, records, folder)
     write(records, tmp_path / "labeled")
-    refused("the same names in another order", write, records, tmp_path / "labeled", classes=VOC_CLASSES[::-1])
     turned = [dataclasses.replace(record, classes=19 - record.classes) for record in records]
-    refused("at place 0 is aeroplane, not tvmonitor", write, turned, tmp_path / "labeled", classes=VOC_CLASSES[::-1])
-    refused("at place 20 is none, not sheep dog", write, records, tmp_path / "labeled",
-            classes=[*VOC_CLASSES, "sheep dog"])  # fmt: skip
-    refused("holds no index.json", shard_records, photos)
-    refused("count is 14, but 13 images", shard_records, tmp_path / "labeled", count=14)
+    turned = DetectionDataset(turned, VOC_CLASSES[::-1])
+    refused("at place 0 is aeroplane, not tvmonitor", write, turned, tmp_path / "labeled")
+    longer = DetectionDataset(records, [*VOC_CLASSES, "sheep dog"])
+    refused("at place 20 is none, not sheep dog", write, longer, tmp_path / "labeled")
+    refused("holds no index.json", DetectionDataset.from_shards, photos)
     refused(
         "knows no .*#5; read the names from the shards again",
         read_image,

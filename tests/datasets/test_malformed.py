@@ -10,10 +10,13 @@ import pytest
 import tensorflow as tf
 
 from kerassl import UserError
-from kerassl.datasets import coco_records, voc_records, yolo_records
+from kerassl.datasets import DetectionDataset
+from kerassl.datasets.formats.findings import Findings
 from kerassl.datasets.formats.voc_annotation import NoAnnotationError, read_voc_annotation
 from kerassl.datasets.images.decoding import decode
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
+
+pytestmark = pytest.mark.current_stack
 
 
 def _spoilt(contents, others, rng):
@@ -111,7 +114,7 @@ def test_reads_or_names_each_voc_annotation(devkit, thing, caplog):
         if path.read_bytes() == written:
             untouched.add(name)
         try:
-            read_voc_annotation(path, classes)
+            read_voc_annotation(path, classes, Findings())
             outcomes[name] = "read"
         except NoAnnotationError:
             outcomes[name] = "left out"
@@ -122,7 +125,7 @@ def test_reads_or_names_each_voc_annotation(devkit, thing, caplog):
         assert re.fullmatch(rf".*/{name}\.xml names the class .*", message)
     kept = {name for name, outcome in outcomes.items() if outcome != "stops"}
     (devkit.folder / "ImageSets" / "Main" / "train.txt").write_text("\n".join(kept))
-    records = voc_records(devkit.root, classes=classes, allow_broken=True)
+    records = DetectionDataset.from_voc(devkit.root, class_names=classes, allow_broken=True)
     assert {record.image_id for record in records} == {name for name in kept if outcomes[name] == "read"}
     told = {
         match[1]
@@ -156,7 +159,7 @@ def test_reads_or_refuses_each_coco_json_in_one_line(tmp_path, save_image):
         path = tmp_path / f"{number}.json"
         path.write_bytes(_spoilt(whole, [b'[{"images": ' * 9, b"\xff\xd8\xff\xe0" * 16], rng))
         try:
-            records = coco_records(path, tmp_path, allow_broken=True)
+            records = DetectionDataset.from_coco(path, tmp_path, allow_broken=True)
         except UserError as error:
             refused.append((number, str(error)))
         else:
@@ -182,7 +185,7 @@ def test_reads_or_counts_each_line_of_yolo_files(tmp_path, save_image, caplog):
         path.write_bytes(_spoilt(whole, [b"\x89PNG\r\n\x1a\n" * 8, b"<annotation>" * 6], rng))
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
         lines += sum(bool(line.strip()) for line in text.split("\n"))
-    records = yolo_records(tmp_path, classes=["dog", "cat", "owl"], allow_broken=True)
+    records = DetectionDataset.from_yolo(tmp_path, class_names=["dog", "cat", "owl"], allow_broken=True)
     assert len(records) == 150
     told = [re.match(r"(\d+) .* left out: .*\.txt, line \d", line) for line in caplog.messages]
     assert lines == sum(len(record.classes) for record in records) + sum(int(match[1]) for match in told if match)

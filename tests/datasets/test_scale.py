@@ -16,7 +16,7 @@ images = image_folder(sys.argv[1], 32, 64)
 (batch,) = images.take(1)
 first = time.perf_counter() - start
 start = time.perf_counter()
-(batch,) = images.enter(3, 3000).take(1)
+(batch,) = images.at(3, 3000).take(1)
 entered = time.perf_counter() - start
 peak = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(json.dumps([images.steps, first, entered, int(peak.split()[1]) * 1024]))

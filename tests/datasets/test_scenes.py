@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from kerassl._errors import UserError
-from kerassl.datasets import SCENE_CLASSES, scenes, voc_records
+from kerassl.datasets import SCENE_CLASSES, DetectionDataset, scenes
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
@@ -48,10 +48,10 @@ def test_writes_the_same_bytes_when_the_seed_is_the_same(tmp_path):
     again = _bytes(scenes(tmp_path / "b", seed=7, **settings))
     other = _bytes(scenes(tmp_path / "c", seed=8, **settings))
     assert first == again
-    pictures = [name for name in first if name.endswith(".jpg")]
-    assert len(pictures) == 8
-    assert all(first[name] != other[name] for name in pictures)
-    assert len({first[name] for name in pictures}) == 8  # splits and images differ from each other
+    images = [name for name in first if name.endswith(".jpg")]
+    assert len(images) == 8
+    assert all(first[name] != other[name] for name in images)
+    assert len({first[name] for name in images}) == 8  # splits and images differ from each other
 
 
 def test_begins_with_the_smaller_splits_when_it_is_larger(tmp_path):
@@ -77,21 +77,21 @@ def test_boxes_are_those_of_the_masks_when_objects_overlap(crowded):
     assert boxes_seen > 200
 
 
-def test_pictures_masks_and_sizes_agree_when_read_back(crowded):
+def test_images_masks_and_sizes_agree_when_read_back(crowded):
     for image_id, root in _annotations(crowded):
         with PIL.Image.open(crowded / "VOC2007" / "JPEGImages" / f"{image_id}.jpg") as image:
             assert (image.size, image.mode) == ((200, 160), "RGB")
         with PIL.Image.open(crowded / "VOC2007" / "SegmentationObject" / f"{image_id}.png") as mask:
             assert (mask.size, mask.mode) == ((200, 160), "P")
-            assert mask.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]  # VOC's first colours
+            assert mask.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]  # VOC's first colors
         assert [root.findtext(f"size/{name}") for name in ("width", "height", "depth")] == ["200", "160", "3"]
         assert root.findtext("filename") == f"{image_id}.jpg"
 
 
 def test_objects_stand_out_from_the_background_when_drawn(lonely):
-    # The mask is the object's: colours change across its edge much more than elsewhere.
+    # The mask is the object's: colors change across its edge much more than elsewhere.
     across, elsewhere = [], []
-    for record in voc_records(lonely, 2007, "train", classes=SCENE_CLASSES):
+    for record in DetectionDataset.from_voc(lonely, 2007, "train", class_names=SCENE_CLASSES):
         image = np.asarray(PIL.Image.open(record.path), np.float32)
         mask = np.asarray(PIL.Image.open(record.mask_path))
         step = np.abs(np.diff(image, axis=1)).sum(-1)
@@ -112,7 +112,7 @@ def test_every_class_occurs_alone_and_among_others_when_there_are_enough(crowded
 
 
 def test_some_objects_are_difficult_when_they_occlude_each_other(crowded):
-    records = voc_records(crowded, 2007, "train", classes=SCENE_CLASSES)
+    records = DetectionDataset.from_voc(crowded, 2007, "train", class_names=SCENE_CLASSES)
     difficult = np.concatenate([record.difficult for record in records])
     assert 0.01 < difficult.mean() < 0.3
     counts = {len(record.boxes) for record in records}
@@ -127,7 +127,7 @@ def test_some_objects_are_difficult_when_they_occlude_each_other(crowded):
 
 def test_difficult_objects_show_less_when_all_are_compared(crowded):
     shares = {True: [], False: []}
-    for record in voc_records(crowded, 2007, None, classes=SCENE_CLASSES):
+    for record in DetectionDataset.from_voc(crowded, 2007, None, class_names=SCENE_CLASSES):
         mask = np.asarray(PIL.Image.open(record.mask_path))
         for number, difficult in enumerate(record.difficult, start=1):
             shares[bool(difficult)].append(int((mask == number).sum()))
@@ -135,23 +135,23 @@ def test_difficult_objects_show_less_when_all_are_compared(crowded):
 
 
 def test_there_is_exactly_one_large_object_when_asked_for_one(lonely):
-    records = voc_records(lonely, 2007, "train", classes=SCENE_CLASSES)
+    records = DetectionDataset.from_voc(lonely, 2007, "train", class_names=SCENE_CLASSES)
     assert len(records) == 64
     for record in records:
         assert record.difficult.tolist() == [False]
         assert (record.boxes[0, 2:] - record.boxes[0, :2]).max() >= 0.25 * 160
 
 
-def test_colours_do_not_tell_the_class_when_compared_by_their_means(tmp_path):
+def test_colors_do_not_tell_the_class_when_compared_by_their_means(tmp_path):
     root = scenes(tmp_path / "kit", train=400, val=0, single_object=True, image_size=(64, 80), seed=2)
     means, labels = [], []
-    for record in voc_records(root, 2007, "train", classes=SCENE_CLASSES):
+    for record in DetectionDataset.from_voc(root, 2007, "train", class_names=SCENE_CLASSES):
         mask = np.asarray(PIL.Image.open(record.mask_path)) == 1
         means.append(np.asarray(PIL.Image.open(record.path), np.float32)[mask].mean(0))
         labels.append(record.classes[0])
     means, labels = np.array(means), np.array(labels)
-    centres = np.stack([means[:200][labels[:200] == label].mean(0) for label in range(len(SCENE_CLASSES))])
-    nearest = np.argmin(np.abs(means[200:, None] - centres[None]).sum(-1), axis=1)
+    centers = np.stack([means[:200][labels[:200] == label].mean(0) for label in range(len(SCENE_CLASSES))])
+    nearest = np.argmin(np.abs(means[200:, None] - centers[None]).sum(-1), axis=1)
     # Chance is one in eight; 200 guesses stay under this with a probability of more than 99.9 %.
     assert np.mean(nearest == labels[200:]) < 0.21
 

@@ -1,4 +1,4 @@
-"""The photographs of one epoch, shared by several workers, and entered in the middle."""
+"""The images of one epoch, shared by several workers, and entered in the middle."""
 
 import json
 import logging
@@ -22,12 +22,12 @@ SCRIPT = pathlib.Path(__file__).with_name("sharing_worker.py")
 
 @pytest.fixture
 def photos(tmp_path):
-    """23 square images of 32 pixels, of which each has one grey: 0, 10, 20, …"""
+    """23 square images of 32 pixels, of which each has one gray: 0, 10, 20, …"""
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(23):
-        grey = tf.fill([32, 32, 3], tf.constant(10 * number, tf.uint8))
-        tf.io.write_file(str(folder / f"{number:02d}.png"), tf.io.encode_png(grey))
+        gray = tf.fill([32, 32, 3], tf.constant(10 * number, tf.uint8))
+        tf.io.write_file(str(folder / f"{number:02d}.png"), tf.io.encode_png(gray))
     return folder
 
 
@@ -91,7 +91,7 @@ def test_epoch_that_is_entered_goes_on_as_the_one_that_was_not(photos, tmp_path,
     epochs = [epoch(whole) for _ in range(4)]
     again = images()
     for step in (1, steps - 1):
-        assert epoch(again.enter(3, step, whole.broken())) == epochs[3][step:]
+        assert epoch(again.at(3, step, whole.broken)) == epochs[3][step:]
     again.begin(2)
     assert [epoch(again), epoch(again)] == epochs[2:]
 

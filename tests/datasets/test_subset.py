@@ -9,9 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from kerassl.datasets import voc_records
-from kerassl.datasets.stratified import stratified_order
-from kerassl.datasets.subset import subset
+from kerassl.datasets import DetectionDataset
+from kerassl.datasets.subset import stratified_order, subset
 
 pytestmark = pytest.mark.current_stack
 
@@ -108,26 +107,13 @@ def test_labels_are_asked_only_when_some_are_left_out(labels):
     assert subset(labels, labels=asked) == subset(labels, count=2000, labels=asked) == sorted(labels)
 
 
-def test_voc_subset_has_every_class_unless_it_is_told_not_to(devkit, thing):
-    for number in range(60):
-        devkit.add(f"{number:03d}", thing("dog" if number % 20 else "cat"))
-    for seed in range(4):
-        chosen = voc_records(devkit.root, count=2, seed=seed)
-        assert {tuple(record.classes) for record in chosen} == {(7,), (11,)}
-    plain = [record.image_id for record in voc_records(devkit.root, count=2, stratified=False)]
-    assert plain == subset([f"{number:03d}" for number in range(60)], count=2)
-    # A faulty file outside the subset does no harm; one inside is told.
-    left = sorted({f"{number:03d}" for number in range(60)} - {record.image_id for record in chosen})
-    devkit.annotate(left[-1], "<annotation><object>")
-    assert len(voc_records(devkit.root, count=2, seed=3)) == 2
-
-
 @pytest.mark.realdata
 def test_voc_subsets_have_the_shares_of_real_voc(real_data):
     root = real_data / "VOCdevkit"
-    labels = {record.image_id: set(record.classes.tolist()) for record in voc_records(root, 2007, "train")}
+    train = DetectionDataset.from_voc(root, 2007, "train")
+    labels = {record.image_id: set(record.classes.tolist()) for record in train}
     for count in (20, 100, 300):
-        chosen = [record.image_id for record in voc_records(root, 2007, "train", count=count)]
-        blind = [record.image_id for record in voc_records(root, 2007, "train", count=count, stratified=False)]
+        chosen = [record.image_id for record in train.subset(count)]
+        blind = [record.image_id for record in train.subset(count, stratified=False)]
         assert len(set().union(*(labels[each] for each in chosen))) == 20
         assert distance(chosen, labels) < distance(blind, labels) / 5

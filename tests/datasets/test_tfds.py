@@ -1,17 +1,19 @@
-"""PASCAL VOC through tensorflow-datasets: its own mock data, and a small data set that it prepared itself."""
+"""PASCAL VOC through tensorflow-datasets: a small data set that it prepared itself."""
 
 import importlib.resources.abc
+import pathlib
+import shutil
 import sys
 import unittest.mock
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets
 
-from kerassl import datasets
-from kerassl._errors import UserError
-from kerassl.datasets.formats.tfds import tfds
+from kerassl import UserError, datasets
+from kerassl.datasets import DetectionDataset
+
+pytestmark = pytest.mark.current_stack
 
 
 @pytest.fixture(scope="module")
@@ -43,118 +45,75 @@ def prepared(devkit, tmp_path_factory):
     return folder
 
 
-def _images(dataset):
-    """Each image with its own boxes and classes, told from each other by the sum of its pixels."""
-    rows = {}
-    for batch in dataset.as_numpy_iterator():
-        labels = batch["bounding_boxes"]
-        for image, boxes, classes in zip(batch["images"], labels["boxes"], labels["classes"]):
-            there = classes >= 0
-            assert np.all(boxes[~there] == -1)
-            rows[float(image.astype("float64").sum())] = (image, boxes[there], classes[there])
-    return rows
-
-
-@pytest.mark.parametrize(("split", "voc_split", "count"), [("train", "train", 7), ("validation", "val", 3)])
+@pytest.mark.parametrize(
+    ("split", "voc_split", "count"),
+    [("train", "train", 7), ("validation", "val", 3), ("train+validation", None, 10), ("train[2:5]", None, 3)],
+)
 def test_gives_what_voc_gives_when_both_read_one_devkit(devkit, prepared, split, voc_split, count):
-    found = _images(tfds("voc/2007", split, data_dir=prepared, image_size=96, batch_size=4))
-    expected = _images(datasets.voc(devkit, 2007, voc_split, image_size=96, batch_size=4))
-    assert len(found) == len(expected) == count
-    assert found.keys() == expected.keys()
-    for key, (image, boxes, classes) in expected.items():
-        np.testing.assert_array_equal(found[key][0], image)
-        np.testing.assert_array_equal(found[key][2], classes)
-        np.testing.assert_allclose(found[key][1], boxes, atol=1e-3)  # tensorflow-datasets keeps shares in float32
-
-
-def test_has_the_structure_of_voc(devkit, prepared):
-    found = tfds("voc/2007", "train", data_dir=prepared, image_size=96, batch_size=4).element_spec
-    expected = datasets.voc(devkit, 2007, "train", image_size=96, batch_size=4).element_spec
-    tf.nest.assert_same_structure(found, expected)
-    for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected)):
-        assert ours.dtype == theirs.dtype == tf.float32
-        assert ours.shape.is_compatible_with(theirs.shape)
-
-
-def test_shuffles_the_same_images_in_another_order_when_asked(prepared):
-    def order(**options):
-        dataset = tfds("voc/2007", "train", data_dir=prepared, image_size=32, batch_size=1, **options)
-        return [[float(batch["images"].sum()) for batch in dataset.as_numpy_iterator()] for _ in range(2)]
-
-    plain, shuffled = order(), order(shuffle=True, seed=3)
-    assert plain[0] == plain[1]
-    assert shuffled[0] != shuffled[1]
-    assert sorted(shuffled[0]) == sorted(shuffled[1]) == sorted(plain[0])
-    assert order(shuffle=True, seed=3) == shuffled
-
-
-def _example(boxes, labels, height=50, width=100):
-    """As tensorflow-datasets gives it with its image still encoded; boxes are shares, (ymin, xmin, ymax, xmax)."""
-    return {
-        "image": tf.io.encode_png(np.full((height, width, 3), 90, np.uint8)),
-        "objects": {
-            "bbox": np.array(boxes, np.float32).reshape(-1, 4),
-            "label": np.array(labels, np.int64),
-        },
-    }
-
-
-def _mocked(examples, **options):
-    def as_dataset(self, *args, **kwargs):
-        return tf.data.Dataset.from_generator(
-            lambda: iter(examples),
-            output_signature={
-                "image": tf.TensorSpec([], tf.string),
-                "objects": {"bbox": tf.TensorSpec([None, 4]), "label": tf.TensorSpec([None], tf.int64)},
-            },
+    found = DetectionDataset.from_tfds("voc/2007", split, data_dir=prepared)
+    expected = DetectionDataset.from_voc(devkit, 2007, voc_split)
+    if len(found) < len(expected):
+        expected = expected.with_records(
+            [each for each in expected if each.image_id in {one.image_id for one in found}]
         )
+    assert (len(found), found.class_names) == (count, datasets.VOC_CLASSES)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.image_id, one.height, one.width) == (other.image_id, other.height, other.width)
+        np.testing.assert_array_equal(one.classes, other.classes)
+        np.testing.assert_array_equal(one.difficult, other.difficult)
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)  # tensorflow-datasets keeps shares in float32
+        np.testing.assert_array_equal(datasets.read_image(one.path), datasets.read_image(other.path))
 
-    with tensorflow_datasets.testing.mock_data(as_dataset_fn=as_dataset):
-        return list(tfds(image_size=64, **options).as_numpy_iterator())
 
-
-def test_moves_the_first_corner_by_a_pixel_when_scaling_by_hand():
-    # VOC's (xmin, ymin, xmax, ymax) = (11, 6, 30, 25) of 100 x 50 pixels; letterboxed by 0.64.
-    (batch,) = _mocked([_example([[6 / 50, 11 / 100, 25 / 50, 30 / 100]], [14])], batch_size=2)
-    np.testing.assert_allclose(
-        batch["bounding_boxes"]["boxes"], [[[10 * 0.64, 5 * 0.64, 30 * 0.64, 25 * 0.64]]], atol=1e-4
+def test_gives_the_batches_of_voc_and_resumes_within_an_epoch(devkit, prepared):
+    read = (
+        DetectionDataset.from_tfds(split="train", data_dir=prepared),
+        DetectionDataset.from_voc(devkit, 2007, "train"),
     )
-    assert batch["bounding_boxes"]["classes"].tolist() == [[14.0]]
-    np.testing.assert_allclose(batch["images"][0, :32], 90, atol=1e-3)
-    assert np.all(batch["images"][0, 32:] == 0)
+    ours, theirs = (each.batches(96, 2, seed=5) for each in read)
+    for found, expected in zip((*ours, *ours, *ours.at(4, 2)), (*theirs, *theirs, *theirs.at(4, 2)), strict=True):
+        np.testing.assert_array_equal(found["images"], expected["images"])
+        for name, atol in (("classes", 0), ("boxes", 1e-3)):
+            ours_, theirs_ = (each["bounding_boxes"][name] for each in (found, expected))
+            np.testing.assert_allclose(ours_, theirs_, atol=atol)
 
 
-def test_fills_up_with_minus_one_when_images_have_fewer_or_no_boxes():
-    whole = [0.02, 0.01, 1.0, 1.0]
-    inverted = [0.9, 0.2, 0.1, 0.4]
-    examples = [_example([], []), _example([whole, inverted, whole], [3, 4, 5])]
-    (batch,) = _mocked(examples, batch_size=2)
-    assert batch["bounding_boxes"]["classes"].tolist() == [[-1, -1], [3, 5]]
-    np.testing.assert_allclose(batch["bounding_boxes"]["boxes"][1], [[0, 0, 64, 32]] * 2, atol=1e-4)
-    assert np.all(batch["bounding_boxes"]["boxes"][0] == -1)
-    (empty,) = _mocked(examples[:1], batch_size=2)
-    assert empty["bounding_boxes"]["boxes"].shape == (1, 1, 4)
+def test_shards_of_it_hold_the_same_images(prepared, tmp_path):
+    read = DetectionDataset.from_tfds(split="train", data_dir=prepared)
+    datasets.write_shards(read, tmp_path / "shards", per_shard=3, progress=False)
+    packed = DetectionDataset.from_shards(tmp_path / "shards")
+    for one, other in zip(packed, read, strict=True):
+        assert one.image_id == other.image_id
+        np.testing.assert_array_equal(datasets.read_image(one.path), datasets.read_image(other.path))
+
+
+def test_a_damaged_image_is_left_out_and_named(prepared, tmp_path, caplog):
+    shutil.copytree(prepared, tmp_path / "copy")
+    read = DetectionDataset.from_tfds(split="train", data_dir=tmp_path / "copy")
+    file = pathlib.Path(read[2].path.rpartition("#")[0])
+    content = bytearray(file.read_bytes())
+    content[content.find(b"\xff\xd8\xff") + 40] ^= 1
+    file.write_bytes(content)
+    (batch,) = read.batches(32, 7, shuffle=False)
+    assert batch["images"].shape[0] == 7
+    assert "broken image 1: " in caplog.text
+    assert "is damaged: its checksum is wrong" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [
-        ({"name": "voc/2008"}, ["'voc/2008'", "voc/2007"]),
-        ({"split": "val"}, ["'val'", "validation"]),
-        ({"image_size": 100}, ["100", "96", "128"]),
-        ({"batch_size": 0}, ["batch_size is 0"]),
-    ],
+    [({"name": "voc/2008"}, ["'voc/2008'", "voc/2007"]), ({"split": "val"}, ["'val'", "validation"])],
 )
 def test_says_what_is_accepted_when_an_argument_is_wrong(prepared, options, words):
     with pytest.raises(UserError) as caught:
-        tfds(**{"data_dir": prepared, "image_size": 64, "batch_size": 2, **options})
+        DetectionDataset.from_tfds(**{"data_dir": prepared, **options})
     assert "\n" not in str(caught.value)
     assert all(word in str(caught.value) for word in words), caught.value
 
 
 def test_says_how_to_prepare_when_nothing_is_prepared(tmp_path):
     with pytest.raises(UserError) as caught:
-        tfds(data_dir=tmp_path, image_size=64, batch_size=2)
+        DetectionDataset.from_tfds(data_dir=tmp_path)
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert "download_and_prepare()" in str(caught.value)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.datasets import yolo, yolo_classes, yolo_records
+from kerassl.datasets import DetectionDataset, read_class_names
 
 pytestmark = pytest.mark.current_stack  # files alone: both stacks would find out the same
 
@@ -28,7 +28,7 @@ class _Set:
 
     def refused(self, pattern, *args, **kwargs):
         with pytest.raises(UserError, match=pattern) as error:
-            yolo_records(*(args or [self.images]), **kwargs)
+            DetectionDataset.from_yolo(*(args or [self.images]), **kwargs)
         assert "\n" not in str(error.value)
 
 
@@ -41,7 +41,7 @@ def test_reads_boxes_and_polygons_in_pixels(traffic):
     lines = ["1 0.5 0.5 0.5 0.25", "", "2.0  0.1 0.2 0.9 0.4 0.3 0.75", "0 0.5 0.5 1 1 "]
     traffic.add("deep/a", "\ufeff" + "\r\n".join(lines) + "\r\n")
     traffic.add("b", "")
-    empty, full = yolo_records(traffic.images, strict=True)
+    empty, full = DetectionDataset.from_yolo(traffic.images, strict=True)
     assert (empty.image_id, full.image_id) == ("b.png", "deep/a.png")
     assert full.path == str(traffic.images / "deep" / "a.png")
     np.testing.assert_allclose(full.boxes, [[15, 15, 45, 25], [6, 8, 54, 30], [0, 0, 60, 40]], atol=1e-4)
@@ -71,7 +71,7 @@ def test_counts_bad_lines_and_tells_file_and_number(traffic, caplog, words):
     if "boxes" not in words:
         traffic.refused(r"5 of 15 objects cannot be read.*0\.txt, line 3.*allow_broken=True")
         caplog.clear()
-    for record in yolo_records(traffic.images, allow_broken=True):
+    for record in DetectionDataset.from_yolo(traffic.images, allow_broken=True):
         assert record.classes.tolist() == ([1, 0, 2] if "clipped" in words else [1, 2])
     (line,) = caplog.messages
     assert line.startswith("5 ")
@@ -85,7 +85,7 @@ def test_takes_an_image_without_a_label_file_for_one_without_objects(traffic, ca
     traffic.add("a", "0 0.5 0.5 0.5 0.25")
     traffic.add("b")
     traffic.add("c")
-    records = yolo_records(traffic.images, strict=True)
+    records = DetectionDataset.from_yolo(traffic.images, strict=True)
     assert [len(record.classes) for record in records] == [1, 0, 0]
     assert caplog.messages == ["2 images without a label file taken as without objects, first b.png"]
     (traffic.labels / "a.txt").unlink()
@@ -97,11 +97,14 @@ def test_leaves_out_broken_images_and_survives_labels_of_another_kind(traffic, c
     traffic.add("b", "0 0.5 0.5 0.5 0.25")
     traffic.add("c", bytes(range(256)))
     (traffic.images / "a.png").write_bytes(b"nothing")
-    assert [record.image_id for record in yolo_records(traffic.images, allow_broken=True)] == ["b.png", "c.png"]
+    assert [record.image_id for record in DetectionDataset.from_yolo(traffic.images, allow_broken=True)] == [
+        "b.png",
+        "c.png",
+    ]
     assert "a.png is no image that can be read; its image is left out" in caplog.text
     assert "c.txt, line 1" in caplog.text
     (traffic.labels / "b.txt").write_text("0 " * 5_000_001)
-    assert [record.image_id for record in yolo_records(traffic.images, allow_broken=True)] == ["c.png"]
+    assert [record.image_id for record in DetectionDataset.from_yolo(traffic.images, allow_broken=True)] == ["c.png"]
     assert "b.txt has 10 MB" in caplog.text
 
 
@@ -114,7 +117,7 @@ def test_takes_shares_of_the_image_that_is_seen(traffic, save_turned, white_box,
     center = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height
     values = (*center, (x1 - x0) / width, (y1 - y0) / height)
     (traffic.labels / "a.txt").write_text("1 " + " ".join(f"{value:.6f}" for value in values))
-    (record,) = yolo_records(traffic.images, strict=True)
+    (record,) = DetectionDataset.from_yolo(traffic.images, strict=True)
     assert (record.height, record.width) == (height, width)
     np.testing.assert_allclose(record.boxes, [seen], atol=1e-3)
 
@@ -124,9 +127,9 @@ def test_finds_labels_beside_the_images_where_no_folder_is_called_images(tmp_pat
     (tmp_path / "all" / "a.txt").write_text("0 0.5 0.5 0.5 0.25")
     (tmp_path / "all" / "classes.txt").write_text("dog\n\n cat \n")
     for labels_dir in (None, tmp_path / "all"):
-        (record,) = yolo_records(tmp_path / "all", labels_dir)
+        (record,) = DetectionDataset.from_yolo(tmp_path / "all", labels_dir)
         assert record.classes.tolist() == [0]
-    assert yolo_classes(tmp_path / "all") == ["dog", "cat"]
+    assert read_class_names(tmp_path / "all") == ["dog", "cat"]
 
 
 def test_reads_the_names_of_classes_from_lists_and_files(tmp_path):
@@ -137,8 +140,8 @@ def test_reads_the_names_of_classes_from_lists_and_files(tmp_path):
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-        assert yolo_classes(tmp_path / name) == yolo_classes(str(tmp_path / name)) == ["dog", "no", "3"]
-    assert yolo_classes(("dog", "cat")) == ["dog", "cat"]
+        assert read_class_names(tmp_path / name) == read_class_names(str(tmp_path / name)) == ["dog", "no", "3"]
+    assert read_class_names(("dog", "cat")) == ["dog", "cat"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_refuses_files_without_names_of_classes(tmp_path, name, contents, words)
     if contents is not None:
         (tmp_path / name).write_bytes(contents)
     with pytest.raises(UserError, match=words) as error:
-        yolo_classes(tmp_path / name)
+        read_class_names(tmp_path / name)
     assert "\n" not in str(error.value)
 
 
@@ -167,29 +170,19 @@ def test_refuses_missing_folders_and_names(traffic, tmp_path):
     traffic.add("a", "0 0.5 0.5 0.5 0.25")
     traffic.refused("no folder .*nowhere", tmp_path / "nowhere")
     traffic.refused("no folder .*nowhere.*labels_dir", traffic.images, tmp_path / "nowhere")
-    traffic.refused("holds no data.yaml", classes=traffic.labels)
+    traffic.refused("holds no data.yaml", class_names=traffic.labels)
     (traffic.root / "data.yaml").unlink()
-    traffic.refused("no data.yaml or classes.txt in .*give classes=")
-    assert len(yolo_records(traffic.images, classes=["dog"])) == 1
+    traffic.refused("no data.yaml or classes.txt in .*give class_names=")
+    assert len(DetectionDataset.from_yolo(traffic.images, class_names=["dog"])) == 1
 
 
 def test_gives_batches_for_detectors(traffic):
     traffic.add("a", "2 0.25 0.25 0.5 0.5")
     traffic.add("b")
-    (batch,) = yolo(traffic.images, image_size=32, batch_size=2)
+    (batch,) = DetectionDataset.from_yolo(traffic.images).batches(32, 2, shuffle=False)
     assert batch["images"].shape == (2, 32, 32, 3)
     np.testing.assert_allclose(batch["bounding_boxes"]["boxes"][0], [[0, 0, 16, 20 * 32 / 60]], atol=1e-4)
     assert batch["bounding_boxes"]["classes"].numpy().tolist() == [[2], [-1]]
-
-
-def test_small_budget_holds_every_class_when_it_is_stratified(traffic):
-    for number in range(24):
-        label = {22: 1, 23: 2}.get(number, 0)
-        traffic.add(f"{number:02d}", f"{label} 0.5 0.5 0.5 0.25\n")
-    records = yolo_records(traffic.images, count=3)
-    assert sorted(label for record in records for label in record.classes) == [0, 1, 2]
-    by_id = [yolo_records(traffic.images, count=3, stratified=False, seed=seed) for seed in range(3)]
-    assert not all(len({label for record in each for label in record.classes}) == 3 for each in by_id)
 
 
 def test_relative_folders_are_read_like_whole_ones(traffic, monkeypatch):
@@ -200,13 +193,13 @@ def test_relative_folders_are_read_like_whole_ones(traffic, monkeypatch):
         (traffic.labels, "../../images/train"),
     ):
         monkeypatch.chdir(place)
-        (record,) = yolo_records(name, strict=True)
+        (record,) = DetectionDataset.from_yolo(name, strict=True)
         assert (record.image_id, record.classes.tolist()) == ("a.png", [1])
 
 
 def test_the_folder_above_images_and_labels_is_read(traffic):
     traffic.add("deep/a", "1 0.5 0.5 0.5 0.25")
-    (record,) = yolo_records(traffic.root, strict=True)
+    (record,) = DetectionDataset.from_yolo(traffic.root, strict=True)
     assert (record.image_id, record.classes.tolist()) == ("images/train/deep/a.png", [1])
 
 
@@ -214,27 +207,27 @@ def test_labels_beside_the_images_are_found_below_a_folder_called_images(tmp_pat
     folder = tmp_path / "images" / "all"
     save_image(folder / "a.jpg")
     (folder / "a.txt").write_text("0 0.5 0.5 0.5 0.25")
-    (record,) = yolo_records(folder, classes=["dog"])
+    (record,) = DetectionDataset.from_yolo(folder, class_names=["dog"])
     assert len(record.boxes) == 1
 
 
 def test_named_classes_choose_among_the_numbered_ones(traffic, caplog):
     traffic.add("a", "0 0.5 0.5 0.5 0.25\n1 0.5 0.5 0.5 0.25\n1 0.2 0.2 0.1 0.1\n2 0.5 0.5 0.5 0.25\n")
-    (record,) = yolo_records(traffic.images, classes=["owl", "dog"], strict=True)
+    (record,) = DetectionDataset.from_yolo(traffic.images, class_names=["owl", "dog"], strict=True)
     assert record.classes.tolist() == [1, 0]
     assert caplog.messages == [f"{traffic.labels}: 2 objects of 1 classes that were not asked for left out: cat 2"]
-    traffic.refused("data.yaml has no class 'owls', which classes names; did you mean 'owl'", classes=["owls"])
+    traffic.refused("data.yaml has no class 'owls'; did you mean 'owl'", class_names=["owls"])
     # A file of names numbers them.
     (traffic.root / "other.txt").write_text("bus\ncar\nvan\n")
-    (record,) = yolo_records(traffic.images, classes=traffic.root / "other.txt")
+    (record,) = DetectionDataset.from_yolo(traffic.images, class_names=traffic.root / "other.txt")
     assert record.classes.tolist() == [0, 1, 1, 2]
 
 
 def test_a_missing_file_of_names_is_no_class(traffic):
     traffic.add("a", "0 0.5 0.5 0.5 0.25\n1 0.5 0.5 0.5 0.25\n")
-    traffic.refused("config.yaml cannot be read", classes=["config.yaml"])
+    traffic.refused("config.yaml cannot be read", class_names=["config.yaml"])
     (traffic.root / "data.yaml").unlink()
-    traffic.refused("1 of 2 objects cannot be read.*names the class 1, but the classes are 0 to 0", classes=["dog"])
+    traffic.refused("1 of 2 objects cannot be read.*names the class 1, but the classes are 0 to 0", class_names=["dog"])
 
 
 def test_names_are_the_same_in_every_form_of_unicode(traffic):
@@ -242,5 +235,5 @@ def test_names_are_the_same_in_every_form_of_unicode(traffic):
     (traffic.root / "data.yaml").write_text(f"names: [{apart}]\n", encoding="utf-8")
     traffic.add(apart, "0 0.5 0.5 0.5 0.25")
     (traffic.labels / f"{apart}.txt").rename(traffic.labels / f"{composed}.txt")
-    (record,) = yolo_records(traffic.images, classes=[composed], strict=True)
+    (record,) = DetectionDataset.from_yolo(traffic.images, class_names=[composed], strict=True)
     assert (record.image_id, len(record.boxes)) == (f"{composed}.png", 1)

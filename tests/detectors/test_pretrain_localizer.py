@@ -18,7 +18,7 @@ def records(tmp_path_factory):
     root = datasets.scenes(
         tmp_path_factory.mktemp("data") / "scenes", train=12, val=0, image_size=(64, 80), single_object=True
     )
-    return datasets.voc_records(root, 2007, "train", classes=datasets.SCENE_CLASSES)
+    return datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=datasets.SCENE_CLASSES)
 
 
 def localizer_of(backbone, **settings):

@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("kind", ["retinanet", "yolov8"])
 def records(tmp_path_factory):
     """Scenes with the boxes that they were drawn with."""
     root = datasets.scenes(tmp_path_factory.mktemp("data") / "scenes", train=8, val=0, image_size=(64, 80))
-    return datasets.voc_records(root, 2007, "train", classes=datasets.SCENE_CLASSES)
+    return datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=datasets.SCENE_CLASSES)
 
 
 def planted(height=40, width=60):

@@ -205,7 +205,7 @@ def test_outputs_and_loss_are_float32_when_precision_is_mixed(tiny_detector, rec
 
 @pytest.mark.realdata
 def test_anchors_fit_most_of_the_objects_of_voc(tiny_detector, real_data):
-    records = datasets.voc_records(real_data / "VOCdevkit", 2007, "train", count=300)
+    records = datasets.DetectionDataset.from_voc(real_data / "VOCdevkit", 2007, "train").subset(300)
     fits, fits_largest = [], []
     anchors = tiny_detector(image_size=128).anchors()
     for record in records:

@@ -23,7 +23,7 @@ def devkit(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records(devkit):
-    return datasets.voc_records(devkit, 2007, "val", classes=CLASSES)
+    return datasets.DetectionDataset.from_voc(devkit, 2007, "val", class_names=CLASSES)
 
 
 def localizer(tiny_backbone, seed):

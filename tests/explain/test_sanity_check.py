@@ -18,7 +18,10 @@ def trained(tiny_backbone, tmp_path_factory):
     root = datasets.scenes(
         tmp_path_factory.mktemp("s") / "scenes", train=64, val=8, image_size=(96, 96), single_object=True
     )
-    train, val = (datasets.voc_records(root, 2007, split, classes=datasets.SCENE_CLASSES) for split in ("train", "val"))
+    train, val = (
+        datasets.DetectionDataset.from_voc(root, 2007, split, class_names=datasets.SCENE_CLASSES)
+        for split in ("train", "val")
+    )
     model = Localizer(tiny_backbone(16), datasets.SCENE_CLASSES, 96, width=16, learning_rate=3e-3)
     model.fit(datasets.single_object_batches(train, 96, 16, shuffle=True, seed=0), epochs=6, verbose=0)
     images = np.stack([letterbox(datasets.read_image(record.path), 96)[0] for record in val])

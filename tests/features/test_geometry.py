@@ -23,7 +23,7 @@ SIZE = 64
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("geometry") / "scenes"
     datasets.scenes(folder, train=40, val=1, unlabeled=0, single_object=True, seed=0)
-    return datasets.voc_records(folder, 2007, "train", classes=datasets.SCENE_CLASSES)
+    return datasets.DetectionDataset.from_voc(folder, 2007, "train", class_names=datasets.SCENE_CLASSES)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kerassl.datasets import coco_categories, coco_classes, coco_records
+from kerassl.datasets import DetectionDataset
 from kerassl.metrics import coco_ap, load_coco_results
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
@@ -92,9 +92,9 @@ def _pair(seed):
 
 
 def _scored(truth, results, folder, classes=None):
-    records, names = coco_records(truth, folder, classes=classes), classes or coco_classes(truth)
-    predictions = load_coco_results(results, coco_categories(truth, names), [each.image_id for each in records])
-    return coco_ap(predictions, records, names, sizes=True)
+    records = DetectionDataset.from_coco(truth, folder, class_names=classes)
+    predictions = load_coco_results(results, records.categories, [each.image_id for each in records])
+    return coco_ap(predictions, records, records.class_names, sizes=True)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -131,8 +131,8 @@ def test_boxes_that_were_changed_since_are_scored_when_records_or_predictions_ar
     }
     truth.write_text(json.dumps(content))
     results.write_text(json.dumps([{"image_id": 2, "category_id": 7, "bbox": [10, 10, 40, 40], "score": 1}]))
-    (record,) = coco_records(truth, folder)
-    predictions = load_coco_results(results, coco_categories(truth), ["2"])
+    (record,) = labeled = DetectionDataset.from_coco(truth, folder)
+    predictions = load_coco_results(results, labeled.categories, ["2"])
     assert record.named.names == ("dog",)
     moved = dataclasses.replace(record, boxes=record.boxes + 50)
     assert coco_ap(predictions, [record], ["dog"])["ap"] == pytest.approx(1)

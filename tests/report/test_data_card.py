@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from kerassl.datasets import VOC_CLASSES, Record, image_files, voc_records
+from kerassl.datasets import VOC_CLASSES, DetectionDataset, Record, image_files
 from kerassl.report import data_card as card
 from kerassl.report.data_card_plot import draw_card
 
@@ -105,7 +105,7 @@ def test_draws_a_picture_with_and_without_labels(photos, records, tmp_path):
 
 @pytest.mark.realdata
 def test_card_of_real_voc(real_data):
-    records = voc_records(real_data / "VOCdevkit", 2007, None)
+    records = DetectionDataset.from_voc(real_data / "VOCdevkit", 2007, None)
     found = card.label_card(records, VOC_CLASSES)
     assert (found.boxes.sum(), found.difficult.sum(), len(found.per_image)) == (6320, 1238, 2000)
     images = card.image_card([record.path for record in records], progress=False)

@@ -1,25 +1,29 @@
-"""One image and what an annotation says of it into a record; all readers of annotations share it."""
+"""What readers of all formats share: an image and its annotated objects become a record."""
 
 import typing
 
 import numpy as np
 
 from kerassl.datasets.images.faults import fault
-from kerassl.datasets.images.headers import read_header
 from kerassl.datasets.images.orientation import turn_boxes
+from kerassl.datasets.images.reading import read_header
 from kerassl.datasets.record import CocoObjects, Named, Record
 
-_SLACK = 0.01  # of a pixel: what was rounded when it was written is no fault
+_SLACK = 0.01  # of a pixel: rounding by other programs is no fault
+_FLAGS = {
+    False: ("0", "false", "no", "f", "n", "unspecified", "none", "null", ""),
+    True: ("1", "true", "yes", "t", "y"),
+}
 
 
-class Thing(typing.NamedTuple):
-    """An object as an annotation tells it.
+class AnnotatedObject(typing.NamedTuple):
+    """An object as an annotation has it.
 
     Attributes:
         label: int, its class.
         box: xyxy in continuous pixels, or None if it has no area.
         difficult: bool.
-        where: str, for messages: file, class and box as they stand there.
+        where: str, for messages: file, class and box as they are written there.
         crowd: bool. Whether it is a region of many objects.
         stated: tuple of x, y, width, height, area and id as a COCO json has them, or None.
     """
@@ -32,88 +36,116 @@ class Thing(typing.NamedTuple):
     stated: tuple | None = None
 
 
-class Picture(typing.NamedTuple):
-    """The header of an image file.
-
-    Attributes:
-        width: int, in pixels, as people see the picture.
-        height: int, likewise.
-        orientation: int, of its EXIF, 1 to 8.
-    """
+class ImageSize(typing.NamedTuple):
+    """The size of an image as it is displayed, in pixels, and its EXIF orientation, 1 to 8."""
 
     width: int
     height: int
     orientation: int
 
 
-def open_picture(path, findings):
-    """Reads an image's header alone.
+def read_size(path, findings):
+    """Read the header of an image file.
 
     Args:
         path: str or `pathlib.Path`.
         findings: `Findings`, which takes a file that cannot be opened.
 
     Returns:
-        `Picture`, or None if the file cannot be opened or has too many pixels.
+        `ImageSize`, or None if the file cannot be opened or has too many pixels.
     """
     header = read_header(path)
     if header is None:
         findings.broken(f"{path} {fault(path)}")
         return None
+    return displayed_size(header)
+
+
+def displayed_size(header):
+    """Return the `ImageSize` of a `Header`."""
     width, height, orientation, _ = header
-    return Picture(height, width, orientation) if orientation >= 5 else Picture(width, height, orientation)
+    return ImageSize(height, width, orientation) if orientation >= 5 else ImageSize(width, height, orientation)
 
 
-def make_record(image_id, path, picture, things, told, findings, source, mask_path=None, names=None):
-    """Places objects on an image.
+def read_flag(value):
+    """Read a flag as annotations write it.
 
-    Where the size that the annotation tells is that of the stored image and not that of the image as people see it,
-    the boxes are turned along.
+    Args:
+        value: a bool, 0 or 1 as a number, a word of any case (`"false"`, `"0.0"`, `"yes"`, `"Unspecified"`), or None
+            for a flag that is missing.
+
+    Returns:
+        Bool, or None where the value means neither yes nor no.
+
+    Example:
+        >>> read_flag("False"), read_flag(1.0), read_flag("maybe")
+        (False, True, None)
+    """
+    if value is None:
+        return False
+    if isinstance(value, str):
+        word = value.strip().lower()
+        for meaning, words in _FLAGS.items():
+            if word in words:
+                return meaning
+        try:
+            value = float(word)
+        except ValueError:
+            return None
+    if isinstance(value, (bool, int, float)) and value in (0, 1):
+        return bool(value)
+    return None
+
+
+def make_record(image_id, path, size, objects, stated_size, findings, source, names, mask_path=None):
+    """Make the record of an image and its objects.
+
+    Where the size in the annotation is that of the stored image and not that of the displayed image, the boxes are
+    rotated too.
 
     Args:
         image_id: str.
         path: `pathlib.Path` or str of the image.
-        picture: `Picture`.
-        things: sequence of `Thing`.
-        told: tuple of the width and the height that the annotation tells, each anything that prints as a number; or
-            None where it tells none.
+        size: `ImageSize`.
+        objects: sequence of `AnnotatedObject`.
+        stated_size: tuple of the width and the height in the annotation, each anything that prints as a number; or
+            None where it has none.
         findings: `Findings`, which takes what is fixed or left out.
-        source: str, where the size is told, for messages.
+        source: str, where the size is written, for messages.
+        names: sequence of str, the names of the labels.
         mask_path: str or None.
-        names: sequence of str, the names that the labels of the things stand for, or None.
 
     Returns:
         `Record`.
     """
-    width, height, orientation = picture
+    width, height, orientation = size
     stored = (height, width) if orientation >= 5 else (width, height)
-    told = None if told is None else tuple(map(str, told))
-    turned = stored != (width, height) and told == tuple(map(str, stored))
-    if told is not None and not turned and told != (str(width), str(height)):
-        findings.add(
-            "wrong image sizes corrected", f"{source} says {told[0][:20]}x{told[1][:20]}, the image {width}x{height}"
-        )
+    stated = None if stated_size is None else tuple(map(str, stated_size))
+    turned = stored != (width, height) and stated == tuple(map(str, stored))
+    if stated is not None and not turned and stated != (str(width), str(height)):
+        found = f"{source} says {stated[0][:20]}x{stated[1][:20]}, the image {width}x{height}"
+        findings.add("wrong image sizes corrected", found)
     boxes, kept = [], []
-    for thing in things:
-        if thing.box is None or thing.box[2] <= thing.box[0] or thing.box[3] <= thing.box[1]:
-            findings.add("boxes without an area left out", thing.where)
+    for each in objects:
+        if each.box is None or each.box[2] <= each.box[0] or each.box[3] <= each.box[1]:
+            findings.add("boxes without an area left out", each.where)
             continue
-        box = tuple(turn_boxes([thing.box], orientation, width, height)[0]) if turned else thing.box
+        box = tuple(turn_boxes([each.box], orientation, width, height)[0]) if turned else each.box
         clipped = tuple(min(max(corner, 0), side) for corner, side in zip(box, (width, height) * 2))
         if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-            findings.add("boxes outside the image left out", f"{thing.where} in {width}x{height}")
+            findings.add("boxes outside the image left out", f"{each.where} in {width}x{height}")
             continue
         if max(abs(a - b) for a, b in zip(clipped, box)) > _SLACK:
-            findings.add("boxes clipped to the image", f"{thing.where} in {width}x{height}")
+            findings.add("boxes clipped to the image", f"{each.where} in {width}x{height}")
         x0, y0, x1, y1 = np.array(clipped, np.float32)
         if x1 <= x0 or y1 <= y0:  # an area in float64 alone
-            findings.add("boxes without an area left out", thing.where)
+            findings.add("boxes without an area left out", each.where)
             continue
         boxes.append(clipped)
-        kept.append(thing)
+        kept.append(each)
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    classes = np.array([thing.label for thing in kept], np.int32)
-    crowd = np.array([thing.crowd for thing in kept], np.bool_)
+    classes = np.array([each.label for each in kept], np.int32)
+    crowd = np.array([each.crowd for each in kept], np.bool_)
     return Record(
         image_id=image_id,
         path=str(path),
@@ -121,28 +153,28 @@ def make_record(image_id, path, picture, things, told, findings, source, mask_pa
         width=width,
         boxes=boxes,
         classes=classes,
-        difficult=np.array([thing.difficult for thing in kept], np.bool_),
+        difficult=np.array([each.difficult for each in kept], np.bool_),
         crowd=crowd,
         mask_path=mask_path if orientation == 1 else None,
-        coco=None if turned else _coco_objects(things, (boxes, classes, crowd)),
-        named=None if names is None else Named(tuple(names), classes),
+        coco=None if turned else _coco_objects(objects, (boxes, classes, crowd)),
+        named=Named(tuple(names), classes),
     )
 
 
-def _coco_objects(things, made):
-    if not things or any(thing.stated is None for thing in things):
+def _coco_objects(objects, made):
+    if not objects or any(each.stated is None for each in objects):
         return None
-    stated = np.array([thing.stated[:5] for thing in things], np.float64)
+    stated = np.array([each.stated[:5] for each in objects], np.float64)
     return CocoObjects(
         boxes=stated[:, :4],
         areas=stated[:, 4],
-        classes=np.array([thing.label for thing in things], np.int32),
-        crowd=np.array([thing.crowd for thing in things], np.bool_),
-        ids=np.array([thing.stated[5] for thing in things], np.int64),
+        classes=np.array([each.label for each in objects], np.int32),
+        crowd=np.array([each.crowd for each in objects], np.bool_),
+        ids=np.array([each.stated[5] for each in objects], np.int64),
         made=made,
     )
 
 
-def told_box(box):
-    """A box for messages, as `(1, 2.5, 30, 40)`."""
+def box_text(box):
+    """Return a box for messages, as `(1, 2.5, 30, 40)`."""
     return "(" + ", ".join(f"{value:g}" for value in box) + ")"

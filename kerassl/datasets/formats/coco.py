@@ -1,63 +1,264 @@
-"""COCO json as batches for detectors."""
+"""COCO's json of boxes: images, annotations, categories."""
 
-from kerassl.datasets.formats.coco_records import coco_records
-from kerassl.datasets.pipeline.detection import detection_batches
-from kerassl.resizing import check_image_size
+import collections
+import logging
+import math
+import os
+import pathlib
+import re
+
+from kerassl._errors import UserError
+from kerassl._io.file_names import find_file, nfc
+from kerassl._io.json import read_json
+from kerassl.datasets.class_names import check_there, read_class_names, report_left_out
+from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, make_record, read_flag, read_size
+from kerassl.datasets.formats.findings import Findings
+
+log = logging.getLogger("kerassl")
+
+_UNKNOWN = "annotations of unknown images left out"
 
 
-def coco(
-    annotations,
-    images_dir,
-    *,
-    image_size,
-    batch_size,
-    classes=None,
-    fraction=None,
-    count=None,
-    stratified=True,
-    shuffle=False,
-    flip=False,
-    augmentation=None,
-    seed=0,
-    strict=False,
-    allow_broken=False,
-):
-    """Batches of the images of a COCO json, as KerasCV's detectors take them in `fit`.
-
-    Args:
-        annotations, images_dir, classes, fraction, count, stratified, strict, allow_broken: see `coco_records`.
-        image_size, batch_size, shuffle, flip, augmentation: see `detection_batches`.
-        seed: int. Of the subset, the order, the flips and the augmentation.
+def read_coco(annotations, images_dir, class_names, strict, allow_broken):
+    """Read a COCO json; see `DetectionDataset.from_coco`.
 
     Returns:
-        `tf.data.Dataset`; see `detection_batches`.
-
-    Raises:
-        UserError: see `coco_records`.
-
-    Example:
-        >>> images = kerassl.datasets.coco("train.json", "train", image_size=256, batch_size=8, shuffle=True)
-        >>> detector.fit(images, epochs=20)
+        List of `Record`, list of class names, and dict from category id to the class, or to None for categories that
+        are not wanted.
     """
-    check_image_size(image_size)
-    records = coco_records(
-        annotations,
-        images_dir,
-        classes=classes,
-        fraction=fraction,
-        count=count,
-        stratified=stratified,
-        seed=seed,
-        strict=strict,
-        allow_broken=allow_broken,
+    annotations, folder = pathlib.Path(annotations), pathlib.Path(images_dir)
+    if not os.path.isdir(folder):
+        raise UserError(f"there is no folder {folder}; give the folder of the images that {annotations} names")
+    content = _load(annotations)
+    categories = _categories(content, annotations)
+    names = list(dict.fromkeys(categories.values()))
+    if class_names is not None:
+        wanted = read_class_names(class_names)
+        check_there(wanted, names, annotations, "category")
+        names = wanted
+    place = {name: label for label, name in enumerate(names)}
+    labels = {key: place.get(name) for key, name in categories.items()}
+    _report_doubled(categories, annotations)
+    findings = Findings(strict, allow_broken)
+    images, doubled = _images(content["images"], annotations, findings)
+    if not images:
+        raise UserError(
+            f"{annotations} names no image that can be read; give a COCO json with images{_first(findings)}"
+        )
+    objects, others = _objects(
+        content["annotations"], images, doubled, categories, labels, names, annotations, findings
     )
-    return detection_batches(
-        records,
-        image_size,
-        batch_size,
-        shuffle=shuffle,
-        flip=flip,
-        augmentation=augmentation,
-        seed=seed,
-        strict=strict,
-    )
+    endings = _endings(entry["file_name"] for entry in images.values())
+    records, held, doubles = [], set(), []
+    for image_id in sorted(images):
+        entry = images[image_id]
+        name, where = entry["file_name"], f"{annotations}, image {image_id}"
+        path, problem = _locate(folder, name, endings)
+        if path is None:
+            findings.add(f"images {problem} left out", f"{where}: {name}")
+            continue
+        if path in held:
+            doubles.append(f"image {image_id}: {name}")
+        held.add(path)
+        size = read_size(path, findings)
+        if size is not None:
+            stated = tuple(entry.get(side) for side in ("width", "height"))
+            stated = None if None in stated else tuple(map(_plain, stated))
+            found = objects.get(image_id, ())
+            records.append(make_record(image_id, path, size, found, stated, findings, where, names))
+    if not records:
+        raise UserError(
+            f"none of the {len(images)} images of {annotations} can be opened in {folder}{_first(findings)}"
+        )
+    unknown = findings.found.get(_UNKNOWN, ())
+    findings.report(objects=len(content["annotations"]) - len(unknown))
+    if doubles:
+        log.warning("%s: %d images kept whose file another has: %s", annotations, len(doubles), "; ".join(doubles[:3]))
+    report_left_out(others, annotations)
+    return records, names, labels
+
+
+def _first(findings):
+    """The first image that was left out, for a message."""
+    if findings.files:
+        return f"; the first: {findings.files[0]}"
+    kinds = [(len(places), kind, places[0]) for kind, places in findings.found.items() if kind.startswith("images")]
+    return "; {} {}, first {}".format(*max(kinds)) if kinds else ""
+
+
+def _load(path):
+    content = read_json(path, "give a COCO json")
+    wanted = ("images", "annotations", "categories")
+    missing = [key for key in wanted if not isinstance(content, dict) or not isinstance(content.get(key), list)]
+    if missing:
+        raise UserError(f"{path} has no list of {missing[0]}; a COCO json has images, annotations and categories")
+    return content
+
+
+def _categories(content, path):
+    """Names by id, in order of the ids."""
+    found = {}
+    for entry in content["categories"]:
+        key, name = (as_id(entry.get("id")), entry.get("name")) if isinstance(entry, dict) else (None, None)
+        if key is None or not isinstance(name, str):
+            raise UserError(
+                f"{path} has the category {str(entry)[:100]!r}; give each an id (a whole number) and a name"
+            )
+        if found.setdefault(key, nfc(name)) != nfc(name):
+            raise UserError(
+                f"{path} has two categories of the id {key}, {found[key]!r} and {name!r}; give each an id of its own"
+            )
+    if not found:
+        raise UserError(f"{path} has no categories; give each class a category with an id and a name")
+    return dict(sorted(found.items(), key=lambda pair: (isinstance(pair[0], str), pair[0])))
+
+
+def _report_doubled(categories, path):
+    for name, count in collections.Counter(categories.values()).items():
+        if count > 1:
+            ids = ", ".join(str(key) for key, each in categories.items() if each == name)
+            log.warning("%s: the categories %s are all called %r and are read as one class", path, ids, name)
+
+
+def _images(entries, path, findings):
+    """The images by id as str, and the ids that several have."""
+    found, doubled = {}, set()
+    for entry in entries:
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        key = as_id(entry.get("id")) if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name or "\0" in name or key is None:
+            findings.add("images without an id or a file name left out", f"{path}, {str(entry)[:100]}")
+        elif found.setdefault(str(key), entry)["file_name"] != name:
+            # Whose the boxes are is not known.
+            findings.add("images whose id occurs twice left out", f"{path}, image {key}: {name}")
+            doubled.add(str(key))
+    return {key: entry for key, entry in found.items() if key not in doubled}, doubled
+
+
+def _endings(names):
+    """How many images have a name that ends so, by all ends of the names' paths."""
+    found = collections.Counter()
+    for name in names:
+        parts = nfc(name).replace("\\", "/").split("/")
+        found.update("/".join(parts[start:]) for start in range(len(parts)))
+    return found
+
+
+def _locate(folder, name, endings):
+    """The path of an image, or None and the reason."""
+    plain = name.replace("\\", "/")
+    for each in dict.fromkeys((name, plain)):
+        path = _inside(folder, each)
+        if path is not None:
+            return path, None
+    parts = [part for part in plain.split("/") if part not in ("", ".")]
+    absolute = re.match(r"/|[A-Za-z]:", plain)
+    if ".." in parts:
+        return None, "outside of their folder"
+    if absolute:
+        starts = range(len(parts))
+    else:
+        starts = [1] if parts and parts[0] == os.path.basename(os.path.abspath(folder)) else []
+    for start in starts:
+        path = find_file(folder, "/".join(parts[start:]))
+        if path is not None:
+            one = endings["/".join(map(nfc, parts[start:]))] == 1
+            return (path, None) if one else (None, "whose name fits several files")
+    return None, "outside of their folder" if absolute else "that are missing"
+
+
+def _inside(folder, name):
+    """A file by its path from the folder, or None: also where that leads out of it."""
+    root = os.path.abspath(folder)
+    path = os.path.normpath(os.path.join(root, name))
+    if not path.startswith(os.path.join(root, "")):
+        return None
+    return find_file(folder, os.path.relpath(path, root))
+
+
+def _objects(entries, images, doubled, categories, labels, names, path, findings):
+    """Lists of `AnnotatedObject` by image id, and how many objects of other classes there are, by name."""
+    found, others, seen, again = collections.defaultdict(list), collections.Counter(), {}, []
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            where = f"{path}, annotation {place}: {str(entry)[:100]}"
+            findings.add("annotations that are none left out", where, unread=True)
+            continue
+        image_id, category = as_id(entry.get("image_id")), as_id(entry.get("category_id"))
+        image_id = image_id if image_id is None else str(image_id)
+        where = f"{path}, annotation {str(entry.get('id', f'at place {place}'))[:40]}"
+        if image_id in doubled:
+            findings.add("annotations of an image id that occurs twice left out", f"{where} of {image_id}", unread=True)
+            continue
+        if image_id not in images:
+            named = f"{where} of image {str(entry.get('image_id'))[:40]!r}"
+            findings.add(_UNKNOWN, named)
+            continue
+        if category not in labels:
+            named = f"{where} of category {str(entry.get('category_id'))[:40]!r}"
+            findings.add("annotations of unknown categories left out", named, unread=True)
+            continue
+        if not _is_box(entry.get("bbox")):
+            named = f"{where}: {str(entry.get('bbox'))[:100]}"
+            findings.add("boxes that are no four numbers left out", named, unread=True)
+            continue
+        x, y, width, height = map(float, entry["bbox"])
+        key, content = as_id(entry.get("id")), (image_id, category, x, y, width, height)
+        if key in seen and seen[key] == content:
+            findings.add("annotations that occur twice left out", where)
+            continue
+        if key in seen:
+            again.append(where)
+        elif key is not None:
+            seen[key] = content
+        label = labels[category]
+        if label is None:
+            others[categories[category]] += 1
+            continue
+        box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
+        named = f"{where}, {names[label]} {box_text((x, y, width, height))}"
+        found[image_id].append(AnnotatedObject(label, box, False, named, _is_crowd(entry, where), _stated(entry)))
+    if again:
+        log.warning("%d annotations kept whose id another has: %s", len(again), "; ".join(again[:3]))
+    return found, others
+
+
+def as_id(value):
+    """An id as a number where it is one, however it is written, else as str; None for what is no id."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        value = value.strip()
+        return int(value) if re.fullmatch(r"0|-?[1-9]\d{0,17}", value, re.ASCII) else value or None
+    return value if isinstance(value, int) else None
+
+
+def _is_crowd(entry, where):
+    crowd = read_flag(entry.get("iscrowd"))
+    if crowd is None:
+        raise UserError(
+            f"{where} has the iscrowd {str(entry['iscrowd'])[:40]!r}; give 1 for a crowd region, 0 for an object"
+        )
+    return crowd
+
+
+def _stated(entry):
+    """x, y, width, height, area and id, for COCO's evaluation."""
+    x, y, width, height = map(float, entry["bbox"])
+    area, key = entry.get("area"), as_id(entry.get("id"))
+    known = isinstance(area, (int, float)) and not isinstance(area, bool) and abs(area) < 1e18  # NaN is not
+    area = float(area) if known else width * height
+    return x, y, width, height, area, key if isinstance(key, int) and abs(key) < 2**63 else 1
+
+
+def _is_box(value):
+    if not isinstance(value, list) or len(value) != 4:
+        return False
+    return all(isinstance(each, (int, float)) and not isinstance(each, bool) and abs(each) < 1e9 for each in value)
+
+
+def _plain(value):
+    """A size as a number prints that is whole: some tools write 640.0."""
+    return int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value

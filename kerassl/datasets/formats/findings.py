@@ -12,11 +12,11 @@ _MOST = 0.1  # share of the labels that may be unreadable
 
 
 class Findings:
-    """Faults that are fixed or left out: each broken file is named, other faults are logged in one line a kind.
+    """Collect faults that are fixed or left out: each broken file is named, other faults get one line a kind.
 
     Args:
         strict: bool. Raise `UserError` at the first instead.
-        allow_broken: bool. Also go on where more than a tenth of the labels cannot be read.
+        allow_broken: bool. Also continue where more than a tenth of the labels cannot be read.
 
     Attributes:
         files: list of str, the files that were left out, each with its reason.
@@ -31,7 +31,7 @@ class Findings:
         self._unread = {"annotation files": [], "objects": []}
 
     def broken(self, message, label=False):
-        """Notes a file that cannot be read, and names it in the log at once.
+        """Note a file that cannot be read, and name it in the log at once.
 
         Args:
             message: str, the file and what is wrong with it.
@@ -46,7 +46,7 @@ class Findings:
         log.warning("broken file %d: %s; its image is left out", len(self.files), printable(message))
 
     def add(self, kind, where, unread=False):
-        """Notes another fault.
+        """Note another fault.
 
         Args:
             kind: str, what it is and what was done about it, as `"boxes without an area left out"`.
@@ -62,8 +62,8 @@ class Findings:
         if unread:
             self._unread["objects"].append(f"{where} ({kind})")
 
-    def tell(self, files=0, objects=0):
-        """Writes one line a kind to the log.
+    def report(self, files=0, objects=0):
+        """Write one line a kind to the log.
 
         Args:
             files: int. Files of labels that were to be read.

@@ -1,69 +1,45 @@
 """PASCAL VOC as tensorflow-datasets keeps it."""
 
+import io
+import os
+import pathlib
+
+import numpy as np
+
 from kerassl._errors import UserError
-from kerassl._lazy import tf
-from kerassl._numbers import check
-from kerassl.datasets.formats.voc_classes import VOC_CLASSES
-from kerassl.datasets.image_folder import check_batch_size
-from kerassl.datasets.images.decoding import decode
-from kerassl.datasets.pipeline.stream import read_ahead
-from kerassl.resizing import check_image_size, letterbox
+from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, displayed_size, make_record
+from kerassl.datasets.formats.findings import Findings
+from kerassl.datasets.formats.voc import VOC_CLASSES
+from kerassl.datasets.images.files import by_file_name
+from kerassl.datasets.images.reading import read_header
 
 NAMES = ("voc/2007", "voc/2012")
-_WINDOW = 2048  # images that are shuffled at a time, as files: about 200 MB of VOC
 
 
-def tfds(name="voc/2007", split="train", *, data_dir=None, image_size, batch_size, shuffle=False, seed=0):
-    """Batches of a VOC data set prepared by tensorflow-datasets, as KerasCV's detectors take them in `fit`.
-
-    The boxes are the same as those of `voc`: tensorflow-datasets keeps VOC's corners as they are, counted from 1, and
-    the pixel is taken off here. Difficult objects are kept, as `voc` does. Nothing is downloaded.
-
-    Args:
-        name: str, "voc/2007" or "voc/2012".
-        split: str in the language of tensorflow-datasets, as "train", "validation", "train+validation", "train[:10%]".
-        data_dir: str, `pathlib.Path` or None. The folder of prepared data sets; None is tensorflow-datasets' own.
-        image_size: int. Side of the square in pixels, a multiple of 32.
-        batch_size: int. Images a batch.
-        shuffle: bool. Another order each pass, drawn among 2,048 images at a time.
-        seed: int. Of the order.
+def read_tfds(name, split, data_dir, strict):
+    """Read a VOC data set; see `DetectionDataset.from_tfds`.
 
     Returns:
-        `tf.data.Dataset` of `{"images": [B, S, S, 3], "bounding_boxes": {"boxes": [B, M, 4], "classes": [B, M]}}`, all
-        float32. Boxes are xyxy in pixels of the letterboxed image; rows without a box hold -1. `M` is the most that an
-        image of the batch has, and at least 1.
-
-    Raises:
-        UserError: if the name or the split is not known, or the data set is not prepared in `data_dir`.
-
-    Example:
-        >>> detector.fit(kerassl.datasets.tfds("voc/2007", "train", image_size=256, batch_size=8, shuffle=True))
+        List of `Record`, whose paths are places in the TFRecord files of tensorflow-datasets.
     """
-    check(seed=seed)
-    size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
-    dataset = _open(name, split, data_dir)
-    if shuffle:
-        dataset = dataset.shuffle(_WINDOW, seed=seed, reshuffle_each_iteration=True)
-    dataset = dataset.map(lambda example: _example(example, size), num_parallel_calls=tf.data.AUTOTUNE)
-    padding = {"images": 0.0, "bounding_boxes": {"boxes": -1.0, "classes": -1.0}}
-    return read_ahead(dataset.padded_batch(batch_size, padding_values=padding))
-
-
-def _open(name, split, data_dir):
-    """The examples with their images still JPEG, of which a shuffle can hold six times as many."""
     import tensorflow_datasets  # slow to import, and needed by nobody else
 
     if name not in NAMES:
         raise UserError(f"name is {name!r}; give {' or '.join(NAMES)}")
-    builder = tensorflow_datasets.builder(name, data_dir=data_dir)
+    builder = tensorflow_datasets.builder(name, data_dir=None if data_dir is None else str(data_dir))
     labels = builder.info.features["objects"]["label"].names
     if tuple(labels) != VOC_CLASSES:
         raise UserError(
             f"{name} of this tensorflow-datasets has the classes {labels} in another order than VOC_CLASSES"
         )
+    if builder.info.file_format is not tensorflow_datasets.core.FileFormat.TFRECORD:
+        raise UserError(f"{name} is prepared as {builder.info.file_format.value} files; prepare it as tfrecord")
     try:
-        decoders = {"image": tensorflow_datasets.decode.SkipDecoding()}
-        return builder.as_dataset(split=split, decoders=decoders)
+        examples = builder.as_dataset(
+            split=split,
+            decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
+            read_config=tensorflow_datasets.ReadConfig(add_tfds_id=True, try_autocache=False),
+        )
     except AssertionError:  # what tensorflow-datasets raises where there is no data
         where = "" if data_dir is None else f", data_dir={str(data_dir)!r}"
         raise UserError(
@@ -74,22 +50,35 @@ def _open(name, split, data_dir):
         known = ", ".join(sorted(builder.info.splits)) or "none"
         reason = str(error).strip("'\"").splitlines()[0]
         raise UserError(f"{name} gives no split {split!r} ({reason}); its splits are {known}") from None
+    findings, folder = Findings(strict), pathlib.Path(builder.data_path)
+    records, names = [], []
+    for example in examples.as_numpy_iterator():
+        name = os.fsdecode(example["image/filename"])
+        record = _record(example, name, folder, findings)
+        if record is not None:
+            records.append(record)
+            names.append(name)
+    findings.report()
+    return by_file_name(records, names)
 
 
-def _example(example, size):
-    image = decode(example["image"], turned=False)  # as the boxes are
-    height, width = (tf.cast(tf.shape(image)[side], tf.float32) for side in (0, 1))
-    top, left, bottom, right = tf.unstack(example["objects"]["bbox"], axis=-1)  # each [n], as a share of the sides
-    # VOC counts pixels from 1 and means its corners inclusive, so that only the first corner moves.
-    x0, y0 = tf.maximum(left * width - 1, 0), tf.maximum(top * height - 1, 0)
-    x1, y1 = tf.minimum(right * width, width), tf.minimum(bottom * height, height)
-    image, scale = letterbox(image, size)
-    boxes = tf.stack([x0, y0, x1, y1], axis=-1) * scale  # [n, 4]
-    kept = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=-1)  # whose area is left in float32
-    boxes = tf.boolean_mask(boxes, kept)
-    classes = tf.boolean_mask(tf.cast(example["objects"]["label"], tf.float32), kept)
-    # One row at least, so that a batch in which no image has an object is not empty along M.
-    missing = tf.maximum(0, 1 - tf.shape(classes)[0])
-    boxes = tf.pad(boxes, [[0, missing], [0, 0]], constant_values=-1.0)
-    classes = tf.pad(classes, [[0, missing]], constant_values=-1.0)
-    return {"images": image, "bounding_boxes": {"boxes": boxes, "classes": classes}}
+def _record(example, name, folder, findings):
+    file, _, number = example["tfds_id"].decode().rpartition("__")
+    path = f"{folder / file}#{number}"
+    header = read_header(io.BytesIO(example["image"]))
+    if header is None:
+        findings.broken(f"{path} ({name}) is no image that can be read")
+        return None
+    top, left, bottom, right = example["objects"]["bbox"].T  # float32, each [n], as a share of the stored sides
+    # VOC counts pixels from 1 and its corners are inclusive, so that only the first corner moves.
+    height, width = np.float32(header.height), np.float32(header.width)
+    boxes = np.stack([left * width - 1, top * height - 1, right * width, bottom * height], axis=-1)
+    boxes = np.clip(boxes, 0, [width, height, width, height])
+    labels = example["objects"]["label"].tolist()
+    objects = [
+        AnnotatedObject(label, tuple(box), bool(difficult), f"{path}, {VOC_CLASSES[label]} {box_text(box)}")
+        for label, box, difficult in zip(labels, boxes.tolist(), example["objects"]["is_difficult"])
+    ]
+    stored = (header.width, header.height)
+    image_id = os.path.splitext(name)[0]
+    return make_record(image_id, path, displayed_size(header), objects, stored, findings, path, VOC_CLASSES)

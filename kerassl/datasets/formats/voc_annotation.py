@@ -1,4 +1,4 @@
-"""One VOC XML file into the objects that it tells."""
+"""The objects of a VOC XML file."""
 
 import difflib
 import xml.etree.ElementTree
@@ -8,11 +8,9 @@ import defusedxml.ElementTree
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._io.file_names import nfc
 from kerassl._io.text import UnreadableError, text_of
-from kerassl.datasets.formats.annotation import Thing, told_box
-from kerassl.datasets.formats.findings import Findings
-from kerassl.datasets.formats.flags import read_flag
-from kerassl.datasets.formats.unicode_names import nfc
+from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, read_flag
 
 MAX_BYTES = 10_000_000  # of an XML file: some 30,000 objects in one image
 _OTHER_SHAPES = ("robndbox", "polygon", "points", "segmentation")
@@ -22,39 +20,43 @@ class NoAnnotationError(Exception):
     """The file is no VOC annotation; the message goes after its name."""
 
 
-def read_voc_annotation(path, classes, findings=None):
-    """Reads an XML file.
+def read_voc_annotation(path, names, findings):
+    """Read an XML file.
 
     Args:
         path: `pathlib.Path`.
-        classes: list of str, in composed form.
-        findings: `Findings`, which takes what is unclear, or None.
+        names: list of str, the classes.
+        findings: `Findings`, which takes what is unclear.
 
     Returns:
-        List of `Thing`, and (width, height) as the file tells them, or None.
+        List of `AnnotatedObject`, and (width, height) as written in the file, or None.
 
     Raises:
         NoAnnotationError: if the file is no VOC annotation.
         UserError: if it names a class that is not in the list.
     """
-    root, findings = parse_voc(path), findings or Findings()
-    told = tuple((root.findtext(f"size/{side}") or "").strip() for side in ("width", "height"))
+    root = _parse(path)
+    size = tuple((root.findtext(f"size/{side}") or "").strip() for side in ("width", "height"))
     # An object's own <part>s are no objects.
-    return [_thing(each, path, classes, findings) for each in root.findall("object")], told if all(told) else None
+    return [_object(each, path, names, findings) for each in root.findall("object")], size if all(size) else None
 
 
-def parse_voc(path):
-    """The root of a VOC XML.
+def annotated_names(path):
+    """Return the class names of the objects in an annotation.
 
     Args:
-        path: str or `pathlib.Path`.
+        path: `pathlib.Path`.
 
     Returns:
-        `xml.etree.ElementTree.Element`.
-
-    Raises:
-        NoAnnotationError: if the file is no VOC annotation.
+        Set of str. Empty for a file that cannot be parsed, which `read_voc_annotation` reports.
     """
+    try:
+        return set(map(_class_name, _parse(path).findall("object"))) - {""}
+    except NoAnnotationError:
+        return set()
+
+
+def _parse(path):
     try:
         root = defusedxml.ElementTree.fromstring(text_of(path, MAX_BYTES, xml=True), forbid_dtd=True)
     except UnreadableError as error:
@@ -70,32 +72,31 @@ def parse_voc(path):
     return root
 
 
-def thing_name(element):
-    """The class that an `<object>` names, as text; empty where it names none."""
+def _class_name(element):
     return nfc((element.findtext("name") or "").strip())
 
 
-def _thing(element, path, classes, findings):
-    label = _label(element, path, classes)
-    x0, y0, x1, y1 = box = _box(element, classes[label])
-    # A box of one column is (x, …, x, …) in VOC, but so are the boxes of annotators who clicked twice.
+def _object(element, path, names, findings):
+    label = _label(element, path, names)
+    x0, y0, x1, y1 = box = _box(element, names[label])
+    # A box of one column is (x, ..., x, ...) in VOC, but so are the boxes of annotators who clicked twice.
     area = x1 > x0 and y1 > y0
-    where = f"{path}, {classes[label]} {told_box(box)}"
+    where = f"{path}, {names[label]} {box_text(box)}"
     difficult = _is_difficult(element, where, findings)
-    return Thing(label, (x0 - 1, y0 - 1, x1, y1) if area else None, difficult, where)
+    return AnnotatedObject(label, (x0 - 1, y0 - 1, x1, y1) if area else None, difficult, where)
 
 
 def _is_difficult(element, where, findings):
     text = element.findtext("difficult") or ""
     difficult = read_flag(text)
     if difficult is None:
-        kind = "objects taken for not difficult, whose <difficult> is neither 0 nor 1"
+        kind = "objects taken as not difficult, whose <difficult> is neither 0 nor 1"
         findings.add(kind, f"{where}: {text.strip()[:40]!r}")
     return bool(difficult)
 
 
 def _label(element, path, classes):
-    name = thing_name(element)
+    name = _class_name(element)
     if not name:
         raise NoAnnotationError("has an object without a <name>; name its class")
     if name not in classes:
@@ -104,7 +105,7 @@ def _label(element, path, classes):
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         fact = f"{path} names the class {name[:100]!r}, which is not among the {len(classes)} classes ({listed}){hint}"
         raise UserError(
-            f"{fact}; fix the file or give its names as classes=[…]",
+            f"{fact}; fix the file or give its names as class_names=[…]",
             f"{fact}; fix the file or give its names as --classes",
         )
     return classes.index(name)

@@ -1,63 +1,169 @@
-"""YOLO's text files as batches for detectors."""
+"""YOLO's text files: one object a line, in shares of the image's sides."""
 
-from kerassl.datasets.formats.yolo_records import yolo_records
-from kerassl.datasets.pipeline.detection import detection_batches
-from kerassl.resizing import check_image_size
+import collections
+import logging
+import math
+import os
+import pathlib
+
+from kerassl._errors import UserError
+from kerassl._io.file_names import by_name, find_file
+from kerassl._io.text import UnreadableError, text_of
+from kerassl.datasets.class_names import (
+    FILES,
+    check_class_names,
+    check_there,
+    names_file,
+    read_class_names,
+    report_left_out,
+)
+from kerassl.datasets.formats.annotation import AnnotatedObject, make_record, read_size
+from kerassl.datasets.formats.findings import Findings
+from kerassl.datasets.images.files import by_file_name, image_files
+
+log = logging.getLogger("kerassl")
+
+_MAX_BYTES = 10_000_000  # of a file of labels
+_UNREAD = "lines that cannot be read left out"
 
 
-def yolo(
-    images_dir,
-    labels_dir=None,
-    *,
-    image_size,
-    batch_size,
-    classes=None,
-    fraction=None,
-    count=None,
-    stratified=True,
-    shuffle=False,
-    flip=False,
-    augmentation=None,
-    seed=0,
-    strict=False,
-    allow_broken=False,
-):
-    """Batches of images with YOLO's label files, as KerasCV's detectors take them in `fit`.
-
-    Args:
-        images_dir, labels_dir, classes, fraction, count, stratified, strict, allow_broken: see `yolo_records`.
-        image_size, batch_size, shuffle, flip, augmentation: see `detection_batches`.
-        seed: int. Of the subset, the order, the flips and the augmentation.
+def read_yolo(images_dir, labels_dir, class_names, strict, allow_broken):
+    """Read images and YOLO's label files; see `DetectionDataset.from_yolo`.
 
     Returns:
-        `tf.data.Dataset`; see `detection_batches`.
-
-    Raises:
-        UserError: see `yolo_records`.
-
-    Example:
-        >>> images = kerassl.datasets.yolo("traffic/images/train", image_size=256, batch_size=8, shuffle=True)
-        >>> detector.fit(images, epochs=20)
+        List of `Record`, and list of class names.
     """
-    check_image_size(image_size)
-    records = yolo_records(
-        images_dir,
-        labels_dir,
-        classes=classes,
-        fraction=fraction,
-        count=count,
-        stratified=stratified,
-        seed=seed,
-        strict=strict,
-        allow_broken=allow_broken,
-    )
-    return detection_batches(
-        records,
-        image_size,
-        batch_size,
-        shuffle=shuffle,
-        flip=flip,
-        augmentation=augmentation,
-        seed=seed,
-        strict=strict,
-    )
+    images_dir = pathlib.Path(images_dir)
+    if not os.path.isdir(images_dir):
+        raise UserError(f"there is no folder {images_dir}; give the folder of the images")
+    labels_dir = _labels_dir(images_dir) if labels_dir is None else pathlib.Path(labels_dir)
+    if not os.path.isdir(labels_dir):
+        raise UserError(f"there is no folder {labels_dir}; give the folder of the label files as labels_dir")
+    numbered, names = _classes(class_names, labels_dir, images_dir)
+    places = {name: place for place, name in enumerate(names)}
+    found = {pathlib.Path(os.path.relpath(path, images_dir)).as_posix(): path for path in image_files(images_dir)}
+    paths = by_name(found)
+    files = {each: _label_file(labels_dir, each) for each in paths}
+    without = sorted(each for each in paths if not os.path.lexists(files[each]))
+    if len(without) == len(paths):
+        fact = f"none of {len(paths)} images of {images_dir} has a label file, first {files[without[0]]}"
+        raise UserError(
+            f"{fact}; give the folder of the label files as labels_dir",
+            f"{fact}; put the label files beside the images, or into a folder labels beside a folder images",
+        )
+    if without:
+        log.warning("%d images without a label file taken as without objects, first %s", len(without), without[0])
+    findings = Findings(strict, allow_broken)
+    records, lines, others, empty = [], 0, collections.Counter(), set(without)
+    for each in sorted(paths):
+        size = read_size(paths[each], findings)
+        if size is None:
+            continue
+        objects = [] if each in empty else _objects(files[each], size, numbered, findings)
+        if objects is None:
+            continue
+        lines += len(objects)
+        others.update(numbered[one.label] for one in objects if numbered[one.label] not in places)
+        wanted = [one._replace(label=places[numbered[one.label]]) for one in objects if numbered[one.label] in places]
+        records.append(make_record(each, paths[each], size, wanted, None, findings, files[each], names))
+    if not records:
+        raise UserError(
+            f"none of the {len(paths)} images of {images_dir} can be opened; the first: {findings.files[0]}"
+        )
+    findings.report(len(paths) - len(without), lines + len(findings.found.get(_UNREAD, ())))
+    report_left_out(others, labels_dir)
+    return by_file_name(records), names
+
+
+def _classes(wanted, labels_dir, images_dir):
+    """The names by number, and those that are wanted."""
+    file = _find_names(labels_dir, images_dir)
+    if wanted is None and file is None:
+        fact = f"there is no data.yaml or classes.txt in {labels_dir} or above it"
+        raise UserError(
+            f"{fact}; give class_names=[…] or their file", f"{fact}; give --classes, names or a file of them"
+        )
+    if wanted is None or names_file(wanted) is not None:
+        names = read_class_names(file if wanted is None else wanted)
+        return names, names
+    names = check_class_names(wanted)
+    if file is None:
+        return names, names
+    numbered = read_class_names(file)
+    check_there(names, numbered, file)
+    return numbered, names
+
+
+def _find_names(*folders):
+    """The file of class names in one of the folders or up to two above, or None."""
+    for folder in folders:
+        place = pathlib.Path(os.path.abspath(folder))
+        for each in (place, *place.parents[:2]):
+            for name in FILES:
+                if os.path.isfile(each / name):
+                    return each / name
+    return None
+
+
+def _label_file(folder, image):
+    name = pathlib.PurePosixPath(image).with_suffix(".txt")
+    found = find_file(folder, str(name))
+    if found is None and "images" in name.parts:  # the folder above images and labels is named
+        place = len(name.parts) - 1 - name.parts[::-1].index("images")
+        found = find_file(folder, os.path.join(*name.parts[:place], "labels", *name.parts[place + 1 :]))
+    return found or os.path.join(folder, name)
+
+
+def _labels_dir(images_dir):
+    """The folder of the label files that belongs to a folder of images."""
+    # From where a relative path begins: `train` in the folder `images` is `images/train`.
+    parts = pathlib.Path(os.path.abspath(images_dir)).parts
+    for place in reversed(range(len(parts))):
+        if parts[place] == "images":
+            folder = pathlib.Path(*parts[:place], "labels", *parts[place + 1 :])
+            if os.path.isdir(folder):
+                return folder
+    return images_dir
+
+
+def _objects(path, size, names, findings):
+    """A file's objects, or None if it cannot be read."""
+    try:
+        # What is no text fails line by line.
+        lines = text_of(path, _MAX_BYTES, errors="replace").split("\n")
+    except UnreadableError as error:
+        findings.broken(f"{path} {error}", label=True)
+        return None
+    found = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        where = f"{path}, line {number}: {line.strip()[:100]!r}"
+        try:
+            label, box = _parse(fields, len(names))
+        except ValueError as error:
+            findings.add(_UNREAD, f"{where} {error}", unread=True)
+            continue
+        x0, y0, x1, y1 = box
+        scaled = x0 * size.width, y0 * size.height, x1 * size.width, y1 * size.height
+        found.append(AnnotatedObject(label, scaled, False, where))
+    return found
+
+
+def _parse(fields, classes):
+    """Class and box, xyxy in shares; `ValueError` says what is wrong."""
+    try:
+        label, *values = map(float, fields)
+    except ValueError:
+        raise ValueError("does not hold numbers alone") from None
+    if not all(map(math.isfinite, (label, *values))):
+        raise ValueError("holds a number that is not finite")
+    if label != int(label) or not 0 <= label < classes:
+        raise ValueError(f"names the class {fields[0][:20]}, but the classes are 0 to {classes - 1}")
+    if len(values) == 4:
+        x, y, width, height = values
+        return int(label), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    if len(values) < 6 or len(values) % 2:
+        raise ValueError(f"holds {len(fields)} numbers; 5 are a box, 7, 9, 11, … a polygon")
+    return int(label), (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))

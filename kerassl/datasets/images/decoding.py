@@ -1,4 +1,4 @@
-"""The bytes of image files into pixels as people see them, in the graph."""
+"""Decode image files into pixels as they are displayed, in the graph."""
 
 import functools
 import io
@@ -29,20 +29,20 @@ _TURNS = {
 
 
 def decode(contents, *, shortest=None, longest=None, turned=True, max_pixels=MAX_PIXELS, pillow=True):
-    """Decodes the bytes of a JPEG, PNG, BMP, GIF or WebP as people see the picture, in the graph.
+    """Decode the bytes of a JPEG, PNG, BMP, GIF or WebP as the image is displayed, in the graph.
 
-    It is turned as its EXIF says (JPEG, PNG, WebP); what is transparent shows white, as on a page; of 16 bits a colour
-    the upper 8 are kept; CMYK and YCCK become RGB; of an animation the first frame is taken. Colour profiles are not
-    applied. The bytes tell the format, whatever the file is called. GIF, WebP, and BMP of other than 24 bits are
+    It is rotated by its EXIF orientation (JPEG, PNG, WebP); what is transparent shows white, as on a page; of 16 bits a
+    color the upper 8 are kept; CMYK and YCCK become RGB; of an animation the first frame is taken. Color profiles are
+    not applied. The bytes determine the format, not the name. GIF, WebP, and BMP of other than 24 bits are
     decoded by Pillow, the rest by TensorFlow.
 
     Args:
         contents: scalar string tensor.
         shortest: int or None. JPEGs are shrunk while they are decoded, by the largest of 2, 4 and 8 that leaves the
-            short side at least so many pixels: for whoever scales it down to that anyhow. None shrinks nothing.
-        longest: int or None. The same of the long side; `shrinkage` tells by how much it was.
-        turned: bool. False leaves the picture as it is stored.
-        max_pixels: int. A picture of more pixels, as its header tells, is refused before memory is taken for it.
+            short side at least so many pixels, for a pipeline that scales it down to that anyway. None shrinks nothing.
+        longest: int or None. The same of the long side; `shrinkage` returns by how much.
+        turned: bool. False leaves the image as it is stored.
+        max_pixels: int. An image of more pixels, by its header, is refused before memory is taken for it.
         pillow: bool. False refuses what Pillow would decode: for graphs that run where there is no Python.
 
     Returns:
@@ -62,10 +62,10 @@ def decode(contents, *, shortest=None, longest=None, turned=True, max_pixels=MAX
 
 
 def shrinkage(contents, longest):
-    """By how much `decode` shrinks an image whose long side is to keep so many pixels.
+    """Return by how much `decode` shrinks an image whose long side is to keep so many pixels.
 
     A pixel of the shrunk image is the mean of so many by so many of the file's; where these do not divide its sides,
-    the last row and column stand for less.
+    the last row and column are of less.
 
     Args:
         contents: scalar string tensor.
@@ -151,12 +151,12 @@ def _jpeg(contents, shortest, longest, turned, max_pixels):
 def _png(contents, head, turned, max_pixels):
     width, height = _numbers(head, 16, little_endian=False)
     orientation, transparent = png_notes(contents)
-    kind = tf.strings.substr(head, 25, 1)  # 4 is grey and 6 is RGB, both with alpha
+    kind = tf.strings.substr(head, 25, 1)  # 4 is gray and 6 is RGB, both with alpha
 
     def on_white():
         image = tf.cast(tf.io.decode_png(contents, channels=4), tf.int32)
-        colour, alpha = image[..., :3], image[..., 3:]
-        return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
+        color, alpha = image[..., :3], image[..., 3:]
+        return tf.cast((color * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
     with _small_enough(height, width, max_pixels):
         image = tf.cond(
@@ -188,12 +188,12 @@ def _by_pillow(contents, turned, max_pixels):
                 return np.zeros([0, 0, 3], np.uint8)
             orientation = exif_orientation(image.info.get("exif", b"")) if turned else 1
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                picture = PIL.Image.new("RGBA", image.size, "white")
-                picture.alpha_composite(image.convert("RGBA"))
+                flat = PIL.Image.new("RGBA", image.size, "white")
+                flat.alpha_composite(image.convert("RGBA"))
             else:
-                picture = image
-            picture = picture.convert("RGB")
-            return np.array(picture.transpose(_TURNS[orientation]) if orientation > 1 else picture)
+                flat = image
+            flat = flat.convert("RGB")
+            return np.array(flat.transpose(_TURNS[orientation]) if orientation > 1 else flat)
     except Exception:  # Pillow's decoders raise many kinds
         return np.zeros([0, 0, 3], np.uint8)
 

@@ -1,4 +1,4 @@
-"""What is wrong with an image file, in words."""
+"""Why an image file cannot be read, in words."""
 
 import os
 import pathlib
@@ -8,7 +8,7 @@ import stat
 import PIL.Image
 
 from kerassl.datasets.images.decoding import FORMATS, MAX_PIXELS
-from kerassl.datasets.shards.index import shard_place
+from kerassl.datasets.images.shard_index import shard_place
 
 MAX_BYTES = 2**30  # more than `MAX_PIXELS` take in any format, uncompressed with 16 bits a color
 
@@ -17,12 +17,12 @@ _FOREIGN = [
     (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "a TIFF or camera raw image", "convert it to JPEG or PNG"),
     (rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", "a HEIC image", "convert it to JPEG"),
     (rb"....ftyp(avif|avis)", "an AVIF image", "convert it to JPEG or PNG"),
-    (rb"....ftyp", "a film", "take pictures out of it"),
+    (rb"....ftyp", "a video", "extract images from it"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image", "convert it to JPEG"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", "convert it to JPEG"),
     (rb"8BPS", "a Photoshop file", "save it as JPEG or PNG"),
     (rb"\0\0\x01\0", "an icon", "convert it to PNG"),
-    (rb"%PDF", "a PDF", "take the pictures out of it"),
+    (rb"%PDF", "a PDF", "extract the images from it"),
     (rb"P[1-7]\s", "a Netpbm image", "convert it to PNG"),
     (rb"\s*(<\?xml.*|<!--.*)?(<!DOCTYPE svg.*)?<svg", "an SVG drawing", "render it to PNG"),
     (rb"\s*(<!doctype html|<html)", "a web page", "download the image again"),
@@ -62,7 +62,7 @@ def never_read(path):
 
 
 def fault(path, max_pixels=MAX_PIXELS):
-    """Why a file cannot be decoded, in words that go after its name.
+    """Return why a file cannot be decoded, in words that go after its name.
 
     Args:
         path: str or `pathlib.Path`, of a file or of an image in a shard.
@@ -75,7 +75,7 @@ def fault(path, max_pixels=MAX_PIXELS):
     if place is not None:
         if not pathlib.Path(place[0]).is_file():
             return "is not there"
-        return "is damaged: its checksum is wrong (start write_shards again, which mends it)"
+        return "is damaged: its checksum is wrong (start write_shards again, which repairs it)"
     path, reason = pathlib.Path(path), never_read(path)
     if reason is not None:
         return reason

@@ -8,7 +8,7 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl.datasets.images.faults import never_read
-from kerassl.datasets.shards.index import read_index, record_spans, shard_place
+from kerassl.datasets.images.shard_index import is_tfds, read_index, record_spans, scan_spans, shard_place
 
 
 def path_tensor(paths):
@@ -24,7 +24,7 @@ def path_tensor(paths):
 
 
 def image_bytes(paths):
-    """How to read images, each of which is a file or stands in a shard.
+    """Return a function that reads images, each of which is a file or in a shard.
 
     Args:
         paths: list of str or `pathlib.Path`; images in shards as `shard_place` knows them.
@@ -67,15 +67,20 @@ def _either(chosen, first, second):
 def _from_shards(paths):
     read_example = example_bytes(paths)
 
-    def read(path, index):
-        features = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
-        return tf.io.parse_single_example(read_example(path, index), features)["image/encoded"]
+    def feature(name):
+        def read(path, index):
+            features = {name: tf.io.FixedLenFeature([], tf.string)}
+            return tf.io.parse_single_example(read_example(path, index), features)[name]
 
-    return read
+        return read
+
+    places = [shard_place(path) for path in paths]
+    chosen = [place is not None and is_tfds(place[0]) for place in places]
+    return _either(chosen, lambda: feature("image"), lambda: feature("image/encoded"))
 
 
 def example_bytes(paths):
-    """How to read whole records of shards.
+    """Return a function that reads whole records of shards.
 
     Args:
         paths: see `image_bytes`; what is not in a shard cannot be read by the function.
@@ -125,9 +130,10 @@ def example_bytes(paths):
 
 def _spans(files):
     """Where the records of shards begin and how long their contents are, by the shard's path."""
-    folders = dict.fromkeys(pathlib.Path(file).parent for file in files)
+    folders = dict.fromkeys(pathlib.Path(file).parent for file in files if not is_tfds(file))
     entries = {str(folder / entry["file"]): entry for folder in folders for entry in read_index(folder).shards}
-    special = [file for file in files if file in entries and os.path.exists(file) and not os.path.isfile(file)]
-    if special:
-        raise UserError(f"{special[0]} {never_read(special[0])}; write the shards again into a new folder")
-    return {file: record_spans(entry) for file, entry in entries.items()}
+    for file in files:
+        if (file in entries or is_tfds(file)) and os.path.exists(file) and not os.path.isfile(file):
+            raise UserError(f"{file} {never_read(file)}; write the shards again into a new folder")
+    spans = {file: record_spans(entry) for file, entry in entries.items()}
+    return spans | {file: scan_spans(file) for file in files if is_tfds(file) and os.path.isfile(file)}

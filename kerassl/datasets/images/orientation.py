@@ -1,9 +1,10 @@
-"""How a camera was held: the orientation of EXIF, read in the graph and beside it, and pictures and boxes turned by it.
+"""The EXIF orientation of images: reading it, in the graph and in Python, and rotating images and boxes by it.
 
 Orientation 1 is as stored; 2 to 8 are mirrored or turned: 5 to 8 have height and width exchanged.
 """
 
 import numpy as np
+import PIL.Image
 
 from kerassl._lazy import tf
 
@@ -13,7 +14,7 @@ _TAG, _SHORT = 0x112, 3
 
 
 def may_hold_exif(contents):
-    """Whether a JPEG is not of the plainest kind, JFIF's header and then tables; cheap, in the graph.
+    """Return whether a JPEG may hold EXIF: it is not JFIF's header and then tables; cheap, in the graph.
 
     Args:
         contents: scalar string tensor, the file.
@@ -26,13 +27,13 @@ def may_hold_exif(contents):
 
 
 def jpeg_orientation(contents):
-    """The orientation that a JPEG's EXIF notes, in the graph.
+    """Read the orientation in a JPEG's EXIF, in the graph.
 
     Args:
         contents: scalar string tensor, the file.
 
     Returns:
-        Scalar int32 tensor, 1 to 8; 1 where nothing, or nothing whole, is noted.
+        Scalar int32 tensor, 1 to 8; 1 where there is none.
     """
     size = tf.strings.length(contents)
 
@@ -46,7 +47,7 @@ def jpeg_orientation(contents):
         return (words[0] == 0xFFE1) & tf.reduce_all(words[2:] == _EXIF)
 
     def follows(position, words):
-        # EXIF stands among the applications' own segments, which come first.
+        # EXIF is among the applications' own segments, which come first.
         marker = words[0]
         return (((marker >= 0xFFE0) & (marker <= 0xFFEF)) | (marker >= _COMMENT)) & ~is_exif(words)
 
@@ -65,13 +66,13 @@ def jpeg_orientation(contents):
 
 
 def png_notes(contents):
-    """What the chunks before a PNG's pixels note, in the graph.
+    """Read the chunks before a PNG's pixels, in the graph.
 
     Args:
         contents: scalar string tensor, the file.
 
     Returns:
-        The orientation of its EXIF, a scalar int32 tensor as of `jpeg_orientation`, and whether one of its colours is
+        The orientation of its EXIF, a scalar int32 tensor as of `jpeg_orientation`, and whether one of its colors is
         named as transparent, a scalar bool tensor (an alpha channel is another matter).
     """
     size = tf.strings.length(contents)
@@ -122,33 +123,25 @@ def _orientation(exif):
 
 
 def exif_orientation(exif):
-    """The same as in the graph, of EXIF that was read already.
+    """Return the orientation in EXIF that Pillow read.
 
     Args:
         exif: bytes, as Pillow's `image.info["exif"]`.
 
     Returns:
-        Int, 1 to 8; 1 where nothing, or nothing whole, is noted.
+        Int, 1 to 8; 1 where there is none.
     """
-    data = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "little", b"MM": "big"}.get(data[:2])
-    if order is None or int.from_bytes(data[2:4], order) != 42:
+    tags = PIL.Image.Exif()  # not `getexif`, which reads XMP too
+    try:
+        tags.load(exif)
+        value = tags.get(_TAG)
+    except Exception:  # a damaged header raises many kinds
         return 1
-    start = int.from_bytes(data[4:8], order)
-    entries = min(int.from_bytes(data[start : start + 2], order), max(0, (len(data) - start - 2) // 12))
-    noted = 0
-    for place in range(start + 2, start + 2 + 12 * entries, 12):
-        tag, kind, count, value = (
-            int.from_bytes(data[place + first : place + last], order)
-            for first, last in ((0, 2), (2, 4), (4, 8), (8, 10))
-        )
-        if (tag, kind, count) == (_TAG, _SHORT, 1):
-            noted = max(noted, value)
-    return noted if 1 <= noted <= 8 else 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def turn(image, orientation):
-    """A stored image as people see it, in the graph.
+    """Rotate a stored image to how it is displayed, in the graph.
 
     Args:
         image: `[H, W, C]` tensor.
@@ -168,12 +161,12 @@ def turn(image, orientation):
 
 
 def turn_boxes(boxes, orientation, width, height):
-    """Boxes on a stored image, as they lie on the image that people see.
+    """Rotate boxes on a stored image to how it is displayed.
 
     Args:
         boxes: `[n, 4]` array, xyxy in continuous pixels.
         orientation: int, 1 to 8.
-        width: int, of the image as people see it, in pixels.
+        width: int, of the displayed image, in pixels.
         height: int, likewise.
 
     Returns:

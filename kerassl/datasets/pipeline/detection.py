@@ -1,75 +1,80 @@
-"""Annotated images as batches for detectors and for the single-object localiser."""
+"""Annotated images as batches for detectors and for the single-object localizer."""
+
+from __future__ import annotations
 
 import math
+import os
+import typing
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl._numbers import check
-from kerassl.datasets.image_folder import check_batch_size
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.pipeline.erase import erased_regions, paint_over
-from kerassl.datasets.pipeline.stream import Epochs, broken_files, read_ahead, stream
+from kerassl.datasets.pipeline.stream import resumable
+from kerassl.datasets.record import Record
 from kerassl.resizing import check_image_size, letterbox
 
-# JPEGs are shrunk while they are decoded to so many times the letterbox's side: nearer to it they would lose detail.
+if typing.TYPE_CHECKING:
+    from kerassl.augment import BoxAugmentation
+    from kerassl.datasets.pipeline.resumable import ResumableDataset
+
+# JPEGs are shrunk while they are decoded to no less than this multiple of the letterbox's side, to keep detail.
 _SPARE = 2
 
 
 def detection_batches(
-    records,
-    image_size,
-    batch_size,
+    records: Sequence[Record],
+    image_size: int,
+    batch_size: int,
     *,
-    shuffle=False,
-    flip=False,
-    augmentation=None,
-    erase=None,
-    difficult=True,
-    repeat=False,
-    seed=0,
-    drop_remainder=False,
-    strict=False,
-    initial_epoch=0,
-):
-    """Batches of letterboxed images with all their boxes, as KerasCV's detectors take them in `fit`.
+    shuffle: bool = False,
+    flip: bool = False,
+    augmentation: BoxAugmentation | None = None,
+    erase: str | os.PathLike | Mapping | Sequence | None = None,
+    difficult: bool = True,
+    seed: int = 0,
+    drop_remainder: bool = False,
+    strict: bool = False,
+    initial_epoch: int = 0,
+) -> ResumableDataset:
+    """Make batches of letterboxed images with all their boxes, for the `fit` of a detector.
 
     Args:
-        records: list of `Record`. Crowd regions are left out.
+        records: sequence of `Record`, as a `DetectionDataset`. Crowd regions are left out.
         image_size: int. Side of the square in pixels, a multiple of 32.
         batch_size: int. Images a batch.
         shuffle: bool. Another order each epoch, from `seed` and the number of the epoch.
         flip: bool. Mirror every second image at random, drawn from `seed`, the epoch and the image.
-        augmentation: `augment.BoxAugmentation`, which mirrors by itself, or None. Its draws too are of `seed`, the
+        augmentation: `augment.BoxAugmentation`, which mirrors too, or None. Its draws too are of `seed`, the
             epoch and the image; a mosaic's other images are of the same batch.
-        erase: regions that are painted over in every image with its mean colour, whatever its class, before it is
-            mirrored or augmented, or None: a file as `kerassl audit` writes `regions.json`, or what stands in one, as
-            `{"horse": [[0.05, 0.84, 0.4, 1.0]]}`, xyxy in shares of the picture's width and height. Boxes stay.
+        erase: regions that are painted over in every image with its mean color, whatever its class, before it is
+            mirrored or augmented, or None: a file as `kerassl audit` writes `regions.json`, or the content of one, as
+            `{"horse": [[0.05, 0.84, 0.4, 1.0]]}`, xyxy in shares of the image's width and height. Boxes stay.
         difficult: bool. Keep the boxes of difficult objects.
-        repeat: bool. Go on without end; each epoch in its own order.
         seed: int.
         drop_remainder: bool. Leave out the images that fill no batch.
         strict: bool. Stop at a broken image file; else another image takes its place, and the log names it.
-        initial_epoch: int. The first iteration over the data set counts as this epoch: for a run that goes on.
+        initial_epoch: int. The first iteration over the data set counts as this epoch: for a run that is resumed.
 
     Returns:
-        `tf.data.Dataset` of `{"images": [B, S, S, 3], "bounding_boxes": {"boxes": [B, M, 4], "classes": [B, M]}}`, all
+        `ResumableDataset` of `{"images": [B, S, S, 3], "bounding_boxes": {"boxes": [B, M, 4], "classes": [B, M]}}`, all
         float32. Boxes are xyxy in pixels of the letterboxed image; rows without a box hold -1. `M` is the most boxes
-        that a record has, and with mosaics the most that four records have together. Without `repeat` its
-        `begin(epoch)` makes the next iteration that epoch, and its `enter(epoch, step)` gives the rest of an epoch
-        without reading what comes before.
+        that a record has, and with mosaics the most that four records have together.
 
     Raises:
         UserError: if there are no records, none of their images can be read, `flip` is given with an augmentation,
             mosaics with batches of fewer than four images, or `erase` holds no regions.
 
     Example:
-        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train", count=100)
-        >>> detector.fit(kerassl.datasets.detection_batches(records, 256, 8, shuffle=True, flip=True), epochs=20)
+        >>> train = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "train")
+        >>> detector.fit(kerassl.datasets.detection_batches(train, 256, 8, shuffle=True, flip=True), epochs=20)
     """
     check(seed=seed)
-    size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
+    size, batch_size = check_image_size(image_size), check(batch_size=batch_size)
     _check_flip(flip, augmentation)
     erased = erased_regions(erase)
     kept = [~record.crowd if difficult else ~record.ignored for record in records]
@@ -92,7 +97,7 @@ def detection_batches(
     def finish(placed, classes):
         return _batch(*augmentation.finish(placed, classes, rows))
 
-    order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
+    order = (shuffle, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
         return _batches(records, load, _SPARE * size, batch_size, *order)
     if augmentation.mosaic and batch_size < 4:
@@ -104,42 +109,41 @@ def detection_batches(
 
 
 def single_object_batches(
-    records,
-    image_size,
-    batch_size,
+    records: Sequence[Record],
+    image_size: int,
+    batch_size: int,
     *,
-    shuffle=False,
-    flip=False,
-    augmentation=None,
-    erase=None,
-    repeat=False,
-    seed=0,
-    drop_remainder=False,
-    strict=False,
-    initial_epoch=0,
-):
-    """Batches of letterboxed images with their largest object, for `detectors.Localizer`.
+    shuffle: bool = False,
+    flip: bool = False,
+    augmentation: BoxAugmentation | None = None,
+    erase: str | os.PathLike | Mapping | Sequence | None = None,
+    seed: int = 0,
+    drop_remainder: bool = False,
+    strict: bool = False,
+    initial_epoch: int = 0,
+) -> ResumableDataset:
+    """Make batches of letterboxed images with their largest object, for the `fit` of a `detectors.Localizer`.
 
     Args:
-        records: list of `Record`. Those without a box that is not difficult are left out.
+        records: sequence of `Record`, as a `DetectionDataset`. Those without a box that is not difficult are left out.
         augmentation: `augment.BoxAugmentation` without mosaics, or None. The object stays by at least the share
-            `visible` of its area: 0.7 and more suit a localiser.
-        image_size, batch_size, shuffle, flip, erase, repeat, seed, drop_remainder, strict, initial_epoch: see
+            `visible` of its area: 0.7 and more suit a localizer.
+        image_size, batch_size, shuffle, flip, erase, seed, drop_remainder, strict, initial_epoch: see
             `detection_batches`.
 
     Returns:
-        `tf.data.Dataset` of (images `[B, S, S, 3]` float32, `{"class": [B] int32, "box": [B, 4] float32}`). The box is
-        xyxy in units of the square's side. It has `begin` and `enter`, as that of `detection_batches`.
+        `ResumableDataset` of (images `[B, S, S, 3]` float32, `{"class": [B] int32, "box": [B, 4] float32}`). The box is
+        xyxy in units of the square's side.
 
     Raises:
         UserError: if there are no such records, none of their images can be read, `flip` is given with an
             augmentation, the augmentation makes mosaics, or `erase` holds no regions.
 
     Example:
-        >>> localizer.fit(kerassl.datasets.single_object_batches(records, 192, 32, shuffle=True), epochs=20)
+        >>> localizer.fit(kerassl.datasets.single_object_batches(train, 192, 32, shuffle=True), epochs=20)
     """
     check(seed=seed)
-    size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
+    size, batch_size = check_image_size(image_size), check(batch_size=batch_size)
     _check_flip(flip, augmentation)
     erased = erased_regions(erase)
     if augmentation is not None and augmentation.mosaic:
@@ -163,7 +167,7 @@ def single_object_batches(
         low, high = tf.tile(placed.region[:, :2], [1, 2]), tf.tile(placed.region[:, 2:], [1, 2])
         return images, {"class": classes, "box": tf.clip_by_value(placed.boxes[:, 0], low, high) / size}
 
-    order = (shuffle, repeat, seed, drop_remainder, strict, initial_epoch)
+    order = (shuffle, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
         return _batches(records, load, _SPARE * size, batch_size, *order)
     return _batches(records, place, max(_SPARE, augmentation.enlargement) * size, batch_size, *order, finish)
@@ -171,7 +175,7 @@ def single_object_batches(
 
 def _check_flip(flip, augmentation):
     if flip and augmentation is not None:
-        raise UserError("flip is given with an augmentation, which mirrors by itself; leave flip out")
+        raise UserError("flip is given with an augmentation, which mirrors too; leave flip out")
 
 
 def _batch(images, boxes, classes):
@@ -180,7 +184,7 @@ def _batch(images, boxes, classes):
 
 def _letterboxed(image, boxes, size, draw, flip):
     if flip:
-        # Mirrored before it is letterboxed: the picture must stay at the left.
+        # Mirrored before it is letterboxed: the image must stay at the left.
         mirrored = tf.random.stateless_uniform([], tf.random.experimental.stateless_fold_in(draw[:2], draw[2])) < 0.5
         width = tf.cast(tf.shape(image)[1], tf.float32)
         image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
@@ -190,49 +194,31 @@ def _letterboxed(image, boxes, size, draw, flip):
     return square, boxes * scale
 
 
-def _batches(
-    records, load, longest, batch_size, shuffle, repeat, seed, drop_remainder, strict, initial_epoch, finish=None
-):
+def _batches(records, load, longest, batch_size, shuffle, seed, drop_remainder, strict, initial_epoch, finish=None):
     if not records:
-        raise UserError("there are no annotated images to make batches of; give the records of voc_records")
+        raise UserError("there are no annotated images to make batches of; give a DetectionDataset")
     steps = len(records) // batch_size if drop_remainder else -(-len(records) // batch_size)
     if not steps:
         raise UserError(
             f"{len(records)} images do not fill one batch of {batch_size}; give a batch_size of at most {len(records)}"
         )
-    found = broken_files(strict)
     paths = [record.path for record in records]
-    read = image_bytes(paths)
 
-    def batches(epochs, skipped):
-        rows = stream(
-            paths,
-            min(steps * batch_size, len(records)),
-            load,
-            shuffle=shuffle,
-            seed=seed,
-            strict=strict,
-            epochs=epochs,
-            skip=skipped * batch_size,
-            broken=found,
-            read=read,
-            longest=math.ceil(longest),
-        )
-        batches = rows.map(lambda epoch, item: item).batch(batch_size, drop_remainder=drop_remainder)
-        if finish is not None:
-            batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-        batches = batches.apply(tf.data.experimental.assert_cardinality(steps - skipped))
-        if repeat:
-            batches = batches.repeat()
-        return read_ahead(batches)
+    def batches(rows, step):
+        made = rows.map(lambda epoch, item: item).batch(batch_size, drop_remainder=drop_remainder)
+        return made if finish is None else made.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def enter(epoch, step, broken=()):
-        found.paths.update(map(str, broken))
-        return batches(Epochs(epoch), step)
-
-    epochs = Epochs(initial_epoch)
-    made = batches(epochs, 0)
-    if not repeat:  # what `callbacks.Resume` and `callbacks.StopAtNaN` need; without end there is no epoch to enter
-        made.steps, made.begin, made.enter = steps, epochs.begin, enter
-        made.broken = lambda: sorted(found.paths)
-    return made
+    return resumable(
+        paths,
+        load,
+        batches,
+        steps,
+        batch_size,
+        total=min(steps * batch_size, len(records)),
+        shuffle=shuffle,
+        seed=seed,
+        strict=strict,
+        initial_epoch=initial_epoch,
+        read=image_bytes(paths),
+        longest=math.ceil(longest),
+    )

@@ -1,4 +1,4 @@
-"""Regions of pictures that are painted over before a model learns from them."""
+"""Regions of images that are painted over before a model learns from them."""
 
 import json
 import pathlib
@@ -9,20 +9,20 @@ from kerassl._errors import UserError
 from kerassl._io.text import UnreadableError, text_of
 from kerassl._lazy import tf
 
-_WANTED = "give regions as [x0, y0, x1, y1], shares of the picture's width and height from 0 to 1"
+_WANTED = "give regions as [x0, y0, x1, y1], shares of the image's width and height from 0 to 1"
 
 
 def erased_regions(erase):
-    """Reads the regions that are to be painted over.
+    """Read the regions that are to be painted over.
 
     Args:
-        erase: None, the path of a `.json` file, as `kerassl audit` writes `regions.json`, or what stands in one: a dict
+        erase: None, the path of a `.json` file, as `kerassl audit` writes `regions.json`, or its content: a dict
             from a class name, or `"all"`, to a list of regions, or a list of regions. A region is xyxy in shares of the
-            picture's width and height.
+            image's width and height.
 
     Returns:
-        `[n, 4]` float32 array. Whose they are is dropped: every picture is painted in all of them, whatever its class,
-        since paint in one class's pictures alone would be that class's new mark.
+        `[n, 4]` float32 array. Whose they are is dropped: every image is painted in all of them, whatever its class,
+        since paint in one class's images alone would be that class's new mark.
 
     Raises:
         UserError: if the file cannot be read, or something in it is no region.
@@ -60,11 +60,11 @@ def erased_regions(erase):
 
 
 def paint_over(image, regions):
-    """A picture whose regions have its own mean colour.
+    """Paint the regions of an image in its mean color.
 
-    The mean colour, not noise: noise has outlines that no photograph has, in every picture that is learned from and
-    in none that is predicted; a plain patch is what sky or wall is, too. The mean is the picture's own, so that no
-    fixed colour is learned. Wherever a pixel's centre lies in a region it is painted.
+    The mean color, not noise: noise has outlines that no photo has, in every image that is learned from and
+    in none that is predicted; a plain patch is what sky or wall is, too. The mean is the image's own, so that no
+    fixed color is learned. A pixel is painted where its center is in a region.
 
     Args:
         image: `[H, W, 3]` tensor in [0, 255], uint8 or float, of any size: before it is letterboxed or mirrored.

@@ -1,21 +1,29 @@
-"""Photographs in shuffled batches with a label each, for training; and what their names say."""
+"""Images in shuffled batches with a label each, for training; and the labels in their paths."""
 
+from __future__ import annotations
+
+import os
 import pathlib
+import typing
+from collections.abc import Iterable, Sequence
 
 from kerassl._errors import UserError
+from kerassl._io.file_names import nfc
 from kerassl._lazy import tf
 from kerassl._numbers import check
-from kerassl.datasets.formats.unicode_names import nfc
-from kerassl.datasets.image_folder import check_batch_size, image_files
-from kerassl.datasets.pipeline.stream import Epochs, broken_files, read_ahead, stream
+from kerassl.datasets.images.files import image_files
+from kerassl.datasets.pipeline.stream import resumable
 from kerassl.resizing import centre_crop, check_image_size
 
+if typing.TYPE_CHECKING:
+    from kerassl.datasets.pipeline.resumable import ResumableDataset
 
-def named_classes(paths):
-    """The class that the place or the name of each photograph tells.
 
-    In a folder with sub-folders that is the sub-folder that a photograph lies in, at whatever depth. In a flat one it
-    is what stands before the first `_` of the file's name. Files that are named one by one have no class.
+def named_classes(paths: Iterable[str | os.PathLike]) -> dict[str, str]:
+    """Return the class that the folder or the name of each image names.
+
+    In a folder with sub-folders that is the sub-folder that an image is in, at whatever depth. In a flat one it is
+    what is before the first `_` of the file's name. Files that are given one by one have no class.
 
     Args:
         paths: list of str or `pathlib.Path`, folders and files as `image_files` takes them.
@@ -40,53 +48,34 @@ def named_classes(paths):
     return found
 
 
-def labeled_photographs(paths, labels, image_size, batch_size, *, seed=0):
-    """Batches of photographs as `image_folder` gives them, with a label each.
+def labeled_images(
+    paths: Sequence[str], labels: Sequence[int], image_size: int, batch_size: int, *, seed: int = 0
+) -> ResumableDataset:
+    """Make batches of images as `image_folder` does, with a label each.
 
     Args:
         paths: list of str, files.
         labels: list of int, one each.
-        image_size, batch_size, seed: as of `image_folder`.
+        image_size, batch_size, seed: see `image_folder`.
 
     Returns:
-        `tf.data.Dataset` of images `[B, S, S, 3]` float32 in [0, 255] and labels `[B]` int32, in another order each
-        epoch, whole batches alone. It has `begin` and `enter`, as that of `image_folder`.
+        `ResumableDataset` of images `[B, S, S, 3]` float32 in [0, 255] and labels `[B]` int32, in another order each
+        epoch, whole batches alone.
 
     Raises:
         UserError: if the images do not fill one batch, or none can be read.
     """
     check(seed=seed)
-    size, batch_size = check_image_size(image_size), check_batch_size(batch_size)
+    size, batch_size = check_image_size(image_size), check(batch_size=batch_size)
     steps = len(paths) // batch_size
     if not steps:
         raise UserError(f"{len(paths)} images with a label do not fill one batch of {batch_size}; give more images")
-    found, labels = broken_files(False), tf.constant(labels, tf.int32)
+    labels = tf.constant(labels, tf.int32)
 
     def load(image, index, draw):
         return tf.round(centre_crop(image, size)), labels[index]
 
-    def batches(epochs, skipped):
-        rows = stream(
-            paths,
-            steps * batch_size,
-            load,
-            shuffle=True,
-            seed=seed,
-            strict=False,
-            epochs=epochs,
-            skip=skipped * batch_size,
-            broken=found,
-            shortest=size,
-        )
-        batches = rows.map(lambda epoch, row: row).batch(batch_size, drop_remainder=True)
-        return read_ahead(batches.apply(tf.data.experimental.assert_cardinality(steps - skipped)))
+    def finish(rows, step):
+        return rows.map(lambda epoch, row: row).batch(batch_size, drop_remainder=True)
 
-    def enter(epoch, step, broken=()):
-        found.paths.update(map(str, broken))
-        return batches(Epochs(epoch), step)
-
-    epochs = Epochs()
-    made = batches(epochs, 0)
-    made.steps, made.begin, made.enter = steps, epochs.begin, enter  # what `callbacks.Resume` needs
-    made.broken = lambda: sorted(found.paths)
-    return made
+    return resumable(paths, load, finish, steps, batch_size, shuffle=True, seed=seed, shortest=size)

@@ -1,27 +1,27 @@
-"""Image files as a trained model wants them for prediction: letterboxed, with what leads back to the original."""
+"""Letterboxed images for prediction, with the scale that leads back to the original."""
 
+import collections.abc
 import logging
-import os
-import pathlib
 
 import numpy as np
 
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
-from kerassl.datasets.image_folder import check_batch_size, image_files
+from kerassl._numbers import check
 from kerassl.datasets.images.decoding import decode
 from kerassl.datasets.images.faults import fault
+from kerassl.datasets.images.files import image_names
 from kerassl.datasets.images.image_bytes import image_bytes, path_tensor
 from kerassl.datasets.pipeline.stream import read_ahead
-from kerassl.datasets.shards.index import is_shards, open_index, shard_place
+from kerassl.datasets.record import Record
 from kerassl.resizing import letterbox
 
 log = logging.getLogger("kerassl")
 
 
 def identified(images):
-    """Image ids and paths of what a person named.
+    """Return the image ids and paths of images.
 
     Args:
         images: list of `Record`s, or a folder, a file or a list of those, or a folder of shards, or places in shards.
@@ -32,17 +32,14 @@ def identified(images):
     Raises:
         UserError: if there is no image, or a path does not exist.
     """
-    if isinstance(images, (list, tuple)) and images and all(hasattr(image, "image_id") for image in images):
+    if isinstance(images, collections.abc.Sequence) and images and all(isinstance(each, Record) for each in images):
         return [record.image_id for record in images], [str(record.path) for record in images]
-    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    if len(given) == 1 and is_shards(given[0]):
-        given = open_index(given[0]).names(pathlib.Path(given[0]))
-    paths = given if given and all(map(shard_place, given)) else image_files(given)
+    paths = image_names(images)
     return paths, paths
 
 
 def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=False):
-    """Reads image files in order; a broken one is named in the log and left out.
+    """Read image files in order; a broken one is named in the log and left out.
 
     Args:
         paths: list of str, of files or of images in shards.
@@ -58,7 +55,7 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=Fa
     Raises:
         UserError: if the batch size is not positive, or no image can be read; with `strict`, at a broken file.
     """
-    check_batch_size(batch_size)
+    check(batch_size=batch_size)
 
     def load(contents):
         image = decode(contents)

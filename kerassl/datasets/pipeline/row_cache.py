@@ -1,7 +1,6 @@
-"""Images as they were decoded and shrunk, so that each file is decoded once: in memory, or in a file for later runs."""
+"""Decoded and shrunk images, so that each file is decoded once: in memory, or in a file for later runs."""
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -16,7 +15,6 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.manifest import Manifest
 from kerassl._version import __version__
-from kerassl.datasets.shards.index import shard_place
 
 log = logging.getLogger("kerassl")
 
@@ -26,9 +24,9 @@ _TOGETHER = 256  # rows that are secured on disk at a time; a kill loses at most
 class RowCache:
     """One row of bytes for each image of a list, filled as they are read.
 
-    On disk a row counts as soon as it stands there for good and not before, so that a run that is killed leaves no
-    half row, and several runs of one machine may read and fill the same cache. One that was made of other files, or of
-    files that were changed since, is made anew.
+    On disk a row counts once it is written to the disk and not before, so that a run that is killed leaves no half
+    row, and several runs of one machine may read and fill the same cache. One that was made of other files, or of
+    files that were changed since, is made again.
 
     Args:
         where: `"memory"`, or str or `pathlib.Path` of a folder.
@@ -107,27 +105,6 @@ class RowCache:
         return True
 
 
-def files_identity(paths):
-    """What tells a list of files from another, and from itself after a file was changed.
-
-    Args:
-        paths: list of str, of files or of images in shards.
-
-    Returns:
-        Str of hexadecimal digits, from all names, sizes and times of change.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            stat = os.stat((shard_place(path) or (path,))[0])
-            digest.update(
-                f"{os.path.abspath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode("utf-8", "surrogatepass")
-            )
-        except (OSError, ValueError):
-            digest.update(f"{path}\0missing\0".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
 def _open(folder, identity, shape):
     header = {"images": shape[0], "size": shape[1], "of": identity, "kerassl": __version__}
     lengths = {"rows.u8": int(np.prod(shape)), "whole.u8": shape[0]}
@@ -138,7 +115,7 @@ def _open(folder, identity, shape):
                 return
         except (OSError, ValueError, RecursionError):
             pass
-        log.warning("the cache %s was made of other images, or they were changed: it is made anew", folder)
+        log.warning("the cache %s was made of other images, or they were changed: it is made again", folder)
         free = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
     else:
         free = 0
@@ -178,7 +155,7 @@ def _check_room(shape, free, what, remedy):
 
 
 def available_memory():
-    """Bytes that can be taken, or None where the system does not tell: a container's limit, or the machine's."""
+    """Return the free memory in bytes, of a container or the machine, or None where it is not known."""
     found = []
     try:
         lines = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())

@@ -1,5 +1,6 @@
-"""The common road of every reader: an order for each epoch, decoding side by side, broken files told and replaced."""
+"""The pipeline of every reader: an order for each epoch, parallel decoding, broken files reported and replaced."""
 
+import importlib
 import logging
 import os
 import threading
@@ -17,20 +18,27 @@ from kerassl.datasets.images.image_bytes import image_bytes, path_tensor
 log = logging.getLogger("kerassl")
 
 
-class _Broken:
-    """Tells each broken file once; stops where the user wants it, or where nothing else is left."""
+class BrokenFiles:
+    """Report each broken file once; stop where the user wants it, or where nothing else is left.
 
-    def __init__(self, strict, known=(), outcome="another takes its place"):
-        self.strict = strict
-        self.outcome = outcome
-        self.paths = set(map(str, known))
+    Args:
+        strict: bool. Stop at a broken file.
+        outcome: str. What becomes of a broken file, for the log.
+
+    Attributes:
+        paths: set of str, the broken files that a stream has met.
+    """
+
+    def __init__(self, strict, outcome="another takes its place"):
+        self.strict, self.outcome = strict, outcome
+        self.paths = set()
         self.lock = threading.Lock()
 
     def __call__(self, paths, none_whole):
         for path in map(os.fsdecode, paths):
             message = printable(f"{path} {fault(path)}")
             if self.strict:
-                raise UserError(f"{message}; mend or remove the file, or read without strict")
+                raise UserError(f"{message}; fix or remove the file, or read without strict")
             with self.lock:
                 if path not in self.paths:
                     self.paths.add(path)
@@ -40,7 +48,7 @@ class _Broken:
         return np.int32(0)
 
 
-def user_error(error):
+def user_error(error: Exception) -> UserError | None:
     """The one-line message in an error that TensorFlow raises when reading stops within `fit` or an iteration.
 
     Args:
@@ -63,7 +71,7 @@ def user_error(error):
 
 
 def check_readable(paths, read=None):
-    """Refuses a list of files of which none can be decoded; usually looks at the first alone.
+    """Refuse a list of files of which none can be decoded; usually reads the first alone.
 
     Args:
         paths: sequence of str.
@@ -88,7 +96,7 @@ def check_readable(paths, read=None):
 
 
 def check_worker(worker):
-    """Refuses what is no place among several workers.
+    """Refuse what is no place among several workers.
 
     Args:
         worker: (index, count), ints.
@@ -125,7 +133,7 @@ def stream(
     shortest=None,
     longest=None,
 ):
-    """Decoded images, epoch after epoch in another order.
+    """Decode images, epoch after epoch in another order.
 
     Args:
         paths: list of str.
@@ -138,7 +146,7 @@ def stream(
         strict: bool. Stop at a broken file.
         epochs: `Epochs`, or None to count from 0.
         skip: int. How many of an epoch's images to leave out at its beginning, without reading them.
-        broken: `broken_files`, or None. The files that are known to be broken.
+        broken: `BrokenFiles`, or None. The files that are known to be broken.
         worker: (index, count). Of every epoch's order take each `count`-th image, from the `index`-th on: the workers
             of a run share the images without one of them twice.
         read: function of (path, index) to the image's bytes, in the graph, or None for `image_bytes` of the paths.
@@ -151,7 +159,7 @@ def stream(
     Raises:
         UserError: if no file can be decoded.
     """
-    broken = broken if broken is not None else broken_files(strict)
+    broken = BrokenFiles(strict) if broken is None else broken
     read = image_bytes(paths) if read is None else read
     check_readable(paths, read)
     (first, step), count, seed = worker, len(paths), check(seed=seed) % 2**31
@@ -188,17 +196,17 @@ def stream(
         with tf.control_dependencies([tf.numpy_function(cache.put, [index, row], tf.int32)]):
             return tf.identity(row)
 
-    def tell(state, row):
+    def report(state, row):
         """Broken files are the places of the order that are missing; a pass ends with a place of its own."""
         (expected, whole), (order, place, *rest) = state, row
         last = place == tf.size(order)
         missing = tf.cond(
-            place > expected, lambda: told(tf.gather(table, order[expected:place]), last & ~whole), lambda: 0
+            place > expected, lambda: reported(tf.gather(table, order[expected:place]), last & ~whole), lambda: 0
         )
         with tf.control_dependencies([missing]):
             return (tf.where(last, 0, place + 1), ~last), tuple(rest)
 
-    def told(files, none_whole):
+    def reported(files, none_whole):
         return tf.ensure_shape(tf.numpy_function(broken, [files, none_whole], tf.int32), [])
 
     def loaded(epoch, index, shrunk, image):
@@ -216,9 +224,9 @@ def stream(
 
     def images(rows):
         # Only what goes wrong here is left out; what is wrong in `load` must be seen.
-        pictures = rows.map(lambda one, other: opened(*one, *other), num_parallel_calls=tf.data.AUTOTUNE)
-        pictures = pictures.ignore_errors().scan((0, False), tell).filter(lambda epoch, index, *_: index >= 0)
-        return pictures.take(total - skip).map(loaded, num_parallel_calls=tf.data.AUTOTUNE)
+        decoded = rows.map(lambda one, other: opened(*one, *other), num_parallel_calls=tf.data.AUTOTUNE)
+        decoded = decoded.ignore_errors().scan((0, False), report).filter(lambda epoch, index, *_: index >= 0)
+        return decoded.take(total - skip).map(loaded, num_parallel_calls=tf.data.AUTOTUNE)
 
     def one_epoch(epoch, order, kept):
         return images(
@@ -241,7 +249,7 @@ def stream(
 
 
 def read_ahead(batches):
-    """Makes batches while whoever takes them works, on all cores.
+    """Make batches in the background, on all cores.
 
     TensorFlow would tune how many cores and batches that takes while it runs. Here that gained nothing, and the end of
     each epoch waits for its tuner, up to a second.
@@ -258,40 +266,51 @@ def read_ahead(batches):
 
 
 class Epochs:
-    """Counts the iterations over a data set, each of which is an epoch.
+    """Count the iterations over a data set, each of which is an epoch.
 
     Args:
         first: int. The epoch of the first iteration.
+
+    Attributes:
+        following: int, the epoch of the next one.
     """
 
     def __init__(self, first=0):
         self.following = first
-
-    def begin(self, epoch):
-        """Makes the next iteration this epoch."""
-        self.following = epoch
 
     def __next__(self):
         self.following += 1
         return self.following - 1
 
 
-def broken_files(strict, known=(), outcome="another takes its place"):
-    """What a stream knows of broken files; it grows as they are met.
+def resumable(paths, load, finish, steps, batch_size, *, initial_epoch=0, strict=False, total=None, **options):
+    """Make the `ResumableDataset` of a stream.
 
     Args:
-        strict: bool. Stop at a broken file.
-        known: iterable of str, files that were met before.
-        outcome: str. What becomes of a broken file, for the log.
+        paths, load, strict, **options: see `stream`.
+        finish: function of (stream, step) to the batches that begin with this step of an epoch.
+        steps: int, batches an epoch.
+        batch_size: int.
+        initial_epoch: int, of the first iteration.
+        total: int. Images an epoch; None for whole batches.
 
     Returns:
-        Object whose `paths` is the set of broken files.
+        `ResumableDataset`.
     """
-    return _Broken(strict, known, outcome)
+    broken, total = BrokenFiles(strict), steps * batch_size if total is None else total
+
+    def make(epochs, step):
+        own = {"epochs": epochs, "skip": step * batch_size, "broken": broken, "strict": strict}
+        batches = finish(stream(paths, total, load, **own, **options), step)
+        return read_ahead(batches.apply(tf.data.experimental.assert_cardinality(steps - step)))
+
+    # Not imported above, as it imports TensorFlow.
+    module = importlib.import_module("kerassl.datasets.pipeline.resumable")
+    return module.ResumableDataset(make, steps, Epochs(initial_epoch), broken)
 
 
 def _after(order, skip, broken):
-    """The order as it goes on after so many whole files; it is gone through again and again."""
+    """Return an order, which is read again and again, from behind the first `skip` whole files on."""
     whole = np.flatnonzero(~np.array(broken))  # places in the order
     rest = skip % len(whole)  # whole passes end where they began
     place = whole[rest - 1] + 1 if rest else 0

@@ -6,25 +6,25 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from kerassl.datasets.scenes.objects import MAKERS, box, colours, ellipse, hsv_to_rgb
+from kerassl.datasets.scenes.objects import MAKERS, box, colors, ellipse, hsv_to_rgb
 
 SCENE_CLASSES = tuple(MAKERS)
 
-_FINER = 3  # things are drawn so many times larger, for smooth edges
+_FINER = 3  # things are drawn larger by this factor, for smooth edges
 _HIDDEN = 0.15  # no thing is covered so far that less of it can be seen
 _DIFFICULT = 0.4  # VOC's flag for a thing of which less can be seen
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """A picture and the truth about it.
+    """An image and its ground truth.
 
     Attributes:
         image: `[H, W, 3]` uint8.
         owners: `[H, W]` uint8, the number of the object that is seen there, from 1; 0 is background.
         names: list of str, the class of object 1, 2, …
         boxes: `[n, 4]` int, (xmin, ymin, xmax, ymax) of the pixels that are seen, inclusive and from 1 as VOC's.
-        truncated: `[n]` bool, reaches out of the picture.
+        truncated: `[n]` bool, reaches out of the image.
         occluded: `[n]` bool, covered in part by another.
         difficult: `[n]` bool, mostly hidden.
     """
@@ -65,7 +65,7 @@ def draw_scene(rng, size, single_object=False):
         _paint_owner(trial, thing, len(names) + 1)
         seen = np.bincount(trial.ravel(), minlength=len(names) + 2)[1:]
         total = np.array([*whole, thing.pixels])
-        # A thing that would hide another, or stand outside, is tried elsewhere.
+        # A thing that would hide another, or be outside, is tried elsewhere.
         if np.any(seen < _HIDDEN * total) or seen[-1] < 0.6 * thing.pixels or seen[-1] < 60:
             continue
         _paint(canvas, thing)
@@ -73,7 +73,7 @@ def draw_scene(rng, size, single_object=False):
         names.append(name)
         whole.append(thing.pixels)
         covered_from.append(seen[-1])
-    if not names:  # nothing fitted, in a very small picture
+    if not names:  # nothing fitted, in a very small image
         return draw_scene(rng, size, single_object)
     image = _light(rng, canvas)
     seen = np.bincount(owners.ravel(), minlength=len(names) + 1)[1 : len(names) + 1]
@@ -93,14 +93,14 @@ def draw_scene(rng, size, single_object=False):
 class _Thing:
     top: int
     left: int
-    colour: np.ndarray  # [h, w, 3] float32
+    color: np.ndarray  # [h, w, 3] float32
     alpha: np.ndarray  # [h, w] float32 in [0, 1]
     solid: np.ndarray  # [h, w] bool
     pixels: int
 
 
 def _thing(rng, name, side, size):
-    """A thing of the class, about `side` pixels large, somewhere in the picture and partly over its edge at most."""
+    """A thing of the class, about `side` pixels large, somewhere in the image and partly over its edge at most."""
     parts = MAKERS[name](rng)
     turn = np.clip(rng.normal(0, 0.22), -0.6, 0.6)
     stretch = rng.uniform(0.8, 1.25)
@@ -116,7 +116,7 @@ def _thing(rng, name, side, size):
     slack = 0.1 * extent
     corner = rng.uniform(-slack, np.maximum(np.array(size[::-1]) - extent + slack, -slack + 1e-3))
     polygons = [((points - low) * scale + corner, tone) for points, tone in placed]
-    return _rasterise(rng, polygons, colours(rng), rng.random() < 0.5)
+    return _rasterise(rng, polygons, colors(rng), rng.random() < 0.5)
 
 
 def _rasterise(rng, polygons, tones, outlined):
@@ -126,29 +126,29 @@ def _rasterise(rng, polygons, tones, outlined):
     width, height = right - left, bottom - top
     tones = np.round(np.clip(tones, 0, 255)).astype(int)
     edge = tuple(tones[min(3, len(tones) - 1)] if outlined else tones[0])
-    colour = PIL.Image.new("RGB", (width * _FINER, height * _FINER), edge)
-    alpha = PIL.Image.new("L", colour.size, 0)
-    brush, mask = PIL.ImageDraw.Draw(colour), PIL.ImageDraw.Draw(alpha)
+    color = PIL.Image.new("RGB", (width * _FINER, height * _FINER), edge)
+    alpha = PIL.Image.new("L", color.size, 0)
+    brush, mask = PIL.ImageDraw.Draw(color), PIL.ImageDraw.Draw(alpha)
     for points, tone in polygons:
         # Whole steps of the fine grid, so that no machine rounds a corner otherwise.
         fine = [(int(x), int(y)) for x, y in np.round((points - (left, top)) * _FINER)]
         brush.polygon(fine, fill=tuple(tones[tone]), outline=edge if outlined else None)
         mask.polygon(fine, fill=255)
-    colour = np.asarray(colour.reduce(_FINER), np.float32)
+    color = np.asarray(color.reduce(_FINER), np.float32)
     alpha = np.asarray(alpha.reduce(_FINER), np.float32) / 255
     # A surface that is lit from one side, and not quite even.
     slope = rng.uniform(-0.25, 0.25, 2)
     shade = 1 + slope[0] * np.linspace(-1, 1, height)[:, None] + slope[1] * np.linspace(-1, 1, width)
     grain = _noise(rng, (height, width), max(2, min(height, width) // 6)) - 0.5
-    colour = colour * (shade + rng.uniform(0, 0.35) * grain)[..., None].astype(np.float32)
+    color = color * (shade + rng.uniform(0, 0.35) * grain)[..., None].astype(np.float32)
     solid = alpha >= 0.5
-    return _Thing(top, left, colour, alpha, solid, int(solid.sum()))
+    return _Thing(top, left, color, alpha, solid, int(solid.sum()))
 
 
 def _window(shape, thing):
-    """Slices of the picture and of the thing where they meet."""
+    """Slices of the image and of the thing where they meet."""
     height, width = thing.alpha.shape
-    # What lies wholly outside meets the picture in an empty strip at its edge.
+    # What is wholly outside meets the image in an empty strip at its edge.
     rows, columns = (
         slice(*np.clip([start, start + length], 0, side))
         for start, length, side in zip((thing.top, thing.left), (height, width), shape)
@@ -163,7 +163,7 @@ def _window(shape, thing):
 def _paint(canvas, thing):
     place, inside = _window(canvas.shape, thing)
     alpha = thing.alpha[inside][..., None]
-    canvas[place] += alpha * (thing.colour[inside] - canvas[place])
+    canvas[place] += alpha * (thing.color[inside] - canvas[place])
 
 
 def _paint_owner(owners, thing, number):
@@ -184,12 +184,12 @@ def _clutter(rng, canvas):
     turn = rng.uniform(0, np.pi)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     points = shape[rng.integers(3)] @ matrix.T * side + rng.uniform(0, 1, 2) * (width, height)
-    thing = _rasterise(rng, [(points, 0)], colours(rng)[rng.integers(5)][None], False)
+    thing = _rasterise(rng, [(points, 0)], colors(rng)[rng.integers(5)][None], False)
     _paint(canvas, thing)
 
 
 def _noise(rng, size, cells):
-    """Smooth noise in about [0, 1], with so many cells along the long side."""
+    """Smooth noise in about [0, 1], with this many cells along the long side."""
     height, width = size
     rows, columns = (max(2, round(cells * side / max(size))) for side in size)
     grid = PIL.Image.fromarray(rng.integers(0, 256, (rows, columns), np.uint8))
@@ -197,7 +197,7 @@ def _noise(rng, size, cells):
 
 
 def _background(rng, size):
-    """One of five kinds of ground, between two or three colours, with texture of several sizes."""
+    """One of five kinds of ground, between two or three colors, with texture of several sizes."""
     height, width = size
     base = rng.uniform()
     hue = base + rng.uniform(-0.2, 0.2, 3)
@@ -207,7 +207,7 @@ def _background(rng, size):
     along = np.cos(angle) * x * width / height + np.sin(angle) * y
     rough = 0.5 * _noise(rng, size, 4) + 0.3 * _noise(rng, size, 11) + 0.2 * _noise(rng, size, 31)
     kind = rng.integers(5)
-    if kind == 0:  # a slope from one colour to another
+    if kind == 0:  # a slope from one color to another
         mix = along - along.min()
         mix = mix / mix.max()
     elif kind == 1:  # clouds
@@ -229,7 +229,7 @@ def _background(rng, size):
 
 
 def _light(rng, canvas):
-    """Exposure, a colour cast, a slope of light across the picture, and the sensor's noise."""
+    """Exposure, a color cast, a slope of light across the image, and the sensor's noise."""
     height, width = canvas.shape[:2]
     slope = rng.uniform(-0.25, 0.25, 2)
     field = 1 + slope[0] * np.linspace(-1, 1, height)[:, None] + slope[1] * np.linspace(-1, 1, width)

@@ -1,7 +1,7 @@
 """The things that scenes are made of: each class a few distinct parts, every part a polygon in [-1, 1] by [-1, 1].
 
-A part is (points, tone): y grows downwards, and the tone is a place in the object's colours. Colours are drawn without
-looking at the class, so that only the shape tells what a thing is.
+A part is (points, tone): y grows downwards, and the tone is a place in the object's colors. Colors are drawn without
+looking at the class, so that the shape alone identifies a thing.
 """
 
 import numpy as np
@@ -96,7 +96,7 @@ def _fish(rng):
 
 
 def _flower(rng):
-    petals, centre = int(rng.integers(5, 9)), rng.uniform(0.15, 0.2)
+    petals, center = int(rng.integers(5, 9)), rng.uniform(0.15, 0.2)
     parts = [
         (box(-0.045, -0.2, 0.045, 1), SECOND),
         (ellipse(0.27, 0.5, 0.28, 0.11, -0.5), SECOND),
@@ -105,7 +105,7 @@ def _flower(rng):
     for angle in np.linspace(0, 2 * np.pi, petals, endpoint=False) + rng.uniform(0, 1):
         x, y = 0.36 * np.cos(angle), -0.4 + 0.36 * np.sin(angle)
         parts.append((ellipse(x, y, 0.26, 1.1 / petals, angle), MAIN))
-    return parts + [(ellipse(0, -0.4, centre), THIRD), (ellipse(0, -0.4, centre * 0.55), DARK)]
+    return parts + [(ellipse(0, -0.4, center), THIRD), (ellipse(0, -0.4, center * 0.55), DARK)]
 
 
 def _house(rng):
@@ -179,8 +179,8 @@ MAKERS = {
 }
 
 
-def colours(rng):
-    """Five colours, `[5, 3]` in [0, 255]: three of different hue, one dark, one light."""
+def colors(rng):
+    """Five colors, `[5, 3]` in [0, 255]: three of different hue, one dark, one light."""
     hue = rng.uniform() + np.array([0, rng.uniform(0.15, 0.45), rng.uniform(0.5, 0.85), 0.3, 0.7])
     saturation = np.array([*rng.uniform(0.25, 0.95, 3), 0.3, rng.uniform(0, 0.2)])
     value = np.array([*rng.uniform(0.35, 1.0, 3), rng.uniform(0.08, 0.22), rng.uniform(0.88, 1.0)])
@@ -188,7 +188,7 @@ def colours(rng):
 
 
 def hsv_to_rgb(hue, saturation, value):
-    """Colours `[..., 3]` in [0, 1]; the hue wraps at 1."""
+    """Colors `[..., 3]` in [0, 1]; the hue wraps at 1."""
     ramp = (np.asarray(hue)[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
     dip = np.clip(np.minimum(ramp, 4 - ramp), 0, 1)
     return np.asarray(value)[..., None] * (1 - np.asarray(saturation)[..., None] * dip)

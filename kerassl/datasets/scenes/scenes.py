@@ -1,11 +1,14 @@
 """Generated toy scenes in PASCAL VOC's format."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import io
 import json
 import logging
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -22,11 +25,21 @@ _DRAWING = 1  # to be raised with every change that draws other pixels
 _SPLITS = ("train", "val", "test", "unlabeled")
 
 
-def scenes(path, *, train=600, val=200, test=0, unlabeled=0, image_size=(160, 200), single_object=False, seed=0):
-    """Generates a VOCdevkit of toy scenes with exact boxes and masks.
+def scenes(
+    path: str | os.PathLike,
+    *,
+    train: int = 600,
+    val: int = 200,
+    test: int = 0,
+    unlabeled: int = 0,
+    image_size: tuple[int, int] = (160, 200),
+    single_object: bool = False,
+    seed: int = 0,
+) -> pathlib.Path:
+    """Generate a VOCdevkit of toy scenes with exact boxes and masks.
 
-    Things of eight classes (`SCENE_CLASSES`), each of several distinct parts, lie turned, stretched, lit and partly
-    hidden on textured ground, among clutter of single parts. Colours say nothing about the class. Boxes and masks are
+    Things of eight classes (`SCENE_CLASSES`), each of several distinct parts, are rotated, stretched, lit and partly
+    hidden on textured ground, among clutter of single parts. Colors say nothing about the class. Boxes and masks are
     those of the pixels that can be seen; a thing of which less than two fifths can be seen is difficult.
 
     An image depends on the seed, its split and its number alone: a larger data set begins with the images of a smaller
@@ -34,24 +47,24 @@ def scenes(path, *, train=600, val=200, test=0, unlabeled=0, image_size=(160, 20
 
     Args:
         path: str or `pathlib.Path`. The folder to write; `VOC2007/` is made in it, and `unlabeled/` if wanted.
-        train, val, test: int. Annotated images of each split. About 600 train a small localiser.
+        train, val, test: int. Annotated images of each split. About 600 train a small localizer.
         unlabeled: int. Images without annotation.
         image_size: (height, width) in pixels, 64 or more.
         single_object: bool. One thing in each image instead of one to five.
         seed: int, 0 or more.
 
     Returns:
-        `pathlib.Path` of the folder, a `root` for `voc_records` with `classes=SCENE_CLASSES`.
+        `pathlib.Path` of the folder, a `root` for `DetectionDataset.from_voc`.
 
     Raises:
-        UserError: if something else stands at `path`, or a number is out of range.
+        UserError: if something else is at `path`, or a number is out of range.
 
     Example:
         >>> root = kerassl.datasets.scenes("scenes", train=600, val=200)
-        >>> records = kerassl.datasets.voc_records(root, 2007, "train", classes=kerassl.datasets.SCENE_CLASSES)
+        >>> train = kerassl.datasets.DetectionDataset.from_voc(root, 2007, "train")
     """
     path = pathlib.Path(path)
-    settings = {
+    settings: dict[str, Any] = {
         "drawing": _DRAWING,
         "train": train,
         "val": val,
@@ -114,17 +127,17 @@ def _check_same(path, settings):
 
 
 def _write_scene(part, split, number, settings):
-    """Writes one scene and gives (is it difficult, by class name)."""
+    """Write one scene; return whether each class in it is difficult only."""
     rng = np.random.default_rng([settings["seed"], _SPLITS.index(split), number])
     scene = draw_scene(rng, tuple(settings["image_size"]), settings["single_object"])
-    picture = io.BytesIO()
-    PIL.Image.fromarray(scene.image).save(picture, "JPEG", quality=92)
+    encoded = io.BytesIO()
+    PIL.Image.fromarray(scene.image).save(encoded, "JPEG", quality=92)
     image_id = _image_id(split, number)
     if split == "unlabeled":
-        (part / "unlabeled" / f"{image_id}.jpg").write_bytes(picture.getvalue())
+        (part / "unlabeled" / f"{image_id}.jpg").write_bytes(encoded.getvalue())
         return None
     devkit = part / "VOC2007"
-    (devkit / "JPEGImages" / f"{image_id}.jpg").write_bytes(picture.getvalue())
+    (devkit / "JPEGImages" / f"{image_id}.jpg").write_bytes(encoded.getvalue())
     (devkit / "Annotations" / f"{image_id}.xml").write_text(_xml(image_id, scene), encoding="utf-8")
     mask = PIL.Image.fromarray(scene.owners)
     mask.putpalette(_palette())
@@ -157,13 +170,13 @@ def _xml(image_id, scene):
 
 
 def _palette():
-    """VOC's colours: the bits of a number, spread over red, green and blue."""
+    """VOC's colors: the bits of a number, spread over red, green and blue."""
     numbers = np.arange(256)
-    colours = np.zeros((256, 3), np.uint8)
+    colors = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
-            colours[:, channel] |= (((numbers >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colours.ravel().tolist()
+            colors[:, channel] |= (((numbers >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colors.ravel().tolist()
 
 
 def _write_sets(folder, names):

@@ -8,10 +8,11 @@ from kerassl._lazy import tf
 
 
 def label_features():
-    """What `tf.io.parse_single_example` takes to read the labels, without the image."""
+    """Return the features with which `tf.io.parse_single_example` reads the labels, without the image."""
     many = {"allow_missing": True}
     return {
         "image/source_id": tf.io.FixedLenFeature([], tf.string),
+        "image/filename": tf.io.FixedLenFeature([], tf.string, ""),
         "image/height": tf.io.FixedLenFeature([], tf.int64),
         "image/width": tf.io.FixedLenFeature([], tf.int64),
         "image/object/bbox/pixels": tf.io.FixedLenSequenceFeature([4], tf.float32, **many),
@@ -22,16 +23,16 @@ def label_features():
 
 
 def shard_example(path, contents, stored, original, record=None, classes=()):
-    """Makes a record. Its features have the names of TensorFlow's Object Detection API.
+    """Make a record. Its features have the names of TensorFlow's Object Detection API.
 
     As there, classes are counted from 1 and boxes are shares of the sides. Shares do not lead back to the pixel; so
-    boxes stand there a second time as `image/object/bbox/pixels`, four numbers each, xyxy.
+    boxes are there a second time as `image/object/bbox/pixels`, four numbers each, xyxy.
 
     Args:
         path: str, the file that the image was read from.
         contents: bytes of the image as it is stored.
-        stored: (height, width) of the stored image in pixels, as people see it.
-        original: (height, width) of the image that the record's boxes lie on.
+        stored: (height, width) of the stored image in pixels, as displayed.
+        original: (height, width) of the image that the record's boxes are on.
         record: `Record`, or None where there are no labels.
         classes: sequence of str, the names of its classes.
 
@@ -67,7 +68,7 @@ def shard_example(path, contents, stored, original, record=None, classes=()):
 
 
 def scaled_boxes(boxes, before, after):
-    """Boxes on an image that was resized as a whole.
+    """Scale boxes along with their image.
 
     Args:
         boxes: `[n, 4]` array, xyxy in continuous pixels.

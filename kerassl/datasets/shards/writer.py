@@ -1,11 +1,16 @@
 """Many image files into a few large ones."""
 
+from __future__ import annotations
+
+import contextlib
 import hashlib
 import io
 import itertools
 import logging
+import os
 import pathlib
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 import PIL.Image
@@ -16,28 +21,27 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.manifest import checksum
 from kerassl._lazy import tf
-from kerassl.datasets.class_names import check_class_names, check_numbering
-from kerassl.datasets.image_folder import image_files
 from kerassl.datasets.images.decoding import decode
 from kerassl.datasets.images.faults import fault
+from kerassl.datasets.images.files import files_identity, image_files
 from kerassl.datasets.images.image_bytes import image_bytes, path_tensor
-from kerassl.datasets.pipeline.row_cache import files_identity
+from kerassl.datasets.images.shard_index import NAME, ShardIndex, read_index
 from kerassl.datasets.pipeline.stream import check_readable
-from kerassl.datasets.record import Record
 from kerassl.datasets.shards.example import shard_example
-from kerassl.datasets.shards.index import NAME, ShardIndex
-from kerassl.datasets.shards.lock import alone, shards_from_before
+
+if typing.TYPE_CHECKING:
+    from kerassl.datasets.dataset import DetectionDataset
 
 log = logging.getLogger("kerassl")
 
 
 class WrittenShards(typing.NamedTuple):
-    """What `write_shards` did.
+    """What `write_shards` wrote.
 
     Attributes:
         images: int, in all shards.
         shards: int.
-        kept: int, the shards that stood there already, whole.
+        kept: int, the shards that were there already, intact.
         broken: list of (file, reason), left out.
     """
 
@@ -48,26 +52,34 @@ class WrittenShards(typing.NamedTuple):
 
 
 def write_shards(
-    images, folder, *, classes=None, image_size=None, quality=90, per_shard=1000, workers=2, progress=True
-):
-    """Packs images, and labels if there are any, into TFRecord shards, shrunk, for `shards` and `labeled_shards`.
+    images: DetectionDataset | str | os.PathLike | Sequence[str | os.PathLike],
+    folder: str | os.PathLike,
+    *,
+    image_size: int | None = None,
+    quality: int = 90,
+    per_shard: int = 1000,
+    workers: int = 2,
+    progress: bool = True,
+) -> WrittenShards:
+    """Pack images into TFRecord shards, with their labels if there are any.
 
-    Start it again to go on where it was stopped: shards whose checksum is right and whose files have not changed are
-    kept, damaged and missing ones are written again, and none ever stands there half. Files that cannot be decoded are
-    left out, and named in the log and in `index.json`.
+    `image_folder` reads the images, `DetectionDataset.from_shards` the labels.
+
+    Start it again to resume where it was stopped: shards whose checksum is right and whose files have not changed are
+    kept, damaged and missing ones are written again, and each appears whole or not at all. Files that cannot be
+    decoded are left out, and named in the log and in `index.json`.
 
     A record is a `tf.train.Example` of `image/encoded`, `image/height`, `image/width` and `image/filename`; labels have
     the names of TensorFlow's Object Detection API, see `shard_example`. Boxes follow where images are shrunk.
 
     Args:
-        images: folder (with all folders in it), file, or sequence of those; see `image_files`. Or list of `Record`,
-            whose boxes, classes, difficult and crowd flags and ids are packed along.
+        images: folder (with all folders in it), file, or sequence of those; see `image_files`. Or `DetectionDataset`,
+            whose boxes, classes, difficult and crowd flags, ids and class names are packed along.
         folder: str or `pathlib.Path`. A new folder, or one that was written before with the same settings.
-        classes: sequence of str, the names of the records' classes, which `index.json` keeps; None without labels.
-        image_size: int or None. Larger images are shrunk until their short side has so many pixels, and encoded as
+        image_size: int or None. Larger images are shrunk to this short side in pixels, and encoded as
             JPEG; smaller ones, and with None all, are taken as they are, byte for byte. Twice the side of the views
             is plenty.
-        quality: int from 1 to 100, of the JPEGs. 90 is hard to tell from the original.
+        quality: int from 1 to 100, of the JPEGs. 90 is hard to distinguish from the original.
         per_shard: int. Images a shard: shards of 50 to 500 MB are handy.
         workers: int. Images that are decoded and encoded side by side.
         progress: bool. Show a bar.
@@ -77,28 +89,29 @@ def write_shards(
 
     Raises:
         UserError: if no image is found or can be read, the folder holds something else or was written with other
-            settings, another process writes to it, it cannot be written, an argument is out of range, records have no
-            `classes` or one beyond them, or an image id stands twice.
+            settings, another process writes to it, it cannot be written, an argument is out of range, or an image id
+            is there more than once.
 
     Example:
         >>> kerassl.datasets.write_shards("photos", "shards", image_size=320)
-        >>> images = kerassl.datasets.shards("shards", image_size=160, batch_size=64)
-        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "trainval")
-        >>> kerassl.datasets.write_shards(records, "labeled", classes=kerassl.datasets.VOC_CLASSES)
+        >>> images = kerassl.datasets.image_folder("shards", image_size=160, batch_size=64)
+        >>> labeled = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "trainval")
+        >>> kerassl.datasets.write_shards(labeled, "labeled")
     """
     _check(image_size, quality, per_shard, workers)
-    settings = {"image_size": image_size, "quality": quality, "per_shard": per_shard}
-    if _are_records(images, classes):
-        settings["classes"] = check_class_names(classes)
-        _check_labels(images, settings["classes"])
-        files, labels = [record.path for record in images], images
+    settings: dict = {"image_size": image_size, "quality": quality, "per_shard": per_shard}
+    classes, records = getattr(images, "class_names", ()), getattr(images, "records", ())
+    if classes:
+        settings["classes"] = list(classes)
+        files, labels = [record.path for record in records], records
+        _check_ids(records)
     else:
         files = image_files(images)
-        labels = [None] * len(files)
+        labels = (None,) * len(files)
     folder, given = pathlib.Path(folder), list(zip(files, labels))
     check_readable(files, image_bytes(files))  # before the folder is touched
-    with alone(folder) as manifest:
-        before = shards_from_before(folder, settings)
+    with _claimed(folder) as manifest:
+        before = _earlier(folder, settings)
         parts = [given[first : first + per_shard] for first in range(0, len(given), per_shard)]
         plan = [(f"shard-{number:05d}.tfrecord", _source(part), part) for number, part in enumerate(parts)]
         with tqdm(total=len(files), desc="shards", unit="image", disable=not progress) as bar:
@@ -120,7 +133,7 @@ def write_shards(
                 except (OSError, tf.errors.OpError) as error:
                     reason = getattr(error, "strerror", None) or getattr(error, "message", error)
                     raise UserError(
-                        f"the shard {folder / name} could not be written ({reason}); make room or mend the folder and "
+                        f"the shard {folder / name} could not be written ({reason}); make room or fix the folder and "
                         f"start again: the {len(done)} finished ones are kept"
                     ) from error
         broken = [tuple(each) for name, *_ in plan for each in done[name]["broken"]]
@@ -149,32 +162,16 @@ def _check(image_size, quality, per_shard, workers):
             raise UserError(f"{name} is {value!r}; give a whole number from 1 to {most}")
 
 
-def _are_records(images, classes):
-    given = images if isinstance(images, (list, tuple)) else []
-    count = sum(isinstance(each, Record) for each in given)
-    if count and count < len(given):
-        raise UserError(f"{count} of {len(given)} images are records and the others are none; give either")
-    if count and classes is None:
-        raise UserError("classes is missing, the names of the records' classes; give them, as datasets.VOC_CLASSES")
-    if not count and classes is not None:
-        raise UserError("classes is given, but images without labels; give records, as those of voc_records")
-    return bool(count)
-
-
-def _check_labels(records, classes):
-    check_numbering(records, classes)
+def _check_ids(records):
     ids = set()
     for record in records:
         if record.image_id in ids:
-            raise UserError(f"the image id {record.image_id} stands twice; give each record an id of its own")
+            raise UserError(f"the image id {record.image_id} is there twice; give each record an id of its own")
         ids.add(record.image_id)
-        beyond = [label for label in record.classes if not 0 <= label < len(classes)]
-        if beyond:
-            raise UserError(f"{record.path} has class {beyond[0]}, but classes names {len(classes)}; name them all")
 
 
 def _source(part):
-    """What tells a shard's images and labels from others, and from themselves after a change."""
+    """What distinguishes a shard's images and labels from others, and from themselves after a change."""
     identity = files_identity([path for path, _ in part])
     if part[0][1] is None:
         return identity
@@ -251,3 +248,40 @@ def _write(path, source, packed, classes, bar):
         "offsets": offsets,
         "broken": broken,
     }
+
+
+@contextlib.contextmanager
+def _claimed(folder):
+    """Create the folder and hold it; where nothing is finished in it at an error, it is again as it was."""
+    try:
+        with _files.claimed(folder, "folder of shards", keep=(NAME,)) as manifest:
+            yield manifest
+    except OSError as error:
+        raise UserError(
+            f"shards cannot be written to {folder} ({error.strerror}); make room and start again"
+        ) from error
+
+
+def _earlier(folder, settings):
+    """Return the entries of the shards that are in a folder already, complete or not, by the shard's name."""
+    if not (folder / NAME).is_file():
+        return {}
+    index = read_index(folder)
+    differing = itertools.zip_longest(index.classes or (), settings.get("classes", ()))
+    for number, (there, wanted) in enumerate(differing if index.classes and "classes" in settings else ()):
+        if there != wanted:
+            raise UserError(
+                f"{folder} was written with other classes: that at place {number} is {there or 'none'}, not "
+                f"{wanted or 'none'}; give those classes or a new folder"
+            )
+    if index.settings != settings:
+        there, wanted = _settings_text(index.settings, settings), _settings_text(settings, index.settings)
+        raise UserError(f"{folder} was written with {there}, not {wanted}; use those settings or a new folder")
+    return {entry["file"]: entry for entry in index.shards}
+
+
+def _settings_text(settings, others):
+    text = [f"{name} {value}" for name, value in settings.items() if name != "classes"]
+    if ("classes" in settings) != ("classes" in others):
+        text.append("labels" if "classes" in settings else "no labels")
+    return ", ".join(text)

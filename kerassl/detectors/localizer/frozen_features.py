@@ -21,8 +21,9 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._numbers import check
 from kerassl._version import __version__
+from kerassl.datasets.images.files import files_identity
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
-from kerassl.datasets.pipeline.row_cache import available_memory, files_identity
+from kerassl.datasets.pipeline.row_cache import available_memory
 from kerassl.detectors.localizer.levels import NECK_LEVELS, check_neck_levels
 from kerassl.resizing import check_image_size
 
@@ -61,7 +62,7 @@ class FrozenFeatures:
             levels or the backbone do not fit, or there is too little memory or room for the maps.
 
     Example:
-        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train", count=1000)
+        >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "train").subset(1000)
         >>> features = kerassl.detectors.FrozenFeatures(backbone, records, 224, cache="features")
         >>> localizers = [kerassl.detectors.fit_frozen(features, classes, seed=seed) for seed in range(3)]
     """

@@ -52,7 +52,7 @@ class Localizer(Supervised, keras.Model):
     Example:
         >>> backbone = kerassl.backbones.load("backbone.keras")
         >>> localizer = kerassl.detectors.Localizer(backbone, kerassl.datasets.VOC_CLASSES, image_size=192)
-        >>> records = kerassl.datasets.voc_records("VOCdevkit", 2007, "train")
+        >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "train")
         >>> localizer.fit(kerassl.datasets.single_object_batches(records, 192, 32), epochs=20)
     """
 

@@ -63,7 +63,7 @@ def pretrain_neck(
     Example:
         >>> detector = kerassl.detectors.retinanet(backbone, kerassl.datasets.VOC_CLASSES, image_size=256)
         >>> kerassl.detectors.pretrain_neck(detector, "photos/")
-        >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
+        >>> detector.fit(train.batches(256, 8), epochs=20)
     """
     check(seed=seed, batch_size=batch_size)
     if not isinstance(detector, Detector):
@@ -99,7 +99,8 @@ def pretrain_neck(
 
 def classless(detector, images, verbose):
     """Records with a box, all of whose objects are of one class."""
-    given = isinstance(images, (list, tuple)) and images and all(isinstance(each, datasets.Record) for each in images)
+    kinds = (list, tuple, datasets.DetectionDataset)
+    given = isinstance(images, kinds) and images and all(isinstance(each, datasets.Record) for each in images)
     if not given:
         return pseudo_records(detector.backbone, images, verbose=int(bool(verbose)))
     records = [

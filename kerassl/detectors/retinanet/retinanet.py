@@ -174,7 +174,7 @@ def retinanet(
         clip_norm: float > 0, or None. The global norm that gradients are clipped to.
 
     Returns:
-        `RetinaNet`, compiled. `fit` it on `datasets.voc` or `datasets.detection_batches`.
+        `RetinaNet`, compiled. `fit` it on `DetectionDataset.batches`.
 
     Raises:
         UserError: if the image size is no multiple of 32, or under 96 in `mixed_bfloat16`, the backbone lacks a pyramid
@@ -183,7 +183,7 @@ def retinanet(
     Example:
         >>> backbone = kerassl.backbones.load("backbone.keras")
         >>> detector = kerassl.detectors.retinanet(backbone, kerassl.datasets.VOC_CLASSES, image_size=256)
-        >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
+        >>> detector.fit(train.batches(256, 8), epochs=20)
 
     Reference:
         Lin et al., "Focal Loss for Dense Object Detection", 2017.

@@ -164,7 +164,7 @@ def yolov8(
         learning_rates, weight_decay, clip_norm: see `retinanet`.
 
     Returns:
-        `YOLOV8`, compiled. `fit` it on `datasets.voc` or `datasets.detection_batches`.
+        `YOLOV8`, compiled. `fit` it on `DetectionDataset.batches`.
 
     Raises:
         UserError: if the image size is no multiple of 32, the backbone lacks a pyramid level, the width is odd or the
@@ -173,7 +173,7 @@ def yolov8(
     Example:
         >>> backbone = kerassl.backbones.load("backbone.keras")
         >>> detector = kerassl.detectors.yolov8(backbone, kerassl.datasets.VOC_CLASSES, image_size=256)
-        >>> detector.fit(kerassl.datasets.voc("VOCdevkit", 2007, "trainval", image_size=256, batch_size=8), epochs=20)
+        >>> detector.fit(train.batches(256, 8), epochs=20)
     """
     check_image_size(image_size)
     classes = check_class_names(classes)

@@ -92,7 +92,8 @@ def questions(records, image_size):
         UserError: if none is left.
 
     Example:
-        >>> asked = kerassl.explain.questions(kerassl.datasets.voc_records("VOCdevkit", 2007, "val", count=300), 128)
+        >>> val = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "val").subset(300)
+        >>> asked = kerassl.explain.questions(val, 128)
         >>> asked.score(kerassl.explain.GradCAM(localizer)(asked.images, asked.class_ids)).figures()
     """
     records = [record for record in records if record.largest() is not None]

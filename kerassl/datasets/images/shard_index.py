@@ -1,12 +1,13 @@
 """The index of a folder of shards: which files belong to it, their checksums, and where each image begins.
 
-An image in a shard is named by the shard and its number there, as `shards/shard-00002.tfrecord#17`; this stands where
-that of an image file has its path.
+An image in a shard is named by the shard and its number there, as `shards/shard-00002.tfrecord#17`, in place of the
+path of an image file. So is one in a file of tensorflow-datasets, as `voc-train.tfrecord-00000-of-00001#17`.
 """
 
 import collections
 import dataclasses
 import json
+import os
 import pathlib
 import re
 
@@ -24,17 +25,17 @@ _FILE = re.compile(r"shard-\d{1,12}\.tfrecord", re.ASCII)
 _FRAME = 16  # bytes of a record besides its content: its length, and two checksums
 _MAX_BYTES = 2**29  # some tens of millions of images
 _AGAIN = "write the shards again into a new folder"
-_PLACE = re.compile(r"(.+\.tfrecord)#(\d{1,12})", re.DOTALL | re.ASCII)
+_PLACE = re.compile(r"(.+\.tfrecord(?:-\d{5,}-of-\d{5,})?)#(\d{1,12})", re.DOTALL | re.ASCII)
 
 
 @dataclasses.dataclass
 class ShardIndex:
-    """What stands in `index.json`.
+    """The content of `index.json`.
 
     Attributes:
         settings: dict of the settings that shaped the records; with labels also `classes`, the list of their names.
-        shards: list of dicts: `file`, `sha256`, `bytes`, `source` (what tells the files that it was made of from
-            others), `offsets` (of each record in bytes), `broken` (list of [file, reason], left out).
+        shards: list of dicts: `file`, `sha256`, `bytes`, `source` (what distinguishes the files that it was made of
+            from others), `offsets` (of each record in bytes), `broken` (list of [file, reason], left out).
         complete: bool. Whether all shards are there.
     """
 
@@ -195,7 +196,7 @@ def open_index(folder):
     if index.complete and not any(entry["offsets"] for entry in index.shards):
         raise UserError(f"{folder / NAME} names no image; {_AGAIN}")
     if not index.complete:
-        raise UserError(f"{folder} is not finished; start write_shards (kerassl shards) again, which goes on")
+        raise UserError(f"{folder} is not finished; start write_shards (kerassl shards) again, which resumes")
     for entry in index.shards:
         _check_length(folder / entry["file"], entry["bytes"])
     return index
@@ -208,12 +209,12 @@ def _check_length(path, length):
     if found != length:
         raise UserError(
             f"{path} has {found} bytes and was written with {length}; start write_shards (kerassl shards) again, which "
-            "mends it"
+            "repairs it"
         )
 
 
 def shard_place(name):
-    """Where an image stands in a shard.
+    """Return where an image is in a shard, or in a file of tensorflow-datasets.
 
     Args:
         name: str or `pathlib.Path`.
@@ -223,3 +224,29 @@ def shard_place(name):
     """
     found = _PLACE.fullmatch(str(name))
     return None if found is None else (str(pathlib.Path(found[1])), int(found[2]))
+
+
+def is_tfds(file):
+    """Return whether a file of records is one of tensorflow-datasets, by its name."""
+    return not str(file).endswith(".tfrecord")
+
+
+def scan_spans(file):
+    """Return where the records of a TFRecord file begin and how many bytes each holds, from their lengths alone.
+
+    Args:
+        file: str.
+
+    Returns:
+        `[n, 2]` int64 array.
+    """
+    spans, position, size = [], 0, os.path.getsize(file)
+    with open(file, "rb") as content:
+        while position + _FRAME <= size:
+            content.seek(position)
+            length = int.from_bytes(content.read(8), "little")
+            if length > size - position - _FRAME:
+                break
+            spans.append((position, length))
+            position += length + _FRAME
+    return np.array(spans, np.int64).reshape(-1, 2)

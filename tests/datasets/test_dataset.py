@@ -1,0 +1,156 @@
+"""`DetectionDataset`: the same images of every format give the same records, subsets, splits and batches."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from kerassl import UserError
+from kerassl.augment import BoxAugmentation
+from kerassl.datasets import VOC_CLASSES, DetectionDataset, Record, ResumableDataset
+
+NAMES = ("bird", "cat", "dog")
+
+
+def records_of(count, shares=(0.6, 0.9)):
+    """Records without image files, of three classes with a long tail, in the order of their ids."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(count):
+        label = int(np.searchsorted(shares, rng.random()))
+        box, classes = np.array([[1, 2, 30, 40]], np.float32), np.array([label], np.int32)
+        made.append(Record(f"{number:04d}", f"{number:04d}.jpg", 50, 60, box, classes, np.zeros(1, np.bool_)))
+    return made
+
+
+def ids(records):
+    return [record.image_id for record in records]
+
+
+def assert_same(ours, theirs):
+    ours, theirs = tf.nest.flatten(list(ours)), tf.nest.flatten(list(theirs))
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.current_stack
+def test_is_a_sequence_of_records_when_it_is_indexed():
+    records = records_of(5)
+    dataset = DetectionDataset(records, NAMES)
+    assert (len(dataset), list(dataset), dataset[1], dataset[-1]) == (5, records, records[1], records[4])
+    assert isinstance(dataset[1:3], DetectionDataset)
+    assert (ids(dataset[1:3]), dataset[1:3].class_names) == (ids(records[1:3]), NAMES)
+    assert ids(dataset.with_records(records[::-1])) == ids(records)[::-1]
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize(
+    ("records", "names", "words"),
+    [
+        (records_of(40), NAMES[:2], "jpg has class 2, but there are 2 class names"),
+        (records_of(1), ["cat", "cat"], "'cat' more than once"),
+        (records_of(1), [], "class_names is"),
+    ],
+)
+def test_refuses_class_names_that_do_not_fit(records, names, words):
+    with pytest.raises(UserError, match=words):
+        DetectionDataset(records, names)
+
+
+@pytest.mark.current_stack
+def test_refuses_records_that_were_numbered_by_other_names(devkit, thing):
+    devkit.add("a", thing("dog"))
+    (record,) = DetectionDataset.from_voc(devkit.root)
+    with pytest.raises(UserError, match="the same names in another order"):
+        DetectionDataset([record], VOC_CLASSES[::-1])
+
+
+@pytest.mark.current_stack
+def test_class_names_of_voc_are_those_of_the_annotations_when_none_are_given(devkit, thing):
+    devkit.add("a", thing("dog"))
+    devkit.add("b", thing("cat"), split="val")
+    assert DetectionDataset.from_voc(devkit.root).class_names == VOC_CLASSES
+    devkit.add("c", thing("zebra"), split="val")
+    assert DetectionDataset.from_voc(devkit.root).class_names == ("cat", "dog", "zebra")
+
+
+@pytest.mark.current_stack
+def test_subsets_are_nested_stratified_and_independent_of_the_order():
+    dataset = DetectionDataset(records_of(300), NAMES)
+    chosen = [ids(dataset.subset(count, seed=1)) for count in (3, 10, 50, 300)]
+    assert [len(each) for each in chosen] == [3, 10, 50, 300]
+    for smaller, larger in itertools.pairwise(chosen):
+        assert set(smaller) < set(larger)
+        assert smaller == sorted(smaller)
+    assert {int(record.classes[0]) for record in dataset.subset(3, seed=1)} == {0, 1, 2}
+    assert ids(dataset.subset(fraction=0.1, seed=1)) == ids(dataset.subset(30, seed=1))
+    assert ids(dataset.subset(30, seed=2)) != ids(dataset.subset(30, seed=1))
+    assert ids(dataset.subset(30, seed=1, stratified=False)) != ids(dataset.subset(30, seed=1))
+    assert ids(dataset.subset()) == ids(dataset)
+    reversed_ = dataset.with_records(dataset.records[::-1])
+    assert ids(reversed_.subset(50, seed=1)) == chosen[2][::-1]
+    # Fixed for good: a subset that was chosen elsewhere must be the same here.
+    plain = dataset.with_records(dataclasses.replace(each, image_id=f"{each.image_id:0>6}") for each in dataset[:40])
+    assert ids(plain.subset(3, stratified=False)) == ["000002", "000019", "000030"]
+
+
+@pytest.mark.current_stack
+def test_splits_are_disjoint_stratified_and_the_same_for_one_seed():
+    dataset = DetectionDataset(records_of(300), NAMES)
+    parts = train, val, test = dataset.split(val=0.1, test=0.2, seed=3)
+    assert [len(each) for each in parts] == [210, 30, 60]
+    assert sorted(ids(train) + ids(val) + ids(test)) == ids(dataset)
+    shares = [np.bincount([record.classes[0] for record in each], minlength=3) / len(each) for each in parts]
+    np.testing.assert_allclose(shares[1:], [shares[0]] * 2, atol=0.04)
+    reversed_ = dataset.with_records(dataset.records[::-1])
+    assert [sorted(ids(each)) for each in reversed_.split(val=0.1, test=0.2, seed=3)] == [ids(each) for each in parts]
+    assert [ids(each) for each in dataset.split(test=60, seed=3)][1] == ids(test)
+    assert ids(dataset.split(test=60, seed=4)[1]) != ids(test)
+    assert set(ids(test)) != set(ids(dataset.subset(60, seed=3)))
+    assert len(dataset.split()) == 1
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda data: data.subset(6), "count is 6, but 5 images"),
+        (lambda data: data.subset(0), "count is 0"),
+        (lambda data: data.subset(1.5), "count is 1.5"),
+        (lambda data: data.subset(fraction=1.1), "fraction is 1.1"),
+        (lambda data: data.subset(1, fraction=0.5), "both given"),
+        (lambda data: data.split(val=1.5), "val is 1.5"),
+        (lambda data: data.split(test=-1), "test is -1"),
+        (lambda data: data.split(val=0.5, test=3), "leave none of 5 images"),
+        (lambda data: data.with_records([*data, data[0]]).subset(2), "'0000' is there more than once"),
+    ],
+)
+def test_refuses_a_subset_or_split_that_cannot_be(call, words):
+    with pytest.raises(UserError, match=words) as error:
+        call(DetectionDataset(records_of(5), NAMES))
+    assert "\n" not in str(error.value)
+
+
+def test_batches_shuffle_and_augment_as_asked(tmp_path):
+    made = []
+    for record in records_of(4):
+        path = tmp_path / record.path
+        PIL.Image.fromarray(np.full((50, 60, 3), 10 + 40 * len(made), np.uint8)).save(path)
+        made.append(dataclasses.replace(record, path=str(path)))
+    dataset = DetectionDataset(made, NAMES)
+    plain = dataset.batches(32, 2, shuffle=False)
+    assert isinstance(plain, ResumableDataset)
+    values = [round(float(image[5, 5, 0])) for batch in plain for image in batch["images"]]
+    assert values == [10, 50, 90, 130]
+    augmentation = BoxAugmentation(mosaic=1.0)
+    batch = next(iter(dataset.batches(32, 4, augment=augmentation)))
+    assert batch["bounding_boxes"]["boxes"].shape == (4, 4, 4)  # of four images together
+    default = next(iter(dataset.batches(32, 4, augment=True)))
+    assert_same([default], [next(iter(dataset.batches(32, 4, augment=BoxAugmentation())))])
+    images, labels = next(iter(dataset.single_object_batches(32, 4, augment=True)))
+    assert images.shape == (4, 32, 32, 3)
+    assert sorted(labels["class"].numpy().tolist()) == sorted(int(record.classes[0]) for record in dataset)

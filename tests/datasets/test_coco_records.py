@@ -52,7 +52,7 @@ def test_reads_boxes_crowds_and_images_without_any(animals):
     animals.image(5)
     animals.annotate(12)
     animals.annotate(12, (0, 0, 60, 40), 90, iscrowd=1)
-    full, empty = animals.read(strict=True)
+    empty, full = animals.read(strict=True)
     assert (full.image_id, empty.image_id) == ("12", "5")
     assert full.path == str(animals.folder / "deep/er/a.png")
     np.testing.assert_array_equal(full.boxes, [[10, 5, 30.5, 25], [0, 0, 60, 40]])

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import json
+import unicodedata
 
 import numpy as np
 import PIL.Image
@@ -10,7 +12,7 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
-from kerassl.datasets import VOC_CLASSES, DetectionDataset, Record, ResumableDataset
+from kerassl.datasets import VOC_CLASSES, DetectionDataset, Record, ResumableDataset, write_shards
 
 NAMES = ("bird", "cat", "dog")
 
@@ -28,6 +30,49 @@ def records_of(count, shares=(0.6, 0.9)):
 
 def ids(records):
     return [record.image_id for record in records]
+
+
+@pytest.fixture
+def same_images(devkit, thing, tmp_path):
+    """The same five images as VOC, COCO and YOLO; names that sort in another way with and without their suffix."""
+    names, content = ["a-b", "a", "z", "b c", unicodedata.normalize("NFD", "é")], {"images": [], "annotations": []}
+    content["categories"] = [{"id": 10 + number, "name": name} for number, name in enumerate(NAMES)]
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    (labels / "data.yaml").write_text(f"names: [{', '.join(NAMES)}]\n")
+    for number, name in enumerate(names):
+        height, width = 40 + number, 60 - number
+        label, (x, y, w, h) = number % 3, (3 + number, 5, 20, 11)
+        devkit.add(name, thing(NAMES[label], (x + 1, y + 1, x + w, y + h)), height=height, width=width)
+        content["images"].append({"id": 100 - number, "file_name": f"{name}.jpg"})
+        box = {"bbox": [x, y, w, h], "image_id": 100 - number, "category_id": 10 + label, "id": number}
+        content["annotations"].append(box)
+        center = (x + w / 2) / width, (y + h / 2) / height, w / width, h / height
+        (labels / f"{name}.txt").write_text(f"{label} " + " ".join(map(str, center)))
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    images = devkit.folder / "JPEGImages"
+    return {
+        "voc": DetectionDataset.from_voc(devkit.root, class_names=NAMES),
+        "coco": DetectionDataset.from_coco(tmp_path / "boxes.json", images),
+        "yolo": DetectionDataset.from_yolo(images, labels),
+    }
+
+
+def test_records_are_in_the_order_of_file_names_when_formats_differ(same_images, tmp_path):
+    voc = same_images["voc"]
+    for name, each in list(same_images.items()):
+        write_shards(each, tmp_path / name, per_shard=2, progress=False)
+        same_images[f"{name} shards"] = DetectionDataset.from_shards(tmp_path / name)
+    write_shards(same_images["coco shards"], tmp_path / "twice", progress=False)
+    same_images["twice"] = DetectionDataset.from_shards(tmp_path / "twice")
+    assert ids(voc) == ["a", "a-b", "b c", "z", "é"]
+    for each in same_images.values():
+        assert each.class_names == NAMES
+        for one, other in zip(each, voc, strict=True):
+            np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
+            assert one.classes.tolist() == other.classes.tolist()
+    for name in ("coco", "voc shards", "coco shards", "twice"):
+        assert_same(same_images[name].batches(32, 2, seed=3, flip=True), voc.batches(32, 2, seed=3, flip=True))
 
 
 def assert_same(ours, theirs):

@@ -13,6 +13,7 @@ from kerassl._io.json import read_json
 from kerassl.datasets.class_names import check_there, read_class_names, report_left_out
 from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, make_record, read_flag, read_size
 from kerassl.datasets.formats.findings import Findings
+from kerassl.datasets.images.files import by_file_name
 
 log = logging.getLogger("kerassl")
 
@@ -75,7 +76,7 @@ def read_coco(annotations, images_dir, class_names, strict, allow_broken):
     if doubles:
         log.warning("%s: %d images kept whose file another has: %s", annotations, len(doubles), "; ".join(doubles[:3]))
     report_left_out(others, annotations)
-    return records, names, labels
+    return by_file_name(records), names, labels
 
 
 def _first(findings):

@@ -9,6 +9,7 @@ from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl.datasets.formats.findings import Findings
 from kerassl.datasets.images.faults import fault
+from kerassl.datasets.images.files import by_file_name
 from kerassl.datasets.images.image_bytes import example_bytes
 from kerassl.datasets.images.shard_index import open_index
 from kerassl.datasets.record import Named, Record
@@ -50,7 +51,8 @@ def read_shards(folder, strict):
         raise UserError(
             f"none of {len(names)} records in {folder} can be read; start write_shards again, which repairs them"
         )
-    return [records[each][1] for each in sorted(records)], classes
+    files, records = zip(*records.values())
+    return by_file_name(records, files), classes
 
 
 def _wrong(row, classes):

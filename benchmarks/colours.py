@@ -82,7 +82,9 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         images = options.images
         if not images:
-            images = kerassl.datasets.scenes(f"{folder}/scenes", train=0, val=0, unlabeled=options.count) / "unlabeled"
+            images = (
+                kerassl.datasets.write_scenes(f"{folder}/scenes", train=0, val=0, unlabeled=options.count) / "unlabeled"
+            )
         files = kerassl.datasets.image_files(images)
         files = subset(files, count=min(options.count, len(files)))
         batch = next(iter(kerassl.datasets.image_folder(files, 160, len(files), shuffle=False)))

@@ -37,7 +37,7 @@ def main():
     root, classes = options.images, kerassl.datasets.VOC_CLASSES
     if root is None:
         root, classes = pathlib.Path(tempfile.mkdtemp()) / "scenes", kerassl.datasets.SCENE_CLASSES
-        kerassl.datasets.scenes(root, train=options.count, val=0)
+        kerassl.datasets.write_scenes(root, train=options.count, val=0)
     records = kerassl.datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=classes).subset(
         options.count, seed=options.seed
     )

@@ -118,7 +118,10 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         root, classes = options.voc, datasets.VOC_CLASSES
         if root is None:
-            root, classes = datasets.scenes(f"{folder}/scenes", train=options.count, val=0), datasets.SCENE_CLASSES
+            root, classes = (
+                datasets.write_scenes(f"{folder}/scenes", train=options.count, val=0),
+                datasets.SCENE_CLASSES,
+            )
         records = datasets.DetectionDataset.from_voc(root, options.year, "train", class_names=classes)
         records = {record.image_id: record for record in records if record.largest() is not None}
         records = [records[name] for name in subset(list(records), count=min(options.count, len(records)))]

@@ -29,7 +29,7 @@ def main():
     root, classes = options.voc, options.classes  # names, or a file of them
     if root is None:
         root, classes = f"{tempfile.mkdtemp()}/scenes", kerassl.datasets.SCENE_CLASSES
-        kerassl.datasets.scenes(root, train=128, val=32)
+        kerassl.datasets.write_scenes(root, train=128, val=32)
 
     read = kerassl.datasets.DetectionDataset.from_voc
     train = read(root, split="train", class_names=classes).subset(fraction=options.fraction)

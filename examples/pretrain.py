@@ -28,7 +28,7 @@ def main():
     folder = options.photographs
     if folder is None:
         folder = f"{tempfile.mkdtemp()}/scenes"
-        kerassl.datasets.scenes(folder, train=256, val=0)
+        kerassl.datasets.write_scenes(folder, train=256, val=0)
 
     images = kerassl.datasets.image_folder(folder, image_size=options.image_size + 32, batch_size=options.batch_size)
     steps = options.epochs * int(images.cardinality())

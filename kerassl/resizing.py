@@ -61,7 +61,7 @@ def letterbox(image, size):
     return tf.ensure_shape(square, [*image.shape[:-3], size, size, 3]), scale
 
 
-def centre_crop(image, size):
+def center_crop(image, size):
     """Scales an image so that its short side fills a square, and cuts the square out of the middle.
 
     Args:

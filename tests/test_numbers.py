@@ -55,7 +55,7 @@ def test_message_is_short_when_the_number_is_long():
 CALLS = {
     "SimCLRViews": (lambda **own: augment.SimCLRViews(32, **own), {"seed": SEED, "strength": FROM_0}),
     "BoxAugmentation": (augment.BoxAugmentation, {"seed": SEED, "strength": FROM_0, "zoom": SHARE}),
-    "scenes": (lambda **own: datasets.scenes("never", **{"train": 1, **own}), {"seed": SEED, "train": COUNT_OR_NONE}),
+    "scenes": (lambda **own: datasets.write_scenes("n", **{"train": 1, **own}), {"seed": SEED, "train": COUNT_OR_NONE}),
     "draw": (lambda **own: detectors.draw(np.zeros([8, 8, 3]), None, ["a"], **own), {"score_threshold": SHARE}),
     "InfoNCE": (losses.InfoNCE, {"temperature": ABOVE_0, "tile_size": COUNT}),
     "paired_bootstrap": (

@@ -41,7 +41,7 @@ FILES = {
 }  # fmt: skip
 FOLDERS = {
     "shards": lambda path, made: datasets.write_shards([made.image], path, progress=False),
-    "scenes": lambda path, made: datasets.scenes(path, train=1, val=0),
+    "scenes": lambda path, made: datasets.write_scenes(path, train=1, val=0),
     "1": lambda path, made: serving.export(made.localizer, path),
     "cache/images-32": lambda path, made: next(
         iter(datasets.image_folder([made.image], 32, 1, cache=path.parent))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kerassl.datasets.pipeline.stream import user_error as user_error
     from kerassl.datasets.record import Record as Record
     from kerassl.datasets.scenes.scenes import SCENE_CLASSES as SCENE_CLASSES
-    from kerassl.datasets.scenes.scenes import scenes as scenes
+    from kerassl.datasets.scenes.scenes import write_scenes as write_scenes
     from kerassl.datasets.shards.writer import WrittenShards as WrittenShards
     from kerassl.datasets.shards.writer import write_shards as write_shards
 

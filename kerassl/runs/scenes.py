@@ -40,5 +40,5 @@ def scenes(
     read = read_config(config, {**settings, "seed": seed})
     outputs.check_folder(out, new=False)
     plan = read.data.scenes or schema.Scenes()
-    datasets.scenes(out, **plan.model_dump(), seed=read.seed)
+    datasets.write_scenes(out, **plan.model_dump(), seed=read.seed)
     return plan

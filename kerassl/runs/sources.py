@@ -183,7 +183,7 @@ def _devkit(config, folder):
 def _scenes(config, path):
     made = config.data.scenes
     splits = {"train": made.train, "val": made.val}
-    datasets.scenes(path, **splits, unlabeled=made.unlabeled, single_object=made.single_object, seed=config.seed)
+    datasets.write_scenes(path, **splits, unlabeled=made.unlabeled, single_object=made.single_object, seed=config.seed)
     classes = tuple(datasets.SCENE_CLASSES)
     train = DetectionDataset.from_voc(path, 2007, "train", class_names=classes)
     test = DetectionDataset.from_voc(path, 2007, "val", class_names=classes)

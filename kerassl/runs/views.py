@@ -14,7 +14,7 @@ from kerassl import augment, datasets, detectors
 from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._lazy import tf
-from kerassl.resizing import centre_crop, check_image_size
+from kerassl.resizing import center_crop, check_image_size
 from kerassl.runs import outputs
 from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.finetune import training_batches
@@ -122,7 +122,7 @@ def contact_sheet(config, count, level):
     load_size = check_image_size(plan.load_size or check_image_size(plan.image_size) + 32)
     views = augment.SimCLRViews(plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength)
     paths, photographs = _some(files, count, config.seed)
-    read, shown = (tf.stack([centre_crop(each, size) for each in photographs]) for size in (load_size, _SHOWN))
+    read, shown = (tf.stack([center_crop(each, size) for each in photographs]) for size in (load_size, _SHOWN))
     title = (
         f"Two views of each photograph, {plan.image_size} px, crops from {plan.smallest_crop:.0%} up, "
         f"jitter {plan.strength:g}; cells of {level} with one number show one place"

@@ -77,7 +77,7 @@ def records(count=12):
 
 def scenes(count):
     """Records of generated scenes, with masks."""
-    datasets.scenes("scenes", train=count, val=1, single_object=False, image_size=(64, 96), seed=3)
+    datasets.write_scenes("scenes", train=count, val=1, single_object=False, image_size=(64, 96), seed=3)
     return datasets.DetectionDataset.from_voc("scenes", 2007, "train", class_names=datasets.SCENE_CLASSES)
 
 

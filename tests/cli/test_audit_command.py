@@ -12,7 +12,7 @@ import pytest
 
 from kerassl import datasets
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, scenes
+from kerassl.datasets import SCENE_CLASSES, write_scenes
 from kerassl.datasets.pipeline.erase import erased_regions
 from kerassl.detectors import Localizer
 from kerassl.explain import Audit, audit
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.current_stack
 def place(tmp_path_factory, tiny_backbone):
     """A folder with a devkit of 12 scenes and an untrained localiser of theirs."""
     folder = tmp_path_factory.mktemp("audit")
-    scenes(folder / "devkit", train=0, val=12, image_size=(64, 80), single_object=True)
+    write_scenes(folder / "devkit", train=0, val=12, image_size=(64, 80), single_object=True)
     keras.utils.set_random_seed(0)
     Localizer(tiny_backbone(), SCENE_CLASSES, 64, width=8).save(folder / "localizer.keras")
     return folder

@@ -22,7 +22,7 @@ OTHER = NAMES[3:] + NAMES[:3]
 def place(tmp_path_factory, tiny_backbone):
     """A folder with the same labels as a devkit, a COCO json and shards, and a localizer that mostly says one class."""
     folder = tmp_path_factory.mktemp("order")
-    datasets.scenes(folder / "devkit", train=20, val=6, image_size=(64, 80), single_object=True)
+    datasets.write_scenes(folder / "devkit", train=20, val=6, image_size=(64, 80), single_object=True)
     records = datasets.DetectionDataset.from_voc(folder / "devkit", 2007, "val", class_names=NAMES)
     keras.utils.set_random_seed(0)
     model = Localizer(tiny_backbone(), NAMES, 64, width=8)

@@ -9,7 +9,7 @@ from said import quiet
 
 from kerassl import _compat, backbones
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, scenes
+from kerassl.datasets import SCENE_CLASSES, write_scenes
 
 # Where there is tensorflow-addons, its optimisers go the same road.
 PRETRAINING, LOCALIZER = ("lars", "adamw") if _compat.KERAS_3 else ("tfa/LAMB", "tfa/LazyAdam")
@@ -193,7 +193,7 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
 
 def test_mistakes_get_one_line_status_2_and_leave_nothing(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    new, devkit = tmp_path / "new", scenes(tmp_path / "scenes", train=6, val=2, unlabeled=4)
+    new, devkit = tmp_path / "new", write_scenes(tmp_path / "scenes", train=6, val=2, unlabeled=4)
     photos = devkit / "unlabeled"
     told = {
         ("pretrain", "--images", tmp_path / "nowhere", "--out", new): "nowhere",

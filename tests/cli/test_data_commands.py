@@ -8,7 +8,7 @@ import pytest
 from said import quiet
 
 from kerassl.cli.main import main
-from kerassl.datasets import DetectionDataset, image_folder, scenes
+from kerassl.datasets import DetectionDataset, image_folder, write_scenes
 from kerassl.metrics import save_predictions
 
 pytestmark = pytest.mark.current_stack
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.current_stack
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "devkit"
-    scenes(folder, train=6, val=4, unlabeled=5, single_object=False, seed=0)
+    write_scenes(folder, train=6, val=4, unlabeled=5, single_object=False, seed=0)
     (folder / "unlabeled" / "broken.jpg").write_bytes(b"nothing")
     return folder
 

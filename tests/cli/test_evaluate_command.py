@@ -10,7 +10,7 @@ import pytest
 
 from kerassl import metrics
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, DetectionDataset, scenes
+from kerassl.datasets import SCENE_CLASSES, DetectionDataset, write_scenes
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
@@ -21,7 +21,7 @@ CLASSES = list(SCENE_CLASSES)
 def data(tmp_path_factory):
     """A devkit, its records, and predictions: the truth, moved a little, with noise of low scores."""
     folder = tmp_path_factory.mktemp("data")
-    root = scenes(folder / "devkit", train=1, val=8, unlabeled=0, single_object=False)
+    root = write_scenes(folder / "devkit", train=1, val=8, unlabeled=0, single_object=False)
     records = DetectionDataset.from_voc(root, 2007, "val", class_names=CLASSES)
     rng, predictions = np.random.default_rng(0), {}
     for record in records:

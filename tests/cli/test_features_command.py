@@ -17,7 +17,7 @@ pytestmark = pytest.mark.current_stack
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, tiny_backbone):
     folder = tmp_path_factory.mktemp("geometry_command")
-    datasets.scenes(folder / "scenes", train=1, val=48, unlabeled=0, seed=1)
+    datasets.write_scenes(folder / "scenes", train=1, val=48, unlabeled=0, seed=1)
     keras.utils.set_random_seed(0)
     backbones.save(tiny_backbone(), folder / "backbone.keras")
     detectors.Localizer(tiny_backbone(4, name="other"), SCENE_CLASSES, 64).save(folder / "localizer.keras")

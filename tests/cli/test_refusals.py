@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl.datasets import SCENE_CLASSES, scenes
+from kerassl.datasets import SCENE_CLASSES, write_scenes
 
 pytestmark = pytest.mark.current_stack
 
@@ -170,7 +170,7 @@ def _outputs():
 def refused(tmp_path_factory):
     """Every row of the tables, and what became of it."""
     folder = tmp_path_factory.mktemp("refused")
-    scenes(folder / "voc", train=3, val=2, unlabeled=0, single_object=True)
+    write_scenes(folder / "voc", train=3, val=2, unlabeled=0, single_object=True)
     (folder / "photos").mkdir()
     for name in ("empty", *(f"folder{kind}" for _, kind in OUTPUTS if kind != "folder")):
         (folder / name).mkdir(exist_ok=True)

@@ -7,19 +7,19 @@ import pytest
 from PIL import Image
 
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, scenes
+from kerassl.datasets import SCENE_CLASSES, write_scenes
 
 pytestmark = pytest.mark.current_stack
 
 
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):
-    return scenes(tmp_path_factory.mktemp("labeled") / "scenes", train=5, val=1)
+    return write_scenes(tmp_path_factory.mktemp("labeled") / "scenes", train=5, val=1)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return scenes(tmp_path_factory.mktemp("views") / "scenes", train=0, val=0, unlabeled=5) / "unlabeled"
+    return write_scenes(tmp_path_factory.mktemp("views") / "scenes", train=0, val=0, unlabeled=5) / "unlabeled"
 
 
 def _drawn(path, *arguments):

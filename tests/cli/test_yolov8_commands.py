@@ -6,13 +6,13 @@ import pytest
 
 from kerassl import backbones
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, scenes
+from kerassl.datasets import SCENE_CLASSES, write_scenes
 
 
 @pytest.mark.slow
 @pytest.mark.current_stack
 def test_yolov8_is_trained_scored_explained_and_exported_by_the_commands(tiny_backbone, tmp_path, capsys):
-    devkit = scenes(tmp_path / "scenes", train=8, val=4, single_object=True)
+    devkit = write_scenes(tmp_path / "scenes", train=8, val=4, single_object=True)
     backbones.save(tiny_backbone(), tmp_path / "backbone.keras")
     voc = ["--voc", str(devkit), "--classes", *SCENE_CLASSES]
     sizes = ["--image-size", "64", "--batch-size", "4", "--epochs", "1", "--backbone", str(tmp_path / "backbone.keras")]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.datasets import image_files, image_folder, read_image, user_error
-from kerassl.resizing import centre_crop
+from kerassl.resizing import center_crop
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_gives_what_reading_and_cropping_gives_by_itself(tmp_path, save_image):
     paths = [save_image(tmp_path / f"{number}.jpg", 50 + number, 40, seed=number) for number in range(3)]
     (images,) = image_folder(paths, 32, 3, shuffle=False)
     for image, path in zip(images, paths):
-        np.testing.assert_allclose(image, centre_crop(read_image(path), 32), atol=0.501)
+        np.testing.assert_allclose(image, center_crop(read_image(path), 32), atol=0.501)
         np.testing.assert_array_equal(image, np.round(image))
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.datasets import read_image
 from kerassl.datasets.images.faults import fault
-from kerassl.resizing import centre_crop, check_image_size, letterbox
+from kerassl.resizing import center_crop, check_image_size, letterbox
 
 
 @pytest.mark.parametrize("size", [240, 16, 0, -32, 100.5, float("nan"), "160", True, None])
@@ -57,18 +57,18 @@ def test_letterbox_needs_no_static_shape_when_traced():
     assert traced(np.zeros((8, 8, 3), np.float32))[0].shape == (32, 32, 3)
 
 
-def test_centre_crop_keeps_the_middle_when_an_image_is_wide():
+def test_center_crop_keeps_the_middle_when_an_image_is_wide():
     image = np.zeros((32, 96, 3), np.uint8)
     image[:, 32:64] = 255
-    np.testing.assert_allclose(centre_crop(image, 32), 255.0)
-    np.testing.assert_allclose(centre_crop(image.transpose(1, 0, 2), 32), 255.0)
+    np.testing.assert_allclose(center_crop(image, 32), 255.0)
+    np.testing.assert_allclose(center_crop(image.transpose(1, 0, 2), 32), 255.0)
 
 
 @pytest.mark.parametrize("side", [64, 128])
-def test_centre_crop_averages_when_it_shrinks(side):
+def test_center_crop_averages_when_it_shrinks(side):
     # A fine chequerboard must become gray; where pixels were passed over it would stay black or white in places.
     image = (np.indices((side, side)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=-1)
-    inner = centre_crop(image, 32).numpy()[2:-2, 2:-2]
+    inner = center_crop(image, 32).numpy()[2:-2, 2:-2]
     np.testing.assert_allclose(inner, 127.5, atol=3)
 
 

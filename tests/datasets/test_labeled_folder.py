@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerassl import UserError
 from kerassl.datasets import labeled_folder, read_image, user_error
-from kerassl.resizing import centre_crop
+from kerassl.resizing import center_crop
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_images_are_those_of_reading_and_cropping_by_hand(tmp_path, save_image):
     ((images, labels),) = labeled_folder(tmp_path, 32, 8).batches
     assert labels.numpy().tolist() == [0, 1]
     for image, path in zip(images, paths):
-        np.testing.assert_allclose(image, centre_crop(read_image(path), 32), atol=1e-3)
+        np.testing.assert_allclose(image, center_crop(read_image(path), 32), atol=1e-3)
 
 
 def test_labels_follow_the_order_of_classes_when_they_are_given(animals):

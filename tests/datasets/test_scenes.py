@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from kerassl._errors import UserError
-from kerassl.datasets import SCENE_CLASSES, DetectionDataset, scenes
+from kerassl.datasets import SCENE_CLASSES, DetectionDataset, write_scenes
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
@@ -25,12 +25,12 @@ def _bytes(root):
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
-    return scenes(tmp_path_factory.mktemp("crowded") / "kit", train=90, val=20, unlabeled=5, seed=4)
+    return write_scenes(tmp_path_factory.mktemp("crowded") / "kit", train=90, val=20, unlabeled=5, seed=4)
 
 
 @pytest.fixture(scope="module")
 def lonely(tmp_path_factory):
-    return scenes(tmp_path_factory.mktemp("lonely") / "kit", train=64, val=0, single_object=True, seed=4)
+    return write_scenes(tmp_path_factory.mktemp("lonely") / "kit", train=64, val=0, single_object=True, seed=4)
 
 
 def _annotations(root):
@@ -44,9 +44,9 @@ def _mask(root, image_id):
 
 def test_writes_the_same_bytes_when_the_seed_is_the_same(tmp_path):
     settings = {"train": 4, "val": 2, "unlabeled": 2, "image_size": (64, 80)}
-    first = _bytes(scenes(tmp_path / "a", seed=7, **settings))
-    again = _bytes(scenes(tmp_path / "b", seed=7, **settings))
-    other = _bytes(scenes(tmp_path / "c", seed=8, **settings))
+    first = _bytes(write_scenes(tmp_path / "a", seed=7, **settings))
+    again = _bytes(write_scenes(tmp_path / "b", seed=7, **settings))
+    other = _bytes(write_scenes(tmp_path / "c", seed=8, **settings))
     assert first == again
     images = [name for name in first if name.endswith(".jpg")]
     assert len(images) == 8
@@ -55,8 +55,8 @@ def test_writes_the_same_bytes_when_the_seed_is_the_same(tmp_path):
 
 
 def test_begins_with_the_smaller_splits_when_it_is_larger(tmp_path):
-    small = _bytes(scenes(tmp_path / "small", train=3, val=2, unlabeled=1, image_size=(64, 80)))
-    large = _bytes(scenes(tmp_path / "large", train=9, val=5, unlabeled=4, image_size=(64, 80)))
+    small = _bytes(write_scenes(tmp_path / "small", train=3, val=2, unlabeled=1, image_size=(64, 80)))
+    large = _bytes(write_scenes(tmp_path / "large", train=9, val=5, unlabeled=4, image_size=(64, 80)))
     alike = [name for name in small if not name.endswith((".txt", ".json"))]
     assert len(alike) == 3 * 3 + 3 * 2 + 1
     assert all(small[name] == large[name] for name in alike)
@@ -143,7 +143,7 @@ def test_there_is_exactly_one_large_object_when_asked_for_one(lonely):
 
 
 def test_colors_do_not_tell_the_class_when_compared_by_their_means(tmp_path):
-    root = scenes(tmp_path / "kit", train=400, val=0, single_object=True, image_size=(64, 80), seed=2)
+    root = write_scenes(tmp_path / "kit", train=400, val=0, single_object=True, image_size=(64, 80), seed=2)
     means, labels = [], []
     for record in DetectionDataset.from_voc(root, 2007, "train", class_names=SCENE_CLASSES):
         mask = np.asarray(PIL.Image.open(record.mask_path)) == 1
@@ -182,9 +182,9 @@ def test_image_sets_agree_with_the_annotations_when_read_by_class(crowded):
 
 
 def test_is_used_again_when_the_settings_are_the_same(tmp_path):
-    root = scenes(tmp_path / "kit", train=2, val=1, image_size=(64, 64))
+    root = write_scenes(tmp_path / "kit", train=2, val=1, image_size=(64, 64))
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    assert scenes(tmp_path / "kit", train=2, val=1, image_size=(64, 64)) == root
+    assert write_scenes(tmp_path / "kit", train=2, val=1, image_size=(64, 64)) == root
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
@@ -192,7 +192,7 @@ def test_is_used_again_when_the_settings_are_the_same(tmp_path):
 def test_refuses_and_leaves_alone_when_something_else_stands_there(tmp_path, content):
     path = tmp_path / "kit"
     if content == "scenes of other settings":
-        scenes(path, train=2, val=1, image_size=(64, 64))
+        write_scenes(path, train=2, val=1, image_size=(64, 64))
     elif content == "a file":
         path.write_text("mine")
     else:
@@ -200,13 +200,13 @@ def test_refuses_and_leaves_alone_when_something_else_stands_there(tmp_path, con
         (path / ("scenes.json" if "json" in content else "mine.txt")).write_text("mine")
     before = _bytes(tmp_path)
     with pytest.raises(UserError, match="kit") as caught:
-        scenes(path, train=3, val=1, image_size=(64, 64))
+        write_scenes(path, train=3, val=1, image_size=(64, 64))
     assert "\n" not in str(caught.value)
     assert _bytes(tmp_path) == before
 
 
 def test_leaves_nothing_when_interrupted(tmp_path, monkeypatch):
-    module = sys.modules[scenes.__module__]  # the room's `scenes` is the function
+    module = sys.modules[write_scenes.__module__]
     draw, calls = module.draw_scene, []
 
     def interrupted(*args, **kwargs):
@@ -217,7 +217,7 @@ def test_leaves_nothing_when_interrupted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "draw_scene", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        scenes(tmp_path / "deep" / "kit", train=8, val=0, image_size=(64, 64))
+        write_scenes(tmp_path / "deep" / "kit", train=8, val=0, image_size=(64, 64))
     assert len(calls) >= 5
     assert list(tmp_path.iterdir()) == []
 
@@ -236,6 +236,6 @@ def test_leaves_nothing_when_interrupted(tmp_path, monkeypatch):
 )
 def test_says_what_is_accepted_when_a_number_is_wrong(tmp_path, settings, word):
     with pytest.raises(UserError, match=word) as caught:
-        scenes(tmp_path / "kit", **settings)
+        write_scenes(tmp_path / "kit", **settings)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.current_stack
 def devkit(tmp_path_factory):
     """Scenes under the names of VOC's classes."""
     folder = tmp_path_factory.mktemp("devkit")
-    root = datasets.scenes(folder / "VOCdevkit", train=7, val=3, seed=1)
+    root = datasets.write_scenes(folder / "VOCdevkit", train=7, val=3, seed=1)
     for path in (root / "VOC2007" / "Annotations").iterdir():
         text = path.read_text(encoding="utf-8")
         for scene, voc in zip(datasets.SCENE_CLASSES, reversed(datasets.VOC_CLASSES)):

@@ -21,7 +21,7 @@ SIZE = 64
 def records(tmp_path_factory):
     """Scenes of one object, wider than they are high."""
     root = tmp_path_factory.mktemp("scenes") / "devkit"
-    datasets.scenes(root, train=24, val=0, unlabeled=0, image_size=(64, 96), single_object=True)
+    datasets.write_scenes(root, train=24, val=0, unlabeled=0, image_size=(64, 96), single_object=True)
     return datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=CLASSES)
 
 

@@ -7,7 +7,7 @@ from kerassl import datasets, detectors, metrics, optimizers
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "epochs"), [("retinanet", 80), ("yolov8", 80)])
 def test_detector_learns_a_few_scenes_by_heart(kind, epochs, tiny_backbone, tmp_path):
-    root = datasets.scenes(tmp_path / "scenes", train=6, val=0, image_size=(64, 80), single_object=True)
+    root = datasets.write_scenes(tmp_path / "scenes", train=6, val=0, image_size=(64, 80), single_object=True)
     records = datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=datasets.SCENE_CLASSES)
     keras.utils.set_random_seed(0)
     model = getattr(detectors, kind)(

@@ -15,7 +15,7 @@ CLASSES = ("red", "green", "blue")
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     """Scenes with the boxes that they were drawn with."""
-    root = datasets.scenes(
+    root = datasets.write_scenes(
         tmp_path_factory.mktemp("data") / "scenes", train=12, val=0, image_size=(64, 80), single_object=True
     )
     return datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=datasets.SCENE_CLASSES)

@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("kind", ["retinanet", "yolov8"])
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     """Scenes with the boxes that they were drawn with."""
-    root = datasets.scenes(tmp_path_factory.mktemp("data") / "scenes", train=8, val=0, image_size=(64, 80))
+    root = datasets.write_scenes(tmp_path_factory.mktemp("data") / "scenes", train=8, val=0, image_size=(64, 80))
     return datasets.DetectionDataset.from_voc(root, 2007, "train", class_names=datasets.SCENE_CLASSES)
 
 

@@ -23,7 +23,7 @@ def script(name, *arguments, cwd):
 def folder(tmp_path_factory):
     """Scenes, and the backbone and the detector that the first two scripts make of them."""
     folder = tmp_path_factory.mktemp("examples")
-    datasets.scenes(folder / "scenes", train=16, val=6, unlabeled=24)
+    datasets.write_scenes(folder / "scenes", train=16, val=6, unlabeled=24)
     return folder
 
 

@@ -18,7 +18,7 @@ CLASSES = datasets.SCENE_CLASSES
 
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):
-    return datasets.scenes(tmp_path_factory.mktemp("arms") / "scenes", train=1, val=10, image_size=(80, 100))
+    return datasets.write_scenes(tmp_path_factory.mktemp("arms") / "scenes", train=1, val=10, image_size=(80, 100))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.current_stack
 def trained(tiny_backbone, tmp_path_factory):
     """A localiser that has learned a little, and what it is asked about."""
     keras.utils.set_random_seed(0)
-    root = datasets.scenes(
+    root = datasets.write_scenes(
         tmp_path_factory.mktemp("s") / "scenes", train=64, val=8, image_size=(96, 96), single_object=True
     )
     train, val = (

@@ -22,7 +22,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("geometry") / "scenes"
-    datasets.scenes(folder, train=40, val=1, unlabeled=0, single_object=True, seed=0)
+    datasets.write_scenes(folder, train=40, val=1, unlabeled=0, single_object=True, seed=0)
     return datasets.DetectionDataset.from_voc(folder, 2007, "train", class_names=datasets.SCENE_CLASSES)
 
 

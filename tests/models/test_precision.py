@@ -12,7 +12,9 @@ BATCH, EPOCHS, STEPS = 32, 25, 200
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    root = kerassl.datasets.scenes(tmp_path_factory.mktemp("photographs") / "scenes", train=1, val=1, unlabeled=256)
+    root = kerassl.datasets.write_scenes(
+        tmp_path_factory.mktemp("photographs") / "scenes", train=1, val=1, unlabeled=256
+    )
     return root / "unlabeled"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kerassl import callbacks
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, scenes
+from kerassl.datasets import SCENE_CLASSES, write_scenes
 from kerassl.runs import finetune as finetuning
 
 RECIPE = """
@@ -33,7 +33,7 @@ def finetune(tiny_backbone, tmp_path, monkeypatch):
     """`finetune(out, text, *flags)`: the command's exit status, on 10 scenes with the tiny backbone."""
     monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
     monkeypatch.setattr(finetuning, "EVERY", 1)
-    voc = scenes(tmp_path / "scenes", train=10, val=4, unlabeled=2, single_object=True)
+    voc = write_scenes(tmp_path / "scenes", train=10, val=4, unlabeled=2, single_object=True)
 
     def run(out, text, *flags):
         (tmp_path / "run.yaml").write_text(text)

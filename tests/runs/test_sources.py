@@ -10,7 +10,7 @@ pytestmark = pytest.mark.current_stack
 
 
 def test_images_that_are_trained_and_scored_on_are_named_in_a_warning(tmp_path, caplog):
-    root = datasets.scenes(tmp_path / "scenes", train=3, val=2, image_size=(64, 64))
+    root = datasets.write_scenes(tmp_path / "scenes", train=3, val=2, image_size=(64, 64))
     lists = root / "VOC2007" / "ImageSets" / "Main"
     (lists / "mixed.txt").write_text((lists / "val.txt").read_text() + (lists / "train.txt").read_text().split()[0])
     voc = {"root": str(root), "train": "train", "test": "mixed", "classes": list(datasets.SCENE_CLASSES)}

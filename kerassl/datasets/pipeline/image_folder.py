@@ -15,7 +15,7 @@ from kerassl.datasets.images.files import files_identity, image_names
 from kerassl.datasets.images.shard_index import read_index, shard_place
 from kerassl.datasets.pipeline.row_cache import RowCache
 from kerassl.datasets.pipeline.stream import check_worker, resumable
-from kerassl.resizing import centre_crop, check_image_size
+from kerassl.resizing import center_crop, check_image_size
 
 if typing.TYPE_CHECKING:
     from kerassl.datasets.pipeline.resumable import ResumableDataset
@@ -96,7 +96,7 @@ def image_folder(
     rows = None if cache is None else RowCache(cache, files_identity(paths), len(paths), size)
 
     def load(image, index, draw):
-        return tf.cast(tf.round(centre_crop(image, size)), tf.uint8)  # [S, S, 3], the same from a cache
+        return tf.cast(tf.round(center_crop(image, size)), tf.uint8)  # [S, S, 3], the same from a cache
 
     def number(epoch, step):
         return (epoch * steps + step) * workers + index

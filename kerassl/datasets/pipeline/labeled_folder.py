@@ -13,7 +13,7 @@ from kerassl._lazy import tf
 from kerassl._numbers import check
 from kerassl.datasets.images.files import image_files, is_junk, leads_up
 from kerassl.datasets.pipeline.stream import BrokenFiles, check_readable, read_ahead, stream
-from kerassl.resizing import centre_crop, check_image_size
+from kerassl.resizing import center_crop, check_image_size
 
 
 class LabeledFolder(typing.NamedTuple):
@@ -78,7 +78,7 @@ def labeled_folder(
     rows = stream(
         paths,
         len(paths),
-        lambda image, index, draw: (centre_crop(image, size), labels[index], index),
+        lambda image, index, draw: (center_crop(image, size), labels[index], index),
         shuffle=False,
         seed=0,
         strict=strict,

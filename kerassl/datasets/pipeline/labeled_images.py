@@ -13,7 +13,7 @@ from kerassl._lazy import tf
 from kerassl._numbers import check
 from kerassl.datasets.images.files import image_files
 from kerassl.datasets.pipeline.stream import resumable
-from kerassl.resizing import centre_crop, check_image_size
+from kerassl.resizing import center_crop, check_image_size
 
 if typing.TYPE_CHECKING:
     from kerassl.datasets.pipeline.resumable import ResumableDataset
@@ -73,7 +73,7 @@ def labeled_images(
     labels = tf.constant(labels, tf.int32)
 
     def load(image, index, draw):
-        return tf.round(centre_crop(image, size)), labels[index]
+        return tf.round(center_crop(image, size)), labels[index]
 
     def finish(rows, step):
         return rows.map(lambda epoch, row: row).batch(batch_size, drop_remainder=True)

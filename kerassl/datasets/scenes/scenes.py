@@ -25,7 +25,7 @@ _DRAWING = 1  # to be raised with every change that draws other pixels
 _SPLITS = ("train", "val", "test", "unlabeled")
 
 
-def scenes(
+def write_scenes(
     path: str | os.PathLike,
     *,
     train: int = 600,
@@ -60,7 +60,7 @@ def scenes(
         UserError: if something else is at `path`, or a number is out of range.
 
     Example:
-        >>> root = kerassl.datasets.scenes("scenes", train=600, val=200)
+        >>> root = kerassl.datasets.write_scenes("scenes", train=600, val=200)
         >>> train = kerassl.datasets.DetectionDataset.from_voc(root, 2007, "train")
     """
     path = pathlib.Path(path)

@@ -16,7 +16,7 @@ import numpy as np
 
 import kerassl
 from benchmarks import machine
-from kerassl.runs import predict as predicting
+from kerassl.runs.predict import scored
 
 
 def main():
@@ -56,9 +56,7 @@ def main():
         seconds.append(time.perf_counter() - begun)
         if options.save and seed == 0:
             localizer.save(options.save)
-        figures.append(
-            predicting.scored(*kerassl.detectors.localizer_predictions(localizer, val), val.records, classes)
-        )
+        figures.append(scored(*kerassl.detectors.localizer_predictions(localizer, val), val.records, classes))
     result = {
         **machine.about("benchmarks.localizer"),
         "train_images": len(train),

@@ -25,7 +25,14 @@ _PACKAGES = (
     "statistics",
     "types",
 )
-__all__ = ["SimCLR", "UserError", "__version__", "load", *_PACKAGES]
+_OTHERS = {
+    "SimCLR": "kerassl.models",
+    "evaluate": "kerassl.runs",
+    "export": "kerassl.runs",
+    "load": "kerassl._load",
+    "predict": "kerassl.runs",
+}
+__all__ = ["UserError", "__version__", *_OTHERS, *_PACKAGES]
 
 # So that `keras.saving.load_model` opens what kerassl saved without a further import.
 _registry.watch()
@@ -35,10 +42,8 @@ def __getattr__(name):
     # Loaded on first use: TensorFlow, KerasCV and tf-keras-vis take seconds each.
     if name in _PACKAGES:
         return importlib.import_module(f"kerassl.{name}")
-    if name == "SimCLR":
-        return importlib.import_module("kerassl.models").SimCLR
-    if name == "load":
-        return importlib.import_module("kerassl._load").load
+    if name in _OTHERS:
+        return getattr(importlib.import_module(_OTHERS[name]), name)
     raise AttributeError(f"module 'kerassl' has no attribute {name!r}")
 
 

@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from kerassl.report.explain_page import table_text  # here: it loads matplotlib, which --help can do without
 
-    found = runs.explain(**flags.given(arguments))
+    found = runs.explain_models(**flags.given(arguments))
     if isinstance(found, dict):
         read = len(next(iter(found.values())))
         print(f"{read} images, {len(found)} models: {arguments.out}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 
 import numpy as np
 
-from kerassl import _numbers
+from kerassl import _numbers, runs
 from kerassl.cli import flags
 
 
@@ -27,31 +26,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from PIL import Image
-    from tqdm import tqdm
-
-    from kerassl import detectors, metrics
-    from kerassl._io import file_names, files
-    from kerassl.datasets.pipeline.letterboxed import identified
-    from kerassl.runs import outputs, running
-    from kerassl.runs.model_files import check_model, load
-    from kerassl.runs.predict import detections
-
-    outputs.check_folder(arguments.out)
-    files.check_outside(arguments.out, arguments.images)
-    check_model(arguments.model)
-    _, paths = identified(arguments.images)
-    model = load(arguments.model)
-    with files.whole(arguments.out, replace=False) as part:
-        found = detections(model, paths)
-        (part / "drawings").mkdir(parents=True)
-        metrics.save_predictions(part / "predictions.json", found)
-        for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=running.verbosity() == 2), 1):
-            drawn = detectors.draw(path, found[path], model.classes, score_threshold=arguments.score)
-            # Numbered: files of two folders may share a name.
-            Image.fromarray(drawn).save(
-                part / "drawings" / f"{number:04d}_{file_names.file_name(pathlib.Path(path).stem)}.png"
-            )
+    found = runs.predict(**flags.given(arguments))
     objects = sum(int(np.sum(each["scores"] >= arguments.score)) for each in found.values())
-    read = flags.images_read(len(found), len(paths) - len(found))
-    print(f"{objects} objects with a score of {arguments.score} or more in {read}: {arguments.out}")
+    print(f"{objects} objects with a score of {arguments.score} or more in {len(found)} images: {arguments.out}")

@@ -12,10 +12,10 @@ from kerassl.comparison import grid, variants
 from kerassl.comparison.feature_weights import feature_weights
 from kerassl.runs import config as configuration
 from kerassl.runs import finetune as finetuning
-from kerassl.runs import predict as predicting
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import running
 from kerassl.runs.kept import read_kept
+from kerassl.runs.predict import each_image, scored
 from kerassl.runs.sources import some_labels
 from kerassl.runs.start import start
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS
@@ -185,8 +185,8 @@ class Trials:
         )
         running.check_finite(model.history.history, f"the head on {trial.variant}")
         predictions, logits = detectors.localizer_predictions(model, test)
-        scored = (predictions, logits, test.records, self.data.classes)
-        figures, each = predicting.scored(*scored), predicting.each_image(*scored)
+        found = (predictions, logits, test.records, self.data.classes)
+        figures, each = scored(*found), each_image(*found)
         figures["minutes"] = (time.perf_counter() - begun) / 60
         if kept:
             out = self.kept(trial.variant)

@@ -11,8 +11,8 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.resizing import letterbox
 from kerassl.runs import config as configuration
-from kerassl.runs import predict as predicting
 from kerassl.runs.model_files import load
+from kerassl.runs.predict import detections
 from kerassl.types import LEVELS, PROTOCOLS
 
 
@@ -37,7 +37,7 @@ def variant_pictures(config, data, folder):
         drawn, heatmaps = {}, {}
         for name in configuration.axes(config, task)[0]:
             model = load(folder / "variants" / configuration.slug(name) / f"{task}.keras")
-            found = predicting.detections(model, shown)
+            found = detections(model, shown)
             drawn[name] = [
                 detectors.draw(
                     record.path, found[record.image_id], data.classes, truth=record, score_threshold=_shown(model)

@@ -10,18 +10,17 @@ if TYPE_CHECKING:
     from kerassl.runs.config import read_config as read_config
     from kerassl.runs.embed import Embeddings as Embeddings
     from kerassl.runs.embed import embed as embed
-    from kerassl.runs.explain import explain as explain
+    from kerassl.runs.evaluate import evaluate as evaluate
+    from kerassl.runs.explain import explain_models as explain_models
     from kerassl.runs.export import export as export
-    from kerassl.runs.features import features as features
+    from kerassl.runs.features import describe_features as describe_features
     from kerassl.runs.inspect import Inspection as Inspection
     from kerassl.runs.inspect import inspect as inspect
+    from kerassl.runs.predict import predict as predict
     from kerassl.runs.run_callbacks import Clock as Clock
     from kerassl.runs.run_callbacks import StopInTime as StopInTime
     from kerassl.runs.scenes import scenes as scenes
     from kerassl.runs.shards import shards as shards
     from kerassl.runs.views import views as views
 
-__all__ = lazy_package(
-    __name__,
-    light=["audit", "config", "embed", "explain", "export", "features", "inspect", "scenes", "shards", "views"],
-)
+__all__ = lazy_package(__name__, light=True)

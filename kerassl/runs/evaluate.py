@@ -1,22 +1,31 @@
-"""What `kerassl evaluate` reads and prints."""
+"""Scores of a model, or of predictions, on labels."""
+
+from __future__ import annotations
 
 import json
 import logging
 import math
+import os
 import pathlib
 import typing
+from collections.abc import Sequence
 
 from kerassl import datasets, metrics
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.json import read_json
+from kerassl._lazy import keras
 from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.images.reading import decodable
 from kerassl.metrics import plots
 from kerassl.metrics.checks import class_places
 from kerassl.metrics.coco_results import coco_results_of
 from kerassl.metrics.prediction_files import predictions_of
+from kerassl.runs import outputs
+from kerassl.runs.config import read_config, voc_settings
+from kerassl.runs.model_files import check_model, load
+from kerassl.runs.predict import score as score_model
 from kerassl.runs.sources import labeled_split
 
 log = logging.getLogger("kerassl")
@@ -244,7 +253,7 @@ def draw(folder, predictions, truth, figures):
 
 def write_figures(path, figures):
     """Writes figures as JSON that every program reads: null where there was nothing to find."""
-    with _files.whole(path) as part:
+    with _files.whole(pathlib.Path(path)) as part:
         part.write_text(json.dumps(_without_nan(figures), indent=1) + "\n", encoding="utf-8")
 
 
@@ -267,3 +276,71 @@ def _by_file(predictions, records):
     return metrics.Predictions(
         {ids[name]: found for name, found in zip(names, predictions.values())}, predictions.classes
     )
+
+
+def evaluate(
+    model: str | os.PathLike | keras.Model | None = None,
+    *,
+    predictions: Sequence[str] | None = None,
+    config: str | os.PathLike | None = None,
+    voc: str | None = None,
+    year: int | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    coco: str | None = None,
+    images: str | None = None,
+    shards: str | None = None,
+    score: float | None = None,
+    out: str | os.PathLike | None = None,
+    plots: str | os.PathLike | None = None,
+) -> dict:
+    """Score a detector or a localizer, or saved predictions, on labels.
+
+    Args:
+        model: Detector or localizer, or the path of its file; or None for `predictions`.
+        predictions: Sequence of paths: one json of `metrics.save_predictions` or of COCO's results, or the VOC
+            devkit's result files or their folder.
+        config: Str or path of a YAML file, whose `data.voc` names the labels where nothing else does.
+        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
+        coco, images: Str. A COCO json, and the folder of its images.
+        shards: Str. A folder of labeled shards.
+        score: Float. The lowest score of the detections whose errors are sorted; None counts all. Average precision
+            always counts all.
+        out: Str or path of a `.json` file for the figures, or None.
+        plots: Str or path of a folder for plots of precision against recall and of errors, or None.
+
+    Returns:
+        Dict of figures, as of `metrics.evaluate_detections`; of a localizer those of its one box and class.
+
+    Raises:
+        UserError: if labels, model or predictions cannot be read or do not fit each other.
+    """
+    if (model is None) == (predictions is None):
+        raise UserError("give either --model or --predictions to evaluate")
+    for flag, value in (("--coco", coco), ("--shards", shards)):
+        if value is not None and any(each is not None for each in (voc, split, year)):
+            raise UserError(f"{flag} {value} is named beside --voc, --year or --split; give the labels of one data set")
+    outputs.check_file(out, (".json",), "JSON")
+    outputs.check_folder(plots, new=False)
+    for path in plot_files(plots):
+        outputs.check_file(path)
+    settings = voc_settings("test", voc, year, split, classes, allow_broken_labels)
+    if coco is not None or shards is not None:
+        settings = {"data.allow_broken_labels": allow_broken_labels}
+    known = None if model is None else check_model(model).classes
+    truth = ground_truth(read_config(config, settings), coco, images, known, shards, classes)
+    if model is not None:
+        figures, found, _ = score_model(load(model), truth.records, truth.classes, sizes=True)
+    else:
+        found = read_predictions(predictions, truth)
+        truth = without_broken(truth, found)
+        figures = metrics.evaluate_detections(found, truth.records, truth.classes, sizes=True)
+    if score is not None and "errors" in figures:
+        errors = metrics.error_kinds(found, truth.records, truth.classes, score_threshold=score)
+        figures = {**figures, "errors": errors}
+    if out is not None:
+        write_figures(out, figures)
+    if plots is not None:
+        draw(plots, found, truth, figures)
+    return figures

@@ -71,7 +71,7 @@ def one_size(arms, image_size=None):
     return check_image_size(size)
 
 
-def explain(
+def explain_models(
     models: Sequence[str] | Mapping[str, str],
     *,
     out: str | os.PathLike,

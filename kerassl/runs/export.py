@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 from kerassl import serving
+from kerassl._lazy import keras
 from kerassl.runs import outputs
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.run_card import run_card
@@ -14,12 +15,12 @@ from kerassl.serving import batching
 
 
 def export(
-    model: str | os.PathLike, out: str | os.PathLike, *, batch_sizes: Sequence[int] = (1, 2, 4, 8)
+    model: str | os.PathLike | keras.Model, out: str | os.PathLike, *, batch_sizes: Sequence[int] = (1, 2, 4, 8)
 ) -> pathlib.Path:
     """Write a SavedModel for TensorFlow Serving, whose model card has the data, settings and metrics of the run.
 
     Args:
-        model: Str or path of a `detector.keras` or `localizer.keras`.
+        model: Detector or localizer, or the path of its file.
         out: Str or path. The folder of a new version, as `"servables/voc/1"`.
         batch_sizes: Sequence of int, rising. The images that a server works on at once; a batch is filled up to the
             next size.
@@ -33,5 +34,6 @@ def export(
     outputs.check_folder(out)
     batching.check_sizes(batch_sizes)
     check_model(model)
-    serving.export(load(model), out, batch_sizes=batch_sizes, about=run_card(model))
+    about = run_card(model) if isinstance(model, (str, os.PathLike)) else {}
+    serving.export(load(model), out, batch_sizes=batch_sizes, about=about)
     return pathlib.Path(out)

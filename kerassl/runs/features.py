@@ -24,7 +24,7 @@ from kerassl.runs.results import machine
 from kerassl.runs.sources import labeled_split
 
 
-def features(
+def describe_features(
     models: Sequence[str] | Mapping[str, str],
     *,
     out: str | os.PathLike,

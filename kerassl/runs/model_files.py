@@ -1,10 +1,14 @@
 """Trained models in files."""
 
+from __future__ import annotations
+
 import dataclasses
+import os
 
 from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl._io.keras_file import open_model, read_keras_file
+from kerassl._lazy import keras
 
 _WANTED = "give a detector.keras or localizer.keras of a run"
 _OTHERS = ("SimCLR", "DenseSimCLR", "ViewClassifier")
@@ -25,8 +29,8 @@ class Described:
     image_size: int | None
 
 
-def describe(path):
-    """What a `.keras` file holds, read without Keras.
+def describe(path: str | os.PathLike) -> Described:
+    """Return what a `.keras` file holds, read without Keras.
 
     Args:
         path: str or `pathlib.Path`.
@@ -45,16 +49,20 @@ def describe(path):
     return Described(found.kind, () if found.kind in _OTHERS else tuple(map(str, classes or ())), size)
 
 
-def check_model(path):
-    """`describe` that refuses what is neither a detector nor a localizer."""
+def check_model(path: str | os.PathLike | keras.Model) -> Described:
+    """Return what `describe` does, of a model too; refuse what is neither a detector nor a localizer."""
+    if not isinstance(path, (str, os.PathLike)):
+        return Described(type(path).__name__, tuple(path.classes), path.image_size)
     found = describe(path)
     if not found.classes:
-        raise UserError(f"{path} holds a {found.kind}, which is neither a detector nor a localiser; {_WANTED}")
+        raise UserError(f"{path} holds a {found.kind}, which is neither a detector nor a localizer; {_WANTED}")
     return found
 
 
-def load(path):
-    """A detector or localiser from its file."""
+def load(path: str | os.PathLike | keras.Model) -> keras.Model:
+    """Return a detector or localizer from its file; a model as it is."""
+    if not isinstance(path, (str, os.PathLike)):
+        return path
     model = open_model(path, _WANTED)
     if not isinstance(model, (detectors.Detector, detectors.Localizer)):
         raise UserError(f"{path} is a {type(model).__name__}; {_WANTED}")

@@ -1,11 +1,58 @@
-"""What a trained model says of images, and the figures of that."""
+"""Predictions of a trained model, and their figures."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
 from kerassl import detectors, metrics
 from kerassl._errors import UserError
+from kerassl._io import file_names, files
+from kerassl._lazy import keras
+from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.metrics.checks import class_places
+from kerassl.runs import outputs
+from kerassl.runs.model_files import check_model, load
 from kerassl.runs.running import verbosity
+
+
+def predict(
+    model: str | os.PathLike | keras.Model, images: Sequence[str], *, out: str | os.PathLike, score: float = 0.3
+) -> metrics.Predictions:
+    """Detect objects in images, and write `predictions.json` and drawings.
+
+    Args:
+        model: Detector or localizer, or the path of its file.
+        images: Sequence of images or folders of them.
+        out: Str or path of a new folder.
+        score: Float, 0 to 1. The lowest score that is drawn; 0.3 to 0.5 looks tidy.
+
+    Returns:
+        `metrics.Predictions`, as of `detectors.predict`.
+
+    Raises:
+        UserError: if the model or the images cannot be read, or the folder exists.
+    """
+    outputs.check_folder(out)
+    files.check_outside(out, images)
+    check_model(model)
+    _, paths = identified(images)
+    network = load(model)
+    with files.whole(out, replace=False) as part:
+        found = detections(network, paths)
+        (part / "drawings").mkdir(parents=True)
+        metrics.save_predictions(part / "predictions.json", found)
+        for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=verbosity() == 2), 1):
+            drawn = detectors.draw(path, found[path], network.classes, score_threshold=score)
+            # Numbered: files of two folders may share a name.
+            name = f"{number:04d}_{file_names.file_name(pathlib.Path(path).stem)}.png"
+            Image.fromarray(drawn).save(part / "drawings" / name)
+    return found
 
 
 def score(model, records, classes, sizes=False):

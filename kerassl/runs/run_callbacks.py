@@ -2,8 +2,7 @@
 
 import time
 
-import keras
-
+from kerassl._lazy import keras
 from kerassl.runs.kept import read_kept
 from kerassl.runs.running import write_json
 from kerassl.runs.time_limit import OutOfTimeError

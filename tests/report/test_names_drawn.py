@@ -30,7 +30,7 @@ from kerassl.report import (
     page as report,
 )
 from kerassl.report.data_card_plot import draw_card
-from kerassl.runs import evaluate as scoring
+from kerassl.runs.evaluate import table
 
 pytestmark = pytest.mark.current_stack
 
@@ -78,7 +78,7 @@ def test_card_and_curves_draw_class_names_as_they_are(tmp_path, drawn, monkeypat
     found = {"boxes": records[0].boxes, "scores": np.ones(len(NAMES), np.float32), "classes": records[0].classes}
     metrics.plots.precision_recall({"a": found}, records, NAMES, tmp_path / "curves.png")
     _all_drawn(drawn)
-    for text in (card.told(images, labels), scoring.table(metrics.evaluate_detections({"a": found}, records, NAMES))):
+    for text in (card.told(images, labels), table(metrics.evaluate_detections({"a": found}, records, NAMES))):
         assert "\na$_$b  " in text
         assert "\ntwo\\nlines  " in text
         assert max(len(line) for line in text.splitlines() if "x" * 3000 not in line) < 200

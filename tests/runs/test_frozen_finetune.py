@@ -6,9 +6,9 @@ import pytest
 
 from kerassl import backbones, detectors
 from kerassl.runs import finetune as finetuning
-from kerassl.runs import predict as predicting
 from kerassl.runs.config import read_config
 from kerassl.runs.folder import run_folder
+from kerassl.runs.predict import score
 from kerassl.runs.sources import sources
 
 
@@ -39,5 +39,5 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
     assert backbones.checksum(backbones.table(localizer.backbone)) == checksum
     assert localizer.levels == ("P3", "P4")
-    again, _, _ = predicting.score(localizer, data.test, data.classes)
+    again, _, _ = score(localizer, data.test, data.classes)
     np.testing.assert_allclose([again[key] for key in again], [figures[key] for key in again], atol=1e-6)

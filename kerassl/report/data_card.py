@@ -1,251 +1,153 @@
-"""What a data set holds: the figures of its card."""
+"""The card of a data set, as text and as an image."""
 
-import collections
-import concurrent.futures
-import contextlib
-import dataclasses
-import hashlib
-import io
-import pathlib
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from kerassl._display import printable
-from kerassl._errors import UserError
-from kerassl._lazy import tf
-from kerassl.datasets.class_names import check_numbering
-from kerassl.datasets.images.faults import fault, never_read
-from kerassl.datasets.images.image_bytes import image_bytes
-from kerassl.datasets.images.reading import Header, decodable, read_header, read_image
-from kerassl.datasets.images.shard_index import shard_place
+from kerassl._display import plotted, printable
+from kerassl._io import files as _files
+from kerassl.datasets.card import ImageCard, LabelCard
 
-QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+_QUANTILES = {"min": 0, "5 %": 5, "25 %": 25, "50 %": 50, "75 %": 75, "95 %": 95, "max": 100}
+_BLUE, _PALE, _INK = "#0072b2", "#9ecae1", "#374151"
+_CLASSES = 40  # in the plot
 
 
-@dataclasses.dataclass
-class ImageCard:
-    """Image files.
-
-    Attributes:
-        count: int, files, broken ones among them.
-        bytes: int, in all files.
-        heights, widths: `[n]` int arrays in pixels, of those that can be opened.
-        formats: `collections.Counter` of format and mode, as "JPEG RGB".
-        turned: int. Files whose EXIF orientation is not upright.
-        broken: list of (path, reason), the files that readers leave out, as far as it was looked for.
-        doubled: list of lists of paths with the same content.
-    """
-
-    count: int
-    bytes: int
-    heights: np.ndarray
-    widths: np.ndarray
-    formats: collections.Counter
-    turned: int
-    broken: list
-    doubled: list
-
-
-@dataclasses.dataclass
-class LabelCard:
-    """Boxes.
-
-    Attributes:
-        classes: tuple of str.
-        boxes: `[classes]` int array, boxes of each class.
-        images: `[classes]` int array, images with such a box.
-        difficult: `[classes]` int array, boxes that are marked as difficult.
-        per_image: `[records]` int array, boxes on each image.
-        sizes: `[boxes]` float array: the root of a box's area over the root of its image's.
-        crowds: int, crowd regions, which none of the others count.
-    """
-
-    classes: tuple
-    boxes: np.ndarray
-    images: np.ndarray
-    difficult: np.ndarray
-    per_image: np.ndarray
-    sizes: np.ndarray
-    crowds: int = 0
-
-
-def image_card(paths, decode=False, workers=8, progress=True):
-    """Looks at image files: their headers, and the content of those of equal length.
-
-    Args:
-        paths: list of str, of files or of images in shards. The latter are read wholly, so that damaged ones are found.
-        decode: bool. Also decode each file as readers do, which finds those that were cut off; takes some ms an image.
-        workers: int. Files that are read side by side.
-        progress: bool. Show a bar.
-
-    Returns:
-        `ImageCard`.
-
-    Example:
-        >>> from kerassl.datasets import card
-        >>> images = card.image_card(kerassl.datasets.image_files("photos"))
-        >>> print(card.told(images))
-    """
-    read = image_bytes(paths)
-
-    def opened(place):
-        """What is a file's content, and its length."""
-        path = paths[place]
-        if shard_place(path) is None:
-            return pathlib.Path(path).open("rb"), pathlib.Path(path).stat().st_size
-        contents = read(path, place).numpy()
-        return io.BytesIO(contents), len(contents)
-
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        looked = list(
-            tqdm(
-                pool.map(lambda place: _look(paths[place], lambda: opened(place)), range(len(paths))),
-                total=len(paths),
-                desc="images",
-                unit="image",
-                disable=not progress,
-            )
-        )
-        if decode:
-            whole = tqdm(decodable(paths), total=len(paths), desc="decode", unit="image", disable=not progress)
-            looked = [(length, header if good else None) for (length, header), good in zip(looked, whole)]
-        lengths = collections.Counter(length for length, *_ in looked)
-        alike = [place for place, (length, *_) in enumerate(looked) if length and lengths[length] > 1]
-        contents = collections.defaultdict(list)
-        for place, digest in zip(alike, pool.map(lambda place: _digest(lambda: opened(place)), alike)):
-            contents[digest].append(paths[place])
-    good = [header for _, header in looked if header is not None]
-    return ImageCard(
-        count=len(paths),
-        bytes=sum(length for length, *_ in looked),
-        heights=np.array([header.height for header in good], int),
-        widths=np.array([header.width for header in good], int),
-        formats=collections.Counter(header.kind for header in good),
-        turned=sum(header.orientation > 1 for header in good),
-        broken=[(path, fault(path)) for path, (_, header) in zip(paths, looked) if header is None],
-        doubled=[same for digest, same in contents.items() if digest and len(same) > 1],
-    )
-
-
-def _look(path, opened):
-    """(bytes, `Header` or None where readers leave the file out)."""
-    length, header = 0, None
-    with contextlib.suppress(OSError, ValueError, tf.errors.OpError):
-        if shard_place(path) is not None or never_read(path) is None:
-            file, length = opened()
-            with file:
-                header = read_header(file)
-    if header is None:
-        # Pillow refuses a few files that TensorFlow decodes.
-        with contextlib.suppress(UserError):
-            height, width, _ = read_image(path).shape
-            header = Header(width, height, 1, "other")
-    return length, header
-
-
-def _digest(opened):
-    try:
-        with opened()[0] as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, tf.errors.OpError):
-        return None
-
-
-def label_card(records, classes):
-    """Counts boxes.
-
-    Args:
-        records: list of `Record`.
-        classes: sequence of str, the names of the records' classes.
-
-    Returns:
-        `LabelCard`.
-
-    Example:
-        >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "trainval")
-        >>> labels = card.label_card(records, kerassl.datasets.VOC_CLASSES)
-        >>> rarest = labels.classes[labels.boxes.argmin()]
-    """
-    check_numbering(records, classes)
-    boxes, images, difficult = (np.zeros(len(classes), int) for _ in range(3))
-    sizes = []
-    for record in records:
-        own = record.classes[~record.crowd]
-        np.add.at(boxes, own, 1)
-        np.add.at(difficult, record.classes[record.difficult & ~record.crowd], 1)
-        images[np.unique(own)] += 1
-        sides = (record.boxes[:, 2:] - record.boxes[:, :2])[~record.crowd]
-        sizes.append(np.sqrt(sides[:, 0] * sides[:, 1] / (record.height * record.width)))
-    per_image = np.array([np.sum(~record.crowd) for record in records], int)
-    crowds = sum(int(record.crowd.sum()) for record in records)
-    sizes = np.concatenate([*sizes, np.zeros(0)])
-    return LabelCard(tuple(classes), boxes, images, difficult, per_image, sizes, crowds)
-
-
-def told(images, labels=None):
-    """The card in words.
+def card_text(images: ImageCard, labels: LabelCard | None = None) -> str:
+    """Return the card of a data set as lines of text.
 
     Args:
         images: `ImageCard`.
         labels: `LabelCard` or None.
-
-    Returns:
-        Str of several lines.
     """
+    head = f"{'':16}" + "".join(f"{name:>7}" for name in _QUANTILES)
     lines = [f"images          {images.count:,} ({images.bytes / 2**20:,.1f} MiB)"]
     if len(images.heights):
-        lines.append(f"{'':16}{'least':>7}{'5 %':>7}{'25 %':>7}{'half':>7}{'75 %':>7}{'95 %':>7}{'most':>7}")
-        for name, values in (
-            ("height, px", images.heights),
-            ("width, px", images.widths),
-            ("short side, px", np.minimum(images.heights, images.widths)),
-        ):
-            lines.append(f"{name:16}" + _quantiles(values, ",.0f"))
-        lines.append(f"formats         {_listed(images.formats.most_common())}")
-    lines.append(f"turned by EXIF  {images.turned:,}")
-    extra = sum(len(same) - 1 for same in images.doubled)
-    lines.append(
-        f"duplicates      {extra:,}" + (printable(f", as {' = '.join(images.doubled[0][:2])}") if extra else "")
-    )
-    lines.append(f"broken          {len(images.broken):,}")
-    lines += [printable(f"  {path} {reason}") for path, reason in images.broken[:10]]
+        short = np.minimum(images.heights, images.widths)
+        sides = {"height, px": images.heights, "width, px": images.widths, "short side, px": short}
+        lines += [head, *(f"{name:16}" + _quantiles(values, ",.0f") for name, values in sides.items())]
+        lines.append(
+            "formats         " + ", ".join(f"{name} {count:,}" for name, count in images.formats.most_common())
+        )
+    extra = _duplicates(images)
+    lines += [
+        f"EXIF-rotated    {images.turned:,}",
+        f"duplicates      {extra:,}" + (printable(f", as {' = '.join(images.doubled[0][:2])}") if extra else ""),
+        f"broken          {len(images.broken):,}",
+        *(printable(f"  {path} {reason}") for path, reason in images.broken[:10]),
+    ]
     if len(images.broken) > 10:
         lines.append(f"  and {len(images.broken) - 10:,} more")
-    return "\n".join(lines if labels is None else [*lines, "", *_labels_told(labels)])
-
-
-def _labels_told(labels):
-    total = int(labels.boxes.sum())
-    empty = int((labels.per_image == 0).sum())
-    lines = [
-        f"annotated       {len(labels.per_image):,} images, {empty:,} of them without a box",
-        f"boxes           {total:,}, {labels.difficult.sum():,} of them difficult"
-        + (f" ({100 * labels.difficult.sum() / total:.1f} %)" if total else "")
-        + (f"; {labels.crowds:,} crowd regions beside them" if labels.crowds else ""),
+    if labels is None:
+        return "\n".join(lines)
+    total, difficult = int(labels.boxes.sum()), int(labels.difficult.sum())
+    share = f" ({difficult / total:.1%})" if total else ""
+    crowds = f"; {labels.crowds:,} crowd regions not counted" if labels.crowds else ""
+    lines += [
+        "",
+        f"annotated       {len(labels.per_image):,} images, {(labels.per_image == 0).sum():,} of them without a box",
+        f"boxes           {total:,}, {difficult:,} of them difficult{share}{crowds}",
     ]
     if total:
-        lines += [
-            f"{'':16}{'least':>7}{'5 %':>7}{'25 %':>7}{'half':>7}{'75 %':>7}{'95 %':>7}{'most':>7}",
-            f"{'boxes an image':16}" + _quantiles(labels.per_image, ".0f"),
-            # The side of a square of the box's area, over that of its image's.
-            f"{'relative size':16}" + _quantiles(labels.sizes, ".3f"),
-        ]
+        lines += [head, f"{'boxes per image':16}" + _quantiles(labels.per_image, ".0f")]
+        # The side of a square of the box's area, over that of its image's.
+        lines.append(f"{'relative size':16}" + _quantiles(labels.sizes, ".3f"))
     names = list(map(printable, labels.classes))
     width = min(62, max(16, *(len(name) + 2 for name in names)))
     lines.append(f"{'class':{width}}{'boxes':>8}{'share':>8}{'images':>8}{'difficult':>11}")
     for place in np.argsort(-labels.boxes, kind="stable"):
-        share = 100 * labels.boxes[place] / total if total else 0
+        boxes, own = labels.boxes[place], labels.difficult[place]
         lines.append(
-            f"{names[place]:{width}}{labels.boxes[place]:>8,}{share:>6.1f} %{labels.images[place]:>8,}"
-            f"{labels.difficult[place]:>11,}"
+            f"{names[place]:{width}}{boxes:>8,}{boxes / max(total, 1):>8.1%}{labels.images[place]:>8,}{own:>11,}"
         )
-    return lines
+    return "\n".join(lines)
 
 
-def _quantiles(values, form):
-    return "".join(f"{value:>7{form}}" for value in np.percentile(values, QUANTILES))
+def _quantiles(values: np.ndarray, form: str) -> str:
+    return "".join(f"{value:>7{form}}" for value in np.percentile(values, list(_QUANTILES.values())))
 
 
-def _listed(counts):
-    return ", ".join(f"{name} {count:,}" for name, count in counts)
+def _duplicates(images: ImageCard) -> int:
+    return sum(len(same) - 1 for same in images.doubled)
+
+
+def draw_card(
+    images: ImageCard, labels: LabelCard | None, path: str | os.PathLike, title: str, *, overwrite: bool = False
+) -> None:
+    """Draw the card of a data set into an image file.
+
+    Args:
+        images: `ImageCard` of one readable image or more.
+        labels: `LabelCard` or None.
+        path: path of the image; its suffix selects the format.
+        title: str.
+        overwrite: bool. Replace an existing file.
+    """
+    counts = [f"{images.count:,} images"]
+    if labels is not None:
+        counts.append(f"{labels.boxes.sum():,} boxes of {len(labels.classes)} classes")
+    problems = {"broken": len(images.broken), "duplicates": _duplicates(images)}
+    counts += [f"{count:,} {name}" for name, count in problems.items() if count]
+    tall = 0 if labels is None else max(3.6, 0.2 * min(len(labels.classes), _CLASSES) + 1.2)
+    figure = Figure((11, 3.8 + tall), layout="constrained")
+    figure.suptitle(f"{plotted(title)}: {', '.join(counts)}", fontsize=12, color=_INK)
+    upper, *lower = figure.subfigures(
+        1 if labels is None else 2, 1, height_ratios=[3.6, tall][: 1 + bool(tall)], squeeze=False
+    )[:, 0]
+    left, right = upper.subplots(1, 2)
+    _sides(left, images)
+    _histogram(right, np.minimum(images.heights, images.widths), "image: short side, px", "images")
+    if labels is not None:
+        left, middle, right = lower[0].subplots(1, 3, width_ratios=(2, 1, 1))
+        _classes(left, labels)
+        _histogram(
+            middle,
+            labels.per_image,
+            "boxes per image",
+            "images",
+            bins=np.arange(labels.per_image.max(initial=0) + 2) - 0.5,
+        )
+        _histogram(
+            right, labels.sizes, "box: side relative to image (root of areas)", "boxes", bins=np.linspace(0, 1, 26)
+        )
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8, colors=_INK)
+    with _files.whole(path, overwrite=overwrite) as part:
+        figure.savefig(part, dpi=130)
+
+
+def _sides(axes: Axes, images: ImageCard) -> None:
+    sizes, counts = np.unique(np.stack([images.widths, images.heights], axis=1), axis=0, return_counts=True)
+    most = 1.08 * max(sizes.max(initial=1), 1)
+    axes.scatter(*sizes.T, s=12 + 500 * counts / counts.max(initial=1), color=_BLUE, alpha=0.35, linewidths=0)
+    axes.plot([0, most], [0, most], color=_INK, linewidth=0.6, linestyle=":")
+    axes.set(xlim=(0, most), ylim=(0, most), aspect="equal", xlabel="image: width, px", ylabel="height, px")
+    axes.set_title("area of a dot: number of images", fontsize=9)
+
+
+def _histogram(axes: Axes, values: np.ndarray, label: str, unit: str, bins: int | Sequence[float] = 40) -> None:
+    axes.hist(values, bins=bins, color=_BLUE)
+    axes.set(xlabel=label, ylabel=unit)
+    if len(values):
+        axes.axvline(np.median(values), color=_INK, linewidth=0.8, linestyle=":")
+        axes.set_title(f"median {np.median(values):.3g}", fontsize=9)
+
+
+def _classes(axes: Axes, labels: LabelCard) -> None:
+    order = np.argsort(-labels.boxes, kind="stable")[:_CLASSES]
+    places = np.arange(len(order))
+    axes.barh(places - 0.2, labels.boxes[order], 0.4, color=_BLUE, label="boxes")
+    axes.barh(places + 0.2, labels.images[order], 0.4, color=_PALE, label="images")
+    axes.set_yticks(places, [plotted(labels.classes[place], 40) for place in order])
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    if labels.boxes.max(initial=0) > 50 * max(1, np.median(labels.boxes)):
+        axes.set_xscale("log")
+    more = len(labels.classes) - len(order)
+    axes.set_title(f"the {len(order)} most frequent classes; {more} more" if more else "classes", fontsize=9)
+    axes.legend(fontsize=8, frameon=False, loc="lower right")

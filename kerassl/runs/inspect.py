@@ -12,11 +12,11 @@ from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl.datasets import DetectionDataset
+from kerassl.datasets.card import ImageCard, LabelCard, image_card, label_card
 from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.formats.voc import check_in_voc, voc_folder
 from kerassl.datasets.images.shard_index import is_shards, open_index
-from kerassl.report import data_card
-from kerassl.report.data_card_plot import draw_card
+from kerassl.report.data_card import card_text, draw_card
 from kerassl.runs import outputs
 from kerassl.runs.config import read_config
 from kerassl.runs.running import verbosity
@@ -27,15 +27,15 @@ class Inspection:
     """What `inspect` found; `str` of it is the card in words.
 
     Attributes:
-        images: `report.data_card.ImageCard`.
-        labels: `report.data_card.LabelCard`, or None where there are none.
+        images: `datasets.card.ImageCard`.
+        labels: `datasets.card.LabelCard`, or None where there are none.
     """
 
-    images: data_card.ImageCard
-    labels: data_card.LabelCard | None
+    images: ImageCard
+    labels: LabelCard | None
 
     def __str__(self) -> str:
-        return data_card.told(self.images, self.labels)
+        return card_text(self.images, self.labels)
 
 
 def inspect(
@@ -76,8 +76,8 @@ def inspect(
     if not paths and voc is None:
         paths, voc = data.images, data.voc.root if data.voc else None
     found = find(paths, voc, coco, year, split, classes, yolo, allow_broken=True)
-    images = data_card.image_card(found.paths, decode, progress=verbosity() != 2)
-    labels = None if found.records is None else data_card.label_card(found.records, found.classes)
+    images = image_card(found.paths, decode, progress=verbosity() != 2)
+    labels = None if found.records is None else label_card(found.records, found.classes)
     if out is not None:
         if not len(images.heights):
             raise UserError(f"none of {images.count} images can be opened; there is nothing to draw")

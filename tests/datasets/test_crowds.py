@@ -8,11 +8,10 @@ import pytest
 
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
-from kerassl.datasets import DetectionDataset, Record, detection_batches, single_object_batches, write_shards
+from kerassl.datasets import DetectionDataset, Record, card, detection_batches, single_object_batches, write_shards
 from kerassl.datasets.formats.annotation import read_flag
 from kerassl.detectors import draw
 from kerassl.explain import questions
-from kerassl.report import data_card as card
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ import pytest
 
 from kerassl import datasets
 from kerassl._errors import UserError
+from kerassl.datasets import card
 from kerassl.datasets.images.reading import decodable
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.record import Record
-from kerassl.report import data_card as card
+from kerassl.report.data_card import card_text
 
 pytestmark = pytest.mark.current_stack
 
@@ -123,7 +124,7 @@ def _card(decode):
             logging.getLogger("kerassl").warning("%s %s", path, reason)
         broken = {pathlib.Path(path).name for path, _ in found.broken}
         assert broken == {*HOSTILE} - (set() if decode else {"cut.jpg"})
-        card.told(found).encode()
+        card_text(found).encode()
         return len(found.heights) - (not decode)
 
     return look

@@ -12,6 +12,7 @@ from kerassl.datasets import (
     VOC_CLASSES,
     DetectionDataset,
     Record,
+    card,
     detection_batches,
     image_folder,
     read_image,
@@ -21,7 +22,6 @@ from kerassl.datasets import (
 from kerassl.datasets.images.files import files_identity
 from kerassl.datasets.images.shard_index import read_index
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
-from kerassl.report import data_card as card
 
 pytestmark = pytest.mark.current_stack
 

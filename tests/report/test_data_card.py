@@ -1,114 +1,52 @@
-"""The card of a data set, in figures, in words and as a picture."""
+"""The card of a data set as text and as an image."""
 
-import shutil
+import collections
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from kerassl.datasets import VOC_CLASSES, DetectionDataset, Record, image_files
-from kerassl.report import data_card as card
-from kerassl.report.data_card_plot import draw_card
+from kerassl.datasets.card import ImageCard, LabelCard
+from kerassl.report.data_card import card_text, draw_card
 
 pytestmark = pytest.mark.current_stack
 
-
-@pytest.fixture
-def photos(tmp_path, save_image):
-    """Two JPEGs of one content, one turned by EXIF, a grey PNG, one that is cut off, one that is empty."""
-    folder = tmp_path / "photos"
-    save_image(folder / "a.jpg", 40, 60)
-    shutil.copy(folder / "a.jpg", folder / "b.jpg")
-    exif = PIL.Image.Exif()
-    exif[0x0112] = 6
-    PIL.Image.new("RGB", (30, 20)).save(folder / "c.jpg", exif=exif)
-    PIL.Image.new("L", (100, 80)).save(folder / "d.png")
-    save_image(folder / "e.jpg", 40, 60, seed=5)
-    (folder / "e.jpg").write_bytes((folder / "e.jpg").read_bytes()[:1500])
-    (folder / "f.jpg").write_bytes(b"")
-    return folder
+IMAGES = ImageCard(
+    6, 2**20, np.array([40, 40, 20, 80]), np.array([60, 60, 30, 100]), collections.Counter({"JPEG RGB": 3, "PNG L": 1}),
+    1, [("f.jpg", "is empty (0 bytes)"), ("e.jpg", "is cut off")], [["a.jpg", "b.jpg"]],
+)  # fmt: skip
+LABELS = LabelCard(
+    ("cat", "dog"), np.array([1, 3]), np.array([1, 2]), np.array([0, 2]), np.array([3, 1, 0]),
+    np.array([0.5, 0.25, 1.0, 0.5]),
+)  # fmt: skip
 
 
-@pytest.fixture
-def records():
-    boxes = np.array([[0, 0, 50, 50], [10, 10, 35, 35], [0, 0, 100, 100]], np.float32)
-    return [
-        Record("a", "a.jpg", 100, 100, boxes, np.array([1, 1, 0], np.int32), np.array([False, True, False])),
-        Record("b", "b.jpg", 50, 200, boxes[:1], np.array([1], np.int32), np.array([True])),
-        Record("c", "c.jpg", 10, 10, boxes[:0], np.zeros(0, np.int32), np.zeros(0, bool)),
-    ]
+def test_text_has_quantiles_shares_and_faults():
+    text = card_text(IMAGES, LABELS)
+    lines = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    assert lines["images"][1:] == ["6", "(1.0", "MiB)"]
+    assert lines["height, px"][2:] == ["20", "23", "35", "40", "50", "74", "80"]
+    assert lines["duplicates"][1] == "1,"
+    assert lines["broken"][1:] == ["2"]
+    assert lines["boxes"][1:3] == ["4,", "2"]
+    assert lines["annotated"][1] == "3"
+    assert lines["relative size"][2:] == ["0.250", "0.287", "0.438", "0.500", "0.625", "0.925", "1.000"]
+    assert lines["dog"] == ["dog", "3", "75.0%", "2", "2"]
 
 
-@pytest.mark.parametrize("decode", [False, True])
-def test_counts_images_formats_duplicates_and_faults(photos, decode):
-    found = card.image_card(image_files(photos), decode=decode, progress=False)
-    assert found.count == 6
-    assert found.bytes == sum(path.stat().st_size for path in photos.iterdir())
-    # Only the header of the one that is cut off is whole.
-    assert found.heights.tolist() == [40, 40, 20, 80] + [40] * (not decode)
-    assert found.widths.tolist() == [60, 60, 30, 100] + [60] * (not decode)
-    assert found.formats == {"JPEG RGB": 3 + (not decode), "PNG L": 1}
-    assert found.turned == 1
-    assert found.doubled == [[str(photos / "a.jpg"), str(photos / "b.jpg")]]
-    broken = dict(found.broken)
-    assert broken.pop(str(photos / "f.jpg")) == "is empty (0 bytes)"
-    assert list(broken) == [str(photos / "e.jpg")] * decode
+def test_text_lists_ten_broken_files_and_counts_the_others():
+    none = np.zeros(0, int)
+    broken = [(f"{number}.jpg", "is missing") for number in range(12)]
+    text = card_text(ImageCard(12, 0, none, none, collections.Counter(), 0, broken, []))
+    assert [f"{number}.jpg" in text for number in range(12)] == [True] * 10 + [False] * 2
+    assert "nan" not in text
 
 
-def test_counts_boxes(records):
-    found = card.label_card(records, ["cat", "dog", "cow"])
-    assert found.boxes.tolist() == [1, 3, 0]
-    assert found.images.tolist() == [1, 2, 0]
-    assert found.difficult.tolist() == [0, 2, 0]
-    assert found.per_image.tolist() == [3, 1, 0]
-    np.testing.assert_allclose(found.sizes, [0.5, 0.25, 1.0, 0.5])
-    assert card.label_card([], ["cat"]).sizes.shape == (0,)
-
-
-def test_tells_in_words(photos, records):
-    told = card.told(
-        card.image_card(image_files(photos), decode=True, progress=False), card.label_card(records, ["cat", "dog"])
-    )
-    lines = {line.split("  ")[0]: line for line in told.splitlines()}
-    assert "6 (0." in lines["images"]
-    assert lines["height, px"].split()[2:] == ["20", "23", "35", "40", "50", "74", "80"]
-    assert "JPEG RGB 3, PNG L 1" in lines["formats"]
-    assert "1, as " in lines["duplicates"]
-    assert "f.jpg is empty (0 bytes)" in told
-    assert "4, 2 of them difficult (50.0 %)" in lines["boxes"]
-    assert "3 images, 1 of them without a box" in lines["annotated"]
-    assert lines["dog"].split() == ["dog", "3", "75.0", "%", "2", "2"]
-
-
-def test_tells_of_a_set_of_which_nothing_can_be_opened(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"nothing")
-    told = card.told(card.image_card([str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")], progress=False))
-    assert "a.jpg is no image" in told
-    assert "b.jpg is not there" in told
-    assert "broken          2" in told
-
-
-def test_draws_a_picture_with_and_without_labels(photos, records, tmp_path):
-    images = card.image_card(image_files(photos), progress=False)
-    draw_card(images, None, tmp_path / "images.png", "photos")
-    draw_card(images, card.label_card(records, ["cat", "dog", "cow"]), tmp_path / "both.png", "photos")
-    draw_card(images, card.label_card([], ["cat"]), tmp_path / "empty.png", "photos")
-    sizes = {}
-    for path in tmp_path.glob("*.png"):
-        with PIL.Image.open(path) as picture:
-            sizes[path.stem] = picture.size
-            pixels = np.asarray(picture.convert("RGB"))
-        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
-    assert sizes["both"][1] > sizes["images"][1]
-    assert len(sizes) == 3
-
-
-@pytest.mark.realdata
-def test_card_of_real_voc(real_data):
-    records = DetectionDataset.from_voc(real_data / "VOCdevkit", 2007, None)
-    found = card.label_card(records, VOC_CLASSES)
-    assert (found.boxes.sum(), found.difficult.sum(), len(found.per_image)) == (6320, 1238, 2000)
-    images = card.image_card([record.path for record in records], progress=False)
-    assert images.formats == {"JPEG RGB": 2000}
-    assert not images.broken
-    assert np.maximum(images.heights, images.widths).max() == 500
+def test_image_is_taller_with_labels_even_without_a_box(tmp_path):
+    heights = []
+    for number, labels in enumerate((None, LabelCard(("cat",), *np.zeros([3, 1], int), np.zeros(0, int), np.zeros(0)))):
+        draw_card(IMAGES, labels, tmp_path / f"{number}.png", "photos")
+        with PIL.Image.open(tmp_path / f"{number}.png") as image:
+            heights.append(image.height)
+            assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 50
+    assert heights[0] < heights[1]

@@ -11,12 +11,12 @@ import pytest
 
 from kerassl import augment, explain, metrics
 from kerassl.comparison import execute as compare
+from kerassl.datasets import card
 from kerassl.datasets.record import Record
 from kerassl.explain.cam import overlay as explain_pictures
 from kerassl.report import (
     curves,
 )
-from kerassl.report import data_card as card
 from kerassl.report import (
     explain_page as arms_report,
 )
@@ -29,8 +29,8 @@ from kerassl.report import (
 from kerassl.report import (
     page as report,
 )
-from kerassl.report.data_card_plot import draw_card
-from kerassl.runs.evaluate import table
+from kerassl.report.data_card import card_text, draw_card
+from kerassl.runs import evaluate as scoring
 
 pytestmark = pytest.mark.current_stack
 
@@ -78,7 +78,7 @@ def test_card_and_curves_draw_class_names_as_they_are(tmp_path, drawn, monkeypat
     found = {"boxes": records[0].boxes, "scores": np.ones(len(NAMES), np.float32), "classes": records[0].classes}
     metrics.plots.precision_recall({"a": found}, records, NAMES, tmp_path / "curves.png")
     _all_drawn(drawn)
-    for text in (card.told(images, labels), table(metrics.evaluate_detections({"a": found}, records, NAMES))):
+    for text in (card_text(images, labels), scoring.table(metrics.evaluate_detections({"a": found}, records, NAMES))):
         assert "\na$_$b  " in text
         assert "\ntwo\\nlines  " in text
         assert max(len(line) for line in text.splitlines() if "x" * 3000 not in line) < 200

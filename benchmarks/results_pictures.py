@@ -6,7 +6,7 @@ python -m benchmarks.results_pictures
 import json
 import pathlib
 
-from kerassl.report.comparison_plots import PANELS, curves
+from kerassl.report.plots import PANELS, label_curves
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 
@@ -60,5 +60,5 @@ if __name__ == "__main__":
     for study, variants in STUDIES.items():
         trials = json.loads((DOCS / "results" / f"compare_{study}.json").read_text())
         picture = DOCS / f"results_{study}.png"
-        picture.write_bytes(curves(found(trials, variants), "frozen"))
+        picture.write_bytes(label_curves(found(trials, variants), "frozen"))
         print(f"wrote {picture}")

@@ -48,14 +48,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from kerassl.report.explain_page import table_text  # here: it loads matplotlib, which --help can do without
+    from kerassl.report.explain import scores_table
 
     found = runs.explain_models(**flags.given(arguments))
     if isinstance(found, dict):
         read = len(next(iter(found.values())))
         print(f"{read} images, {len(found)} models: {arguments.out}")
         return
-    print(table_text(found.table))
+    print(scores_table(found.table).to_text())
     print(
         f"{len(found.scored)} images; {found.level} and thresholds chosen on {found.chosen_on} others: {arguments.out}"
     )

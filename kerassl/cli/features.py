@@ -38,10 +38,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from kerassl.report.features_page import table_text  # here: it loads matplotlib, which --help can do without
+    from kerassl.report.features import features_text
 
     figures = runs.describe_features(**flags.given(arguments))
-    print(table_text(figures))
+    print(features_text(figures))
     print(
         f"{figures['images']} images, {len(arguments.models)} models, {figures['minutes']:.1f} minutes: {arguments.out}"
     )

@@ -12,7 +12,7 @@ from kerassl.comparison import variant_probe as variant_probe
 from kerassl.comparison.summary import summarize
 from kerassl.comparison.variant_images import variant_pictures
 from kerassl.detectors.localizer.levels import NECK_LEVELS
-from kerassl.report.comparison_text import table_text
+from kerassl.report.comparison import comparison_text
 from kerassl.resizing import check_image_size
 from kerassl.runs import config as configuration
 from kerassl.runs import running
@@ -90,7 +90,7 @@ def compare(config, folder, limit=None):
         significance=judged,
         pictures=pictures,
     )
-    print(_table(table, protocols) if judged is None else table_text(judged))
+    print(_table(table, protocols) if judged is None else comparison_text(judged))
     print(f"report: {page}")
     return page
 

@@ -1,7 +1,11 @@
-"""What a finished comparison shows: which variant is really better than the baseline, where, and by how much."""
+"""The summary of a comparison: means of all variants and significant differences from the baseline."""
+
+from __future__ import annotations
 
 import math
 import statistics
+import typing
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,43 +14,53 @@ from kerassl._errors import UserError
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
 
-def summarize(trials, *, baseline, sanity_check=None, pairs=(), resamples=2000, confidence=0.95, seed=0):
-    """Means of every variant and its differences from the baseline, with intervals over images and seeds.
+def summarize(
+    trials: Sequence[Mapping],
+    *,
+    baseline: str,
+    sanity_check: Mapping | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict:
+    """Compute the means of all variants and their differences from the baseline, with intervals over images and seeds.
 
-    A difference is paired: a variant's score on an image with a seed, minus the other variant's on that image with that
-    seed (one seed means one set of labeled images). It is real if its interval does not hold 0. Of average
-    precision there are means, spreads and differences by seed only. A comparison that is not finished is
-    judged by the seeds that both variants of a pair have.
+    A difference is paired: the score of a variant on an image with a seed, minus that of the other variant on the same
+    image with the same seed (one seed means one set of labeled images). It is significant if its interval excludes 0.
+    Average precision has means, spreads and differences by seed only. An unfinished comparison is summarized over the
+    seeds that both variants of a pair have.
 
     Args:
-        trials: list of dicts, one for each variant, protocol, number of labels and seed: `variant` (str), `protocol`
+        trials: dicts, one for each variant, protocol, number of labels and seed, of `variant` (str), `protocol`
             ("frozen", "localizer" or "detector"), `labels` (int, or None for all), `seed` (int), `figures` (dict of
-            shares), `per_image` (dict of lists of one length: `ids`, `iou`, and 0 or 1 in `top1` and `top3`).
-        baseline: str, the variant that the others are held against.
-        sanity_check: dict or None. Does the measure tell good features from random ones? `good` and `poor` name
-            variants, the other keys are of `mean_iou`, `loc_acc_50`, `loc_acc_70`, `top1` and `top3`: by how many
-            points the good one has to be above, with frozen features and the largest number of labels.
-        pairs: list of (variant, other variant), to be held against each other as well.
-        resamples: int. 2,000 steady the ends of an interval to about a twentieth of its width.
-        confidence: float in (0, 1).
-        seed: int, of the draws.
+            shares) and `per_image` (lists of one length: `ids`, `iou`, and 0 or 1 in `top1` and `top3`).
+        baseline: the variant that the others are compared with.
+        sanity_check: whether frozen features tell good features from random ones, or None for no check. `good` and
+            `poor` name variants; other keys are of `LOCALIZATION_METRICS`, with the number of points by which the good
+            variant must exceed the poor one at the largest number of labels.
+        pairs: further pairs of variants to compare.
+        resamples: number of bootstrap samples. With 2,000, the ends of an interval vary by about a twentieth of its
+            width.
+        confidence: level of the intervals, in (0, 1).
+        seed: seed of the bootstrap.
 
     Returns:
-        Dict that JSON can hold, in shares: `variants`, `baseline`, `confidence`, `resamples`, `seeds` (all that occur),
-        `sanity_check` (None, or with `passed`: None as long as its variants have no result) and `protocols`: for each
-        its `images` and a list `counts`, by rising number of labels, of `labels`, `variants` (for each its `seeds` and
-        `figures`, each with `mean`, `spread` (largest minus smallest), `deviation` (of the sample; None with one
-        seed) and `by_seed`) and `differences` (each `variant`, `other`, the `seeds` of both, `measures` with `value`,
-        `low`, `high`, `real` and `by_seed`, and `ap` with `mean` and `by_seed`).
+        Dict for JSON, in shares: `variants`, `baseline`, `confidence`, `resamples`, `seeds` (all that occur),
+        `sanity_check` (None, or with `passed`, which is None until its variants have a result) and `protocols`: for
+        each its `images` and a list `counts`, by ascending number of labels, of `labels`, `variants` (for each its
+        `seeds` and `figures`, each with `mean`, `spread` (largest minus smallest), `deviation` (of the sample; None
+        with one seed) and `by_seed`) and `differences` (each `variant`, `other`, the `seeds` of both, `measures` with
+        `value`, `low`, `high`, `significant` and `by_seed`, and `ap` with `mean` and `by_seed`).
 
     Raises:
-        UserError: if a variant that is named has no trial, a trial is there twice, variants were scored on other
-            images, or the sanity check cannot be understood.
+        UserError: if a named variant has no trial, a trial occurs twice, variants were scored on different images, or
+            the sanity check is not understood.
 
     Example:
         >>> check = {"good": "ImageNet", "poor": "random", "mean_iou": 8}
-        >>> found = summarize(trials, baseline="ImageNet", sanity_check=check)
-        >>> print(table_text(found))
+        >>> summary = summarize(trials, baseline="ImageNet", sanity_check=check)
+        >>> print(kerassl.report.comparison.comparison_text(summary))
     """
     if not 0 < confidence < 1 or resamples < 1:
         raise UserError(f"confidence is {confidence} and resamples {resamples}; give a share below 1, and 1 or more")
@@ -54,7 +68,7 @@ def summarize(trials, *, baseline, sanity_check=None, pairs=(), resamples=2000, 
     variants = list(dict.fromkeys(trial["variant"] for trial in trials))
     against = _against(variants, baseline, pairs)
     _check_sanity(sanity_check)
-    found = {
+    found: dict[str, typing.Any] = {
         "variants": variants,
         "baseline": baseline,
         "confidence": confidence,
@@ -86,21 +100,21 @@ def summarize(trials, *, baseline, sanity_check=None, pairs=(), resamples=2000, 
             difference = _difference(
                 counts[largest], sanity_check["good"], sanity_check["poor"], ids, draws, confidence
             )
-            found["sanity_check"] = _asked(sanity_check, largest, difference)
+            found["sanity_check"] = _checked(sanity_check, largest, difference)
     if sanity_check is not None and found["sanity_check"] is None:
-        found["sanity_check"] = _asked(sanity_check, None, {"seeds": [], "measures": {}})
+        found["sanity_check"] = _checked(sanity_check, None, {"seeds": [], "measures": {}})
     return found
 
 
 def _by_protocol(trials):
-    """The trials as protocol → labels → variant → seed, by rising number of labels, all last."""
+    """Trials as protocol → labels → variant → seed, by ascending number of labels, all last."""
     tables = {protocol: {} for protocol in PROTOCOLS}
     for trial in trials:
         if trial["protocol"] not in tables:
             raise UserError(f"{trial['protocol']!r} is no protocol; {', '.join(tables)} are")
         seeds = tables[trial["protocol"]].setdefault(trial["labels"], {}).setdefault(trial["variant"], {})
         if trial["seed"] in seeds:
-            raise UserError(f"{_name(trial)} is there twice; leave one of them out")
+            raise UserError(f"{_name(trial)} occurs twice; leave one of them out")
         seeds[trial["seed"]] = trial
     return {
         protocol: dict(sorted(counts.items(), key=lambda item: math.inf if item[0] is None else item[0]))
@@ -134,7 +148,7 @@ def _check_sanity(sanity_check):
 
 
 def _ids(protocol, counts):
-    """The images of a protocol, which must be the same in all of its trials; their order may differ."""
+    """Return the images of a protocol, which must be the same in all of its trials, in any order."""
     trials = [trial for table in counts.values() for seeds in table.values() for trial in seeds.values()]
     ids = sorted(trials[0]["per_image"]["ids"])
     if len(ids) < 2:
@@ -157,7 +171,7 @@ def _name(trial):
 
 
 def _draws(images, resamples, seed):
-    """The same draws of images for whatever is compared, and of seeds for all pairs that share as many."""
+    """Draw images the same for all pairs, and seeds the same for all pairs that share as many."""
     drawn, of_seeds = pigeonhole.image_counts(images, resamples, seed), {}
 
     def draws(seeds):
@@ -189,7 +203,7 @@ def _finite(value):
 
 
 def _difference(table, variant, other, ids, draws, confidence):
-    """The variant minus the other, over the seeds that both have."""
+    """Return the variant minus the other, over the seeds that both have."""
     ours, theirs = table.get(variant, {}), table.get(other, {})
     seeds = sorted(set(ours) & set(theirs))
     found = {"variant": variant, "other": other, "seeds": seeds, "measures": {}, "ap": {}}
@@ -205,7 +219,7 @@ def _difference(table, variant, other, ids, draws, confidence):
             "value": float(value),
             "low": float(low),
             "high": float(high),
-            "real": bool(low > 0 or high < 0),
+            "significant": bool(low > 0 or high < 0),
             "by_seed": single.tolist(),
         }
     for key in AP_METRICS:
@@ -224,18 +238,18 @@ def _scores(trial, ids):
     iou, top1, top3 = (np.asarray(scored[key], np.float64)[order] for key in ("iou", "top1", "top3"))
     if not np.isfinite(iou).all():
         raise UserError(f"{_name(trial)} has an IoU that is no number; score it again")
-    # In the order of LOCALIZATION_METRICS; from a threshold on, it itself included, as metrics.localization counts.
+    # In the order of LOCALIZATION_METRICS. Thresholds are inclusive, as in metrics.localization.
     return np.stack([iou, iou >= 0.5, iou >= 0.7, top1, top3])
 
 
-def _asked(sanity_check, labels, difference):
-    """Whether the good variant is as far above the poor one as it has to be."""
+def _checked(sanity_check, labels, difference):
+    """Return whether the good variant exceeds the poor one by the required points."""
     measures = {
         key: {**{part: each[part] for part in ("value", "low", "high")}, "least": sanity_check[key] / 100}
         for key, each in difference["measures"].items()
         if key in sanity_check
     }
-    # A value of exactly as many points as asked may fall short in its last bit.
+    # A value of exactly as many points as required may fall short in its last bit.
     passed = all(each["value"] >= each["least"] - 1e-12 for each in measures.values()) if measures else None
     return {
         "good": sanity_check["good"],

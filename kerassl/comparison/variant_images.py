@@ -25,7 +25,7 @@ def variant_pictures(config, data, folder):
         folder: `pathlib.Path` of the run, where `pictures/` is left.
 
     Returns:
-        List of dicts of file, title and what it says, for the page.
+        List of dicts of file, title and text, for the page.
     """
     shown = _readable((record for record in data.test if record.largest() is not None), config.explain.images)
     if not shown:
@@ -48,13 +48,12 @@ def variant_pictures(config, data, folder):
             heatmaps[name] = explain.GradCAM(model, layer=level)(images, wanted)
         file = f"pictures/{task}s.png"
         draw_rows(drawn, folder / file)
-        pictures.append(
-            {"file": file, "title": f"Detections: {PROTOCOLS[task]}", "says": "Thin green frames are the truth."}
-        )
+        title = f"Detections: {PROTOCOLS[task]}"
+        pictures.append({"file": file, "title": title, "text": "Thin green boxes are the ground truth."})
         file = f"pictures/{task}_heatmaps.png"
         explain.side_by_side(images, heatmaps, folder / file, boxes=boxes)
-        says = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
-        pictures.append({"file": file, "title": f"Class activation maps: {PROTOCOLS[task]}", "says": says})
+        text = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
+        pictures.append({"file": file, "title": f"Class activation maps: {PROTOCOLS[task]}", "text": text})
     return pictures
 
 

@@ -19,6 +19,7 @@ from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.images.reading import Header, decodable, read_header, read_image
 from kerassl.datasets.images.shard_index import shard_place
 
+
 @dataclasses.dataclass
 class ImageCard:
     """Image files.

@@ -1,56 +1,118 @@
-"""The parts that all pages share."""
+"""Tables and templates: pages that need no network and no other file."""
+
+from __future__ import annotations
 
 import base64
+import dataclasses
+import functools
+import itertools
+import math
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 
-from kerassl._display import marked_up
+import jinja2
+
+from kerassl._display import printable
 
 
-def page(title, parts):
-    """A page that needs no other file.
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell: text, a note below it, whether it is bold, what sorting compares, and an image below it (a data URI)."""
 
-    Args:
-        title: str.
-        parts: list of str, HTML.
+    text: str
+    note: str = ""
+    strong: bool = False
+    value: float | str | None = None
+    image: str = ""
 
-    Returns:
-        str, HTML.
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table for a page and for the terminal: headings with their descriptions, rows whose first cell names them.
+
+    A first cell that is strong begins a group of rows.
     """
-    return _PAGE.replace("@@TITLE@@", marked_up(title)).replace("@@BODY@@", "\n".join(parts))
+
+    columns: Mapping[str, str]
+    rows: Sequence[Sequence[Cell | str]]
+
+    def cells(self) -> list[list[Cell]]:
+        """Return all rows as `Cell`."""
+        return [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in self.rows]
+
+    def to_text(self, notes: bool = True) -> str:
+        """Return aligned lines of plain text, with or without the notes of cells."""
+        rows = [list(self.columns)]
+        for name, *cells in self.cells():
+            rows.append([name.text, *(f"{one.text} ({one.note})" if notes and one.note else one.text for one in cells)])
+        rows = [[printable(text) for text in row] for row in rows]
+        first, *others = [max(map(len, column)) for column in zip(*rows)]
+        lines = ([row[0].ljust(first), *(text.rjust(width) for text, width in zip(row[1:], others))] for row in rows)
+        return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def picture(title, says, png):
-    """A PNG with its heading and a sentence, as HTML that holds it."""
-    title, encoded = marked_up(title), base64.b64encode(png).decode()
-    return f"<h2>{title}</h2><p>{marked_up(says)}</p><img alt='{title}' src='data:image/png;base64,{encoded}'>"
+class Column(typing.NamedTuple):
+    """How `figures_table` shows a figure: heading, description, format, factor, and whether the best one is bold."""
+
+    name: str
+    text: str = ""
+    form: str = ".2f"
+    factor: float = 1
+    best: bool = False
 
 
-def failure(figures):
-    """Why a pre-training failed and what to do, or None where it did not.
+def figures_table(rows: Mapping[str, Mapping], columns: Mapping[str, Column]) -> Table:
+    """Return the figures that any row has, as a row for each name and a column for each key."""
+    columns = {key: each for key, each in columns.items() if any(row.get(key) is not None for row in rows.values())}
+    known = {key: [row[key] for row in rows.values() if row.get(key) is not None] for key in columns}
+    cells: dict[str, list[Cell]] = {name: [] for name in rows}
+    for (name, row), (key, each) in itertools.product(rows.items(), columns.items()):
+        value = row.get(key)
+        strong = each.best and value == max(known[key]) > min(known[key])
+        cells[name].append(Cell(number(None if value is None else each.factor * value, each.form), strong=strong))
+    return Table(
+        {"": "", **{each.name: each.text for each in columns.values()}}, [[name, *row] for name, row in cells.items()]
+    )
 
-    Args:
-        figures: dict, as it stands in `pretrain.json`.
 
-    Returns:
-        str or None.
-    """
-    if figures.get("learned") is not False:
-        return None
-    return "; ".join(f"{alarm['kind']}: {alarm['message']}" for alarm in figures["alarms"] if alarm["at_end"])
+def render(template: str, **values: object) -> str:
+    """Return the page of a template (its name without suffixes) as HTML; text in `values` is escaped."""
+    return _environment().get_template(f"{template}.html.j2").render(**values)
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>@@TITLE@@</title>
-<style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1f2937}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}
-table{border-collapse:collapse;width:100%}th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #e5e7eb}
-th:first-child,td:first-child{text-align:left}thead th{color:#4b5563;font-weight:600;font-size:.85rem}
-img{max-width:100%}pre{background:#f3f4f6;padding:1rem;overflow:auto;font-size:.8rem}
-.note{background:#fef3c7;padding:.6rem 1rem;border-radius:.3rem}
-.bad{background:#fee2e2;color:#991b1b;padding:.6rem 1rem;border-radius:.3rem}details{margin:.6rem 0;color:#4b5563}
-</style>
-<body>
-@@BODY@@
-</body></html>
-"""
+@functools.cache
+def _environment():
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kerassl.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data_uri": data_uri, "number": number, "percent": percent}
+    return environment
+
+
+def data_uri(image: bytes) -> str:
+    """Return a PNG or JPEG as a data URI."""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def number(value: float | None, form: str = ".2f") -> str:
+    """Return a number with a typographic minus and no negative zero, and `–` for None and NaN."""
+    if value is None or math.isnan(value):
+        return "–"
+    text = format(value, form)
+    return text.replace("-", "−") if text.strip("+-0.,%") else text.lstrip("+-")
+
+
+def percent(share: float | None, form: str = ".1f") -> str:
+    """Return a share in percent or points, without the unit."""
+    return number(None if share is None else 100 * share, form)
+
+
+def interval(ends: Iterable[float], form: str = ".1f") -> str:
+    """Return the ends of an interval of shares in percent or points: `1.1 to 5.4`."""
+    return " to ".join(percent(end, form) for end in ends)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
@@ -16,7 +15,8 @@ from kerassl import datasets, explain
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.metrics.checks import class_places
-from kerassl.report.audit_page import EXAMPLES, audit_page
+from kerassl.report.audit import EXAMPLES, audit_page
+from kerassl.report.render import data_uri
 from kerassl.resizing import letterbox
 from kerassl.runs import outputs
 from kerassl.runs.config import read_config, voc_settings
@@ -163,4 +163,4 @@ def _mean_patch(finding, records):
 def _uri(picture):
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_uri(file.getvalue())

@@ -17,7 +17,7 @@ from kerassl._io import files as _files
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.subset import subset
 from kerassl.metrics.checks import class_places
-from kerassl.report.explain_page import write_page
+from kerassl.report.explain import explain_page
 from kerassl.resizing import check_image_size
 from kerassl.runs import outputs, running
 from kerassl.runs.config import read_config, voc_settings
@@ -195,7 +195,8 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
             "machine": machine(),
         }
         (part / "table.json").write_text(json.dumps(_finite(figures), indent=1) + "\n", encoding="utf-8")
-        write_page(part, figures)
+        page = explain_page(figures, (part / "heatmaps.png").read_bytes())
+        (part / "report.html").write_text(page, encoding="utf-8")
     return found
 
 

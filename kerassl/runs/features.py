@@ -15,7 +15,7 @@ from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
 from kerassl.datasets.subset import subset
-from kerassl.report import features_page
+from kerassl.report.features import features_page
 from kerassl.runs import outputs, running
 from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.explain import load_arm, named, one_size
@@ -90,7 +90,7 @@ def describe_features(
     with _files.whole(page.with_suffix(".json")) as part:
         part.write_text(json.dumps(figures, indent=1, default=float) + "\n", encoding="utf-8")
     with _files.whole(page) as part:
-        part.write_text(features_page.page(figures), encoding="utf-8")
+        part.write_text(features_page(figures), encoding="utf-8")
     return figures
 
 

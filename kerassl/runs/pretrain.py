@@ -8,7 +8,7 @@ from kerassl import augment, backbones, callbacks, datasets, losses, models, opt
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.datasets.images.files import image_names
-from kerassl.report.render import failure
+from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
 from kerassl.runs.kept import read_kept
 from kerassl.runs.running import EVERY, check_finite, scope, verbosity, write_json

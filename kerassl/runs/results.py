@@ -1,37 +1,52 @@
-"""What every run leaves: `results.json` and `report.html`."""
+"""The files that every run leaves: `results.json` and `report.html`."""
+
+from __future__ import annotations
 
 import os
+import pathlib
 import platform
 import sys
 import time
+import typing
 
+from kerassl._io import files as _files
 from kerassl._lazy import compat as _compat
 from kerassl._version import __version__
-from kerassl.report.page import write_report
+from kerassl.callbacks.metrics_lines import read_metrics
+from kerassl.report.plots import Plot
+from kerassl.report.run import run_page
 from kerassl.runs.running import write_json
 
 
-def write_results(folder, title, summary, begun, **results):
-    """Writes `results.json` and `report.html` of a run.
+def write_results(folder: pathlib.Path, title: str, summary: str, begun: float, **results: typing.Any) -> pathlib.Path:
+    """Write `results.json` and `report.html` of a run.
 
     Args:
-        folder: `pathlib.Path` of the run.
-        title, summary: str, what the page begins with.
-        begun: float, the time at which the command began, in seconds.
-        **results: `generated` (bool), and of `pretrain`, `variants`, `significance` and `pictures` those that the run
-        has.
+        folder: folder of the run, with `config.yaml` and `metrics.jsonl` if it has them.
+        title: heading of the page.
+        summary: first sentence of the page.
+        begun: time at which the command began, in seconds.
+        **results: `generated` (bool), and of `pretrain`, `variants`, `significance` and `pictures` those of the run.
 
     Returns:
-        `pathlib.Path` of the page.
+        Path of the page.
     """
     minutes = (time.time() - begun) / 60
     results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}
     write_json(folder / "results.json", results)
-    return write_report(folder)
+    metrics, config = folder / "metrics.jsonl", folder / "config.yaml"
+    lines = read_metrics(metrics) if metrics.exists() else []
+    settings = config.read_text(encoding="utf-8", errors="replace") if config.exists() else ""
+    images = [
+        Plot(each["title"], each["text"], (folder / each["file"]).read_bytes()) for each in results.get("pictures", [])
+    ]
+    with _files.whole(folder / "report.html") as part:
+        part.write_text(run_page(results, lines, settings, images), encoding="utf-8")
+    return folder / "report.html"
 
 
-def machine():
-    """What the figures were measured on."""
+def machine() -> str:
+    """Return the machine, the versions and the command, for reports."""
     import tensorflow as tf
 
     return (

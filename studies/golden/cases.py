@@ -472,7 +472,7 @@ def _summary(trials, sanity_check=None):
             found[key] = {variant: each["figures"] for variant, each in count["variants"].items()}
             for each in count["differences"]:
                 found[key][f"{each['variant']} - {each['other']}"] = [
-                    {name: one[name] for name in ("value", "low", "high", "real", "by_seed")}
+                    {**{name: one[name] for name in ("value", "low", "high", "by_seed")}, "real": one["significant"]}
                     for one in each["measures"].values()
                 ]
     return found

@@ -23,7 +23,7 @@ def test_cells_of_the_named_variants_are_drawn_by_count_and_seed():
     assert (few["labels"], many["labels"]) == (100, 300)
     assert few["variants"]["a"]["figures"]["mean_iou"]["by_seed"] == [0.1, 0.2]
     assert few["variants"]["b"]["seeds"] == many["variants"]["a"]["seeds"] == [0]
-    assert results_pictures.curves(found, "frozen").startswith(b"\x89PNG")
+    assert results_pictures.label_curves(found, "frozen").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("study", results_pictures.STUDIES)

@@ -65,10 +65,9 @@ def test_comparison_leaves_figures_of_every_variant(run):
 
 def test_report_stands_alone(run):
     page = (run / "out" / "report.html").read_text()
-    assert len(re.findall(r"src='data:image/png;base64,", page)) == 4  # curves; finds and heatmaps
-    assert not re.search(r"(src|href)='(?!data:)", page)
+    assert page.count('src="data:image/png;base64,') == 4  # curves; detections and class activation maps
+    assert not re.search(r'(src|href)="(?!data:)', page)
     assert "generated scenes" in page
-    assert page.count("self-supervised") >= 3
 
 
 def test_comparison_that_is_started_again_repeats_nothing(run, capsys):
@@ -107,7 +106,7 @@ def test_comparison_trains_both_tasks(tmp_path):
         assert set(variant) >= {"localizer", "detector"}
         assert all(0 <= variant["detector"][key] <= 1 for key in ("voc07_ap50", "coco_ap75"))
     page = (folder / "report.html").read_text()
-    assert len(re.findall(r"src='data:image/png;base64,", page)) == 6
+    assert page.count('src="data:image/png;base64,') == 6
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert not any("val_voc10_ap50" in line for line in lines)  # evaluate_every is the localiser's alone
 
@@ -178,7 +177,7 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
     last = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 <= last["knn_top1"] <= 1
     assert 0 <= last["linear_top1"] <= 1
-    assert (tmp_path / "a" / "report.html").read_text().count("src='data:image/png;base64,") == 2
+    assert (tmp_path / "a" / "report.html").read_text().count('src="data:image/png;base64,') == 2
     voc = ["--voc", str(run / "out" / "scenes"), "--classes", *SCENE_CLASSES, "--count", "8"]
     sizes = ["--image-size", "64", "--batch-size", "8", "--epochs", "1"]
     backbone = ["--backbone", str(tmp_path / "a" / "backbone.keras")]
@@ -188,7 +187,7 @@ def test_pretrain_then_finetune_by_flags(run, tmp_path):
     assert json.loads((tmp_path / "b" / "localizer.json").read_text())["mean_iou"] > 0
     page = (tmp_path / "b" / "report.html").read_text()
     assert "kerassl cannot tell" in page
-    assert page.count("src='data:image/png;base64,") == 1
+    assert page.count('src="data:image/png;base64,') == 1
 
 
 def test_mistakes_get_one_line_status_2_and_leave_nothing(tmp_path, capsys):

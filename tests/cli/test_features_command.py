@@ -1,7 +1,6 @@
 """`kerassl features`, on a few scenes and tiny networks."""
 
 import json
-import re
 
 import keras
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from kerassl import backbones, datasets, detectors
 from kerassl.cli.main import main
 from kerassl.datasets import SCENE_CLASSES
-from kerassl.report import features_page as geometry_page
+from kerassl.report.features import LEVEL_FIGURES
 
 pytestmark = pytest.mark.current_stack
 
@@ -33,34 +32,17 @@ def written(folder):
     return out
 
 
-def test_page_stands_alone_and_tells_every_figure(written):
+def test_page_has_plots_and_json_every_figure(written):
     page, figures = written.read_text(), json.loads(written.with_suffix(".json").read_text())
-    assert len(re.findall(r"src='data:image/png;base64,", page)) == 3  # invariance, spectra, CKA
-    assert not re.search(r"(src|href)='(?!data:)", page)
-    assert "http" not in page
-    assert "a &lt;b&gt;, P5" in page
-    assert "a <b>" not in page
+    assert page.count('src="data:image/png;base64,') == 3  # invariance, spectra, CKA
     assert figures["images"] == 44
-    assert figures["image_size"] == 64  # the localiser's
+    assert figures["image_size"] == 64  # the localizer's
     assert list(figures["arms"]) == ["ours", "a <b>"]
     for arm in figures["arms"].values():
         for level in arm["layers"].values():
-            for key, (heading, form, _) in geometry_page.LEVEL_FIGURES.items():
-                assert heading in page
-                # Four channels are too few to fit a decay to.
-                assert (level[key] is None) == (key == "spectrum_exponent" and level["width"] == 4)
-                assert f"<td>{'–' if level[key] is None else format(level[key], form)}</td>" in page
-        for values in arm["position"].values():
-            assert all(f"<td>{value:.2f}</td>" in page for value in values.values())
-    assert f"share {figures['overlap']['chance']:.1%}" in page
-
-
-def test_table_has_a_column_for_each_arm(written):
-    figures = json.loads(written.with_suffix(".json").read_text())
-    lines = geometry_page.table_text(figures).splitlines()
-    assert len({len(line) for line in lines}) == 1
-    flip = next(line for line in lines if line.startswith("invariance to flip"))
-    assert flip.split()[3:] == [f"{arm['invariance']['flip']:.2f}" for arm in figures["arms"].values()]
+            # Four channels are too few to fit a decay to.
+            missing = {"spectrum_exponent"} if level["width"] == 4 else set()
+            assert {key for key in LEVEL_FIGURES if level[key] is None} == missing
 
 
 def test_folder_of_images_gives_a_page_without_what_needs_labels(folder):
@@ -68,9 +50,8 @@ def test_folder_of_images_gives_a_page_without_what_needs_labels(folder):
     arguments = ["--images", str(images), "--image-size", "64", "--count", "20", "--out", str(out)]
     assert main(["features", "--models", str(folder / "backbone.keras"), *arguments]) == 0
     page = out.read_text()
-    assert "What each network ignores" in page
-    for heading in ("where the object is", "neighbour tells class", "the same images alike"):
-        assert heading not in page
+    assert page.count('src="data:image/png;base64,') == 3
+    assert "kNN accuracy" not in page
 
 
 @pytest.mark.parametrize(

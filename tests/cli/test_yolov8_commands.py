@@ -22,7 +22,7 @@ def test_yolov8_is_trained_scored_explained_and_exported_by_the_commands(tiny_ba
     assert main([*arguments, "--out", str(tmp_path / "run")]) == 0
     figures = json.loads((tmp_path / "run" / "detector.json").read_text())
     assert figures["kind"] == "yolov8"
-    assert "Detector (YOLOV8, all objects)" in (tmp_path / "run" / "report.html").read_text()
+    assert "Detector (YOLOV8)" in (tmp_path / "run" / "report.html").read_text()
 
     model = str(tmp_path / "run" / "detector.keras")
     images = [str(path) for path in sorted((devkit / "VOC2007" / "JPEGImages").glob("*.jpg"))[:2]]

@@ -1,6 +1,7 @@
 """The card of a data set as text and as an image."""
 
 import collections
+import re
 
 import numpy as np
 import PIL.Image
@@ -23,15 +24,13 @@ LABELS = LabelCard(
 
 def test_text_has_quantiles_shares_and_faults():
     text = card_text(IMAGES, LABELS)
-    lines = {line.split("  ")[0]: line.split() for line in text.splitlines()}
-    assert lines["images"][1:] == ["6", "(1.0", "MiB)"]
-    assert lines["height, px"][2:] == ["20", "23", "35", "40", "50", "74", "80"]
-    assert lines["duplicates"][1] == "1,"
-    assert lines["broken"][1:] == ["2"]
-    assert lines["boxes"][1:3] == ["4,", "2"]
-    assert lines["annotated"][1] == "3"
-    assert lines["relative size"][2:] == ["0.250", "0.287", "0.438", "0.500", "0.625", "0.925", "1.000"]
-    assert lines["dog"] == ["dog", "3", "75.0%", "2", "2"]
+    assert "images: 6 (1.0 MiB)" in text
+    assert "broken: 2\n" in text
+    assert "boxes: 4, 2 of them" in text
+    rows = {row[0]: row[1:] for row in (re.split(r" {2,}", line) for line in text.splitlines())}
+    assert rows["height, px"] == ["20", "23", "35", "40", "50", "74", "80"]
+    assert rows["relative size"] == ["0.250", "0.287", "0.438", "0.500", "0.625", "0.925", "1.000"]
+    assert rows["dog"] == ["3", "75.0%", "2", "2"]
 
 
 def test_text_lists_ten_broken_files_and_counts_the_others():

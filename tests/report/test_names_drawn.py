@@ -1,7 +1,6 @@
 """Class, variant and file names of any kind in everything that is drawn or printed."""
 
 import contextlib
-import html
 
 import matplotlib.figure
 import matplotlib.text
@@ -14,23 +13,10 @@ from kerassl.comparison import execute as compare
 from kerassl.datasets import card
 from kerassl.datasets.record import Record
 from kerassl.explain.cam import overlay as explain_pictures
-from kerassl.report import (
-    curves,
-)
-from kerassl.report import (
-    explain_page as arms_report,
-)
-from kerassl.report import (
-    features_page as geometry_page,
-)
-from kerassl.report import (
-    features_plots as geometry_plots,
-)
-from kerassl.report import (
-    page as report,
-)
+from kerassl.report import plots
 from kerassl.report.data_card import card_text, draw_card
-from kerassl.runs import evaluate as scoring
+from kerassl.runs.evaluate import table
+from kerassl.types import LOCALIZATION_METRICS
 
 pytestmark = pytest.mark.current_stack
 
@@ -78,7 +64,7 @@ def test_card_and_curves_draw_class_names_as_they_are(tmp_path, drawn, monkeypat
     found = {"boxes": records[0].boxes, "scores": np.ones(len(NAMES), np.float32), "classes": records[0].classes}
     metrics.plots.precision_recall({"a": found}, records, NAMES, tmp_path / "curves.png")
     _all_drawn(drawn)
-    for text in (card_text(images, labels), scoring.table(metrics.evaluate_detections({"a": found}, records, NAMES))):
+    for text in (card_text(images, labels), table(metrics.evaluate_detections({"a": found}, records, NAMES))):
         assert "\na$_$b  " in text
         assert "\ntwo\\nlines  " in text
         assert max(len(line) for line in text.splitlines() if "x" * 3000 not in line) < 200
@@ -88,23 +74,23 @@ def _nowhere(path, **settings):
     return contextlib.nullcontext(path)
 
 
-def test_figures_of_variants_draw_their_names_as_they_are(drawn):
-    layers = {"P5": {"spectrum": [0.5, 0.25], "spectrum_ranks": None}}
-    variant = {"invariance": {"flip": 0.5}, "layers": layers}
-    size = len(NAMES)
-    figures = {
-        "arms": dict.fromkeys(NAMES, variant),
-        "layers": ["P5"],
-        "cka": {"names": [[name, "P5"] for name in NAMES], "debiased": np.eye(size).tolist()},
-    }
-    for draw in (geometry_plots.invariance, geometry_plots.spectra, geometry_plots.cka):
-        drawn.clear()
-        draw(figures)
-        _all_drawn(drawn)
-    drawn.clear()
+def test_plots_of_variants_draw_their_names_as_they_are(drawn):
+    one = {"invariance": {"flip": 0.5}, "layers": {"P5": {"spectrum": [0.5, 0.25], "spectrum_ranks": None}}}
+    networks = dict.fromkeys(NAMES, one)
+    figures = {key: {"by_seed": [0.5]} for key in LOCALIZATION_METRICS}
+    counts = [{"labels": each, "variants": {name: {"figures": figures} for name in NAMES}} for each in (100, None)]
+    summary = {"variants": NAMES, "baseline": NAMES[0], "protocols": {"frozen": {"counts": counts}}}
     lines = [{"kind": "epoch", "stage": f"detector:{name}", "epoch": 1, "loss": 1.0} for name in NAMES]
-    curves.pictures(lines, None)
-    _all_drawn(drawn)
+    for draw in (
+        lambda: plots.invariance(networks),
+        lambda: plots.spectra(networks, ["P5"]),
+        lambda: plots.cka(NAMES, np.eye(len(NAMES))),
+        lambda: plots.label_curves(summary, "frozen"),
+        lambda: plots.training(lines, None),
+    ):
+        drawn.clear()
+        draw()
+        _all_drawn(drawn)
 
 
 def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, monkeypatch):
@@ -120,22 +106,7 @@ def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, mon
     assert max(sheet.shape) < 3000
 
 
-def test_pages_hold_names_as_text_and_can_be_encoded(tmp_path):
-    names = [*NAMES, "caf\udce9"]
-    figures = {"mean_iou": 0.5}
-    page = report._tables({name: {"localizer": figures} for name in names})
-    for name in names[:3]:
-        assert html.escape(name).replace("\n", "\\n") in page
-    assert "caf\\xe9" in page
-    assert "<b>{0}" not in page
-    page.encode()
-    table = compare._table({name: {"localizer": figures} for name in names}, ["localizer"])
-    assert "\ntwo\\nlines " in table
-    table.encode()
-    interval = {"energy": (0.1, 0.0, 0.2)}
-    found = {"arms": dict.fromkeys(names, interval), "differences": {}}
-    assert "two\\nlines" in arms_report.table_text(found).splitlines()[0]
-    arms_report._table(arms_report._columns(found), ["energy"]).encode()
-    assert "&lt;b&gt;{0}&amp;" in geometry_page._arms(
-        {"arms": {name: {"network": "n"} for name in names}, "seen": dict.fromkeys(names, "s")}
-    )
+def test_table_of_the_terminal_has_names_on_one_line():
+    text = compare._table({name: {"localizer": {"mean_iou": 0.5}} for name in (*NAMES, "caf\udce9")}, ["localizer"])
+    assert "\ntwo\\nlines " in text
+    text.encode()

@@ -1,10 +1,7 @@
-"""What a run says of a pre-training that did not learn."""
-
-import json
+"""The summary of a pre-training that did not learn."""
 
 import pytest
 
-from kerassl.report.page import _failures, write_report
 from kerassl.runs import pretrain as pretraining
 
 pytestmark = pytest.mark.current_stack
@@ -17,7 +14,7 @@ ALARMS = [
 
 
 @pytest.mark.parametrize(
-    ("found", "said", "red"),
+    ("found", "start", "failed"),
     [
         ({"learned": False, "alarms": ALARMS}, "B1 did not learn from about 448 images", True),
         ({"learned": True, "alarms": ALARMS[:1]}, "B1 learned from about 448 images", False),
@@ -25,18 +22,10 @@ ALARMS = [
         ({}, "B1 was trained for 70 steps on about 448 images", False),  # of an older run
     ],
 )
-def test_page_and_summary_name_what_failed_at_the_end(found, said, red, tmp_path):
+def test_summary_names_the_alarms_at_the_end_when_training_failed(found, start, failed):
     figures = {**FIGURES, **found}
     summary = pretraining.summary("B1", figures)
-    assert summary.startswith(said)
+    assert summary.startswith(start)
     assert "a loss of 4.842 nats (4.844 is chance)" in summary
-    results = {"title": "t", "summary": summary, "machine": "m", "pretrain": figures}
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    page = write_report(tmp_path).read_text()
-    assert ("<p class='bad'><b>The pre-training did not learn.</b> collapsed: 4.5 directions" in page) == red
-    assert ("lower the rate" in summary) == red
-    assert "gone again" not in summary + page
-    boxes = _failures({"variants": {"own <photos>": {"pretrain": figures}, "random": {"pretrain": None}}})
-    assert [box.partition("</b>")[0] for box in boxes] == [
-        "<p class='bad'><b>The pre-training of own &lt;photos&gt; did not learn."
-    ] * red
+    assert ("lower the rate" in summary) == failed
+    assert "gone again" not in summary

@@ -1,0 +1,204 @@
+"""The plots of all pages, as PNG bytes in one palette."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import statistics
+import typing
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kerassl._display import plotted
+from kerassl._plots import fitting_dpi
+from kerassl.types import METRIC_NAMES, PROTOCOLS
+
+# Okabe and Ito's colors without the yellow, which readers with any color vision can tell apart, and two more.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7c3aed", "#8c564b")
+GRAY, INK = "#6b7280", "#1f2937"
+PANELS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1")
+# What pre-training logs beside its loss: title, and the keys that are drawn together.
+_MONITORS = {
+    "contrastive accuracy": ("contrast_accuracy",),
+    "probes, top-1 accuracy": ("knn_top1", "linear_top1"),
+    "dense contrast: accuracy, share matched": ("dense_accuracy", "matched"),
+    "effective rank of the embeddings": ("effective_rank",),
+    "alignment, uniformity": ("alignment", "uniformity"),
+    "pairs per second": ("pairs_per_second",),
+}
+_MONITORED = (
+    "Contrastive accuracy: how often the other view of an image is the most similar one. Effective rank: the number of "
+    "directions that the embeddings use. Lower alignment: views of an image are closer. Lower uniformity: images are "
+    "spread more evenly."
+)
+
+
+class Plot(typing.NamedTuple):
+    """A plot with its heading and what it shows."""
+
+    title: str
+    text: str
+    png: bytes
+
+
+def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
+    """Plot the lines of `metrics.jsonl`: the loss of each stage, and how a pre-training with these figures went."""
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    names = {"pretrain": "pre-training loss, nats", **{key: f"loss, {name}" for key, name in PROTOCOLS.items()}}
+    losses: dict[str, dict] = {}
+    for line in (line for line in epochs if "loss" in line):
+        # With dense contrast, the loss of guessing is that of the global part alone.
+        losses.setdefault(line["stage"], {})[line["epoch"]] = line.get("global_loss", line["loss"])
+    stages = {kind: {stage: one for stage, one in losses.items() if stage.split(":")[0] == kind} for kind in names}
+    shown = {
+        names[kind]: {stage.partition(":")[2]: one for stage, one in own.items()} for kind, own in stages.items() if own
+    }
+    chance = pretrain and math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
+    text = "Loss by epoch." + (f" Dashed: {chance:.2f}, the loss of guessing." if chance else "")
+    found = [Plot("Training", text, _curves(shown, {names["pretrain"]: chance}))] if shown else []
+    watched = [line for line in epochs if line["stage"] == "pretrain"]
+    monitored = {
+        title: {key: {line["epoch"]: line[key] for line in watched if key in line} for key in keys}
+        for title, keys in _MONITORS.items()
+    }
+    monitored = {title: {key: one for key, one in own.items() if one} for title, own in monitored.items()}
+    monitored = {title: own for title, own in monitored.items() if own}
+    if pretrain and len(watched) > 1 and monitored:
+        found.append(Plot("Pre-training", _MONITORED, _curves(monitored, {})))
+    return found
+
+
+def _curves(shown, chance):
+    """Panels by title, each with curves by name: dicts from epoch to value."""
+    figure, panels = subplots(len(shown))
+    for axes, (title, curves) in zip(panels, shown.items()):
+        for color, (name, values) in zip(itertools.cycle(COLORS), curves.items()):
+            axes.plot(*zip(*sorted(values.items())), "o-", ms=3, color=color, label=plotted(name, 30))
+        if chance.get(title):
+            axes.axhline(chance[title], color=GRAY, ls="--", lw=1)
+            axes.set_ylim(bottom=0)
+        if len(curves) > 1:
+            axes.legend(frameon=False, fontsize=8)
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    return _png(figure)
+
+
+def label_curves(summary: Mapping, protocol: str) -> bytes:
+    """Plot metrics over the number of labels, a line for each variant of a comparison's summary."""
+    counts, baseline = summary["protocols"][protocol]["counts"], summary["baseline"]
+    labels = [count["labels"] for count in counts]
+    known = [each for each in labels if each is not None]
+    # "all", whose number is not known, is one step beyond the largest.
+    step = statistics.median(after / before for before, after in itertools.pairwise(known)) if len(known) > 1 else 2
+    places = [known[-1] * step if each is None else each for each in labels]
+    variants = [*(variant for variant in summary["variants"] if variant != baseline), baseline]
+    figure, panels = subplots(len(PANELS), columns=2, size=(5, 3.4))
+    for axes, key in zip(panels, PANELS):
+        for color, marker, variant in zip(itertools.cycle(COLORS), itertools.cycle("sD^vPX*h"), variants):
+            style = (
+                {"color": color, "marker": marker} if variant != baseline else {"color": INK, "marker": "o", "ls": "--"}
+            )
+            found = {place: _of_seeds(count, variant, key) for place, count in zip(places, counts)}
+            found = {place: values for place, values in found.items() if values}
+            if found:
+                low, high, mean = (list(map(each, found.values())) for each in (min, max, statistics.fmean))
+                axes.fill_between(list(found), low, high, color=style["color"], alpha=0.12, lw=0)
+                axes.plot(list(found), mean, ms=5, mec="white", mew=0.6, lw=2, label=plotted(variant, 30), **style)
+        axes.set_xscale("log")
+        axes.set_xticks(places, ["all" if each is None else f"{each:,}" for each in labels])
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel("labeled images")
+        axes.set_title(f"{METRIC_NAMES[key].name} (%)", fontsize=11)
+        axes.grid(axis="y", color="#e5e7eb", lw=0.8)
+    _legend(figure, panels[0])
+    return _png(figure)
+
+
+def _of_seeds(count, variant, key):
+    figures = count["variants"].get(variant, {"figures": {}})["figures"]
+    return [100 * value for value in figures.get(key, {"by_seed": []})["by_seed"] if value is not None]
+
+
+def invariance(networks: Mapping[str, Mapping]) -> bytes:
+    """Plot the `invariance` of each network to each operation."""
+    names = list(next(iter(networks.values()))["invariance"])
+    figure, [axes] = subplots(1, size=(10, 3.4))
+    width = 0.8 / len(networks)
+    for number, (color, (name, one)) in enumerate(zip(itertools.cycle(COLORS), networks.items())):
+        values = [np.nan if one["invariance"][each] is None else one["invariance"][each] for each in names]
+        left = np.arange(len(names)) - 0.4 + width * (number + 0.5)
+        bars = axes.bar(left, values, 0.92 * width, color=color, label=plotted(name, 30))
+        if len(networks) <= 3:
+            axes.bar_label(bars, fmt="%.2f", fontsize=8, color=GRAY, padding=1)
+    axes.axhline(1, color=GRAY, ls="--", lw=0.8)
+    axes.axhline(0, color=GRAY, lw=0.8)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylim(top=1.1)
+    _legend(figure, axes)
+    return _png(figure)
+
+
+def spectra(networks: Mapping[str, Mapping], layers: Sequence[str]) -> bytes:
+    """Plot each network's share of the variance by direction, a panel for each layer."""
+    figure, panels = subplots(len(layers), size=(3.6, 3.4))
+    for axes, layer in zip(panels, layers):
+        for color, (name, one) in zip(itertools.cycle(COLORS), networks.items()):
+            shares = np.array(one["layers"][layer]["spectrum"])
+            shares = shares[shares > 1e-9]
+            axes.loglog(np.arange(1, len(shares) + 1), shares, color=color, lw=1, label=plotted(name, 30))
+            if one["layers"][layer]["spectrum_ranks"]:
+                first, last = one["layers"][layer]["spectrum_ranks"]
+                ranks = np.arange(first, min(last, len(shares)) + 1)
+                axes.loglog(ranks, shares[ranks - 1], color=color, lw=3, alpha=0.5)
+        axes.set_title(layer, fontsize=11)
+        axes.set_xlabel("direction, by rank")
+    panels[0].set_ylabel("share of the variance")
+    _legend(figure, panels[0])
+    return _png(figure)
+
+
+def cka(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> bytes:
+    """Plot a matrix of similarities in [0, 1]."""
+    names, values = [plotted(name, 30) for name in names], np.array(matrix, float)
+    side = 1.6 + 0.62 * len(names)
+    figure, [axes] = subplots(1, size=(side, side))
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0, labelsize=9)
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00")
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if value > 0.6 else INK)
+    axes.spines[:].set_visible(False)
+    return _png(figure)
+
+
+def subplots(count: int, columns: int = 3, size: tuple[float, float] = (4.2, 3.2)) -> tuple:
+    """Return a figure and its axes in a grid of so many columns, each of a size in inches."""
+    from matplotlib.figure import Figure  # here: it takes a third of a second, and many commands draw nothing
+
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure = Figure((size[0] * columns, size[1] * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flatten())
+    for axes in panels[count:]:
+        axes.remove()
+    for axes in panels[:count]:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels[:count]
+
+
+def _legend(figure, axes):
+    handles, names = axes.get_legend_handles_labels()
+    if len(names) > 1:
+        figure.legend(handles, names, loc="outside upper left", ncols=min(len(names), 4), frameon=False)
+
+
+def _png(figure):
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=fitting_dpi(figure, 130))
+    return file.getvalue()

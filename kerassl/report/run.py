@@ -1,0 +1,72 @@
+"""The page of a run: pre-training, fine-tuning or a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kerassl.report import plots
+from kerassl.report.comparison import comparison_values, labels_text, metrics_table
+from kerassl.report.render import Column, figures_table, render
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
+
+_PRETRAINED = {
+    "images": Column("images", form=",.0f"),
+    "steps": Column("steps", form=",.0f"),
+    "loss": Column("loss, nats"),
+    "chance": Column("loss of guessing"),
+    "contrast_accuracy": Column("contrastive accuracy, %", form=".1f", factor=100),
+    "accuracy": Column("class accuracy, %", form=".1f", factor=100),
+    "minutes": Column("minutes", form=".1f"),
+}
+_KINDS = {"yolov8": " (YOLOV8)", "retinanet": " (RetinaNet)"}
+
+
+def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Sequence[plots.Plot]) -> str:
+    """Return the page of a run as HTML.
+
+    Args:
+        results: what `results.json` holds.
+        lines: those of `metrics.jsonl`.
+        config: the resolved configuration.
+        images: detections and class activation maps.
+    """
+    variants, summary = results.get("variants") or {}, results.get("significance")
+    pretrained = {name: one["pretrain"] for name, one in variants.items() if one.get("pretrain")}
+    if results.get("pretrain") and not pretrained:
+        pretrained = {"Pre-training": results["pretrain"]}
+    tables = {} if summary else _results(variants)
+    if pretrained:
+        tables["Pre-training"] = figures_table(pretrained, _PRETRAINED)
+    return render(
+        "run",
+        title=results["title"],
+        results=results,
+        failures={name: reason for name, figures in pretrained.items() if (reason := failure(figures))},
+        summary=summary,
+        comparison=summary and comparison_values(summary),
+        plots=plots.training(lines, results.get("pretrain")),
+        tables=tables,
+        seen={name: one["seen"] for name, one in variants.items() if one.get("seen")},
+        images=images,
+        config=config,
+    )
+
+
+def failure(figures: Mapping) -> str | None:
+    """Return why a pre-training of these figures (`pretrain.json`) failed, or None where it did not."""
+    if figures.get("learned") is not False:
+        return None
+    return "; ".join(f"{alarm['kind']}: {alarm['message']}" for alarm in figures["alarms"] if alarm["at_end"])
+
+
+def _results(variants):
+    """A table of metrics for each protocol."""
+    tables = {}
+    for protocol, name in PROTOCOLS.items():
+        rows = {variant: one[protocol] for variant, one in variants.items() if protocol in one}
+        if rows:
+            first = next(iter(rows.values()))
+            title = name[0].upper() + name[1:] + _KINDS.get(first.get("kind"), "")
+            title += "" if first.get("labels") is None else f", {labels_text(first['labels'])}"
+            tables[title] = metrics_table(rows, (*LOCALIZATION_METRICS, *AP_METRICS, "minutes"))
+    return tables

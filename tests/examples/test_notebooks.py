@@ -92,7 +92,7 @@ def test_served_detections_are_those_of_the_model():
 def test_comparison_does_each_cell_once_and_differs_as_by_hand():
     for each in _committed_and_run("compare.ipynb", pictures=1):
         assert "exit status 0" in each
-        assert "8 cells, done again: 0" in each
+        assert "8 trials, done again: 0" in each
         pairs = re.findall(r"differs by (-?[0-9.]+) points, by hand (-?[0-9.]+)", each)
         assert len(pairs) == 2
         assert all(told == by_hand for told, by_hand in pairs)

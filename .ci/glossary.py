@@ -24,40 +24,27 @@ _BRITISH = (
 )
 _PATTERN = re.compile(rf"(?<![a-z])(?:{_WORDS}|{_BRITISH})(?![a-z])", re.IGNORECASE)
 _TEXT = {".cfg", ".ipynb", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ".html", ".css", ".jinja", ""}
+_EXEMPT = {".ci/glossary.py", "studies/golden/baseline.py"}  # the words themselves; calls of an older interface
 # Folders that still hold such words; who owns one removes it here. The aim is an empty list.
 _NOT_YET = (
-    ".ci",
+    "studies",
     "CHANGELOG.md",
-    "CONTRIBUTING.md",
     "README.md",
-    "benchmarks",
     "configs",
     "docs",
     "examples",
-    "kerassl/_compat.py",
-    "kerassl/_numbers.py",
-    "kerassl/_registry.py",
-    "kerassl/augment",
-    "kerassl/backbones",
-    "kerassl/callbacks",
     "kerassl/cli",
     "kerassl/comparison",
     "kerassl/detectors",
     "kerassl/explain",
     "kerassl/features",
-    "kerassl/losses",
     "kerassl/metrics",
     "kerassl/models",
-    "kerassl/optimizers",
     "kerassl/report",
     "kerassl/resizing.py",
     "kerassl/runs",
     "kerassl/serving",
     "kerassl/statistics.py",
-    "tests/augment",
-    "tests/backbones",
-    "tests/benchmarks",
-    "tests/callbacks",
     "tests/cli",
     "tests/comparison",
     "tests/detectors",
@@ -66,15 +53,10 @@ _NOT_YET = (
     "tests/features",
     "tests/metrics",
     "tests/models",
-    "tests/optimizers",
     "tests/report",
     "tests/runs",
     "tests/serving",
-    "tests/stack_pipeline.py",
     "tests/test_documented_commands.py",
-    "tests/test_quiet.py",
-    "tests/test_stacks.py",
-    "tests/training_fixtures.py",
 )
 
 
@@ -86,7 +68,7 @@ def main() -> int:
     found = {}
     for name in filter(None, listed):
         path = root / name
-        if path.suffix in _TEXT and path.is_file() and path != pathlib.Path(__file__):
+        if path.suffix in _TEXT and path.is_file() and name not in _EXEMPT:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 for match in _PATTERN.finditer(line):
                     found.setdefault(_folder(name), []).append(f"{name}:{number}: {match.group()}")

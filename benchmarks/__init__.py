@@ -1,1 +1,1 @@
-"""Measurements that anybody can repeat; `docs/benchmarks.md` says how to read them."""
+"""Benchmarks that a user would rerun; `docs/benchmarks.md` explains how to read them."""

@@ -9,7 +9,7 @@ LABELS = {
     "kerassl": "kerassl",
     "lightly": "lightly's SimCLRTransform",
     "albumentations": "the same policy in albumentations",
-    "keras": "usual Keras layers (no hue, grey or blur)",
+    "keras": "usual Keras layers (no hue, grayscale or blur)",
 }
 STAGES = {"jpeg": "from JPEG files", "memory": "from decoded squares"}
 

@@ -7,7 +7,7 @@ from benchmarks import protocol
 if __name__ == "__main__":
     protocol.hold_cores()
     # Left to themselves PyTorch's threads spin while they wait, on the cores on which the data workers decode. Seen
-    # beside other work on two cores: 3.4 s a step this way, 12 to 16 s otherwise.
+    # on two busy cores: 3.4 s a step this way, 12 to 16 s otherwise.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import importlib.metadata

@@ -77,7 +77,7 @@ def measure(rows, *, rounds, steps, warmup, cores):
                 result["memory_mib"] = answer["memory_mib"]
                 if "processor_seconds" in answer:
                     result.setdefault("rounds_processor_ms", []).append(1000 * answer["processor_seconds"])
-                beside = "" if others is None else f", {others:.0%} of the cores busy with other work"
+                beside = "" if others is None else f", {others:.0%} of the cores busy with other processes"
                 say(f"round {number} of {rounds}: {row.label}: {ms:.4g} ms a step{beside}")
     for result in results:
         if "note" not in result:

@@ -55,10 +55,10 @@ def sentence(found):
     """What the comparison found, in one line."""
     if found is None:
         return "InfoNCE was not compared with lightly's NTXentLoss: not installed: make bench-lightly"
-    verdict = "equal" if found["largest_difference"] <= TOLERANCE else "NOT EQUAL"
+    result = "equal" if found["largest_difference"] <= TOLERANCE else "NOT EQUAL"
     return (
         f"InfoNCE and lightly's NTXentLoss on the same embeddings, temperatures "
-        f"{', '.join(f'{value:g}' for value in found['temperatures'])}: {verdict}, they differ by at most "
+        f"{', '.join(f'{value:g}' for value in found['temperatures'])}: {result}, they differ by at most "
         f"{found['largest_difference']:.1e}"
     )
 

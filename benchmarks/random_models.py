@@ -11,7 +11,7 @@ def build(kind, network, classes, image_size, photos):
         network: str, a backbone's name that `backbones.build` knows.
         classes: list of str.
         image_size: int, side in pixels.
-        photos: `[N, S, S, 3]` float32 in [0, 255]. Batch normalisation takes its statistics from them: with those that
+        photos: `[N, S, S, 3]` float32 in [0, 255]. Batch normalization takes its statistics from them: with those that
             it begins with, a deep random network gives nearly the same features for every image.
 
     Returns:

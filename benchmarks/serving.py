@@ -4,7 +4,7 @@
     python -m benchmarks.serving --network MobileNet --kind yolov8 --out serving.json
     python -m benchmarks.serving --model runs/detector/detector.keras
 
-Images are noise over smooth colours, encoded as JPEG; their size matters, for decoding takes time by their pixels. An
+Images are noise over smooth colors, encoded as JPEG; their size matters, for decoding takes time by their pixels. An
 untrained detector is unsure of everything, so that non-maximum suppression gets as many boxes as it ever can.
 """
 

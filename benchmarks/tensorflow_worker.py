@@ -87,7 +87,7 @@ def usual_step(network, image_size, batch_size, images, **_):
 
 
 def bare_encoder(network, image_size, batch_size, **_):
-    """The fast backbone alone on two views' worth of noise: forward, backward, optimiser."""
+    """The fast backbone alone on two views' worth of noise: forward, backward, optimizer."""
     backbone = kerassl.backbones.build(network)
     optimizer = kerassl.optimizers.LARS(kerassl.optimizers.scaled_learning_rate(batch_size))
     optimizer.build(backbone.trainable_variables)

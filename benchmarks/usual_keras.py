@@ -66,7 +66,7 @@ def usual_layers(image_size):
         [
             keras.Input((image_size, image_size, 3)),
             keras.layers.RandomFlip("horizontal"),
-            # Together they show a part of the picture somewhere, as a random crop does.
+            # Together they show a part of the image somewhere, as a random crop does.
             keras.layers.RandomTranslation(0.25, 0.25),
             keras.layers.RandomZoom((-0.5, 0.0), (-0.5, 0.0)),
             keras.layers.RandomBrightness(0.4),

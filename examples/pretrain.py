@@ -32,7 +32,7 @@ def main():
 
     images = kerassl.datasets.image_folder(folder, image_size=options.image_size + 32, batch_size=options.batch_size)
     steps = options.epochs * int(images.cardinality())
-    views = kerassl.augment.SimCLRViews(options.image_size, crop_area=(0.2, 1.0), strength=0.5)
+    views = kerassl.augment.SimCLRViews(options.image_size, scale=(0.2, 1.0), strength=0.5)
     model = kerassl.SimCLR(options.backbone, options.image_size, temperature=0.1, augmentation=views)
     peak = kerassl.optimizers.scaled_learning_rate(options.batch_size)
     model.compile(kerassl.optimizers.LARS(kerassl.optimizers.WarmupCosine(peak, steps, warmup_steps=steps // 10)))

@@ -1,5 +1,7 @@
 """The one file that knows which Keras it runs on: what Keras 2.15 and Keras 3 do differently, each with its reason."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import importlib
@@ -7,6 +9,7 @@ import io
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerassl._environment import check_environment
@@ -36,7 +39,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("keras_cv")
 
 
-def variable_name(layer, variable):
+def variable_name(layer: keras.layers.Layer, variable: Any) -> str:
     """The name of a layer's variable that both stacks give to a weight, as `kernel` or `moving_mean`.
 
     Keras 2.15 calls it `stem_conv/kernel:0`, Keras 3 `kernel`; a depthwise kernel is `depthwise_kernel` in Keras 2.15
@@ -49,13 +52,13 @@ def variable_name(layer, variable):
 
 
 class Loss(keras.losses.Loss):
-    """A loss that reduces itself: `call` returns the scalar that is to be minimised.
+    """A loss that reduces itself: `call` returns the scalar that is to be minimized.
 
     The default reduction raises inside a replica on Keras 2.15. Keras 3 casts what it is given to `dtype`; Keras 2.15
     has no such argument and casts nothing.
     """
 
-    def __init__(self, name=None, dtype=None):
+    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
         if KERAS_3:
             super().__init__(name=name, reduction="none", dtype=dtype)
         else:
@@ -70,22 +73,22 @@ class Reopened:
     spared weight decay, and of those of tensorflow-addons on Keras 2.15 it saves no variable at all.
     """
 
-    def compile_settings(self):
+    def compile_settings(self) -> dict | None:
         """What `compile_again` takes, serialized; empty or None for a model that is not compiled."""
         return super().get_compile_config()
 
-    def compile_again(self, settings):
-        """Compiles a model that was loaded; `settings` are those of `compile_settings`, deserialized."""
+    def compile_again(self, settings: dict) -> None:
+        """Compile a model that was loaded; `settings` are those of `compile_settings`, deserialized."""
         self.compile(**settings)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict | None:
         settings = self.compile_settings()
         if not settings:
             return settings
         count = len(optimizer_variables(self.optimizer))
         return {**settings, "without_decay": _without_decay(self.optimizer, self.weights), "variables": count}
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         settings = dict(config)
         count = settings.pop("variables", None)
         spared = [self.weights[place] for place in settings.pop("without_decay", ())]
@@ -96,12 +99,12 @@ class Reopened:
         if count is None or count > len(optimizer_variables(self.optimizer)):
             build_optimizer(self.optimizer, self.trainable_variables)  # so that its slots can be loaded
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         for place, variable in enumerate(self._older_optimizer()):
             store[f"optimizer_{place}"] = variable.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         names = list(store.keys())
         own = [name for name in names if not name.startswith("optimizer_")]
         super().load_own_variables({name: store[name] for name in own})
@@ -141,7 +144,7 @@ class Model(Reopened, keras.Model):
     """A model that is built as soon as it is made.
 
     Under a distribution strategy Keras 3 builds a model by the mean over replicas of the first batch, which fails where
-    the replicas' shares of that batch are of different sizes. Here nothing is left to build but the optimiser.
+    the replicas' shares of that batch are of different sizes. Here nothing is left to build but the optimizer.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -153,12 +156,12 @@ class Model(Reopened, keras.Model):
 class TracedOnce(Reopened):
     """Mixed into a functional model, before it: its training step is traced once, not twice.
 
-    Keras 3 makes the optimiser's slots and the sums of losses and metrics within the first step of a model without a
+    Keras 3 makes the optimizer's slots and the sums of losses and metrics within the first step of a model without a
     strategy, and what makes variables TensorFlow traces twice: seconds of a small network, a minute of a large one.
     """
 
-    def symbolic_labels(self):
-        """Keras tensors with the structure and the shapes of what outputs are compared with."""
+    def symbolic_labels(self) -> Any:
+        """Kera tensors with the structure and the shapes of what outputs are compared with."""
         return self.output
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -173,7 +176,7 @@ class TracedOnce(Reopened):
 
 
 class Optimizer(keras.optimizers.Optimizer):
-    """An optimiser whose update is written once for both stacks.
+    """An optimizer whose update is written once for both stacks.
 
     `update_step` and `add_variable_from_reference` take other arguments in Keras 3 than in Keras 2.15, the learning
     rate is handed over in one and built in the other. Subclasses list their `slot_names` and write
@@ -182,16 +185,16 @@ class Optimizer(keras.optimizers.Optimizer):
 
     slot_names: tuple[str, ...] = ()
 
-    def __init__(self, learning_rate, name, **kwargs):
+    def __init__(self, learning_rate: Any, name: str, **kwargs: Any) -> None:
         if KERAS_3:
             super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         else:
             super().__init__(name=name, **kwargs)
             self._learning_rate = self._build_learning_rate(learning_rate)
 
-    def build(self, variables):
+    def build(self, variables: Sequence) -> None:
         # Once: Keras 2.15 builds at every trace, of the variables that are trained then, which may be fewer than at
-        # first, and would count the slots anew.
+        # first, and would count the slots again.
         if hasattr(self, "_slots"):
             return
         super().build(variables)
@@ -202,7 +205,7 @@ class Optimizer(keras.optimizers.Optimizer):
             return self.add_variable_from_reference(reference_variable=variable, name=name)
         return self.add_variable_from_reference(model_variable=variable, variable_name=name)
 
-    def update_step(self, gradient, variable, learning_rate=None):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:
         if KERAS_3:
             index = self._get_variable_index(variable)
             slots = [slot.value for slot in self._slots[index]]
@@ -211,18 +214,18 @@ class Optimizer(keras.optimizers.Optimizer):
             slots = self._slots[self._index_dict[self._var_key(variable)]]
         self.update(gradient, variable, tf.cast(learning_rate, variable.dtype), *slots)
 
-    def update(self, gradient, variable, learning_rate, *slots):
+    def update(self, gradient: Any, variable: Any, learning_rate: Any, *slots: Any) -> None:
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
-        if not KERAS_3:  # there each optimiser adds its own
+        if not KERAS_3:  # there each optimizer adds its own
             config["learning_rate"] = self._serialize_hyperparameter(self._learning_rate)
         return config
 
 
-def scale_loss(optimizer, loss):
-    """The loss times the scale of a loss-scaling optimiser; other optimisers leave it as it is.
+def scale_loss(optimizer: Any, loss: tf.Tensor) -> tf.Tensor:
+    """The loss times the scale of a loss-scaling optimizer; other optimizers leave it as it is.
 
     Keras 3 names the method `scale_loss`, Keras 2.15 `get_scaled_loss`.
     """
@@ -231,17 +234,17 @@ def scale_loss(optimizer, loss):
     return loss
 
 
-def apply_gradients(optimizer, gradients, variables):
-    """Applies gradients of `scale_loss(optimizer, loss)`, summed over replicas.
+def apply_gradients(optimizer: Any, gradients: Sequence, variables: Sequence) -> None:
+    """Apply gradients of `scale_loss(optimizer, loss)`, summed over replicas.
 
-    A loss-scaling optimiser divides the scale out by itself in Keras 3 and is told to in Keras 2.15.
+    A loss-scaling optimizer divides the scale out by itself in Keras 3 and must be asked to in Keras 2.15.
     """
     if not KERAS_3 and isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
         gradients = optimizer.get_unscaled_gradients(gradients)
     optimizer.apply_gradients(zip(gradients, variables))
 
 
-def dtype_policy(layer):
+def dtype_policy(layer: keras.layers.Layer) -> Any:
     """A layer's precision policy, in the form that a new layer takes as `dtype`.
 
     Keras 3 has `layer.dtype_policy`; in Keras 2.15 the policy of a layer is public only in its config.
@@ -249,8 +252,8 @@ def dtype_policy(layer):
     return layer.dtype_policy if KERAS_3 else layer.get_config()["dtype"]
 
 
-def build_optimizer(optimizer, variables):
-    """Creates an optimiser's own variables, so that a checkpoint can fill them; call it in the strategy's scope.
+def build_optimizer(optimizer: Any, variables: Sequence) -> None:
+    """Create an optimizer's own variables, so that a checkpoint can fill them; call it in the strategy's scope.
 
     Keras 3 builds once alone. Those of tensorflow-addons are of Keras 2's older kind, which makes its variables at the
     first step and has no public way to make them before.
@@ -261,8 +264,8 @@ def build_optimizer(optimizer, variables):
         optimizer.build(variables)
 
 
-def build_step(model, labels):
-    """Creates what a compiled functional model trains with, as `TracedOnce` has it; nothing in Keras 2.15.
+def build_step(model: keras.Model, labels: Any) -> None:
+    """Create what a compiled functional model trains with, as `TracedOnce` has it; nothing in Keras 2.15.
 
     Args:
         model: `keras.Model`.
@@ -274,8 +277,8 @@ def build_step(model, labels):
             part.build(labels, model.output)
 
 
-def clip_summed_gradients(optimizer):
-    """Makes an optimizer clip the gradient of the global batch where several replicas train together.
+def clip_summed_gradients(optimizer: Any) -> None:
+    """Make an optimizer clip the gradient of the global batch where several replicas train together.
 
     Keras 3 clips the gradient of each replica's own images and sums afterwards; Keras 2.15 sums first.
 
@@ -297,8 +300,8 @@ def _clip_summed(optimizer, gradients):
     return [tf.math.scalar_mul(1 / context.num_replicas_in_sync, each) for each in clip(optimizer, summed)]
 
 
-def build_addons_optimizer(model):
-    """`build_optimizer` at once, for an optimiser of tensorflow-addons' kind alone.
+def build_addons_optimizer(model: keras.Model) -> None:
+    """`build_optimizer` at once, for an optimizer of tensorflow-addons' kind alone.
 
     Left alone it makes its variables inside the first step, for which TensorFlow traces a step with a condition around
     it, and under a condition replicas cannot exchange anything.
@@ -308,11 +311,11 @@ def build_addons_optimizer(model):
             build_optimizer(model.optimizer, model.trainable_variables)
 
 
-def optimizer_variables(optimizer):
-    """All variables of an optimiser, the one of a loss-scaling optimiser included, in a fixed order.
+def optimizer_variables(optimizer: Any) -> list:
+    """All variables of an optimizer, the one of a loss-scaling optimizer included, in a fixed order.
 
-    They are a list in Keras 3, in Keras 2.15 a list that can be called, and in its older kind of optimiser, which
-    those of tensorflow-addons are, the list `weights`, to which a wrapper adds those of the optimiser it wraps.
+    They are a list in Keras 3, in Keras 2.15 a list that can be called, and in its older kind of optimizer, which
+    those of tensorflow-addons are, the list `weights`, to which a wrapper adds those of the optimizer it wraps.
     """
     if hasattr(optimizer, "_create_all_weights"):
         return list(optimizer.weights)
@@ -320,7 +323,7 @@ def optimizer_variables(optimizer):
     return list(variables() if callable(variables) else variables)
 
 
-def addons_optimizer(class_name, name):
+def addons_optimizer(class_name: str, name: str) -> type:
     """A class of `tensorflow_addons.optimizers`, which exists beside Keras 2.15 alone.
 
     Args:
@@ -328,7 +331,7 @@ def addons_optimizer(class_name, name):
         name: str. What was asked for, for messages.
 
     Raises:
-        UserError: if tensorflow-addons is not installed or has no such optimiser.
+        UserError: if tensorflow-addons is not installed or has no such optimizer.
     """
     try:
         with warnings.catch_warnings():
@@ -347,16 +350,16 @@ def addons_optimizer(class_name, name):
         and item != "KerasLegacyOptimizer"
     )
     if class_name not in accepted:
-        raise UserError(f"tensorflow-addons has no optimiser {class_name!r}; it has {', '.join(accepted)}")
+        raise UserError(f"tensorflow-addons has no optimizer {class_name!r}; it has {', '.join(accepted)}")
     return getattr(tfa.optimizers, class_name)
 
 
-def tf_variable(variable):
+def tf_variable(variable: Any) -> tf.Variable:
     """The `tf.Variable` of a weight; Keras 3 wraps one."""
     return variable.value if KERAS_3 and isinstance(variable, keras.Variable) else variable
 
 
-def logs_of_all_replicas(model, logs):
+def logs_of_all_replicas(model: keras.Model, logs: dict) -> dict:
     """What a step of Keras's own logs, as figures of the whole batch on every replica.
 
     Keras 3 takes the mean over replicas of what each one's metrics say by themselves, which is wrong where shares are
@@ -369,7 +372,7 @@ def logs_of_all_replicas(model, logs):
     return step_logs(logs)
 
 
-def step_logs(logs):
+def step_logs(logs: dict) -> dict:
     """What a `train_step` may return as logs, made of scalars.
 
     Keras 3 averages the logs of several workers along their first axis, and so fails on scalars.

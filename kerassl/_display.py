@@ -1,13 +1,16 @@
 """Names that users gave (of files, classes, variants) as text that can be printed, drawn and marked up."""
 
+from __future__ import annotations
+
 import html
 import unicodedata
+from typing import Any
 
 # Marks that change the direction of what follows them: a line would show its characters in another order.
 _DIRECTIONS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
-def printable(text):
+def printable(text: Any) -> str:
     """Return text on one line that every terminal, log and file can hold.
 
     Control characters and line breaks become escapes as in a Python literal. So do bytes of a file name that are not
@@ -36,7 +39,7 @@ def _escaped(character):
     return character
 
 
-def shortened(text, longest=60):
+def shortened(text: Any, longest: int = 60) -> str:
     """Return printable text of at most so many characters, with `…` for what is left out of its middle.
 
     Args:
@@ -53,7 +56,7 @@ def shortened(text, longest=60):
     return f"{text[:head]}…{text[head + 1 - longest :]}"
 
 
-def plotted(text, longest=60):
+def plotted(text: Any, longest: int = 60) -> str:
     r"""Return text that matplotlib draws as it is: it takes what is between two dollars for mathematics.
 
     Args:
@@ -67,7 +70,7 @@ def plotted(text, longest=60):
     return f" {text}" if text.startswith("_") else text  # legends leave out what begins with an underscore
 
 
-def marked_up(text):
+def marked_up(text: Any) -> str:
     """Return text for HTML, in an element or in an attribute's quotes.
 
     Args:

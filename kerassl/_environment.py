@@ -1,4 +1,6 @@
-"""What of the environment kerassl cannot run in, told before TensorFlow is loaded."""
+"""Checks of the environment before TensorFlow is loaded."""
+
+from __future__ import annotations
 
 import json
 import os
@@ -7,7 +9,7 @@ import pathlib
 from kerassl._errors import UserError
 
 
-def check_environment():
+def check_environment() -> None:
     """Refuse a backend, a switch or a setting of Keras that would fail late, in the middle of a graph.
 
     Raises:

@@ -1,5 +1,7 @@
 """The exception for input that kerassl cannot use."""
 
+from __future__ import annotations
+
 from kerassl._display import printable
 
 
@@ -14,6 +16,6 @@ class UserError(ValueError):
         shell: str or None. The line for the command line, where its advice differs: flags in place of arguments.
     """
 
-    def __init__(self, message="", shell=None):
+    def __init__(self, message: str = "", shell: str | None = None) -> None:
         super().__init__(printable(message))
         self.shell = printable(message if shell is None else shell)

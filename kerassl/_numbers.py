@@ -1,8 +1,11 @@
 """Ranges of numbers, the same for flags, arguments and settings."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import numbers
+from typing import Any
 
 from kerassl._errors import UserError
 
@@ -11,7 +14,7 @@ _MOST = 2**31 - 1  # what TensorFlow counts with
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """What is accepted as a number.
+    """A range of accepted numbers.
 
     Attributes:
         whole: bool. Whether only integers are.
@@ -26,18 +29,18 @@ class Number:
     above: bool = False
     advice: str = ""
 
-    def __call__(self, value):
+    def __call__(self, value: Any) -> Any:
         """The number that `value` is.
 
         Raises:
-            ValueError: which says what is accepted, if it is none or out of range.
+            ValueError: with what is accepted, if it is none or out of range.
         """
         read = self._read(value)
         if read is None or not self.low <= read <= self.high or (self.above and read == self.low):
             raise ValueError(self.accepted)
         return read
 
-    def fits(self, value):
+    def fits(self, value: Any) -> bool:
         """Whether `value` is such a number."""
         try:
             self(value)
@@ -46,7 +49,7 @@ class Number:
         return True
 
     @property
-    def accepted(self):
+    def accepted(self) -> str:
         """What is accepted, as advice."""
         if self.low == -math.inf:
             return "give a finite number"
@@ -104,8 +107,8 @@ _BY_NAME = {
 }  # fmt: skip
 
 
-def check(**arguments):
-    """Refuses numbers that are none or out of range, by the names of the arguments; None is passed over.
+def check(**arguments: Any) -> Any:
+    """Check numbers by the names of the arguments; None is accepted.
 
     Returns:
         The number, where there is one argument; else a list of them.
@@ -125,7 +128,7 @@ def check(**arguments):
     return found[0] if len(found) == 1 else found
 
 
-def short(value):
+def short(value: Any) -> str:
     """A value as it is written, cut where it is long."""
     try:
         text = repr(value)

@@ -1,10 +1,13 @@
 """Keeps what TensorFlow's libraries say at their import off the terminal, and nothing else."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 
 # What absl prints before it is set up: information, warnings and errors of registering devices, but nothing fatal.
 _NOISE = re.compile(rb"WARNING: All log messages before absl::|[IWE]\d{4} [\d:.]+\s+\d+ [\w./-]+:\d+\] ")
@@ -12,7 +15,7 @@ _DONE = b"\0"
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Drop known lines from what is written to the standard error's file descriptor while the block lasts.
 
     All other lines pass at once. Where the block fails, or the process dies within it, the known ones follow: one of

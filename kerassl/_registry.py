@@ -1,5 +1,7 @@
 """Keras's registry of classes: kerassl's are in it as soon as kerassl is imported, and loaded when a file names one."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.abc
 import importlib.util
@@ -27,7 +29,7 @@ _HOMES = {
 
 
 class _Later:
-    """Takes the place of a class or function until its module is imported, which registers the true one."""
+    """Take the place of a class or function until its module is imported, which registers the true one."""
 
     def __init__(self, module, name):
         self._module, self.__name__ = module, name
@@ -50,7 +52,7 @@ def _register(keras):
 
 
 class _Watch(importlib.abc.MetaPathFinder):
-    """Finds Keras as Python does, and registers the names once it has been loaded."""
+    """Find Keras as Python does, and register the names once it has been loaded."""
 
     busy = False
 
@@ -73,8 +75,8 @@ class _Watch(importlib.abc.MetaPathFinder):
         return spec
 
 
-def watch():
-    """Registers the names with Keras, now or when it is imported. Imports nothing itself."""
+def watch() -> None:
+    """Register the names with Keras, now or when it is imported. Imports nothing itself."""
     keras = sys.modules.get("keras")
     if hasattr(keras, "saving"):
         _register(keras)

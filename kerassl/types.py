@@ -233,7 +233,7 @@ class _Metrics:
 
     def to_dict(self) -> dict:
         """Return the metrics by name, without those that are None."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
         return {name: value for name, value in values.items() if value is not None}
 
     def scalars(self) -> dict[str, float]:

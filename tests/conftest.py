@@ -42,7 +42,7 @@ def tiny_backbone():
     from kerassl import backbones
 
     def build(width=8, name="tiny", batch_norm=True):
-        return backbones.fast(_tiny_backbone(width, name, batch_norm))
+        return backbones.with_fast_layers(_tiny_backbone(width, name, batch_norm))
 
     return build
 

@@ -1,6 +1,5 @@
 """Small detectors, and images of rectangles for them to learn from."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest

@@ -7,7 +7,6 @@ python tests/stack_pipeline.py check FOLDER
 import pathlib
 import sys
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import tensorflow as tf
@@ -16,7 +15,7 @@ import kerassl
 
 CLASSES = ["red", "green", "blue"]
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-PHOTOGRAPHS = np.random.default_rng(1).uniform(0, 255, (8, 64, 64, 3)).astype("float32")
+PHOTOS = np.random.default_rng(1).uniform(0, 255, (8, 64, 64, 3)).astype("float32")
 
 
 def backbone(name="MobileNet"):
@@ -62,7 +61,7 @@ def losses(start, save=False):
     kerassl.detectors.load_weights(model, start)
     seen = []
     kept = keras.callbacks.LambdaCallback(on_batch_end=lambda step, logs: seen.append(float(logs["loss"])))
-    batches = tf.data.Dataset.from_tensor_slices(PHOTOGRAPHS).batch(8)
+    batches = tf.data.Dataset.from_tensor_slices(PHOTOS).batch(8)
     model.fit(batches, epochs=10, verbose=0, callbacks=[kept])
     keras.mixed_precision.set_global_policy("float32")
     return np.array(seen)

@@ -16,8 +16,8 @@ from kerassl.runs.config import read_config
 pytestmark = pytest.mark.current_stack
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-CONFIGS = sorted(f"configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml"))
+PAGES = ["README.md", "studies/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("configs/*.yaml"), *ROOT.glob("studies/*.yaml")))
 CHEAP = ("inspect", "views", "shards")
 
 

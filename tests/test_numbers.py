@@ -65,9 +65,9 @@ CALLS = {
         lambda **own: callbacks.LinearProbe("never", image_size=32, **own),
         {"seed": SEED, "every": COUNT, "batch_size": COUNT},
     ),
-    "WeightAverage": (callbacks.WeightAverage, {"decay": SHARE_BELOW_1}),
+    "EMA": (callbacks.EMA, {"decay": SHARE_BELOW_1}),
     "Throughput": (lambda **own: callbacks.Throughput(**own), {"batch_size": COUNT}),
-    "Health": (lambda **own: callbacks.Health(**own), {"batch_size": COUNT}),
+    "CollapseMonitor": (lambda **own: callbacks.CollapseMonitor(**own), {"batch_size": COUNT}),
     "error_kinds": (lambda **own: metrics.error_kinds({}, [], ["a"], **own), {"score_threshold": REAL}),
     "check_image_size": (lambda **own: check_image_size(*own.values()), {"size": COUNT}),
 }  # fmt: skip

@@ -51,4 +51,4 @@ def test_command_says_nothing_but_its_own_words_when_it_loads_tensorflow(tmp_pat
     plain = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(command, cwd=tmp_path, env=plain, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "views of 1 photographs: v.png\n"
+    assert done.stdout == "1 images: v.png\n"

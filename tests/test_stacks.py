@@ -25,12 +25,12 @@ def other():
     return OTHER
 
 
-def road(python, *arguments):
+def pipeline(python, *arguments):
     command = [str(python), str(PIPELINE), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, "PYTHONPATH": ""})
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
 
 
 def test_backbones_weights_servables_and_losses_are_the_same_on_the_other_stack(other, tmp_path):
-    road(sys.executable, "make", tmp_path)  # the way back is tested on the other stack
-    road(other, "check", tmp_path)
+    pipeline(sys.executable, "make", tmp_path)  # the way back is tested on the other stack
+    pipeline(other, "check", tmp_path)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 @pytest.fixture
 def localizer(tiny_backbone):
-    """Builds a small localiser: `localizer(optimizer=…)`, from the same random start each time."""
+    """Builds a small localizer: `localizer(optimizer=…)`, from the same random start each time."""
     import keras
 
     from kerassl import detectors
@@ -36,7 +36,7 @@ def labeled():
 
 @pytest.fixture
 def classifier():
-    """Builds the smallest network with batch normalisation, from the same random start: `classifier(optimizer)`."""
+    """Builds the smallest network with batch normalization, from the same random start: `classifier(optimizer)`."""
     import keras
 
     from kerassl import _compat

@@ -60,7 +60,7 @@ def check_archive(archive):
 
 
 def reason(error):
-    """What an exception says, in one short line."""
+    """Return an exception's message as one short line."""
     lines = str(error).strip().splitlines()
     told = lines[0].strip().rstrip(".")[:160] if lines else ""
     return told if told and not isinstance(error, KeyError) else f"{type(error).__name__} {told}".strip()
@@ -70,5 +70,5 @@ def _array(archive, name):
     stream = io.BytesIO(archive.read(name))  # whole, for only then is its checksum compared
     array = np.lib.format.read_array(stream, allow_pickle=False)
     if stream.read(1):
-        raise ValueError(f"{name} is longer than its header says")
+        raise ValueError(f"{name} is longer than its header states")
     return name.removesuffix(".npy"), array

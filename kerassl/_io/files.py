@@ -338,7 +338,7 @@ def _aside(path):
 def whole_folder(path):
     """`whole` for a new folder that takes long; what a killed process left of it is removed first.
 
-    The folder is written within a hidden one that says for which path it is. Such a folder is locked, and the system
+    The folder is written within a hidden one that is named after its path. Such a folder is locked, and the system
     takes the lock off when its process ends, in whatever way. So one without a lock is of a process that was killed.
 
     Args:

@@ -16,7 +16,7 @@ _PACKAGES = ("keras", "keras_cv", "keras_hub", "keras_nlp", "tensorflow_addons",
 
 @dataclasses.dataclass(frozen=True)
 class KerasFile:
-    """What a `.keras` file says of its model.
+    """The description of a model in a `.keras` file.
 
     Attributes:
         kind: str, the name of the model's class.

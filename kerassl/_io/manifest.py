@@ -226,7 +226,7 @@ class Manifest:
         return _place(path).relative_to(self.folder).as_posix()
 
     def _content(self, folder, made):
-        """Yields all but folders that the manifest names, of which the content is given; links are not followed."""
+        """Yield all but folders that the manifest names, of which the content is given; links are not followed."""
         for path in sorted(pathlib.Path(folder).iterdir()):
             if path == self._path or path.name == LOCK:
                 continue
@@ -269,7 +269,7 @@ class Manifest:
             os.close(handle)
 
     def _read(self):
-        """Takes up the lines that were added since."""
+        """Take up the lines that were added since."""
         try:
             with self._path.open("rb") as file:
                 self._inode = os.fstat(file.fileno()).st_ino

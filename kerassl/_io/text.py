@@ -55,7 +55,7 @@ def text_of(path, most=100_000_000, xml=False, errors="strict"):
 
     Args:
         path, most: see `read_text`.
-        xml: bool. Decode as the file's XML declaration says.
+        xml: bool. Decode by the file's XML declaration.
         errors: as of `bytes.decode`: `"replace"` also takes what is no text.
 
     Returns:

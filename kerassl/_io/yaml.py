@@ -14,7 +14,7 @@ _Events = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but for keys that stand twice in a mapping, of which it takes the last."""
+    """PyYAML's safe loader, but for keys that occur twice in a mapping, of which it takes the last."""
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -28,7 +28,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Texts(_Loader):
-    """Takes all that is not quoted for text, too."""
+    """Take all that is not quoted for text, too."""
 
 
 _Texts.yaml_implicit_resolvers = {}

@@ -1,11 +1,15 @@
 """Checks that augmentations have in common."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from kerassl._errors import UserError
 from kerassl._numbers import ABOVE_0, SHARE
 
 
-def check_range(name, value, highest=float("inf")):
-    """Refuses what is no range of numbers above 0.
+def check_range(name: str, value: Sequence[float], highest: float = float("inf")) -> tuple[float, float]:
+    """Check a range of numbers above 0.
 
     Args:
         name: str, for the message.
@@ -27,8 +31,8 @@ def check_range(name, value, highest=float("inf")):
     return low, high
 
 
-def check_probability(name, value):
-    """Refuses what is no probability.
+def check_probability(name: str, value: float) -> float:
+    """Check a probability.
 
     Args:
         name: str, for the message.

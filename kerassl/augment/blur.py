@@ -1,12 +1,13 @@
 """Gaussian blur with each image's own width."""
 
-import tensorflow as tf
+from __future__ import annotations
 
+from kerassl._compat import tf
 from kerassl.augment.lanes import lanewise
 
 
-def gaussian_blur(images, sigmas, radius):
-    """Blurs images, along the height and then along the width.
+def gaussian_blur(images: tf.Tensor, sigmas: tf.Tensor, radius: int) -> tf.Tensor:
+    """Blur images, along the height and then along the width.
 
     Each direction is a sum of shifted images. On a CPU, shifted sums of ops take ten times as long as one compiled
     kernel, for every product goes through memory. At the borders the kernel is cut off and divided by what is left
@@ -22,7 +23,7 @@ def gaussian_blur(images, sigmas, radius):
     """
     _, height, width, channels = images.shape
     distance = tf.range(-radius, radius + 1, dtype=tf.float32)
-    # The bound keeps sigma 0 finite; at it, the neighbour's weight is already exp(-5000), which is 0.
+    # The bound keeps sigma 0 finite; at it, the neighbor's weight is already exp(-5000), which is 0.
     weights = lanewise(tf.exp, tf.square(distance / tf.maximum(sigmas, 0.01)[:, None]) / -2.0)  # [N, taps]
     rows = tf.reshape(images, [-1, height, width * channels])
     # Padded outside the kernels: inside them every tap would ask whether it is within the image.

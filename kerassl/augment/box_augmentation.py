@@ -1,15 +1,15 @@
 """Random changes of annotated images that take the boxes along."""
 
+from __future__ import annotations
+
 import math
 import typing
 
-import keras
-import tensorflow as tf
-
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import FROM_0, SHARE, check
 from kerassl.augment.arguments import check_probability, check_range
-from kerassl.augment.color import drawn_jitter, mean_colours, recolour
+from kerassl.augment.color import drawn_jitter, mean_colors, recolor
 from kerassl.augment.lanes import lanewise
 from kerassl.augment.mosaic import mosaic, mosaic_images
 from kerassl.augment.visible_boxes import ROUNDING, visible_boxes
@@ -24,13 +24,13 @@ _DRAWS = {
     "offset": 2,
     "crop": 1,
     "areas": ATTEMPTS,
-    "aspects": ATTEMPTS,
+    "ratios": ATTEMPTS,
     "positions": 2 * ATTEMPTS,
     "jitter": 1,
     "factors": 4,
     "order": 4,
     "mosaic": 1,
-    "centre": 2,
+    "center": 2,
     "partners": 3,
     "places": 4,
     "parts": 8,
@@ -38,12 +38,12 @@ _DRAWS = {
 
 
 class Placed(typing.NamedTuple):
-    """An image in its square, before it is finished with others of its batch.
+    """An image resized into its square, before batch-level augmentation.
 
     Attributes:
-        image: `[S, S, 3]` float32 in [0, 255], black around the picture.
+        image: `[S, S, 3]` float32 in [0, 255], black around the resized image.
         boxes: `[n, 4]` float32, xyxy in pixels of the square, not clipped.
-        region: `[4]` float32, xyxy: where the picture is.
+        region: `[4]` float32, xyxy: the part that the resized image covers.
         draws: `[k]` float32 in [0, 1), uniform: what is still to be decided.
     """
 
@@ -55,33 +55,32 @@ class Placed(typing.NamedTuple):
 
 @keras.saving.register_keras_serializable(package="kerassl")
 class BoxAugmentation:
-    """Random changes of annotated images for the training of detectors: crop, zoom, flip, colours and mosaic.
+    """Random changes of annotated images for the training of detectors: crop, zoom, flip, colors and mosaic.
 
     Give it to `datasets.detection_batches` or `single_object_batches` as `augmentation`. Everything is drawn in the
     graph for each image by itself, from the seed, the epoch and the image alone; only a mosaic's other three images
-    depend on the batch. Crop, zoom and letterbox are one anti-aliased resize of the file's own pixels, and whatever is
-    not picture stays black, as in a letterbox.
+    depend on the batch. Crop, zoom and letterbox are one anti-aliased resize of the file's own pixels, and the rest
+    stays black, as in a letterbox.
 
-    An object counts as long as its centre and at least the share `visible` of its area are shown and both sides of
-    what is shown have `smallest` pixels; its box is clipped to what is shown, and any other is dropped. A crop, or a
-    zoom above 1, that would leave no object of an image that has some is drawn again, at most ten times; then the
-    whole image is taken.
+    A box is kept, clipped to the visible part, if its center and at least the share `min_visibility` of its area are
+    visible and both sides of that part have at least `min_size` pixels. A crop, or a zoom above 1, that would leave no
+    box of an image with boxes is drawn again, at most ten times; then the whole image is taken.
 
     Args:
         flip: float in [0, 1]. Probability that an image is mirrored left to right.
-        zoom: float in [0, 1]. Probability that it is scaled against its letterbox. A smaller picture lies anywhere in
+        zoom: float in [0, 1]. Probability that it is scaled against its letterbox. A smaller image is anywhere in
             the square, a larger one shows a part.
         zoom_range: (lowest, highest) factor; the draw is uniform in its logarithm.
         crop: float in [0, 1]. Probability that a part of it is cut out, which then fills the square.
-        crop_area: (lowest, highest) share of the image that a crop shows; less where its shape does not fit.
-        aspect: (lowest, highest) width over height of a crop, in pixels.
-        jitter: float in [0, 1]. Probability that its colours are jittered.
+        scale: (lowest, highest) share of the image that a crop shows; less where its shape does not fit.
+        ratio: (lowest, highest) width over height of a crop, in pixels.
+        jitter: float in [0, 1]. Probability that its colors are jittered.
         strength: float >= 0. Of the jitter; 1 is `SimCLRViews`' for pre-training, far more than a detector wants.
         mosaic: float in [0, 1]. Probability that it is laid together with three others of its batch, all at half their
             size. A last batch of fewer than four images has none. Not for `single_object_batches`.
-        visible: float in [0, 1]. Share of an object's area that must be shown. Its centre alone can be shown with a
-            quarter. 0.7 or more for a localiser, which is asked for one object.
-        smallest: float >= 0, in pixels.
+        min_visibility: Float in [0, 1]. Share of a box's area that must stay visible. 0.7 or more suits a localizer,
+            which predicts one object.
+        min_size: Float >= 0. Shortest side of a box that is kept, in pixels.
         seed: int. Mixed into every draw.
 
     Raises:
@@ -99,43 +98,43 @@ class BoxAugmentation:
     def __init__(
         self,
         *,
-        flip=0.5,
-        zoom=0.5,
-        zoom_range=(0.5, 1.5),
-        crop=0.5,
-        crop_area=(0.3, 1.0),
-        aspect=(0.5, 2.0),
-        jitter=0.8,
-        strength=0.25,
-        mosaic=0.0,
-        visible=0.3,
-        smallest=2.0,
-        seed=0,
-    ):
+        flip: float = 0.5,
+        zoom: float = 0.5,
+        zoom_range: tuple[float, float] = (0.5, 1.5),
+        crop: float = 0.5,
+        scale: tuple[float, float] = (0.3, 1.0),
+        ratio: tuple[float, float] = (0.5, 2.0),
+        jitter: float = 0.8,
+        strength: float = 0.25,
+        mosaic: float = 0.0,
+        min_visibility: float = 0.3,
+        min_size: float = 2.0,
+        seed: int = 0,
+    ) -> None:
         self.flip = check_probability("flip", flip)
         self.zoom = check_probability("zoom", zoom)
         self.zoom_range = check_range("zoom_range", zoom_range)
         self.crop = check_probability("crop", crop)
-        self.crop_area = check_range("crop_area", crop_area, highest=1.0)
-        self.aspect = check_range("aspect", aspect)
+        self.scale = check_range("scale", scale, highest=1.0)
+        self.ratio = check_range("ratio", ratio)
         self.jitter = check_probability("jitter", jitter)
         self.mosaic = check_probability("mosaic", mosaic)
-        if not SHARE.fits(visible):
-            raise UserError(f"visible is {visible}; it is a share of an object's area: give a number from 0 to 1")
-        for name, value in (("strength", strength), ("smallest", smallest)):
+        if not SHARE.fits(min_visibility):
+            raise UserError(f"min_visibility is {min_visibility}; give a share of a box's area, from 0 to 1")
+        for name, value in (("strength", strength), ("min_size", min_size)):
             if not FROM_0.fits(value):
                 raise UserError(f"{name} is {value}; give 0 or more")
-        self.strength, self.visible, self.smallest = float(strength), float(visible), float(smallest)
+        self.strength, self.min_visibility, self.min_size = float(strength), float(min_visibility), float(min_size)
         self.seed = check(seed=seed)
 
     @property
-    def enlargement(self):
-        """Float: by how much a picture can be larger than its letterbox, if the image is square."""
+    def enlargement(self) -> float:
+        """Return by how much an image can be larger than its letterbox, if the image is square."""
         zoomed = max(1.0, self.zoom_range[1]) if self.zoom else 1.0
-        return zoomed / (self.crop_area[0] ** 0.5 if self.crop else 1.0)
+        return zoomed / (self.scale[0] ** 0.5 if self.crop else 1.0)
 
-    def place(self, image, boxes, size, seed):
-        """Puts an image into its square: crop, zoom, flip.
+    def place(self, image: tf.Tensor, boxes: tf.Tensor, size: int, seed: tf.Tensor) -> Placed:
+        """Put an image into its square: crop, zoom, flip.
 
         Args:
             image: `[H, W, 3]` uint8.
@@ -160,10 +159,10 @@ class BoxAugmentation:
             tf.cast(tf.shape(image)[1::-1], tf.float32),
             boxes,
             size,
-            crop_area=self.crop_area,
-            aspect=self.aspect,
-            visible=self.visible,
-            smallest=self.smallest,
+            scale=self.scale,
+            ratio=self.ratio,
+            min_visibility=self.min_visibility,
+            min_size=self.min_size,
         )
         # Even, so that a mosaic can halve it.
         offset = 2 * tf.cast(tf.floor(draws["offset"] * tf.cast((size - shown) // 2 + 1, tf.float32)), tf.int32)
@@ -173,19 +172,21 @@ class BoxAugmentation:
         mirrored = draws["flip"][0] < self.flip
         part = tf.cond(mirrored, lambda: tf.reverse(part, [1]), lambda: part)
         # Where it is enlarged there is nothing to smooth, and the plain way is the faster one.
-        picture = tf.cond(
+        resized = tf.cond(
             tf.reduce_all(shown >= sides),
             lambda: tf.image.resize(part, shown[::-1]),
             lambda: resize(part, shown[::-1]),
         )
         after = size - shown - offset
-        square = tf.pad(picture, [[offset[1], after[1]], [offset[0], after[0]], [0, 0]])
+        square = tf.pad(resized, [[offset[1], after[1]], [offset[0], after[0]], [0, 0]])
         boxes = _moved(boxes, origin, shown / sides, mirrored, shown, offset)
         region = tf.cast(tf.concat([offset, offset + shown], axis=0), tf.float32)
         return Placed(tf.ensure_shape(square, [size, size, 3]), boxes, region, numbers)
 
-    def finish(self, placed, classes, most=None):
-        """Finishes a batch: colours, mosaics, and which boxes are left.
+    def finish(
+        self, placed: Placed, classes: tf.Tensor, most: int | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Finish a batch: colors, mosaics, and which boxes are left.
 
         Args:
             placed: `Placed` of a batch; every field has one more axis in front.
@@ -197,7 +198,7 @@ class BoxAugmentation:
             where there is no box, behind those that there are.
         """
         draws = _named(placed.draws)
-        images = self._coloured(placed, draws)
+        images = self._colored(placed, draws)
         boxes, regions = placed.boxes[:, None], placed.region[:, None]  # [B, 1, n, 4], [B, 1, 4]
         classes = classes[:, None]
         if self.mosaic:
@@ -213,46 +214,46 @@ class BoxAugmentation:
             single = tf.concat([classes, tf.fill(tf.shape(tf.tile(classes, [1, 3, 1])), -1.0)], axis=1)
             classes = tf.where(mixed[:, None, None], tf.gather(classes[:, 0], layout.sources), single)
         images = tf.ensure_shape(images, placed.image.shape)
-        boxes, kept = visible_boxes(boxes, regions[:, :, None], self.visible, self.smallest, 2 * ROUNDING)
+        boxes, kept = visible_boxes(boxes, regions[:, :, None], self.min_visibility, self.min_size, 2 * ROUNDING)
         return images, *_packed(boxes, classes, kept & (classes >= 0), most)
 
-    def _coloured(self, placed, draws):
+    def _colored(self, placed, draws):
         if not self.jitter or not self.strength:
             return placed.image
         never = tf.zeros_like(draws["jitter"][:, 0], tf.bool)
         jitter = drawn_jitter(
             draws["jitter"][:, 0] < self.jitter, draws["factors"], draws["order"], never, self.strength
         )
-        # The black around a picture is none of its colours, and stays black.
+        # The black around an image is none of its colors, and stays black.
         size = placed.image.shape[1]
         sides = placed.region[:, 2:] - placed.region[:, :2]
-        mean = mean_colours(placed.image) * (size * size / tf.reduce_prod(sides, axis=1, keepdims=True))
+        mean = mean_colors(placed.image) * (size * size / tf.reduce_prod(sides, axis=1, keepdims=True))
         along = tf.range(size, dtype=tf.float32)
         within = (along >= placed.region[:, :2, None]) & (along < placed.region[:, 2:, None])  # [B, 2, S]
         columns, rows = tf.unstack(tf.cast(within, tf.float32), axis=1)
         # Long rows: products with three numbers at a time take several times as long.
-        coloured = tf.reshape(recolour(placed.image, jitter, mean), [-1, size, size * 3])
-        coloured = coloured * tf.repeat(columns, 3, axis=1)[:, None] * rows[:, :, None]
-        return tf.reshape(coloured, tf.shape(placed.image))
+        colored = tf.reshape(recolor(placed.image, jitter, mean), [-1, size, size * 3])
+        colored = colored * tf.repeat(columns, 3, axis=1)[:, None] * rows[:, :, None]
+        return tf.reshape(colored, tf.shape(placed.image))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "flip": self.flip,
             "zoom": self.zoom,
             "zoom_range": list(self.zoom_range),
             "crop": self.crop,
-            "crop_area": list(self.crop_area),
-            "aspect": list(self.aspect),
+            "scale": list(self.scale),
+            "ratio": list(self.ratio),
             "jitter": self.jitter,
             "strength": self.strength,
             "mosaic": self.mosaic,
-            "visible": self.visible,
-            "smallest": self.smallest,
+            "min_visibility": self.min_visibility,
+            "min_size": self.min_size,
             "seed": self.seed,
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> BoxAugmentation:
         return cls(**config)
 
 

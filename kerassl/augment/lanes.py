@@ -1,13 +1,17 @@
 """Functions of many numbers whose bits do not depend on how many there are."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kerassl._compat import tf
 
 LANES = 16
 """A multiple of how many float32 any CPU computes at once."""
 
 
-def lanewise(function, values):
-    """Applies `tf.exp`, `tf.cos` and the like to numbers of images so that each image's results depend on it alone.
+def lanewise(function: Callable[[tf.Tensor], tf.Tensor], values: tf.Tensor) -> tf.Tensor:
+    """Apply `tf.exp`, `tf.cos` and the like to numbers of images so that each image's results depend on it alone.
 
     A CPU computes numbers by groups and the rest of them one by one, with another last bit. Which ones those are
     depends on the size of the batch; so a replica would make other views of its images than one that has them all.

@@ -1,15 +1,18 @@
 """Four images of a batch in one, at half their size."""
 
+from __future__ import annotations
+
 import typing
+from collections.abc import Mapping
 
-import tensorflow as tf
+from kerassl._compat import tf
 
-CENTRE = (0.3, 0.7)
+CENTER = (0.3, 0.7)
 """Where the four meet, in shares of the side."""
 
 
 class Mosaic(typing.NamedTuple):
-    """How four images of a batch are laid together, quarter by quarter: top left, top right, bottom left and right.
+    """Layout of four images of a batch, quarter by quarter: top left, top right, bottom left and right.
 
     Attributes:
         sources: `[B, 4]` int32, the images in the batch.
@@ -22,33 +25,33 @@ class Mosaic(typing.NamedTuple):
     regions: tf.Tensor
 
 
-def mosaic(draws, regions, size):
-    """Lays out a mosaic for each image of a batch of four or more: itself and three different others.
+def mosaic(draws: Mapping[str, tf.Tensor], regions: tf.Tensor, size: int) -> Mosaic:
+    """Lay out a mosaic for each image of a batch of four or more: itself and three different others.
 
-    A picture that is larger than its quarter shows a part at random; a smaller one touches the place where the four
+    An image that is larger than its quarter shows a random part; a smaller one touches the place where the four
     meet.
 
     Args:
-        draws: dict of float32 in [0, 1), uniform, of each image: `"centre"` `[B, 2]`, `"partners"` `[B, 3]`, `"places"`
+        draws: dict of float32 in [0, 1), uniform, of each image: `"center"` `[B, 2]`, `"partners"` `[B, 3]`, `"places"`
             `[B, 4]`, `"parts"` `[B, 8]`.
-        regions: `[B, 4]` float32 xyxy: the pictures in their squares. Whole numbers, the first two even.
+        regions: `[B, 4]` float32 xyxy: the images in their squares. Whole numbers, the first two even.
         size: int. Side of the squares in pixels, even.
 
     Returns:
         `Mosaic`.
     """
     count = tf.shape(regions)[0]
-    low, high = (round(size * each) for each in CENTRE)
-    centre = low + tf.cast(tf.floor(draws["centre"] * (high - low + 1)), tf.int32)  # [B, 2]
+    low, high = (round(size * each) for each in CENTER)
+    center = low + tf.cast(tf.floor(draws["center"] * (high - low + 1)), tf.int32)  # [B, 2]
     own = tf.range(count)[:, None]
     others = (own + 1 + _different(draws["partners"], count - 1)) % count  # [B, 3]
     order = tf.argsort(draws["places"], axis=1)
     sources = tf.gather(tf.concat([own, others], axis=1), order, batch_dims=1)  # [B, 4]
     corners = tf.cast(tf.gather(regions, sources), tf.int32)  # [B, 4, 4]
     first, sides = corners[..., :2] // 2, (corners[..., 2:] - corners[..., :2]) // 2  # [B, 4, 2]
-    after = tf.constant([[0, 0], [1, 0], [0, 1], [1, 1]]) == 1  # whether a quarter lies behind the centre, in x and y
-    begin = tf.where(after, centre[:, None], 0)
-    end = tf.where(after, size, centre[:, None])
+    after = tf.constant([[0, 0], [1, 0], [0, 1], [1, 1]]) == 1  # whether a quarter lies behind the center, in x and y
+    begin = tf.where(after, center[:, None], 0)
+    end = tf.where(after, size, center[:, None])
     spare = sides - (end - begin)  # what does not fit into the quarter
     moved = tf.cast(tf.floor(tf.reshape(draws["parts"], [-1, 4, 2]) * tf.cast(spare + 1, tf.float32)), tf.int32)
     touching = tf.where(after, begin, end - sides)
@@ -57,8 +60,8 @@ def mosaic(draws, regions, size):
     return Mosaic(sources, placed - first, shown)
 
 
-def mosaic_images(images, layout):
-    """Draws mosaics.
+def mosaic_images(images: tf.Tensor, layout: Mosaic) -> tf.Tensor:
+    """Draw mosaics.
 
     Args:
         images: `[B, S, S, 3]` float32.

@@ -1,8 +1,10 @@
 """Two views of a batch, and where in the images they were cut."""
 
+from __future__ import annotations
+
 import typing
 
-import tensorflow as tf
+from kerassl._compat import tf
 
 
 class Views(typing.NamedTuple):
@@ -28,6 +30,6 @@ class Views(typing.NamedTuple):
     first_flips: tf.Tensor
     second_flips: tf.Tensor
 
-    def swapped(self):
-        """The same views with the second as the first, as `Views`."""
+    def swapped(self) -> Views:
+        """Return the same views with first and second exchanged."""
         return Views(self.second, self.first, self.second_boxes, self.first_boxes, self.second_flips, self.first_flips)

@@ -8,23 +8,18 @@ if TYPE_CHECKING:
     from kerassl.backbones.architectures import build as build
     from kerassl.backbones.batch_norm import freeze_batch_norm as freeze_batch_norm
     from kerassl.backbones.batch_norm import reestimate_batch_norm as reestimate_batch_norm
-    from kerassl.backbones.families import FAMILIES as FAMILIES
+    from kerassl.backbones.families import list_backbones as list_backbones
     from kerassl.backbones.fast_convolutions import FastDepthwiseConv2D as FastDepthwiseConv2D
     from kerassl.backbones.fast_convolutions import FastPointwiseConv2D as FastPointwiseConv2D
     from kerassl.backbones.fast_layers import FastBatchNormalization as FastBatchNormalization
     from kerassl.backbones.fast_layers import FastHardSwish as FastHardSwish
     from kerassl.backbones.fast_layers import FastSwish as FastSwish
-    from kerassl.backbones.fast_layers import fast as fast
-    from kerassl.backbones.fast_layers import stock as stock
+    from kerassl.backbones.fast_layers import with_fast_layers as with_fast_layers
+    from kerassl.backbones.fast_layers import with_keras_layers as with_keras_layers
     from kerassl.backbones.files import load as load
     from kerassl.backbones.files import save as save
-    from kerassl.backbones.parts import PARTS as PARTS
-    from kerassl.backbones.parts import STAGES as STAGES
     from kerassl.backbones.parts import parts as parts
     from kerassl.backbones.parts import stages as stages
     from kerassl.backbones.pyramid import pyramid as pyramid
-    from kerassl.backbones.weights import assign as assign
-    from kerassl.backbones.weights import checksum as checksum
-    from kerassl.backbones.weights import table as table
 
-__all__ = lazy_package(__name__, light=["families", "parts", "pyramid", "weights"])
+__all__ = lazy_package(__name__, light=True)

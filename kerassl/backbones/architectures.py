@@ -1,5 +1,8 @@
 """Networks of `keras.applications` by name, all with images in [0, 255] as input."""
 
+from __future__ import annotations
+
+import os
 import re
 
 import numpy as np
@@ -8,7 +11,7 @@ from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.backbones import fast_layers, mobilenet_v3
 from kerassl.backbones import weights as _weights
-from kerassl.backbones.families import FAMILIES, canonical
+from kerassl.backbones.families import canonical, list_backbones
 
 # The mean and the standard deviation of ImageNet's pixels, in [0, 1].
 _MEAN = (0.485, 0.456, 0.406)
@@ -20,17 +23,24 @@ _MEAN_BGR = (103.939, 116.779, 123.68)
 _TOP_LAYERS = ("predictions", "conv_preds", "conv_2", "logits")
 
 
-def build(name="EfficientNetB1", weights=None, until=None, *, batch_norm_momentum=0.9, drop_connect=0.0):
-    """Builds a backbone: a flat network of any input size, without classifier, with the fast layers.
+def build(
+    name: str = "EfficientNetB1",
+    weights: str | os.PathLike | None = None,
+    cut_at: str | None = None,
+    *,
+    batch_norm_momentum: float = 0.9,
+    drop_connect: float = 0.0,
+) -> keras.Model:
+    """Build a backbone: a flat network of any input size, without classifier, with the fast layers.
 
-    Every backbone takes images in [0, 255] and scales them inside, whatever its weights: the arms of a comparison see
-    the same input.
+    Every backbone takes images in [0, 255] and scales them inside, whatever its weights, so that the variants of a
+    comparison see the same input.
 
     Args:
-        name: one of `FAMILIES`, as `"EfficientNetB1"`.
+        name: one of `list_backbones()`, as `"EfficientNetB1"`.
         weights: None for a random start, `"imagenet"` for the ones that Keras downloads, or the path of a `.npz`
             (`<layer>/<weight>`), a Keras `.h5` or a `.keras` file that `save` wrote. They must fit whole.
-        until: str or None. The name of the layer after which the network is cut.
+        cut_at: str or None. The name of the layer after which the network is cut.
         batch_norm_momentum: float in (0, 1). Keras's own 0.99 lags behind the weights for hundreds of steps.
         drop_connect: float in [0, 1). The share of residual blocks that are dropped while training. Noise between
             two views harms contrastive pre-training; 0.2 is Keras's own for supervised training.
@@ -48,27 +58,34 @@ def build(name="EfficientNetB1", weights=None, until=None, *, batch_norm_momentu
     """
     family = canonical(name)
     if family is None:
-        raise UserError(f"there is no network {name!r}; there are {', '.join(FAMILIES)}")
+        raise UserError(f"there is no network {name!r}; there are {', '.join(list_backbones())}")
     arrays = None
     if weights == "imagenet":
         arrays = _imagenet(family)
     elif weights is not None:
         arrays, _ = _weights.read(weights)
     source = "Keras's ImageNet file" if weights == "imagenet" else weights
-    return from_table(family, arrays, source, until, batch_norm_momentum, drop_connect)
+    return from_table(family, arrays, source, cut_at, batch_norm_momentum, drop_connect)
 
 
-def from_table(family, arrays, source, until=None, batch_norm_momentum=0.9, drop_connect=0.0):
-    """`build` for weights that are at hand: a table by name, or None for a random start."""
+def from_table(
+    family: str,
+    arrays: dict[str, np.ndarray] | None,
+    source: str | os.PathLike | None,
+    cut_at: str | None = None,
+    batch_norm_momentum: float = 0.9,
+    drop_connect: float = 0.0,
+) -> keras.Model:
+    """Build a backbone from weights by name, or with random weights for None."""
     arrays = _renamed(arrays, family)
     mean, variance = _take_input_scale(arrays, family)
     model = _whole(family)
     names = {layer.name for layer in model.layers}
-    if until is not None:
-        if until not in names:
+    if cut_at is not None:
+        if cut_at not in names:
             tail = ", ".join(layer.name for layer in model.layers[-3:])
-            raise UserError(f"{family} has no layer {until!r} to cut after; its last ones are {tail}")
-        model = keras.Model(model.input, model.get_layer(until).output)
+            raise UserError(f"{family} has no layer {cut_at!r} to cut after; its last ones are {tail}")
+        model = keras.Model(model.input, model.get_layer(cut_at).output)
 
     def prepare(layer):
         config = layer.get_config()
@@ -106,15 +123,15 @@ def _whole(family):
 
 
 def _as_bgr(images):
-    """Turns the channels around by layers of plain Keras without weights.
+    """Turn the channels around by layers of plain Keras without weights.
 
-    A cropping layer that is told that channels come first cuts the last two axes, of which the last holds the colours.
+    A cropping layer with channels first cuts the last two axes, of which the last holds the colors.
     """
-    colours = [
+    colors = [
         keras.layers.Cropping2D(((0, 0), (first, 2 - first)), data_format="channels_first", name=name)(images)
         for first, name in ((2, "blue"), (1, "green"), (0, "red"))
     ]
-    return keras.layers.Concatenate(name="bgr")(colours)
+    return keras.layers.Concatenate(name="bgr")(colors)
 
 
 def _imagenet(family):
@@ -137,7 +154,7 @@ def _renamed(arrays, family):
 
 
 def _take_input_scale(arrays, family):
-    """Takes the input normalisation out of a table of weights; ImageNet's where there is none.
+    """Take the input normalization out of a table of weights; ImageNet's where there is none.
 
     EfficientNet's published files hold the standard deviation in the place of the variance. Keras makes up for it by
     a second rescaling layer, but only if the weights are asked for as `"imagenet"`; here the square does it.

@@ -1,6 +1,10 @@
-"""Batch normalisation in fine-tuning: held as it is, or measured anew."""
+"""Batch normalization in fine-tuning: frozen, or re-estimated."""
+
+from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +13,8 @@ from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras, tf
 
 
-def batch_norms(model):
-    """All batch-normalisation layers of a model, those of nested models too."""
+def batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
+    """All batch-normalization layers of a model, those of nested models too."""
     found = []
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -20,10 +24,10 @@ def batch_norms(model):
     return found
 
 
-def freeze_batch_norm(model):
-    """Holds a model's batch normalisation as it is: "frozen BN", as detectors with small batches use it.
+def freeze_batch_norm(model: keras.Model) -> keras.Model:
+    """Hold a model's batch normalization as it is: "frozen BN", as detectors with small batches use it.
 
-    While training, too, the layers then normalise by their moving statistics, which stay, and their scales and offsets
+    While training, too, the layers then normalize by their moving statistics, which stay, and their scales and offsets
     stay as well. Call it before the model is compiled, or on the backbone before the detector is built.
 
     Args:
@@ -42,8 +46,8 @@ def freeze_batch_norm(model):
     return len(layers)
 
 
-def reestimate_batch_norm(model, batches, steps=None, measure=None):
-    """Measures the moving statistics anew: exact averages over many images ("precise batch norm").
+def reestimate_batch_norm(model: keras.Model, batches: Iterable, steps: int | None = None, measure: Any = None) -> int:
+    """Re-estimate the moving statistics: exact averages over many images ("precise batch norm").
 
     They lag behind the weights while a model is trained, and belong to no weights at all when weights were averaged.
     Here the images go through the model as in training, and each layer's mean and variance become those of all values
@@ -73,7 +77,10 @@ def reestimate_batch_norm(model, batches, steps=None, measure=None):
         return 0
     if hasattr(batches, "begin"):
         batches.begin(0)
-    count, firsts, seconds, before = 0, 0.0, 0.0, [each.numpy() for each in measure.variables]
+    count: int = 0
+    firsts: Any = 0.0
+    seconds: Any = 0.0
+    before = [each.numpy() for each in measure.variables]
     try:
         for batch in itertools.islice(batches, steps):
             images = _images(batch)
@@ -82,7 +89,7 @@ def reestimate_batch_norm(model, batches, steps=None, measure=None):
             number = int(images.shape[0])
             count, firsts, seconds = count + number, firsts + number * means, seconds + number * (variances + means**2)
         if not count:
-            raise UserError("there is no batch to measure batch normalisation on; give a data set with images")
+            raise UserError("there is no batch to measure batch normalization on; give a data set with images")
         means = firsts / count
         found = np.concatenate([means, np.maximum(seconds / count - means**2, 0.0)])
         widths = np.cumsum([int(each.shape[0]) for each in measure.variables])
@@ -93,7 +100,7 @@ def reestimate_batch_norm(model, batches, steps=None, measure=None):
     return count
 
 
-def measurer(model):
+def measurer(model: keras.Model):
     """A function that gives the statistics of a batch of images: those of the layers that are not frozen now.
 
     Args:
@@ -119,7 +126,7 @@ def measurer(model):
         with model.distribute_strategy.scope():
             return measured(images)
 
-    measure.variables, measure.layers = variables, layers
+    measure.variables, measure.layers = variables, layers  # type: ignore[attr-defined]
     return measure
 
 

@@ -1,7 +1,8 @@
 """Convolutions whose gradients take less time on a CPU than those that TensorFlow picks by itself."""
 
-import keras
-import tensorflow as tf
+from __future__ import annotations
+
+from kerassl._compat import keras, tf
 
 # oneDNN has a fast kernel for the filter gradient of depthwise filters up to three columns wide, of any height; wider
 # ones take five times as long. Two strips of three columns give the five.
@@ -67,7 +68,7 @@ class FastDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         **kwargs: those of `keras.layers.DepthwiseConv2D`.
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if not (training and _on_cpu(inputs)):
             return super().call(inputs)
         strides = [1, *self.strides, 1]
@@ -87,7 +88,7 @@ class FastPointwiseConv2D(keras.layers.Conv2D):
         **kwargs: those of `keras.layers.Conv2D`.
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if not (training and _on_cpu(inputs)):
             return super().call(inputs)
         kernel = tf.reshape(self.kernel, self.kernel.shape[2:])
@@ -101,7 +102,7 @@ class FastPointwiseConv2D(keras.layers.Conv2D):
         return tf.ensure_shape(outputs, [*inputs.shape[:-1], self.filters])
 
 
-def is_wide_depthwise(layer):
+def is_wide_depthwise(layer: keras.layers.Layer) -> bool:
     if type(layer) is not keras.layers.DepthwiseConv2D:
         return False
     strides, (height, width) = layer.strides, layer.kernel_size
@@ -117,7 +118,7 @@ def is_wide_depthwise(layer):
     )
 
 
-def is_pointwise(layer):
+def is_pointwise(layer: keras.layers.Layer) -> bool:
     return (
         type(layer) is keras.layers.Conv2D
         and tuple(layer.kernel_size) == (1, 1)

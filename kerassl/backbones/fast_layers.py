@@ -1,9 +1,9 @@
 """Layers that compute what Keras's own compute, in fewer passes over memory."""
 
-import keras
-import tensorflow as tf
+from __future__ import annotations
 
 from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl.backbones import fast_convolutions
 from kerassl.backbones.shares import images_counted
 
@@ -37,13 +37,13 @@ class FastSwish(keras.layers.Layer):
     float64 it is that too: there exactness counts, not speed.
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return _fused_swish(inputs) if training and inputs.dtype != tf.float64 else tf.nn.silu(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config()  # Keras 3 cannot save a layer with a precision policy that lacks this method
 
 
@@ -67,20 +67,20 @@ def _fused_hard_swish(x):
 class FastHardSwish(keras.layers.Multiply):
     """The product of `x` and its gate `relu6(x + 3) / 6`, computed from `x` by one compiled kernel while training.
 
-    It stands where `mobilenet_v3` multiplies the two. The layers of the gate are left in their places, for prediction;
+    It replaces the product in `mobilenet_v3`. The layers of the gate are left in their places, for prediction;
     in a training graph nothing asks for what they give, and TensorFlow leaves them out.
 
     Call arguments:
         inputs: list of `x` and its gate, of one shape.
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return _fused_hard_swish(inputs[0]) if training and inputs[0].dtype != tf.float64 else super().call(inputs)
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
 class FastBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the last axis: one fused kernel on one replica, synchronised on several.
+    """Batch normalization over the last axis: one fused kernel on one replica, synchronized on several.
 
     Replicas share mean and variance of the global batch, as if one of them had seen all of it. The moving variance is
     that of the batch itself (divided by `n`, not `n - 1`), in both forms.
@@ -89,7 +89,7 @@ class FastBatchNormalization(keras.layers.BatchNormalization):
         **kwargs: those of `keras.layers.BatchNormalization`.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         dtype = tf.float64 if inputs.dtype == tf.float64 else tf.float32
         gamma, beta = tf.cast(self._scale(), dtype), tf.cast(self._offset(), dtype)
         fusable = inputs.shape.rank == 4 and inputs.dtype != tf.float64  # the kernel has no float64 form
@@ -97,7 +97,7 @@ class FastBatchNormalization(keras.layers.BatchNormalization):
             mean, variance = tf.cast(self.moving_mean, dtype), tf.cast(self.moving_variance, dtype)
             if fusable:
                 return self._fused(inputs, gamma, beta, mean, variance)[0]
-            return self._normalise(inputs, gamma, beta, mean, variance)
+            return self._normalize(inputs, gamma, beta, mean, variance)
         context = tf.distribute.get_replica_context()
         alone = context is None or context.num_replicas_in_sync == 1
         if fusable and alone:
@@ -106,7 +106,7 @@ class FastBatchNormalization(keras.layers.BatchNormalization):
             variance *= (count - 1) / count  # the kernel returns n / (n - 1) times the variance it used
         else:
             mean, variance = self._moments(tf.cast(inputs, dtype), None if alone else context)
-            outputs = self._normalise(inputs, gamma, beta, mean, variance)
+            outputs = self._normalize(inputs, gamma, beta, mean, variance)
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, variance)
         return outputs
@@ -122,7 +122,7 @@ class FastBatchNormalization(keras.layers.BatchNormalization):
             inputs, gamma, beta, mean, variance, epsilon=self.epsilon, is_training=mean is None
         )
 
-    def _normalise(self, inputs, gamma, beta, mean, variance):
+    def _normalize(self, inputs, gamma, beta, mean, variance):
         factor = gamma * tf.math.rsqrt(variance + self.epsilon)
         return tf.cast(tf.cast(inputs, factor.dtype) * factor + (beta - mean * factor), inputs.dtype)
 
@@ -165,7 +165,7 @@ def _batch_norm_as(cls, layer):
     return cls.from_config({key: config[key] for key in _SHARED})
 
 
-def to_fast(layer):
+def to_fast(layer: keras.layers.Layer) -> keras.layers.Layer:
     if _is_swish(layer):
         return FastSwish(name=layer.name, dtype=_compat.dtype_policy(layer))
     if type(layer) is keras.layers.BatchNormalization and layer.get_config()["axis"] in (-1, 3, [3], (3,)):
@@ -179,7 +179,7 @@ def to_fast(layer):
     return layer.__class__.from_config(layer.get_config())
 
 
-def to_stock(layer):
+def to_stock(layer: keras.layers.Layer) -> keras.layers.Layer:
     if isinstance(layer, FastSwish):
         return keras.layers.Activation("swish", name=layer.name, dtype=_compat.dtype_policy(layer))
     if isinstance(layer, FastBatchNormalization):
@@ -200,8 +200,8 @@ def _rebuilt(model, swap):
     return clone
 
 
-def fast(model):
-    """A flat functional model's twin with the fast layers in place of Keras's own.
+def with_fast_layers(model: keras.Model) -> keras.Model:
+    """Clone a flat functional model with the fast layers in place of Keras's own.
 
     Args:
         model: functional `keras.Model` without nested models.
@@ -212,8 +212,8 @@ def fast(model):
     return _rebuilt(model, to_fast)
 
 
-def stock(model):
-    """A flat functional model's twin with Keras's own layers in place of the fast ones.
+def with_keras_layers(model: keras.Model) -> keras.Model:
+    """Clone a flat functional model with Keras's own layers in place of the fast ones.
 
     Args:
         model: functional `keras.Model` without nested models.

@@ -1,14 +1,17 @@
 """Backbone files: whole, checked, readable by plain Keras and by the other stack."""
 
+from __future__ import annotations
+
 import io
 import json
+import os
 import pathlib
 import zipfile
 
-import keras
 import numpy as np
 
 from kerassl import _compat
+from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.keras_file import open_model
@@ -17,8 +20,8 @@ from kerassl.backbones import architectures, fast_layers
 from kerassl.backbones import weights as _weights
 
 
-def save(backbone, path, *, overwrite=False):
-    """Saves a backbone as a `.keras` file that plain `keras.saving.load_model` opens without kerassl.
+def save(backbone: keras.Model, path: str | os.PathLike, *, overwrite: bool = False) -> str:
+    """Save a backbone as a `.keras` file that plain `keras.saving.load_model` opens without kerassl.
 
     The file holds Keras's own layers in place of the fast ones, and beside Keras's parts the weights by name, the
     name of the network and a checksum, from which the other Keras version rebuilds it.
@@ -44,7 +47,7 @@ def save(backbone, path, *, overwrite=False):
     family = architectures.canonical(backbone.name)
     description = {
         "network": family or backbone.name,
-        "until": backbone.layers[-1].name,
+        "cut_at": backbone.layers[-1].name,
         "known_network": family is not None,
         "input_scale": _input_scale(backbone),
         "checksum": _weights.checksum(weights),
@@ -52,9 +55,9 @@ def save(backbone, path, *, overwrite=False):
         "keras": _compat.KERAS_VERSION,
     }
     packed = io.BytesIO()
-    np.savez(packed, **weights)
+    np.savez(packed, **weights)  # type: ignore[arg-type]
     with _files.whole(path, overwrite=overwrite) as part:
-        fast_layers.stock(backbone).save(part)
+        fast_layers.with_keras_layers(backbone).save(part)
         with zipfile.ZipFile(part, "a") as archive:
             archive.writestr(_weights.WEIGHTS, packed.getvalue())
             archive.writestr(_weights.DESCRIPTION, json.dumps(description, indent=1))
@@ -68,8 +71,8 @@ def _input_scale(backbone):
     return None
 
 
-def load(path):
-    """Loads a backbone that `save` wrote, on either Keras version, with the fast layers.
+def load(path: str | os.PathLike) -> keras.Model:
+    """Load a backbone that `save` wrote, on either Keras version, with the fast layers.
 
     Args:
         path: str or `pathlib.Path` of a `.keras` file.
@@ -87,10 +90,10 @@ def load(path):
     if path.suffix != ".keras":
         raise UserError(f"{path} is not a .keras file; give a file of weights alone to backbones.build(weights=…)")
     weights, description = _weights.read(path)
-    if description["known_network"]:
+    if description is not None and description["known_network"]:
         if description["input_scale"]:
             mean, variance = description["input_scale"]
             weights.update({"normalization/mean": mean, "normalization/variance": variance})
-        return architectures.from_table(description["network"], weights, path, until=description["until"])
+        return architectures.from_table(description["network"], weights, path, cut_at=description["cut_at"])
     model = open_model(path, "give a backbone.keras that kerassl.backbones.save wrote", compile=False)
-    return fast_layers.fast(model)
+    return fast_layers.with_fast_layers(model)

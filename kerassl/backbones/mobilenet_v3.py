@@ -4,7 +4,9 @@ Keras's own cannot be taken as they are: Keras 2.15 writes slashes into their na
 writes `conv_bn`, and hard swish is a layer in one, four unnamed operations in the other, numbered through the process.
 """
 
-import keras
+from __future__ import annotations
+
+from kerassl._compat import keras
 
 _SMALL = (  # expansion, filters, kernel size, stride, squeeze-excite, hard swish
     (1, 16, 3, 2, True, False), (72 / 16, 24, 3, 2, False, False), (88 / 24, 24, 3, 1, False, False),
@@ -19,7 +21,7 @@ _LARGE = (
 )  # fmt: skip
 
 
-def network(family):
+def network(family: str) -> keras.Model:
     """The network of a family, `"MobileNetV3Small"` or `"MobileNetV3Large"`, of images in [0, 255]."""
     inputs = keras.Input((None, None, 3))
     x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
@@ -32,7 +34,7 @@ def network(family):
     return keras.Model(inputs, x)
 
 
-def canonical(layer):
+def canonical(layer: str) -> str:
     """The name that a layer has here for the one that it has in Keras 2.15 and in the published files."""
     return layer.replace("/BatchNorm", "_bn").replace("AvgPool", "avg_pool").replace("/", "_").lower()
 

@@ -1,5 +1,9 @@
 """The parts of a model that are trained at their own time and pace."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.backbones.pyramid import last_by_stride
@@ -11,8 +15,8 @@ STAGES = ("stem", "P3", "P4", "P5")
 PARTS = (*STAGES, "neck", "head")
 
 
-def stages(backbone):
-    """Cuts a backbone after the last feature map of each level.
+def stages(backbone: keras.Model) -> dict[str, list[keras.layers.Layer]]:
+    """Cut a backbone after the last feature map of each level.
 
     Args:
         backbone: flat functional `keras.Model` of images in [0, 255].
@@ -39,8 +43,8 @@ def stages(backbone):
     return {stage: layers[start:end] for stage, start, end in zip(STAGES, ends, ends[1:])}
 
 
-def parts(model):
-    """The layers of a localiser, a detector or a `SimCLR`, by part.
+def parts(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
+    """Group the layers of a localizer, a detector or a `SimCLR` by part.
 
     Args:
         model: `keras.Model` with a `backbone`.
@@ -64,8 +68,8 @@ def parts(model):
     return found
 
 
-def by_part(values, accepted=PARTS):
-    """What is said of parts, part by part: `"backbone"` stands for all its stages, a stage's own entry goes over it.
+def by_part(values: Mapping, accepted: Sequence[str] = PARTS) -> dict:
+    """Expand `"backbone"` to its stages; a stage's own entry overrides it.
 
     Args:
         values: dict from a part, or `"backbone"`, to anything.

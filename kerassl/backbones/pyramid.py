@@ -1,12 +1,14 @@
-"""The levels P3 to P5 of a backbone, told by stride."""
+"""The levels P3 to P5 of a backbone, found by stride."""
+
+from __future__ import annotations
 
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.types import LEVELS
 
 
-def pyramid(backbone, image_size=None):
-    """Finds the last feature map of each of the strides 8, 16 and 32.
+def pyramid(backbone: keras.Model, image_size: int | None = None) -> dict[str, str]:
+    """Find the last feature map of each of the strides 8, 16 and 32.
 
     Args:
         backbone: flat functional `keras.Model` of images `[B, H, W, 3]`.
@@ -35,9 +37,9 @@ def pyramid(backbone, image_size=None):
     return levels
 
 
-def last_by_stride(backbone):
+def last_by_stride(backbone: keras.Model) -> dict[int | None, str]:
     """The name of the last layer whose output is a feature map of each stride; a dict by stride in pixels."""
-    strides = {}  # by the identity of a symbolic tensor; None where it is no feature map
+    strides: dict = {}  # by the identity of a symbolic tensor; None where it is no feature map
     last = {}
     for layer in backbone.layers:
         inputs = layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]

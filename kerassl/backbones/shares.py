@@ -1,15 +1,16 @@
 """A replica's share of a batch, which may hold no image."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Callable
 
-import tensorflow as tf
-
-from kerassl import _compat  # noqa: F401
+from kerassl._compat import tf
 
 _share = threading.local()  # each replica is traced in a thread of its own
 
 
-def on_share(network, inputs):
+def on_share(network: Callable, inputs: tf.Tensor) -> None:
     """What a network returns for a replica's share of a batch, which may be empty.
 
     TensorFlow's convolutions on CPUs (oneDNN, 2.15 to 2.21) return the shape of their input where there is no image. So
@@ -41,7 +42,7 @@ def on_share(network, inputs):
     return tf.nest.map_structure(lambda each: each[:count], outputs)
 
 
-def images_counted():
+def images_counted() -> tf.Tensor:
     """1 where the images that a network is given are to be counted, 0 where there is but a blank one."""
     counted = getattr(_share, "counted", None)
     return 1 if counted is None else counted

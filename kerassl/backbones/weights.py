@@ -1,10 +1,14 @@
 """Weights by name: a table from `layer/weight` to array, assigned whole or not at all."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
+import os
 import pathlib
 import zipfile
+from collections.abc import Iterable
 
 import h5py
 import numpy as np
@@ -50,8 +54,8 @@ def _inner_layers(layer):
                 yield (attribute if item is value else f"{attribute}/{number}"), item
 
 
-def table(model):
-    """The weights of a model by name, the same on both Keras versions.
+def table(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return the weights of a model by names that both Keras versions share.
 
     Args:
         model: `keras.Model`.
@@ -62,7 +66,7 @@ def table(model):
     return {name: np.asarray(variable) for name, variable in _variables(model).items()}
 
 
-def checksum(weights):
+def checksum(weights: dict[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes of a table of weights, in the order of the names.
 
     Args:
@@ -79,8 +83,13 @@ def checksum(weights):
     return digest.hexdigest()
 
 
-def assign(model, weights, source, may_be_left=()):
-    """Puts a table of weights into a model: every weight of the model, and none left over.
+def assign(
+    model: keras.Model,
+    weights: dict[str, np.ndarray],
+    source: str | os.PathLike | None,
+    may_be_left: Iterable[str] = (),
+) -> None:
+    """Put a table of weights into a model: every weight of the model, and none left over.
 
     Args:
         model: `keras.Model`.
@@ -102,14 +111,14 @@ def assign(model, weights, source, may_be_left=()):
     if problems:
         raise UserError(
             f"{source} does not fit {model.name} ({len(variables)} weights): {'; '.join(problems)}. "
-            "Weights are taken whole or not at all; name the network they were made for, or cut it with `until`"
+            "Weights are taken whole or not at all; name the network they were made for, or cut it with `cut_at`"
         )
     for name, variable in variables.items():
         variable.assign(weights[name])
 
 
-def read(path):
-    """Reads a table of weights from `.npz`, legacy Keras `.h5` or a `.keras` file that kerassl wrote.
+def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict | None]:
+    """Read a table of weights from `.npz`, legacy Keras `.h5` or a `.keras` file that kerassl wrote.
 
     Args:
         path: str or `pathlib.Path`.
@@ -191,5 +200,5 @@ def _read_keras(path):
     return weights, description
 
 
-_DESCRIBED = ("network", "until", "known_network", "input_scale", "checksum", "keras")
+_DESCRIBED = ("network", "cut_at", "known_network", "input_scale", "checksum", "keras")
 _READERS = {".keras": _read_keras, ".h5": _read_h5, ".npz": _read_npz}

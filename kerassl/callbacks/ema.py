@@ -1,58 +1,58 @@
-"""The mean of the weights over the last steps."""
+"""Exponential moving average of the weights."""
 
-from kerassl._numbers import SHARE_BELOW_1
+from __future__ import annotations
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
-import keras
-import tensorflow as tf
-
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._numbers import SHARE_BELOW_1
 from kerassl.callbacks.shadow import Shadow
-from kerassl.callbacks.state import goes_on, set_average
+from kerassl.callbacks.state import goes_on, set_ema
 
 
-class WeightAverage(keras.callbacks.Callback):
-    """Keeps an exponential moving average of the weights, validates with it and leaves it in the model at the end.
+class EMA(keras.callbacks.Callback):
+    """Keep an exponential moving average of the weights, validate with it and leave it in the model at the end.
 
     After step `t` (from 0) every weight's average moves by `1 - d` of the way to the weight, with
     `d = min(decay, (1 + t) / (10 + t))`: a short run is averaged over its last tenth or so rather than with its random
-    start. Moving statistics of batch normalisation are averaged alike (`ReestimateBatchNorm` measures them anew).
+    start. Moving statistics of batch normalization are averaged, too (`ReestimateBatchNorm` re-estimates them).
 
-    It serves every optimiser; Keras's own `use_ema` has no such warm-up, leaves out the moving statistics, is
-    validated with on Keras 3 alone, and is unknown to the optimisers of tensorflow-addons.
+    It serves every optimizer; Keras's own `use_ema` has no such warm-up, leaves out the moving statistics, is
+    validated with on Keras 3 alone, and is unknown to the optimizers of tensorflow-addons.
 
     Within `fit` the model holds the averages from the last step of an epoch to the first of the next: while it is
     validated, and when an epoch ends, so that what other callbacks measure, save (`ModelCheckpoint`) or keep and put
     back (`EarlyStopping`) are the averages, in any order of the callbacks. (Where the number of steps is not known
     before the first epoch has ended, and nothing is validated, callbacks before this one see the last step's weights in
-    that epoch.) `swap` exchanges them for saving at other times. A second `fit` with the same callback goes on from the
-    weights, not from their averages. With `steps_per_execution` above 1 it averages once an execution.
+    that epoch.) `swap` exchanges them for saving at other times. A second `fit` with the same callback continues from
+    the weights, not from their averages. With `steps_per_execution` above 1 it averages once an execution.
 
     Args:
         decay: float in [0, 1). 0.999 averages over a thousand steps; 0.99 suits runs of a few hundred.
 
     Attributes:
-        variables: list of `tf.Variable`, for `Resume(beside=[average])`.
+        variables: list of `tf.Variable`, for `Resume(beside=[ema])`.
 
     Raises:
         UserError: if `decay` is out of range.
 
     Example:
-        >>> average = kerassl.callbacks.WeightAverage(0.999)
-        >>> detector.fit(batches, epochs=20, validation_data=held_out, callbacks=[average])
+        >>> ema = kerassl.callbacks.EMA(0.999)
+        >>> detector.fit(batches, epochs=20, validation_data=held_out, callbacks=[ema])
     """
 
-    def __init__(self, decay=0.999):
+    def __init__(self, decay: float = 0.999) -> None:
         super().__init__()
         if not SHARE_BELOW_1.fits(decay):
-            raise UserError(f"WeightAverage: decay is {decay}; give a number from 0 to under 1, as 0.999")
+            raise UserError(f"EMA: decay is {decay}; give a number from 0 to under 1, as 0.999")
         self.decay = float(decay)
         self._of, self._training = None, False
 
-    def build(self, model):
-        """Makes the averages, each its weight; once for a model."""
+    def build(self, model: keras.Model) -> None:
+        """Make the averages, each its weight; once for a model."""
         if self._of is model:
             return
         self._of = model
@@ -61,14 +61,14 @@ class WeightAverage(keras.callbacks.Callback):
         self._held = tf.Variable(False, trainable=False)  # whether the model holds the averages: for checkpoints, too
         self.variables = [self._steps, self._held, *self._shadow.variables]
 
-    def swap(self):
-        """Exchanges the model's weights and their averages; a second call changes them back."""
+    def swap(self) -> None:
+        """Exchange the model's weights and their averages; a second call changes them back."""
         self._shadow.swap()
         self._held.assign(not self._held)
 
     @contextlib.contextmanager
-    def held(self):
-        """Puts the averages into the model as long as the block lasts."""
+    def held(self) -> Iterator[None]:
+        """Put the averages into the model as long as the block lasts."""
         before = bool(self._held)
         self._put(True)
         try:
@@ -80,16 +80,16 @@ class WeightAverage(keras.callbacks.Callback):
         if bool(self._held) != averages:
             self.swap()
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self.build(self.model)
         self._put(False)
         self._training, self._count = True, int(self._steps)
-        set_average(self.model, self)
+        set_ema(self.model, self)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._put(False)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._shadow.move(1 - min(self.decay, (1 + self._count) / (10 + self._count)))
         self._count += 1
         self._steps.assign(self._count)
@@ -97,14 +97,14 @@ class WeightAverage(keras.callbacks.Callback):
             # Now, so that all callbacks see them when the epoch has ended, those before this one too.
             self._put(True)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Any = None) -> None:
         if self._training:
             self._put(True)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._put(True)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self._training = False
-        set_average(self.model, None)
+        set_ema(self.model, None)
         self._put(not goes_on(self.model))

@@ -1,16 +1,20 @@
-"""The nearest neighbours of images as a measure of features."""
+"""The nearest neighbors of images as a measure of features."""
+
+from __future__ import annotations
 
 import math
+import os
 
-import tensorflow as tf
+import numpy as np
 
+from kerassl._compat import tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.callbacks.probe import Probe
 
 
 class KNNProbe(Probe):
-    """Adds `knn_top1` and `knn_top3` to the logs: how well the nearest labeled images tell an image's class.
+    """Add `knn_top1` and `knn_top3` to the logs: how well the nearest labeled images tell an image's class.
 
     Nothing is trained. The `k` training images whose features have the highest cosine similarity `s` to the image's
     vote for their class, each with the weight `exp(s / temperature)`. With two classes there is no `knn_top3`.
@@ -23,7 +27,7 @@ class KNNProbe(Probe):
         train: folder with one sub-folder a class, as `datasets.labeled_folder` reads it.
         test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
         image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
-        k: int > 0. Neighbours that vote; no more than there are training images. 20 suits 40 images a class.
+        k: int > 0. Neighbors that vote; no more than there are training images. 20 suits 40 images a class.
         temperature: float > 0. Lower gives the nearest more weight; 0.07 is usual.
         every: int > 0. Measure at the end of every so many epochs, and of the last.
         batch_size: int. Images that are embedded at once.
@@ -43,31 +47,44 @@ class KNNProbe(Probe):
 
     prefix = "knn"
 
-    def __init__(self, train, test=None, *, image_size, k=20, temperature=0.07, every=1, batch_size=64, seed=0):
+    def __init__(
+        self,
+        train: str | os.PathLike,
+        test: str | os.PathLike | None = None,
+        *,
+        image_size: int,
+        k: int = 20,
+        temperature: float = 0.07,
+        every: int = 1,
+        batch_size: int = 64,
+        seed: int = 0,
+    ) -> None:
         if not COUNT.fits(k):
-            raise UserError(f"KNNProbe: k is {k}; give a whole number of neighbours above 0, as 20")
+            raise UserError(f"KNNProbe: k is {k}; give a whole number of neighbors above 0, as 20")
         if not (math.isfinite(temperature) and temperature > 0):
             raise UserError(f"KNNProbe: temperature is {temperature}; give a number above 0, as 0.07")
         super().__init__(train, test, image_size, every, batch_size, seed)
         self.k, self.temperature = int(k), float(temperature)
 
-    def scores(self, train, labels, test, count):
+    def scores(self, train: np.ndarray, labels: np.ndarray, test: np.ndarray, count: int) -> np.ndarray:
         return knn_scores(train, labels, test, count, self.k, self.temperature)
 
 
-def knn_scores(train, labels, test, count, k, temperature):
-    """Weighted votes of the nearest neighbours.
+def knn_scores(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, count: int, k: int, temperature: float
+) -> np.ndarray:
+    """Weighted votes of the nearest neighbors.
 
     Args:
         train: `[N, D]` float32 features.
         labels: `[N]` int in [0, `count`).
         test: `[M, D]` float32 features.
         count: int. Number of classes.
-        k: int. Neighbours; at most `N` count. Of equally near ones the first of `train` are taken.
+        k: int. Neighbors; at most `N` count. Of equally near ones the first of `train` are taken.
         temperature: float > 0.
 
     Returns:
-        `[M, count]` float64 array. Each row is a multiple of the votes, its nearest neighbour's weight being 1, so
+        `[M, count]` float64 array. Each row is a multiple of the votes, its nearest neighbor's weight being 1, so
         that no temperature overflows.
     """
     train, test = _unit(train), _unit(test)
@@ -81,7 +98,7 @@ def knn_scores(train, labels, test, count, k, temperature):
 
 
 def _unit(features):
-    # An untrained network's features may be as small as 1e-9 and nearly parallel: TensorFlow's own normalisation
+    # An untrained network's features may be as small as 1e-9 and nearly parallel: TensorFlow's own normalization
     # leaves such short rows as they are, and the angles drown in float32.
     features = tf.cast(features, tf.float64)
     return tf.math.divide_no_nan(features, tf.norm(features, axis=1, keepdims=True))

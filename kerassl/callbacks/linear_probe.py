@@ -1,15 +1,19 @@
 """A linear classifier as a measure of features."""
 
+from __future__ import annotations
+
 import math
+import os
 
-import tensorflow as tf
+import numpy as np
 
+from kerassl._compat import tf
 from kerassl._errors import UserError
 from kerassl.callbacks.probe import Probe
 
 
 class LinearProbe(Probe):
-    """Adds `linear_top1` and `linear_top3` to the logs: how well a linear classifier on frozen features does.
+    """Add `linear_top1` and `linear_top3` to the logs: how well a linear classifier on frozen features does.
 
     A multinomial logistic regression is fitted to all training images at once, until it has converged: it has no
     learning rate and draws nothing. With two classes there is no `linear_top3`.
@@ -23,7 +27,7 @@ class LinearProbe(Probe):
         test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
         image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
         l2: float > 0. Half of it times the squared norm of the weights is added to the mean cross-entropy, features
-            being standardised and divided by the square root of their number. 1e-4 to 1e-2 suits some 40 images a
+            being standardized and divided by the square root of their number. 1e-4 to 1e-2 suits some 40 images a
             class.
         every: int > 0. Measure at the end of every so many epochs, and of the last.
         batch_size: int. Images that are embedded at once.
@@ -40,17 +44,27 @@ class LinearProbe(Probe):
 
     prefix = "linear"
 
-    def __init__(self, train, test=None, *, image_size, l2=1e-3, every=1, batch_size=64, seed=0):
+    def __init__(
+        self,
+        train: str | os.PathLike,
+        test: str | os.PathLike | None = None,
+        *,
+        image_size: int,
+        l2: float = 1e-3,
+        every: int = 1,
+        batch_size: int = 64,
+        seed: int = 0,
+    ) -> None:
         if not (math.isfinite(l2) and l2 > 0):
             raise UserError(f"LinearProbe: l2 is {l2}; give a number above 0, as 1e-3")
         super().__init__(train, test, image_size, every, batch_size, seed)
         self.l2 = float(l2)
 
-    def scores(self, train, labels, test, count):
+    def scores(self, train: np.ndarray, labels: np.ndarray, test: np.ndarray, count: int) -> np.ndarray:
         return linear_scores(train, labels, test, count, self.l2)
 
 
-def linear_scores(train, labels, test, count, l2):
+def linear_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray, count: int, l2: float) -> np.ndarray:
     """Logits of a multinomial logistic regression.
 
     Args:
@@ -58,14 +72,14 @@ def linear_scores(train, labels, test, count, l2):
         labels: `[N]` int in [0, `count`).
         test: `[M, D]` float32 features.
         count: int. Number of classes.
-        l2: float > 0, as `LinearProbe` has it. The biases are not penalised.
+        l2: float > 0, as `LinearProbe` has it. The biases are not penalized.
 
     Returns:
         `[M, count]` float64 array.
     """
     train, test = tf.cast(train, tf.float64), tf.cast(test, tf.float64)
     mean, deviation = tf.reduce_mean(train, axis=0), tf.math.reduce_std(train, axis=0)
-    # A feature that hardly varies would be nothing but rounding once it is standardised.
+    # A feature that hardly varies would be nothing but rounding once it is standardized.
     varies = deviation > 1e-6 * tf.reduce_max(deviation)
     scale = tf.where(varies, tf.math.divide_no_nan(tf.ones_like(mean), deviation), 0.0)
     scale /= math.sqrt(train.shape[1])
@@ -89,7 +103,7 @@ def _axes(features):
 
 @tf.function(reduce_retracing=True)
 def _fit(features, targets, l2):
-    """Minimises mean cross-entropy plus penalty by accelerated descent.
+    """Minimize mean cross-entropy plus penalty by accelerated descent.
 
     No second derivative of the cross-entropy in the logits exceeds 1/2 (Böhning, 1992), and the principal components
     are uncorrelated: so the whole curvature is bounded by one number a component, and no step size is to be sought.

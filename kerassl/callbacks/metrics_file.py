@@ -1,13 +1,15 @@
 """Metrics as lines of JSON."""
 
+from __future__ import annotations
+
 import json
 import logging
+import os
 import pathlib
 import time
+from typing import Any
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
-
+from kerassl._compat import keras
 from kerassl._io import files as _files
 from kerassl.callbacks.metrics_lines import parsed
 from kerassl.callbacks.state import was_resumed
@@ -33,7 +35,14 @@ class MetricsFile(keras.callbacks.Callback):
         >>> model.fit(images, callbacks=[kerassl.callbacks.MetricsFile("metrics.jsonl", "pretrain", 64)])
     """
 
-    def __init__(self, path, stage="train", images_per_step=None, every=None, rewind=None):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        stage: str = "train",
+        images_per_step: int | None = None,
+        every: int | None = None,
+        rewind: bool | None = None,
+    ) -> None:
         super().__init__()
         self.path = pathlib.Path(path)
         self.stage = stage
@@ -41,19 +50,19 @@ class MetricsFile(keras.callbacks.Callback):
         self.every = every
         self.rewind = rewind
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._step = int(self.model.optimizer.iterations)
         self._clean()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch, self._started, self._first = epoch, time.perf_counter(), self._step
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
         if self.every and self._step % self.every == 0:
             self._write("step", logs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._write("epoch", logs)
 
     def _write(self, kind, logs):

@@ -1,13 +1,16 @@
 """The lines that `MetricsFile` writes, read without TensorFlow."""
 
+from __future__ import annotations
+
 import json
 import logging
+import os
 import pathlib
 
 log = logging.getLogger("kerassl")
 
 
-def read_metrics(path):
+def read_metrics(path: str | os.PathLike) -> list[dict]:
     """Read a file that `MetricsFile` wrote.
 
     Args:
@@ -23,7 +26,7 @@ def read_metrics(path):
     return found
 
 
-def parsed(line):
+def parsed(line: str | bytes) -> dict | None:
     """A line's content, or None where it is no whole line."""
     try:
         content = json.loads(line)

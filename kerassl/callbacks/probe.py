@@ -1,19 +1,22 @@
 """What the probes of frozen features have in common."""
 
-from kerassl._numbers import COUNT, check
+from __future__ import annotations
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
+import os
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-import tensorflow as tf
 
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT, check
 from kerassl.datasets import labeled_folder, user_error
 from kerassl.metrics import topk
 
 
 class Probe(keras.callbacks.Callback):
-    """Scores labeled images by `model.embed` at the end of epochs and adds the figures to the logs.
+    """Score labeled images by `model.embed` at the end of epochs and adds the figures to the logs.
 
     Subclasses set `prefix` and write `scores(train, labels, test, count)`: float32 features `[N, D]` and int labels
     `[N]` to learn from, features `[M, D]` to judge, and the number of classes; it gives `[M, count]`.
@@ -21,7 +24,15 @@ class Probe(keras.callbacks.Callback):
 
     prefix = "probe"
 
-    def __init__(self, train, test, image_size, every, batch_size, seed):
+    def __init__(
+        self,
+        train: str | os.PathLike,
+        test: str | os.PathLike | None,
+        image_size: int,
+        every: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
         super().__init__()
         if not COUNT.fits(every):
             raise UserError(f"{type(self).__name__}: every is {every}; give a whole number of epochs above 0, as 1")
@@ -39,7 +50,7 @@ class Probe(keras.callbacks.Callback):
             other = sorted(set(self.classes) ^ set(self.test.class_names))
             raise UserError(f"{train} and {test} must hold the same classes, but only one has {', '.join(other)}")
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         if not hasattr(self.model, "embed"):
             raise UserError(
                 f"{type(self).__name__} asks the model for embed(images), which {type(self.model).__name__} has not; "
@@ -47,8 +58,8 @@ class Probe(keras.callbacks.Callback):
             )
         self._trace(self.model.embed)
 
-    def measure(self, embed):
-        """The figures of a network that is not being trained.
+    def measure(self, embed: Callable) -> dict[str, float]:
+        """Score a network that is not being trained.
 
         Args:
             embed: function of images `[B, S, S, 3]` in [0, 255] to features `[B, D]`.
@@ -63,7 +74,7 @@ class Probe(keras.callbacks.Callback):
         images = tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32)
         self._embed = tf.function(embed, input_signature=[images])
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if last or (epoch + 1) % self.every == 0:
             logs.update(self._figures())
@@ -92,12 +103,12 @@ class Probe(keras.callbacks.Callback):
             raise user_error(error) or error from None
         return np.concatenate(features).astype(np.float32), np.concatenate(labels)
 
-    def scores(self, train, labels, test, count):
+    def scores(self, train: np.ndarray, labels: np.ndarray, test: np.ndarray, count: int) -> np.ndarray:
         raise NotImplementedError
 
 
-def halves(labels, seed):
-    """Splits images in two, each class by itself.
+def halves(labels: np.ndarray, seed: int):
+    """Split images in two, each class by itself.
 
     Args:
         labels: `[N]` array of int.

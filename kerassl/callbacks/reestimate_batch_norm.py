@@ -1,17 +1,20 @@
-"""Batch normalisation that belongs to the weights."""
+"""Batch normalization that belongs to the weights."""
 
-import keras
+from __future__ import annotations
 
-from kerassl import _compat  # noqa: F401
+from collections.abc import Iterable
+from typing import Any
+
+from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl.backbones.batch_norm import batch_norms, measurer, reestimate_batch_norm
 from kerassl.callbacks.state import goes_on
 
 
 class ReestimateBatchNorm(keras.callbacks.Callback):
-    """Measures the moving statistics anew before each validation within `fit` and when training ends.
+    """Re-estimate the moving statistics before each validation within `fit` and when training ends.
 
-    See `backbones.reestimate_batch_norm`. Frozen layers keep theirs. Put it behind `WeightAverage`: the statistics are
+    See `backbones.reestimate_batch_norm`. Frozen layers keep theirs. Put it behind `EMA`: the statistics are
     then those of the averaged weights.
 
     Args:
@@ -27,21 +30,21 @@ class ReestimateBatchNorm(keras.callbacks.Callback):
         >>> detector.fit(batches, epochs=20, callbacks=[kerassl.callbacks.ReestimateBatchNorm(again, steps=100)])
     """
 
-    def __init__(self, batches, steps=None):
+    def __init__(self, batches: Iterable, steps: int | None = None) -> None:
         super().__init__()
         if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
             raise UserError(f"ReestimateBatchNorm: steps is {steps}; give a whole number of batches above 0, as 100")
         self.batches, self.steps = batches, steps
         self._training, self._key = False, None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._training = True
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Any = None) -> None:
         if self._training:
             self._measure()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self._training = False
         if not goes_on(self.model):
             self._measure()

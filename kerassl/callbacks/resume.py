@@ -1,18 +1,23 @@
 """Continuing a run that was stopped."""
 
+from __future__ import annotations
+
 import logging
+import os
 import pathlib
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import keras
 import numpy as np
 
 from kerassl import _compat
+from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.arrays import DamagedError, read_arrays
 from kerassl._numbers import COUNT
-from kerassl.callbacks.state import average_of, metric_variables, set_goes_on, set_resumed, weights
+from kerassl.callbacks.state import ema_of, metric_variables, set_goes_on, set_resumed, weights
 from kerassl.datasets import ResumableDataset
 
 log = logging.getLogger("kerassl")
@@ -21,9 +26,9 @@ _NAME = re.compile(r"checkpoint-(\d{6,})-(\d{8,})\.npz")
 
 
 class Resume(keras.callbacks.Callback):
-    """Keeps all that a run needs, and takes it up again where the run was stopped: to the bit, at any step.
+    """Save checkpoints of a run, and resume it where it was stopped: to the bit, at any step.
 
-    A checkpoint holds the weights, the optimiser with its step (on which the schedule and the random views depend), the
+    A checkpoint holds the weights, the optimizer with its step (on which the schedule and the random views depend), the
     sums of the metrics and the place in the data. It is written whole or not at all, so that a run that is killed while
     writing continues from the one before. The same seed on the same machine gives the same bits, stopped or not.
 
@@ -38,7 +43,7 @@ class Resume(keras.callbacks.Callback):
         every: int or None. Steps between checkpoints; None keeps one at the end of each epoch. Writing one of an
             EfficientNetB1 takes a fraction of a second.
         keep: int > 0. How many checkpoints are kept.
-        beside: callbacks whose `variables` belong to the run, as `WeightAverage`.
+        beside: callbacks whose `variables` belong to the run, as `EMA`.
 
     Attributes:
         epoch: int, the number of epochs that are finished.
@@ -54,7 +59,14 @@ class Resume(keras.callbacks.Callback):
         >>> model.fit(images, epochs=100, callbacks=[resume])  # the same line starts the run and continues it
     """
 
-    def __init__(self, directory, data=None, every=None, keep=3, beside=()):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        data: Any = None,
+        every: int | None = None,
+        keep: int = 3,
+        beside: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
         super().__init__()
         if data is not None and not isinstance(data, ResumableDataset):
             raise UserError(
@@ -78,14 +90,14 @@ class Resume(keras.callbacks.Callback):
         self._metrics = None
         self.offset = 0
 
-    def restore(self, model):
-        """Takes up the newest checkpoint, if there is one.
+    def restore(self, model: keras.Model) -> None:
+        """Take up the newest checkpoint, if there is one.
 
         Args:
             model: compiled and built `keras.Model`.
 
         Raises:
-            UserError: if the checkpoint belongs to another network or optimiser; the model is unchanged then.
+            UserError: if the checkpoint belongs to another network or optimizer; the model is unchanged then.
         """
         self._remember(model)
         if self._saved is None:
@@ -96,7 +108,7 @@ class Resume(keras.callbacks.Callback):
         arrays = self._numbered("weight_")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             raise UserError(
-                f"{self.directory} was written for another network or optimiser ({len(arrays)} arrays, here "
+                f"{self.directory} was written for another network or optimizer ({len(arrays)} arrays, here "
                 f"{len(state)}); use the settings of that run, or another folder"
             )
         for variable, array in zip(state, arrays):
@@ -108,7 +120,9 @@ class Resume(keras.callbacks.Callback):
     def _numbered(self, name):
         return [self._saved[f"{name}{i}"] for i in range(sum(each.startswith(name) for each in self._saved))]
 
-    def run(self, model, fit, data, epochs=1, initial_epoch=0, **arguments):
+    def run(
+        self, model: keras.Model, fit: Callable, data: Any, epochs: int = 1, initial_epoch: int = 0, **arguments: Any
+    ) -> keras.callbacks.History:
         """`fit` from where the run was stopped.
 
         Args:
@@ -129,7 +143,7 @@ class Resume(keras.callbacks.Callback):
         if self.step and self.epoch == epoch < epochs:
             # A call of its own, for Keras takes every epoch to be as long as the first.
             self.offset = self.step
-            rest = self.data.at(epoch, self.step, self._saved["broken"])
+            rest = self.data.at(epoch, self.step, self._saved["broken"])  # type: ignore[union-attr]
             set_goes_on(model, True)
             try:
                 before = fit(rest, epochs=epoch + 1, initial_epoch=epoch, **arguments)
@@ -148,25 +162,25 @@ class Resume(keras.callbacks.Callback):
                 history.history.setdefault(name, [])[:0] = values
         return history
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         if self._variables is None or self._variables[0] is not self.model:
             self._remember(self.model)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
-        if average_of(self.model) not in (None, *self.beside):
-            raise UserError("Resume would lose what WeightAverage has averaged; give it beside=[average]")
+        if ema_of(self.model) not in (None, *self.beside):
+            raise UserError("Resume would lose what EMA has averaged; give it beside=[ema]")
         if self._metrics is not None:
             for variable, value in zip(metric_variables(self.model), self._metrics):
                 variable.assign(value)
             self._metrics = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.every and (self.offset + batch + 1) % self.every == 0:
             self.save(batch, logs)
 
-    def save(self, batch, logs=None):
-        """Keeps the state after a step, for a callback behind this one that is going to stop the run.
+    def save(self, batch: int, logs: Any = None) -> bool:
+        """Keep the state after a step, for a callback behind this one that is going to stop the run.
 
         Args:
             batch, logs: what `on_train_batch_end` was given.
@@ -180,7 +194,7 @@ class Resume(keras.callbacks.Callback):
         self._save(self._epoch, done, logs)
         return True
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._save(epoch + 1, 0, logs)
 
     def _save(self, epoch, step, logs):
@@ -205,7 +219,7 @@ class Resume(keras.callbacks.Callback):
             _files.remove(old)
 
     def _remember(self, model):
-        # Now, in the order that a new model has: `Thaw` changes it.
+        # Now, in the order that a new model has: `GradualUnfreezing` changes it.
         for each in self.beside:
             each.build(model)
         self._variables = model, weights(model), [variable for each in self.beside for variable in each.variables]

@@ -1,8 +1,9 @@
-"""A second set of a model's weights."""
+"""A second copy of a model's weights."""
 
-from kerassl import _compat  # isort: skip
-import tensorflow as tf
+from __future__ import annotations
 
+from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl.callbacks import state
 
 
@@ -14,7 +15,7 @@ class Shadow:
         kept: bool. Make the variables; else there are the weights alone, to look at.
     """
 
-    def __init__(self, model, kept=True):
+    def __init__(self, model: keras.Model, kept: bool = True) -> None:
         weights = [_compat.tf_variable(weight) for weight in state.weights(model)]
         self.weights = [weight for weight in weights if weight.dtype.is_floating]
         self._strategy = model.distribute_strategy
@@ -25,27 +26,27 @@ class Shadow:
         self._swap, self._restore = tf.function(self._graph_of_swap), tf.function(self._graph_of_restore)
         self._finite = tf.function(self._sums_finite)
 
-    def move(self, share):
-        """Moves by a share of the way towards the weights."""
+    def move(self, share: float) -> None:
+        """Move by a share of the way towards the weights."""
         with self._strategy.scope():
             self._move(tf.constant(share, tf.float32))
 
-    def copy(self):
-        """Takes the weights as they are."""
+    def copy(self) -> None:
+        """Take the weights as they are."""
         with self._strategy.scope():
             self._copy()
 
-    def swap(self):
-        """Exchanges the two sets."""
+    def swap(self) -> None:
+        """Exchange the two sets."""
         with self._strategy.scope():
             self._swap()
 
-    def restore(self):
-        """Puts back what was copied."""
+    def restore(self) -> None:
+        """Put back what was copied."""
         with self._strategy.scope():
             self._restore()
 
-    def finite(self):
+    def finite(self) -> bool:
         """Whether all weights are finite."""
         return bool(self._finite())
 
@@ -72,7 +73,7 @@ class Shadow:
 
 
 def _moved(own, weight, share):
-    # In this form a weight that stands still is met exactly.
+    # In this form an unchanged weight is met exactly.
     own.assign_add(tf.cast(share, own.dtype) * (weight - own))
 
 

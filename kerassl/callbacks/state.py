@@ -1,40 +1,44 @@
-"""What of a model changes while it is trained."""
+"""State of a model that changes in training."""
 
-from kerassl import _compat  # noqa: F401
+from __future__ import annotations
+
+from typing import Any
+
+from kerassl._compat import keras
 
 
-def weights(model):
+def weights(model: keras.Model) -> list:
     """A model's weights and random states, without the sums of its metrics; those that are trained now first."""
     metrics = {id(variable) for variable in metric_variables(model)}  # Keras 2.15 has them among the model's own
     return [each for each in (*model.trainable_variables, *model.non_trainable_variables) if id(each) not in metrics]
 
 
-def metric_variables(model):
+def metric_variables(model: keras.Model) -> list:
     return [variable for metric in model.metrics for variable in metric.variables]
 
 
-def goes_on(model):
+def goes_on(model: keras.Model) -> bool:
     """Whether the present `fit` is the rest of an epoch, with another `fit` of the same run behind it."""
     return getattr(model, "_fit_goes_on", False) and not model.stop_training
 
 
-def was_resumed(model):
+def was_resumed(model: keras.Model) -> bool:
     """Whether `Resume` has put a checkpoint into the model."""
     return getattr(model, "_was_resumed", False)
 
 
-def set_resumed(model):
+def set_resumed(model: keras.Model) -> None:
     object.__setattr__(model, "_was_resumed", True)
 
 
-def set_goes_on(model, value):
+def set_goes_on(model: keras.Model, value: bool) -> None:
     object.__setattr__(model, "_fit_goes_on", value)  # past Keras, which would track it
 
 
-def set_average(model, average):
-    object.__setattr__(model, "_average", average)
+def set_ema(model: keras.Model, ema: Any) -> None:
+    object.__setattr__(model, "_ema", ema)
 
 
-def average_of(model):
-    """The `WeightAverage` of the `fit` that runs, or None."""
-    return getattr(model, "_average", None)
+def ema_of(model: keras.Model) -> Any:
+    """The `EMA` of the `fit` that runs, or None."""
+    return getattr(model, "_ema", None)

@@ -1,14 +1,17 @@
-"""A run whose loss is no number any more."""
+"""Stopping at a loss that is not finite."""
+
+from __future__ import annotations
 
 import logging
 import math
+import os
 import pathlib
+from typing import Any
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
 import numpy as np
 from PIL import Image
 
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.callbacks.shadow import Shadow
@@ -18,7 +21,7 @@ log = logging.getLogger("kerassl")
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """Stops training at the step whose loss is NaN or infinite, or that makes a weight so, and shows its batch.
+    """Stop training at the step whose loss is NaN or infinite, or that makes a weight so, and save its batch.
 
     The second is looked for as well because a gradient can overflow where the loss does not, and because activations
     may hide a NaN; the loss would follow a step later, and another batch be blamed. The folder then holds `batch.npz`
@@ -27,7 +30,7 @@ class StopAtNaN(keras.callbacks.Callback):
 
     Nothing is kept of the data while training runs: the batch is read again by its epoch and step, which the readers
     can do without reading what comes before. The weights are put back to those before the step, moving statistics
-    included, for which they are copied once a step; the optimiser's slots are not, so go on from a checkpoint. Put it
+    included, for which they are copied once a step; the optimizer's slots are not, so go on from a checkpoint. Put it
     before all other callbacks.
 
     Args:
@@ -48,26 +51,32 @@ class StopAtNaN(keras.callbacks.Callback):
         >>> detector.fit(batches, callbacks=[kerassl.callbacks.StopAtNaN("nan", batches)])
     """
 
-    def __init__(self, folder, data=None, resume=None, restore=True):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        data: Any = None,
+        resume: keras.callbacks.Callback | None = None,
+        restore: bool = True,
+    ) -> None:
         super().__init__()
         if data is not None and not isinstance(data, ResumableDataset):
             raise UserError(f"StopAtNaN takes as data a ResumableDataset, not {type(data).__name__}")
         self.folder, self.data, self.resume, self.restore = pathlib.Path(folder), data, resume, restore
-        self.message = None
+        self.message: str | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self.message = None
         self._shadow = Shadow(self.model, self.restore)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._first = batch
         if self.restore:
             self._shadow.copy()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = float(logs["loss"])  # a mean over the epoch so far, which is no number from the first bad step on
         finite = math.isfinite(loss)
         if self.message is not None or (finite and self._shadow.finite()):
@@ -84,7 +93,7 @@ class StopAtNaN(keras.callbacks.Callback):
         log.error("%s", self.message)
         logs["loss"] = math.nan  # so that `Resume`, behind this, takes neither the step nor the epoch for a good one
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self.message is not None:
             logs["loss"] = math.nan
 
@@ -104,7 +113,7 @@ class StopAtNaN(keras.callbacks.Callback):
         return f"its batch holds {'finite values alone' if whole else 'values that are not finite'}"
 
 
-def named(batch, name="images"):
+def named(batch: int, name: str = "images") -> dict[str, np.ndarray]:
     """The arrays of a batch by name: the first of a pair are the images, what has no name is called `labels`."""
     if isinstance(batch, dict):
         pairs = batch.items()
@@ -115,7 +124,7 @@ def named(batch, name="images"):
     return {key: array for part, value in pairs for key, array in named(value, part).items()}
 
 
-def grid(images):
+def grid(images: tf.Tensor) -> np.ndarray:
     """Images `[B, H, W, 3]` in [0, 255] in rows, as a `[height, width, 3]` uint8 array; what is not finite is red."""
     images = np.asarray(images, np.float32)[:64]
     count, height, width, _ = images.shape

@@ -1,19 +1,18 @@
-"""How fast a run goes, and whether it waits for data."""
+"""Speed of training, and time spent waiting for data."""
+
+from __future__ import annotations
 
 import time
+from typing import Any
 
-from kerassl._numbers import COUNT
-
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
-import tensorflow as tf
-
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.datasets import ResumableDataset
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds speed, share of time spent waiting for data, and minutes left to the logs of steps and epochs.
+    """Add speed, share of time spent waiting for data, and minutes left to the logs of steps and epochs.
 
     - `pairs_per_second`: images, that is pairs of views, a second, over the epoch so far. The first step of a
       `fit`, which compiles, does not count, nor does what happens between epochs.
@@ -21,7 +20,7 @@ class Throughput(keras.callbacks.Callback):
     - `minutes_left`: of the whole run, at the pace so far, with what happens between epochs. Needs a data set of
       known length, or `steps_per_epoch`.
 
-    A share near 0 says that the network is the slow part; one above 0.1 that decoding (more cores, smaller files) is.
+    Near 0 the network is the bottleneck; above 0.1 decoding is (use more cores or smaller files).
     Nothing is logged before there is a second step. Put it before the callbacks that write logs. The progress bar of
     Keras 2.15 shows the mean over the epoch's steps, that of Keras 3 the value itself.
 
@@ -37,16 +36,17 @@ class Throughput(keras.callbacks.Callback):
         >>> model.fit(throughput.watch(images), epochs=100, callbacks=[throughput])
     """
 
-    def __init__(self, batch_size):
+    def __init__(self, batch_size: int) -> None:
         super().__init__()
         if not COUNT.fits(batch_size):
             raise UserError(f"Throughput: batch_size is {batch_size}; give a whole number of images above 0, as 64")
         self.batch_size = int(batch_size)
         self._watching = False
-        self._arrived, self._taken = {}, 0
+        self._arrived: dict[int, float] = {}
+        self._taken = 0
 
-    def watch(self, dataset):
-        """Notes when each batch is ready; the batches pass through as they are.
+    def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Note when each batch is ready; the batches pass through as they are.
 
         Args:
             dataset: `tf.data.Dataset`, as it goes to `fit`, prefetching included.
@@ -80,22 +80,23 @@ class Throughput(keras.callbacks.Callback):
         self._arrived[int(number)] = time.perf_counter()
         return number + 1
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._compiled = False
-        self._run_steps, self._run_start = 0, None
-        self._logs = {}
+        self._run_steps, self._run_start = 0, 0.0
+        self._logs: dict[str, float] = {}
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
-        self._steps, self._start, self._waited, self._whole = 0, None, 0.0, True
+        self._steps, self._waited, self._whole = 0, 0.0, True
+        self._start: float | None = None
         self._logs = {}
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._begin, self._first = time.perf_counter(), batch
         if self._compiled and self._start is None:
             self._start = self._begin
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now = time.perf_counter()
         steps = batch - self._first + 1  # above 1 with `steps_per_execution`
         wait = self._wait(steps, now)
@@ -104,7 +105,7 @@ class Throughput(keras.callbacks.Callback):
             return
         self._steps += steps
         self._run_steps += steps
-        seconds = max(now - self._start, 1e-9)
+        seconds = max(now - (self._start or 0.0), 1e-9)
         self._logs = {"pairs_per_second": self._steps * self.batch_size / seconds}
         if wait is None:
             self._whole = False
@@ -117,11 +118,11 @@ class Throughput(keras.callbacks.Callback):
             self._logs["minutes_left"] = left * (now - self._run_start) / self._run_steps / 60
         logs.update(self._logs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs.update(self._logs)
 
     def _wait(self, steps, now):
-        """Seconds of this step before its batch was there; None where that was not noted."""
+        """Second of this step before its batch was there; None where that was not noted."""
         if not self._watching:
             return None
         times = [self._arrived.pop(self._taken + step, None) for step in range(steps)]

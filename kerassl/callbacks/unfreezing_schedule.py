@@ -1,20 +1,24 @@
-"""For how many epochs which stages of a backbone are frozen."""
+"""Checks of an unfreezing schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
 
 from kerassl._errors import UserError
 from kerassl.backbones.parts import STAGES, by_part
 
 
-def check_thaw(schedule):
-    """Refuses what is no schedule.
+def check_unfreezing(schedule: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Check an unfreezing schedule.
 
     Args:
-        schedule: as `Thaw` takes it.
+        schedule: as `GradualUnfreezing` takes it.
 
     Returns:
         Dict from stages to int or None.
 
     Raises:
-        UserError: see `Thaw`.
+        UserError: see `GradualUnfreezing`.
     """
     for part, epochs in schedule.items():
         if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0):

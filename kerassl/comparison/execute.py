@@ -123,7 +123,7 @@ def _significance(config, found, probed):
 
 
 def _cut(config):
-    return "" if config.until is None else f", cut after {config.until}"
+    return "" if config.cut_at is None else f", cut after {config.cut_at}"
 
 
 def _levels(config):

@@ -21,7 +21,7 @@ _IMAGES, _BATCH = 2000, 32
 def feature_weights(config, name, folder, data):
     """What a variant's frozen features are computed by.
 
-    Pre-training leaves the moving statistics of small, cropped and recoloured views. `batch_norm` of the section
+    Pre-training leaves the moving statistics of small, cropped and recolored views. `batch_norm` of the section
     `frozen` or of the variant says whether they stay, or are measured anew on images without labels as the features see
     them: whole, at the size of that section. This is done once for all variants with the same weights.
 

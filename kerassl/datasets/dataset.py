@@ -353,7 +353,7 @@ class DetectionDataset(collections.abc.Sequence):
         Returns:
             See `single_object_batches`.
         """
-        made = _augment.BoxAugmentation(visible=0.7) if augment is True else augment or None
+        made = _augment.BoxAugmentation(min_visibility=0.7) if augment is True else augment or None
         return single_object_batches(self, image_size, batch_size, shuffle=shuffle, augmentation=made, **options)
 
     def _ids(self):

@@ -1,8 +1,6 @@
 """From a detector's outputs to boxes: decoding, clipping, non-maximum suppression, all in the graph."""
 
-import tensorflow as tf
-
-from kerassl import _compat  # noqa: F401
+from kerassl._compat import tf
 
 CANDIDATES = 1000  # anchors of an image that suppression looks at, as many as the paper takes of each level
 

@@ -1,13 +1,11 @@
 """Average precision while a detector is trained."""
 
-from kerassl._numbers import COUNT
-
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
 import numpy as np
 
 from kerassl import detectors, metrics
+from kerassl._compat import keras
 from kerassl._errors import UserError
+from kerassl._numbers import COUNT
 from kerassl.datasets.class_names import check_numbering
 from kerassl.metrics.checks import FARTHEST, class_places
 
@@ -37,7 +35,7 @@ class Evaluation(keras.callbacks.Callback):
         score_threshold: float in [0, 1). Lower scores are dropped; see `detectors.predict`.
         predict: function of model and records that gives predictions as `detectors.predict` does, for models that are
             neither a detector of `detectors` nor a `Localizer`; or None.
-        average: `WeightAverage` of the same `fit`, or None. Its averages are measured, not the last step's weights.
+        ema: `EMA` of the same `fit`, or None. Its averages are evaluated, not the last step's weights.
 
     Raises:
         UserError: if no record has an object that is to be found, a number is out of range; when training begins, if
@@ -50,7 +48,7 @@ class Evaluation(keras.callbacks.Callback):
         >>> detector.fit(images, epochs=50, callbacks=[scores, best])
     """
 
-    def __init__(self, records, classes, every=1, *, score_threshold=0.01, predict=None, average=None):
+    def __init__(self, records, classes, every=1, *, score_threshold=0.01, predict=None, ema=None):
         super().__init__()
         if not COUNT.fits(every):
             raise UserError(f"Evaluation: every is {every}; give a whole number of epochs above 0, as 1")
@@ -61,7 +59,7 @@ class Evaluation(keras.callbacks.Callback):
                 f"Evaluation: none of {len(self.records)} images holds an object that is to be found; give labeled "
                 "images"
             )
-        self.score_threshold, self.predict, self.average = float(score_threshold), predict, average
+        self.score_threshold, self.predict, self.ema = float(score_threshold), predict, ema
 
     def on_train_begin(self, logs=None):
         # Here: the rooms of the models come after this one.
@@ -85,9 +83,9 @@ class Evaluation(keras.callbacks.Callback):
         logs.update(self._figures)
 
     def _measure(self):
-        if self.average is None:
+        if self.ema is None:
             return self._measured()
-        with self.average.held():
+        with self.ema.held():
             return self._measured()
 
     def _measured(self):

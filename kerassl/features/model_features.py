@@ -4,13 +4,11 @@ import functools
 import json
 import typing
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews
 from kerassl.augment.crop import crop, whole_pixels

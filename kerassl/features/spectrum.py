@@ -10,8 +10,8 @@ def effective_rank(features):
     """How many directions features use: the exponential of the entropy of their singular values (RankMe).
 
     Nothing is taken off and no row is scaled here. Of rows of length 1 it is the `effective_rank` that
-    `callbacks.Health` logs in pre-training; of centred features what all images have in common does not count as a
-    direction.
+    `callbacks.CollapseMonitor` logs in pre-training; of centred features what all images have in common does not count
+    as a direction.
 
     Args:
         features: `[N, D]` array.

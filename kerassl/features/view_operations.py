@@ -1,14 +1,12 @@
 """SimCLR's views with one operation at a time."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
+from kerassl._compat import tf
 from kerassl.augment import SimCLRViews
 
-_OFF = {"crop_area": (1.0, 1.0), "aspect": (1.0, 1.0), "flip": 0.0, "jitter": 0.0, "grey": 0.0, "blur": 0.0}
+_OFF = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}
 _COLOURS = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}  # and what leaves an image as it is
 
-OPERATIONS = ("crop", "flip", *_COLOURS, "grey", "blur")
+OPERATIONS = ("crop", "flip", *_COLOURS, "grayscale", "blur")
 """The operations of `augment.SimCLRViews`."""
 
 
@@ -24,9 +22,9 @@ def view_operations(views):
     """
     config = views.get_config()
     one = {
-        "crop": {"crop_area": config["crop_area"], "aspect": config["aspect"]},
+        "crop": {"scale": config["scale"], "ratio": config["ratio"]},
         "flip": {"flip": 1.0},
-        "grey": {"grey": 1.0},
+        "grayscale": {"grayscale": 1.0},
         "blur": {"blur": 1.0},
     }
     made = {name: SimCLRViews(**{**config, **_OFF, **on}) for name, on in one.items()}

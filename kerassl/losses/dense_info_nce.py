@@ -1,9 +1,10 @@
-"""InfoNCE over matched cells of the two views' feature maps, with the negatives of every replica."""
+"""InfoNCE over matched locations of the two views' feature maps, with the negatives of every replica."""
+
+from __future__ import annotations
 
 import typing
 
-import tensorflow as tf
-
+from kerassl._compat import tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.losses.replicas import of_all_replicas, place_in_global_batch
@@ -11,7 +12,7 @@ from kerassl.losses.tiles import in_tiles, log_sum_exp
 
 
 class DenseContrast(typing.NamedTuple):
-    """What `dense_info_nce` finds out about a batch: this replica's shares, which add up.
+    """Result of `dense_info_nce` on a batch: this replica's shares, which add up.
 
     Attributes:
         loss: scalar, float32 or float64.
@@ -23,41 +24,47 @@ class DenseContrast(typing.NamedTuple):
     accuracy: tf.Tensor
 
 
-def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None, places=None):
-    """Scores each cell against the cell that shows the same place, and against the cells of other images.
+def dense_info_nce(
+    anchors: tf.Tensor,
+    keys: tf.Tensor,
+    valid: tf.Tensor,
+    temperature: float = 0.1,
+    tile_size: int | None = None,
+    places: tf.Tensor | None = None,
+) -> DenseContrast:
+    """Compute InfoNCE over matched locations of two views' feature maps.
 
-    A pair is an anchor, a cell of one view, and its key, the cell of the other view with the same place. Negatives are
-    the valid keys of all *other* images of the global batch. Those of the same image are none as a rule: neighbouring
-    cells see nearly the same pixels, and one key may belong to several anchors, so that many would be the positive
-    itself. With `places` those that lie further than 1 from the anchor are negatives, too: then it does not suffice to
-    know the image, its parts have to be told apart.
+    A pair is an anchor, a location of one view, and its key, the location of the other view with the same place.
+    Negatives are the valid keys of all *other* images of the global batch. Keys of the same image are none by default:
+    neighboring locations see nearly the same pixels, and one key may belong to several anchors, so that many would be
+    the positive itself. With `places`, those more than 1 away from the anchor are negatives, too.
 
     Under a distribution strategy keys are gathered from all replicas, with their gradients; each replica returns its
     own anchors' sum divided by the number of valid pairs of the global batch. The values of the replicas add up to the
     loss of the whole batch, and so do their gradients: do not divide again.
 
     Args:
-        anchors: `[B, P, D]` float, `P` cells of each image. Need not be normalised; half precision is raised to
+        anchors: `[B, P, D]` float, `P` locations of each image. Need not be normalized; half precision is raised to
             float32.
-        keys: `[B, P, D]`, the cells that belong to them.
+        keys: `[B, P, D]`, the locations that belong to them.
         valid: `[B, P]` bool. A pair that is not valid is neither anchor, positive nor negative.
         temperature: float > 0. Divides the cosine similarities.
         tile_size: int > 0 or None. How many anchors are held against all keys at once: memory then grows with
             `N * P * tile_size` and not with `(N * P) ** 2`; the loss and its gradient are the same. None holds all,
             which is best under some 8,000 pairs.
-        places: `[B, P, 2]` float or None. Where each pair lies in its image, in units that the caller chooses by how
-            near is too near; `augment.cell_places` gives them.
+        places: `[B, P, 2]` float or None. Position of each pair in its image, in units that the caller chooses by how
+            near is too near; `augment.location_centers` gives them.
 
     Returns:
-        `DenseContrast`. The loss is the mean over the valid pairs, in nats: `ln(1 + n)` if all cells are identical and
-        every anchor has `n` negatives, and 0 if there is no valid pair. An anchor without a negative counts as 0.
+        `DenseContrast`. The loss is the mean over the valid pairs, in nats: `ln(1 + n)` if all locations are identical
+        and every anchor has `n` negatives, and 0 if there is no valid pair. An anchor without a negative counts as 0.
 
     Raises:
         UserError: if the shapes do not belong together, or `temperature` or `tile_size` is not positive.
 
     Example:
-        >>> cells = tf.ones([3, 4, 8])  # 3 images of 4 cells
-        >>> float(kerassl.losses.dense_info_nce(cells, cells, tf.ones([3, 4], tf.bool)).loss)  # ln(1 + 8)
+        >>> locations = tf.ones([3, 4, 8])  # 3 images of 4 locations
+        >>> float(kerassl.losses.dense_info_nce(locations, locations, tf.ones([3, 4], tf.bool)).loss)  # ln(1 + 8)
         2.1972...
 
     Reference:
@@ -108,7 +115,7 @@ def dense_info_nce(anchors, keys, valid, temperature=0.1, tile_size=None, places
     return DenseContrast(tf.reduce_sum(losses) / number, tf.reduce_sum(right) / number)
 
 
-def check_contrast(temperature, tile_size):
+def check_contrast(temperature: float, tile_size: int | None) -> None:
     if not temperature > 0:
         raise UserError(f"temperature is {temperature}; it divides the similarities and must be above 0, as 0.1")
     if tile_size is not None and not COUNT.fits(tile_size):

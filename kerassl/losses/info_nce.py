@@ -1,12 +1,12 @@
 """InfoNCE over two views of a batch, with the negatives of every replica."""
 
+from __future__ import annotations
+
 import functools
 import typing
 
-import keras
-import tensorflow as tf
-
 from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import ABOVE_0, COUNT
 from kerassl.losses.replicas import of_all_replicas, place_in_global_batch, several
@@ -14,13 +14,13 @@ from kerassl.losses.tiles import in_tiles, log_sum_exp
 
 
 class Contrast(typing.NamedTuple):
-    """What `InfoNCE.contrast` finds out about a batch.
+    """Result of `InfoNCE.contrast` on a batch.
 
     Attributes:
         loss: scalar, what `InfoNCE` returns.
         accuracy: scalar of the loss's type, the share of the global batch's views that are this replica's and are most
             like their other view. Replicas' shares add up.
-        views: `[2N, D]`, the normalised embeddings of all replicas: all first views, then all second ones.
+        views: `[2N, D]`, the normalized embeddings of all replicas: all first views, then all second ones.
     """
 
     loss: tf.Tensor
@@ -30,7 +30,7 @@ class Contrast(typing.NamedTuple):
 
 @keras.saving.register_keras_serializable(package="kerassl")
 class InfoNCE(_compat.Loss):
-    """Contrastive loss over two views of a batch (NT-Xent).
+    """Compute the InfoNCE (NT-Xent) loss between two views of a batch.
 
     Every embedding is scored against its other view (the positive) and against the `2N - 2` views of the other
     images (the negatives). Under a distribution strategy the embeddings of all replicas are gathered, with their
@@ -48,7 +48,7 @@ class InfoNCE(_compat.Loss):
         dtype: str. `"float64"` computes in double precision; half precision is raised to float32 in any case.
 
     Call arguments:
-        first, second: `[N, D]` float tensors, row `i` of both from image `i`. Need not be normalised.
+        first, second: `[N, D]` float tensors, row `i` of both from image `i`. Need not be normalized.
 
     Returns:
         Scalar, float32 or float64: the mean over all `2N` views of the global batch, in nats (on one replica; the
@@ -69,7 +69,14 @@ class InfoNCE(_compat.Loss):
         Yeh et al., "Decoupled Contrastive Learning", 2022, eq. 6 (without the optional weighting).
     """
 
-    def __init__(self, temperature=0.1, decoupled=False, tile_size=None, name="info_nce", dtype=None):
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        decoupled: bool = False,
+        tile_size: int | None = None,
+        name: str = "info_nce",
+        dtype: str | None = None,
+    ) -> None:
         if not ABOVE_0.fits(temperature):
             raise UserError(f"temperature is {temperature}; it divides the similarities and must be above 0, as 0.1")
         if tile_size is not None and not COUNT.fits(tile_size):
@@ -79,11 +86,11 @@ class InfoNCE(_compat.Loss):
         self.decoupled = bool(decoupled)
         self.tile_size = tile_size
 
-    def call(self, first, second):
+    def call(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
         return self.contrast(first, second).loss
 
-    def contrast(self, first, second):
-        """The loss, how often the other view is found, and the embeddings that were compared.
+    def contrast(self, first: tf.Tensor, second: tf.Tensor) -> Contrast:
+        """Compute the loss, the contrastive accuracy, and the normalized embeddings.
 
         Args:
             first, second: as in a call.
@@ -103,7 +110,7 @@ class InfoNCE(_compat.Loss):
         loss = tf.reduce_sum(losses) / total
         return Contrast(loss, tf.reduce_sum(tf.cast(right, keys.dtype)) / total, keys)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "temperature": self.temperature,
             "decoupled": self.decoupled,
@@ -114,7 +121,7 @@ class InfoNCE(_compat.Loss):
 
 
 def _gathered(first, second):
-    """This replica's views and those of all, normalised.
+    """This replica's views and those of all, normalized.
 
     Returns:
         `anchors`: `[2B, D]`, this replica's first views, then its second ones. `keys`: `[2N, D]`, all first views,

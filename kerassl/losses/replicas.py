@@ -1,15 +1,19 @@
-"""What the replicas of a global batch tell each other."""
+"""Communication between the replicas of a global batch."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from typing import Any
+
+from kerassl._compat import tf
 
 
-def several():
+def several() -> tf.distribute.ReplicaContext | None:
     """The replica context where there is more than one replica, or None."""
     context = tf.distribute.get_replica_context()
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def place_in_global_batch(batch):
+def place_in_global_batch(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
     """How many images the replicas before this one hold, and how many all hold together.
 
     Args:
@@ -25,7 +29,7 @@ def place_in_global_batch(batch):
     return tf.reduce_sum(sizes[: context.replica_id_in_sync_group]), tf.reduce_sum(sizes)
 
 
-def of_all_replicas(rows):
+def of_all_replicas(rows: tf.Tensor) -> tf.Tensor:
     """The rows of all replicas in their order, with the gradient: that of each row is the sum over the replicas.
 
     Args:
@@ -49,11 +53,12 @@ class OverReplicas:
     own images, so that gradients add up to that of the whole batch.
     """
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        value, context = super().__call__(y_true, y_pred, sample_weight), several()
-        if context is None or self.reduction in (None, "none"):
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
+        value, context = super().__call__(y_true, y_pred, sample_weight), several()  # type: ignore[misc]
+        reduction = self.reduction  # type: ignore[attr-defined]
+        if context is None or reduction in (None, "none"):
             return value
-        if self.reduction != "sum":  # a mean over the images of this replica
+        if reduction != "sum":  # a mean over the images of this replica
             batch = tf.shape(y_pred)[0]
             _, total = place_in_global_batch(batch)
             value *= tf.cast(context.num_replicas_in_sync * batch, value.dtype) / tf.cast(total, value.dtype)
@@ -61,8 +66,8 @@ class OverReplicas:
         return value + tf.stop_gradient(whole - value)
 
 
-def shares_added_up(*shares):
+def shares_added_up(*shares: tf.Tensor) -> list[tf.Tensor]:
     """Figures of the global batch, float32, from scalars that are this replica's shares of them."""
-    shares = [tf.cast(share, tf.float32) for share in shares]
+    own = [tf.cast(share, tf.float32) for share in shares]
     context = several()
-    return shares if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, shares)
+    return own if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, own)

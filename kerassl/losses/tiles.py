@@ -1,16 +1,22 @@
 """Rows of a matrix of similarities, all at once or a tile of them at a time."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kerassl._compat import tf
 
 
 @tf.custom_gradient
-def log_sum_exp(logits):
+def log_sum_exp(logits: tf.Tensor) -> tf.Tensor:
     """Logarithm of the sum of the exponentials of each row; TensorFlow 2.15's own has no gradient for 0 rows."""
     value = tf.reduce_logsumexp(logits, axis=1)
     return value, lambda upstream: upstream[:, None] * tf.exp(logits - value[:, None])
 
 
-def in_tiles(rows, anchors, keys, beside, tile_size):
+def in_tiles(
+    rows: Callable, anchors: tf.Tensor, keys: tf.Tensor, beside: Sequence[tf.Tensor], tile_size: int | None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """What a function finds of every anchor among the keys, without holding all similarities at once.
 
     Args:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
-from kerassl.augment import cell_places, match_cells
+from kerassl.augment import location_centers, match_locations
 from kerassl.backbones.shares import on_share
 from kerassl.losses import InfoNCE, dense_info_nce
 from kerassl.losses.dense_info_nce import check_contrast
@@ -36,9 +36,9 @@ class DenseSimCLR(SimCLR):
     """`SimCLR` that also learns to tell the places of an image apart from those of others, for detectors.
 
     The two views' crop boxes and flips tell which cell of the second view's feature map shows the place of a cell of
-    the first (`augment.match_cells`). Such pairs, both from the first view to the second and back, are contrasted with
-    the drawn pairs' keys of all other images of the global batch (`losses.dense_info_nce`); cells of the same image
-    are no negatives, unless `apart` says so. The loss is
+    the first (`augment.match_locations`). Such pairs, both from the first view to the second and back, are contrasted
+    with the drawn pairs' keys of all other images of the global batch (`losses.dense_info_nce`); locations of the same
+    image are negatives only with `min_negative_distance`. The loss is
 
         (1 - dense_weight) * global + dense_weight * mean over the levels of the dense loss
 
@@ -57,13 +57,13 @@ class DenseSimCLR(SimCLR):
         dense_temperature: float > 0 or None, which takes the global loss's.
         dense_hidden_dim: int. Length of the cells' hidden layer. The global one's width for each of hundreds of cells
             would cost more than the rest of the loss.
-        cells_per_image: int > 0. How many cells of each view that have a match are drawn at most, at each level and
+        locations_per_image: int > 0. How many cells of each view that have a match are drawn at most, at each level and
             step. The draw depends on the seed, the step and the image's place in the global batch alone.
-        apart: float >= 1 or None. Cells of the same image are negatives, too, if their places lie further apart than so
-            many cells (diagonals of a cell on the image, of the view whose cells are the larger). None takes those of
-            other images alone.
+        min_negative_distance: float >= 1 or None. Locations of the same image are negatives, too, if they are more than
+            this many diagonals of a location apart on the image (the larger of both views'). None takes those of other
+            images alone.
         tile_size: int > 0 or None. How many cells are held against all others at once, as in `dense_info_nce`. None
-            holds all: 4 `N² cells_per_image²` similarities for a global batch of `N`.
+            holds all: 4 `N² locations_per_image²` similarities for a global batch of `N`.
         **kwargs: the other arguments of `SimCLR`, by name. `projection_dim` is also that of the cells.
 
     Attributes:
@@ -93,8 +93,8 @@ class DenseSimCLR(SimCLR):
         dense_weight=0.5,
         dense_temperature=None,
         dense_hidden_dim=256,
-        cells_per_image=16,
-        apart=None,
+        locations_per_image=16,
+        min_negative_distance=None,
         tile_size=None,
         name="dense_simclr",
         **kwargs,
@@ -103,15 +103,17 @@ class DenseSimCLR(SimCLR):
         self.levels = check_dense_levels(levels)
         if not 0 <= dense_weight <= 1:
             raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
-        if not COUNT.fits(cells_per_image):
-            raise UserError(f"cells_per_image is {cells_per_image}; give the number of cells to draw, as 16")
-        if apart is not None and not apart >= 1:
-            raise UserError(f"apart is {apart}; give a number of cells, 1 or more, as 1.5, or None")
-        self.apart = apart
+        if not COUNT.fits(locations_per_image):
+            raise UserError(f"locations_per_image is {locations_per_image}; give the number of cells to draw, as 16")
+        if min_negative_distance is not None and not min_negative_distance >= 1:
+            raise UserError(
+                f"min_negative_distance is {min_negative_distance}; give a number of cells, 1 or more, as 1.5, or None"
+            )
+        self.min_negative_distance = min_negative_distance
         self.dense_weight = float(dense_weight)
         self.dense_temperature = dense_temperature
         self.dense_hidden_dim = dense_hidden_dim
-        self.cells_per_image = cells_per_image
+        self.locations_per_image = locations_per_image
         self.tile_size = tile_size
         check_contrast(self._temperature(), tile_size)
         names = backbones.pyramid(self.backbone, self.image_size)
@@ -159,7 +161,7 @@ class DenseSimCLR(SimCLR):
         first, second = tf.split(cells, 2, axis=0)  # [B, cells, D]
 
         stride = LEVELS[self.levels[number]]
-        there, back = match_cells(views, stride), match_cells(views.swapped(), stride)
+        there, back = match_locations(views, stride), match_locations(views.swapped(), stride)
         matches, valid = (tf.stack(both, axis=1) for both in zip(there, back))  # [B, 2, cells]
         offset, total = place_in_global_batch(tf.shape(first)[0])
         drawn, known = self._draw(valid, number, offset, total)
@@ -171,9 +173,9 @@ class DenseSimCLR(SimCLR):
         )
         known = tf.reshape(known, [-1, 2 * tf.shape(known)[2]])
         places = None
-        if self.apart is not None:
-            places = tf.stack([cell_places(each, stride) for each in (views, views.swapped())], axis=1)
-            places = tf.gather(places, drawn, batch_dims=2) / self.apart  # [B, 2, K, 2]
+        if self.min_negative_distance is not None:
+            places = tf.stack([location_centers(each, stride) for each in (views, views.swapped())], axis=1)
+            places = tf.gather(places, drawn, batch_dims=2) / self.min_negative_distance  # [B, 2, K, 2]
             places = tf.reshape(places, [-1, tf.shape(known)[1], 2])
         found = dense_info_nce(anchors, keys, known, self._temperature(), self.tile_size, places)
         whole = tf.cast(2 * total * tf.shape(valid)[2], tf.float32)
@@ -187,7 +189,7 @@ class DenseSimCLR(SimCLR):
         # Replicas draw for the whole batch and keep their rows. One algorithm on every device.
         chances = tf.random.stateless_uniform([total, 2, cells], seed, alg="philox")
         chances = tf.where(valid, chances[offset : offset + tf.shape(valid)[0]], -1.0)
-        best, drawn = tf.math.top_k(chances, tf.minimum(self.cells_per_image, cells))
+        best, drawn = tf.math.top_k(chances, tf.minimum(self.locations_per_image, cells))
         return drawn, best >= 0.0
 
     def _log(self, contrast):
@@ -202,7 +204,7 @@ class DenseSimCLR(SimCLR):
             "dense_weight": self.dense_weight,
             "dense_temperature": self.dense_temperature,
             "dense_hidden_dim": self.dense_hidden_dim,
-            "cells_per_image": self.cells_per_image,
-            "apart": self.apart,
+            "locations_per_image": self.locations_per_image,
+            "min_negative_distance": self.min_negative_distance,
             "tile_size": self.tile_size,
         }

@@ -27,5 +27,6 @@ def _check_batch_norm(model):
         raise UserError(
             f"{model.name} has {len(alone)} layers of batch normalization, {alone[0].name} the first, that each of "
             f"{model.distribute_strategy.num_replicas_in_sync} replicas would compute by itself; give the model "
-            "kerassl.backbones.fast(backbone), whose layers are synchronized, or freeze them by freeze_batch_norm"
+            "kerassl.backbones.with_fast_layers(backbone), whose layers are synchronized, or freeze them by "
+            "freeze_batch_norm"
         )

@@ -30,7 +30,7 @@ class SimCLR(OverReplicas, _compat.Model):
     `fit` takes batches of images `[B, H, W, 3]` in [0, 255], from which the model draws two views itself, or batches
     of `augment.Views`. Draws depend on `seed`, the step and the image's place in the global batch alone. Under a
     `tf.distribute` strategy the negatives are those of all replicas, and batch normalization is synchronized: `fit`
-    refuses a backbone whose layers are not (`backbones.fast` replaces them).
+    refuses a backbone whose layers are not (`backbones.with_fast_layers` replaces them).
 
     Args:
         backbone: name of a `keras.applications` network, as `"EfficientNetB1"`, or a flat functional `keras.Model`

@@ -14,4 +14,4 @@ if TYPE_CHECKING:
     from kerassl.optimizers.warmup_cosine import WarmupCosine as WarmupCosine
     from kerassl.optimizers.warmup_cosine import scaled_learning_rate as scaled_learning_rate
 
-__all__ = lazy_package(__name__, light=["names"])
+__all__ = lazy_package(__name__, light=True)

@@ -1,9 +1,11 @@
 """Layer-wise adaptive rate scaling."""
 
-import keras
-import tensorflow as tf
+from __future__ import annotations
+
+from typing import Any
 
 from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import ABOVE_0, FROM_0, SHARE_BELOW_1
 
@@ -18,8 +20,8 @@ class LARS(_compat.Optimizer):
         m = momentum * m + learning_rate * trust * |w| / |d| * d
         w = w - m
 
-    Biases and the scales and offsets of normalisation layers (all variables of rank 0 or 1) take plain momentum steps
-    without decay: `trust * |w| / |d|` is 1 for them. They are told by rank because names differ between networks.
+    Biases and the scales and offsets of normalization layers (all variables of rank 0 or 1) take plain momentum steps
+    without decay: `trust * |w| / |d|` is 1 for them. They are selected by rank because names differ between networks.
 
     Args:
         learning_rate: float or `keras.optimizers.schedules.LearningRateSchedule`. SimCLR's own: `0.3 * batch / 256`,
@@ -42,9 +44,17 @@ class LARS(_compat.Optimizer):
 
     slot_names = ("momentum",)
 
-    def __init__(self, learning_rate=0.3, momentum=0.9, trust=0.001, weight_decay=1e-6, name="LARS", **kwargs):
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.3,
+        momentum: float = 0.9,
+        trust: float = 0.001,
+        weight_decay: float = 1e-6,
+        name: str = "LARS",
+        **kwargs: Any,
+    ) -> None:
         if not SHARE_BELOW_1.fits(momentum):
-            raise UserError(f"LARS momentum is {momentum}; it must lie in [0, 1), as 0.9")
+            raise UserError(f"LARS momentum is {momentum}; it must be in [0, 1), as 0.9")
         if not ABOVE_0.fits(trust) or not FROM_0.fits(weight_decay):
             raise UserError(f"LARS trust is {trust} and weight_decay {weight_decay}; trust must be > 0, decay >= 0")
         super().__init__(learning_rate, name, **kwargs)
@@ -53,7 +63,9 @@ class LARS(_compat.Optimizer):
         # Not `weight_decay`: Keras would then decay every variable by itself, norms and biases too.
         self.decay = float(weight_decay)
 
-    def update(self, gradient, variable, learning_rate, momentum):
+    def update(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor, momentum: tf.Variable
+    ) -> None:
         if variable.shape.rank > 1:
             gradient = gradient + self.decay * variable
             weight_norm, gradient_norm = tf.norm(variable), tf.norm(gradient)
@@ -63,7 +75,7 @@ class LARS(_compat.Optimizer):
         momentum.assign(self.momentum * momentum + learning_rate * gradient)
         variable.assign_sub(momentum)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         # Keras's own entry of this name is its own decay, which stays off.
         config.update({"momentum": self.momentum, "trust": self.trust, "weight_decay": self.decay})

@@ -1,49 +1,60 @@
-"""Optimisers by name."""
+"""Optimizers by name."""
+
+from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from kerassl import optimizers
 from kerassl._errors import UserError
 from kerassl._lazy import compat as _compat
-from kerassl._lazy import keras
+from kerassl._lazy import keras, tf
 
 NAMES = ("lars", "lamb", "adamw")
 """What `get` knows, beside `tfa/…`."""
 
 
-def check_name(name):
-    """Returns the name of an optimiser if `get` could know it.
+def check_name(name: str) -> str:
+    """Check the name of an optimizer.
 
     Raises:
         UserError: if it is neither in `NAMES` nor begins with `tfa/`.
     """
     if name not in NAMES and not re.fullmatch(r"tfa/\w+", str(name)):
         raise UserError(
-            f"there is no optimiser {name!r}; there are {', '.join(NAMES)}, and beside tensorflow-addons its own by "
+            f"there is no optimizer {name!r}; there are {', '.join(NAMES)}, and beside tensorflow-addons its own by "
             "name, as tfa/LAMB"
         )
     return name
 
 
-def get(optimizer, learning_rate=None, *, weight_decay=None, variables=(), **kwargs):
-    """Makes an optimiser from its name, with weight decay that spares norms and biases.
+def get(
+    optimizer: str | keras.optimizers.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
+    *,
+    weight_decay: float | None = None,
+    variables: Sequence[tf.Variable] = (),
+    **kwargs: Any,
+) -> keras.optimizers.Optimizer:
+    """Create an optimizer by name, with weight decay that excludes norms and biases.
 
     Args:
         optimizer: `"lars"`, `"lamb"`, `"adamw"`, or `"tfa/"` and a class of `tensorflow_addons.optimizers`, as
             `"tfa/LAMB"`, `"tfa/LazyAdam"` or `"tfa/NovoGrad"`. LAMB is Keras's own where it has one (Keras 3), and
-            tensorflow-addons' on the addons stack. An optimiser instead of a name is returned as it is.
-        learning_rate: float, schedule, or None for the optimiser's own default.
+            tensorflow-addons' on the addons stack. An optimizer instead of a name is returned as it is.
+        learning_rate: float, schedule, or None for the optimizer's own default.
         weight_decay: float >= 0, or None for 1e-6 (SimCLR's) where norms and biases can be spared and 0 elsewhere.
         variables: the variables that will be trained. Those of rank 0 and 1 (biases, and scales and offsets of
-            normalisation) are not decayed.
-        **kwargs: the optimiser's own arguments, as `global_clipnorm`.
+            normalization) are not decayed.
+        **kwargs: the optimizer's own arguments, as `global_clipnorm`.
 
     Returns:
-        Optimiser, as `compile` takes it.
+        Optimizer, as `compile` takes it.
 
     Raises:
-        UserError: if the name is not known, tensorflow-addons is not installed, or the optimiser has no such setting.
+        UserError: if the name is not known, tensorflow-addons is not installed, or the optimizer has no such setting.
 
     Example:
         >>> model.compile(kerassl.optimizers.get("adamw", 1e-3, weight_decay=1e-4, variables=model.trainable_variables))
@@ -71,7 +82,7 @@ def _addons(name, weight_decay, spared, kwargs):
     arguments = inspect.signature(make).parameters
     if "optimizer" in arguments or "optimizers_and_layers" in arguments:
         raise UserError(
-            f"{name} wraps other optimisers; make it in Python, as tfa.optimizers.{class_name}(…), and give the object"
+            f"{name} wraps other optimizers; make it in Python, as tfa.optimizers.{class_name}(…), and give the object"
         )
     if "learning_rate" in kwargs and "learning_rate" not in arguments:
         raise UserError(f"{name} takes no learning rate; make it in Python, and give the object")
@@ -87,11 +98,17 @@ def _addons(name, weight_decay, spared, kwargs):
     return make(**kwargs)
 
 
-def for_labels(optimizer, learning_rate, variables, weight_decay=None, clip_norm=10.0):
-    """`get` with what training on labels wants: clipped gradients, and more weight decay.
+def for_labels(
+    optimizer: str | keras.optimizers.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    variables: Sequence[tf.Variable],
+    weight_decay: float | None = None,
+    clip_norm: float | None = 10.0,
+) -> keras.optimizers.Optimizer:
+    """Create an optimizer for training with labels: clipped gradients, and more weight decay.
 
     Args:
-        optimizer: as `get` takes it. An optimiser instead of a name is returned as it is.
+        optimizer: as `get` takes it. An optimizer instead of a name is returned as it is.
         learning_rate: float or schedule.
         variables: the variables that will be trained.
         weight_decay: float >= 0, or None for 1e-4; for those of tensorflow-addons None is the decay that is `get`'s
@@ -99,7 +116,7 @@ def for_labels(optimizer, learning_rate, variables, weight_decay=None, clip_norm
         clip_norm: float > 0, or None. The global norm that gradients are clipped to.
 
     Returns:
-        Optimiser.
+        Optimizer.
     """
     if weight_decay is None and optimizer in NAMES:
         weight_decay = 1e-4

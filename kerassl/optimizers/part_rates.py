@@ -1,15 +1,19 @@
-"""Learning rates by part, for any optimiser."""
+"""Learning rates by part, for any optimizer."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from kerassl._errors import UserError
 from kerassl._lazy import compat as _compat
-from kerassl._lazy import tf
+from kerassl._lazy import keras, tf
 from kerassl.backbones.parts import by_part, parts
 
 
-def check_learning_rates(rates):
-    """Refuses factors that are none.
+def check_learning_rates(rates: Mapping) -> dict[str, float]:
+    """Refuse factors that are none.
 
     Args:
         rates: dict from a part (`"backbone"`, `"stem"`, `"P3"`, `"P4"`, `"P5"`, `"neck"`, `"head"`) to a float > 0, or
@@ -26,13 +30,13 @@ def check_learning_rates(rates):
     for part, rate in rates.items():
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not (math.isfinite(rate) and rate > 0):
             raise UserError(
-                f"the learning rate of {part} is {rate!r} times that of the optimiser; give a number above 0, as 0.1, "
-                "and freeze or thaw what is not to be trained"
+                f"the learning rate of {part} is {rate!r} times that of the optimizer; give a number above 0, as 0.1, "
+                "and freeze or unfreeze what is not to be trained"
             )
     return {part: float(rate) for part, rate in rates.items()}
 
 
-def layer_decay(decay):
+def layer_decay(decay: float) -> dict[str, float]:
     """Learning rates that fall by a factor with each stage, from the neck down to the stem.
 
     Args:
@@ -48,11 +52,11 @@ def layer_decay(decay):
     return check_learning_rates({part: decay**power for power, part in enumerate(("P5", "P4", "P3", "stem"), start=1)})
 
 
-def scaled_step(model, step):
+def scaled_step(model: keras.Model, step: Callable) -> Any:
     """A training step, of which the model's `learning_rates` let each part go its share of the way.
 
-    What a step changes is proportional to the learning rate with every optimiser here, decoupled weight decay
-    included; so the factor goes to the change, and no optimiser has to know of it.
+    What a step changes is proportional to the learning rate with every optimizer here, decoupled weight decay
+    included; so the factor goes to the change, and no optimizer has to know of it.
 
     Args:
         model: `keras.Model` with `learning_rates`, a dict as `check_learning_rates` returns it.

@@ -1,15 +1,15 @@
 """The learning-rate schedule of contrastive pre-training."""
 
+from __future__ import annotations
+
 import math
 
-import keras
-import tensorflow as tf
-
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 
 
-def scaled_learning_rate(batch_size, rule="sqrt"):
-    """SimCLR's learning rate for LARS at a batch size.
+def scaled_learning_rate(batch_size: int, rule: str = "sqrt") -> float:
+    """Compute SimCLR's learning rate for LARS from the batch size.
 
     Args:
         batch_size: int > 0. The global batch, in images.
@@ -34,7 +34,7 @@ def scaled_learning_rate(batch_size, rule="sqrt"):
 
 @keras.saving.register_keras_serializable(package="kerassl")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to `peak`, then falls along half a cosine to `final`.
+    """Learning-rate schedule: linear warm-up from 0 to `peak`, then half a cosine down to `final`.
 
     Args:
         peak: float. The highest learning rate.
@@ -44,7 +44,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         name: str.
 
     Raises:
-        UserError: if `warmup_steps` does not lie in `[0, total_steps)`.
+        UserError: if `warmup_steps` is not in `[0, total_steps)`.
 
     Example:
         >>> schedule = kerassl.optimizers.WarmupCosine(peak=1.0, total_steps=100, warmup_steps=10)
@@ -52,7 +52,9 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         [0.0, 0.5, 1.0, 0.5, 0.0]
     """
 
-    def __init__(self, peak, total_steps, warmup_steps=0, final=0.0, name="WarmupCosine"):
+    def __init__(
+        self, peak: float, total_steps: int, warmup_steps: int = 0, final: float = 0.0, name: str = "WarmupCosine"
+    ) -> None:
         super().__init__()
         if not 0 <= warmup_steps < total_steps:
             raise UserError(
@@ -64,14 +66,14 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         self.final = float(final)
         self.name = name
 
-    def __call__(self, step):
+    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
         rising = self.peak * step / max(self.warmup_steps, 1)
         share = tf.clip_by_value((step - self.warmup_steps) / (self.total_steps - self.warmup_steps), 0.0, 1.0)
         falling = self.final + (self.peak - self.final) * 0.5 * (1 + tf.cos(math.pi * share))
         return tf.where(step < self.warmup_steps, rising, falling)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "peak": self.peak,
             "total_steps": self.total_steps,

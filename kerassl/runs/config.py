@@ -57,7 +57,7 @@ class Config(Section):
     backbone: str = Field(
         "EfficientNetB1", description="Network, as EfficientNetB1, EfficientNetB0 or MobileNet, the fastest on a CPU."
     )
-    until: str | None = Field(
+    cut_at: str | None = Field(
         None, description="Layer after which the network is cut, as conv_pw_12_relu; null is its last feature map."
     )
     seed: Seed = Field(0, description="The same seed gives the same run on the same machine.")

@@ -121,18 +121,18 @@ def _tuned(config, task, weights, data, batches, watching, out, limit):
     model = _untrained(config, task, weights, data.classes, batches.steps * plan.epochs)
     if plan.neck:
         neck.pretrain_neck(config, task, model, data, out)
-    average = None if plan.average is None else callbacks.WeightAverage(plan.average)
-    beside = [] if average is None else [average]
+    ema = None if plan.ema is None else callbacks.EMA(plan.ema)
+    beside = [] if ema is None else [ema]
     resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)
     nan = callbacks.StopAtNaN(out / f"{task}_nan", batches, resume)
     recipe = [nan, *beside]
-    if plan.thaw:
-        recipe.append(callbacks.Thaw(plan.thaw))
+    if plan.unfreeze:
+        recipe.append(callbacks.GradualUnfreezing(plan.unfreeze))
     if plan.batch_norm == "re-estimated":
         plain = training_batches(config, task, data.train, flip=False, augmentation=None)
         recipe.append(callbacks.ReestimateBatchNorm(plain, steps=200))
     if plan.evaluate_every is not None:
-        recipe.append(detectors.Evaluation(data.test, data.classes, plan.evaluate_every, average=average))
+        recipe.append(detectors.Evaluation(data.test, data.classes, plan.evaluate_every, ema=ema))
     lines, clock = watching
     in_time = [] if limit is None else [runs.StopInTime(limit, resume, clock)]
     resume.run(

@@ -34,7 +34,7 @@ def pretrain(config, images, folder, weights="random", limit=None):
     Returns:
         Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss (of whole images, beside
         which its chance stands), whether it `learned` (None where too few steps were taken to tell) and the `alarms` of
-        `callbacks.Health`, minutes, checksum; with dense contrast also its settings and figures.
+        `callbacks.CollapseMonitor`, minutes, checksum; with dense contrast also its settings and figures.
 
     Raises:
         OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
@@ -59,7 +59,7 @@ def pretrain(config, images, folder, weights="random", limit=None):
         "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
         config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
     )  # fmt: skip
-    health = callbacks.Health(plan.batch_size)
+    health = callbacks.CollapseMonitor(plan.batch_size)
     history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), [health])
     checksum = save(model.backbone, folder)
     figures = {
@@ -168,7 +168,7 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
             throughput,
             callbacks.LearningRate(),
             *watching,
-            *([callbacks.Thaw(plan.thaw)] if plan.thaw else []),
+            *([callbacks.GradualUnfreezing(plan.unfreeze)] if plan.unfreeze else []),
             *_probes(plan),
             callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20, rewind=True),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
@@ -216,7 +216,7 @@ def last(history, name):
 
 def views_of(plan):
     """The views that the section `pretrain` asks for."""
-    return augment.SimCLRViews(plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength)
+    return augment.SimCLRViews(plan.image_size, scale=(plan.smallest_crop, 1.0), strength=plan.strength)
 
 
 def _model(config, backbone):
@@ -236,8 +236,8 @@ def _model(config, backbone):
         levels=plan.dense.levels,
         dense_weight=plan.dense.weight,
         dense_temperature=plan.dense.temperature,
-        cells_per_image=plan.dense.cells_per_image,
-        apart=plan.dense.apart,
+        locations_per_image=plan.dense.locations_per_image,
+        min_negative_distance=plan.dense.min_negative_distance,
         **settings,
     )
 

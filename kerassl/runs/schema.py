@@ -6,7 +6,7 @@ import pydantic
 from pydantic import Field
 
 from kerassl import _numbers, optimizers
-from kerassl.callbacks.unfreezing_schedule import check_thaw
+from kerassl.callbacks.unfreezing_schedule import check_unfreezing
 from kerassl.datasets.class_names import read_class_names
 from kerassl.detectors.localizer.levels import check_neck_levels
 from kerassl.models.levels import check_dense_levels
@@ -31,7 +31,7 @@ def _known_rates(rates):
 
 
 def _known_stages(schedule):
-    check_thaw(schedule)
+    check_unfreezing(schedule)
     return schedule
 
 
@@ -49,7 +49,7 @@ Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
 Levels = Annotated[list[str], pydantic.AfterValidator(_known_levels)]
 NeckLevels = Annotated[list[str], pydantic.AfterValidator(_known_neck)]
 LearningRates = Annotated[dict[str, Above0], pydantic.AfterValidator(_known_rates)]
-Thaw = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_stages)]
+Unfreeze = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_stages)]
 
 
 class Section(pydantic.BaseModel):
@@ -129,10 +129,10 @@ class Dense(Section):
     levels: Levels = Field(["P4", "P5"], description="Feature maps that are contrasted, of P3, P4 and P5.")
     weight: Share = Field(0.5, description="Share of the dense loss, 0 to 1; 0.5 weighs both alike.")
     temperature: Above0 | None = Field(None, description="0.1 to 0.2; null is that of whole images.")
-    cells_per_image: Count = Field(
+    locations_per_image: Count = Field(
         16, description="Locations of a view that are drawn at each level and step, at most; 8 to 32."
     )
-    apart: From1 | None = Field(
+    min_negative_distance: From1 | None = Field(
         None,
         description="Locations of the same image further apart than so many strides are negatives, too; 2 to 4, null "
         "takes none.",
@@ -176,7 +176,7 @@ class Pretrain(Section):
         0.08, description="Smallest share of the image in a view; 0.08 as in SimCLR, 0.2 to 0.5 for small networks."
     )
     strength: From0 = Field(1.0, description="Strength of the color jitter; 1 as in SimCLR, 0.5 for small networks.")
-    thaw: Thaw = Field(
+    unfreeze: Unfreeze = Field(
         {},
         description="Epochs for which stages of the backbone are frozen, as {stem: null, P3: 5}; null is to the end.",
     )
@@ -197,21 +197,21 @@ class ObjectAugmentation(Section):
     zoom: Share = Field(0.5, description="Probability of a zoom.")
     zoom_range: _Range = Field((0.5, 1.5), description="Least and largest factor of a zoom; below 1 pads the image.")
     crop: Share = Field(0.5, description="Probability of a crop.")
-    crop_area: _Range = Field((0.3, 1.0), description="Least and largest share of the image in a crop.")
-    aspect: _Range = Field((0.5, 2.0), description="Least and largest aspect ratio of a crop.")
+    scale: _Range = Field((0.3, 1.0), description="Least and largest share of the image in a crop.")
+    ratio: _Range = Field((0.5, 2.0), description="Least and largest aspect ratio of a crop.")
     jitter: Share = Field(0.8, description="Probability of color jitter.")
     strength: From0 = Field(0.25, description="Strength of the color jitter; 0 to 1.")
-    visible: Share = Field(
+    min_visibility: Share = Field(
         0.7, description="Share of a box that a crop must keep; the one object of a localizer stays nearly whole."
     )
-    smallest: From0 = Field(2.0, description="Least side in pixels of a box that is kept.")
+    min_size: From0 = Field(2.0, description="Least side in pixels of a box that is kept.")
 
 
 class BoxAugmentation(ObjectAugmentation):
     """Box augmentation of training images for a detector."""
 
     mosaic: Share = Field(0.0, description="Probability of putting four images into one; 0.5 helps with few labels.")
-    visible: Share = Field(0.3, description="Share of a box that a crop must keep.")
+    min_visibility: Share = Field(0.3, description="Share of a box that a crop must keep.")
 
 
 class Neck(Section):
@@ -288,7 +288,7 @@ class Finetune(Protocol):
         None,
         description="A file of regions to paint over in every training image, as regions.json of kerassl audit.",
     )
-    thaw: Thaw = Field(
+    unfreeze: Unfreeze = Field(
         {},
         description="Epochs for which stages of the backbone are frozen, as {P5: 1, P4: 2, P3: 3, stem: null}; null is "
         "to the end.",
@@ -297,15 +297,15 @@ class Finetune(Protocol):
         "trained",
         description="frozen keeps that of the backbone; re-estimated computes moving statistics again before scoring.",
     )
-    average: ShareBelow1 | None = Field(
+    ema: ShareBelow1 | None = Field(
         None,
         description="Decay of a moving average of the weights, which is scored and saved; 0.99 to 0.999.",
     )
 
     @pydantic.model_validator(mode="after")
     def _one_way_to_freeze(self):
-        if self.freeze and self.thaw:
-            raise ValueError("freeze trains neck and head alone and thaw later more; give one of them")
+        if self.freeze and self.unfreeze:
+            raise ValueError("freeze trains neck and head alone and unfreeze trains it later; give one of them")
         return self
 
 

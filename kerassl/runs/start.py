@@ -12,25 +12,25 @@ def start(config, weights):
     """The backbone that a training begins with.
 
     Args:
-        config: `Config`; `backbone`, `until` and `seed` are used.
+        config: `Config`; `backbone`, `cut_at` and `seed` are used.
         weights: `"random"`, `"imagenet"`, or the path of a file of weights or of a `backbone.keras`.
 
     Returns:
         `keras.Model`.
 
     Raises:
-        UserError: if the file is missing or does not fit, or holds a network that is not cut after `until`.
+        UserError: if the file is missing or does not fit, or holds a network that is not cut after `cut_at`.
     """
     if weights == "random":
         keras.utils.set_random_seed(config.seed)
-        return backbones.build(config.backbone, until=config.until)
+        return backbones.build(config.backbone, cut_at=config.cut_at)
     if not str(weights).endswith(".keras"):
-        return backbones.build(config.backbone, weights=weights, until=config.until)
+        return backbones.build(config.backbone, weights=weights, cut_at=config.cut_at)
     backbone = backbones.load(weights)
-    if config.until is not None and backbone.layers[-1].name != config.until:
+    if config.cut_at is not None and backbone.layers[-1].name != config.cut_at:
         raise UserError(
-            f"{weights} holds {backbone.name} up to {backbone.layers[-1].name}, but until is {config.until}; leave "
-            "until out, or give a file of the network that is cut there"
+            f"{weights} holds {backbone.name} up to {backbone.layers[-1].name}, but cut_at is {config.cut_at}; leave "
+            "cut_at out, or give a file of the network that is cut there"
         )
     return backbone
 
@@ -38,7 +38,7 @@ def start(config, weights):
 def check_network(config):
     """Refuses a network that is not known, before TensorFlow is loaded for it."""
     if canonical(config.backbone) is None:
-        raise UserError(f"there is no network {config.backbone!r}; there are {', '.join(backbones.FAMILIES)}")
+        raise UserError(f"there is no network {config.backbone!r}; there are {', '.join(backbones.list_backbones())}")
 
 
 def check_start(weights, name):

@@ -120,14 +120,14 @@ def contact_sheet(config, count, level):
         raise UserError("no images are named; give a folder, as in: kerassl views photos/ --out views.png")
     plan, files = config.pretrain, datasets.image_files(config.data.images)
     load_size = check_image_size(plan.load_size or check_image_size(plan.image_size) + 32)
-    views = augment.SimCLRViews(plan.image_size, crop_area=(plan.smallest_crop, 1.0), strength=plan.strength)
+    views = augment.SimCLRViews(plan.image_size, scale=(plan.smallest_crop, 1.0), strength=plan.strength)
     paths, photographs = _some(files, count, config.seed)
     read, shown = (tf.stack([center_crop(each, size) for each in photographs]) for size in (load_size, _SHOWN))
     title = (
         f"Two views of each photograph, {plan.image_size} px, crops from {plan.smallest_crop:.0%} up, "
         f"jitter {plan.strength:g}; cells of {level} with one number show one place"
     )
-    sheet = augment.contact_sheet(
+    sheet = augment.plot_views(
         shown,
         views(read, tf.constant([config.seed, 0])),
         stride=LEVELS[level],

@@ -1,8 +1,6 @@
 """Image files in a request, decoded in the graph of a servable."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
+from kerassl._compat import tf
 from kerassl.datasets.images.decoding import MAX_PIXELS, decode
 from kerassl.resizing import letterbox
 

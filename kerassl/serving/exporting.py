@@ -8,14 +8,13 @@ import shlex
 import sys
 import time
 
-import keras
-import tensorflow as tf
-
-from kerassl import _compat, backbones
+from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._version import __version__
+from kerassl.backbones import weights as backbone_weights
 from kerassl.datasets.images.decoding import MAX_PIXELS
 from kerassl.detectors import Detector, Localizer
 from kerassl.detectors.decoding import detect
@@ -126,7 +125,7 @@ def export(
         "metrics": None,
         "command": shlex.join(sys.argv),
         "date": time.strftime("%Y-%m-%d"),
-        "weights_sha256": backbones.checksum(backbones.table(_weighty(model))),
+        "weights_sha256": backbone_weights.checksum(backbone_weights.table(_weighty(model))),
         "kerassl": __version__,
         "keras": _compat.KERAS_VERSION,
         "tensorflow": tf.__version__,

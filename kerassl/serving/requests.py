@@ -1,8 +1,8 @@
 """The requests that a new servable is asked once, so that whoever loads it later can compare."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
+
+from kerassl._compat import tf
 
 BATCHES = (1, 8)
 _SIDES = (96, 128)  # small, so that the records are

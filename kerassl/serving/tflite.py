@@ -8,12 +8,12 @@ import pathlib
 import tempfile
 import time
 
-import tensorflow as tf
-
-from kerassl import _compat, backbones
+from kerassl import _compat
+from kerassl._compat import tf
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._version import __version__
+from kerassl.backbones import weights as backbone_weights
 from kerassl.detectors import Detector, Localizer
 from kerassl.detectors.decoding import CANDIDATES, clipped
 from kerassl.detectors.localizer.predictions import locate
@@ -97,7 +97,7 @@ def export_tflite(
         "outputs": outputs,
         **settings,
         "date": time.strftime("%Y-%m-%d"),
-        "weights_sha256": backbones.checksum(backbones.table(model)),
+        "weights_sha256": backbone_weights.checksum(backbone_weights.table(model)),
         "kerassl": __version__,
         "keras": _compat.KERAS_VERSION,
         "tensorflow": tf.__version__,

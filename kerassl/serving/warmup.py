@@ -1,8 +1,6 @@
 """Requests that TensorFlow Serving asks itself before it serves a version, so that no client waits for its start."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
+from kerassl._compat import tf
 from kerassl.serving.requests import drawn
 
 NAME = "tf_serving_warmup_requests"  # in assets.extra/

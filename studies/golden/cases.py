@@ -1,5 +1,7 @@
 """The cases in the interface of the working tree: those of `baseline.py`, whose results they must equal."""
 
+from kerassl.backbones import weights as backbone_weights
+
 from kerassl import _compat  # noqa: F401  # isort: skip
 import dataclasses
 import json
@@ -40,7 +42,7 @@ def tiny(width=8, name="tiny"):
         x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False, name=f"conv{level}")(x)
         x = keras.layers.BatchNormalization(momentum=0.9, name=f"bn{level}")(x)
         x = keras.layers.Activation("swish", name=f"act{level}")(x)
-    return common.set_weights(backbones.fast(keras.Model(inputs, x, name=name)))
+    return common.set_weights(backbones.with_fast_layers(keras.Model(inputs, x, name=name)))
 
 
 def retinanet():
@@ -108,7 +110,14 @@ def simclr():
 
 def dense_simclr():
     model = models.DenseSimCLR(
-        tiny(), 64, projection_dim=8, hidden_dim=16, dense_hidden_dim=16, cells_per_image=4, apart=1.5, seed=3
+        tiny(),
+        64,
+        projection_dim=8,
+        hidden_dim=16,
+        dense_hidden_dim=16,
+        locations_per_image=4,
+        min_negative_distance=1.5,
+        seed=3,
     )
     adamw = optimizers.get("adamw", 1e-3, weight_decay=1e-2, variables=model.trainable_variables)
     return pretrained(model, adamw, common.images(16, 72))
@@ -160,11 +169,13 @@ def localizer_training():
 
 
 def callbacks():
-    """A training with an average of the weights, thawed stages and evaluation, and statistics after it."""
+    """A training with an average of the weights, stages that unfreeze and evaluation, and statistics after it."""
     made, model, batches = kerassl.callbacks, localizer(), localizer_batches()
-    average = made.WeightAverage(0.9)
-    evaluation = detectors.Evaluation(records(6), CLASSES, average=average)
-    logs = model.fit(batches, epochs=2, verbose=0, callbacks=[made.Thaw({"stem": None, "P4": 1}), average, evaluation])
+    ema = made.EMA(0.9)
+    evaluation = detectors.Evaluation(records(6), CLASSES, ema=ema)
+    logs = model.fit(
+        batches, epochs=2, verbose=0, callbacks=[made.GradualUnfreezing({"stem": None, "P4": 1}), ema, evaluation]
+    )
     backbones.reestimate_batch_norm(model, batches, steps=2)
     return {"history": logs.history, "weights": common.weights(model)}
 
@@ -185,12 +196,12 @@ def probes():
 def views():
     images = common.images(6, 72)
     one, mild = augment.SimCLRViews(64)(images, (3, 5)), augment.SimCLRViews.mild(32, seed=2)(images, (3, 6))
-    matches = augment.match_cells(one, 16)
+    matches = augment.match_locations(one, 16)
     return {
         "views": {name: np.array(value) for name, value in one._asdict().items()},
         "mild": {name: np.array(value) for name, value in mild._asdict().items()},
         "matches": {name: np.array(value) for name, value in matches._asdict().items()},
-        "places": [np.array(each) for each in _listed(augment.cell_places(one, 16))],
+        "places": [np.array(each) for each in _listed(augment.location_centers(one, 16))],
     }
 
 
@@ -200,7 +211,7 @@ def _listed(value):
 
 def box_augmentation():
     every = augment.BoxAugmentation(mosaic=0.6, seed=4)
-    one = augment.BoxAugmentation(visible=0.7, strength=0.5)
+    one = augment.BoxAugmentation(min_visibility=0.7, strength=0.5)
     options = {"shuffle": True, "seed": 5}
     own = records(10)
     found = {
@@ -305,7 +316,7 @@ def pseudo_boxes():
     paths = common.image_files("images", 12)
     settings = {
         "component": {"level": "P4", "threshold": 0.3},
-        "similarity": {"level": "P3", "pieces": 2, "smallest": 0.02, "largest": 1.0, "sample": 6},
+        "similarity": {"level": "P3", "pieces": 2, "min_size": 0.02, "largest": 1.0, "sample": 6},
     }
     for kind, own in settings.items():
         boxes = detectors.pseudo_records(backbone, paths, image_size=SIZE, heatmap=kind, verbose=0, **own)
@@ -549,7 +560,7 @@ def backbone():
         value = tf.reduce_mean(tf.square(model(images, training=True)))
     gradients = tape.gradient(value, model.trainable_variables)
     return {
-        "checksum": backbones.checksum(backbones.table(model)),
+        "checksum": backbone_weights.checksum(backbone_weights.table(model)),
         "features": np.array(backbones.load("backbone.keras")(images)),
         "trained": np.array(value),
         "gradients": [np.array(each) for each in gradients],

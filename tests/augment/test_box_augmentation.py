@@ -1,8 +1,7 @@
-"""Boxes and pixels against plain loops and Pillow, objects found by their colours, and the distributions of draws."""
+"""Boxes and pixels against plain loops and Pillow, objects found by their colors, and the distributions of draws."""
 
 import math
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import PIL.Image
 import pytest
@@ -12,19 +11,19 @@ from scipy import stats
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
 from kerassl.augment.box_augmentation import _DRAWS, Placed
-from kerassl.augment.mosaic import CENTRE, mosaic
+from kerassl.augment.mosaic import CENTER, mosaic
 from kerassl.augment.windows import ATTEMPTS
 from kerassl.resizing import letterbox
 
 SIZE = 96
 NEVER = {"flip": 0.0, "zoom": 0.0, "crop": 0.0, "jitter": 0.0, "mosaic": 0.0}
 SURE = 0.001
-# By the class of the object; the ground is grey, so that each channel of a mixture tells which of both is more of it.
-COLOURS = np.array([[number & 1, number >> 1 & 1, number >> 2 & 1] for number in range(1, 8)]) * 255
+# By the class of the object. The ground is gray: each channel of a mixture shows which of both there is more of.
+COLORS = np.array([[number & 1, number >> 1 & 1, number >> 2 & 1] for number in range(1, 8)]) * 255
 
 
 def _scene(rng, classes=(0, 1, 2)):
-    """A grey image of random sides with a rectangle for each class, apart from each other: pixels and boxes."""
+    """A gray image of random sides with a rectangle for each class, apart from each other: pixels and boxes."""
     height, width = rng.integers(90, 260, 2)
     pixels = np.full([height, width, 3], 128, np.uint8)
     boxes = np.zeros([len(classes), 4], np.float32)
@@ -34,14 +33,14 @@ def _scene(rng, classes=(0, 1, 2)):
         x1 = rng.integers(x0 + 8, (place + 1) * lane - 1)
         y0 = rng.integers(0, height - 20)
         y1 = rng.integers(y0 + 8, height + 1)
-        pixels[y0:y1, x0:x1] = COLOURS[classes[number]]
+        pixels[y0:y1, x0:x1] = COLORS[classes[number]]
         boxes[number] = x0, y0, x1, y1
     return pixels, boxes
 
 
 def _found(image, number):
     """The box of an object's pixels, xyxy, or None."""
-    sign = np.where(COLOURS[number] > 0, 1, -1)
+    sign = np.where(COLORS[number] > 0, 1, -1)
     ys, xs = np.nonzero(np.all((image - 128) * sign > 64, axis=-1))
     return None if not len(xs) else np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
 
@@ -67,7 +66,7 @@ def _batches(augmentation, count, batch, objects, seed=0):
     finish = tf.function(lambda placed, classes: augmentation.finish(placed, classes))
     for step in range(count):
         classes = [rng.choice(7, objects, replace=False) for _ in range(batch)]
-        if batch * objects <= 7:  # each colour in one image alone
+        if batch * objects <= 7:  # each color in one image alone
             classes = np.split(rng.permutation(7)[: batch * objects], batch)
         scenes = [_scene(rng, each) for each in classes]
         placed = _stacked([place(*scene, [seed, step, number]) for number, scene in enumerate(scenes)])
@@ -104,8 +103,8 @@ def _slow_place(own, pixels, boxes, size, draws):
         if attempt == ATTEMPTS:
             zoom, at = min(factor, 1.0), (0, 0)
         elif cropped:
-            area = own.crop_area[0] + draws["areas"][attempt] * (own.crop_area[1] - own.crop_area[0])
-            ratio = own.aspect[0] * (own.aspect[1] / own.aspect[0]) ** float(draws["aspects"][attempt])
+            area = own.scale[0] + draws["areas"][attempt] * (own.scale[1] - own.scale[0])
+            ratio = own.ratio[0] * (own.ratio[1] / own.ratio[0]) ** float(draws["ratios"][attempt])
             w = min(width, math.sqrt(area * width * height * ratio))
             h = min(height, math.sqrt(area * width * height / ratio))
         longest = max(w, h)
@@ -115,7 +114,7 @@ def _slow_place(own, pixels, boxes, size, draws):
         x, y = int(at[0] * (width - w + 1)), int(at[1] * (height - h + 1))
         scales = [shown[0] / w, shown[1] / h] * 2
         moved = [[(corner - start) * by for corner, start, by in zip(box, (x, y, x, y), scales)] for box in boxes]
-        if not len(boxes) or any(_slow_visible(box, [0, 0, *shown], own.visible, own.smallest) for box in moved):
+        if not len(boxes) or any(_slow_visible(box, [0, 0, *shown], own.min_visibility, own.min_size) for box in moved):
             break
     offset = [2 * int(draws["offset"][axis] * ((size - shown[axis]) // 2 + 1)) if zoomed else 0 for axis in (0, 1)]
     part = pixels[y : y + h, x : x + w]
@@ -123,8 +122,8 @@ def _slow_place(own, pixels, boxes, size, draws):
         part = part[:, ::-1]
         moved = [[shown[0] - x1, y0, shown[0] - x0, y1] for x0, y0, x1, y1 in moved]
     square = np.zeros([size, size, 3])
-    picture = PIL.Image.fromarray(part).resize(shown, PIL.Image.BILINEAR)
-    square[offset[1] : offset[1] + shown[1], offset[0] : offset[0] + shown[0]] = picture
+    image = PIL.Image.fromarray(part).resize(shown, PIL.Image.BILINEAR)
+    square[offset[1] : offset[1] + shown[1], offset[0] : offset[0] + shown[0]] = image
     moved = [[x0 + offset[0], y0 + offset[1], x1 + offset[0], y1 + offset[1]] for x0, y0, x1, y1 in moved]
     return square, moved, [*offset, offset[0] + shown[0], offset[1] + shown[1]]
 
@@ -132,15 +131,15 @@ def _slow_place(own, pixels, boxes, size, draws):
 def _slow_mosaic(row, placed, classes, draws, size, own):
     """A mosaic and its objects by loops over quarters and pixels' rows."""
     count = len(classes)
-    low, high = (round(size * end) for end in CENTRE)
-    centre = [low + int(draw * (high - low + 1)) for draw in draws["centre"]]
+    low, high = (round(size * end) for end in CENTER)
+    center = [low + int(draw * (high - low + 1)) for draw in draws["center"]]
     left, others = list(range(1, count)), []
     for number in range(3):
         others.append(left.pop(int(draws["partners"][number] * (count - 1 - number))))
     sources = np.array([row, *((row + other) % count for other in others)])[np.argsort(draws["places"])]
     image, objects = np.zeros([size, size, 3]), []
     for quarter, source in enumerate(sources):
-        bounds = [(0, centre[axis]) if not quarter >> axis & 1 else (centre[axis], size) for axis in (0, 1)]
+        bounds = [(0, center[axis]) if not quarter >> axis & 1 else (center[axis], size) for axis in (0, 1)]
         region, shift = [], []
         for axis, (begin, end) in enumerate(bounds):
             first, last = placed.region[source][axis], placed.region[source][axis + 2]
@@ -160,7 +159,7 @@ def _slow_mosaic(row, placed, classes, draws, size, own):
         for box, number in zip(placed.boxes[source], classes[source]):
             moved = [corner / 2 + by for corner, by in zip(box, (*shift, *shift))]
             shown = _slow_visible(
-                moved, [region[0][0], region[1][0], region[0][1], region[1][1]], own.visible, own.smallest
+                moved, [region[0][0], region[1][0], region[0][1], region[1][1]], own.min_visibility, own.min_size
             )
             if shown:
                 objects.append((*shown, number))
@@ -169,7 +168,7 @@ def _slow_mosaic(row, placed, classes, draws, size, own):
 
 @pytest.mark.parametrize("visible", [0.3, 1.0])
 def test_place_is_that_of_plain_loops(visible):
-    augmentation = BoxAugmentation(zoom_range=(0.4, 1.8), crop_area=(0.05, 0.8), visible=visible)
+    augmentation = BoxAugmentation(zoom_range=(0.4, 1.8), scale=(0.05, 0.8), min_visibility=visible)
     for scenes, _, placed, _ in _batches(augmentation, 60, 2, 3, seed=3):
         for row, (pixels, boxes) in enumerate(scenes):
             found = [field[row].numpy() for field in placed]
@@ -204,7 +203,7 @@ def test_mosaic_is_that_of_plain_loops(batch):
     assert (0 < mixed < 12 * batch) if batch >= 4 else mixed == 0
 
 
-# ---- objects by their colours
+# ---- objects by their colors
 
 
 @pytest.mark.parametrize(
@@ -214,7 +213,7 @@ def test_mosaic_is_that_of_plain_loops(batch):
         {"zoom": 1.0},
         {"zoom": 1.0, "zoom_range": (1.2, 3.0)},
         {"crop": 1.0},
-        {"crop": 1.0, "crop_area": (0.02, 0.3), "visible": 0.7},
+        {"crop": 1.0, "scale": (0.02, 0.3), "min_visibility": 0.7},
         {"flip": 0.5, "zoom": 0.5, "crop": 0.5},
     ],
     ids=lambda settings: "-".join(settings),
@@ -233,17 +232,17 @@ def test_boxes_are_those_of_the_objects_pixels(settings):
     assert seen > 210
 
 
-def test_boxes_are_those_of_the_objects_pixels_when_colours_change():
+def test_boxes_are_those_of_the_objects_pixels_when_colors_change():
     augmentation = BoxAugmentation(jitter=1.0, strength=0.5)
     for _, _, placed, (images, boxes, labels) in _batches(augmentation, 70, 3, 1):
         for image, region, box, label in zip(images, placed.region.numpy().astype(int), boxes, labels):
             assert label[0] >= 0
-            picture = image[region[1] : region[3], region[0] : region[2]]
-            values, counts = np.unique(picture.round().reshape(-1, 3), axis=0, return_counts=True)
+            image = image[region[1] : region[3], region[0] : region[2]]
+            values, counts = np.unique(image.round().reshape(-1, 3), axis=0, return_counts=True)
             first, second = values[np.argsort(-counts)[:2]]  # object and ground, or ground and object
             x, y = ((box[0][:2] + box[0][2:]) / 2 - region[:2]).astype(int)
-            thing, ground = sorted((first, second), key=lambda colour: np.abs(picture[y, x] - colour).sum())
-            other = (picture - ground) @ (thing - ground)
+            thing, ground = sorted((first, second), key=lambda color: np.abs(image[y, x] - color).sum())
+            other = (image - ground) @ (thing - ground)
             ys, xs = np.nonzero(other > other.max() / 2)
             found = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) + np.tile(region[:2], 2)
             np.testing.assert_allclose(found, box[0], atol=1)
@@ -266,7 +265,7 @@ def test_boxes_are_those_of_the_objects_pixels_in_mosaics():
 
 
 def test_crop_keeps_an_object_where_there_is_one_and_any_crop_does_where_there_is_none():
-    augmentation = BoxAugmentation(**{**NEVER, "crop": 1.0, "crop_area": (0.05, 0.2)})
+    augmentation = BoxAugmentation(**{**NEVER, "crop": 1.0, "scale": (0.05, 0.2)})
     place = _compiled(augmentation)
     pixels = np.zeros([120, 160, 3], np.uint8)
     corner, none = np.array([[150, 110, 158, 118]], np.float32), np.full([1, 4], -1, np.float32)
@@ -309,7 +308,7 @@ def test_nothing_drawn_is_the_letterbox():
         np.testing.assert_allclose(placed.boxes, box * scale, atol=0.51)  # sides are whole pixels
 
 
-def test_colours_of_the_picture_change_and_the_black_around_it_does_not():
+def test_colors_of_the_image_change_and_the_black_around_it_does_not():
     augmentation = BoxAugmentation(**{**NEVER, "jitter": 1.0, "strength": 0.5})
     place = _compiled(augmentation)
     image = np.random.default_rng(0).integers(60, 200, [50, 100, 3], np.uint8)
@@ -318,7 +317,7 @@ def test_colours_of_the_picture_change_and_the_black_around_it_does_not():
     assert np.all(images[:, 48:] == 0)
     changed = np.abs(images[:, :48] - placed.image[:, :48]).mean(axis=(1, 2, 3))
     assert changed.min() > 1
-    # Contrast turns about the picture's own mean: alone, it leaves that as it is, whatever is black around it.
+    # Contrast turns about the image's own mean: alone, it leaves that as it is, whatever is black around it.
     alone = tf.zeros_like(placed.draws).numpy()
     first = {name: end - count for (name, count), end in zip(_DRAWS.items(), np.cumsum(list(_DRAWS.values())))}
     alone[:, first["factors"] : first["factors"] + 4] = 0.5
@@ -369,11 +368,11 @@ def test_draws_have_their_distributions_and_depend_on_nothing_but_seed_epoch_and
 
 
 def test_crops_have_their_areas_and_shapes():
-    augmentation = BoxAugmentation(**{**NEVER, "crop": 1.0, "crop_area": (0.1, 0.4)})
+    augmentation = BoxAugmentation(**{**NEVER, "crop": 1.0, "scale": (0.1, 0.4)})
     place = _compiled(augmentation, 32)
     sides = np.zeros([300, 300, 3], np.uint8)
     corners = np.array([[0, 0, 300, 300]], np.float32)
-    augmentation.visible = 0.0
+    augmentation.min_visibility = 0.0
     found = []
     for step in range(1500):
         placed = place(sides, corners, [0, step, 0])
@@ -381,7 +380,7 @@ def test_crops_have_their_areas_and_shapes():
         width, height = right * 300 / (x1 - x0), bottom * 300 / (y1 - y0)
         found.append((width * height / 300**2, math.log(width / height), -x0 / (x1 - x0) / (1 - width / 300)))
     area, shape, left = np.array(found).T
-    # The whole image's centre must be in the crop, for it is the one object: large crops pass more often.
+    # The whole image's center must be in the crop, for it is the one object: large crops pass more often.
     assert area.min() > 0.095
     assert area.max() < 0.405
     assert stats.kstest(shape, "uniform", args=(math.log(0.5), math.log(4))).pvalue > 1e-6
@@ -393,7 +392,7 @@ def test_mosaics_lay_different_images_of_the_batch_anywhere():
     count, rng = 4000, np.random.default_rng(0)
     draws = {
         name: tf.constant(rng.random([count, _DRAWS[name]]), tf.float32)
-        for name in ("centre", "partners", "places", "parts")
+        for name in ("center", "partners", "places", "parts")
     }
     layout = mosaic(draws, tf.tile([[0.0, 0.0, 64.0, 64.0]], [count, 1]), 64)
     sources, regions = layout.sources.numpy(), layout.regions.numpy()
@@ -403,9 +402,9 @@ def test_mosaics_lay_different_images_of_the_batch_anywhere():
     assert stats.chisquare(np.bincount(own, minlength=4)).pvalue > SURE
     distance = (sources - np.arange(count)[:, None]) % count
     assert stats.kstest(distance[distance > 0] / count, "uniform").pvalue > SURE
-    centre = regions[:, 3, :2]
-    assert (centre.min(), centre.max()) == (19, 45)
-    assert stats.chisquare(np.bincount(centre[:, 0] - 19)).pvalue > SURE
+    center = regions[:, 3, :2]
+    assert (center.min(), center.max()) == (19, 45)
+    assert stats.chisquare(np.bincount(center[:, 0] - 19)).pvalue > SURE
     # No quarter reaches into another.
     for row in range(20):
         shown = np.zeros([64, 64], int)
@@ -416,8 +415,8 @@ def test_mosaics_lay_different_images_of_the_batch_anywhere():
 
 def test_config_is_that_of_the_arguments_and_bad_ones_are_refused():
     changed = BoxAugmentation(
-        flip=0.1, zoom=0.2, zoom_range=(0.7, 1.2), crop=0.3, crop_area=(0.2, 0.9), aspect=(0.8, 1.3), jitter=0.4,
-        strength=0.6, mosaic=0.5, visible=0.7, smallest=3.0, seed=8,
+        flip=0.1, zoom=0.2, zoom_range=(0.7, 1.2), crop=0.3, scale=(0.2, 0.9), ratio=(0.8, 1.3), jitter=0.4,
+        strength=0.6, mosaic=0.5, min_visibility=0.7, min_size=3.0, seed=8,
     )  # fmt: skip
     assert BoxAugmentation.from_config(changed.get_config()).get_config() == changed.get_config()
     assert BoxAugmentation().get_config() != changed.get_config()
@@ -426,9 +425,9 @@ def test_config_is_that_of_the_arguments_and_bad_ones_are_refused():
         ({"mosaic": -0.1}, "mosaic is -0.1; it is a probability"),
         ({"zoom_range": (0, 1)}, r"zoom_range is \(0, 1\)"),
         ({"zoom_range": (2, 1)}, r"zoom_range is \(2, 1\)"),
-        ({"crop_area": (0.5, 1.5)}, "at most 1"),
-        ({"visible": 2}, "visible is 2; it is a share"),
-        ({"smallest": -1}, "smallest is -1"),
+        ({"scale": (0.5, 1.5)}, "at most 1"),
+        ({"min_visibility": 2}, "min_visibility is 2; give a share"),
+        ({"min_size": -1}, "min_size is -1"),
         ({"strength": float("nan")}, "strength is nan"),
     ):
         with pytest.raises(UserError, match=told):

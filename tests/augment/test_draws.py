@@ -5,7 +5,6 @@ The seed is fixed, so a test passes always or never. Thresholds are p-values of 
 
 import math
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -58,7 +57,7 @@ def _slow_boxes(shape, rng):
 
 def test_boxes_are_uniform_in_area_shape_and_place_when_all_fit():
     # A box of half the image, at most 4:3, fits into a square always.
-    views = SimCLRViews(32, crop_area=(0.08, 0.5))
+    views = SimCLRViews(32, scale=(0.08, 0.5))
     y0, x0, y1, x1 = boxes = _boxes(views, (50, 50))
     area, ratio = _area_and_ratio(boxes, (50, 50))
     assert _uniform(area, 0.08, 0.5) > SURE
@@ -78,7 +77,7 @@ def test_boxes_follow_the_usual_rule_when_large_ones_are_drawn_again(shape):
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_colours_flips_and_blurs_follow_the_policy(strength):
+def test_colors_flips_and_blurs_follow_the_policy(strength):
     views = SimCLRViews(32, strength=strength)
     draws = views._draws(SEED, 0, COUNT, None)
     jitter = views._jitter(draws)
@@ -93,25 +92,25 @@ def test_colours_flips_and_blurs_follow_the_policy(strength):
     orders, counts = np.unique(jitter.order.numpy()[jittered], axis=0, return_counts=True)
     assert len(orders) == 24
     assert stats.chisquare(counts).pvalue > SURE
-    assert _share(jitter.grey, 0.2) > SURE
+    assert _share(jitter.grayscale, 0.2) > SURE
     assert _share(sigmas > 0, 0.5) > SURE
     assert _uniform(sigmas[sigmas > 0], 0.1, 2.0) > SURE
     flips = (draws["flip"][:, 0] < views.flip).numpy()
     assert _share(flips, 0.5) > SURE
     # Nothing goes with anything else: no pair of these happens together more or less often than by chance.
-    happened = [flips, jittered, jitter.grey.numpy(), sigmas > 0]
+    happened = [flips, jittered, jitter.grayscale.numpy(), sigmas > 0]
     for place, one in enumerate(happened):
         for other in happened[place + 1 :]:
             assert stats.chi2_contingency(np.histogram2d(one, other, 2)[0]).pvalue > SURE
 
 
 def test_draws_that_replace_one_another_have_the_probabilities_that_were_asked_for():
-    views = SimCLRViews(32, flip=0.1, jitter=0.3, grey=0.6, blur=0.9)
+    views = SimCLRViews(32, flip=0.1, jitter=0.3, grayscale=0.6, blur=0.9)
     draws = views._draws(SEED, 0, COUNT, None)
     jitter = views._jitter(draws)
     assert _share(draws["flip"][:, 0] < views.flip, 0.1) > SURE
     assert _share(jitter.brightness != 1.0, 0.3) > SURE
-    assert _share(jitter.grey, 0.6) > SURE
+    assert _share(jitter.grayscale, 0.6) > SURE
     assert _share(views._sigmas(draws) > 0, 0.9) > SURE
 
 

@@ -1,26 +1,25 @@
 """Matched cells against loops that follow pixels through the views, and against cases worked by hand."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kerassl import UserError
-from kerassl.augment import SimCLRViews, Views, match_cells
+from kerassl.augment import SimCLRViews, Views, match_locations
 
 WHOLE = [0.0, 0.0, 1.0, 1.0]
 
 
 def _views(first_box, second_box, flips=(False, False), size=64):
-    picture = tf.zeros([1, size, size, 3])
+    image = tf.zeros([1, size, size, 3])
     boxes = [tf.constant([box], tf.float32) for box in (first_box, second_box)]
-    return Views(picture, picture, *boxes, *(tf.constant([flip]) for flip in flips))
+    return Views(image, image, *boxes, *(tf.constant([flip]) for flip in flips))
 
 
 def _matched(*arguments, stride=16, **settings):
     """The matches as a list, None where there is none."""
-    matches = match_cells(_views(*arguments, **settings), stride)
-    return [int(cell) if valid else None for cell, valid in zip(matches.cells[0], matches.valid[0])]
+    matches = match_locations(_views(*arguments, **settings), stride)
+    return [int(cell) if valid else None for cell, valid in zip(matches.locations[0], matches.valid[0])]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def coordinates():
     height, width, batch = 120, 150, 250
     y, x = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     image = tf.constant(np.stack([y, x, 0 * y], -1)[None], tf.float32)
-    crops = tf.function(SimCLRViews(64, jitter=0, grey=0, blur=0))
+    crops = tf.function(SimCLRViews(64, jitter=0, grayscale=0, blur=0))
     images = tf.repeat(image, batch, axis=0)
     return [crops(images, tf.constant([4, step])) for step in range(1000 // batch)]
 
@@ -56,15 +55,15 @@ def _holder(pixels, place, stride):
 def test_matches_are_those_of_loops_over_pixels_when_crops_and_flips_are_random(coordinates, stride):
     grid, compared, without, unsure = 64 // stride, 0, 0, 0
     for views in coordinates:
-        matches = match_cells(views, stride)
-        assert matches.cells.dtype == tf.int32
-        assert matches.cells.shape == matches.valid.shape == (250, grid * grid)
-        cells, valid = matches.cells.numpy(), matches.valid.numpy()
+        matches = match_locations(views, stride)
+        assert matches.locations.dtype == tf.int32
+        assert matches.locations.shape == matches.valid.shape == (250, grid * grid)
+        cells, valid = matches.locations.numpy(), matches.valid.numpy()
         for pair, (first, second) in enumerate(zip(views.first.numpy(), views.second.numpy())):
             rows, columns = second[:, 32, 0], second[32, :, 1]
             for cell in range(grid * grid):
                 middle = np.array(divmod(cell, grid)) * stride + stride // 2
-                around = first[middle[0] - 1 : middle[0] + 1, middle[1] - 1 : middle[1] + 1]  # four about the centre
+                around = first[middle[0] - 1 : middle[0] + 1, middle[1] - 1 : middle[1] + 1]  # four about the center
                 y, x, _ = around.mean((0, 1))
                 (row, close), (column, closer) = _holder(rows, y, stride), _holder(columns, x, stride)
                 expected = None if row is None or column is None else row * grid + column
@@ -94,7 +93,7 @@ def test_cells_have_no_match_when_boxes_do_not_overlap():
 
 def test_middle_cells_alone_match_when_the_second_view_shows_the_middle():
     none = [None] * 4
-    # Centres at 3/8 and 5/8 of the sides are 1/4 and 3/4 of the middle half.
+    # Centers at 3/8 and 5/8 of the sides are 1/4 and 3/4 of the middle half.
     inner = [[None, 1 * 4 + 1, 1 * 4 + 3, None], [None, 3 * 4 + 1, 3 * 4 + 3, None]]
     assert _matched(WHOLE, [0.25, 0.25, 0.75, 0.75]) == none + inner[0] + inner[1] + none
 
@@ -106,23 +105,23 @@ def test_cells_share_a_match_when_the_second_view_shows_more():
 
 def test_swapped_views_match_back_when_cells_are_paired_one_to_one():
     views = _views([0, 0, 0.8, 0.8], [0.2, 0.2, 1, 1], (True, False))
-    there, back = match_cells(views, 16), match_cells(views.swapped(), 16)
-    pairs = {(i, int(c)) for i, (c, ok) in enumerate(zip(there.cells[0], there.valid[0])) if ok}
+    there, back = match_locations(views, 16), match_locations(views.swapped(), 16)
+    pairs = {(i, int(c)) for i, (c, ok) in enumerate(zip(there.locations[0], there.valid[0])) if ok}
     assert len(pairs) == 9
-    assert pairs == {(int(c), i) for i, (c, ok) in enumerate(zip(back.cells[0], back.valid[0])) if ok}
+    assert pairs == {(int(c), i) for i, (c, ok) in enumerate(zip(back.locations[0], back.valid[0])) if ok}
 
 
 def test_unmatched_cells_can_be_gathered_by_when_none_is_valid():
-    matches = match_cells(_views([0, 0, 0.5, 1], [0.5, 0, 1, 1]), 32)
-    assert matches.cells.numpy().tolist() == [[0, 0, 0, 0]]
+    matches = match_locations(_views([0, 0, 0.5, 1], [0.5, 0, 1, 1]), 32)
+    assert matches.locations.numpy().tolist() == [[0, 0, 0, 0]]
 
 
 def test_matches_are_alike_when_batch_and_size_are_unknown_to_the_graph(coordinates):
     views = Views(*(field[:8] for field in coordinates[0]))
-    eager = match_cells(views, 32)
+    eager = match_locations(views, 32)
     shapes = [[None, None, None, 3]] * 2 + [[None, 4]] * 2 + [[None]] * 2
     signature = Views(*(tf.TensorSpec(shape, field.dtype) for shape, field in zip(shapes, views)))
-    traced = tf.function(lambda views: match_cells(views, 32), input_signature=[signature])(views)
+    traced = tf.function(lambda views: match_locations(views, 32), input_signature=[signature])(views)
     for name in ("cells", "valid"):
         np.testing.assert_array_equal(getattr(traced, name), getattr(eager, name))
 
@@ -130,4 +129,4 @@ def test_matches_are_alike_when_batch_and_size_are_unknown_to_the_graph(coordina
 @pytest.mark.parametrize("stride", [0, 12, 2.5, True])
 def test_stride_is_refused_when_it_does_not_divide_the_views(stride):
     with pytest.raises(UserError, match=f"stride is {stride} for views of 64 px.*8, 16 or 32"):
-        match_cells(_views(WHOLE, WHOLE), stride)
+        match_locations(_views(WHOLE, WHOLE), stride)

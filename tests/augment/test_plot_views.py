@@ -1,12 +1,11 @@
 """The contact sheet: what is numbered, where boxes are drawn, what is refused."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kerassl import UserError
-from kerassl.augment import SimCLRViews, Views, contact_sheet, match_cells
+from kerassl.augment import SimCLRViews, Views, match_locations, plot_views
 from kerassl.augment.plot_views import _numbers
 
 ORANGE, CYAN = (255, 159, 28), (0, 194, 209)
@@ -17,14 +16,14 @@ def _views(count=2, size=64):
     return images, SimCLRViews(size)(images, tf.constant([0, 3]))
 
 
-def _places(sheet, colour):
-    return np.argwhere(np.all(np.abs(sheet.astype(int) - colour) < 6, axis=-1))
+def _places(sheet, color):
+    return np.argwhere(np.all(np.abs(sheet.astype(int) - color) < 6, axis=-1))
 
 
 def test_numbers_name_both_cells_of_every_match_when_several_share_one():
     _, views = _views(count=8)
-    matches = match_cells(views, 16)
-    for cells, valid in zip(matches.cells.numpy(), matches.valid.numpy()):
+    matches = match_locations(views, 16)
+    for cells, valid in zip(matches.locations.numpy(), matches.valid.numpy()):
         first, second = _numbers(cells, valid)
         pairs = {number: [cell] for cell, (number,) in first.items()}
         for cell, numbers in second.items():
@@ -34,17 +33,17 @@ def test_numbers_name_both_cells_of_every_match_when_several_share_one():
         assert sorted(pairs) == list(range(1, valid.sum() + 1))
 
 
-def test_boxes_are_drawn_where_the_views_were_cut_when_their_colours_are_looked_for():
-    picture = tf.fill([1, 64, 64, 3], 128.0)
+def test_boxes_are_drawn_where_the_views_were_cut_when_their_colors_are_looked_for():
+    image = tf.fill([1, 64, 64, 3], 128.0)
     no = tf.constant([False])
     boxes = [tf.constant([box]) for box in ([0.1, 0.2, 0.5, 0.9], [0.4, 0.1, 0.9, 0.6])]
     ground = (40, 90, 160)
-    sheet = contact_sheet(np.tile(np.array(ground), [1, 200, 200, 1]), Views(picture, picture, *boxes, no, no))
+    sheet = plot_views(np.tile(np.array(ground), [1, 200, 200, 1]), Views(image, image, *boxes, no, no))
     panel = _places(sheet, ground)
     (top, left), (bottom, right) = panel.min(0), panel.max(0)
-    for colour, box in ((ORANGE, boxes[0]), (CYAN, boxes[1])):
+    for color, box in ((ORANGE, boxes[0]), (CYAN, boxes[1])):
         y0, _, y1, x1 = box[0].numpy() * (np.array([bottom - top, right - left] * 2) + 1)
-        drawn = _places(sheet, colour)
+        drawn = _places(sheet, color)
         drawn = drawn[drawn[:, 1] <= right]
         assert drawn[:, 1].max() == pytest.approx(left + x1, abs=3)  # badges stand at the left
         # A badge's corner may stand out by a little.
@@ -54,22 +53,22 @@ def test_boxes_are_drawn_where_the_views_were_cut_when_their_colours_are_looked_
 
 def test_sheet_has_a_row_an_image_and_shows_other_views_when_they_differ():
     images, views = _views(2)
-    two = contact_sheet(images, views, names=["a.jpg", "b.jpg"], title="Views")
-    one = contact_sheet(images[:1], Views(*(field[:1] for field in views)), names=["a.jpg"], title="Views")
+    two = plot_views(images, views, names=["a.jpg", "b.jpg"], title="Views")
+    one = plot_views(images[:1], Views(*(field[:1] for field in views)), names=["a.jpg"], title="Views")
     assert two.dtype == np.uint8
     assert two.shape[1] == one.shape[1] > 1000
     assert 1.5 < two.shape[0] / one.shape[0] < 2
     _, others = _views(2)
-    np.testing.assert_array_equal(two, contact_sheet(images, others, names=["a.jpg", "b.jpg"], title="Views"))
+    np.testing.assert_array_equal(two, plot_views(images, others, names=["a.jpg", "b.jpg"], title="Views"))
     brighter = others._replace(second=others.second + 60)
-    assert np.any(two != contact_sheet(images, brighter, names=["a.jpg", "b.jpg"], title="Views"))
+    assert np.any(two != plot_views(images, brighter, names=["a.jpg", "b.jpg"], title="Views"))
 
 
 def test_sheet_is_refused_when_numbers_do_not_fit():
     images, views = _views(2)
     with pytest.raises(UserError, match="views 2 and names 1"):
-        contact_sheet(images, views, names=["a.jpg"])
+        plot_views(images, views, names=["a.jpg"])
     with pytest.raises(UserError, match=r"images are \(1, 96, 96, 3\)"):
-        contact_sheet(images[:1], views)
+        plot_views(images[:1], views)
     with pytest.raises(UserError, match="stride is 24"):
-        contact_sheet(images, views, stride=24)
+        plot_views(images, views, stride=24)

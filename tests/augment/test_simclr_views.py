@@ -3,7 +3,6 @@
 import colorsys
 import math
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest
@@ -12,15 +11,15 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.augment import SimCLRViews, Views
 from kerassl.augment.blur import gaussian_blur
-from kerassl.augment.color import Jitter, recolour
+from kerassl.augment.color import Jitter, recolor
 from kerassl.augment.crop import ATTEMPTS, crop, crop_boxes, whole_pixels
 
 LUMA = np.array([0.299, 0.587, 0.114])
 SEED = tf.constant([3, 5])
 
 
-def _photographs(count=4, height=48, width=40, low=0, high=256):
-    """Smooth colourful pictures with some texture, uint8."""
+def _photos(count=4, height=48, width=40, low=0, high=256):
+    """Smooth colorful images with some texture, uint8."""
     rng = np.random.default_rng(7)
     coarse = rng.uniform(low, high, [count, 6, 5, 3])
     smooth = tf.image.resize(coarse, [height, width], method="bicubic").numpy()
@@ -70,7 +69,7 @@ def _jitter_reference(image, jitter, index):
             x = luma + jitter.saturation[index] * (x - luma)
         else:
             x = _hue_reference(x, jitter.hue[index])
-    if jitter.grey[index]:
+    if jitter.grayscale[index]:
         x = np.repeat((x @ LUMA)[..., None], 3, -1)
     return np.clip(x, 0, 255)
 
@@ -100,8 +99,8 @@ def _jitter(count, seed=0):
 
 
 def test_views_equal_the_loops_over_images_when_given_the_same_draws():
-    images = _photographs(3)
-    views = SimCLRViews(32, crop_area=(0.2, 1.0))
+    images = _photos(3)
+    views = SimCLRViews(32, scale=(0.2, 1.0))
     out = views(images, SEED)
     draws = views._draws(SEED, 0, 3, None)
     jitter = Jitter(*(np.asarray(part) for part in views._jitter(draws)))
@@ -117,7 +116,7 @@ def test_views_equal_the_loops_over_images_when_given_the_same_draws():
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("box", [(0.0, 0.0, 1.0, 1.0), (0.1, 0.3, 0.6, 0.9), (0.5, 0.5, 0.52, 0.51)])
 def test_crop_equals_the_loop_over_pixels_when_boxes_shrink_and_grow(box, flip):
-    image = _photographs(1)[0]
+    image = _photos(1)[0]
     box = whole_pixels(tf.constant([box]), *image.shape[:2])
     out = crop(image[None], box, tf.constant([flip]), 32)[0]
     np.testing.assert_allclose(out, _crop_reference(image, box[0].numpy(), flip, 32), atol=0.05)
@@ -126,7 +125,7 @@ def test_crop_equals_the_loop_over_pixels_when_boxes_shrink_and_grow(box, flip):
 def test_crop_agrees_with_pillow_when_the_box_is_enlarged():
     from PIL import Image
 
-    image = _photographs(1)[0]
+    image = _photos(1)[0]
     box = tf.constant([[4 / 48, 8 / 40, 28 / 48, 32 / 40]])  # 24 by 24 pixels
     expected = Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR, box=(8, 4, 32, 28))
     out = crop(image[None], box, tf.constant([False]), 32)[0]
@@ -152,39 +151,39 @@ def test_thinnest_box_keeps_a_pixel_at_the_far_edge():
 
 
 def test_crop_of_the_whole_image_changes_nothing_when_the_size_is_the_same():
-    images = _photographs(2, 32, 32)
+    images = _photos(2, 32, 32)
     boxes = tf.tile([[0.0, 0.0, 1.0, 1.0]], [2, 1])
     np.testing.assert_allclose(crop(images, boxes, tf.constant([False, False]), 32), images, atol=1e-3)
 
 
-def test_recolour_equals_the_chain_of_operations_when_each_image_has_its_own_order():
-    images = _photographs(24, 16, 16).astype(np.float32)
+def test_recolor_equals_the_chain_of_operations_when_each_image_has_its_own_order():
+    images = _photos(24, 16, 16).astype(np.float32)
     jitter = _jitter(24)
-    out = recolour(images, Jitter(*(tf.constant(part) for part in jitter)))
+    out = recolor(images, Jitter(*(tf.constant(part) for part in jitter)))
     expected = np.stack([_jitter_reference(image, jitter, i) for i, image in enumerate(images)])
     np.testing.assert_allclose(out, expected, atol=0.1)
 
 
 @pytest.mark.parametrize("operation", ["brightness", "contrast", "saturation"])
-def test_recolour_agrees_with_pillow_when_nothing_clips(operation):
+def test_recolor_agrees_with_pillow_when_nothing_clips(operation):
     from PIL import Image, ImageEnhance
 
-    image = _photographs(1, 24, 24, low=90, high=150)[0]
+    image = _photos(1, 24, 24, low=90, high=150)[0]
     factors = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, operation: 1.4}
     one = {name: tf.constant([value]) for name, value in factors.items()}
-    jitter = Jitter(**one, hue=tf.constant([0.0]), order=tf.constant([[3, 1, 0, 2]]), grey=tf.constant([False]))
+    jitter = Jitter(**one, hue=tf.constant([0.0]), order=tf.constant([[3, 1, 0, 2]]), grayscale=tf.constant([False]))
     enhancer = {"brightness": "Brightness", "contrast": "Contrast", "saturation": "Color"}[operation]
     expected = getattr(ImageEnhance, enhancer)(Image.fromarray(image)).enhance(1.4)
-    out = recolour(image[None].astype(np.float32), jitter)[0]
+    out = recolor(image[None].astype(np.float32), jitter)[0]
     np.testing.assert_allclose(out, np.asarray(expected, np.float32), atol=1.5)  # Pillow rounds twice
 
 
-def test_hue_turns_colours_as_the_colour_circle_does_when_they_are_pale():
-    grey = tf.constant([False])
+def test_hue_turns_colors_as_the_color_circle_does_when_they_are_pale():
+    grayscale = tf.constant([False])
     same = tf.constant([1.0])
     for turns in (-0.2, 0.1, 1 / 3):
-        jitter = Jitter(same, same, same, tf.constant([turns]), tf.constant([[0, 1, 2, 3]]), grey)
-        out = recolour(tf.constant([[[[140.0, 120.0, 120.0]]]]), jitter)[0, 0, 0].numpy()
+        jitter = Jitter(same, same, same, tf.constant([turns]), tf.constant([[0, 1, 2, 3]]), grayscale)
+        out = recolor(tf.constant([[[[140.0, 120.0, 120.0]]]]), jitter)[0, 0, 0].numpy()
         # The rotation keeps luma and the circle of HSV keeps the largest value: their hues differ by up to 20 degrees.
         hue = colorsys.rgb_to_hsv(*(out / 255))[0]
         assert min(abs(hue - turns % 1), 1 - abs(hue - turns % 1)) < 0.06
@@ -193,15 +192,15 @@ def test_hue_turns_colours_as_the_colour_circle_does_when_they_are_pale():
 
 def test_hue_agrees_with_tensorflow_addons_when_it_is_installed():
     addons = pytest.importorskip("tensorflow_addons")
-    image = tf.constant(_photographs(1, 24, 24, low=90, high=150), tf.float32)
+    image = tf.constant(_photos(1, 24, 24, low=90, high=150), tf.float32)
     same = tf.constant([1.0])
     jitter = Jitter(same, same, same, tf.constant([0.1]), tf.constant([[0, 1, 2, 3]]), tf.constant([False]))
     expected = addons.image.adjust_hsv_in_yiq(image, delta_hue=-0.1 * 2 * math.pi)  # turns the other way
-    np.testing.assert_allclose(recolour(image, jitter), expected, atol=0.2)  # its constants have three digits
+    np.testing.assert_allclose(recolor(image, jitter), expected, atol=0.2)  # its constants have three digits
 
 
 def test_blur_equals_the_loop_over_taps_when_each_image_has_its_own_sigma():
-    images = _photographs(4, 32, 32).astype(np.float32)
+    images = _photos(4, 32, 32).astype(np.float32)
     sigmas = np.array([0.1, 0.7, 2.0, 0.0], np.float32)
     out = gaussian_blur(images, sigmas, 3)
     expected = np.stack([_blur_reference(image.astype(np.float64), s, 3) for image, s in zip(images, sigmas)])
@@ -211,14 +210,14 @@ def test_blur_equals_the_loop_over_taps_when_each_image_has_its_own_sigma():
 
 def test_blur_agrees_with_tensorflow_addons_when_it_is_installed():
     addons = pytest.importorskip("tensorflow_addons")
-    images = _photographs(2, 32, 32).astype(np.float32)
+    images = _photos(2, 32, 32).astype(np.float32)
     expected = addons.image.gaussian_filter2d(images, (13, 13), 1.7)
     out = gaussian_blur(images, tf.constant([1.7, 1.7]), 6)
     np.testing.assert_allclose(out[:, 6:-6, 6:-6], expected[:, 6:-6, 6:-6], atol=0.01)  # borders are padded there
 
 
 def test_parts_of_a_batch_give_the_views_of_the_whole_when_told_their_place():
-    images = _photographs(6)
+    images = _photos(6)
     views = SimCLRViews(32)
     whole = views(images, SEED)
     parts = [views(images[start : start + 3], SEED, offset=start, total=6) for start in (0, 3)]
@@ -229,7 +228,7 @@ def test_parts_of_a_batch_give_the_views_of_the_whole_when_told_their_place():
 
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_give_the_views_of_the_whole_batch_when_they_share_it(mirrored, replicas):
-    images = tf.constant(_photographs(8))
+    images = tf.constant(_photos(8))
     views = SimCLRViews(32)
     whole = views(images, SEED)
     strategy = mirrored(replicas)
@@ -247,7 +246,7 @@ def test_replicas_give_the_views_of_the_whole_batch_when_they_share_it(mirrored,
 
 
 def test_views_differ_between_images_and_between_views_when_the_images_are_one():
-    images = np.repeat(_photographs(1), 8, 0)
+    images = np.repeat(_photos(1), 8, 0)
     out = SimCLRViews(32)(images, SEED)
     everything = np.concatenate([out.first, out.second]).reshape(16, -1)
     distance = np.abs(everything[:, None] - everything[None]).mean(-1) + 1e9 * np.eye(16)
@@ -255,7 +254,7 @@ def test_views_differ_between_images_and_between_views_when_the_images_are_one()
 
 
 def test_draws_are_fresh_in_one_traced_function_when_the_seed_changes():
-    images = tf.constant(_photographs(2))
+    images = tf.constant(_photos(2))
     traced = tf.function(SimCLRViews(32))
     first, again, other = (traced(images, tf.constant([0, step])) for step in (1, 1, 2))
     np.testing.assert_array_equal(first.first, again.first)
@@ -264,7 +263,7 @@ def test_draws_are_fresh_in_one_traced_function_when_the_seed_changes():
 
 
 def test_views_differ_when_the_objects_seed_does():
-    images = _photographs(2)
+    images = _photos(2)
     assert np.abs(SimCLRViews(32, seed=1)(images, SEED).first - SimCLRViews(32, seed=2)(images, SEED).first).mean() > 1
 
 
@@ -285,13 +284,13 @@ def test_draws_follow_the_policy_when_there_are_ten_thousand(shape):
         assert area.min() < 0.1
         assert area.max() > 0.95
         assert abs(np.log(ratio).mean()) < 0.02  # no lean towards high or wide boxes
-        centre = (y0 + y1) / 2
-        assert abs(centre.mean() - 0.5) < 0.01
+        center = (y0 + y1) / 2
+        assert abs(center.mean() - 0.5) < 0.01
     jitter = views._jitter(draws)
     untouched = np.mean((jitter.brightness == 1.0) & (jitter.hue == 0.0))
     assert abs(untouched - 0.2) < 0.02
     assert abs(np.mean(draws["flip"] < views.flip) - 0.5) < 0.02
-    assert abs(np.mean(jitter.grey) - 0.2) < 0.02
+    assert abs(np.mean(jitter.grayscale) - 0.2) < 0.02
     for factor in jitter[:3]:
         assert 0.2 <= factor.numpy().min() < 0.22
         assert 1.78 < factor.numpy().max() <= 1.8
@@ -310,12 +309,12 @@ def test_draws_follow_the_policy_when_there_are_ten_thousand(shape):
 
 def test_box_is_the_largest_of_an_accepted_aspect_when_no_attempt_fits():
     full = tf.ones([1, ATTEMPTS])
-    box = crop_boxes(full, full * 0.5, tf.constant([[0.5, 0.5]]), 3.0, crop_area=(0.9, 1.0), aspect=(0.5, 1.5))[0]
+    box = crop_boxes(full, full * 0.5, tf.constant([[0.5, 0.5]]), 3.0, scale=(0.9, 1.0), ratio=(0.5, 1.5))[0]
     np.testing.assert_allclose(box, [0, 0.25, 1, 0.75], atol=1e-6)
 
 
 def test_values_stay_in_range_when_the_jitter_is_strong():
-    out = SimCLRViews(32, strength=2.0, jitter=1.0)(_photographs(8), SEED)
+    out = SimCLRViews(32, strength=2.0, jitter=1.0)(_photos(8), SEED)
     both = np.concatenate([out.first, out.second])
     assert both.dtype == np.float32
     assert both.min() >= 0
@@ -325,8 +324,8 @@ def test_values_stay_in_range_when_the_jitter_is_strong():
 
 
 def test_nothing_is_changed_when_every_operation_is_switched_off():
-    images = _photographs(2, 32, 32)
-    off = SimCLRViews(32, crop_area=(1, 1), aspect=(1, 1), flip=0, jitter=0, grey=0, blur=0)
+    images = _photos(2, 32, 32)
+    off = SimCLRViews(32, scale=(1, 1), ratio=(1, 1), flip=0, jitter=0, grayscale=0, blur=0)
     out = off(images, SEED)
     np.testing.assert_allclose(out.first, images, atol=1e-3)
     np.testing.assert_allclose(out.second_boxes, [[0, 0, 1, 1]] * 2, atol=1e-6)
@@ -334,7 +333,7 @@ def test_nothing_is_changed_when_every_operation_is_switched_off():
 
 @pytest.mark.parametrize("kind", [tf.uint8, tf.float32, tf.float16])
 def test_views_are_alike_when_images_come_in_another_type(kind):
-    images = tf.constant(_photographs(2))
+    images = tf.constant(_photos(2))
     expected = SimCLRViews(32)(images, SEED)
     out = SimCLRViews(32)(tf.cast(images, kind), SEED)
     assert out.first.dtype == tf.float32
@@ -342,7 +341,7 @@ def test_views_are_alike_when_images_come_in_another_type(kind):
 
 
 def test_views_pass_through_a_data_pipeline_when_mapped():
-    data = tf.data.Dataset.from_tensor_slices(_photographs(3)).batch(2).enumerate()
+    data = tf.data.Dataset.from_tensor_slices(_photos(3)).batch(2).enumerate()
     views = SimCLRViews(32)
     data = data.map(lambda step, images: views(images, tf.stack([0, tf.cast(step, tf.int32)])))
     assert data.element_spec.first.shape.as_list() == [None, 32, 32, 3]
@@ -354,11 +353,11 @@ def test_views_pass_through_a_data_pipeline_when_mapped():
     assert last.second_flips.shape == (1,)
 
 
-def test_configuration_comes_back_when_serialised():
-    views = SimCLRViews.mild(64, seed=4, aspect=(1, 2))
+def test_configuration_comes_back_when_serialized():
+    views = SimCLRViews.mild(64, seed=4, ratio=(1, 2))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(views))
     assert again.get_config() == views.get_config()
-    assert again.crop_area == (0.2, 1.0)
+    assert again.scale == (0.2, 1.0)
     assert again.strength == 0.5
     assert SimCLRViews.mild(64, strength=0.2).strength == 0.2
 
@@ -368,8 +367,8 @@ def test_configuration_comes_back_when_serialised():
     [
         ({"image_size": 240}, "use 224 or 256"),
         ({"image_size": 0}, "use 32 or 64"),
-        ({"image_size": 32, "crop_area": (0.5, 1.5)}, "crop_area is \\(0.5, 1.5\\).*at most 1"),
-        ({"image_size": 32, "crop_area": (1.0, 0.5)}, "in this order"),
+        ({"image_size": 32, "scale": (0.5, 1.5)}, "scale is \\(0.5, 1.5\\).*at most 1"),
+        ({"image_size": 32, "scale": (1.0, 0.5)}, "in this order"),
         ({"image_size": 32, "sigma": (0, 2)}, "sigma"),
         ({"image_size": 32, "flip": 1.2}, "flip is 1.2.*probability"),
         ({"image_size": 32, "strength": -1}, "strength"),
@@ -381,6 +380,6 @@ def test_mistakes_are_refused_in_one_line_when_arguments_make_no_sense(arguments
     assert "\n" not in str(caught.value)
 
 
-def test_batch_is_refused_when_it_is_not_one_of_colour_images():
+def test_batch_is_refused_when_it_is_not_one_of_color_images():
     with pytest.raises(UserError, match=r"\(2, 8, 8, 1\)"):
         SimCLRViews(32)(tf.zeros([2, 8, 8, 1]), SEED)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kerassl import UserError, backbones
+from kerassl.backbones import weights as backbone_weights
 from kerassl.resizing import check_image_size
 
 
@@ -17,7 +18,7 @@ def images(size=64, seed=0):
 
 @pytest.fixture(scope="module")
 def mobilenet():
-    return backbones.build("MobileNet", until="conv_pw_12_relu")
+    return backbones.build("MobileNet", cut_at="conv_pw_12_relu")
 
 
 @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNet"])
@@ -40,7 +41,7 @@ def test_pyramid_of_efficientnet_ends_each_stride_at_its_widest_map():
 
 def test_pyramid_is_refused_when_a_stride_is_missing(mobilenet):
     with pytest.raises(UserError, match="P5"):
-        backbones.pyramid(backbones.build("MobileNet", until="conv_pw_5_relu"))
+        backbones.pyramid(backbones.build("MobileNet", cut_at="conv_pw_5_relu"))
 
 
 @pytest.mark.parametrize("size", [240, 0, -32, 100.5])
@@ -54,12 +55,12 @@ def test_saved_backbone_loads_with_equal_features(tmp_path, mobilenet):
     digest = backbones.save(mobilenet, path)
     loaded = backbones.load(path)
     np.testing.assert_array_equal(loaded(images()), mobilenet(images()))
-    assert backbones.checksum(backbones.table(loaded)) == digest
+    assert backbone_weights.checksum(backbone_weights.table(loaded)) == digest
     assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in mobilenet.layers[1:]]
 
 
 def test_saved_backbone_opens_with_plain_keras_without_kerassl(tmp_path):
-    backbone = backbones.build("EfficientNetB0", until="block2b_add")
+    backbone = backbones.build("EfficientNetB0", cut_at="block2b_add")
     for layer in backbone.layers:  # a trained network's statistics are not those it starts with
         for variable in layer.non_trainable_variables:
             variable.assign(variable + 0.5)
@@ -85,23 +86,23 @@ def test_network_of_ones_own_is_saved_and_loaded(tmp_path, tiny_backbone):
 
 
 def test_weights_of_npz_are_taken_by_name(tmp_path, mobilenet):
-    table = backbones.table(mobilenet)
+    table = backbone_weights.table(mobilenet)
     np.savez(tmp_path / "weights.npz", **dict(reversed(table.items())))
-    twin = backbones.build("MobileNet", weights=tmp_path / "weights.npz", until="conv_pw_12_relu")
+    twin = backbones.build("MobileNet", weights=tmp_path / "weights.npz", cut_at="conv_pw_12_relu")
     np.testing.assert_array_equal(twin(images()), mobilenet(images()))
 
 
 def test_weights_are_refused_and_nothing_changes_when_they_fit_in_part(tmp_path, mobilenet):
-    table = backbones.table(mobilenet)
-    before = backbones.checksum(table)
+    table = backbone_weights.table(mobilenet)
+    before = backbone_weights.checksum(table)
     partial = {name: array + 1 for name, array in table.items() if name != "conv1/kernel"}
     with pytest.raises(UserError, match=r"1 missing \(conv1/kernel\)"):
-        backbones.assign(mobilenet, partial, "file.npz")
+        backbone_weights.assign(mobilenet, partial, "file.npz")
     with pytest.raises(UserError, match=r"1 unknown to the network \(other/kernel\)"):
-        backbones.assign(mobilenet, {**table, "other/kernel": np.zeros(3)}, "file.npz")
+        backbone_weights.assign(mobilenet, {**table, "other/kernel": np.zeros(3)}, "file.npz")
     with pytest.raises(UserError, match="1 of another shape"):
-        backbones.assign(mobilenet, {**table, "conv1/kernel": np.zeros(3)}, "file.npz")
-    assert backbones.checksum(backbones.table(mobilenet)) == before
+        backbone_weights.assign(mobilenet, {**table, "conv1/kernel": np.zeros(3)}, "file.npz")
+    assert backbone_weights.checksum(backbone_weights.table(mobilenet)) == before
 
 
 def test_published_efficientnet_file_gives_what_keras_gives_for_imagenet(tmp_path):
@@ -110,7 +111,7 @@ def test_published_efficientnet_file_gives_what_keras_gives_for_imagenet(tmp_pat
 
     stock = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(None, None, 3))
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    table = {name: array for name, array in backbones.table(stock).items() if "normalization" not in name}
+    table = {name: array for name, array in backbone_weights.table(stock).items() if "normalization" not in name}
     table.update({"normalization/mean": mean, "normalization/variance": deviation, "normalization/count": 0})
     with h5py.File(tmp_path / "notop.h5", "w") as file:  # the form and the quirk of the published files
         for name, array in table.items():
@@ -147,7 +148,7 @@ def test_damaged_file_is_refused(tmp_path, mobilenet):
     ("arguments", "told"),
     [
         ({"name": "EfficientNetB9"}, "EfficientNetB1"),
-        ({"name": "MobileNet", "until": "conv_pw_99"}, "conv_pw_99"),
+        ({"name": "MobileNet", "cut_at": "conv_pw_99"}, "conv_pw_99"),
         ({"name": "MobileNet", "weights": "nowhere.npz"}, "nowhere.npz"),
         ({"name": "MobileNet", "weights": "notes.txt"}, "notes.txt"),
     ],
@@ -161,7 +162,7 @@ def test_build_is_refused_in_one_line_when_argument_is_unknown(arguments, told):
 @pytest.mark.realdata
 def test_imagenet_mobilenet_fits_its_trunk_whole(real_data):
     weights = real_data / "mobilenet_v1_1.0_imagenet_minus_pw13.npz"
-    trunk = backbones.build("MobileNet", weights=weights, until="conv_pw_12_relu")
+    trunk = backbones.build("MobileNet", weights=weights, cut_at="conv_pw_12_relu")
     assert backbones.pyramid(trunk) == {"P3": "conv_pw_5_relu", "P4": "conv_pw_11_relu", "P5": "conv_pw_12_relu"}
     with pytest.raises(UserError, match="conv_pw_13/kernel"):
         backbones.build("MobileNet", weights=weights)

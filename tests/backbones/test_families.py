@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from kerassl import _compat, backbones
+from kerassl.backbones import weights as backbone_weights
 
 FAMILIES = ("MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "ResNet50")
 LEVELS = {
@@ -42,7 +43,7 @@ def keras_network(name):
     return network, getattr(keras.applications, module).preprocess_input
 
 
-def randomise(model, seed=1):
+def randomize(model, seed=1):
     """Statistics and offsets as of a trained network: at the start they would hide a layer that is left out."""
     generator = np.random.default_rng(seed)
     for layer in model.layers:
@@ -63,7 +64,7 @@ _OFTEN = ("MobileNetV2", "MobileNetV3Large")
     params=[pytest.param(name, marks=[pytest.mark.current_stack] if name in _OFTEN else []) for name in FAMILIES],
 )
 def built(request):
-    return request.param, randomise(backbones.build(request.param))
+    return request.param, randomize(backbones.build(request.param))
 
 
 def write_published_form(table, path, file_names=None):
@@ -97,8 +98,8 @@ def in_keras_2(name):
 def test_built_network_gives_what_keras_gives_with_weights_of_its_published_form(tmp_path, built):
     name, _ = built
     network, preprocess = keras_network(name)
-    randomise(network)
-    write_published_form(backbones.table(network), tmp_path / "notop.h5")
+    randomize(network)
+    write_published_form(backbone_weights.table(network), tmp_path / "notop.h5")
     ours = backbones.build(name, weights=tmp_path / "notop.h5")
     expected = np.asarray(network(preprocess(np.array(images()))))
     assert np.linalg.norm(expected) > 0
@@ -107,9 +108,9 @@ def test_built_network_gives_what_keras_gives_with_weights_of_its_published_form
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV3Large"])
 def test_names_of_keras_2_fit_mobilenet_v3(tmp_path, name):
-    backbone = randomise(backbones.build(name))
+    backbone = randomize(backbones.build(name))
     table = {}
-    for key, array in backbones.table(backbone).items():
+    for key, array in backbone_weights.table(backbone).items():
         layer, weight = key.split("/")
         table[f"{in_keras_2(layer)}/{weight}"] = array
     assert {"Conv/BatchNorm/gamma", "expanded_conv_1/depthwise/depthwise_kernel"} < set(table)
@@ -129,7 +130,7 @@ def test_pyramid_of_a_family_is_the_widest_map_of_each_stride(built):
 
 def test_family_is_cut_saved_and_loaded_with_equal_features(tmp_path, built):
     name, backbone = built
-    cut = backbones.build(name, until=LEVELS[name][1])
+    cut = backbones.build(name, cut_at=LEVELS[name][1])
     for model in (backbone, cut):
         backbones.save(model, tmp_path / "backbone.keras", overwrite=True)
         loaded = backbones.load(tmp_path / "backbone.keras")
@@ -162,7 +163,7 @@ def test_names_do_not_depend_on_what_was_built_before(built):
     name, backbone = built
     again = backbones.build(name)
     assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in backbone.layers[1:]]
-    assert list(backbones.table(again)) == list(backbones.table(backbone))
+    assert list(backbone_weights.table(again)) == list(backbone_weights.table(backbone))
 
 
 def test_table_of_a_file_fits_on_the_other_stack(tmp_path, built):

@@ -29,9 +29,9 @@ def assert_equal_to_stock(stock, fast, x):
 
 
 def swapped(layer, x):
-    """What `backbones.fast` puts in a layer's place."""
+    """What `backbones.with_fast_layers` puts in a layer's place."""
     inputs = keras.Input(x.shape[1:])
-    return backbones.fast(keras.Model(inputs, layer(inputs))).layers[-1]
+    return backbones.with_fast_layers(keras.Model(inputs, layer(inputs))).layers[-1]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_other_convolutions_are_left_as_they_are(layer):
 def test_sizes_may_be_unknown_while_training():
     layers = [keras.layers.DepthwiseConv2D(5, padding="same"), keras.layers.Conv2D(4, 1)]
     inputs = keras.Input((None, None, 6))
-    fast = backbones.fast(keras.Model(inputs, layers[1](layers[0](inputs))))
+    fast = backbones.with_fast_layers(keras.Model(inputs, layers[1](layers[0](inputs))))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 6])])
     def step(x):

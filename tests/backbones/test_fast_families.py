@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerassl import _compat, backbones
+from kerassl.backbones import weights as backbone_weights
 
 FAST = (
     backbones.FastBatchNormalization,
@@ -45,13 +46,15 @@ def training_step(model, images):
         return outputs, tape.gradient(loss, model.trainable_variables)
 
     outputs, gradients = step()
-    moving = [[v for name, v in backbones.table(model).items() if kind in name] for kind in ("_mean", "_variance")]
+    moving = [
+        [v for name, v in backbone_weights.table(model).items() if kind in name] for kind in ("_mean", "_variance")
+    ]
     return [np.concatenate([np.ravel(np.asarray(item)) for item in part]) for part in ([outputs], gradients, *moving)]
 
 
 def twins(name, dtype):
-    stock = backbones.stock(backbones.build(name))
-    return stock, backbones.fast(stock), tf.constant(IMAGES, dtype)
+    stock = backbones.with_keras_layers(backbones.build(name))
+    return stock, backbones.with_fast_layers(stock), tf.constant(IMAGES, dtype)
 
 
 # Beside Keras 2.15 the one with the most layers of our own; the others are made of the same.

@@ -13,7 +13,7 @@ def images(batch=4, size=32, dtype="float32", seed=0):
 
 def test_fast_layers_equal_stock_layers_in_output_gradient_and_statistics(stock_backbone):
     stock = stock_backbone()
-    fast = backbones.fast(stock)
+    fast = backbones.with_fast_layers(stock)
     assert sum(isinstance(layer, (FastBatchNormalization, FastSwish)) for layer in fast.layers) == 10
     x = images()
     results = []
@@ -70,7 +70,7 @@ def test_frozen_batch_norm_uses_and_keeps_its_statistics():
 
 @pytest.mark.parametrize("replicas", [2, 4])
 @pytest.mark.parametrize(("dtype", "close"), [("float64", 1e-10), ("float32", 1e-4)])
-def test_batch_norm_is_synchronised_over_replicas(mirrored, replicas, dtype, close):
+def test_batch_norm_is_synchronized_over_replicas(mirrored, replicas, dtype, close):
     x = np.random.default_rng(1).normal(3, 2, (8, 2, 2, 5))
     weights = np.random.default_rng(2).normal(size=(8, 2, 2, 5))
 

@@ -1,17 +1,16 @@
 """A small pre-training that goes on wherever it was stopped; `test_resume.py` kills it.
 
-python tests/callbacks/killed_run.py PHOTOGRAPHS CHECKPOINTS WEIGHTS
+python tests/callbacks/killed_run.py PHOTOS CHECKPOINTS WEIGHTS
 """
 
 import sys
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 
 import kerassl
 
-photographs, checkpoints, weights = sys.argv[1:]
+photos, checkpoints, weights = sys.argv[1:]
 keras.utils.set_random_seed(0)
 inputs = keras.Input((None, None, 3))
 x = inputs
@@ -19,10 +18,10 @@ for level in range(5):
     x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name=f"conv{level}")(x)
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"bn{level}")(x)
     x = keras.layers.Activation("swish", name=f"act{level}")(x)
-backbone = kerassl.backbones.fast(keras.Model(inputs, x))
+backbone = kerassl.backbones.with_fast_layers(keras.Model(inputs, x))
 model = kerassl.SimCLR(backbone, 32, hidden_dim=16, projection_dim=8, seed=1)
 model.compile(kerassl.optimizers.LARS(kerassl.optimizers.WarmupCosine(0.3, 60, warmup_steps=5)))
-images = kerassl.datasets.image_folder(photographs, 32, 4, seed=2)
+images = kerassl.datasets.image_folder(photos, 32, 4, seed=2)
 resume = kerassl.callbacks.Resume(checkpoints, data=images, every=2)
 print("begun at", resume.epoch, resume.step, flush=True)
 model.fit(images, epochs=12, verbose=0, callbacks=[resume])

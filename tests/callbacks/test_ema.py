@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kerassl import UserError, backbones, optimizers
-from kerassl.callbacks import ReestimateBatchNorm, Resume, WeightAverage
+from kerassl.callbacks import EMA, ReestimateBatchNorm, Resume
 from kerassl.callbacks.state import weights
 
 OPTIMIZERS = ["adamw", pytest.param("tfa/LAMB", marks=pytest.mark.addons_stack)]
@@ -43,22 +43,22 @@ def assert_close(weights, expected):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_average_equals_loops_in_validation_and_at_the_end(optimizer, classifier, classed):
-    model, average, steps = classifier(optimizers.get(optimizer, 1e-2)), WeightAverage(0.3), Steps()
-    model.fit(classed(), epochs=3, validation_data=classed(4), verbose=0, callbacks=[steps, average])
+    model, ema, steps = classifier(optimizers.get(optimizer, 1e-2)), EMA(0.3), Steps()
+    model.fit(classed(), epochs=3, validation_data=classed(4), verbose=0, callbacks=[steps, ema])
     expected = averages(steps.steps, 0.3)  # warming up to step 3
     assert len(expected) == 9
     for epoch, each in enumerate(steps.validated, start=1):
         assert_close(each, expected[3 * epoch - 1])
     assert_close(weights_of(model), expected[-1])
-    average.swap()
+    ema.swap()
     np.testing.assert_equal(weights_of(model), steps.steps[-1])  # to the bit
 
 
 def test_continued_run_goes_on_from_weights_and_averages_to_the_bit(classifier, classed, tmp_path):
     def run(folder, epochs):
-        model, average = classifier(keras.optimizers.Adam(1e-2)), WeightAverage(0.9)
-        resume = Resume(folder, beside=[average])
-        resume.run(model, model.fit, classed(), epochs=epochs, verbose=0, callbacks=[average, resume])
+        model, ema = classifier(keras.optimizers.Adam(1e-2)), EMA(0.9)
+        resume = Resume(folder, beside=[ema])
+        resume.run(model, model.fit, classed(), epochs=epochs, verbose=0, callbacks=[ema, resume])
         return weights_of(model)
 
     whole = run(tmp_path / "whole", 3)
@@ -69,10 +69,10 @@ def test_continued_run_goes_on_from_weights_and_averages_to_the_bit(classifier, 
 
 def test_second_fit_goes_on_from_the_weights(classifier, classed):
     whole, parts = classifier(keras.optimizers.Adam(1e-2)), classifier(keras.optimizers.Adam(1e-2))
-    whole.fit(classed(), epochs=2, verbose=0, callbacks=[WeightAverage(0.9)])
-    average = WeightAverage(0.9)
+    whole.fit(classed(), epochs=2, verbose=0, callbacks=[EMA(0.9)])
+    ema = EMA(0.9)
     for _ in range(2):
-        parts.fit(classed(), verbose=0, callbacks=[average])
+        parts.fit(classed(), verbose=0, callbacks=[ema])
     np.testing.assert_equal(weights_of(parts), weights_of(whole))
 
 
@@ -81,7 +81,7 @@ def test_average_equals_loops_on_two_replicas(classifier, classed, mirrored):
     with mirrored(2).scope():
         model = classifier(keras.optimizers.SGD(0.1))
     steps = Steps()
-    model.fit(classed(8), epochs=2, verbose=0, callbacks=[steps, WeightAverage(0.5)])
+    model.fit(classed(8), epochs=2, verbose=0, callbacks=[steps, EMA(0.5)])
     expected = averages(steps.steps, 0.5)
     assert len(expected) == 4
     assert_close(weights_of(model), expected[-1])
@@ -95,11 +95,11 @@ class Worse(keras.callbacks.Callback):
 @pytest.mark.parametrize("validated", [True, False])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_best_weights_are_averages_in_any_order_of_callbacks(order, validated, classifier, classed, tmp_path):
-    model, average, steps = classifier(keras.optimizers.Adam(1e-2)), WeightAverage(0.5), Steps()
+    model, ema, steps = classifier(keras.optimizers.Adam(1e-2)), EMA(0.5), Steps()
     best = keras.callbacks.EarlyStopping("val_worse", patience=1, mode="min", restore_best_weights=True)
     path = str(tmp_path / "best.weights.h5")
     kept = keras.callbacks.ModelCheckpoint(path, "val_worse", mode="min", save_best_only=True, save_weights_only=True)
-    chosen = [(best, kept)[each] if each < 2 else average for each in order]
+    chosen = [(best, kept)[each] if each < 2 else ema for each in order]
     data = {"validation_data": classed(4)} if validated else {}
     model.fit(classed(), epochs=4, verbose=0, callbacks=[steps, Worse(), *chosen], **data)
     assert best.stopped_epoch == 1
@@ -111,13 +111,13 @@ def test_best_weights_are_averages_in_any_order_of_callbacks(order, validated, c
 
 def test_resume_without_the_average_is_refused(classifier, classed, tmp_path):
     model = classifier(keras.optimizers.SGD(0.1))
-    with pytest.raises(UserError, match=r"beside=\[average\]"):
-        model.fit(classed(), verbose=0, callbacks=[Resume(tmp_path), WeightAverage(0.9)])
+    with pytest.raises(UserError, match=r"beside=\[ema\]"):
+        model.fit(classed(), verbose=0, callbacks=[Resume(tmp_path), EMA(0.9)])
 
 
-def test_statistics_are_measured_anew_of_the_averaged_weights(classifier, classed):
+def test_statistics_are_measured_again_of_the_averaged_weights(classifier, classed):
     model, again = classifier(keras.optimizers.Adam(1e-2)), classed()
-    callbacks = [WeightAverage(0.5), ReestimateBatchNorm(again, steps=2)]
+    callbacks = [EMA(0.5), ReestimateBatchNorm(again, steps=2)]
     losses = model.fit(classed(), epochs=2, validation_data=classed(4), verbose=0, callbacks=callbacks).history
     before = weights_of(model)
     assert np.isfinite(losses["val_loss"]).all()
@@ -128,7 +128,7 @@ def test_statistics_are_measured_anew_of_the_averaged_weights(classifier, classe
 @pytest.mark.parametrize("decay", [1.0, -0.1])
 def test_decay_is_refused_when_out_of_range(decay):
     with pytest.raises(UserError, match="decay is"):
-        WeightAverage(decay)
+        EMA(decay)
 
 
 def test_steps_are_refused_when_not_whole():

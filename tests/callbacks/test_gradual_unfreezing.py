@@ -1,11 +1,11 @@
-"""Stages that are frozen and thaw while `fit` runs."""
+"""Stages that are frozen and unfreeze while `fit` runs."""
 
 import keras
 import numpy as np
 import pytest
 
 from kerassl import SimCLR, UserError, _compat, backbones
-from kerassl.callbacks import Resume, Thaw
+from kerassl.callbacks import GradualUnfreezing, Resume
 
 OPTIMIZERS = [
     pytest.param("adamw", marks=pytest.mark.current_stack),
@@ -55,8 +55,8 @@ def test_frozen_stages_keep_every_bit_until_they_thaw(optimizer, localizer, labe
     rate = {"lars": 0.1}.get(optimizer, 1e-2)
     decay = {} if optimizer == "tfa/LAMB" else {"weight_decay": 0.1}
     model, recorder = localizer(optimizer=optimizer, learning_rate=rate, **decay), Recorder()
-    thaw = Thaw({"P5": 1, "P4": 1, "P3": 2, "stem": None})
-    model.fit(labeled(), epochs=4, verbose=0, callbacks=[recorder, thaw])
+    unfreeze = GradualUnfreezing({"P5": 1, "P4": 1, "P3": 2, "stem": None})
+    model.fit(labeled(), epochs=4, verbose=0, callbacks=[recorder, unfreeze])
     assert recorder.moved("stem") == ["no"] * 4  # weights and moving statistics
     assert recorder.moved("P3") == ["no", "no", "all", "all"]
     assert recorder.moved("P4") == recorder.moved("P5") == ["no", "all", "all", "all"]
@@ -78,7 +78,7 @@ def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(lo
 
     before = slots()
     frozen = [id(_compat.tf_variable(v)) for v in model.backbone.trainable_variables]
-    model.fit(labeled(), epochs=1, verbose=0, callbacks=[Thaw({"backbone": None})])
+    model.fit(labeled(), epochs=1, verbose=0, callbacks=[GradualUnfreezing({"backbone": None})])
     after = slots()
     assert len(after) == len(names)
     for name in names:
@@ -90,7 +90,7 @@ def test_thawed_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one
     def run(folder, epochs):
         model, resume = localizer(learning_rate=1e-2), Resume(folder)
         model.run_eagerly = True  # six graphs would take longer to build, and are in question above
-        callbacks = [Thaw({"P5": 1, "P4": 2, "P3": 2, "stem": 2}), resume]
+        callbacks = [GradualUnfreezing({"P5": 1, "P4": 2, "P3": 2, "stem": 2}), resume]
         resume.run(model, model.fit, labeled(), epochs=epochs, verbose=0, callbacks=callbacks)
         return model
 
@@ -107,7 +107,7 @@ def test_batch_norm_that_is_frozen_by_itself_does_not_thaw(localizer, labeled):
     assert backbones.freeze_batch_norm(model.backbone) == 5
     before = [layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name]
     kernel = model.get_layer("conv4").get_weights()[0]
-    model.fit(labeled(), epochs=2, verbose=0, callbacks=[Thaw({"backbone": 1})])
+    model.fit(labeled(), epochs=2, verbose=0, callbacks=[GradualUnfreezing({"backbone": 1})])
     np.testing.assert_equal([layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name], before)
     assert not np.array_equal(model.get_layer("conv4").get_weights()[0], kernel)
 
@@ -118,7 +118,7 @@ def test_pre_training_thaws_too(tiny_backbone):
     model.compile("lars")
     images = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
     kernels = [model.backbone.get_layer(name).get_weights()[0] for name in ("conv2", "conv5")]
-    model.fit(images, batch_size=4, epochs=2, verbose=0, callbacks=[Thaw({"stem": None, "P5": 1})])
+    model.fit(images, batch_size=4, epochs=2, verbose=0, callbacks=[GradualUnfreezing({"stem": None, "P5": 1})])
     same = [
         np.array_equal(model.backbone.get_layer(name).get_weights()[0], kernel)
         for name, kernel in zip(("conv2", "conv5"), kernels)
@@ -132,14 +132,14 @@ def test_pre_training_thaws_too(tiny_backbone):
 )
 def test_schedule_is_refused_when_stage_or_number_is_wrong(schedule, told):
     with pytest.raises(UserError, match=told):
-        Thaw(schedule)
+        GradualUnfreezing(schedule)
 
 
 @pytest.mark.current_stack
 def test_model_that_is_frozen_already_is_refused(localizer, labeled):
     with pytest.raises(UserError, match="without freeze"):
-        localizer(freeze=True).fit(labeled(), verbose=0, callbacks=[Thaw({"backbone": 1})])
+        localizer(freeze=True).fit(labeled(), verbose=0, callbacks=[GradualUnfreezing({"backbone": 1})])
     dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     dense.compile("sgd", "mse")
     with pytest.raises(UserError, match="no backbone"):
-        dense.fit(np.zeros((4, 4)), np.zeros((4, 2)), verbose=0, callbacks=[Thaw({"backbone": 1})])
+        dense.fit(np.zeros((4, 4)), np.zeros((4, 2)), verbose=0, callbacks=[GradualUnfreezing({"backbone": 1})])

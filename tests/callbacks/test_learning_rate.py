@@ -97,7 +97,7 @@ def test_rate_is_that_of_the_last_step_when_the_length_of_the_data_is_unknown():
     np.testing.assert_allclose(history["learning_rate"], [STEPS[2]], atol=1e-6)
 
 
-def test_is_refused_when_the_optimiser_has_no_rate():
+def test_is_refused_when_the_optimizer_has_no_rate():
     callback = LearningRate()
     callback.set_model(type("Model", (), {"optimizer": type("MultiOptimizer", (), {})()})())
     with pytest.raises(UserError, match="MultiOptimizer has no learning rate"):

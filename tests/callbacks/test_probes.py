@@ -17,11 +17,11 @@ from kerassl.metrics import topk
 
 
 def clouds(count, size, classes, spread, seed=0):
-    """Features around one random centre a class, and their labels."""
+    """Features around one random center a class, and their labels."""
     draw = np.random.default_rng(seed)
     labels = np.arange(count) % classes
-    centres = np.random.default_rng(99).normal(size=(classes, size))
-    return (centres[labels] + spread * draw.normal(size=(count, size))).astype("float32"), labels
+    centers = np.random.default_rng(99).normal(size=(classes, size))
+    return (centers[labels] + spread * draw.normal(size=(count, size))).astype("float32"), labels
 
 
 def knn_in_loops(train, labels, test, count, k, temperature):
@@ -70,7 +70,7 @@ def test_knn_scores_are_finite_when_temperature_is_low_or_features_are_zero():
 
 
 def scipy_logistic(train, labels, test, count, l2):
-    """SciPy's BFGS, with a standardisation of its own, until nothing moves."""
+    """SciPy's BFGS, with a standardization of its own, until nothing moves."""
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     train, test = ((part - mean) / deviation / np.sqrt(train.shape[1]) for part in (train, test))
     targets = np.eye(count)[labels]
@@ -96,7 +96,7 @@ def scipy_logistic(train, labels, test, count, l2):
 def test_linear_scores_equal_those_of_scipy(size, l2):
     train, labels = clouds(30, size, 3, 1.5, seed=1)
     test, _ = clouds(11, size, 3, 1.5, seed=2)
-    train[:, 0] *= 1000  # which standardising undoes
+    train[:, 0] *= 1000  # which standardizing undoes
     test[:, 0] *= 1000
     labels = np.where(np.arange(30) < 6, 0, labels)  # unequal classes: the biases matter
     expected = scipy_logistic(train.astype(float), labels, test.astype(float), 3, l2)
@@ -123,8 +123,8 @@ def test_halves_take_half_of_each_class_and_the_same_again():
 
 
 @pytest.fixture
-def colours(tmp_path):
-    """Folders `train` and `test` with images of three colours in three sub-folders, told apart with some noise."""
+def colors(tmp_path):
+    """Folders `train` and `test` with images of three colors in three sub-folders, told apart with some noise."""
     draw = np.random.default_rng(0)
     for part, count in (("train", 8), ("test", 5)):
         for label, name in enumerate(("blue", "green", "red")):
@@ -138,20 +138,18 @@ def colours(tmp_path):
 
 
 def model_of(backbone):
-    model = kerassl.SimCLR(
-        backbone, 32, hidden_dim=8, projection_dim=8, augmentation=SimCLRViews(32, crop_area=(0.3, 1.0))
-    )
+    model = kerassl.SimCLR(backbone, 32, hidden_dim=8, projection_dim=8, augmentation=SimCLRViews(32, scale=(0.3, 1.0)))
     model.compile(keras.optimizers.SGD(0.05))
     return model
 
 
-def photographs(batches=2):
+def photos(batches=2):
     pixels = np.random.default_rng(0).uniform(0, 255, (8 * batches, 32, 32, 3)).astype("float32")
     return tf.data.Dataset.from_tensor_slices(pixels).batch(8, drop_remainder=True)
 
 
-class Colour(keras.Model):
-    """Its features are the means of the colours, and nan before more than `nan_steps` steps are done."""
+class Color(keras.Model):
+    """Its features are the means of the colors, and nan before more than `nan_steps` steps are done."""
 
     def __init__(self, nan_steps=0):
         super().__init__()
@@ -169,13 +167,13 @@ class Colour(keras.Model):
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize("test", [None, "test"])
-def test_probes_add_perfect_figures_to_logs_when_features_are_the_colours(test, colours, tmp_path, capsys):
-    folders = colours / "train", test and colours / test
-    model = Colour()
+def test_probes_add_perfect_figures_to_logs_when_features_are_the_colors(test, colors, tmp_path, capsys):
+    folders = colors / "train", test and colors / test
+    model = Color()
     model.compile(keras.optimizers.SGD(0.1))
     probes = [make(*folders, image_size=32, batch_size=5) for make in (KNNProbe, LinearProbe)]
     lines = MetricsFile(tmp_path / "metrics.jsonl")
-    history = model.fit(photographs(), epochs=2, callbacks=[*probes, lines], verbose=2).history
+    history = model.fit(photos(), epochs=2, callbacks=[*probes, lines], verbose=2).history
     shown = capsys.readouterr().out
     for name in ("knn_top1", "knn_top3", "linear_top1", "linear_top3"):
         assert history[name] == [1.0, 1.0]
@@ -183,68 +181,68 @@ def test_probes_add_perfect_figures_to_logs_when_features_are_the_colours(test, 
         assert shown.count(f"{name}: 1.0") == 2
 
 
-def test_probes_judge_the_test_images_by_the_training_ones_when_labels_disagree(colours):
+def test_probes_judge_the_test_images_by_the_training_ones_when_labels_disagree(colors):
     # In `test` blue and green are exchanged: only red can be right.
     for old, new in (("blue", "x"), ("green", "blue"), ("x", "green")):
-        (colours / "test" / old).rename(colours / "test" / new)
-    model = Colour()
+        (colors / "test" / old).rename(colors / "test" / new)
+    model = Color()
     model.compile(keras.optimizers.SGD(0.1))
-    probes = [make(colours / "train", colours / "test", image_size=32) for make in (KNNProbe, LinearProbe)]
-    history = model.fit(photographs(), callbacks=probes, verbose=0).history
+    probes = [make(colors / "train", colors / "test", image_size=32) for make in (KNNProbe, LinearProbe)]
+    history = model.fit(photos(), callbacks=probes, verbose=0).history
     assert history["knn_top1"] == history["linear_top1"] == [pytest.approx(1 / 3)]
 
 
-def test_probes_measure_every_so_many_epochs_and_the_last(colours):
-    model = Colour()
+def test_probes_measure_every_so_many_epochs_and_the_last(colors):
+    model = Color()
     model.compile(keras.optimizers.SGD(0.1))
     seen = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append("knn_top1" in logs))
-    probe = KNNProbe(colours / "train", image_size=32, every=2)
-    model.fit(photographs(), epochs=5, callbacks=[probe, watch], verbose=0)
+    probe = KNNProbe(colors / "train", image_size=32, every=2)
+    model.fit(photos(), epochs=5, callbacks=[probe, watch], verbose=0)
     assert seen == [False, True, False, True, True]
     seen.clear()
-    model.fit(photographs(), initial_epoch=3, epochs=5, callbacks=[probe, watch], verbose=0)
+    model.fit(photos(), initial_epoch=3, epochs=5, callbacks=[probe, watch], verbose=0)
     assert seen == [True, True]
 
 
-def test_probes_log_nan_and_go_on_when_features_are_not_finite(colours):
-    model = Colour(nan_steps=3)  # an epoch has two
+def test_probes_log_nan_and_go_on_when_features_are_not_finite(colors):
+    model = Color(nan_steps=3)  # an epoch has two
     model.compile(keras.optimizers.SGD(0.1))
-    probes = [make(colours / "train", image_size=32) for make in (KNNProbe, LinearProbe)]
-    history = model.fit(photographs(), epochs=2, callbacks=probes, verbose=0).history
+    probes = [make(colors / "train", image_size=32) for make in (KNNProbe, LinearProbe)]
+    history = model.fit(photos(), epochs=2, callbacks=probes, verbose=0).history
     for name in ("knn_top1", "knn_top3", "linear_top1", "linear_top3"):
         np.testing.assert_array_equal(history[name], [np.nan, 1.0])
 
 
-def test_probes_have_no_top3_when_there_are_two_classes(colours):
-    for path in (colours / "train" / "red").iterdir():
+def test_probes_have_no_top3_when_there_are_two_classes(colors):
+    for path in (colors / "train" / "red").iterdir():
         path.unlink()
-    (colours / "train" / "red").rmdir()
-    model = Colour()
+    (colors / "train" / "red").rmdir()
+    model = Color()
     model.compile(keras.optimizers.SGD(0.1))
-    probes = [make(colours / "train", image_size=32) for make in (KNNProbe, LinearProbe)]
-    history = model.fit(photographs(), callbacks=probes, verbose=0).history
+    probes = [make(colors / "train", image_size=32) for make in (KNNProbe, LinearProbe)]
+    history = model.fit(photos(), callbacks=probes, verbose=0).history
     assert sorted(history) == ["knn_top1", "linear_top1", "loss"]
 
 
 @pytest.mark.current_stack
-def test_probes_leave_no_trace_in_training_and_repeat_themselves(colours, tiny_backbone):
+def test_probes_leave_no_trace_in_training_and_repeat_themselves(colors, tiny_backbone):
     def train(callbacks):
         keras.utils.set_random_seed(5)
         model = model_of(tiny_backbone())
-        history = model.fit(photographs(), epochs=2, callbacks=callbacks, verbose=0).history
+        history = model.fit(photos(), epochs=2, callbacks=callbacks, verbose=0).history
         draws = [random.random(), float(np.random.uniform()), float(tf.random.uniform([]))]
         return model, history, draws
 
     plain, _, plain_draws = train([])
-    probes = [make(colours / "train", colours / "test", image_size=32) for make in (KNNProbe, LinearProbe)]
+    probes = [make(colors / "train", colors / "test", image_size=32) for make in (KNNProbe, LinearProbe)]
     probed, history, draws = train(probes)
     for expected, value in zip(plain.get_weights(), probed.get_weights()):
         np.testing.assert_array_equal(value, expected)
     assert draws == plain_draws
     # Other callbacks, on the weights alone, give the figures of the last epoch: a resumed run goes on with them.
     for make in (KNNProbe, LinearProbe):
-        again = make(colours / "train", colours / "test", image_size=32)
+        again = make(colors / "train", colors / "test", image_size=32)
         again.set_model(plain)
         again.set_params({"epochs": 1})
         again.on_train_begin()
@@ -255,13 +253,11 @@ def test_probes_leave_no_trace_in_training_and_repeat_themselves(colours, tiny_b
 
 
 @pytest.mark.slow
-def test_probes_give_the_figures_of_one_device_when_replicas_train(colours, tiny_backbone, mirrored):
+def test_probes_give_the_figures_of_one_device_when_replicas_train(colors, tiny_backbone, mirrored):
     with mirrored(2).scope():
         model = model_of(tiny_backbone())
-    probes = [
-        make(colours / "train", colours / "test", image_size=32, batch_size=4) for make in (KNNProbe, LinearProbe)
-    ]
-    history = model.fit(photographs(), epochs=2, callbacks=probes, verbose=0).history
+    probes = [make(colors / "train", colors / "test", image_size=32, batch_size=4) for make in (KNNProbe, LinearProbe)]
+    history = model.fit(photos(), epochs=2, callbacks=probes, verbose=0).history
     single = model_of(tiny_backbone())
     single.backbone.set_weights(model.backbone.get_weights())
     for probe in probes:
@@ -278,23 +274,23 @@ def test_probes_give_the_figures_of_one_device_when_replicas_train(colours, tiny
             assert history[name][-1] == pytest.approx(value, abs=1.01 / 15)  # one image may fall to the other side
 
 
-def test_probes_skip_broken_files(colours):
-    (colours / "train" / "green" / "3.png").write_bytes(b"")
-    model = Colour()
+def test_probes_skip_broken_files(colors):
+    (colors / "train" / "green" / "3.png").write_bytes(b"")
+    model = Color()
     model.compile(keras.optimizers.SGD(0.1))
-    history = model.fit(photographs(), callbacks=[LinearProbe(colours / "train", image_size=32)], verbose=0).history
+    history = model.fit(photos(), callbacks=[LinearProbe(colors / "train", image_size=32)], verbose=0).history
     assert history["linear_top1"] == [1.0]
 
 
-def test_probes_are_refused_when_given_what_they_cannot_use(colours, tmp_path):
+def test_probes_are_refused_when_given_what_they_cannot_use(colors, tmp_path):
     def refused(pattern, make, *folders, **settings):
         with pytest.raises(UserError, match=pattern) as error:
             make(*folders, image_size=settings.pop("image_size", 32), **settings)
         assert "\n" not in str(error.value)
 
-    train, test = colours / "train", colours / "test"
+    train, test = colors / "train", colors / "test"
     for make in (KNNProbe, LinearProbe):
-        refused("no folder .*nowhere", make, colours / "nowhere")
+        refused("no folder .*nowhere", make, colors / "nowhere")
         refused("multiple of 32", make, train, image_size=40)
         refused(f"{make.__name__}: every is 0", make, train, every=0)
         refused("batch_size is 0", make, train, batch_size=0)

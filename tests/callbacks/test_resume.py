@@ -22,9 +22,9 @@ SCRIPT = pathlib.Path(__file__).with_name("killed_run.py")
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    """22 photographs, two of them broken: 5 steps of 4 an epoch."""
-    folder = tmp_path_factory.mktemp("photographs")
+def photos(tmp_path_factory):
+    """22 photos, two of them broken: 5 steps of 4 an epoch."""
+    folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for number in range(22):
         coarse = Image.fromarray(rng.integers(0, 255, (4, 5, 3), "uint8"))
@@ -56,11 +56,11 @@ class StopAt(keras.callbacks.Callback):
 
 
 @pytest.fixture(scope="module")
-def run(tiny_backbone, photographs):
+def run(tiny_backbone, photos):
     """`run(folder, …)`: the model and the logs of a run of three epochs with its checkpoints in a folder."""
 
     def run(folder, *others):
-        images = datasets.image_folder(photographs, 32, 4, seed=2)
+        images = datasets.image_folder(photos, 32, 4, seed=2)
         model, resume = model_of(tiny_backbone), Resume(folder, data=images, every=3)
         return model, model.fit(images, epochs=3, verbose=0, callbacks=[resume, *others]).history
 
@@ -128,14 +128,14 @@ def weights_of(path):
 
 @pytest.mark.slow
 @pytest.mark.current_stack
-def test_run_that_is_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(photographs, tmp_path):
+def test_run_that_is_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(photos, tmp_path):
     kills = int(os.environ.get("KERASSL_KILLS", "1"))
 
     def begin(folder):
         command = [
             sys.executable,
             str(SCRIPT),
-            str(photographs),
+            str(photos),
             str(tmp_path / folder),
             str(tmp_path / f"{folder}.npz"),
         ]
@@ -160,8 +160,8 @@ def test_run_that_is_killed_at_random_moments_ends_with_the_bits_of_one_that_was
         runs += 1
 
 
-def test_damaged_checkpoint_is_passed_over_for_the_one_before(tiny_backbone, photographs, tmp_path, caplog):
-    images = datasets.image_folder(photographs, 32, 4, seed=2)
+def test_damaged_checkpoint_is_passed_over_for_the_one_before(tiny_backbone, photos, tmp_path, caplog):
+    images = datasets.image_folder(photos, 32, 4, seed=2)
     model_of(tiny_backbone).fit(images, epochs=2, verbose=0, callbacks=[Resume(tmp_path, data=images)])
     newest = max(tmp_path.glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:2000])
@@ -173,8 +173,8 @@ def test_damaged_checkpoint_is_passed_over_for_the_one_before(tiny_backbone, pho
     assert not half.exists()
 
 
-def test_full_disk_is_told_and_leaves_the_last_checkpoint(tiny_backbone, photographs, tmp_path, monkeypatch):
-    images = datasets.image_folder(photographs, 32, 4, seed=2)
+def test_full_disk_is_told_and_leaves_the_last_checkpoint(tiny_backbone, photos, tmp_path, monkeypatch):
+    images = datasets.image_folder(photos, 32, 4, seed=2)
     model_of(tiny_backbone).fit(images, verbose=0, callbacks=[Resume(tmp_path, data=images)])
     before = list(tmp_path.iterdir())
 
@@ -191,8 +191,8 @@ def test_full_disk_is_told_and_leaves_the_last_checkpoint(tiny_backbone, photogr
     assert list(tmp_path.iterdir()) == before
 
 
-def test_checkpoint_without_data_is_refused_when_it_stands_within_an_epoch(tiny_backbone, photographs, tmp_path):
-    images = datasets.image_folder(photographs, 32, 4, seed=2)
+def test_checkpoint_without_data_is_refused_when_it_stands_within_an_epoch(tiny_backbone, photos, tmp_path):
+    images = datasets.image_folder(photos, 32, 4, seed=2)
     callbacks = [Resume(tmp_path, data=images, every=2), StopAt(3)]
     with pytest.raises(InterruptedError):
         model_of(tiny_backbone).fit(images, verbose=0, callbacks=callbacks)

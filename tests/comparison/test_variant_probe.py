@@ -2,7 +2,6 @@
 
 import json
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest

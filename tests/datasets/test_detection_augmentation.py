@@ -4,7 +4,6 @@ import dataclasses
 import io
 import math
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import PIL.Image
 import pytest
@@ -92,7 +91,7 @@ def test_shapes_are_known_and_rows_are_as_many_as_four_images_can_have(record):
     full = detection_batches(records, 32, 4, augmentation=BoxAugmentation(), drop_remainder=True).element_spec
     assert full["images"].shape.as_list() == [4, 32, 32, 3]
     # All boxes of four images that stay whole are there.
-    whole = {**NEVER, "mosaic": 1.0, "smallest": 0.0, "visible": 0.0}
+    whole = {**NEVER, "mosaic": 1.0, "min_size": 0.0, "min_visibility": 0.0}
     boxes = np.concatenate(
         [each["classes"] for each in _taken(detection_batches(records, 32, 4, augmentation=BoxAugmentation(**whole)))],
     )
@@ -114,7 +113,7 @@ def test_difficult_boxes_are_left_out_or_kept_and_an_image_may_have_none(record)
 
 def test_one_object_keeps_its_share_and_its_box_is_that_of_its_pixels(record):
     records = [record(f"{n}", 60, 90, (60 - 4 * n, 10, 88 - 4 * n, 50), difficult=None, suffix="png") for n in range(8)]
-    augmentation = BoxAugmentation(jitter=0.0, crop=1.0, crop_area=(0.1, 0.5), visible=0.7, zoom=0.3)
+    augmentation = BoxAugmentation(jitter=0.0, crop=1.0, scale=(0.1, 0.5), min_visibility=0.7, zoom=0.3)
     dataset = single_object_batches(records, 64, 8, augmentation=augmentation).repeat()
     sizes = []
     for images, target in dataset.take(25):

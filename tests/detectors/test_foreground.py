@@ -1,6 +1,5 @@
 """Label-free heatmaps against slow references and planted things."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest

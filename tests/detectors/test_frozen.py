@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerassl import backbones, datasets, detectors
 from kerassl._errors import UserError
+from kerassl.backbones import weights as backbone_weights
 from kerassl.detectors.localizer.feature_head import feature_head
 from kerassl.detectors.localizer.frozen_features import statistics
 from kerassl.resizing import letterbox
@@ -145,11 +146,11 @@ def test_other_levels_are_read_learned_saved_and_predicted_with(tiny_backbone, r
 def test_what_lies_beyond_the_levels_stays_as_it_is_when_all_else_is_trained(tiny_backbone, records, caplog):
     backbone = tiny_backbone()
     model = detectors.Localizer(backbone, CLASSES, SIZE, width=4, levels=["P3", "P4"])
-    before = backbones.table(backbone)
+    before = backbone_weights.table(backbone)
     with caplog.at_level(logging.WARNING):
         model.fit(datasets.single_object_batches(records, SIZE, 8), epochs=1, verbose=0)
     assert "Gradients do not exist" not in caplog.text
-    same = {name for name, weight in backbones.table(backbone).items() if np.array_equal(weight, before[name])}
+    same = {name for name, weight in backbone_weights.table(backbone).items() if np.array_equal(weight, before[name])}
     layers = backbones.pyramid(backbone)
     needed = {each.name for each in keras.Model(backbone.input, backbone.get_layer(layers["P4"]).output).layers}
     assert same == {name for name in before if name.split("/")[0] not in needed}

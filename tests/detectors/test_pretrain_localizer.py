@@ -2,11 +2,11 @@
 
 import types
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 
-from kerassl import UserError, backbones, datasets, detectors
+from kerassl import UserError, datasets, detectors
+from kerassl.backbones import weights as backbone_weights
 from kerassl.detectors.localizer.pretrain_localizer import _groups
 
 CLASSES = ("red", "green", "blue")
@@ -34,10 +34,10 @@ def test_neck_and_box_head_learn_and_all_else_stays(tiny_backbone, records):
     localizer = localizer_of(tiny_backbone())
     localizer.backbone.get_layer("bn2").trainable = False
     flags = {layer.name: layer.trainable for layer in localizer.layers}
-    before, slots = backbones.table(localizer), [np.array(slot) for slot in localizer.optimizer.variables]
+    before, slots = backbone_weights.table(localizer), [np.array(slot) for slot in localizer.optimizer.variables]
     loss = pretrain(localizer, records, epochs=6, learning_rate=5e-3).history["loss"]
     assert loss[-1] < 0.9 * loss[0]
-    after = backbones.table(localizer)
+    after = backbone_weights.table(localizer)
     held = {layer.name for layer in localizer.backbone.layers} | {"class"}
     changed = {name for name in after if not np.array_equal(after[name], before[name])}
     assert changed == {name for name in after if name.split("/")[0] not in held}
@@ -83,7 +83,9 @@ def test_the_same_twice_gives_the_same_bits(tiny_backbone, records):
     for _ in range(2):
         localizer = localizer_of(backbone)
         pretrain(localizer, records, seed=3)
-        sums.append([array.tobytes() for name, array in backbones.table(localizer).items() if "class" not in name])
+        sums.append(
+            [array.tobytes() for name, array in backbone_weights.table(localizer).items() if "class" not in name]
+        )
     assert sums[0] == sums[1]
 
 
@@ -105,7 +107,7 @@ def test_photographs_are_sorted_by_what_their_features_say():
 
 def test_localizer_is_unchanged_and_told_in_one_line_when_something_is_wrong(tiny_backbone, records, monkeypatch):
     localizer = localizer_of(tiny_backbone())
-    before = backbones.checksum(backbones.table(localizer))
+    before = backbone_weights.checksum(backbone_weights.table(localizer))
     flags = [layer.trainable for layer in localizer.layers]
     nan = types.SimpleNamespace(history=types.SimpleNamespace(history={"loss": [1.0, float("nan")]}))
     monkeypatch.setattr(detectors, "fit_frozen", lambda *_, **__: nan)
@@ -119,7 +121,7 @@ def test_localizer_is_unchanged_and_told_in_one_line_when_something_is_wrong(tin
         with pytest.raises(UserError, match=told) as caught:
             ask()
         assert "\n" not in str(caught.value)
-    assert backbones.checksum(backbones.table(localizer)) == before
+    assert backbone_weights.checksum(backbone_weights.table(localizer)) == before
     assert [layer.trainable for layer in localizer.layers] == flags
 
 

@@ -4,12 +4,14 @@ import dataclasses
 import logging
 import types
 
+from kerassl.backbones import weights as backbone_weights
+
 from kerassl import _compat  # isort: skip
 import keras
 import numpy as np
 import pytest
 
-from kerassl import UserError, backbones, boxes, datasets, detectors
+from kerassl import UserError, boxes, datasets, detectors
 from kerassl.detectors import supervised
 from kerassl.detectors.pseudo_boxes import pseudo_records
 from kerassl.detectors.pseudo_boxes.pseudo_records import boxes_of
@@ -113,14 +115,14 @@ def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, rec
     held = detector.backbone.get_layer("bn2")
     held.trainable = False
     flags = {layer.name: layer.trainable for layer in detector.layers}
-    before, slots = backbones.table(detector), [np.array(slot) for slot in detector.optimizer.variables]
+    before, slots = backbone_weights.table(detector), [np.array(slot) for slot in detector.optimizer.variables]
     with caplog.at_level("INFO", "kerassl"):
         history = detectors.pretrain_neck(detector, records, epochs=5, batch_size=4, learning_rate=5e-3, verbose=0)
     loss = history.history["loss"]
     assert loss[-1] < 0.9 * loss[0]
     assert len(traced) == 1 or not _compat.KERAS_3  # a trace takes a large network a minute
 
-    after = backbones.table(detector)
+    after = backbone_weights.table(detector)
     backbone = {layer.name for layer in detector.backbone.layers}
     moved = 0
     for name, old in before.items():
@@ -142,10 +144,10 @@ def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, rec
 def test_detector_trains_on_labels_as_any_other_afterwards(kind, tiny_detector, records):
     detector = tiny_detector(kind, classes=["red", "green", "blue"])
     detectors.pretrain_neck(detector, records, epochs=1, batch_size=8, verbose=0)
-    before = backbones.table(detector)
+    before = backbone_weights.table(detector)
     batches = datasets.detection_batches(clipped(records, 3), 64, 8)
     detector.fit(batches, epochs=1, verbose=0, shuffle=False)
-    same = [name for name, weight in backbones.table(detector).items() if np.array_equal(weight, before[name])]
+    same = [name for name, weight in backbone_weights.table(detector).items() if np.array_equal(weight, before[name])]
     assert not [name for name in same if name.endswith("kernel")]
     assert int(detector.optimizer.iterations) == 1
 
@@ -175,7 +177,7 @@ def test_neck_of_other_classes_fits_whole_or_not_at_all(kind, tiny_detector, tmp
 
 def test_detector_is_unchanged_and_told_in_one_line_when_the_loss_is_not_finite(tiny_detector, records, monkeypatch):
     detector = tiny_detector()
-    before = backbones.checksum(backbones.table(detector))
+    before = backbone_weights.checksum(backbone_weights.table(detector))
     flags = [layer.trainable for layer in detector.layers]
 
     def fit(self, *args, **kwargs):
@@ -187,7 +189,7 @@ def test_detector_is_unchanged_and_told_in_one_line_when_the_loss_is_not_finite(
     with pytest.raises(UserError, match="became NaN or infinite; lower its learning_rate") as told:
         detectors.pretrain_neck(detector, records, verbose=0)
     assert "\n" not in str(told.value)
-    assert backbones.checksum(backbones.table(detector)) == before
+    assert backbone_weights.checksum(backbone_weights.table(detector)) == before
     assert [layer.trainable for layer in detector.layers] == flags
 
 

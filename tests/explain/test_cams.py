@@ -1,6 +1,5 @@
 """Grad-CAM++, Layer-CAM and Score-CAM against formulas by hand, and heatmaps of single boxes."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest

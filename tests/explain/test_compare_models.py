@@ -1,6 +1,5 @@
 """Arms side by side, from labeled images to table, pictures and page."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import dataclasses
 import json
 

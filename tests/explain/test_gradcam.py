@@ -1,6 +1,5 @@
 """Grad-CAM by tf-keras-vis against the gradient taken by hand, on every kind of model that it explains."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest

@@ -1,4 +1,3 @@
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest

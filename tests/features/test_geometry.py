@@ -3,7 +3,6 @@
 import json
 import math
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import pytest
@@ -51,7 +50,7 @@ def test_operations_of_views_do_one_thing_each(photographs):
     images = photographs.numpy()
     luma = images @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(changed["flip"], images[:, :, ::-1], atol=1e-2)
-    np.testing.assert_allclose(changed["grey"], np.repeat(luma[..., None], 3, axis=-1), atol=1e-2)
+    np.testing.assert_allclose(changed["grayscale"], np.repeat(luma[..., None], 3, axis=-1), atol=1e-2)
     # Brightness is one factor for the image's pixels, as far as they are not clipped.
     bright = changed["brightness"].numpy()
     for image, own in zip(images, bright):
@@ -77,8 +76,8 @@ def test_operations_of_views_do_one_thing_each(photographs):
 
 @pytest.mark.current_stack
 def test_operations_that_are_off_leave_the_image_as_it_is(photographs):
-    still = view_operations(SimCLRViews(SIZE, strength=0.0, sigma=(1e-3, 1e-3), crop_area=(1, 1), aspect=(1, 1)))
-    for name in set(OPERATIONS) - {"flip", "grey"}:
+    still = view_operations(SimCLRViews(SIZE, strength=0.0, sigma=(1e-3, 1e-3), scale=(1, 1), ratio=(1, 1)))
+    for name in set(OPERATIONS) - {"flip", "grayscale"}:
         np.testing.assert_allclose(still[name](photographs, tf.constant([1, 1])).first, photographs, atol=1e-2)
 
 
@@ -175,10 +174,10 @@ def test_invariance_is_that_of_a_network_that_cannot_see_the_change(records):
     found = spaces.geometry(
         {"luma": _sees(0.299, 0.587, 0.114), "red": _sees(1, 0, 0)}, records, image_size=SIZE, neighbours=5
     )["arms"]
-    assert found["luma"]["invariance"]["grey"] == pytest.approx(1, abs=1e-3)
+    assert found["luma"]["invariance"]["grayscale"] == pytest.approx(1, abs=1e-3)
     assert found["luma"]["invariance"]["flip"] == pytest.approx(1, abs=1e-2)
     assert found["red"]["invariance"]["flip"] == pytest.approx(1, abs=1e-2)
-    assert found["red"]["invariance"]["grey"] < 0.9
+    assert found["red"]["invariance"]["grayscale"] < 0.9
     assert found["red"]["invariance"]["hue"] < found["luma"]["invariance"]["hue"]
 
 

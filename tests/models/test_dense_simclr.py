@@ -9,8 +9,8 @@ import tensorflow as tf
 from PIL import Image
 
 from kerassl import UserError, _compat, backbones, datasets
-from kerassl.augment import SimCLRViews, Views, match_cells
-from kerassl.callbacks import Health, Resume
+from kerassl.augment import SimCLRViews, Views, match_locations
+from kerassl.callbacks import CollapseMonitor, Resume
 from kerassl.losses import InfoNCE
 from kerassl.models import DenseSimCLR, SimCLR
 from kerassl.optimizers import LARS, WarmupCosine
@@ -30,7 +30,7 @@ def blobs(count=8, size=80, seed=0):
 
 
 def model_of(backbone, cls=DenseSimCLR, size=64, **kwargs):
-    kwargs.setdefault("augmentation", SimCLRViews(size, crop_area=(0.4, 1.0), strength=0.3))
+    kwargs.setdefault("augmentation", SimCLRViews(size, scale=(0.4, 1.0), strength=0.3))
     if cls is DenseSimCLR:
         kwargs.setdefault("dense_hidden_dim", 12)
     return cls(backbone, image_size=size, hidden_dim=16, projection_dim=8, **kwargs)
@@ -63,7 +63,7 @@ def cell_of(box, flip, y, x, grid):
     return (int(y * grid), int(x * grid)) if 0 <= y < 1 and 0 <= x < 1 else None
 
 
-def slow_loss(first, second, views, temperature, apart=math.inf):
+def slow_loss(first, second, views, temperature, min_negative_distance=math.inf):
     """The dense loss of one level from the cells' embeddings `[B, g, g, D]`, by loops over images, cells and negatives.
 
     Also the share of cells that have a match.
@@ -85,7 +85,7 @@ def slow_loss(first, second, views, temperature, apart=math.inf):
     losses = []
     for image, anchor, key, place in lengths:
         sides = [boxes[image, 2:] - boxes[image, :2] for _, boxes, _ in (one, two)]
-        near = apart * max(math.hypot(*side) for side in sides) / grid
+        near = min_negative_distance * max(math.hypot(*side) for side in sides) / grid
         positive = tf.reduce_sum(anchor * key) / temperature
         negatives = [
             tf.reduce_sum(anchor * other) / temperature
@@ -96,10 +96,16 @@ def slow_loss(first, second, views, temperature, apart=math.inf):
     return tf.add_n(losses) / len(losses), len(pairs) / cells
 
 
-@pytest.mark.parametrize("apart", [None, 1.2])
-def test_loss_and_gradient_are_those_of_slow_loops_over_cells(apart, tiny_backbone, policy):
+@pytest.mark.parametrize("min_negative_distance", [None, 1.2])
+def test_loss_and_gradient_are_those_of_slow_loops_over_cells(min_negative_distance, tiny_backbone, policy):
     policy("float64")
-    model = model_of(tiny_backbone(4), dense_weight=0.3, dense_temperature=0.3, temperature=0.2, apart=apart)
+    model = model_of(
+        tiny_backbone(4),
+        dense_weight=0.3,
+        dense_temperature=0.3,
+        temperature=0.2,
+        min_negative_distance=min_negative_distance,
+    )
     model.compile(keras.optimizers.SGD(0.1))
     # Boxes between pixels: where a centre lies on an edge, rounding would decide.
     corners = np.random.default_rng(0).uniform([0, 0, 0.6, 0.6], [0.4, 0.4, 1, 1], (2, 3, 4))
@@ -122,7 +128,7 @@ def test_loss_and_gradient_are_those_of_slow_loops_over_cells(apart, tiny_backbo
         for head, each in zip(model.cell_heads, maps):
             cells = head(tf.reshape(each, [-1, each.shape[-1]]), training=False)
             loss, share = slow_loss(
-                *tf.split(tf.reshape(cells, [*each.shape[:3], 8]), 2), views, 0.3, apart or math.inf
+                *tf.split(tf.reshape(cells, [*each.shape[:3], 8]), 2), views, 0.3, min_negative_distance or math.inf
             )
             dense.append(loss)
             shares.append(share)
@@ -147,9 +153,9 @@ def state_of(model):
 
 
 # Each replica is traced, seconds a piece: the last of three has no image; of two, one has four and the other three.
-STEPS = [(3, {"tile_size": 5, "cells_per_image": 3, "apart": 1.5}, 4)]
+STEPS = [(3, {"tile_size": 5, "locations_per_image": 3, "min_negative_distance": 1.5}, 4)]
 if _compat.KERAS_3:  # more than one take their time
-    STEPS += [(2, {"levels": ["P3", "P5"], "cells_per_image": 70}, 7)]
+    STEPS += [(2, {"levels": ["P3", "P5"], "locations_per_image": 70}, 7)]
 
 
 @pytest.mark.parametrize(("replicas", "settings", "images"), STEPS)
@@ -203,7 +209,7 @@ def test_dense_loss_is_0_and_gradients_are_finite_when_views_do_not_overlap(tiny
 
 
 def test_loss_is_log_of_choices_when_all_cells_are_identical(tiny_backbone):
-    model = model_of(tiny_backbone(), levels="P4", cells_per_image=3)
+    model = model_of(tiny_backbone(), levels="P4", locations_per_image=3)
     for head in model.cell_heads:
         head.layers[1].beta.assign(tf.ones_like(head.layers[1].beta))  # the same hidden layer for every cell
         head.layers[1].gamma.assign(tf.zeros_like(head.layers[1].gamma))
@@ -217,19 +223,19 @@ def test_loss_is_log_of_choices_when_all_cells_are_identical(tiny_backbone):
 
 @pytest.mark.current_stack
 def test_logs_are_of_the_parts_and_of_all_cells(tiny_backbone):
-    model = model_of(tiny_backbone(), dense_weight=0.25, cells_per_image=2)
+    model = model_of(tiny_backbone(), dense_weight=0.25, locations_per_image=2)
     model.compile(keras.optimizers.SGD(0.1))
     views = SimCLRViews(64)(blobs(), tf.constant([0, 1]))
     logs = model.evaluate(tf.data.Dataset.from_tensors(views), verbose=0, return_dict=True)
     assert logs["loss"] == pytest.approx(0.75 * logs["global_loss"] + 0.25 * logs["dense_loss"], rel=1e-6)
-    both = [match_cells(each, stride).valid for each in (views, views.swapped()) for stride in (16, 32)]
+    both = [match_locations(each, stride).valid for each in (views, views.swapped()) for stride in (16, 32)]
     assert logs["matched"] == pytest.approx(np.mean([np.mean(valid) for valid in both]), rel=1e-6)
     assert {"contrast_accuracy", "embedding_std", "effective_rank", "alignment", "uniformity"} <= set(logs)
 
 
 @pytest.mark.current_stack
 def test_cells_with_a_match_are_drawn_anew_at_each_step(tiny_backbone):
-    model = model_of(tiny_backbone(), cells_per_image=5)
+    model = model_of(tiny_backbone(), locations_per_image=5)
     model.compile(keras.optimizers.SGD(0.1))
     valid = np.random.default_rng(0).random((6, 2, 16)) < 0.5
     valid[0, 0] = False
@@ -252,9 +258,9 @@ def test_cells_with_a_match_are_drawn_anew_at_each_step(tiny_backbone):
 @pytest.mark.current_stack
 def test_cells_learn_to_find_their_places(tiny_backbone):
     keras.utils.set_random_seed(0)
-    model = model_of(tiny_backbone(16), levels=["P3", "P4"], temperature=0.2, cells_per_image=8)
+    model = model_of(tiny_backbone(16), levels=["P3", "P4"], temperature=0.2, locations_per_image=8)
     model.compile(keras.optimizers.Adam(0.01))
-    health = Health(16, patience=10)
+    health = CollapseMonitor(16, patience=10)
     images = tf.data.Dataset.from_tensors(blobs(16)).repeat(20)
     history = model.fit(images, epochs=4, verbose=0, callbacks=[health]).history
     # Chance is one in 241; the dark between the blobs looks alike in all images.
@@ -274,7 +280,7 @@ def test_mixed_precision_stays_finite(tiny_backbone, policy):
 
 
 def test_saved_model_loads_and_its_backbone_is_an_ordinary_one(tiny_backbone, tmp_path):
-    settings = {"levels": ["P3", "P5"], "dense_weight": 0.3, "cells_per_image": 4, "tile_size": 9, "seed": 6}
+    settings = {"levels": ["P3", "P5"], "dense_weight": 0.3, "locations_per_image": 4, "tile_size": 9, "seed": 6}
     model = model_of(tiny_backbone(), dense_temperature=0.4, **settings)
     model.compile(LARS(WarmupCosine(0.5, 10, 2)))
     model.fit(tf.data.Dataset.from_tensors(blobs()), verbose=0)
@@ -317,7 +323,7 @@ def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
     def run(name, *others):
         keras.utils.set_random_seed(0)
         images = datasets.image_folder(folder, 96, 4, seed=2)
-        model = model_of(tiny_backbone(), cells_per_image=3)
+        model = model_of(tiny_backbone(), locations_per_image=3)
         model.compile(LARS(WarmupCosine(0.3, 6, 1)))
         resume = Resume(tmp_path / name, data=images, every=2)
         return model, model.fit(images, epochs=2, verbose=0, callbacks=[resume, *others]).history
@@ -341,9 +347,9 @@ def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
         ({"levels": []}, "one or more"),
         ({"dense_weight": 1.5}, "dense_weight is 1.5"),
         ({"dense_temperature": 0}, "temperature is 0"),
-        ({"cells_per_image": 0}, "cells_per_image is 0"),
+        ({"locations_per_image": 0}, "locations_per_image is 0"),
         ({"tile_size": 0}, "tile_size is 0"),
-        ({"apart": 0.5}, "apart is 0.5"),
+        ({"min_negative_distance": 0.5}, "min_negative_distance is 0.5"),
     ],
 )
 def test_model_is_refused_when_argument_is_wrong(arguments, told, tiny_backbone):

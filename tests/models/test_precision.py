@@ -28,7 +28,7 @@ def policy():
 
 def trained(backbone, photographs):
     keras.utils.set_random_seed(0)
-    views = kerassl.augment.SimCLRViews(32, crop_area=(0.5, 1.0), strength=0.5, grey=0.1)  # mild: 200 steps are few
+    views = kerassl.augment.SimCLRViews(32, scale=(0.5, 1.0), strength=0.5, grayscale=0.1)  # mild: 200 steps are few
     model = kerassl.SimCLR(backbone(16), image_size=32, temperature=0.2, augmentation=views)
     schedule = kerassl.optimizers.WarmupCosine(3e-3, STEPS)  # falls to 0, and with it what differs by luck
     model.compile(keras.optimizers.Adam(schedule))

@@ -21,7 +21,7 @@ def photographs(count=8, size=40, seed=0):
 
 
 def model_of(backbone, **kwargs):
-    kwargs.setdefault("augmentation", SimCLRViews(32, crop_area=(0.3, 1.0), strength=0.3))
+    kwargs.setdefault("augmentation", SimCLRViews(32, scale=(0.3, 1.0), strength=0.3))
     return kerassl.SimCLR(backbone, image_size=32, hidden_dim=16, projection_dim=8, **kwargs)
 
 

@@ -17,7 +17,7 @@ def photographs(size=40):
 
 
 def model_of(backbone):
-    views = SimCLRViews(32, crop_area=(0.3, 1.0), strength=0.3, grey=0.0)
+    views = SimCLRViews(32, scale=(0.3, 1.0), strength=0.3, grayscale=0.0)
     return models.ViewClassifier(backbone, ("red", "blue"), 32, augmentation=views)
 
 

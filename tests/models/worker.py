@@ -5,7 +5,6 @@ TF_CONFIG=… python tests/models/worker.py STATE.npz
 
 import sys
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import tensorflow as tf
@@ -23,7 +22,7 @@ def step(strategy):
             x = keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name=f"conv{level}")(x)
             x = keras.layers.BatchNormalization(momentum=0.9, name=f"bn{level}")(x)
             x = keras.layers.Activation("swish", name=f"act{level}")(x)
-        backbone = kerassl.backbones.fast(keras.Model(inputs, x))
+        backbone = kerassl.backbones.with_fast_layers(keras.Model(inputs, x))
         model = kerassl.SimCLR(
             backbone, 32, hidden_dim=16, projection_dim=8, augmentation=kerassl.augment.SimCLRViews.mild(32)
         )

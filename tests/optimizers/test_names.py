@@ -36,14 +36,14 @@ def test_decay_of_lars_is_its_own():
     assert optimizers.get("lars").decay == 1e-6
 
 
-def test_optimiser_is_returned_as_it_is():
+def test_optimizer_is_returned_as_it_is():
     optimizer = keras.optimizers.SGD(0.1)
     assert optimizers.get(optimizer) is optimizer
 
 
 @pytest.mark.parametrize("name", ["sgdd", "tfa/", "tfa/LAMB/x"])
 def test_unknown_name_is_refused_with_the_known_ones(name):
-    with pytest.raises(UserError, match=r"there is no optimiser .*lars, lamb, adamw"):
+    with pytest.raises(UserError, match=r"there is no optimizer .*lars, lamb, adamw"):
         optimizers.get(name)
 
 
@@ -57,13 +57,13 @@ def test_name_of_addons_says_what_to_install():
 @pytest.mark.parametrize(
     ("name", "settings", "told"),
     [
-        ("tfa/Lamb", {}, "no optimiser 'Lamb'; it has .*LAMB"),
-        ("tfa/SWA", {}, "wraps other optimisers"),
+        ("tfa/Lamb", {}, "no optimizer 'Lamb'; it has .*LAMB"),
+        ("tfa/SWA", {}, "wraps other optimizers"),
         ("tfa/COCOB", {"learning_rate": 0.1}, "no learning rate"),
         ("tfa/NovoGrad", {"weight_decay": 0.1}, "no weight decay that spares"),
     ],
 )
-def test_what_an_optimiser_of_addons_cannot_do_is_told(name, settings, told):
+def test_what_an_optimizer_of_addons_cannot_do_is_told(name, settings, told):
     with pytest.raises(UserError, match=told):
         optimizers.get(name, **settings)
 
@@ -76,7 +76,7 @@ def averaged_lamb():
 
 @pytest.mark.addons_stack
 @pytest.mark.parametrize("name", ["tfa/LAMB", "tfa/LazyAdam", "tfa/NovoGrad", averaged_lamb])
-def test_optimiser_of_addons_trains_and_resumes_with_the_bits_of_an_uninterrupted_run(name, tiny_backbone, tmp_path):
+def test_optimizer_of_addons_trains_and_resumes_with_the_bits_of_an_uninterrupted_run(name, tiny_backbone, tmp_path):
     def model():
         keras.utils.set_random_seed(0)
         made = SimCLR(tiny_backbone(), image_size=32, hidden_dim=8, projection_dim=4)
@@ -99,7 +99,7 @@ def test_optimiser_of_addons_trains_and_resumes_with_the_bits_of_an_uninterrupte
 
 
 @pytest.mark.addons_stack
-def test_optimiser_of_addons_resumes_on_two_replicas(tiny_backbone, mirrored, tmp_path):
+def test_optimizer_of_addons_resumes_on_two_replicas(tiny_backbone, mirrored, tmp_path):
     def model(strategy):
         with strategy.scope():
             made = SimCLR(tiny_backbone(), image_size=32, hidden_dim=8, projection_dim=4)

@@ -1,4 +1,4 @@
-"""Learning rates by part, against two optimisers by hand."""
+"""Learning rates by part, against two optimizers by hand."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def examples():
 
 
 def by_hand(tiny_backbone, optimizer, rate, decay, rates, steps):
-    """Each part with an optimiser of its own."""
+    """Each part with an optimizer of its own."""
     model = model_of(tiny_backbone, optimizer, None, decay=decay)
     (images, targets), *_ = list(examples())
     groups = []
@@ -60,7 +60,7 @@ ADDONS = pytest.param("tfa/NovoGrad", marks=pytest.mark.addons_stack)
 
 
 @pytest.mark.parametrize("optimizer", [*HERE, ADDONS])
-def test_parts_learn_as_with_an_optimiser_each(optimizer, tiny_backbone):
+def test_parts_learn_as_with_an_optimizer_each(optimizer, tiny_backbone):
     rates, rate, decay = {"backbone": 0.1, "P5": 0.5, "head": 2.0}, {"lars": 1.0}.get(optimizer, 0.01), 0.1
     model = model_of(tiny_backbone, optimizer, rates, decay=decay, rate=rate)
     start = {layer.name: [np.array(v) for v in layer.trainable_variables] for layer in model.layers}

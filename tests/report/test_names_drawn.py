@@ -102,7 +102,7 @@ def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, mon
     explain.side_by_side(images, {name: np.zeros((1, 32, 32)) for name in NAMES}, tmp_path / "a.png")
     _all_drawn(drawn)
     views = augment.SimCLRViews(32)(np.full((len(NAMES), 64, 64, 3), 90, np.float32), np.array([0, 0], np.int32))
-    sheet = augment.contact_sheet(np.full((len(NAMES), 64, 64, 3), 90.0), views, names=NAMES, title="$_$")
+    sheet = augment.plot_views(np.full((len(NAMES), 64, 64, 3), 90.0), views, names=NAMES, title="$_$")
     assert max(sheet.shape) < 3000
 
 

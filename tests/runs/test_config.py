@@ -51,13 +51,16 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("detector: {augmentation: {mozaic: 1}}", r"'detector.augmentation.mozaic'; did you mean 'mosaic'\?"),
         ("localizer: {augmentation: {mosaic: 1}}", "there is no setting 'localizer.augmentation.mosaic'"),
         ("detector: {augmentation: {zoom_range: [1]}}", "detector.augmentation.zoom_range"),
-        ("localizer: {thaw: {P6: 1}}", "localizer.thaw: there is no part 'P6' here; the parts are backbone, stem"),
-        ("localizer: {thaw: {P5: -1}}", "localizer.thaw.P5 is -1"),
-        ("localizer: {thaw: {P5: 1}, freeze: true}", "localizer: freeze trains neck and head alone"),
+        (
+            "localizer: {unfreeze: {P6: 1}}",
+            "localizer.unfreeze: there is no part 'P6' here; the parts are backbone, stem",
+        ),
+        ("localizer: {unfreeze: {P5: -1}}", "localizer.unfreeze.P5 is -1"),
+        ("localizer: {unfreeze: {P5: 1}, freeze: true}", "localizer: freeze trains neck and head alone"),
         ("detector: {learning_rates: {body: 1}}", "detector.learning_rates: there is no part 'body'"),
         ("detector: {learning_rates: {neck: 0}}", "detector.learning_rates.neck is 0: give a number above 0"),
         ("detector: {batch_norm: fixed}", "detector.batch_norm is 'fixed'"),
-        ("detector: {average: 1}", "detector.average is 1"),
+        ("detector: {ema: 1}", "detector.ema is 1"),
         ("detector: {clip_norm: 0}", "detector.clip_norm is 0"),
         ("variants: {a b: random, a-b: imagenet}", "'a b' and 'a-b' would share the folder 'a-b'"),
         ("variants: {a: {pretain: {}}}", r"'variants.a.pretain'; did you mean 'pretrain'\?"),
@@ -138,7 +141,7 @@ def test_augmentation_is_that_of_box_augmentation_and_off_without_its_section(tm
     own = BoxAugmentation(**config.detector.augmentation.model_dump()).get_config()
     assert own == BoxAugmentation().get_config()
     one = BoxAugmentation(**config.localizer.augmentation.model_dump()).get_config()
-    assert one == BoxAugmentation(zoom=0.1, visible=0.7).get_config()
+    assert one == BoxAugmentation(zoom=0.1, min_visibility=0.7).get_config()
 
 
 def numbers(section, place=()):

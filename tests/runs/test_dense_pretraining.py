@@ -20,9 +20,10 @@ def test_one_line_turns_dense_contrast_on_with_its_defaults(tmp_path):
     assert read_config(written(tmp_path, "pretrain: {epochs: 3}")).pretrain.dense is None
     dense = read_config(written(tmp_path, "pretrain: {dense: {}}")).pretrain.dense
     model = models.DenseSimCLR.__init__.__kwdefaults__
-    assert (tuple(dense.levels), dense.weight, dense.temperature, dense.cells_per_image, dense.apart) == (
-        model["levels"], model["dense_weight"], model["dense_temperature"], model["cells_per_image"], model["apart"],
-    )  # fmt: skip
+    assert (tuple(dense.levels), dense.weight) == (model["levels"], model["dense_weight"])
+    assert dense.temperature == model["dense_temperature"]
+    assert dense.locations_per_image == model["locations_per_image"]
+    assert dense.min_negative_distance == model["min_negative_distance"]
     dense = read_config(written(tmp_path, "pretrain: {dense: {levels: [P5, P3], weight: 0.2}}")).pretrain.dense
     assert (dense.levels, dense.weight) == (["P3", "P5"], 0.2)
 
@@ -53,7 +54,7 @@ def test_pretraining_leaves_figures_of_cells_and_an_ordinary_backbone(tiny_backb
     assert cli.main(["pretrain", *command, "--out", str(tmp_path / "run")]) == 0
     figures = json.loads((tmp_path / "run" / "pretrain.json").read_text())
     dense = figures["dense"]
-    assert (dense["levels"], dense["weight"], dense["cells_per_image"]) == (["P4"], 0.4, 16)
+    assert (dense["levels"], dense["weight"], dense["locations_per_image"]) == (["P4"], 0.4, 16)
     assert dense["loss"] > 0
     assert 0 < dense["matched"] < 1
     assert 0 <= dense["accuracy"] <= 1

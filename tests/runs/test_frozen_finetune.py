@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerassl import backbones, detectors
+from kerassl.backbones import weights as backbone_weights
 from kerassl.runs import finetune as finetuning
 from kerassl.runs.config import read_config
 from kerassl.runs.folder import run_folder
@@ -37,7 +38,7 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert {line["stage"] for line in lines} == {"x"}
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
-    assert backbones.checksum(backbones.table(localizer.backbone)) == checksum
+    assert backbone_weights.checksum(backbone_weights.table(localizer.backbone)) == checksum
     assert localizer.levels == ("P3", "P4")
     again, _, _ = score(localizer, data.test, data.classes)
     np.testing.assert_allclose([again[key] for key in again], [figures[key] for key in again], atol=1e-6)

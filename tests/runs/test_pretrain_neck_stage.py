@@ -9,6 +9,7 @@ import pytest
 from kerassl import backbones, datasets, detectors
 from kerassl._errors import UserError
 from kerassl._io.manifest import Manifest
+from kerassl.backbones import weights as backbone_weights
 from kerassl.comparison import execute as compare
 from kerassl.comparison import grid, variants
 from kerassl.runs import finetune as finetuning
@@ -52,7 +53,7 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_variants_f
     neck.pretrain_neck(config, "detector", other, data, out)
     assert [own["epochs"] for own in asked] == [1]
     assert neck.minutes("detector", out) > 0
-    tables = [backbones.table(model) for model in (one, other)]
+    tables = [backbone_weights.table(model) for model in (one, other)]
     with np.load(out / "detector_neck.npz") as file:
         assert len(file) > 50
         for name in file:

@@ -22,9 +22,9 @@ localizer:
   warmup: 0.2
   clip_norm: 1
   weight_decay: 0.01
-  thaw: {backbone: 1, stem: null}
+  unfreeze: {backbone: 1, stem: null}
   batch_norm: re-estimated
-  average: 0.5
+  ema: 0.5
 """
 
 

@@ -9,17 +9,17 @@ from kerassl.runs.start import check_start, start
 def test_network_that_is_built_by_name_is_cut_where_the_configuration_says(weights, tiny_backbone, monkeypatch):
     asked = []
     monkeypatch.setattr(backbones, "build", lambda name, **own: asked.append((name, own)) or tiny_backbone())
-    start(read_config(None, {"backbone": "MobileNet", "until": "conv_pw_12_relu"}), weights)
+    start(read_config(None, {"backbone": "MobileNet", "cut_at": "conv_pw_12_relu"}), weights)
     given = {} if weights == "random" else {"weights": weights}
-    assert asked == [("MobileNet", {**given, "until": "conv_pw_12_relu"})]
+    assert asked == [("MobileNet", {**given, "cut_at": "conv_pw_12_relu"})]
 
 
 def test_file_of_a_network_that_is_cut_elsewhere_is_refused(tiny_backbone, tmp_path):
     backbones.save(tiny_backbone(), tmp_path / "own.keras")
-    config = read_config(None, {"until": "act4"})
-    with pytest.raises(UserError, match="holds tiny up to act5, but until is act4"):
+    config = read_config(None, {"cut_at": "act4"})
+    with pytest.raises(UserError, match="holds tiny up to act5, but cut_at is act4"):
         start(config, str(tmp_path / "own.keras"))
-    start(read_config(None, {"until": "act5"}), str(tmp_path / "own.keras"))
+    start(read_config(None, {"cut_at": "act5"}), str(tmp_path / "own.keras"))
 
 
 def test_file_that_is_not_there_is_told_by_the_setting_that_names_it(tmp_path):

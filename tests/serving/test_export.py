@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kerassl import backbones, detectors, models, serving
 from kerassl._errors import UserError
+from kerassl.backbones import weights as backbone_weights
 from kerassl.serving.c_api import CServable
 
 
@@ -158,7 +159,7 @@ def test_the_card_tells_what_the_model_is(model, tmp_path):
     assert card["classes"] == CLASSES
     assert card["max_detections"] == 7
     assert card["tensorflow"] == tf.__version__
-    assert card["weights_sha256"] == backbones.checksum(backbones.table(model))
+    assert card["weights_sha256"] == backbone_weights.checksum(backbone_weights.table(model))
     assert (card["data"], card["metrics"]) == ("three colours", {"voc07_ap50": 0.5})
     assert card["command"]
     assert card["files"]["saved_model.pb"] == hashlib.sha256((path / "saved_model.pb").read_bytes()).hexdigest()

@@ -23,7 +23,7 @@ def encoded(picture, form, **settings):
 
 @pytest.fixture(scope="module")
 def good():
-    """Files that are whole: two photographs, one turned by EXIF, one with alpha, a grey one, and one pixel."""
+    """Files that are whole: two photos, one turned by EXIF, one with alpha, a grey one, and one pixel."""
     noise = np.random.default_rng(0).integers(0, 255, (50, 90, 4), "uint8")
     colour = Image.fromarray(noise[..., :3])
     exif = Image.Exif()
@@ -69,7 +69,7 @@ def mixed(good, bad):
 
 
 def predicted(model, files, folder):
-    """What prediction from files gives, with a detection a row also for a localiser."""
+    """What prediction from files gives, with a detection a row also for a localizer."""
     paths = []
     for name, contents in files.items():
         paths.append(folder / name)
@@ -114,7 +114,7 @@ def test_detections_are_those_of_prediction_from_files_beside_broken_ones(reques
 
 
 @pytest.mark.current_stack
-def test_a_localisers_answers_are_those_of_prediction_from_files(vivid_localizer, good, bad, tmp_path):
+def test_a_localizers_answers_are_those_of_prediction_from_files(vivid_localizer, good, bad, tmp_path):
     model, path = vivid_localizer
     expected = predicted(model, good, tmp_path)
     servable = CServable(path)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from kerassl import _compat  # noqa: F401  # isort: skip
-import tensorflow as tf
-
+from kerassl._compat import tf
 from kerassl.datasets.pipeline.stream import BrokenFiles, Epochs
 
 

@@ -21,6 +21,7 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._numbers import check
 from kerassl._version import __version__
+from kerassl.backbones import weights as backbone_weights
 from kerassl.datasets.images.files import files_identity
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.pipeline.row_cache import available_memory
@@ -260,7 +261,7 @@ def _checksum(backbone):
         for layer in backbone.layers
         if isinstance(layer, keras.layers.Normalization)
     ]
-    weights = backbones.checksum(backbones.table(backbone))
+    weights = backbone_weights.checksum(backbone_weights.table(backbone))
     return hashlib.sha256(json.dumps([layers, scale, weights]).encode()).hexdigest()
 
 

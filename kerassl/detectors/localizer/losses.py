@@ -1,9 +1,6 @@
 """The losses and the training-time measures of one class and one box an image."""
 
-import keras
-import tensorflow as tf
-
-from kerassl import _compat  # noqa: F401
+from kerassl._compat import keras, tf
 from kerassl.losses.replicas import OverReplicas
 
 

@@ -1,8 +1,6 @@
 """From the cells of a feature map to the pixels of an image."""
 
-import tensorflow as tf
-
-from kerassl import _compat  # noqa: F401
+from kerassl._compat import tf
 
 
 def enlarge(maps, size):

@@ -7,9 +7,10 @@ import math
 
 import numpy as np
 
-from kerassl import backbones, datasets, optimizers
+from kerassl import datasets, optimizers
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
+from kerassl.backbones import weights as backbone_weights
 from kerassl.detectors.detector import Detector
 from kerassl.detectors.neck_weights import copy_neck
 from kerassl.detectors.pseudo_boxes.pseudo_records import pseudo_records
@@ -134,4 +135,4 @@ def frozen(backbone):
 
 
 def _short(table):
-    return backbones.checksum(table)[:16]
+    return backbone_weights.checksum(table)[:16]

@@ -1,8 +1,6 @@
 """How much the cells of a feature map speak for the likeness of two embeddings."""
 
-import tensorflow as tf
-
-from kerassl import _compat  # noqa: F401
+from kerassl._compat import tf
 
 
 def embedding(cells, inside=None):

@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import check
 from kerassl.datasets.class_names import check_numbering

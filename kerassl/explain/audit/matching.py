@@ -1,8 +1,8 @@
 """Does the same thing stand at the same place? Pictures as edges, and how far two of them agree in a window."""
 
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
+
+from kerassl._compat import tf
 
 SIDE = 160
 """The pixels of the square that pictures are letterboxed into to be matched."""
@@ -11,7 +11,7 @@ REACH = 4
 """The pixels that one picture may be shifted by against another: a fortieth of the long side."""
 
 _FINE, _BROAD, _AROUND = 0.5, 2.5, 10.0  # pixels: between the first two lie the outlines, the last is their contrast's
-_FLOOR = 4.0  # grey levels: contrast below it is noise of the camera or the JPEG
+_FLOOR = 4.0  # gray levels: contrast below it is noise of the camera or the JPEG
 _FLAT = 0.15  # a window with less contrast, after each place was divided by that around it, shows nothing
 
 

@@ -1,8 +1,8 @@
 """What a region is worth to a model: the class scores without it."""
 
 import numpy as np
-import tensorflow as tf
 
+from kerassl._compat import tf
 from kerassl.datasets.pipeline.erase import paint_over
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 

@@ -1,11 +1,10 @@
 """What the class activation maps share: models, layers, classes, boxes, batches."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.boxes import box_iou
 from kerassl.detectors.pseudo_boxes.enlarge import enlarge

@@ -1,10 +1,9 @@
 """Where an embedding comes from: heatmaps without head or label."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.detectors.pseudo_boxes import similarity as likeness
 from kerassl.detectors.pseudo_boxes.enlarge import enlarge

@@ -1,13 +1,11 @@
 """What a heatmap is worth to the model itself: pixels put in, or taken out, by falling heat."""
 
-from kerassl._numbers import check
-
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 import tqdm
 
+from kerassl._compat import tf
 from kerassl._errors import UserError
+from kerassl._numbers import check
 from kerassl.explain.cam.cam import class_ids, class_output, image_batch
 
 

@@ -1,12 +1,10 @@
 """Does a heatmap depend on what the network learned? Weights shuffled from the top down."""
 
-from kerassl._numbers import check
-
-from kerassl import _compat  # noqa: F401  # isort: skip
 import numpy as np
-import tensorflow as tf
 
+from kerassl._compat import tf
 from kerassl._errors import UserError
+from kerassl._numbers import check
 
 
 def randomisation_check(model, heatmaps_of, *, steps=4, seed=0):

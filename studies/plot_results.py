@@ -1,6 +1,6 @@
-"""Draws the curves of the published studies, `docs/results_*.png`, from the trials in `docs/results/`.
+"""Draw the curves of the published studies, `docs/results_*.png`, from the trials in `studies/results/`.
 
-python -m benchmarks.results_pictures
+python -m studies.plot_results
 """
 
 import json
@@ -8,7 +8,7 @@ import pathlib
 
 from kerassl.report.plots import PANELS, label_curves
 
-DOCS = pathlib.Path(__file__).parent.parent / "docs"
+STUDIES_FOLDER = pathlib.Path(__file__).parent
 
 # The variants that the text speaks of first, the baseline before the others; all are in the tables.
 STUDIES = {
@@ -28,7 +28,7 @@ def found(trials, variants):
     """Trials of frozen features as `summarize` gives them, as far as curves need it.
 
     Args:
-        trials: list of dicts, of a file of `docs/results/`.
+        trials: list of dicts, of a file of `studies/results/`.
         variants: sequence of str, those to draw, the baseline first.
 
     Returns:
@@ -58,7 +58,7 @@ def _drawn(trials):
 
 if __name__ == "__main__":
     for study, variants in STUDIES.items():
-        trials = json.loads((DOCS / "results" / f"compare_{study}.json").read_text())
-        picture = DOCS / f"results_{study}.png"
-        picture.write_bytes(label_curves(found(trials, variants), "frozen"))
-        print(f"wrote {picture}")
+        trials = json.loads((STUDIES_FOLDER / "results" / f"compare_{study}.json").read_text())
+        figure = STUDIES_FOLDER.parent / "docs" / f"results_{study}.png"
+        figure.write_bytes(label_curves(found(trials, variants), "frozen"))
+        print(f"wrote {figure}")

@@ -1,6 +1,6 @@
 """What do TFLite files of trained models find, beside the models that they were made from?
 
-    python -m benchmarks.tflite_accuracy runs/a/localizer.keras runs/b/detector.keras --voc VOCdevkit
+    python -m studies.tflite_accuracy runs/a/localizer.keras runs/b/detector.keras --voc VOCdevkit
 
 Each model is scored on the same labeled images as it is and as TFLite files of both precisions, by the same rules; the
 size of a model is that of its weights in float32. `docs/serving.md` tells what was seen.
@@ -18,7 +18,7 @@ from benchmarks.measuring import say
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tflite_accuracy", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.tflite_accuracy", description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", metavar="FILE", help="localizer.keras or detector.keras of a run")
     parser.add_argument("--voc", required=True, metavar="FOLDER", help="the folder that holds VOC2007")
     parser.add_argument("--split", default="val", help="images that the models have not seen")
@@ -40,7 +40,7 @@ def main(arguments=None):
 
     print(
         f"{options.count} images of {options.split}, TensorFlow {tf.__version__}; {time.strftime('%Y-%m-%d')}, commit "
-        f"{machine.about('benchmarks.tflite_accuracy')['commit']}\n"
+        f"{machine.about('studies.tflite_accuracy')['commit']}\n"
     )
     print("| model | as | MB | AP VOC10 | AP COCO | mean IoU | LocAcc@0.5 | LocAcc@0.7 | Top-1 |\n" + "|---" * 9 + "|")
     for file in options.models:

@@ -1,7 +1,7 @@
-"""How much faster do the fast layers make a training step of each network? Forward and backward, no optimiser.
+"""How much faster do the fast layers make a training step of each network? Forward and backward, no optimizer.
 
-python -m benchmarks.layers                                 # every family, about three minutes on two cores
-python -m benchmarks.layers EfficientNetB1 --batch-size 64
+python -m studies.layers                                 # every family, about three minutes on two cores
+python -m studies.layers EfficientNetB1 --batch-size 64
 """
 
 import argparse
@@ -15,7 +15,7 @@ NETWORKS = ("EfficientNetB1", "MobileNet", "MobileNetV2", "MobileNetV3Small", "M
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.layers", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.layers", description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="*", default=NETWORKS, help="names that backbones.build knows")
     parser.add_argument("--batch-size", type=int, default=32, help="images a step")
     parser.add_argument("--image-size", type=int, default=128, help="side in pixels, a multiple of 32")
@@ -27,7 +27,7 @@ def main(arguments=None):
     print("| network | Keras's, ms a step | fast, ms a step | times as fast |\n|---|---|---|---|")
     for name in options.networks:
         fast = backbones.build(name)
-        stock_ms, fast_ms = times([step(backbones.stock(fast), images), step(fast, images)], options.rounds)
+        stock_ms, fast_ms = times([step(backbones.with_keras_layers(fast), images), step(fast, images)], options.rounds)
         print(f"| {name} | {stock_ms:.0f} | {fast_ms:.0f} | {stock_ms / fast_ms:.2f} |", flush=True)
 
 

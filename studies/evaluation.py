@@ -1,7 +1,7 @@
 """Seconds and memory of scoring detections.
 
-    python -m benchmarks.evaluation
-    python -m benchmarks.evaluation --images 500 --detections 20
+    python -m studies.evaluation
+    python -m studies.evaluation --images 500 --detections 20
 
 Ground truth and detections are random: 20 classes, 2.5 objects an image on average, a third of the detections near an
 object. The peak is that of the whole process (VmHWM), TensorFlow and the detections included.

@@ -1,7 +1,7 @@
 """How many images a second do the detectors train on and detect in, beside KerasCV's own over the same backbone?
 
-    python -m benchmarks.detectors                              # EfficientNetB1, 160 px
-    python -m benchmarks.detectors --network MobileNet --out detectors.json
+    python -m studies.detectors                              # EfficientNetB1, 160 px
+    python -m studies.detectors --network MobileNet --out detectors.json
 
 All get the same random images and boxes, from memory. KerasCV's detectors are as it makes them, over the layers of
 `keras.applications`; its YOLOV8 has a neck as wide as the backbone, kerassl's one of 128 channels at P3.
@@ -22,7 +22,7 @@ STAGES = {"train": "training step", "infer": "detecting"}
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.detectors", description=__doc__.splitlines()[0])
     parser.add_argument("--network", default="EfficientNetB1", help="name that backbones.build knows")
     parser.add_argument("--image-size", type=int, default=160, help="side in pixels, a multiple of 32")
     parser.add_argument("--batch-size", type=int, default=8, help="images a step")
@@ -44,14 +44,14 @@ def main(arguments=None):
     options = parse(arguments)
     settings = {name: getattr(options, name) for name in ("network", "image_size", "batch_size")}
     turns = {name: getattr(options, name) for name in ("rounds", "steps", "warmup")}
-    report = {"date": time.strftime("%Y-%m-%d"), **machine.about("benchmarks.detectors"), "settings": settings | turns}
+    report = {"date": time.strftime("%Y-%m-%d"), **machine.about("studies.detectors"), "settings": settings | turns}
     report["results"] = []
     for kind in options.kinds:
         for stage, label in STAGES.items():
             say(f"{kind}: {label}")
             one = {**settings, "kind": kind, "stage": stage}
             rows = [
-                Row(f"{whose}, {kind}, {label}", whose, one, module="benchmarks.detectors_worker")
+                Row(f"{whose}, {kind}, {label}", whose, one, module="studies.detectors_worker")
                 for whose in ("kerassl", "KerasCV")
             ]
             results = measure(rows, cores=os.cpu_count(), **turns)

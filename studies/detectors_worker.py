@@ -1,4 +1,4 @@
-"""The worker that measures detectors, for `benchmarks.detectors`."""
+"""The worker that measures detectors, for `studies.detectors`."""
 
 from benchmarks import protocol
 
@@ -29,7 +29,7 @@ def kerassl_detector(network, image_size, batch_size, kind, stage):
 
 def keras_cv_detector(network, image_size, batch_size, kind, stage):
     """KerasCV's detector as its guides make it, over Keras's own layers."""
-    stock = kerassl.backbones.stock(kerassl.backbones.build(network))
+    stock = kerassl.backbones.with_keras_layers(kerassl.backbones.build(network))
     backbone = keras_cv.models.Backbone(inputs=stock.input, outputs=stock.output)
     backbone.pyramid_level_inputs = kerassl.backbones.pyramid(stock)
     shared = {"num_classes": len(CLASSES), "bounding_box_format": "xyxy", "backbone": backbone}

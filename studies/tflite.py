@@ -1,7 +1,7 @@
-"""How large, how near and how fast are TFLite files of localisers and detectors, on one core?
+"""How large, how near and how fast are TFLite files of localizers and detectors, on one core?
 
-    python -m benchmarks.tflite --images VOCdevkit/VOC2007/JPEGImages
-    python -m benchmarks.tflite --images photos/ --network EfficientNetB1 --image-size 160 --count 8
+    python -m studies.tflite --images VOCdevkit/VOC2007/JPEGImages
+    python -m studies.tflite --images photos/ --network EfficientNetB1 --image-size 160 --count 8
 
 Weights are random, with noisy heads. Boxes are compared in sides of the letterboxed square, each with the nearest of
 its class (as `kerassl check` does): scores that are nearly equal may change places. A detection that the other lacks
@@ -25,7 +25,7 @@ CLASSES = [f"class{number}" for number in range(20)]
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tflite", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.tflite", description=__doc__.splitlines()[0])
     parser.add_argument("--images", required=True, metavar="FOLDER", help="photographs; the first ones are taken")
     parser.add_argument("--count", type=int, default=16, help="images; 8 to 50")
     parser.add_argument("--network", default="MobileNet", help="name that backbones.build knows")
@@ -51,7 +51,7 @@ def main(arguments=None):
     tf.config.threading.set_inter_op_parallelism_threads(1)
     paths = kerassl.datasets.image_files([options.images])[: options.count]
     squares = [kerassl.resizing.letterbox(kerassl.datasets.read_image(path), options.image_size)[0] for path in paths]
-    commit = machine.about("benchmarks.tflite")["commit"]
+    commit = machine.about("studies.tflite")["commit"]
     print(
         f"{options.network}, {options.image_size} px, {len(squares)} images, one core, Keras {keras.__version__}, "
         f"TensorFlow {tf.__version__}; {time.strftime('%Y-%m-%d')}, commit {commit}\n"

@@ -1,7 +1,7 @@
 """How good are the boxes that a backbone draws without labels?
 
-    python -m benchmarks.pseudo_boxes                # on generated scenes, by a backbone that has seen nothing
-    python -m benchmarks.pseudo_boxes --voc VOCdevkit --weights imagenet.npz --until conv_pw_12_relu
+    python -m studies.pseudo_boxes                # on generated scenes, by a backbone that has seen nothing
+    python -m studies.pseudo_boxes --voc VOCdevkit --weights imagenet.npz --cut-at conv_pw_12_relu
 
 Pseudo-boxes of each kind of heatmap, level and threshold beside boxes that stand in the middle of every picture; the
 labels are read to score them alone. "Above the middle" is the difference in IoU from the best of those, image by image,
@@ -104,13 +104,13 @@ def pictures(records, found, threshold, image_size, path):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pseudo_boxes", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.pseudo_boxes", description=__doc__.splitlines()[0])
     parser.add_argument("--voc", help="VOCdevkit, whose train split is used; generated scenes if left out")
     parser.add_argument("--year", type=int, default=2007)
     parser.add_argument("--count", type=int, default=100, help="images; 100 tell about 5 points of recall")
     parser.add_argument("--backbone", default="MobileNet", help="a family, or a .keras file")
     parser.add_argument("--weights", help="file of weights; a random start if left out")
-    parser.add_argument("--until", help="layer to cut the network after, as the file asks for")
+    parser.add_argument("--cut-at", help="layer to cut the network after, as the file asks for")
     parser.add_argument("--image-size", type=int, nargs="+", default=[224, 320])
     parser.add_argument("--levels", nargs="+", default=["P4", "P5"])
     parser.add_argument("--pictures", help="folder for pictures of 12 images for each row's best threshold")
@@ -129,7 +129,7 @@ def main(arguments=None):
         if options.backbone.endswith(".keras"):
             backbone = backbones.load(options.backbone)
         else:
-            backbone = backbones.build(options.backbone, weights=options.weights, until=options.until)
+            backbone = backbones.build(options.backbone, weights=options.weights, cut_at=options.cut_at)
         plain = {share: score(middle(records, share), records) for share in SIDES}
         rows = [(f"middle, {share:g} of each side", "", "", plain[share], "") for share in SIDES]
         others = middle(records, max(SIDES, key=lambda share: plain[share]["iou"]))

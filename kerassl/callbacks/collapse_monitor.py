@@ -1,12 +1,15 @@
-"""Is the pre-training still learning?"""
+"""Monitoring of contrastive pre-training."""
+
+from __future__ import annotations
 
 import collections
 import logging
 import math
+from typing import Any
 
-import keras
 import numpy as np
 
+from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.callbacks.learning_rate import current_rate
@@ -20,19 +23,19 @@ _FEW = 20
 _MORE = "train for more epochs (a few hundred steps are too few), lower the learning rate, or take milder views"
 
 
-class Health(keras.callbacks.Callback):
-    """Watches a contrastive pre-training and says in one line what is wrong and what to change.
+class CollapseMonitor(keras.callbacks.Callback):
+    """Monitor contrastive pre-training and log one line when it fails: what is wrong and what to change.
 
     `SimCLR` logs `embedding_std`, `effective_rank`, `alignment` and `uniformity` of the last batch and
-    `contrast_accuracy` by itself; this adds `chance_loss`, the loss of a network that tells nothing apart, and alarms:
+    `contrast_accuracy` by itself; this adds `chance_loss`, the loss at random guessing, and alarms:
 
     - **broken**: the loss is NaN or infinite. Training stops.
     - **collapsed**: the embeddings are all alike, or use one direction or two; at the end also where they use less than
       half of the directions of the first steps and the loss is that of chance.
-    - **above chance**: the loss is far worse than that of a network that tells nothing apart.
+    - **above chance**: the loss is far worse than at random guessing.
     - **flat**: the loss does not move from step to step, not even by the luck of the batch.
     - **at chance**: views of an image are found no more often than by guessing.
-    - **not learning**: the loss is still that of a network that tells nothing apart.
+    - **not learning**: the loss is still that of random guessing.
 
     While the learning rate is warming up, a loss that stays is no reason for an alarm. When training ends, the last
     steps are looked at in any case, however short the run was; under 20 steps only for a loss that is no number and for
@@ -53,25 +56,30 @@ class Health(keras.callbacks.Callback):
         UserError: if `batch_size` or `patience` is too small, or the model is not a `SimCLR`.
 
     Example:
-        >>> health = kerassl.callbacks.Health(batch_size=64)
+        >>> health = kerassl.callbacks.CollapseMonitor(batch_size=64)
         >>> model.fit(images, epochs=100, callbacks=[health])
         >>> health.alarms
         []
     """
 
-    def __init__(self, batch_size, patience=None, stop=False):
+    def __init__(self, batch_size: int, patience: int | None = None, stop: bool = False) -> None:
         super().__init__()
         if not COUNT.fits(batch_size) or batch_size < 2 or not (patience is None or COUNT.fits(patience)):
-            raise UserError(f"Health has batch_size={batch_size} and patience={patience}; give at least 2 and 1")
+            raise UserError(
+                f"CollapseMonitor has batch_size={batch_size} and patience={patience}; give at least 2 and 1"
+            )
         self.batch_size = batch_size
         self.patience = patience
         self.stop = stop
-        self.alarms, self.at_end = [], None
-        self._first, self._steps, self._now = None, 0, []
+        self.alarms: list[tuple[int, str, str]] = []
+        self.at_end: list[str] | None = None
+        self._first: float | None = None
+        self._steps = 0
+        self._now: list[str] = []
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         if not hasattr(self.model, "objective"):
-            raise UserError("Health watches a SimCLR; give it to the fit of one")
+            raise UserError("CollapseMonitor watches a SimCLR; give it to the fit of one")
         negatives = 2 * self.batch_size - (2 if getattr(self.model.objective, "decoupled", False) else 1)
         self.chance_loss = math.log(negatives)
         self.chance_accuracy = 1 / (2 * self.batch_size - 1)
@@ -82,12 +90,12 @@ class Health(keras.callbacks.Callback):
         self._window = self.patience or min(max(total // 5, 10), 100)
         # Before, a healthy run may be no better than guessing.
         self._slow = 1.5 * (self.patience or 100)
-        self._recent = collections.deque(maxlen=self._window)
+        self._recent: collections.deque = collections.deque(maxlen=self._window)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._sums = np.zeros(4)  # Keras empties the metrics now
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         logs = {} if logs is None else logs
         logs["chance_loss"] = self.chance_loss
         loss, accuracy = self._of_this_step()
@@ -109,7 +117,7 @@ class Health(keras.callbacks.Callback):
         if len(self._recent) == self._window:
             self._look(np.array(self._recent), slow=self._steps >= self._slow)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         if goes_on(self.model) or not (self._steps or self.alarms):
             return
         broken, self._now = "broken" in self._now, []
@@ -120,13 +128,13 @@ class Health(keras.callbacks.Callback):
         self.at_end = self._now
 
     @property
-    def learned(self):
-        """Whether the network does better than guessing at the end; None where too few steps were taken to tell."""
+    def learned(self) -> bool | None:
+        """Return whether the network is better than guessing at the end; None after too few steps."""
         if self.at_end is None or (not self.at_end and self._steps < _FEW):
             return None
         return not self.at_end
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:
             logs["chance_loss"] = self.chance_loss
 

@@ -1,7 +1,7 @@
 """What does contrast between cells cost? A step of `DenseSimCLR` over one of `SimCLR`, in turns, views included.
 
-    python -m benchmarks.dense                                  # EfficientNetB1, 128 px, batch 32
-    python -m benchmarks.dense --levels P3 P4 P5 --cells 32
+    python -m studies.dense                                  # EfficientNetB1, 128 px, batch 32
+    python -m studies.dense --levels P3 P4 P5 --cells 32
 
 On a busy machine compare the processor's time, which counts what the cores did for a step, and not the clock's.
 """
@@ -15,7 +15,7 @@ from benchmarks.measuring import Row, measure
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dense", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.dense", description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="EfficientNetB1", help="of keras.applications")
     parser.add_argument("--image-size", type=int, default=128, help="side of the views, a multiple of 32")
     parser.add_argument("--batch-size", type=int, default=32, help="pairs of views a step")
@@ -30,7 +30,7 @@ def parse(arguments):
 def main(arguments=None):
     options = parse(arguments)
     settings = {"network": options.backbone, "image_size": options.image_size, "batch_size": options.batch_size}
-    dense = {"levels": options.levels, "cells_per_image": options.cells}
+    dense = {"levels": options.levels, "locations_per_image": options.cells}
     rows = [
         Row("SimCLR", "contrast", settings),
         Row(f"DenseSimCLR, {', '.join(options.levels)}", "contrast", {**settings, "dense": dense}),

@@ -1,7 +1,7 @@
 """Can the detector learn at all? Trains a RetinaNet or a YOLOV8 on a few images and scores it on the same ones.
 
-    python benchmarks/overfit.py --images VOCdevkit            (PASCAL VOC 2007; toy scenes where left out)
-    python benchmarks/overfit.py --images VOCdevkit --detector yolov8
+    python studies/overfit.py --images VOCdevkit            (PASCAL VOC 2007; toy scenes where left out)
+    python studies/overfit.py --images VOCdevkit --detector yolov8
 
 A network, its loss, its targets and its decoding that are right bring 20 images to an AP50 near 1 by VOC 2010's rules.
 The figures say nothing about images that were not trained on.

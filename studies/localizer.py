@@ -1,6 +1,6 @@
-"""How well do features find objects? Trains the localiser's head on frozen features and scores it, as one line of JSON.
+"""How well do features find objects? Trains the localizer's head on frozen features and scores it, as one line of JSON.
 
-    python -m benchmarks.localizer --voc VOCdevkit --backbone MobileNet --weights imagenet.npz --until conv_pw_12_relu
+    python -m studies.localizer --voc VOCdevkit --backbone MobileNet --weights imagenet.npz --cut-at conv_pw_12_relu
 
 Head and settings were chosen on 200 images of val (`--part choose`); figures are reported on the others. Both parts
 are those of `DetectionDataset.subset(200, seed=0)`. Results are in docs/localizer.md.
@@ -24,13 +24,13 @@ def main():
     parser.add_argument("--voc", required=True, help="the folder that holds VOC2007")
     parser.add_argument("--backbone", default="EfficientNetB1", help="a network by name, or a .keras file of kerassl")
     parser.add_argument("--weights", help="a file of weights; a random start (seed 0) if left out")
-    parser.add_argument("--until", help="the layer after which the network is cut, where the weights need that")
+    parser.add_argument("--cut-at", help="the layer after which the network is cut, where the weights need that")
     parser.add_argument("--count", type=int, help="images of train to learn from; all if left out")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--part", choices=("choose", "report"), default="report", help="of val: the 200, or the others")
     parser.add_argument("--seeds", type=int, default=3, help="heads to train, of seeds 0, 1, …")
     parser.add_argument("--cache", help="a folder that keeps features for later runs")
-    parser.add_argument("--save", help="a .keras file for the localiser of seed 0, for `kerassl explain`")
+    parser.add_argument("--save", help="a .keras file for the localizer of seed 0, for `kerassl explain`")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON of fit_frozen's arguments to change")
     options = parser.parse_args()
 
@@ -38,7 +38,7 @@ def main():
     if options.backbone.endswith(".keras"):
         backbone = kerassl.backbones.load(options.backbone)
     else:
-        backbone = kerassl.backbones.build(options.backbone, weights=options.weights, until=options.until)
+        backbone = kerassl.backbones.build(options.backbone, weights=options.weights, cut_at=options.cut_at)
     train = kerassl.datasets.DetectionDataset.from_voc(options.voc, 2007, "train").subset(options.count)
     val = kerassl.datasets.DetectionDataset.from_voc(options.voc, 2007, "val")
     chosen = {record.image_id for record in val.subset(200, seed=0)}
@@ -58,7 +58,7 @@ def main():
             localizer.save(options.save)
         figures.append(scored(*kerassl.detectors.localizer_predictions(localizer, val), val.records, classes))
     result = {
-        **machine.about("benchmarks.localizer"),
+        **machine.about("studies.localizer"),
         "train_images": len(train),
         "val_images": len(val),
         "features_seconds": features_seconds,

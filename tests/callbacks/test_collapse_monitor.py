@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from kerassl import SimCLR, UserError
 from kerassl.augment import SimCLRViews
-from kerassl.callbacks import Health
+from kerassl.callbacks import CollapseMonitor
 from kerassl.losses import InfoNCE
 
 
-def photographs(count=32):
+def photos(count=32):
     coarse = np.random.default_rng(0).uniform(0, 255, (count, 4, 4, 3))
     return tf.image.resize(tf.constant(coarse, tf.float32), (40, 40))
 
@@ -24,13 +24,13 @@ def watched(tiny_backbone, images, learning_rate=1e-3, temperature=0.2, decouple
     model = SimCLR(tiny_backbone(16), 32, hidden_dim=32, projection_dim=16, augmentation=views, loss=loss)
     model.compile(keras.optimizers.Adam(learning_rate))
     data = tf.data.Dataset.from_tensor_slices(images).shuffle(64, seed=0).batch(16, drop_remainder=True).repeat()
-    health = Health(16, **settings)
+    health = CollapseMonitor(16, **settings)
     history = model.fit(data, steps_per_epoch=steps // 2, epochs=2, verbose=0, callbacks=[health]).history
     return health, history
 
 
 def test_healthy_run_is_not_alarmed_and_logs_its_chance(tiny_backbone):
-    health, history = watched(tiny_backbone, photographs())
+    health, history = watched(tiny_backbone, photos())
     assert health.alarms == []
     assert history["chance_loss"] == pytest.approx([math.log(31)] * 2)
     assert history["loss"][-1] < history["chance_loss"][-1]
@@ -47,14 +47,14 @@ def test_healthy_run_is_not_alarmed_and_logs_its_chance(tiny_backbone):
     ],
 )
 def test_absurd_setting_is_flagged_with_advice_within_200_steps(settings, kind, advice, tiny_backbone, caplog):
-    health, _ = watched(tiny_backbone, photographs(), **settings)
+    health, _ = watched(tiny_backbone, photos(), **settings)
     assert kind in [found for _, found, _ in health.alarms]
     assert all(step <= 200 for step, _, _ in health.alarms)
     assert advice in caplog.text
 
 
 def test_embeddings_that_are_all_alike_are_flagged(tiny_backbone):
-    health, _ = watched(tiny_backbone, photographs(), steps=4)
+    health, _ = watched(tiny_backbone, photos(), steps=4)
     health.alarms.clear()
     health._look(np.tile([3.4, 0.2, 0.01, 1.2, 0.1], (100, 1)))
     assert health.alarms[0][1] == "collapsed"
@@ -62,7 +62,7 @@ def test_embeddings_that_are_all_alike_are_flagged(tiny_backbone):
 
 
 def test_warm_up_is_waited_for(tiny_backbone):
-    health, _ = watched(tiny_backbone, photographs(), steps=4)
+    health, _ = watched(tiny_backbone, photos(), steps=4)
     rates = np.linspace(0, 1, 100)
     recent = np.stack([np.full_like(rates, value) for value in (3.43, 0.03, 0.5, 5.0)] + [rates], axis=1)
     health._look(recent)
@@ -70,21 +70,21 @@ def test_warm_up_is_waited_for(tiny_backbone):
 
 
 def test_one_image_again_and_again_is_flagged(tiny_backbone):
-    same = tf.repeat(photographs(1), 32, axis=0)
+    same = tf.repeat(photos(1), 32, axis=0)
     health, _ = watched(tiny_backbone, same)
     messages = {kind: message for _, kind, message in health.alarms}
     assert "look whether the images differ" in messages["at chance"]
 
 
 def test_alarm_is_told_once_and_stops_the_run_where_asked(tiny_backbone, caplog):
-    health, history = watched(tiny_backbone, photographs(), temperature=1e-4, patience=10, stop=True)
+    health, history = watched(tiny_backbone, photos(), temperature=1e-4, patience=10, stop=True)
     assert len(history["loss"]) == 1
     assert caplog.text.count("is far above chance") == 1
     assert health.alarms[0][0] == 10
 
 
 def test_short_run_is_judged_at_its_end(tiny_backbone):
-    health, history = watched(tiny_backbone, photographs(), steps=24, learning_rate=1e4)
+    health, history = watched(tiny_backbone, photos(), steps=24, learning_rate=1e4)
     assert history["loss"][-1] > 0.98 * math.log(31)
     assert health.learned is False
     assert set(health.at_end) & {"collapsed", "not learning"}
@@ -93,7 +93,7 @@ def test_short_run_is_judged_at_its_end(tiny_backbone):
 
 
 def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(tiny_backbone):
-    health, _ = watched(tiny_backbone, photographs(), steps=4)
+    health, _ = watched(tiny_backbone, photos(), steps=4)
     assert health.learned is None  # too short to tell
     health._first, last = 33.0, np.tile([3.43, 0.05, 0.5, 4.5, 0.1], (14, 1))
     for loss, end, kinds in [(3.43, True, ["collapsed"]), (3.0, True, []), (3.43, False, [])]:
@@ -106,7 +106,7 @@ def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(tiny_ba
 
 @pytest.mark.current_stack  # the blur that TensorFlow 2.15 compiles turns pixels that are NaN into numbers
 def test_loss_that_is_not_a_number_stops_the_run(tiny_backbone, caplog):
-    images = photographs().numpy()
+    images = photos().numpy()
     images[3] = np.nan
     health, history = watched(tiny_backbone, images)
     assert [kind for _, kind, _ in health.alarms] == ["broken"]
@@ -115,7 +115,7 @@ def test_loss_that_is_not_a_number_stops_the_run(tiny_backbone, caplog):
 
 
 def test_chance_of_decoupled_loss_leaves_out_the_positive(tiny_backbone):
-    _, history = watched(tiny_backbone, photographs(), decoupled=True, steps=4)
+    _, history = watched(tiny_backbone, photos(), decoupled=True, steps=4)
     assert history["chance_loss"][0] == pytest.approx(math.log(30))
 
 
@@ -123,6 +123,6 @@ def test_other_model_and_batch_of_one_are_refused():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     with pytest.raises(UserError, match="SimCLR"):
-        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[Health(8)])
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[CollapseMonitor(8)])
     with pytest.raises(UserError, match="batch_size=1"):
-        Health(1)
+        CollapseMonitor(1)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.pseudo_boxes import above, middle, score
 from kerassl.datasets import Record
+from studies.pseudo_boxes import above, middle, score
 
 
 def record(boxes, difficult):

@@ -1,9 +1,9 @@
-"""How far are kerassl's fused colours from SimCLR's operations one after the other?
+"""How far are kerassl's fused colors from SimCLR's operations one after the other?
 
-    python -m benchmarks.colours                     # on generated scenes
-    python -m benchmarks.colours --images photos/
+    python -m studies.colors                     # on generated scenes
+    python -m studies.colors --images photos/
 
-The colours of the same crops are changed by the same factors in the form of `SimCLRViews(128)` and in others, and
+The colors of the same crops are changed by the same factors in the form of `SimCLRViews(128)` and in others, and
 compared value by value, before any blur. `docs/augmentation.md` says what was measured.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 import kerassl
 from benchmarks import tables
-from kerassl.augment import color as colour
+from kerassl.augment import color as color
 from kerassl.datasets.subset import subset
 
 import tensorflow as tf  # isort: skip
@@ -37,15 +37,17 @@ def differences(images, strength, seed=0):
         seed: int.
 
     Returns:
-        Dict from the names in `FORMS` to `[2B, S, S, 3]` array of absolute differences, in grey levels.
+        Dict from the names in `FORMS` to `[2B, S, S, 3]` array of absolute differences, in gray levels.
     """
     seed = tf.constant([0, seed])
     views = kerassl.augment.SimCLRViews(128, strength=strength, blur=0.0)
-    plain = kerassl.augment.SimCLRViews(128, blur=0.0, jitter=0.0, grey=0.0)  # the same draws, hence the same crops
+    plain = kerassl.augment.SimCLRViews(
+        128, blur=0.0, jitter=0.0, grayscale=0.0
+    )  # the same draws, hence the same crops
     crops = tf.concat(plain(images, seed)[:2], axis=0)
     jitter = views._jitter(views._draws(seed, 0, len(images), None))
-    fused = colour.recolour(crops, jitter)
-    others = {"tf.image": colour.recolour_in_turn(crops, jitter), "clipping": _clipped_after_each(crops, jitter)}
+    fused = color.recolor(crops, jitter)
+    others = {"tf.image": color.recolor_in_turn(crops, jitter), "clipping": _clipped_after_each(crops, jitter)}
     return {name: np.abs(other - fused) for name, other in others.items()}
 
 
@@ -56,8 +58,8 @@ def _clipped_after_each(images, jitter):
             name: tf.where(jitter.order[:, slot] == place, getattr(jitter, name), neutral)
             for place, (name, neutral) in enumerate(same.items())
         }
-        last = tf.logical_and(jitter.grey, slot == 3)
-        images = colour.recolour(images, jitter._replace(**one, grey=last))
+        last = tf.logical_and(jitter.grayscale, slot == 3)
+        images = color.recolor(images, jitter._replace(**one, grayscale=last))
     return images
 
 
@@ -73,9 +75,9 @@ def summary(found):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.colours", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.colors", description=__doc__.splitlines()[0])
     parser.add_argument("--images", help="folder of photographs; generated scenes if left out")
-    parser.add_argument("--count", type=int, default=200, help="images; 200 tell a tenth of a grey level")
+    parser.add_argument("--count", type=int, default=200, help="images; 200 tell a tenth of a gray level")
     options = parser.parse_args(arguments)
     if options.images and not pathlib.Path(options.images).is_dir():
         parser.error(f"there is no folder {options.images}; give a folder of photographs")
@@ -93,7 +95,7 @@ def main(arguments=None):
         for name, found in differences(batch, strength).items():
             figures = summary(found)
             rows.append((FORMS[name], f"{strength:g}", *(f"{value:.2f}" for value in figures.values())))
-    print(f"Grey levels of [0, 255] from the fused form, on two views of each of {len(files)} images\n")
+    print(f"Gray levels of [0, 255] from the fused form, on two views of each of {len(files)} images\n")
     print(tables.table(("beside the fused form", "strength", *figures), rows))
 
 

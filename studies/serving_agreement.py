@@ -1,7 +1,7 @@
 """Does a servable answer as its model does in memory, on real images and in batches?
 
-    python -m benchmarks.serving_agreement --images VOCdevkit/VOC2007/JPEGImages
-    python -m benchmarks.serving_agreement --images photos/ --kinds yolov8 --keep servables    # for kerassl check
+    python -m studies.serving_agreement --images VOCdevkit/VOC2007/JPEGImages
+    python -m studies.serving_agreement --images photos/ --kinds yolov8 --keep servables    # for kerassl check
 
 Weights are random, for the network's arithmetic does not care; heads are noisy, so that there is something to compare.
 The reference is prediction from the same files in the same batches. Images of one size are taken together, since pixels
@@ -27,7 +27,7 @@ CLASSES = [f"class{number}" for number in range(20)]
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving_agreement", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m studies.serving_agreement", description=__doc__.splitlines()[0])
     parser.add_argument("--images", required=True, metavar="FOLDER", help="photographs; the first ones are taken")
     parser.add_argument("--count", type=int, default=300, help="images; 8 and more")
     parser.add_argument("--network", default="MobileNet", help="name that backbones.build knows")
@@ -54,7 +54,7 @@ def main(arguments=None):
     begun = time.perf_counter()
     paths = _grouped(kerassl.datasets.image_files([options.images]), options.count)
     photos = [kerassl.datasets.read_image(path) for path in paths]
-    about = machine.about("benchmarks.serving_agreement")
+    about = machine.about("studies.serving_agreement")
     print(
         f"{len(paths)} images, {options.network}, {options.image_size} px, Keras {keras.__version__}, TensorFlow "
         f"{tf.__version__}; {time.strftime('%Y-%m-%d')}, commit {about['commit']}\n"

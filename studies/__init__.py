@@ -1,0 +1,1 @@
+"""Measurements behind the published figures: scripts, configurations and results; see `README.md`."""

@@ -30,7 +30,6 @@ _NOT_YET = (
     "studies",
     "CHANGELOG.md",
     "README.md",
-    "configs",
     "docs",
     "examples",
     "kerassl/cli",

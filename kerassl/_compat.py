@@ -161,7 +161,7 @@ class TracedOnce(Reopened):
     """
 
     def symbolic_labels(self) -> Any:
-        """Kera tensors with the structure and the shapes of what outputs are compared with."""
+        """Keras tensors with the structure and the shapes of what outputs are compared with."""
         return self.output
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):

@@ -169,7 +169,7 @@ def _composed(mean, jitter):
 
 
 def _hue_matrix(turns):
-    """Turn of the color circle, from red towards green, in the plane (I, Q): `[N]` to `[N, 3, 3]`. Luma is kept."""
+    """Turns of the color circle, from red towards green, in the plane (I, Q): `[N]` to `[N, 3, 3]`. Luma is kept."""
     cos, sin = lanewise(tf.cos, 2.0 * math.pi * turns), lanewise(tf.sin, 2.0 * math.pi * turns)
     one, zero = tf.ones_like(cos), tf.zeros_like(cos)
     turn = tf.reshape(tf.stack([one, zero, zero, zero, cos, sin, zero, -sin, cos], axis=-1), [-1, 3, 3])

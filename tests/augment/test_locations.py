@@ -33,16 +33,19 @@ def coordinates():
     return [crops(images, tf.constant([4, step])) for step in range(1000 // batch)]
 
 
-def _holder(pixels, place, stride):
-    """Along one side: the cell whose pixel lies nearest to a place, None beyond the view; and if it is a close call.
+def _line(pixels):
+    """The places of a view's pixels along one side, continued to its edges.
 
-    `pixels` are the places of the view's pixels, as far as these lie within the box: an enlarged box's outermost
-    pixels repeat its edge. So the places go on as they do in between.
+    An enlarged box's outermost pixels repeat its edge.
     """
     inner = np.arange(len(pixels))[4:-4]
     step, start = np.polyfit(inner, pixels[4:-4], 1)
     assert np.allclose(pixels[4:-4], start + step * inner, atol=1e-3)
-    pixels = start + step * np.arange(len(pixels))
+    return start + step * np.arange(len(pixels)), step
+
+
+def _holder(pixels, step, place, stride):
+    """The location along one side whose pixel is nearest to a place, None beyond the view; and if it is a close call."""
     offsets = np.abs(pixels - place)
     nearest = int(np.argmin(offsets))
     outside = not min(pixels) - abs(step) / 2 <= place <= max(pixels) + abs(step) / 2
@@ -60,12 +63,12 @@ def test_matches_are_those_of_loops_over_pixels_when_crops_and_flips_are_random(
         assert matches.locations.shape == matches.valid.shape == (250, grid * grid)
         cells, valid = matches.locations.numpy(), matches.valid.numpy()
         for pair, (first, second) in enumerate(zip(views.first.numpy(), views.second.numpy())):
-            rows, columns = second[:, 32, 0], second[32, :, 1]
+            rows, columns = _line(second[:, 32, 0]), _line(second[32, :, 1])
             for cell in range(grid * grid):
                 middle = np.array(divmod(cell, grid)) * stride + stride // 2
                 around = first[middle[0] - 1 : middle[0] + 1, middle[1] - 1 : middle[1] + 1]  # four about the center
                 y, x, _ = around.mean((0, 1))
-                (row, close), (column, closer) = _holder(rows, y, stride), _holder(columns, x, stride)
+                (row, close), (column, closer) = _holder(*rows, y, stride), _holder(*columns, x, stride)
                 expected = None if row is None or column is None else row * grid + column
                 found = int(cells[pair, cell]) if valid[pair, cell] else None
                 compared += 1

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import keras
@@ -53,16 +54,27 @@ def test_absurd_setting_is_flagged_with_advice_within_200_steps(settings, kind, 
     assert advice in caplog.text
 
 
-def test_embeddings_that_are_all_alike_are_flagged(tiny_backbone):
-    health, _ = watched(tiny_backbone, photos(), steps=4)
-    health.alarms.clear()
+@pytest.fixture(scope="module")
+def short_run(tiny_backbone):
+    """The callback after four steps, with a decoupled loss, and the history."""
+    return watched(tiny_backbone, photos(), decoupled=True, steps=4)
+
+
+@pytest.fixture
+def health(short_run):
+    """A copy of that callback, without alarms."""
+    made = copy.copy(short_run[0])
+    made.alarms, made._now = [], []
+    return made
+
+
+def test_embeddings_that_are_all_alike_are_flagged(health):
     health._look(np.tile([3.4, 0.2, 0.01, 1.2, 0.1], (100, 1)))
     assert health.alarms[0][1] == "collapsed"
     assert "embeddings of all images are alike (deviation 0.010 of 1, 1.2 directions)" in health.alarms[0][2]
 
 
-def test_warm_up_is_waited_for(tiny_backbone):
-    health, _ = watched(tiny_backbone, photos(), steps=4)
+def test_warm_up_is_waited_for(health):
     rates = np.linspace(0, 1, 100)
     recent = np.stack([np.full_like(rates, value) for value in (3.43, 0.03, 0.5, 5.0)] + [rates], axis=1)
     health._look(recent)
@@ -92,8 +104,7 @@ def test_short_run_is_judged_at_its_end(tiny_backbone):
     assert "train for more epochs (a few hundred steps are too few), lower the learning rate" in message
 
 
-def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(tiny_backbone):
-    health, _ = watched(tiny_backbone, photos(), steps=4)
+def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(health):
     assert health.learned is None  # too short to tell
     health._first, last = 33.0, np.tile([3.43, 0.05, 0.5, 4.5, 0.1], (14, 1))
     for loss, end, kinds in [(3.43, True, ["collapsed"]), (3.0, True, []), (3.43, False, [])]:
@@ -114,8 +125,8 @@ def test_loss_that_is_not_a_number_stops_the_run(tiny_backbone, caplog):
     assert "lower the learning rate" in caplog.text
 
 
-def test_chance_of_decoupled_loss_leaves_out_the_positive(tiny_backbone):
-    _, history = watched(tiny_backbone, photos(), decoupled=True, steps=4)
+def test_chance_of_decoupled_loss_leaves_out_the_positive(short_run):
+    _, history = short_run
     assert history["chance_loss"][0] == pytest.approx(math.log(30))
 
 

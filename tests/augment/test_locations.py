@@ -45,7 +45,7 @@ def _line(pixels):
 
 
 def _holder(pixels, step, place, stride):
-    """The location along one side whose pixel is nearest to a place, None beyond the view; and if it is a close call."""
+    """The location along one side whose pixel is nearest to a place, None beyond the view; and if that is close."""
     offsets = np.abs(pixels - place)
     nearest = int(np.argmin(offsets))
     outside = not min(pixels) - abs(step) / 2 <= place <= max(pixels) + abs(step) / 2

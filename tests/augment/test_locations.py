@@ -125,7 +125,7 @@ def test_matches_are_alike_when_batch_and_size_are_unknown_to_the_graph(coordina
     shapes = [[None, None, None, 3]] * 2 + [[None, 4]] * 2 + [[None]] * 2
     signature = Views(*(tf.TensorSpec(shape, field.dtype) for shape, field in zip(shapes, views)))
     traced = tf.function(lambda views: match_locations(views, 32), input_signature=[signature])(views)
-    for name in ("cells", "valid"):
+    for name in ("locations", "valid"):
         np.testing.assert_array_equal(getattr(traced, name), getattr(eager, name))
 
 

@@ -38,7 +38,7 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("pretrain: {epoch: 3}", r"'pretrain.epoch'; did you mean 'epochs'\?"),
         ("colour: red", "no setting 'colour'; accepted are backbone"),
         ("data: {voc: {root: x, yaer: 2007}}", r"'data.voc.yaer'; did you mean 'year'\?"),
-        ("pretrain: {optimizer: lambs}", "there is no optimiser 'lambs'; there are lars, lamb, adamw"),
+        ("pretrain: {optimizer: lambs}", "there is no optimizer 'lambs'; there are lars, lamb, adamw"),
         ("pretrain: {epochs: many}", "pretrain.epochs is 'many'"),
         ("pretrain: {epochs: 0}", "pretrain.epochs is 0"),
         ("precision: float8", "precision is 'float8'"),

@@ -23,7 +23,7 @@ _BRITISH = (
     r"is(?:e[sdr]?|ers|ing|ations?)"
 )
 _PATTERN = re.compile(rf"(?<![a-z])(?:{_WORDS}|{_BRITISH})(?![a-z])", re.IGNORECASE)
-_TEXT = {".cfg", ".ipynb", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ".html", ".css", ".jinja", ""}
+_TEXT = {".cfg", ".ipynb", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ".html", ".css", ".j2", ""}
 _EXEMPT = {".ci/glossary.py", "studies/golden/baseline.py"}  # the words themselves; calls of an older interface
 # Folders that still hold such words; who owns one removes it here. The aim is an empty list.
 _NOT_YET = (

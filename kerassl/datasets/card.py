@@ -1,4 +1,6 @@
-"""What a data set holds: the figures of its card."""
+"""The figures of a data set's card."""
+
+from __future__ import annotations
 
 import collections
 import concurrent.futures
@@ -7,6 +9,7 @@ import dataclasses
 import hashlib
 import io
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -18,20 +21,21 @@ from kerassl.datasets.images.faults import fault, never_read
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.images.reading import Header, decodable, read_header, read_image
 from kerassl.datasets.images.shard_index import shard_place
+from kerassl.datasets.record import Record
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
 class ImageCard:
-    """Image files.
+    """The figures of image files.
 
     Attributes:
-        count: int, files, broken ones among them.
-        bytes: int, in all files.
-        heights, widths: `[n]` int arrays in pixels, of those that can be opened.
-        formats: `collections.Counter` of format and mode, as "JPEG RGB".
-        turned: int. Files whose EXIF orientation is not upright.
-        broken: list of (path, reason), the files that readers leave out, as far as it was looked for.
-        doubled: list of lists of paths with the same content.
+        count: number of files, broken ones included.
+        bytes: size of all files.
+        heights, widths: `[n]` int arrays in pixels, of the files that can be opened.
+        formats: number of files by format and mode, as "JPEG RGB".
+        rotated: number of files whose EXIF orientation is not upright.
+        broken: (path, reason) of each file that readers leave out, as far as they were checked.
+        duplicates: lists of paths with the same content.
     """
 
     count: int
@@ -39,26 +43,26 @@ class ImageCard:
     heights: np.ndarray
     widths: np.ndarray
     formats: collections.Counter
-    turned: int
-    broken: list
-    doubled: list
+    rotated: int
+    broken: list[tuple[str, str]]
+    duplicates: list[list[str]]
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
 class LabelCard:
-    """Boxes.
+    """The figures of boxes.
 
     Attributes:
-        classes: tuple of str.
+        classes: names of the classes.
         boxes: `[classes]` int array, boxes of each class.
-        images: `[classes]` int array, images with such a box.
+        images: `[classes]` int array, images with a box of the class.
         difficult: `[classes]` int array, boxes that are marked as difficult.
-        per_image: `[records]` int array, boxes on each image.
-        sizes: `[boxes]` float array: the root of a box's area over the root of its image's.
-        crowds: int, crowd regions, which none of the others count.
+        per_image: `[records]` int array, boxes of each image.
+        sizes: `[boxes]` float array, the root of a box's area over the root of its image's.
+        crowds: number of crowd regions, which no other figure counts.
     """
 
-    classes: tuple
+    classes: tuple[str, ...]
     boxes: np.ndarray
     images: np.ndarray
     difficult: np.ndarray
@@ -67,27 +71,23 @@ class LabelCard:
     crowds: int = 0
 
 
-def image_card(paths, decode=False, workers=8, progress=True):
-    """Looks at image files: their headers, and the content of those of equal length.
+def image_card(paths: Sequence[str], decode: bool = False, workers: int = 8, progress: bool = True) -> ImageCard:
+    """Read the headers of image files, and the content of those of equal size to find duplicates.
 
     Args:
-        paths: list of str, of files or of images in shards. The latter are read wholly, so that damaged ones are found.
-        decode: bool. Also decode each file as readers do, which finds those that were cut off; takes some ms an image.
-        workers: int. Files that are read side by side.
-        progress: bool. Show a bar.
-
-    Returns:
-        `ImageCard`.
+        paths: files, or images in shards. The latter are read completely, which finds damaged ones.
+        decode: also decode each file as readers do, which finds truncated files and takes some milliseconds an image.
+        workers: number of files to read in parallel.
+        progress: show a progress bar.
 
     Example:
-        >>> from kerassl.datasets import card
-        >>> images = card.image_card(kerassl.datasets.image_files("photos"))
+        >>> images = image_card(kerassl.datasets.image_files("photos"))
         >>> print(kerassl.report.data_card.card_text(images))
     """
     read = image_bytes(paths)
 
     def opened(place):
-        """What is a file's content, and its length."""
+        """Return an open file and its size."""
         path = paths[place]
         if shard_place(path) is None:
             return pathlib.Path(path).open("rb"), pathlib.Path(path).stat().st_size
@@ -119,14 +119,14 @@ def image_card(paths, decode=False, workers=8, progress=True):
         heights=np.array([header.height for header in good], int),
         widths=np.array([header.width for header in good], int),
         formats=collections.Counter(header.kind for header in good),
-        turned=sum(header.orientation > 1 for header in good),
+        rotated=sum(header.orientation > 1 for header in good),
         broken=[(path, fault(path)) for path, (_, header) in zip(paths, looked) if header is None],
-        doubled=[same for digest, same in contents.items() if digest and len(same) > 1],
+        duplicates=[same for digest, same in contents.items() if digest and len(same) > 1],
     )
 
 
 def _look(path, opened):
-    """(bytes, `Header` or None where readers leave the file out)."""
+    """Return the size of a file, and its `Header` or None where readers leave it out."""
     length, header = 0, None
     with contextlib.suppress(OSError, ValueError, tf.errors.OpError):
         if shard_place(path) is not None or never_read(path) is None:
@@ -149,19 +149,16 @@ def _digest(opened):
         return None
 
 
-def label_card(records, classes):
-    """Counts boxes.
+def label_card(records: Sequence[Record], classes: Sequence[str]) -> LabelCard:
+    """Count the boxes of records by class and by image.
 
     Args:
-        records: list of `Record`.
-        classes: sequence of str, the names of the records' classes.
-
-    Returns:
-        `LabelCard`.
+        records: records, or a `DetectionDataset`.
+        classes: names of the records' classes.
 
     Example:
         >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "trainval")
-        >>> labels = card.label_card(records, kerassl.datasets.VOC_CLASSES)
+        >>> labels = label_card(records, kerassl.datasets.VOC_CLASSES)
         >>> rarest = labels.classes[labels.boxes.argmin()]
     """
     check_numbering(records, classes)
@@ -176,5 +173,5 @@ def label_card(records, classes):
         sizes.append(np.sqrt(sides[:, 0] * sides[:, 1] / (record.height * record.width)))
     per_image = np.array([np.sum(~record.crowd) for record in records], int)
     crowds = sum(int(record.crowd.sum()) for record in records)
-    sizes = np.concatenate([*sizes, np.zeros(0)])
-    return LabelCard(tuple(classes), boxes, images, difficult, per_image, sizes, crowds)
+    relative = np.concatenate([*sizes, np.zeros(0)])
+    return LabelCard(tuple(classes), boxes, images, difficult, per_image, relative, crowds)

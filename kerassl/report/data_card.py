@@ -22,8 +22,8 @@ def card_text(images: ImageCard, labels: LabelCard | None = None) -> str:
     lines = [
         f"images: {images.count:,} ({images.bytes / 2**20:,.1f} MiB)",
         "formats: " + ", ".join(f"{name} {count:,}" for name, count in images.formats.most_common()),
-        f"rotated by EXIF: {images.turned:,}",
-        f"duplicates: {extra:,}" + (f", as {' = '.join(images.doubled[0][:2])}" if extra else ""),
+        f"rotated by EXIF: {images.rotated:,}",
+        f"duplicates: {extra:,}" + (f", as {' = '.join(images.duplicates[0][:2])}" if extra else ""),
         f"broken: {len(images.broken):,}",
         *(f"  {path} {reason}" for path, reason in images.broken[:10]),
     ]
@@ -57,7 +57,7 @@ def _quantiles(name, values, form):
 
 
 def _duplicates(images):
-    return sum(len(same) - 1 for same in images.doubled)
+    return sum(len(same) - 1 for same in images.duplicates)
 
 
 def draw_card(

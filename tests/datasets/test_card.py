@@ -46,8 +46,8 @@ def test_counts_images_formats_duplicates_and_faults_with_and_without_decoding(p
     assert found.heights.tolist() == [40, 40, 20, 80] + [40] * (not decode)
     assert found.widths.tolist() == [60, 60, 30, 100] + [60] * (not decode)
     assert found.formats == {"JPEG RGB": 3 + (not decode), "PNG L": 1}
-    assert found.turned == 1
-    assert found.doubled == [[str(photos / "a.jpg"), str(photos / "b.jpg")]]
+    assert found.rotated == 1
+    assert found.duplicates == [[str(photos / "a.jpg"), str(photos / "b.jpg")]]
     broken = dict(found.broken)
     assert broken.pop(str(photos / "f.jpg")) == "is empty (0 bytes)"
     assert list(broken) == [str(photos / "e.jpg")] * decode

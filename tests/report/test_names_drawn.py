@@ -12,7 +12,7 @@ from kerassl import augment, explain, metrics
 from kerassl.comparison import execute as compare
 from kerassl.datasets import card
 from kerassl.datasets.record import Record
-from kerassl.explain.cam import overlay as explain_pictures
+from kerassl.explain.cam import overlay
 from kerassl.report import plots
 from kerassl.report.data_card import card_text, draw_card
 from kerassl.runs.evaluate import table
@@ -95,7 +95,7 @@ def test_plots_of_variants_draw_their_names_as_they_are(drawn):
 
 def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, monkeypatch):
     monkeypatch.setattr(
-        explain_pictures.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig()
+        overlay.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig()
     )
     monkeypatch.setattr("kerassl.explain.cam.overlay.whole", _nowhere)
     images = np.full((1, 32, 32, 3), 90.0)

@@ -94,9 +94,7 @@ def test_plots_of_variants_draw_their_names_as_they_are(drawn):
 
 
 def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, monkeypatch):
-    monkeypatch.setattr(
-        overlay.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig()
-    )
+    monkeypatch.setattr(overlay.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig())
     monkeypatch.setattr("kerassl.explain.cam.overlay.whole", _nowhere)
     images = np.full((1, 32, 32, 3), 90.0)
     explain.side_by_side(images, {name: np.zeros((1, 32, 32)) for name in NAMES}, tmp_path / "a.png")

@@ -6,8 +6,6 @@ from kerassl._lazy import lazy_package
 
 if TYPE_CHECKING:
     from kerassl.optimizers.lars import LARS as LARS
-    from kerassl.optimizers.names import NAMES as NAMES
-    from kerassl.optimizers.names import check_name as check_name
     from kerassl.optimizers.names import for_labels as for_labels
     from kerassl.optimizers.names import get as get
     from kerassl.optimizers.part_rates import layer_decay as layer_decay

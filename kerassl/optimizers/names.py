@@ -12,7 +12,7 @@ from kerassl._errors import UserError
 from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras, tf
 
-NAMES = ("lars", "lamb", "adamw")
+_NAMES = ("lars", "lamb", "adamw")
 """What `get` knows, beside `tfa/…`."""
 
 
@@ -20,11 +20,11 @@ def check_name(name: str) -> str:
     """Check the name of an optimizer.
 
     Raises:
-        UserError: if it is neither in `NAMES` nor begins with `tfa/`.
+        UserError: if it is neither a name that `get` knows nor begins with `tfa/`.
     """
-    if name not in NAMES and not re.fullmatch(r"tfa/\w+", str(name)):
+    if name not in _NAMES and not re.fullmatch(r"tfa/\w+", str(name)):
         raise UserError(
-            f"there is no optimizer {name!r}; there are {', '.join(NAMES)}, and beside tensorflow-addons its own by "
+            f"there is no optimizer {name!r}; there are {', '.join(_NAMES)}, and beside tensorflow-addons its own by "
             "name, as tfa/LAMB"
         )
     return name
@@ -118,7 +118,7 @@ def for_labels(
     Returns:
         Optimizer.
     """
-    if weight_decay is None and optimizer in NAMES:
+    if weight_decay is None and optimizer in _NAMES:
         weight_decay = 1e-4
     clip = {} if clip_norm is None else {"global_clipnorm": float(clip_norm)}
     return get(optimizer, learning_rate, weight_decay=weight_decay, variables=variables, **clip)

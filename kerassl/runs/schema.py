@@ -5,17 +5,18 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from kerassl import _numbers, optimizers
+from kerassl import _numbers
 from kerassl.callbacks.unfreezing_schedule import check_unfreezing
 from kerassl.datasets.class_names import read_class_names
 from kerassl.detectors.localizer.levels import check_neck_levels
 from kerassl.models.levels import check_dense_levels
+from kerassl.optimizers.names import check_name
 from kerassl.optimizers.part_rates import check_learning_rates
 from kerassl.resizing import check_image_size
 
 
 def _known_optimizer(name):
-    return optimizers.check_name(name)
+    return check_name(name)
 
 
 def _known_levels(levels):

@@ -13,6 +13,8 @@ from scipy import stats
 from kerassl.augment import SimCLRViews
 from kerassl.augment.crop import ATTEMPTS
 
+pytestmark = pytest.mark.current_stack
+
 COUNT = 5000  # images; two views each
 SEED = tf.constant([11, 4])
 SURE = 0.001

@@ -7,6 +7,8 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.augment import SimCLRViews, Views, match_locations
 
+pytestmark = pytest.mark.current_stack
+
 WHOLE = [0.0, 0.0, 1.0, 1.0]
 
 

@@ -8,6 +8,8 @@ from kerassl import UserError
 from kerassl.augment import SimCLRViews, Views, match_locations, plot_views
 from kerassl.augment.plot_views import _numbers
 
+pytestmark = pytest.mark.current_stack
+
 ORANGE, CYAN = (255, 159, 28), (0, 194, 209)
 
 

@@ -39,6 +39,7 @@ def test_healthy_run_is_not_alarmed_and_logs_its_chance(tiny_backbone):
         assert np.all(np.isfinite(history[name]))
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("settings", "kind", "advice"),
     [
@@ -81,6 +82,7 @@ def test_warm_up_is_waited_for(health):
     assert health.alarms == []
 
 
+@pytest.mark.current_stack
 def test_one_image_again_and_again_is_flagged(tiny_backbone):
     same = tf.repeat(photos(1), 32, axis=0)
     health, _ = watched(tiny_backbone, same)

@@ -57,6 +57,7 @@ def test_tiles_give_the_loss_the_gradient_and_the_accuracy_of_the_whole(tile_siz
         np.testing.assert_allclose(tiled, whole, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.current_stack
 def test_tiles_hold_a_batch_of_8192_images_in_a_gigabyte_and_a_half():
     code = """
 import re

@@ -32,7 +32,6 @@ _NOT_YET = (
     "README.md",
     "docs",
     "examples",
-    "kerassl/cli",
     "kerassl/comparison",
     "kerassl/detectors",
     "kerassl/explain",
@@ -55,7 +54,6 @@ _NOT_YET = (
     "tests/report",
     "tests/runs",
     "tests/serving",
-    "tests/test_documented_commands.py",
 )
 
 

@@ -103,7 +103,7 @@ _BY_NAME = {
         ("batch_size", "count", "epochs", "every", "k", "max_detections", "max_pixels", "per_shard", "sample", "width",
          "workers", "resamples"), COUNT
     ),
-    **dict.fromkeys(("insertion", "pictures", "steps"), COUNT_OR_NONE),
+    **dict.fromkeys(("drawn", "insertion", "steps"), COUNT_OR_NONE),
 }  # fmt: skip
 
 

@@ -44,21 +44,21 @@ def test_command_is_accepted_and_its_configuration_is_there_when_it_is_documente
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """What the README's commands are run on: photographs, and a VOCdevkit."""
+    """What the README's commands are run on: images, and a VOCdevkit."""
     draw = np.random.default_rng(0)
 
-    def photograph(path):
+    def save(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw.integers(0, 255, [96, 128, 3], np.uint8)).save(path)
 
     for number in range(66):
-        photograph(tmp_path / "photos" / f"{number}.jpg")
-    photograph(tmp_path / "new" / "a.jpg")
+        save(tmp_path / "photos" / f"{number}.jpg")
+    save(tmp_path / "new" / "a.jpg")
     devkit = tmp_path / "VOCdevkit" / "VOC2007"
     (devkit / "Annotations").mkdir(parents=True)
     (devkit / "ImageSets" / "Main").mkdir(parents=True)
     for number in range(40):
-        photograph(devkit / "JPEGImages" / f"{number}.jpg")
+        save(devkit / "JPEGImages" / f"{number}.jpg")
         box = "<bndbox><xmin>20</xmin><ymin>10</ymin><xmax>80</xmax><ymax>70</ymax></bndbox>"
         thing = f"<object><name>{VOC_CLASSES[number % 20]}</name><difficult>0</difficult>{box}</object>"
         size = "<size><width>128</width><height>96</height><depth>3</depth></size>"

@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     flags.level(parser, "feature map; finer ones show smaller things (default P4)", default="P4")
     parser.add_argument(
-        "--pictures",
+        "--drawn",
         type=flags.number(_numbers.COUNT_OR_NONE),
         default=24,
         help="images that the page draws, the worst first (default 24)",

@@ -25,7 +25,7 @@ from kerassl.runs.results import machine
 from kerassl.runs.running import verbosity
 from kerassl.runs.sources import labeled_split
 
-_SIDE = 200  # px, of a picture on the page
+_SIDE = 200  # px, of an image on the page
 
 
 def audit(
@@ -40,7 +40,7 @@ def audit(
     allow_broken_labels: bool | None = None,
     count: int | None = None,
     level: str = "P4",
-    pictures: int = 24,
+    drawn: int = 24,
     seed: int | None = None,
 ) -> explain.Audit:
     """Find where a model is right for the wrong reason, on labeled images.
@@ -52,7 +52,7 @@ def audit(
         voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
         count: Int. At most so many images, chosen by the seed; None is all. 300 and more show most.
         level: `"P3"`, `"P4"` or `"P5"`, the feature map. Finer ones show smaller things.
-        pictures: Int. The images that the page draws, the worst first.
+        drawn: Int. The images that the page draws, the worst first.
         seed: Int.
 
     Returns:
@@ -84,11 +84,11 @@ def audit(
     }
     with _files.whole(out, replace=False) as part:
         part.mkdir(parents=True)
-        write_audit(network, found, records, part, level=level, pictures=pictures, settings=about)
+        write_audit(network, found, records, part, level=level, drawn=drawn, settings=about)
     return found
 
 
-def write_audit(model, found, records, folder, *, level="P4", pictures=24, settings=None):
+def write_audit(model, found, records, folder, *, level="P4", drawn=24, settings=None):
     """Writes `report.html`, `audit.json` and `regions.json` of an audit.
 
     Args:
@@ -97,7 +97,7 @@ def write_audit(model, found, records, folder, *, level="P4", pictures=24, setti
         records: list of `datasets.Record`, those that were audited.
         folder: `pathlib.Path` to write them in; it is made where there is none.
         level: str. The feature map of the heatmaps that are drawn.
-        pictures: int. The images, the worst first, that are drawn.
+        drawn: int. The images, the worst first, that are drawn.
         settings: dict of what the audit was told, for the page and the JSON; or None.
 
     Returns:
@@ -105,7 +105,7 @@ def write_audit(model, found, records, folder, *, level="P4", pictures=24, setti
     """
     about = {"machine": machine(), **(settings or {})}
     records = {record.image_id: record for record in records}
-    shown = [(row["image"], row["class"]) for row in found.rows[:pictures]]
+    shown = [(row["image"], row["class"]) for row in found.rows[:drawn]]
     marks = [*found.findings, *found.unused]
     examples = [(image, each["class"]) for each in marks for image in each["images"][:EXAMPLES]]
     drawn = _overlays(model, [*shown, *examples], records, level)
@@ -136,13 +136,13 @@ def _overlays(model, wanted, records, level):
         square, scale = letterbox(datasets.read_image(record.path), model.image_size)
         heat = cam(square.numpy(), label)[0]
         width, height = round(record.width * float(scale)), round(record.height * float(scale))
-        picture = Image.fromarray(explain.overlay(square.numpy(), heat)).crop((0, 0, max(1, width), max(1, height)))
-        by = _SIDE / max(picture.size)
-        picture = picture.resize([max(1, round(side * by)) for side in picture.size], Image.Resampling.BICUBIC)
-        pen = ImageDraw.Draw(picture)
+        image = Image.fromarray(explain.overlay(square.numpy(), heat)).crop((0, 0, max(1, width), max(1, height)))
+        by = _SIDE / max(image.size)
+        image = image.resize([max(1, round(side * by)) for side in image.size], Image.Resampling.BICUBIC)
+        pen = ImageDraw.Draw(image)
         for box in record.boxes[(record.classes == label) & ~record.crowd] * float(scale) * by:
             pen.rectangle([float(side) for side in box], outline="lime", width=2)
-        found[image_id, name] = _uri(picture)
+        found[image_id, name] = _uri(image)
     return found
 
 
@@ -150,17 +150,17 @@ def _mean_patch(finding, records):
     """What recurs: the mean of its images in the region, which is sharp where they agree."""
     patches = []
     for image_id in finding["images"][:100]:
-        picture = Image.fromarray(datasets.read_image(records[image_id].path))
+        image = Image.fromarray(datasets.read_image(records[image_id].path))
         x0, y0, x1, y1 = finding["region"]
-        box = (x0 * picture.width, y0 * picture.height, x1 * picture.width, y1 * picture.height)
+        box = (x0 * image.width, y0 * image.height, x1 * image.width, y1 * image.height)
         if not patches:
             by = _SIDE / max(box[2] - box[0], box[3] - box[1])
             size = [max(1, round((box[end] - box[end - 2]) * by)) for end in (2, 3)]
-        patches.append(np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box), np.float32))
+        patches.append(np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box), np.float32))
     return Image.fromarray(np.rint(np.mean(patches, axis=0)).astype(np.uint8))
 
 
-def _uri(picture):
+def _uri(image):
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=85)
+    image.save(file, "JPEG", quality=85)
     return data_uri(file.getvalue())

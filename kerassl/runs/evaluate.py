@@ -238,7 +238,7 @@ def draw(folder, predictions, truth, figures):
     Args:
         folder: str or `pathlib.Path`, made where it is missing.
         predictions, truth: as scored; images without predictions are left out.
-        figures: those of `metrics.evaluate_detections`, or of a localiser.
+        figures: those of `metrics.evaluate_detections`, or of a localizer.
 
     Returns:
         List of `pathlib.Path`.

@@ -201,7 +201,7 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
 
 
 def load_arm(path):
-    """A localiser, a detector, or a backbone."""
+    """A localizer, a detector, or a backbone."""
     if not pathlib.Path(path).is_file():
         raise UserError(
             f"there is no model {path}; give a localizer.keras, a detector.keras or a backbone.keras of a run"

@@ -56,7 +56,7 @@ def predict(
 
 
 def score(model, records, classes, sizes=False):
-    """Scores a localiser or a detector on records.
+    """Score a localizer or a detector on records.
 
     Args:
         model: `detectors.Localizer` or `detectors.Detector`.
@@ -108,7 +108,7 @@ def per_image(answers, ranks, most):
 
 
 def detections(model, images, score_threshold=0.01):
-    """What a detector or a localiser finds in records or files, by image id."""
+    """Return the detections of a detector or a localizer in records or files, by image id."""
     if isinstance(model, detectors.Localizer):
         return detectors.localizer_predictions(model, images)[0]
     return detectors.predict(model, images, score_threshold=score_threshold, verbose=verbosity() == 1)

@@ -1,4 +1,4 @@
-"""What training sees of a few images, as one picture: views of pre-training, or annotated images of fine-tuning."""
+"""Sheets of what training sees: views of pre-training, or labeled images of fine-tuning."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from kerassl.types import LEVELS
 log = logging.getLogger("kerassl")
 
 MOST = 200
-"""Images on a sheet: more would make a picture that few programs open."""
+"""Images on a sheet: few programs open a larger one."""
 _PANEL, _GAP, _HEAD = 300, 6, 64  # px, of a sheet of annotated images
-_SHOWN = 384  # px; the picture of the photograph is finer than what views are cut from
+_SHOWN = 384  # px; finer than what views are cut from
 
 
 def views(
@@ -101,15 +101,15 @@ def _training(path, task, settings):
 
 
 def contact_sheet(config, count, level):
-    """Reads some photographs, chosen by the seed, cuts views of them as pre-training does, and draws both.
+    """Draw some images, chosen by the seed, and views of them as pre-training cuts them.
 
     Args:
         config: `Config`; `data.images`, `pretrain` and `seed` are used.
-        count: int. How many photographs; fewer if there are fewer.
+        count: int. How many images; fewer if there are fewer.
         level: `"P3"`, `"P4"` or `"P5"`, whose matched cells are drawn.
 
     Returns:
-        `[height, width, 3]` uint8 array, and the number of photographs in it.
+        `[height, width, 3]` uint8 array, and the number of images in it.
 
     Raises:
         UserError: if no image is named, found or readable, or a size does not fit.
@@ -121,10 +121,10 @@ def contact_sheet(config, count, level):
     plan, files = config.pretrain, datasets.image_files(config.data.images)
     load_size = check_image_size(plan.load_size or check_image_size(plan.image_size) + 32)
     views = augment.SimCLRViews(plan.image_size, scale=(plan.smallest_crop, 1.0), strength=plan.strength)
-    paths, photographs = _some(files, count, config.seed)
-    read, shown = (tf.stack([center_crop(each, size) for each in photographs]) for size in (load_size, _SHOWN))
+    paths, images = _some(files, count, config.seed)
+    read, shown = (tf.stack([center_crop(each, size) for each in images]) for size in (load_size, _SHOWN))
     title = (
-        f"Two views of each photograph, {plan.image_size} px, crops from {plan.smallest_crop:.0%} up, "
+        f"Two views of each image, {plan.image_size} px, crops from {plan.smallest_crop:.0%} up, "
         f"jitter {plan.strength:g}; cells of {level} with one number show one place"
     )
     sheet = augment.plot_views(
@@ -138,11 +138,11 @@ def contact_sheet(config, count, level):
 
 
 def _some(files, count, seed):
-    """The first photographs of a seeded order that can be read: their paths and pixels."""
-    paths, photographs, broken = [], [], None
+    """Return paths and pixels of the first images of a seeded order that can be read."""
+    paths, images, broken = [], [], None
     for index in np.random.default_rng(seed % 2**31).permutation(len(files)):
         try:
-            photographs.append(datasets.read_image(files[index]))
+            images.append(datasets.read_image(files[index]))
         except UserError as error:
             broken = error
             log.warning("left out: %s", error)
@@ -152,7 +152,7 @@ def _some(files, count, seed):
             break
     if not paths:
         raise UserError(f"none of {len(files)} image files can be read, the last was {broken}")
-    return paths, photographs
+    return paths, images
 
 
 def training_sheet(config, task, count, epochs=4):
@@ -189,15 +189,15 @@ def training_sheet(config, task, count, epochs=4):
     columns = [_drawn(batch, classes, plan.image_size)[:count] for batch in [*plain, *trained.take(epochs)]]
     sheet = np.full([_HEAD + len(columns[0]) * (_PANEL + _GAP), len(columns) * (_PANEL + _GAP), 3], 255, np.uint8)
     for across, column in enumerate(columns):
-        for down, picture in enumerate(column):
+        for down, image in enumerate(column):
             x, y = across * (_PANEL + _GAP), _HEAD + down * (_PANEL + _GAP)
-            sheet[y : y + _PANEL, x : x + _PANEL] = picture
+            sheet[y : y + _PANEL, x : x + _PANEL] = image
     told = "flips alone" if plan.augmentation is None else _told(plan.augmentation.model_dump())
     return _headed(sheet, f"{task}, {plan.image_size} px: {told}", epochs), len(columns[0])
 
 
 def _drawn(batch, classes, size):
-    """Pictures of a batch with their boxes."""
+    """Return the images of a batch with their boxes drawn."""
     if isinstance(batch, tuple):
         images, target = batch
         boxes, labels = target["box"].numpy()[:, None] * size, target["class"].numpy()[:, None]

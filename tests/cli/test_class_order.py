@@ -94,7 +94,7 @@ def test_audit_is_the_same_when_classes_are_named_in_another_order(place, tmp_pa
     for order in (NAMES, OTHER):
         out = tmp_path / order[0]
         voc = ["--voc", place / "devkit", "--split", "val", "--classes", *order]
-        assert _run("audit", "--model", place / "localizer.keras", *voc, "--pictures", 0, "--out", out) == 0
+        assert _run("audit", "--model", place / "localizer.keras", *voc, "--drawn", 0, "--out", out) == 0
         found.append(json.loads((out / "audit.json").read_text())["rows"])
     assert found[0] == found[1]
 

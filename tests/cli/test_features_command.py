@@ -52,23 +52,3 @@ def test_folder_of_images_gives_a_page_without_what_needs_labels(folder):
     page = out.read_text()
     assert page.count('src="data:image/png;base64,') == 3
     assert "kNN accuracy" not in page
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--models", "{}/backbone.keras", "--out", "{}/x.html"], "no images are named"),
-        (["--models", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.png"], "does not end like a page"),
-        (["--models", "{}/none.keras", "--images", "{}", "--out", "{}/x.html"], "there is no model"),
-        (["--models", "{}/backbone.keras", "--images", "{}", "--out", "{}/x.html"], "give --image-size"),
-        (["--models", "a={}/backbone.keras", "a={}/b.keras", "--images", "{}", "--out", "{}/x.html"], "two models"),
-        (["--models", "{}/backbone.keras", "--images", "{}", "--voc", "{}", "--out", "{}/x.html"], "both --images"),
-        (["--models", "{}/backbone.keras", "--images", "{}", "--count", "0", "--out", "{}/x.html"], "--count is 0"),
-    ],
-)
-def test_mistake_is_told_in_one_line(folder, capsys, arguments, says):
-    assert main(["features", *(each.format(folder) for each in arguments)]) == 2
-    line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith("kerassl: ")
-    assert says in line
-    assert not (folder / "x.html").exists()

@@ -1,4 +1,4 @@
-"""A YOLOV8 down the road of the commands, over the smallest backbone."""
+"""A YOLOV8 by the commands, over the smallest backbone."""
 
 import json
 

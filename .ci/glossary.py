@@ -24,10 +24,16 @@ _BRITISH = (
 )
 _PATTERN = re.compile(rf"(?<![a-z])(?:{_WORDS}|{_BRITISH})(?![a-z])", re.IGNORECASE)
 _TEXT = {".cfg", ".ipynb", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ".html", ".css", ".j2", ""}
-_EXEMPT = {".ci/glossary.py", "studies/golden/baseline.py"}  # the words themselves; calls of an older interface
+# The words themselves, and calls and results of an older interface.
+_EXEMPT = {".ci/glossary.py", "studies/golden/baseline.py", "studies/golden/cases.py"}
+    ".ci/glossary.py",
+    "studies/golden/baseline.py",
+    "studies/golden/cases.py",
+}  # the words themselves; calls of an older interface
 # Folders that still hold such words; who owns one removes it here. The aim is an empty list.
 _NOT_YET = (
-    "studies",
+    "kerassl/_numbers.py",
+    "kerassl/_registry.py",
     "CHANGELOG.md",
     "README.md",
     "docs",

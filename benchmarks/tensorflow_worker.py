@@ -162,7 +162,7 @@ CONTENDERS = {
 
 
 def _draw(folder, count):
-    """Generates scenes of the size of VOC's photographs, and gives their folder."""
+    """Generates scenes of the size of VOC's photos, and gives their folder."""
     root = kerassl.datasets.write_scenes(folder, train=0, val=0, unlabeled=count, image_size=(375, 500))
     return str(root / "unlabeled")
 

@@ -76,11 +76,11 @@ def summary(found):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m studies.colors", description=__doc__.splitlines()[0])
-    parser.add_argument("--images", help="folder of photographs; generated scenes if left out")
+    parser.add_argument("--images", help="folder of images; generated scenes if left out")
     parser.add_argument("--count", type=int, default=200, help="images; 200 tell a tenth of a gray level")
     options = parser.parse_args(arguments)
     if options.images and not pathlib.Path(options.images).is_dir():
-        parser.error(f"there is no folder {options.images}; give a folder of photographs")
+        parser.error(f"there is no folder {options.images}; give a folder of images")
     with tempfile.TemporaryDirectory() as folder:
         images = options.images
         if not images:

@@ -3,7 +3,7 @@
     python -m studies.pseudo_boxes                # on generated scenes, by a backbone that has seen nothing
     python -m studies.pseudo_boxes --voc VOCdevkit --weights imagenet.npz --cut-at conv_pw_12_relu
 
-Pseudo-boxes of each kind of heatmap, level and threshold beside boxes that stand in the middle of every picture; the
+Pseudo-boxes of each kind of heatmap, level and threshold beside boxes that stand in the middle of every image; the
 labels are read to score them alone. "Above the middle" is the difference in IoU from the best of those, image by image,
 with its standard error. `docs/neck.md` says what was measured.
 """
@@ -27,7 +27,7 @@ import keras  # isort: skip
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SIDES = (0.5, 0.6, 0.7, 0.8, 0.9)
-"""Shares of the picture's height and width that a box in its middle takes."""
+"""Shares of the image's height and width that a box in its middle takes."""
 
 
 def score(boxes, records):
@@ -76,7 +76,7 @@ def above(boxes, others, records):
 
 
 def middle(records, share):
-    """Boxes in the middle of the pictures."""
+    """Boxes in the middle of the images."""
     half = np.array([-1, -1, 1, 1]) * share / 2
     return [(0.5 + half) * np.tile([record.width, record.height], 2) for record in records]
 
@@ -93,7 +93,7 @@ def boxes(found, threshold, smallest=0.01, largest=0.9):
     return [boxes_of(heat, threshold, 1, smallest, largest)[0] / scale for heat, scale in found]
 
 
-def pictures(records, found, threshold, image_size, path):
+def save_images(records, found, threshold, image_size, path):
     """Draws images, heatmaps and boxes."""
     images, padded, drawn = [], [], boxes(found, threshold)
     for record, (heat, scale), box in zip(records, found, drawn):
@@ -113,7 +113,7 @@ def main(arguments=None):
     parser.add_argument("--cut-at", help="layer to cut the network after, as the file asks for")
     parser.add_argument("--image-size", type=int, nargs="+", default=[224, 320])
     parser.add_argument("--levels", nargs="+", default=["P4", "P5"])
-    parser.add_argument("--pictures", help="folder for pictures of 12 images for each row's best threshold")
+    parser.add_argument("--save-images", help="folder for 12 images with their boxes for each row's best threshold")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         root, classes = options.voc, datasets.VOC_CLASSES
@@ -144,10 +144,10 @@ def main(arguments=None):
                         gain, error = (100 * value for value in above(drawn, others, records))
                         gain = "" if np.isnan(gain) else f"{gain:+.1f} ± {error:.1f}"
                         rows.append((kind, f"{level}, {image_size} px", f"{cut:g}", scored[cut], gain))
-                    if options.pictures:
+                    if options.save_images:
                         best = max(scored, key=lambda cut: scored[cut]["iou"])
-                        path = pathlib.Path(options.pictures) / f"{kind}_{level}_{image_size}.png"
-                        pictures(records[:12], found[:12], best, image_size, path)
+                        path = pathlib.Path(options.save_images) / f"{kind}_{level}_{image_size}.png"
+                        save_images(records[:12], found[:12], best, image_size, path)
     print(f"{len(records)} images, a box an image at most, %\n")
     heads = (
         "boxes",

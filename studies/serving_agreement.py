@@ -28,7 +28,7 @@ CLASSES = [f"class{number}" for number in range(20)]
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="python -m studies.serving_agreement", description=__doc__.splitlines()[0])
-    parser.add_argument("--images", required=True, metavar="FOLDER", help="photographs; the first ones are taken")
+    parser.add_argument("--images", required=True, metavar="FOLDER", help="images; the first ones are taken")
     parser.add_argument("--count", type=int, default=300, help="images; 8 and more")
     parser.add_argument("--network", default="MobileNet", help="name that backbones.build knows")
     parser.add_argument("--image-size", type=int, default=128, help="side in pixels, a multiple of 32")

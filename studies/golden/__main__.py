@@ -25,6 +25,18 @@ import numpy as np
 
 BASELINE = "77273188b072fd3875fe1edf86d5e5d71c62b6c7"
 STACKS = {"current": ".venv", "addons": ".venv-addons"}
+# What may change a number, if it is installed in another version.
+PACKAGES = (
+    "keras",
+    "keras-cv",
+    "numpy",
+    "pillow",
+    "pycocotools",
+    "scipy",
+    "tensorflow",
+    "tensorflow-addons",
+    "tf-keras-vis",
+)
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
@@ -38,6 +50,9 @@ def main():
     parser.add_argument("--stack", choices=STACKS, help="one of the two stacks; both if left out")
     parser.add_argument("--only", nargs="+", metavar="CASE", choices=names, help="some of the cases; see --list")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
+    parser.add_argument(
+        "--itself", action="store_true", help="run the baseline twice, the second time in reverse order"
+    )
     options = parser.parse_args()
     if options.list:
         print("\n".join(names))
@@ -45,11 +60,11 @@ def main():
     chosen = options.only or names
     equal = True
     for stack in [options.stack] if options.stack else STACKS:
-        equal &= compare_stack(stack, chosen)
+        equal &= compare_stack(stack, chosen, options.itself)
     return 0 if equal else 1
 
 
-def compare_stack(stack, names):
+def compare_stack(stack, names, itself=False):
     """Runs what is missing of both sides, prints a line for each case; whether all are equal."""
     home = environments_home()
     python = home / STACKS[stack] / "bin" / "python"
@@ -64,7 +79,11 @@ def compare_stack(stack, names):
             if missing:
                 with baseline_tree(kept) as tree:
                     run_side(python, "baseline.py", tree, kept, missing, f"{stack}, baseline")
-        run_side(python, "cases.py", ROOT, out, names, f"{stack}, working tree")
+        if itself:
+            with baseline_tree(kept) as tree:
+                run_side(python, "baseline.py", tree, out, names[::-1], f"{stack}, baseline again")
+        else:
+            run_side(python, "cases.py", ROOT, out, names, f"{stack}, working tree")
         equal = [report(stack, name, kept / f"{name}.npz", out / f"{name}.npz") for name in names]
     print(f"{stack}: {sum(equal)} of {len(equal)} cases are equal to the bit")
     return all(equal)
@@ -150,8 +169,8 @@ def git(*arguments):
 
 def key(python):
     """What the baseline's results depend on, as a folder's name."""
-    packages = "import importlib.metadata as m; print(sorted({(d.name, d.version) for d in m.distributions()}))"
-    command = [python, "-c", f"import sys; print(sys.version); {packages}"]
+    versions = "import importlib.metadata as m, sys; names = {d.name.lower(): d.version for d in m.distributions()}"
+    command = [python, "-c", f"{versions}; print(sys.version, [names.get(name) for name in {PACKAGES}])"]
     installed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("baseline.py", "common.py")]
     return hashlib.sha256("\n".join([BASELINE, *scripts, installed, processor()]).encode()).hexdigest()[:16]

@@ -140,12 +140,14 @@ def test_family_is_cut_saved_and_loaded_with_equal_features(tmp_path, built):
 
 @pytest.mark.current_stack
 def test_saved_family_opens_with_plain_keras_without_kerassl(tmp_path, built):
-    _, backbone = built
+    name, backbone = built
     backbones.save(backbone, tmp_path / "backbone.keras")
     with zipfile.ZipFile(tmp_path / "backbone.keras") as archive:
         config = archive.read("config.json").decode()
     assert "kerassl" not in config
     assert "Fast" not in config
+    if name in ("MobileNetV2", "MobileNetV3Small"):
+        return  # the others are made of the same layers
     np.save(tmp_path / "images.npy", images())
     code = (
         "import sys, keras, numpy as np;"

@@ -135,13 +135,30 @@ def under_replicas(strategy, dtype, decoupled, sizes, tile_size=None):
     return [np.asarray(strategy.experimental_local_results(part)[0]) for part in (value, gradient)]
 
 
+@pytest.fixture(scope="module")
+def on_one_replica():
+    """Loss and gradient of twelve images on one replica, by type and `decoupled`, once each."""
+    return {}
+
+
 @pytest.mark.parametrize("decoupled", [False, True])
-@pytest.mark.parametrize(("dtype", "loss_close", "close"), [("float64", 1e-12, 1e-10), ("float32", 1e-6, 1e-4)])
-@pytest.mark.parametrize("sizes", [(6, 6), (3, 3, 3, 3), (7, 5)])
-def test_replicas_add_up_to_one_replica_in_loss_and_gradient(mirrored, sizes, dtype, loss_close, close, decoupled):
+@pytest.mark.parametrize(
+    ("sizes", "dtype", "loss_close", "close"),
+    [
+        ((6, 6), "float64", 1e-12, 1e-10),
+        ((3, 3, 3, 3), "float64", 1e-12, 1e-10),
+        ((7, 5), "float64", 1e-12, 1e-10),
+        ((7, 5), "float32", 1e-6, 1e-4),
+    ],
+)
+def test_replicas_add_up_to_one_replica_in_loss_and_gradient(
+    mirrored, on_one_replica, sizes, dtype, loss_close, close, decoupled
+):
     tile_size = 4 if decoupled else None
     value, gradient = under_replicas(mirrored(len(sizes)), dtype, decoupled, sizes, tile_size)
-    expected, expected_gradient = under_replicas(mirrored(1), dtype, decoupled, [sum(sizes)])
+    if (dtype, decoupled) not in on_one_replica:
+        on_one_replica[dtype, decoupled] = under_replicas(mirrored(1), dtype, decoupled, [12])
+    expected, expected_gradient = on_one_replica[dtype, decoupled]
     np.testing.assert_allclose(value, expected, rtol=loss_close)
     assert np.linalg.norm(gradient - expected_gradient) <= close * np.linalg.norm(expected_gradient)
 
@@ -172,8 +189,7 @@ def test_config_restores_loss():
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
-@pytest.mark.parametrize("sizes", [[1, 0], [0, 1, 0]])
-def test_loss_and_gradient_are_0_when_the_whole_batch_is_one_image(sizes, decoupled, mirrored):
-    value, gradient = under_replicas(mirrored(len(sizes)), "float64", decoupled, sizes)
+def test_loss_and_gradient_are_0_when_the_whole_batch_is_one_image(decoupled, mirrored):
+    value, gradient = under_replicas(mirrored(3), "float64", decoupled, [0, 1, 0])
     assert value == 0
     np.testing.assert_array_equal(gradient, np.zeros_like(gradient))

@@ -1,7 +1,11 @@
 """`kerassl.load`: any file that kerassl wrote."""
 
+from __future__ import annotations
+
 import json
+import os
 import pathlib
+from typing import Any
 
 from kerassl._errors import UserError
 from kerassl._io.arrays import DamagedError, read_arrays
@@ -20,7 +24,7 @@ _OTHERS = {
 }
 
 
-def load(path):
+def load(path: str | os.PathLike) -> Any:
     """Load a file that kerassl wrote: a model, or what a run left beside it.
 
     Models are opened in safe mode, arrays without pickles: no code in a file is run, except that the graph of a

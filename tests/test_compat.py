@@ -16,14 +16,14 @@ def python(*arguments, **environment):
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ({"KERAS_BACKEND": "jax"}, "KERAS_BACKEND is 'jax'"),
         ({"TF_USE_LEGACY_KERAS": "1"}, "TF_USE_LEGACY_KERAS=1"),
         ({"KERAS_HOME": "first"}, "first/keras.json sets image_data_format to 'channels_first'"),
     ],
 )
-def test_environment_that_kerassl_cannot_run_in_is_refused_in_one_line(environment, told, tmp_path):
+def test_environment_that_kerassl_cannot_run_in_is_refused_in_one_line(environment, message, tmp_path):
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "keras.json").write_text('{"image_data_format": "channels_first"}')
     if "KERAS_HOME" in environment:
@@ -31,7 +31,7 @@ def test_environment_that_kerassl_cannot_run_in_is_refused_in_one_line(environme
     done = python(*CLI, **environment)
     assert done.returncode == 2
     assert done.stderr.startswith("kerassl: ")
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -72,7 +72,7 @@ def damaged(files, folder):
     lambda_ = json.loads(config)
     lambda_["config"]["backbone"]["config"]["layers"][1]["config"]["scale"] = code
     assert elsewhere != config
-    for name, content, told in (
+    for name, content, message in (
         ("empty", b"", "is empty"),
         ("text", b"weights", "is no .keras file"),
         ("cut", whole[:-100], "is cut off or damaged"),
@@ -104,7 +104,7 @@ def damaged(files, folder):
             with zipfile.ZipFile(path, "w") as archive:
                 for part, value in content.items():
                     archive.writestr(part, value)
-        yield path, told
+        yield path, message
     (folder / "folder.keras").mkdir()
     (folder / "folder.keras" / "config.json").write_text(config)
     yield folder / "folder.keras", "is a folder"
@@ -112,22 +112,22 @@ def damaged(files, folder):
 
 
 def test_file_that_is_no_model_gets_its_reason_in_one_line_everywhere(files, tmp_path):
-    for path, told in damaged(files, tmp_path):
+    for path, message in damaged(files, tmp_path):
         for read in (kerassl.load, load_for_command, backbones.load):
-            if read is kerassl.load and told == "is a folder":
+            if read is kerassl.load and message == "is a folder":
                 continue
             with pytest.raises(UserError) as error:
                 read(path)
             line = str(error.value)
             assert "\n" not in line
             assert str(path) in line
-            if read is not backbones.load or told[:5] in ("is em", "is cu", "is a ", "is an", "is no"):
-                assert told in line
+            if read is not backbones.load or message[:5] in ("is em", "is cu", "is a ", "is an", "is no"):
+                assert message in line
             assert len(line) < 500
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.h5", b"x", "backbones.build"),
         ("a.txt", b"x", "give a .keras model"),
@@ -137,11 +137,11 @@ def test_file_that_is_no_model_gets_its_reason_in_one_line_everywhere(files, tmp
         ("a.yaml", b"a: [", "is no YAML"),
     ],
 )
-def test_other_file_gets_its_reason_in_one_line(name, content, told, tmp_path):
+def test_other_file_gets_its_reason_in_one_line(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError) as error:
         kerassl.load(tmp_path / name)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="without a servable and without a model"):
         kerassl.load(tmp_path)

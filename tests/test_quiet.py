@@ -18,7 +18,7 @@ NOISE = (
 
 
 @pytest.mark.parametrize(
-    ("block", "status", "told"),
+    ("block", "status", "message"),
     [
         ("os.write(2, noise)", 0, "before\nafter\n"),
         ("os.write(2, b'ours\\n' + noise + b'no new line')", 0, "before\nours\nno new lineafter\n"),
@@ -30,7 +30,7 @@ NOISE = (
     ],
     ids=["noise", "other lines", "abort", "exit", "exception", "closed"],
 )  # fmt: skip
-def test_reason_is_printed_when_an_import_fails_and_noise_when_nothing_else_tells(block, status, told):
+def test_reason_is_printed_when_an_import_fails_and_noise_when_nothing_else_tells(block, status, message):
     code = (
         f"import os, sys\nfrom kerassl._quiet import quiet\nnoise = {NOISE.encode()!r}\n"
         f"os.write(2, b'before\\n')\nwith quiet():\n    {block}\nos.write(2, b'after\\n')"
@@ -42,7 +42,7 @@ def test_reason_is_printed_when_an_import_fails_and_noise_when_nothing_else_tell
         assert "KeyError: 'planted'" in done.stderr
         assert NOISE in done.stderr
     else:
-        assert done.stderr == told
+        assert done.stderr == message
 
 
 def test_command_says_nothing_but_its_own_words_when_it_loads_tensorflow(tmp_path):

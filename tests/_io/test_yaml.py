@@ -40,7 +40,7 @@ def test_file_is_read_as_yaml_has_it(tmp_path, text, content):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a: &a [*a]", "line 1: *a refers to what contains it"),
         ("a: &a {b: {c: [*a]}}", "line 1: *a refers to what contains it"),
@@ -64,13 +64,13 @@ def test_file_is_read_as_yaml_has_it(tmp_path, text, content):
         (b"a: 1\n" * 500_000, "MB"),
     ],
 )  # fmt: skip
-def test_file_is_refused_in_one_short_line_at_once_when_it_is_hostile(tmp_path, text, told):
+def test_file_is_refused_in_one_short_line_at_once_when_it_is_hostile(tmp_path, text, message):
     path, began = written(tmp_path, text), time.process_time()
     with pytest.raises(UserError) as caught:
         read_yaml(path, "give a file of settings")
     assert time.process_time() - began < 1
     line = str(caught.value)
-    assert told in line
+    assert message in line
     assert line.startswith(str(path))
     assert line.endswith("give a file of settings")
     assert "\n" not in line

@@ -420,7 +420,7 @@ def test_config_is_that_of_the_arguments_and_bad_ones_are_refused():
     )  # fmt: skip
     assert BoxAugmentation.from_config(changed.get_config()).get_config() == changed.get_config()
     assert BoxAugmentation().get_config() != changed.get_config()
-    for settings, told in (
+    for settings, message in (
         ({"flip": 1.5}, "flip is 1.5; it is a probability"),
         ({"mosaic": -0.1}, "mosaic is -0.1; it is a probability"),
         ({"zoom_range": (0, 1)}, r"zoom_range is \(0, 1\)"),
@@ -430,7 +430,7 @@ def test_config_is_that_of_the_arguments_and_bad_ones_are_refused():
         ({"min_size": -1}, "min_size is -1"),
         ({"strength": float("nan")}, "strength is nan"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             BoxAugmentation(**settings)
 
 

@@ -216,7 +216,7 @@ def test_blur_agrees_with_tensorflow_addons_when_it_is_installed():
     np.testing.assert_allclose(out[:, 6:-6, 6:-6], expected[:, 6:-6, 6:-6], atol=0.01)  # borders are padded there
 
 
-def test_parts_of_a_batch_give_the_views_of_the_whole_when_told_their_place():
+def test_parts_of_a_batch_give_the_views_of_the_whole_when_given_their_place():
     images = _photos(6)
     views = SimCLRViews(32)
     whole = views(images, SEED)

@@ -145,7 +145,7 @@ def test_damaged_file_is_refused(tmp_path, mobilenet):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"name": "EfficientNetB9"}, "EfficientNetB1"),
         ({"name": "MobileNet", "cut_at": "conv_pw_99"}, "conv_pw_99"),
@@ -153,8 +153,8 @@ def test_damaged_file_is_refused(tmp_path, mobilenet):
         ({"name": "MobileNet", "weights": "notes.txt"}, "notes.txt"),
     ],
 )
-def test_build_is_refused_in_one_line_when_argument_is_unknown(arguments, told):
-    with pytest.raises(UserError, match=told) as caught:
+def test_build_is_refused_in_one_line_when_argument_is_unknown(arguments, message):
+    with pytest.raises(UserError, match=message) as caught:
         backbones.build(**arguments)
     assert "\n" not in str(caught.value)
 

@@ -75,7 +75,7 @@ def test_row_is_left_out_when_memory_does_not_do(monkeypatch):
     assert result["note"] == "left out: may need 950 MiB, 1000 are free"
 
 
-def test_reason_is_told_when_a_worker_dies():
+def test_reason_is_logged_when_a_worker_dies():
     row = measuring.Row("dead", "loss", {"batch_size": 4}, module="benchmarks.no_such_worker")
     (result,) = measuring.measure([row], rounds=1, steps=1, warmup=1, cores=2)
     assert "No module named benchmarks.no_such_worker" in result["note"]

@@ -90,7 +90,7 @@ def test_one_image_again_and_again_is_flagged(tiny_backbone):
     assert "look whether the images differ" in messages["at chance"]
 
 
-def test_alarm_is_told_once_and_stops_the_run_where_asked(tiny_backbone, caplog):
+def test_alarm_is_logged_once_and_stops_the_run_where_asked(tiny_backbone, caplog):
     health, history = watched(tiny_backbone, photos(), temperature=1e-4, patience=10, stop=True)
     assert len(history["loss"]) == 1
     assert caplog.text.count("is far above chance") == 1

@@ -54,7 +54,7 @@ def test_average_equals_loops_in_validation_and_at_the_end(optimizer, classifier
     np.testing.assert_equal(weights_of(model), steps.steps[-1])  # to the bit
 
 
-def test_continued_run_goes_on_from_weights_and_averages_to_the_bit(classifier, classed, tmp_path):
+def test_continued_run_continues_from_weights_and_averages_to_the_bit(classifier, classed, tmp_path):
     def run(folder, epochs):
         model, ema = classifier(keras.optimizers.Adam(1e-2)), EMA(0.9)
         resume = Resume(folder, beside=[ema])
@@ -67,7 +67,7 @@ def test_continued_run_goes_on_from_weights_and_averages_to_the_bit(classifier, 
     np.testing.assert_equal(run(tmp_path / "parts", 3), whole)  # nothing was left to do
 
 
-def test_second_fit_goes_on_from_the_weights(classifier, classed):
+def test_second_fit_continues_from_the_weights(classifier, classed):
     whole, parts = classifier(keras.optimizers.Adam(1e-2)), classifier(keras.optimizers.Adam(1e-2))
     whole.fit(classed(), epochs=2, verbose=0, callbacks=[EMA(0.9)])
     ema = EMA(0.9)

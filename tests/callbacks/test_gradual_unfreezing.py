@@ -51,7 +51,7 @@ def stage_weights(model):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_frozen_stages_keep_every_bit_until_they_thaw(optimizer, localizer, labeled):
+def test_frozen_stages_keep_every_bit_until_they_unfreeze(optimizer, localizer, labeled):
     rate = {"lars": 0.1}.get(optimizer, 1e-2)
     decay = {} if optimizer == "tfa/LAMB" else {"weight_decay": 0.1}
     model, recorder = localizer(optimizer=optimizer, learning_rate=rate, **decay), Recorder()
@@ -86,7 +86,7 @@ def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(lo
 
 
 @pytest.mark.current_stack
-def test_thawed_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one(localizer, labeled, tmp_path):
+def test_unfrozen_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one(localizer, labeled, tmp_path):
     def run(folder, epochs):
         model, resume = localizer(learning_rate=1e-2), Resume(folder)
         model.run_eagerly = True  # six graphs would take longer to build, and are in question above
@@ -102,7 +102,7 @@ def test_thawed_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_one
 
 
 @pytest.mark.current_stack
-def test_batch_norm_that_is_frozen_by_itself_does_not_thaw(localizer, labeled):
+def test_batch_norm_that_is_frozen_by_itself_does_not_unfreeze(localizer, labeled):
     model = localizer()
     assert backbones.freeze_batch_norm(model.backbone) == 5
     before = [layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name]
@@ -113,7 +113,7 @@ def test_batch_norm_that_is_frozen_by_itself_does_not_thaw(localizer, labeled):
 
 
 @pytest.mark.current_stack
-def test_pre_training_thaws_too(tiny_backbone):
+def test_pre_training_unfreezes_too(tiny_backbone):
     model = SimCLR(tiny_backbone(), 32, hidden_dim=8, projection_dim=4)
     model.compile("lars")
     images = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
@@ -127,11 +127,11 @@ def test_pre_training_thaws_too(tiny_backbone):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "told"),
+    ("schedule", "message"),
     [({"P6": 1}, "no part 'P6'"), ({"head": 1}, "no part 'head'"), ({"P5": -1}, "-1 epochs"), ({"P5": 1.5}, "1.5 ep")],
 )
-def test_schedule_is_refused_when_stage_or_number_is_wrong(schedule, told):
-    with pytest.raises(UserError, match=told):
+def test_schedule_is_refused_when_stage_or_number_is_wrong(schedule, message):
+    with pytest.raises(UserError, match=message):
         GradualUnfreezing(schedule)
 
 

@@ -124,7 +124,7 @@ def test_halves_take_half_of_each_class_and_the_same_again():
 
 @pytest.fixture
 def colors(tmp_path):
-    """Folders `train` and `test` with images of three colors in three sub-folders, told apart with some noise."""
+    """Folders `train` and `test` with images of three colors in three sub-folders, distinct but for some noise."""
     draw = np.random.default_rng(0)
     for part, count in (("train", 8), ("test", 5)):
         for label, name in enumerate(("blue", "green", "red")):
@@ -205,7 +205,7 @@ def test_probes_measure_every_so_many_epochs_and_the_last(colors):
     assert seen == [True, True]
 
 
-def test_probes_log_nan_and_go_on_when_features_are_not_finite(colors):
+def test_probes_log_nan_and_continue_when_features_are_not_finite(colors):
     model = Color(nan_steps=3)  # an epoch has two
     model.compile(keras.optimizers.SGD(0.1))
     probes = [make(colors / "train", image_size=32) for make in (KNNProbe, LinearProbe)]

@@ -104,14 +104,14 @@ def test_flipped_byte_anywhere_yields_the_checkpoint_before_or_the_same_bits(tmp
         path.write_bytes(whole[:place] + bytes([flipped]) + whole[place + 1 :])
         caplog.clear()
         found = Resume(tmp_path)._saved
-        told = [record.message for record in caplog.records]
-        expected = before if told else newest
+        messages = [record.message for record in caplog.records]
+        expected = before if messages else newest
         assert set(found) == set(expected), place
         assert all(np.array_equal(found[name], expected[name]) for name in expected), place
-        passed_over += len(told)
-        assert len(told) <= 1
-        assert all("checkpoint-000002-00000000.npz is damaged (" in each for each in told)
-        assert all(each.endswith("); checkpoint-000001-00000000.npz is taken") for each in told)
+        passed_over += len(messages)
+        assert len(messages) <= 1
+        assert all("checkpoint-000002-00000000.npz is damaged (" in each for each in messages)
+        assert all(each.endswith("); checkpoint-000001-00000000.npz is taken") for each in messages)
     assert passed_over > len(whole) / 2
 
 
@@ -173,7 +173,7 @@ def test_damaged_checkpoint_is_passed_over_for_the_one_before(tiny_backbone, pho
     assert not half.exists()
 
 
-def test_full_disk_is_told_and_leaves_the_last_checkpoint(tiny_backbone, photos, tmp_path, monkeypatch):
+def test_full_disk_is_logged_and_leaves_the_last_checkpoint(tiny_backbone, photos, tmp_path, monkeypatch):
     images = datasets.image_folder(photos, 32, 4, seed=2)
     model_of(tiny_backbone).fit(images, verbose=0, callbacks=[Resume(tmp_path, data=images)])
     before = list(tmp_path.iterdir())
@@ -191,7 +191,7 @@ def test_full_disk_is_told_and_leaves_the_last_checkpoint(tiny_backbone, photos,
     assert list(tmp_path.iterdir()) == before
 
 
-def test_checkpoint_without_data_is_refused_when_it_stands_within_an_epoch(tiny_backbone, photos, tmp_path):
+def test_checkpoint_without_data_is_refused_when_it_is_within_an_epoch(tiny_backbone, photos, tmp_path):
     images = datasets.image_folder(photos, 32, 4, seed=2)
     callbacks = [Resume(tmp_path, data=images, every=2), StopAt(3)]
     with pytest.raises(InterruptedError):

@@ -130,7 +130,7 @@ def test_wait_share_is_logged_for_each_epoch_by_itself():
     assert history["wait_share"][1] < 0.25  # the first batch of an iteration is always waited for
 
 
-def test_wait_share_holds_when_one_iteration_goes_on_over_epochs():
+def test_wait_share_holds_when_one_iteration_continues_over_epochs():
     throughput = Throughput(BATCH)
     dataset = throughput.watch(images(5, 0.04).repeat())
     history, _ = fit(dataset, throughput, seconds=0.02, epochs=2, steps_per_epoch=8)

@@ -167,19 +167,21 @@ def test_replicas_add_up_to_one_in_loss_accuracy_and_gradient(mirrored, sizes, t
 
 
 @pytest.mark.parametrize(
-    ("anchors", "keys", "valid", "told"),
+    ("anchors", "keys", "valid", "message"),
     [
         ([4, 8], [4, 8], [4], "must be"),
         ([4, 3, 8], [4, 3, 7], [4, 3], "must be"),
         ([4, 3, 8], [4, 3, 8], [4], "must be"),
     ],
 )
-def test_loss_is_refused_when_shapes_make_no_pairs(anchors, keys, valid, told):
-    with pytest.raises(UserError, match=told):
+def test_loss_is_refused_when_shapes_make_no_pairs(anchors, keys, valid, message):
+    with pytest.raises(UserError, match=message):
         dense_info_nce(tf.ones(anchors), tf.ones(keys), tf.ones(valid, tf.bool))
 
 
-@pytest.mark.parametrize(("settings", "told"), [({"temperature": 0}, "temperature is 0"), ({"tile_size": 0}, "tile")])
-def test_loss_is_refused_when_number_is_not_positive(settings, told):
-    with pytest.raises(UserError, match=told):
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"temperature": 0}, "temperature is 0"), ({"tile_size": 0}, "tile")]
+)
+def test_loss_is_refused_when_number_is_not_positive(settings, message):
+    with pytest.raises(UserError, match=message):
         dense_info_nce(tf.ones([2, 1, 2]), tf.ones([2, 1, 2]), tf.ones([2, 1], tf.bool), **settings)

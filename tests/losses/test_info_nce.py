@@ -164,11 +164,11 @@ def test_replicas_add_up_to_one_replica_in_loss_and_gradient(
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "told"),
+    ("first", "second", "message"),
     [([1, 4], [1, 4], "batch of 1"), ([4, 4], [4, 5], "shapes"), ([4, 4, 4], [4, 4, 4], "shapes")],
 )
-def test_loss_is_refused_when_shapes_make_no_contrast(first, second, told):
-    with pytest.raises(UserError, match=told):
+def test_loss_is_refused_when_shapes_make_no_contrast(first, second, message):
+    with pytest.raises(UserError, match=message):
         InfoNCE()(tf.ones(first), tf.ones(second))
 
 

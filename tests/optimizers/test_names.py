@@ -48,14 +48,14 @@ def test_unknown_name_is_refused_with_the_known_ones(name):
 
 
 @pytest.mark.current_stack
-def test_name_of_addons_says_what_to_install():
+def test_name_of_addons_is_refused_with_what_to_install():
     with pytest.raises(UserError, match=r"tfa/LAMB needs tensorflow-addons.* pip install 'kerassl\[addons\]'"):
         optimizers.get("tfa/LAMB")
 
 
 @pytest.mark.addons_stack
 @pytest.mark.parametrize(
-    ("name", "settings", "told"),
+    ("name", "settings", "message"),
     [
         ("tfa/Lamb", {}, "no optimizer 'Lamb'; it has .*LAMB"),
         ("tfa/SWA", {}, "wraps other optimizers"),
@@ -63,8 +63,8 @@ def test_name_of_addons_says_what_to_install():
         ("tfa/NovoGrad", {"weight_decay": 0.1}, "no weight decay that spares"),
     ],
 )
-def test_what_an_optimizer_of_addons_cannot_do_is_told(name, settings, told):
-    with pytest.raises(UserError, match=told):
+def test_setting_is_refused_when_an_addons_optimizer_lacks_it(name, settings, message):
+    with pytest.raises(UserError, match=message):
         optimizers.get(name, **settings)
 
 

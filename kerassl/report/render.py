@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import jinja2
 
-from kerassl._display import printable
+from kerassl._display import printable, shortened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Table:
         rows = [list(self.columns)]
         for name, *cells in self.cells():
             rows.append([name.text, *(f"{one.text} ({one.note})" if notes and one.note else one.text for one in cells)])
-        rows = [[printable(text) for text in row] for row in rows]
+        rows = [[shortened(text) for text in row] for row in rows]
         first, *others = [max(map(len, column)) for column in zip(*rows)]
         lines = ([row[0].ljust(first), *(text.rjust(width) for text, width in zip(row[1:], others))] for row in rows)
         return "\n".join("  ".join(line).rstrip() for line in lines)

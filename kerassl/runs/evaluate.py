@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kerassl import datasets, metrics
 from kerassl._display import printable
@@ -73,7 +73,7 @@ class Truth(typing.NamedTuple):
     records: datasets.DetectionDataset
     classes: tuple
     split: str | None
-    categories: dict | None
+    categories: Mapping | None
 
 
 def ground_truth(config, coco, images, classes, shards=None, named=None):
@@ -280,6 +280,7 @@ def _by_file(predictions, records):
 
 def evaluate(
     model: str | os.PathLike | keras.Model | None = None,
+    data: datasets.DetectionDataset | None = None,
     *,
     predictions: Sequence[str] | None = None,
     config: str | os.PathLike | None = None,
@@ -299,6 +300,7 @@ def evaluate(
 
     Args:
         model: Detector or localizer, or the path of its file; or None for `predictions`.
+        data: `datasets.DetectionDataset`, the labels; or None for those that the other arguments name.
         predictions: Sequence of paths: one json of `metrics.save_predictions` or of COCO's results, or the VOC
             devkit's result files or their folder.
         config: Str or path of a YAML file, whose `data.voc` names the labels where nothing else does.
@@ -315,6 +317,9 @@ def evaluate(
 
     Raises:
         UserError: if labels, model or predictions cannot be read or do not fit each other.
+
+    Example:
+        >>> kerassl.evaluate("runs/voc/detector.keras", test, plots="plots")["voc10_ap50"]
     """
     if (model is None) == (predictions is None):
         raise UserError("give either --model or --predictions to evaluate")
@@ -329,7 +334,11 @@ def evaluate(
     if coco is not None or shards is not None:
         settings = {"data.allow_broken_labels": allow_broken_labels}
     known = None if model is None else check_model(model).classes
-    truth = ground_truth(read_config(config, settings), coco, images, known, shards, classes)
+    if data is None:
+        truth = ground_truth(read_config(config, settings), coco, images, known, shards, classes)
+    else:
+        _check_classes(known, data.class_names)
+        truth = Truth(data, tuple(data.class_names), None, data.categories)
     if model is not None:
         figures, found, _ = score_model(load(model), truth.records, truth.classes, sizes=True)
     else:

@@ -22,14 +22,18 @@ from kerassl.runs.running import verbosity
 
 
 def predict(
-    model: str | os.PathLike | keras.Model, images: Sequence[str], *, out: str | os.PathLike, score: float = 0.3
+    model: str | os.PathLike | keras.Model,
+    images: Sequence[str] | str,
+    *,
+    out: str | os.PathLike | None = None,
+    score: float = 0.3,
 ) -> metrics.Predictions:
-    """Detect objects in images, and write `predictions.json` and drawings.
+    """Detect objects in images.
 
     Args:
         model: Detector or localizer, or the path of its file.
-        images: Sequence of images or folders of them.
-        out: Str or path of a new folder.
+        images: Images or folders of them.
+        out: Str or path of a new folder for `predictions.json` and drawings, or None.
         score: Float, 0 to 1. The lowest score that is drawn; 0.3 to 0.5 looks tidy.
 
     Returns:
@@ -39,12 +43,15 @@ def predict(
         UserError: if the model or the images cannot be read, or the folder exists.
     """
     outputs.check_folder(out)
-    files.check_outside(out, images)
+    if out is not None:
+        files.check_outside(out, [images] if isinstance(images, str) else images)
     check_model(model)
     _, paths = identified(images)
     network = load(model)
+    found = detections(network, paths)
+    if out is None:
+        return found
     with files.whole(out, replace=False) as part:
-        found = detections(network, paths)
         (part / "drawings").mkdir(parents=True)
         metrics.save_predictions(part / "predictions.json", found)
         for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=verbosity() == 2), 1):

@@ -22,6 +22,7 @@ MEASURES = {
     "deletion_gain": ("deletion gain", "deletion minus that of a centered Gaussian; below 0 is better"),
 }
 """Heading and description of each score."""
+_METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "Layer-CAM", "scorecam": "Score-CAM"}
 
 
 def scores_table(table: Mapping) -> Table:
@@ -48,5 +49,5 @@ def _cell(found, difference):
 
 def explain_page(figures: Mapping, heatmaps: bytes) -> str:
     """Return the page of what `table.json` holds and a PNG of images with their maps, as HTML."""
-    title = "Class activation maps compared"
-    return render("explain", title=title, figures=figures, heatmaps=heatmaps, scores=scores_table(figures))
+    shown = {"figures": figures, "method": _METHODS[figures["method"]], "scores": scores_table(figures)}
+    return render("explain", title="Class activation maps compared", heatmaps=heatmaps, **shown)

@@ -15,22 +15,6 @@ from kerassl.optimizers.part_rates import check_learning_rates
 from kerassl.resizing import check_image_size
 
 
-def _known_optimizer(name):
-    return check_name(name)
-
-
-def _known_levels(levels):
-    return list(check_dense_levels(levels))
-
-
-def _known_neck(levels):
-    return list(check_neck_levels(levels))
-
-
-def _known_rates(rates):
-    return check_learning_rates(rates)
-
-
 def _known_stages(schedule):
     check_unfreezing(schedule)
     return schedule
@@ -46,10 +30,10 @@ Above0, From0, From1 = (_number(kind, float) for kind in (_numbers.ABOVE_0, _num
 Share, ShareAbove0, ShareBelow1 = (
     _number(kind, float) for kind in (_numbers.SHARE, _numbers.SHARE_ABOVE_0, _numbers.SHARE_BELOW_1)
 )
-Optimizer = Annotated[str, pydantic.AfterValidator(_known_optimizer)]
-Levels = Annotated[list[str], pydantic.AfterValidator(_known_levels)]
-NeckLevels = Annotated[list[str], pydantic.AfterValidator(_known_neck)]
-LearningRates = Annotated[dict[str, Above0], pydantic.AfterValidator(_known_rates)]
+Optimizer = Annotated[str, pydantic.AfterValidator(check_name)]
+Levels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_dense_levels(levels)))]
+NeckLevels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_neck_levels(levels)))]
+LearningRates = Annotated[dict[str, Above0], pydantic.AfterValidator(check_learning_rates)]
 Unfreeze = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_stages)]
 
 
@@ -135,8 +119,7 @@ class Dense(Section):
     )
     min_negative_distance: From1 | None = Field(
         None,
-        description="Locations of the same image further apart than so many strides are negatives, too; 2 to 4, null "
-        "takes none.",
+        description="Locations of an image further apart than so many strides are negatives, too; null takes none.",
     )
 
 
@@ -211,7 +194,7 @@ class ObjectAugmentation(Section):
 class BoxAugmentation(ObjectAugmentation):
     """Box augmentation of training images for a detector."""
 
-    mosaic: Share = Field(0.0, description="Probability of putting four images into one; 0.5 helps with few labels.")
+    mosaic: Share = Field(0.0, description="Probability of putting four images into one; 0 to 0.5.")
     min_visibility: Share = Field(0.3, description="Share of a box that a crop must keep.")
 
 

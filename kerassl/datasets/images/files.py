@@ -179,8 +179,7 @@ def by_file_name(records, names=None):
 
     def key(row):
         name, record = row
-        file, number = shard_place(name) or (name, 0)
-        return nfc(os.path.splitext(file)[0]), number, name, record.image_id
+        return nfc(os.path.splitext(name)[0]), name, record.image_id
 
     paths = [record.path for record in records] if names is None else names
     return [record for _, record in sorted(zip(paths, records), key=key)]

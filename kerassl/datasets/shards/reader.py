@@ -11,7 +11,7 @@ from kerassl.datasets.formats.findings import Findings
 from kerassl.datasets.images.faults import fault
 from kerassl.datasets.images.files import by_file_name
 from kerassl.datasets.images.image_bytes import example_bytes
-from kerassl.datasets.images.shard_index import open_index
+from kerassl.datasets.images.shard_index import open_index, shard_place
 from kerassl.datasets.record import Named, Record
 from kerassl.datasets.shards.example import label_features
 
@@ -52,6 +52,8 @@ def read_shards(folder, strict):
             f"none of {len(names)} records in {folder} can be read; start write_shards again, which repairs them"
         )
     files, records = zip(*records.values())
+    if any(map(shard_place, files)):  # packed from other shards: the names are not those of files
+        return records, classes
     return by_file_name(records, files), classes
 
 

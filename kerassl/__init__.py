@@ -29,8 +29,11 @@ _OTHERS = {
     "SimCLR": "kerassl.models",
     "evaluate": "kerassl.runs",
     "export": "kerassl.runs",
+    "finetune": "kerassl.runs.finetune",
     "load": "kerassl._load",
     "predict": "kerassl.runs",
+    "pretrain": "kerassl.runs.pretrain",
+    "run_comparison": "kerassl.comparison.execute",
 }
 __all__ = ["UserError", "__version__", *_OTHERS, *_PACKAGES]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 
 from kerassl import _numbers
+from kerassl._display import printable
 from kerassl.cli import flags
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -27,19 +29,30 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int | None:
-    from kerassl.comparison import execute
-    from kerassl.runs.config import without
-    from kerassl.runs.start import check_network
-    from kerassl.runs.time_limit import OutOfTimeError, TimeLimit
+    from kerassl.comparison.execute import run_comparison
+    from kerassl.report.comparison import comparison_text
+    from kerassl.runs.running import OutOfTimeError
 
-    limit = TimeLimit(arguments.minutes)
-    settings = {"backbone": arguments.backbone, "seed": arguments.seed, "compare.skip": arguments.skip}
-    config = flags.run_config(arguments, settings)
-    check_network(config)
-    with flags.claimed(arguments, config) as folder:
-        try:
-            execute.compare(without(config, config.compare.skip), folder, limit)
-        except OutOfTimeError:
-            print(f"{arguments.minutes:g} minutes are over; the same command with --resume continues: {folder}")
-            return 3
+    try:
+        found = flags.run(run_comparison, arguments)
+    except OutOfTimeError:
+        minutes, folder = arguments.minutes, arguments.out
+        print(f"{minutes:g} minutes are over; the same command with --resume continues: {folder}")
+        return 3
+    if found is None:
+        return None
+    judged = found.results["significance"]
+    print(_table(found.results["variants"]) if judged is None else comparison_text(judged))
+    print(f"report: {found.report}")
     return None
+
+
+def _table(variants: dict) -> str:
+    """Return the figures of a single variant as lines."""
+    lines = []
+    for name, row in variants.items():
+        for protocol in (protocol for protocol in PROTOCOLS if protocol in row):
+            keys = [key for key in (*LOCALIZATION_METRICS, *AP_METRICS) if key in row[protocol]]
+            lines.append(f"{protocol:24}" + "".join(f"{key:>12}" for key in keys))
+            lines.append(f"{printable(name):24}" + "".join(f"{100 * row[protocol][key]:12.1f}" for key in keys))
+    return "\n".join(lines)

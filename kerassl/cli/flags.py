@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import pathlib
 import typing
 from collections.abc import Callable
 
@@ -12,7 +10,8 @@ from pydantic_core import PydanticUndefined
 
 from kerassl._errors import UserError
 from kerassl.resizing import check_image_size
-from kerassl.runs.config import Config, kind_of, read_config, setting_of
+from kerassl.runs.config import kind_of, setting_of
+from kerassl.runs.plan import Plan
 
 
 def command(
@@ -36,6 +35,7 @@ def run_folder(parser: argparse.ArgumentParser) -> None:
         "--epochs may be more where training can continue",
     )
     again.add_argument("--replace", action="store_true", help="remove the run that is in the folder")
+    parser.add_argument("--plan", action="store_true", help="print the stages, done and left, and do nothing")
 
 
 def voc(parser: argparse.ArgumentParser, split: str | None, *, broken: bool = True) -> None:
@@ -130,33 +130,13 @@ def given(arguments: argparse.Namespace) -> dict:
     return {name: value for name, value in vars(arguments).items() if name != "command"}
 
 
-def run_config(arguments: argparse.Namespace, settings: dict) -> Config:
-    """Return the configuration of a file, or of the run that is resumed, with the flags' settings over it."""
-    from kerassl.runs import outputs
-
-    outputs.check_folder(arguments.out, new=False)
-    folder = pathlib.Path(arguments.out)
-    if arguments.resume and not folder.is_dir():
-        raise UserError(f"{folder} holds no run to resume; leave --resume out to begin one")
-    path = folder / "config.yaml"
-    if arguments.resume and not arguments.config and path.is_file():
-        return read_config(path, settings, expand=False)
-    return read_config(arguments.config, settings)
-
-
-def claimed(
-    arguments: argparse.Namespace, config: Config, grows: str | None = None, done: str | None = None
-) -> contextlib.AbstractContextManager[pathlib.Path]:
-    """Claim the folder of a run, as `kerassl.runs.folder.run_folder`."""
-    from kerassl._io import files
-    from kerassl.runs import folder
-
-    files.check_outside(arguments.out, config.data.images)
-    if arguments.replace:
-        files.check_not_removed(arguments.out, [config.model_dump(mode="json"), getattr(arguments, "backbone", None)])
-    return folder.run_folder(
-        arguments.out, config, resume=arguments.resume, replace=arguments.replace, grows=grows, done=done
-    )
+def run(function: Callable, arguments: argparse.Namespace) -> typing.Any:
+    """Call the function that a command is; a plan is printed, and None returned."""
+    found = function(**given(arguments))
+    if not isinstance(found, Plan):
+        return found
+    print(found.describe())
+    return None
 
 
 def images_read(read: int, broken: int) -> str:

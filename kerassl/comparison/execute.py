@@ -1,102 +1,209 @@
-"""Several variants down the whole road, into one report."""
+"""Several variants through the whole pipeline, into one report."""
 
+from __future__ import annotations
+
+import contextlib
 import dataclasses
+import functools
 import logging
+import os
+import shlex
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from kerassl import serving
-from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl.comparison import trials, variants
-from kerassl.comparison import variant_probe as variant_probe
+from kerassl._io import files as _files
+from kerassl.comparison import frozen, probe, trials
 from kerassl.comparison.summary import summarize
-from kerassl.comparison.variant_images import variant_pictures
+from kerassl.comparison.variant_images import variant_images
+from kerassl.comparison.variants import seen_by
 from kerassl.detectors.localizer.levels import NECK_LEVELS
-from kerassl.report.comparison import comparison_text
-from kerassl.resizing import check_image_size
-from kerassl.runs import config as configuration
-from kerassl.runs import running
-from kerassl.runs.model_files import load
-from kerassl.runs.results import write_results
-from kerassl.runs.run_card import run_card
-from kerassl.runs.sources import check_decoded, kept_aside, sources
-from kerassl.runs.time_limit import TimeLimit
-from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
+from kerassl.runs import pretrain as pretraining
+from kerassl.runs import pretrain_neck as neck
+from kerassl.runs import running, supervised
+from kerassl.runs.config import without
+from kerassl.runs.folder import run_config, run_folder
+from kerassl.runs.model_files import load, run_card
+from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Training, plan_comparison
+from kerassl.runs.results import RunResult, write_results
+from kerassl.runs.sources import Sources, check_decoded, kept_aside, some_labels, sources
+from kerassl.runs.start import check_network, check_start
+from kerassl.types import PROTOCOLS
 
 log = logging.getLogger("kerassl")
 
 
-def compare(config, folder, limit=None):
-    """Pre-trains where a variant asks for it, trains and scores every trial of the grid, draws, exports and reports.
+def run_comparison(
+    *,
+    out: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    backbone: str | None = None,
+    seed: int | None = None,
+    skip: Sequence[str] | None = None,
+    minutes: float | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    plan: bool = False,
+) -> RunResult | Plan:
+    """Pre-train, train and score the variants of a configuration, and report their differences.
 
-    Each stage leaves whole files; a comparison that is started again does what is missing.
+    Each stage leaves whole files; a comparison that is resumed does what is missing, to the same bits.
 
     Args:
-        config: `Config`.
-        folder: `pathlib.Path` of the run, claimed by `run_folder`.
+        out: Str or path of the run's folder.
+        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
+        backbone: Str, the network of every variant.
+        seed: Int.
+        skip: Sequence of the names of variants to leave out.
+        minutes: Float, after which it stops at the next checkpoint.
+        settings: Dict from setting to value, as `{"frozen.epochs": 3}`, over those of the file.
+        resume: Bool. Continue the run in the folder; variants and protocols may be new.
+        replace: Bool. Remove the run in the folder first.
+        plan: Bool. Return the plan of the run, and do nothing.
+
+    Returns:
+        `RunResult`, whose `results` has the `variants` with their figures, and their `significance` summary.
+
+    Raises:
+        UserError: if a setting, an image or a label cannot be used.
+        OutOfTimeError: if `minutes` are over and something is left to do.
+
+    Example:
+        >>> found = kerassl.run_comparison(config="configs/compare_scenes.yaml", out="runs/scenes")
+        >>> found.results["variants"]["self-supervised"]["frozen"]["mean_iou"]
+    """
+    limit = running.TimeLimit(minutes)
+    flags = {**(settings or {}), "backbone": backbone, "seed": seed, "compare.skip": skip}
+    read = run_config(out, config, flags, resume)
+    check_network(read)
+    planned = plan_comparison(without(read, read.compare.skip), out)
+    if plan:
+        return planned
+    with run_folder(out, read, resume=resume, replace=replace):
+        return compare(planned, limit)
+
+
+def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
+    """Do what is left of a comparison, draw, export and report.
+
+    Args:
+        plan: `Plan`, whose folder is claimed.
         limit: `TimeLimit`, or None.
 
     Returns:
-        `pathlib.Path` of `report.html`.
+        `RunResult`.
 
     Raises:
-        UserError: if the configuration names no way of measuring, or what it names cannot be used.
+        UserError: if what the configuration names cannot be used.
         OutOfTimeError: if the limit is over and something is left to do.
     """
-    protocols, limit, begun = configuration.protocols(config), limit or TimeLimit(), time.time()
-    if not protocols:
-        raise UserError(
-            "there is nothing to compare; add a section 'frozen:', 'localizer:' or 'detector:' to the configuration"
-        )
-    for protocol in protocols:
-        check_image_size(getattr(config, protocol).image_size)
-    variants.check_starts(config)
-    variants.check_necks(config, folder)
-    data, aside = _split(config, folder)
-    work = trials.Trials(config, data, folder, limit)
-    # What is wrong there is told before anything is trained.
-    variants.check_images(config, data.images)
-    work.check()
+    config, limit, begun = plan.config, limit or running.TimeLimit(), time.time()
+    _check_weights(plan)
+    data, aside = _split(config, plan.folder)
+    labeled = functools.cache(functools.partial(some_labels, config, plan.folder, data))
+    # What is wrong there is found before anything is trained.
+    _check_data(plan, data, labeled)
     check_decoded(data)
     running.prepare(config)
-    variant_probe.make_probes(config)
-    pretrained = variants.pretrain_variants(config, data.images, folder, limit)
-    probed = variant_probe.probe_variants(config, data, folder, limit)
-    found = work.run()
-    table = trials.table_figures(config, found)
-    told = {}
-    for name, variant in config.variants.items():
-        told[name] = {"start": variant.start, "seen": variants.seen_by(config, name, pretrained[name], data.generated)}
-        if pretrained[name] is not None:
-            told[name]["pretrain"] = pretrained[name]
+    for stage in plan.of(Probing)[:1]:
+        probe.make_probes(stage)
+    found = _execute(plan, data, labeled, limit)
+    records = [found[stage.name] for stage in plan.of(Training)]
+    probed = {stage.variant: found[stage.name] for stage in plan.of(Probing)}
+    table, plain = trials.mean_figures(plan, records), None
+    variants: dict[str, dict[str, Any]] = {}
+    for name, variant in plan.variants.items():
+        stage = variant.pretraining
+        figures = None if stage is None else found[stage.name]
+        variants[name] = {"start": variant.start, "seen": seen_by(variant, figures, data.generated)}
+        if stage is not None:
+            variants[name]["pretrain"] = figures
+            plain = figures if stage.folder == plan.folder else plain
         if probed:
-            told[name]["probe"] = probed[name]
-        told[name] |= table[name]
-    judged = _significance(config, found, probed)
-    pictures = variant_pictures(config, data, folder)
-    servable = _servable(config, folder)
-    places = variants.places(config, folder)
-    plain = next((pretrained[name] for name in config.variants if places[name] == folder), None)
-    page = write_results(
-        folder,
+            variants[name]["probe"] = probed[name]
+        variants[name] |= table[name]
+    servable = _servable(plan)
+    return write_results(
+        plan.folder,
         "kerassl: variants compared",
         f"{len(data.train)} labeled images to fine-tune on, {len(data.test)} to score on, which no variant has "
-        f"seen{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(found)}Servable: "
-        f"{servable.relative_to(folder)}.",
+        f"seen{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(records)}Servable: "
+        f"{servable.relative_to(plan.folder)}.",
         begun,
         generated=data.generated,
         pretrain=plain,
-        variants=told,
-        significance=judged,
-        pictures=pictures,
+        variants=variants,
+        significance=_significance(config, records, probed),
+        pictures=variant_images(plan, data),
     )
-    print(_table(table, protocols) if judged is None else comparison_text(judged))
-    print(f"report: {page}")
-    return page
 
 
-def _split(config, folder):
-    """The images and labels, and in words which images to score on were kept aside."""
+def _execute(plan, data, labeled, limit):
+    """Do the stages that are left, and return what each found by its name."""
+    found, left = {}, plan.left()
+    on_features = frozen.FrozenTrials(plan, left, data, labeled, limit)
+    for stage in plan.stages:
+        with _of_variant(stage.variant):
+            if isinstance(stage, Pretraining):
+                if not stage.outputs[-1].exists():
+                    limit.check()
+                    log.info("the pre-training of %s", stage.variant)
+                run = supervised.run if stage.supervised else pretraining.run
+                found[stage.name] = run(stage, data.images, limit)
+            elif isinstance(stage, Reestimation):
+                if any(stage.name in other.after for other in left):
+                    limit.check()
+                    frozen.reestimate(stage, data)
+            elif isinstance(stage, Probing):
+                found[stage.name] = probe.run(stage, found, limit)
+            else:
+                if stage in left and stage.protocol == "frozen":
+                    on_features.run(stage)
+                elif stage in left:
+                    trials.finetune(stage, data, labeled, limit)
+                found[stage.name] = stage.kept()
+    _files.clear(plan.folder / "features")
+    return found
+
+
+@contextlib.contextmanager
+def _of_variant(name: str) -> Iterator[None]:
+    """Add to what goes wrong in the block whose fault it is, and how the others continue."""
+    try:
+        yield
+    except UserError as error:
+        where = f"variant {name!r}: {error}; leave it out by compare.skip to continue with the others"
+        shell = f"variant {name!r}: {error.shell}; continue with the others by --resume --skip {shlex.quote(name)}"
+        raise UserError(where, shell=shell) from error
+
+
+def _check_weights(plan):
+    """Refuse weights that are missing, and necks that nothing could be trained after."""
+    for name, variant in plan.variants.items():
+        if variant.parent is None:
+            check_start(variant.start, f"variants.{name}.start")
+    for variant in plan.variants.values():
+        for protocol, section in variant.sections.items():
+            neck.check(section, protocol, variant.weights)
+
+
+def _check_data(plan, data, labeled):
+    """Refuse images that a variant cannot be pre-trained on, and more labels than there are."""
+    for stage in plan.of(Pretraining):
+        if stage.supervised:
+            supervised.labeled_images(data.images, supervised.named(stage.supervised))
+        else:
+            pretraining.check(stage.settings, data.images)
+    most = max((stage.labels for stage in plan.of(Training) if stage.labels is not None), default=None)
+    if most is not None:
+        labeled(most, plan.config.seed)
+
+
+def _split(config, folder) -> tuple[Sources, str]:
+    """Return the images and labels, and in words which images to score on form the tuning split."""
     data, common = sources(config, folder), config.compare
     if not common.tuning_images:
         return data, ""
@@ -110,16 +217,13 @@ def _split(config, folder):
     return dataclasses.replace(data, test=test), f" ({which} {common.tuning_images} that settings are chosen on)"
 
 
-def _significance(config, found, probed):
-    """What the trials show of the variants against each other; None of a single one."""
+def _significance(config, records, probed):
+    """Return the differences of the variants; None of a single one."""
     if len(config.variants) == 1:
         return None
-    common = config.compare
-    baseline, sanity_check = (
-        common.baseline or list(config.variants)[-1],
-        common.sanity_check and common.sanity_check.model_dump(),
-    )
-    return {**summarize(found, baseline=baseline, sanity_check=sanity_check, seed=config.seed), "probe": probed}
+    baseline = config.compare.baseline or list(config.variants)[-1]
+    check = config.compare.sanity_check and config.compare.sanity_check.model_dump()
+    return {**summarize(records, baseline=baseline, sanity_check=check, seed=config.seed), "probe": probed}
 
 
 def _cut(config):
@@ -127,44 +231,32 @@ def _cut(config):
 
 
 def _levels(config):
-    """What necks take of the network, where it is not what they always do."""
-    told = ""
+    """Return which levels necks take of the network, where these are not the default."""
+    text = ""
     for protocol in ("frozen", "localizer"):
         section = getattr(config, protocol)
         if section is not None and tuple(section.levels) != NECK_LEVELS:
-            told += f", {' and '.join(section.levels)} alone for {PROTOCOLS[protocol]}"
-    return told
+            text += f", {' and '.join(section.levels)} alone for {PROTOCOLS[protocol]}"
+    return text
 
 
-def _grid(found):
-    """How a grid is to be read; nothing where there is one trial a variant."""
-    if len({(trial["labels"], trial["seed"]) for trial in found}) == 1:
+def _grid(records):
+    """Return how a grid is to be read; nothing where there is one trial a variant."""
+    if len({(each["labels"], each["seed"]) for each in records}) == 1:
         return ""
     return (
-        f"{len(found)} trainings on labels. A seed chooses which images are labeled, for all variants alike, and "
-        "sets the "
-        "start of what is new and the order; the fewer labels of a seed are among the more. Each variant is "
+        f"{len(records)} trainings on labels. A seed chooses which images are labeled, for all variants alike, and "
+        "sets the random weights and the order; the fewer labels of a seed are among the more. Each variant is "
         "pre-trained once, and on frozen features a random start is one network for all seeds. "
     )
 
 
-def _servable(config, folder):
-    """The first variant's model of the last way of measuring, exported."""
-    task = configuration.protocols(config)[-1]
-    name = configuration.axes(config, task)[0][0]
-    out = folder / "servables" / task / "1"
+def _servable(plan):
+    """Export the first variant's model of the last protocol."""
+    task = plan.protocols[-1]
+    first = next(stage.variant for stage in plan.of(Training) if stage.protocol == task)
+    out = plan.folder / "servables" / task / "1"
     if not out.exists():
-        model = folder / "variants" / configuration.slug(name) / f"{task}.keras"
+        model = plan.variants[first].folder / f"{task}.keras"
         serving.export(load(model), out, about=run_card(model))
     return out
-
-
-def _table(table, protocols):
-    lines = []
-    for protocol in protocols:
-        rows = {name: row[protocol] for name, row in table.items() if protocol in row}
-        keys = [key for key in (*LOCALIZATION_METRICS, *AP_METRICS) if all(key in row for row in rows.values())]
-        lines.append(f"{protocol:24}" + "".join(f"{key:>12}" for key in keys))
-        for name, row in rows.items():
-            lines.append(f"{printable(name):24}" + "".join(f"{100 * row[key]:12.1f}" for key in keys))
-    return "\n".join(lines)

@@ -1,4 +1,6 @@
-"""What the variants of a comparison find, and where they look, as sheets of pictures."""
+"""What the variants of a comparison find, and where they look, as sheets of images."""
+
+from __future__ import annotations
 
 import contextlib
 
@@ -10,33 +12,33 @@ from kerassl._display import shortened
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.resizing import letterbox
-from kerassl.runs import config as configuration
 from kerassl.runs.model_files import load
+from kerassl.runs.plan import Plan, Training
 from kerassl.runs.predict import detections
+from kerassl.runs.sources import Sources
 from kerassl.types import LEVELS, PROTOCOLS
 
 
-def variant_pictures(config, data, folder):
-    """Draws detections and heatmaps of the same test images for every variant, by the models that are kept.
+def variant_images(plan: Plan, data: Sources) -> list[dict]:
+    """Draw detections and class activation maps of the same test images for every variant, by the models that are kept.
 
     Args:
-        config: `Config`.
+        plan: `Plan`, in whose folder `pictures/` is left.
         data: `Sources`.
-        folder: `pathlib.Path` of the run, where `pictures/` is left.
 
     Returns:
         List of dicts of file, title and text, for the page.
     """
-    shown = _readable((record for record in data.test if record.largest() is not None), config.explain.images)
+    shown = _readable((record for record in data.test if record.largest() is not None), plan.config.explain.images)
     if not shown:
         return []
     wanted = np.array([record.classes[record.largest()] for record in shown])
-    pictures = []
-    for task in configuration.protocols(config):
-        level = _level(config, task)
+    pictures, folder = [], plan.folder
+    for task in plan.protocols:
+        level = _level(plan.config, task)
         drawn, heatmaps = {}, {}
-        for name in configuration.axes(config, task)[0]:
-            model = load(folder / "variants" / configuration.slug(name) / f"{task}.keras")
+        for name in dict.fromkeys(stage.variant for stage in plan.of(Training) if stage.protocol == task):
+            model = load(plan.variants[name].folder / f"{task}.keras")
             found = detections(model, shown)
             drawn[name] = [
                 detectors.draw(

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from kerassl import serving
 from kerassl._lazy import keras
 from kerassl.runs import outputs
-from kerassl.runs.model_files import check_model, load
-from kerassl.runs.run_card import run_card
+from kerassl.runs.model_files import check_model, load, run_card
 from kerassl.serving import batching
 
 

@@ -1,55 +1,178 @@
-"""Training on labels and scoring. Whole files are left, and the stage is skipped where they stand."""
+"""Training on labels and scoring, a stage of a run."""
+
+from __future__ import annotations
 
 import logging
+import os
+import pathlib
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerassl import augment, backbones, callbacks, datasets, detectors, metrics, optimizers, runs
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
+from kerassl.backbones.families import canonical
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs import schema as sections
-from kerassl.runs.kept import read_kept
+from kerassl.runs import schema
+from kerassl.runs.config import read_config, voc_settings
+from kerassl.runs.folder import run_config, run_folder
+from kerassl.runs.plan import Plan, Training, plan_finetuning
 from kerassl.runs.predict import score
-from kerassl.runs.running import EVERY, check_finite, scope, verbosity, write_json
-from kerassl.runs.start import start
+from kerassl.runs.results import RunResult, write_results
+from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
+from kerassl.runs.schema import Finetune
+from kerassl.runs.sources import Sources, check_decoded, sources
+from kerassl.runs.start import check_network, check_start, seen, start
 
 log = logging.getLogger("kerassl")
 
 
-def finetune(config, task, weights, data, folder, out, stage, limit=None):
-    """Trains a localiser or a detector on labels, scores it on the test records and saves it.
+def finetune(
+    *,
+    out: str | os.PathLike,
+    task: str | None = None,
+    detector: str | None = None,
+    backbone: str | os.PathLike | None = None,
+    config: str | os.PathLike | None = None,
+    voc: str | None = None,
+    year: int | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    fraction: float | None = None,
+    count: int | None = None,
+    image_size: int | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    plan: bool = False,
+) -> RunResult | Plan:
+    """Train a detector or a localizer on labels and score it.
 
     Args:
-        config: `Config`.
-        task: `"localizer"` or `"detector"`.
-        weights: what the backbone begins with, as `start` takes it.
+        out: Str or path of the run's folder.
+        task: `"detector"` (default) or `"localizer"`.
+        detector: `"retinanet"` or `"yolov8"`.
+        backbone: Str or path of a `backbone.keras` or a file of weights, or a network's name.
+        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
+        voc, year, split, classes, allow_broken_labels: The labels to train on, as of `datasets.voc_records`.
+        fraction, count: Share or number of the training images whose labels are used.
+        image_size: Int, side in pixels, a multiple of 32.
+        batch_size: Int.
+        epochs: Int.
+        seed: Int.
+        settings: Dict from setting to value, as `{"detector.clip_norm": 1}`, over those of the file.
+        resume: Bool. Continue the run in the folder.
+        replace: Bool. Remove the run in the folder first.
+        plan: Bool. Return the plan of the run, and do nothing.
+
+    Returns:
+        `RunResult`, whose `model` is the trained detector or localizer.
+
+    Raises:
+        UserError: if a setting, an image or a label cannot be used.
+
+    Example:
+        >>> found = kerassl.finetune(backbone="runs/photos/backbone.keras", voc="VOCdevkit", out="runs/detector")
+        >>> detector = kerassl.load(found.model)
+    """
+    task, weights = _resumed(out, task, backbone) if resume else (task or "detector", backbone or "random")
+    if detector is not None and task != "detector":
+        raise UserError(f"--detector is {detector}, but --task is {task}; leave one of them out")
+    flags = {
+        **(settings or {}),
+        **voc_settings("train", voc, year, split, classes, allow_broken_labels),
+        "detector.kind": detector,
+        "data.voc.fraction": fraction,
+        "data.voc.count": count,
+        "seed": seed,
+        f"{task}.image_size": image_size,
+        f"{task}.batch_size": batch_size,
+        f"{task}.epochs": epochs,
+    }
+    begun, read = time.time(), run_config(out, config, flags, resume)
+    if getattr(read, task) is None:
+        read = run_config(out, config, {task: {}, **flags}, resume)
+    planned = plan_finetuning(_alone(read, task, os.fspath(weights)), out)
+    if plan:
+        return planned
+    (stage,), ((name, variant),) = planned.of(Training), planned.variants.items()
+    again = {"resume": resume, "replace": replace, "grows": f"{task}.epochs", "done": f"{task}.json"}
+    with run_folder(out, planned.config, **again) as folder:
+        data = sources(planned.config, folder)
+        neck.check(stage.settings, task, stage.weights)
+        check_decoded(data)
+        prepare(planned.config)
+        figures = run(stage, data)
+        return write_results(
+            folder,
+            f"kerassl: a {task} fine-tuned",
+            f"{len(data.train)} labeled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
+            begun,
+            folder / f"{task}.keras",
+            generated=data.generated,
+            variants={
+                name: {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures},
+            },
+        )
+
+
+def _resumed(out, task, backbone):
+    """Return the task and the start of a run that is resumed."""
+    path = pathlib.Path(out) / "config.yaml"
+    if not path.is_file():
+        return task or "detector", backbone or "random"
+    before = read_config(path, expand=False)
+    trained = "detector" if before.localizer is None else "localizer"
+    if task not in (None, trained):
+        raise UserError(f"--task is {task}, but {out} trains a {trained}; leave --task out")
+    return trained, backbone or next(iter(before.variants.values())).start
+
+
+def _alone(config, task, start):
+    """Return a configuration with one variant and one protocol, with all that is needed to resume it."""
+    if canonical(start) is not None:
+        config, start = config.model_copy(update={"backbone": start}), "random"
+    elif start != "random":
+        check_start(start, "--backbone")
+    check_network(config)
+    section = getattr(config, task).model_copy(update={"variants": None, "labels": None, "seeds": None})
+    changed = {"frozen": None, "localizer": None, "detector": None, task: section, "compare": schema.Compare()}
+    return config.model_copy(update={**changed, "variants": {"finetuned": schema.Variant(start=start)}})
+
+
+def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
+    """Train a localizer or a detector on labels, score it on the test records and save it.
+
+    Args:
+        stage: `plan.Training` of a localizer or a detector.
         data: `Sources`.
-        folder: `pathlib.Path`. Where `metrics.jsonl` stands.
-        out: `pathlib.Path`. The folder for the model, its predictions and its figures.
-        stage: str. Its name in `metrics.jsonl`.
         limit: `TimeLimit`, or None.
 
     Returns:
-        Dict of figures, as it stands in `<task>.json`. What each image says stands in `<task>_images.json`.
+        Dict of figures, as in `<task>.json`; those of each image are in `<task>_images.json`.
 
     Raises:
-        OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
+        OutOfTimeError: if the limit is over; started again, it continues from its checkpoint.
     """
-    done, images = out / f"{task}.json", out / f"{task}_images.json"
-    figures = read_kept(done, "minutes")
-    if figures is not None and read_kept(images, "ids") is not None:
+    figures = stage.figures()
+    if figures is not None:
         return figures
-    plan = getattr(config, task)
-    neck.check(plan, task, weights)
-    batches = training_batches(config, task, data.train)  # what is wrong there is told before a network is built
-    keras.utils.set_random_seed(config.seed)
-    log.info("training %s on %d labeled images, %d epochs", stage, len(data.train), plan.epochs)
-    lines = callbacks.MetricsFile(folder / "metrics.jsonl", stage, plan.batch_size, rewind=True)
+    plan, task, out = stage.settings, stage.protocol, stage.folder
+    neck.check(plan, task, stage.weights)
+    batches = training_batches(plan, task, data.train, stage.seed)  # what is wrong there is found before a network is
+    keras.utils.set_random_seed(stage.seed)
+    log.info("training %s on %d labeled images, %d epochs", stage.stage, len(data.train), plan.epochs)
+    lines = callbacks.MetricsFile(stage.logs / "metrics.jsonl", stage.stage, plan.batch_size, rewind=True)
     checkpoints = out / f"{task}_checkpoints"
     clock = runs.Clock(checkpoints / "minutes.json")
-    train = _frozen if _features_will_do(config, task) else _tuned
-    model = train(config, task, weights, data, batches, [lines, clock], out, limit)
+    train = _frozen if _features_will_do(stage) else _tuned
+    model = train(stage, data, batches, [lines, clock], limit)
     begun = time.perf_counter()
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
@@ -60,67 +183,44 @@ def finetune(config, task, weights, data, folder, out, stage, limit=None):
         figures["neck_minutes"] = neck.minutes(task, out)  # on top of the others
     figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
-    write_json(images, each)
-    write_json(done, figures)
+    write_json(out / f"{task}_images.json", each)
+    write_json(out / f"{task}.json", figures)
     _files.clear(checkpoints)
     return figures
 
 
-def alone(config, task, start):
-    """The configuration of a run that fine-tunes one network, with all that is needed to resume it.
+def training_batches(section: Finetune, task: str, records: Sequence[datasets.Record], seed: int, **changes):
+    """Return the batches that a localizer or a detector is trained on.
 
     Args:
-        config: `Config`.
+        section: The section of the task.
         task: `"localizer"` or `"detector"`.
-        start: what the backbone begins with, as `start.start` takes it.
-
-    Returns:
-        `Config` whose one variant is that network, and whose one way of measuring is that task.
-    """
-    plan = getattr(config, task).model_copy(update={"variants": None, "labels": None, "seeds": None})
-    other = "detector" if task == "localizer" else "localizer"
-    variants, compared = {"finetuned": sections.Variant(start=start)}, sections.Compare()
-    return config.model_copy(
-        update={"variants": variants, "compare": compared, "frozen": None, other: None, task: plan}
-    )
-
-
-def task_of(config):
-    """The task of a configuration that `alone` made."""
-    return "detector" if config.localizer is None else "localizer"
-
-
-def start_of(config):
-    """What the backbone begins with, of a configuration that `alone` made."""
-    return next(iter(config.variants.values())).start
-
-
-def training_batches(config, task, records, **changes):
-    """What a localiser or a detector is trained on.
-
-    Args:
-        config: `Config`.
-        task: `"localizer"` or `"detector"`.
-        records: list of `datasets.Record`.
-        **changes: those of `datasets.detection_batches`, over what the configuration says.
+        records: Sequence of `datasets.Record`.
+        seed: Int, of order and augmentation.
+        **changes: Those of `datasets.detection_batches`, over what the section says.
 
     Returns:
         `tf.data.Dataset`.
     """
-    plan = getattr(config, task)
-    made = plan.augmentation and augment.BoxAugmentation(**plan.augmentation.model_dump())
-    settings = {"shuffle": True, "flip": made is None, "augmentation": made, "seed": config.seed, "erase": plan.erase}
+    made = section.augmentation and augment.BoxAugmentation(**section.augmentation.model_dump())
+    settings: dict[str, Any] = {
+        "shuffle": True,
+        "flip": made is None,
+        "augmentation": made,
+        "seed": seed,
+        "erase": section.erase,
+    }
     settings |= changes
     read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
-    return read(records, plan.image_size, settings.pop("batch_size", plan.batch_size), **settings)
+    return read(records, section.image_size, settings.pop("batch_size", section.batch_size), **settings)
 
 
-def _tuned(config, task, weights, data, batches, watching, out, limit):
-    """A localiser or a detector, trained on the images; it goes on where it was stopped."""
-    plan = getattr(config, task)
-    model = _untrained(config, task, weights, data.classes, batches.steps * plan.epochs)
+def _tuned(stage, data, batches, watching, limit):
+    """Train a localizer or a detector on the images, from its checkpoint where there is one."""
+    plan, task, out = stage.settings, stage.protocol, stage.folder
+    model = _untrained(stage, data.classes, batches.steps * plan.epochs)
     if plan.neck:
-        neck.pretrain_neck(config, task, model, data, out)
+        neck.pretrain_neck(plan, task, model, data, out, stage.seed)
     ema = None if plan.ema is None else callbacks.EMA(plan.ema)
     beside = [] if ema is None else [ema]
     resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)
@@ -129,7 +229,7 @@ def _tuned(config, task, weights, data, batches, watching, out, limit):
     if plan.unfreeze:
         recipe.append(callbacks.GradualUnfreezing(plan.unfreeze))
     if plan.batch_norm == "re-estimated":
-        plain = training_batches(config, task, data.train, flip=False, augmentation=None)
+        plain = training_batches(plan, task, data.train, stage.seed, flip=False, augmentation=None)
         recipe.append(callbacks.ReestimateBatchNorm(plain, steps=200))
     if plan.evaluate_every is not None:
         recipe.append(detectors.Evaluation(data.test, data.classes, plan.evaluate_every, ema=ema))
@@ -149,11 +249,11 @@ def _tuned(config, task, weights, data, batches, watching, out, limit):
     return model
 
 
-def _untrained(config, task, weights, classes, steps):
-    """The localiser or detector that is to be trained, compiled."""
-    plan = getattr(config, task)
-    with scope(config):
-        backbone = start(config, weights)
+def _untrained(stage, classes, steps):
+    """Return the compiled localizer or detector."""
+    plan, task = stage.settings, stage.protocol
+    with scope(stage.network):
+        backbone = start(stage.network, stage.weights, stage.seed)
         if plan.batch_norm == "frozen":
             backbones.freeze_batch_norm(backbone)
         if task == "localizer":
@@ -174,11 +274,11 @@ def _untrained(config, task, weights, classes, steps):
         )
 
 
-def _features_will_do(config, task):
-    """Whether a localiser's head can be trained on features that were computed once."""
-    plan = getattr(config, task)
+def _features_will_do(stage):
+    """Whether a localizer's head can be trained on features that are computed once."""
+    plan = stage.settings
     # On one device: replicas would each want their own features.
-    if task != "localizer" or not plan.freeze or config.strategy != "none":
+    if stage.protocol != "localizer" or not plan.freeze or stage.network.strategy != "none":
         return False
     plain = type(plan)()
     changed = {name for name in type(plan).model_fields if getattr(plan, name) != getattr(plain, name)}
@@ -186,11 +286,11 @@ def _features_will_do(config, task):
     return changed <= {"freeze", "image_size", "batch_size", "epochs", "optimizer", "learning_rate", "levels"}
 
 
-def _frozen(config, task, weights, data, batches, watching, out, limit):
-    """A localiser whose head was trained on features that were computed once."""
-    plan = getattr(config, task)
-    with scope(config):
-        backbone = start(config, weights)
+def _frozen(stage, data, batches, watching, limit):
+    """Train the head of a localizer on features that are computed once."""
+    plan = stage.settings
+    with scope(stage.network):
+        backbone = start(stage.network, stage.weights, stage.seed)
     settings = {"levels": plan.levels, "verbose": verbosity() == 1}
     features = detectors.FrozenFeatures(backbone, data.train, plan.image_size, **settings)
     model = detectors.fit_frozen(
@@ -200,9 +300,9 @@ def _frozen(config, task, weights, data, batches, watching, out, limit):
         batch_size=plan.batch_size,
         learning_rate=plan.learning_rate,
         optimizer=plan.optimizer,
-        seed=config.seed,
+        seed=stage.seed,
         callbacks=[*watching, keras.callbacks.TerminateOnNaN()],
         verbose=verbosity(),
     )
-    check_finite(model.history.history, task)
+    check_finite(model.history.history, stage.protocol)
     return model

@@ -1,9 +1,12 @@
 """The output folder of a run: claimed, logged to, and the same inside every time."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
 import pathlib
+from collections.abc import Mapping
 
 import pydantic
 import yaml
@@ -12,8 +15,35 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.yaml import read_yaml
 from kerassl._version import __version__
-from kerassl.runs.config import Config
+from kerassl.runs import outputs
+from kerassl.runs.config import Config, read_config
 from kerassl.types import PROTOCOLS
+
+
+def run_config(
+    out: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+) -> Config:
+    """Read the configuration of a run: that of a file, or of the run that is resumed, with settings over it.
+
+    Args:
+        out: Str or path of the run's folder.
+        config: Str or path of a YAML file, or None.
+        settings: Dict from setting to value, as of `read_config`.
+        resume: Bool. Whether a run in the folder is to continue.
+
+    Raises:
+        UserError: if the folder cannot be written or holds no run to resume, or a setting is not accepted.
+    """
+    outputs.check_folder(out, new=False)
+    folder = pathlib.Path(out)
+    if resume and not folder.is_dir():
+        raise UserError(f"{folder} holds no run to resume; leave --resume out to begin one")
+    if resume and config is None and (folder / "config.yaml").is_file():
+        return read_config(folder / "config.yaml", settings, expand=False)
+    return read_config(config, settings)
 
 
 @contextlib.contextmanager
@@ -23,8 +53,8 @@ def run_folder(path, config, resume=False, replace=False, grows=None, done=None)
     Args:
         path: str or `pathlib.Path`.
         config: `Config`.
-        resume: bool. Continue a run of the same configuration that stands there. Variants and ways of measuring may be
-        new. grows: str or None. The setting, with dots, that may be larger than it was when a run is resumed.
+        resume: bool. Continue a run of the same configuration that is there. Variants and protocols may be new.
+        grows: str or None. The setting, with dots, that may be larger than it was when a run is resumed.
         done: str or None. The file of a finished run, whose setting may not grow any more.
         replace: bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
 
@@ -37,6 +67,9 @@ def run_folder(path, config, resume=False, replace=False, grows=None, done=None)
             with other settings.
     """
     path = pathlib.Path(path)
+    _files.check_outside(path, config.data.images)
+    if replace:
+        _files.check_not_removed(path, config.model_dump(mode="json"))
     with _files.claimed(path, "run", keep=("config.yaml", "log.txt")) as manifest:
         _prepare(path, manifest, config, resume, replace, grows, done)
         for name in ("log.txt", "metrics.jsonl", "trials/metrics.jsonl"):

@@ -1,14 +1,20 @@
-"""Trained models in files."""
+"""Trained models in files, and what their runs say of them."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+import pathlib
 
 from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl._io.keras_file import open_model, read_keras_file
+from kerassl._io.yaml import read_yaml
 from kerassl._lazy import keras
+from kerassl.runs.running import read_kept
+
+log = logging.getLogger("kerassl")
 
 _WANTED = "give a detector.keras or localizer.keras of a run"
 _OTHERS = ("SimCLR", "DenseSimCLR", "ViewClassifier")
@@ -67,3 +73,40 @@ def load(path: str | os.PathLike | keras.Model) -> keras.Model:
     if not isinstance(model, (detectors.Detector, detectors.Localizer)):
         raise UserError(f"{path} is a {type(model).__name__}; {_WANTED}")
     return model
+
+
+def run_card(path):
+    """Data, settings and figures of the run that a model's file stands in.
+
+    Args:
+        path: str or `pathlib.Path` of a `detector.keras` or `localizer.keras`; in a comparison it stands two folders
+            below `config.yaml`.
+
+    Returns:
+        Dict of those of `data`, `training`, `backbone` and `metrics` that are there; empty for a model without a run.
+    """
+    path = pathlib.Path(path).resolve()
+    card = {}
+    figures = path.with_suffix(".json")
+    kept = read_kept(figures)
+    if kept is not None:
+        card["metrics"] = kept
+    for folder in path.parents[:3]:
+        if (folder / "config.yaml").is_file():
+            config = _settings(folder / "config.yaml")
+            card |= {"data": config.get("data"), "backbone": config.get("backbone"), "training": config.get(path.stem)}
+            break
+    return card
+
+
+def _settings(path):
+    remedy = "the card goes without data and settings"
+    try:
+        config = read_yaml(path, remedy)
+    except UserError as error:
+        log.warning("%s", error)
+        return {}
+    if not isinstance(config, dict):
+        log.warning("%s holds no settings; %s", path, remedy)
+        return {}
+    return config

@@ -1,8 +1,13 @@
-"""The first stage of a run. It leaves whole files and is skipped where they stand."""
+"""Pre-training without labels, a stage of a run."""
+
+from __future__ import annotations
 
 import logging
 import math
+import os
 import pathlib
+import time
+from collections.abc import Mapping, Sequence
 
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
 from kerassl._errors import UserError
@@ -10,10 +15,13 @@ from kerassl._lazy import keras
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
-from kerassl.runs.kept import read_kept
-from kerassl.runs.running import EVERY, check_finite, scope, verbosity, write_json
-from kerassl.runs.start import start
-from kerassl.runs.time_limit import TimeLimit
+from kerassl.runs.folder import run_config, run_folder
+from kerassl.runs.plan import Plan, Pretraining, plan_pretraining
+from kerassl.runs.results import RunResult, write_results
+from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
+from kerassl.runs.schema import Pretrain
+from kerassl.runs.sources import sources
+from kerassl.runs.start import check_network, start
 
 log = logging.getLogger("kerassl")
 
@@ -21,43 +29,109 @@ DENSE = ("dense_loss", "dense_accuracy", "matched")
 """What `models.DenseSimCLR` logs of its cells."""
 
 
-def pretrain(config, images, folder, weights="random", limit=None):
-    """Pre-trains a backbone, or takes up a pre-training that was stopped.
+def pretrain(
+    images: str | os.PathLike | Sequence[str] | None = None,
+    *,
+    out: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    backbone: str | None = None,
+    image_size: int | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    plan: bool = False,
+) -> RunResult | Plan:
+    """Learn a backbone from images without labels.
 
     Args:
-        config: `Config`.
-        images: list of folders and files, or of one folder of shards.
-        folder: `pathlib.Path`, where backbone, figures, checkpoints and logs are left.
-        weights: what the backbone begins with, as `start` takes it.
+        images: Folder or folders of images; a few thousand at least.
+        out: Str or path of the run's folder.
+        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
+        backbone: Str, the network, as `"EfficientNetB1"`.
+        image_size: Int, side of the views in pixels, a multiple of 32.
+        batch_size: Int.
+        epochs: Int.
+        temperature: Float, 0.1 to 0.2.
+        seed: Int.
+        settings: Dict from setting to value, as `{"pretrain.decoupled": True}`, over those of the file.
+        resume: Bool. Continue the run in the folder; `epochs` may be more.
+        replace: Bool. Remove the run in the folder first.
+        plan: Bool. Return the plan of the run, and do nothing.
+
+    Returns:
+        `RunResult`, whose `model` is `backbone.keras`.
+
+    Raises:
+        UserError: if a setting or an image cannot be used.
+
+    Example:
+        >>> found = kerassl.pretrain("photos/", out="runs/photos", epochs=100)
+        >>> backbone = kerassl.backbones.load(found.model)
+    """
+    flags = {
+        **(settings or {}),
+        "data.images": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
+        "backbone": backbone,
+        "pretrain.image_size": image_size,
+        "pretrain.batch_size": batch_size,
+        "pretrain.epochs": epochs,
+        "pretrain.temperature": temperature,
+        "seed": seed,
+    }
+    begun, read = time.time(), run_config(out, config, flags, resume)
+    check_network(read)
+    planned = plan_pretraining(read, out)
+    if plan:
+        return planned
+    with run_folder(out, read, resume=resume, replace=replace, grows="pretrain.epochs") as folder:
+        data = sources(read, folder, labels=False)
+        (stage,) = planned.of(Pretraining)
+        check(stage.settings, data.images)
+        prepare(read)
+        figures = run(stage, data.images)
+        text = summary(stage.network.backbone, figures)
+        model = folder / "backbone.keras"
+        return write_results(
+            folder, "kerassl: pre-training", text, begun, model, generated=data.generated, pretrain=figures
+        )
+
+
+def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = None) -> dict:
+    """Pre-train a backbone without labels, or resume a pre-training that was stopped.
+
+    Args:
+        stage: `plan.Pretraining`.
+        images: Folders and files, or one folder of shards.
         limit: `TimeLimit`, or None.
 
     Returns:
-        Dict of figures, as it stands in `pretrain.json`: photographs, batch size, steps, loss (of whole images, beside
-        which its chance stands), whether it `learned` (None where too few steps were taken to tell) and the `alarms` of
+        Dict of figures, as in `pretrain.json`: images, batch size, steps, loss (of whole images, beside its chance),
+        whether it `learned` (None where too few steps were taken to tell) and the `alarms` of
         `callbacks.CollapseMonitor`, minutes, checksum; with dense contrast also its settings and figures.
 
     Raises:
-        OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
+        OutOfTimeError: if the limit is over; started again, it continues from its checkpoint.
     """
-    done = folder / "pretrain.json"
-    plan = config.pretrain
-    figures = read_kept(done, "minutes", "checksum")
-    # More epochs are taken from the checkpoint on.
-    all_done = figures is not None and figures.get("epochs", plan.epochs) >= plan.epochs
-    if all_done and is_whole(folder / "backbone.keras"):
+    figures = stage.kept()
+    if figures is not None and is_whole(stage.folder / "backbone.keras"):
         return figures
+    plan, folder = stage.settings, stage.folder
     load_size = plan.load_size or plan.image_size + 32
-    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=config.seed, cache=plan.cache)
+    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=stage.seed, cache=plan.cache)
     steps = int(batches.cardinality())
     total = steps * plan.epochs
-    keras.utils.set_random_seed(config.seed)  # here: what ran before in this process is to change nothing
-    with scope(config):
-        model = _model(config, starting_backbone(config, weights))
+    keras.utils.set_random_seed(stage.seed)  # here: what ran before in this process is to change nothing
+    with scope(stage.network):
+        model = _model(stage)
         model.compile(schedule_optimizer(plan, total, model.trainable_variables))
     chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
     log.info(
         "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
-        config.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
+        stage.network.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
     )  # fmt: skip
     health = callbacks.CollapseMonitor(plan.batch_size)
     history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), [health])
@@ -82,17 +156,16 @@ def pretrain(config, images, folder, weights="random", limit=None):
     if plan.dense is not None:
         found = {name.removeprefix("dense_"): last(history, name) for name in DENSE}
         figures["dense"] = {**plan.dense.model_dump(), **found}
-    write_json(done, figures)
+    write_json(folder / "pretrain.json", figures)
     return figures
 
 
-def check(plan, images, flag="pretrain.batch_size"):
+def check(plan: Pretrain, images: Sequence[str]) -> None:
     """Refuse what cannot be pre-trained on, before TensorFlow is loaded.
 
     Args:
-        plan: the section `pretrain`.
-        images: list of folders and files, or of one folder of shards.
-        flag: str. What the user calls the batch size.
+        plan: The section `pretrain`.
+        images: Folders and files, or one folder of shards.
 
     Raises:
         UserError: in one line, if images are missing or do not fill a batch, or a size or a folder does not fit.
@@ -103,7 +176,10 @@ def check(plan, images, flag="pretrain.batch_size"):
     if load_size < plan.image_size:
         raise UserError(f"pretrain.load_size is {load_size}, smaller than the views of {plan.image_size} pixels")
     if plan.batch_size < 2:
-        raise UserError(f"{flag} is {plan.batch_size}: contrast needs other images in a batch; give 2 or more, as 64")
+        raise UserError(
+            f"pretrain.batch_size (--batch-size) is {plan.batch_size}: contrast needs other images in a batch; "
+            "give 2 or more, as 64"
+        )
     for folder in (plan.probe.train, plan.probe.test) if plan.probe else ():
         if folder is not None and not pathlib.Path(folder).is_dir():
             raise UserError(
@@ -112,7 +188,8 @@ def check(plan, images, flag="pretrain.batch_size"):
     count = len(image_names(images))
     if count < plan.batch_size:
         raise UserError(
-            f"{count} images do not fill one batch of {plan.batch_size}; give {flag} of at most {count}, or more images"
+            f"{count} images do not fill one batch of {plan.batch_size}; give pretrain.batch_size (--batch-size) of at "
+            f"most {count}, or more images"
         )
 
 
@@ -181,10 +258,10 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
     return history, clock.minutes
 
 
-def starting_backbone(config, weights):
-    """The backbone that pre-training begins with, its batch normalisation held where the section says so."""
-    backbone = start(config, weights)
-    if config.pretrain.batch_norm == "frozen":
+def starting_backbone(stage):
+    """Return the backbone that pre-training begins with, with batch normalization frozen where the section says so."""
+    backbone = start(stage.network, stage.weights, stage.seed)
+    if stage.settings.batch_norm == "frozen":
         backbones.freeze_batch_norm(backbone)
     return backbone
 
@@ -219,14 +296,14 @@ def views_of(plan):
     return augment.SimCLRViews(plan.image_size, scale=(plan.smallest_crop, 1.0), strength=plan.strength)
 
 
-def _model(config, backbone):
-    plan = config.pretrain
+def _model(stage):
+    plan, backbone = stage.settings, starting_backbone(stage)
     settings = {
         "projection_dim": plan.projection_dim,
         "hidden_dim": plan.hidden_dim,
         "loss": losses.InfoNCE(plan.temperature, plan.decoupled),
         "augmentation": views_of(plan),
-        "seed": config.seed,
+        "seed": stage.seed,
     }
     if plan.dense is None:
         return models.SimCLR(backbone, plan.image_size, **settings)

@@ -1,8 +1,12 @@
-"""Neck and box head before the labels. A whole file is left, and taken where it stands."""
+"""Pre-training of neck and box head on pseudo-boxes, before the labels."""
+
+from __future__ import annotations
 
 import logging
 import pathlib
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image
 
@@ -11,9 +15,9 @@ from kerassl._errors import UserError
 from kerassl._io import file_names as _names
 from kerassl._io import files as _files
 from kerassl._lazy import keras
-from kerassl.runs.kept import read_kept
-from kerassl.runs.running import verbosity, write_json
-from kerassl.runs.sources import without_labels
+from kerassl.runs.running import read_kept, verbosity, write_json
+from kerassl.runs.schema import Protocol
+from kerassl.runs.sources import Sources, without_labels
 from kerassl.types import PROTOCOLS
 
 log = logging.getLogger("kerassl")
@@ -21,11 +25,11 @@ log = logging.getLogger("kerassl")
 _DRAWN = 16
 
 
-def check(section, task, weights):
-    """Refuses a localiser that could not be trained whole after its neck: that of a network that has learned nothing.
+def check(section: Any, task: str, weights: str) -> None:
+    """Refuse a localizer with a pre-trained neck whose backbone is random and trained.
 
     Args:
-        section: `sections.Protocol`.
+        section: The section of the task.
         task: `"frozen"`, `"localizer"` or `"detector"`.
         weights: what the backbone begins with, as `start.start` takes it.
 
@@ -34,46 +38,46 @@ def check(section, task, weights):
     """
     if task == "localizer" and section.neck is not None and weights == "random" and not section.freeze:
         raise UserError(
-            "a localiser whose neck learns before the labels needs a backbone that has learned; begin with weights or "
-            "a pre-training, or take its neck out"
+            "a localizer whose neck is pre-trained needs a trained backbone; start from weights or a pre-training, or "
+            "leave its neck out"
         )
 
 
-def pretrain_neck(config, task, model, data, out, cache=None):
-    """Trains neck and box head on pseudo-boxes, or takes what an earlier start of the run left of them.
+def pretrain_neck(section: Any, task: str, model, data: Sources, out: pathlib.Path, seed: int, cache=None) -> None:
+    """Train neck and box head on pseudo-boxes, or load what an earlier start of the run left of them.
 
     The images are those that pre-training may use. No label is read. `pseudo_boxes/` shows some of the boxes.
 
     Args:
-        config: `Config`, whose section `task` has a `neck` that says how.
+        section: The section of the task, with a `neck`.
         task: `"frozen"`, `"localizer"` or `"detector"`.
         model: `detectors.Localizer` or `detectors.Detector`, whose neck and box head are changed.
         data: `Sources`.
         out: `pathlib.Path`, the folder of the variant.
-        cache: `pathlib.Path` of a folder for a localiser's features, or None for memory.
+        seed: Int.
+        cache: `pathlib.Path` of a folder for a localizer's features, or None for memory.
     """
-    section = getattr(config, task)
     plan, file, begun = section.neck, out / f"{task}_neck.npz", time.perf_counter()
     if _is_whole(file):
         detectors.load_neck(model, file)
     else:
-        paths = without_labels(data, plan.images, config.seed)
+        paths = without_labels(data, plan.images, seed)
         records = detectors.pseudo_records(model.backbone, paths, verbose=int(verbosity() == 1))
         _draw(records, out / "pseudo_boxes")
         log.info("training the neck on %d images without labels, %d epochs", len(records), plan.epochs)
         settings = {"epochs": plan.epochs, "learning_rate": plan.learning_rate, "batch_size": section.batch_size}
-        settings |= {"seed": config.seed, "verbose": verbosity()}
+        settings |= {"seed": seed, "verbose": verbosity()}
         if task == "detector":
             detectors.pretrain_neck(model, records, **settings)
         else:
             detectors.pretrain_localizer(model, records, cache=cache, **settings)
         write_json(_figures(task, out), {"images": len(records), "minutes": (time.perf_counter() - begun) / 60})
         detectors.save_neck(model, file)
-    keras.utils.set_random_seed(config.seed)  # what follows is the same, whether the neck was trained or taken
+    keras.utils.set_random_seed(seed)  # so that what follows is the same, whether the neck was trained or loaded
 
 
-def minutes(task, out):
-    """How long the neck of a variant was trained, boxes and all, or None where it was not."""
+def minutes(task: str, out: pathlib.Path) -> float | None:
+    """Return how long the neck of a variant was trained, pseudo-boxes included, or None where it was not."""
     file = _figures(task, out)
     return (read_kept(file, "minutes") or {"minutes": None})["minutes"]
 
@@ -91,7 +95,7 @@ def _is_whole(file):
     return True
 
 
-def seen(sections):
+def seen(sections: Mapping[str, Protocol]) -> str:
     """What necks have seen before the labels, as a sentence that follows another.
 
     Args:
@@ -100,7 +104,7 @@ def seen(sections):
     Returns:
         str, empty where none has a neck of its own.
     """
-    whose = {}
+    whose: dict[int, list[str]] = {}
     for task, section in sections.items():
         if section.neck is not None:
             whose.setdefault(section.neck.images, []).append(PROTOCOLS[task])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import platform
@@ -18,18 +19,40 @@ from kerassl.report.run import run_page
 from kerassl.runs.running import write_json
 
 
-def write_results(folder: pathlib.Path, title: str, summary: str, begun: float, **results: typing.Any) -> pathlib.Path:
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """The result of a run.
+
+    Attributes:
+        folder: `pathlib.Path` of the run.
+        report: `pathlib.Path` of its page.
+        results: Dict, as in `results.json`.
+        model: `pathlib.Path` of the backbone, detector or localizer that it trained, or None of a comparison.
+    """
+
+    folder: pathlib.Path
+    report: pathlib.Path
+    results: dict
+    model: pathlib.Path | None = None
+
+
+def write_results(
+    folder: pathlib.Path,
+    title: str,
+    summary: str,
+    begun: float,
+    model: pathlib.Path | None = None,
+    **results: typing.Any,
+) -> RunResult:
     """Write `results.json` and `report.html` of a run.
 
     Args:
         folder: folder of the run, with `config.yaml` and `metrics.jsonl` if it has them.
         title: heading of the page.
         summary: first sentence of the page.
-        begun: time at which the command began, in seconds.
+        begun: time at which the run began, in seconds.
+        model: `pathlib.Path` of the model that it trained, or None.
         **results: `generated` (bool), and of `pretrain`, `variants`, `significance` and `pictures` those of the run.
-
-    Returns:
-        Path of the page.
     """
     minutes = (time.time() - begun) / 60
     results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}
@@ -40,9 +63,10 @@ def write_results(folder: pathlib.Path, title: str, summary: str, begun: float, 
     images = [
         Plot(each["title"], each["text"], (folder / each["file"]).read_bytes()) for each in results.get("pictures", [])
     ]
-    with _files.whole(folder / "report.html") as part:
+    page = folder / "report.html"
+    with _files.whole(page) as part:
         part.write_text(run_page(results, lines, settings, images), encoding="utf-8")
-    return folder / "report.html"
+    return RunResult(folder, page, results, model)
 
 
 def machine() -> str:

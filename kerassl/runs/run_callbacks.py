@@ -3,9 +3,7 @@
 import time
 
 from kerassl._lazy import keras
-from kerassl.runs.kept import read_kept
-from kerassl.runs.running import write_json
-from kerassl.runs.time_limit import OutOfTimeError
+from kerassl.runs.running import OutOfTimeError, read_kept, write_json
 
 
 class Clock(keras.callbacks.Callback):

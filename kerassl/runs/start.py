@@ -7,13 +7,19 @@ from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
 
+_SEEN = {
+    "random": "no image before its fine-tuning.",
+    "imagenet": "ImageNet, with labels, by the weights that Keras publishes.",
+}
 
-def start(config, weights):
-    """The backbone that a training begins with.
+
+def start(network, weights, seed):
+    """Return the backbone that a training begins with.
 
     Args:
-        config: `Config`; `backbone`, `cut_at` and `seed` are used.
+        network: `plan.Network`; `backbone` and `cut_at` are used.
         weights: `"random"`, `"imagenet"`, or the path of a file of weights or of a `backbone.keras`.
+        seed: int, of random weights.
 
     Returns:
         `keras.Model`.
@@ -22,14 +28,14 @@ def start(config, weights):
         UserError: if the file is missing or does not fit, or holds a network that is not cut after `cut_at`.
     """
     if weights == "random":
-        keras.utils.set_random_seed(config.seed)
-        return backbones.build(config.backbone, cut_at=config.cut_at)
+        keras.utils.set_random_seed(seed)
+        return backbones.build(network.backbone, cut_at=network.cut_at)
     if not str(weights).endswith(".keras"):
-        return backbones.build(config.backbone, weights=weights, cut_at=config.cut_at)
+        return backbones.build(network.backbone, weights=weights, cut_at=network.cut_at)
     backbone = backbones.load(weights)
-    if config.cut_at is not None and backbone.layers[-1].name != config.cut_at:
+    if network.cut_at is not None and backbone.layers[-1].name != network.cut_at:
         raise UserError(
-            f"{weights} holds {backbone.name} up to {backbone.layers[-1].name}, but cut_at is {config.cut_at}; leave "
+            f"{weights} holds {backbone.name} up to {backbone.layers[-1].name}, but cut_at is {network.cut_at}; leave "
             "cut_at out, or give a file of the network that is cut there"
         )
     return backbone
@@ -39,6 +45,11 @@ def check_network(config):
     """Refuses a network that is not known, before TensorFlow is loaded for it."""
     if canonical(config.backbone) is None:
         raise UserError(f"there is no network {config.backbone!r}; there are {', '.join(backbones.list_backbones())}")
+
+
+def seen(start):
+    """Return in words what a network has seen that begins with these weights."""
+    return _SEEN.get(start, f"whatever {start} was made from; kerassl cannot tell.")
 
 
 def check_start(weights, name):

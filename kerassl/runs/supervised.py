@@ -1,63 +1,61 @@
-"""Pre-training by the photographs' own labels: what contrast without labels is held against."""
+"""Pre-training by class labels, a baseline for contrast without labels."""
+
+from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 from kerassl import datasets, models
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.images.shard_index import is_shards
-from kerassl.runs.kept import read_kept
+from kerassl.runs.plan import Pretraining
 from kerassl.runs.pretrain import fit_watched, is_whole, last, save, schedule_optimizer, starting_backbone, views_of
-from kerassl.runs.running import scope, write_json
-from kerassl.runs.time_limit import TimeLimit
+from kerassl.runs.running import TimeLimit, scope, write_json
 
 log = logging.getLogger("kerassl")
 
 
-def pretrain_by_labels(config, images, folder, weights="random", classes=None, limit=None):
-    """Pre-trains a backbone as a classifier of as many views as contrastive pre-training sees.
+def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = None) -> dict:
+    """Pre-train a backbone as a classifier of as many views as contrastive pre-training sees.
 
-    Views, batch size, optimiser and schedule are those of the section `pretrain`. Where some photographs have no label,
-    the others are seen more often: epochs are added, as whole ones, until the views are as many.
+    Views, batch size, optimizer and schedule are those of the section `pretrain`. Where some images have no label, the
+    others are seen more often: epochs are added, as whole ones, until the views are as many.
 
     Args:
-        config: `Config`.
-        images: list of folders and files; `datasets.named_classes` tells the labels.
-        folder: `pathlib.Path`, where backbone, figures, checkpoints and logs are left.
-        weights: what the backbone begins with, as `start` takes it.
-        classes: list of str, the classes that are read; or None for all.
+        stage: `plan.Pretraining`, which is `supervised`.
+        images: Folders and files; `datasets.named_classes` reads the labels.
         limit: `TimeLimit`, or None.
 
     Returns:
-        Dict of figures, as it stands in `pretrain.json`.
+        Dict of figures, as in `pretrain.json`.
 
     Raises:
-        UserError: if fewer than two classes are found, or one of `classes` is not there.
-        OutOfTimeError: if the limit is over; started again, it goes on in its checkpoint.
+        UserError: if fewer than two classes are found, or one of `supervised` is missing.
+        OutOfTimeError: if the limit is over; started again, it continues from its checkpoint.
     """
-    done = folder / "pretrain.json"
-    figures = read_kept(done, "minutes", "checksum")
-    if figures is not None and is_whole(folder / "backbone.keras"):
+    figures = stage.kept()
+    if figures is not None and is_whole(stage.folder / "backbone.keras"):
         return figures
-    plan = config.pretrain
-    labeled, everything = labeled_images(images, classes)
+    plan, folder = stage.settings, stage.folder
+    labeled, everything = labeled_images(images, named(stage.supervised))
     names = sorted(set(labeled.values()))
     labels = [names.index(name) for name in labeled.values()]
     log.info(
-        "%d of %d photographs have a label of %d classes; the others are left out",
+        "%d of %d images have a label of %d classes; the others are left out",
         len(labeled), everything, len(names),
     )  # fmt: skip
     load_size = plan.load_size or plan.image_size + 32
-    batches = datasets.labeled_images(list(labeled), labels, load_size, plan.batch_size, seed=config.seed)
+    batches = datasets.labeled_images(list(labeled), labels, load_size, plan.batch_size, seed=stage.seed)
     wanted = everything // plan.batch_size * plan.epochs
     epochs = max(1, round(wanted / batches.steps))
     total = batches.steps * epochs
-    keras.utils.set_random_seed(config.seed)
-    with scope(config):
-        backbone = starting_backbone(config, weights)
-        model = models.ViewClassifier(backbone, names, plan.image_size, augmentation=views_of(plan), seed=config.seed)
+    keras.utils.set_random_seed(stage.seed)
+    with scope(stage.network):
+        backbone = starting_backbone(stage)
+        model = models.ViewClassifier(backbone, names, plan.image_size, augmentation=views_of(plan), seed=stage.seed)
         model.compile(schedule_optimizer(plan, total, model.trainable_variables))
     history, minutes = fit_watched(model, batches, plan, epochs, folder, limit or TimeLimit())
     checksum = save(model.backbone, folder)
@@ -74,8 +72,13 @@ def pretrain_by_labels(config, images, folder, weights="random", classes=None, l
         "minutes": minutes,
         "checksum": checksum,
     }
-    write_json(done, figures)
+    write_json(folder / "pretrain.json", figures)
     return figures
+
+
+def named(supervised: bool | list[str]) -> list[str] | None:
+    """Return the classes that `supervised` names, or None for all."""
+    return None if isinstance(supervised, bool) else supervised
 
 
 def labeled_images(images, classes=None):

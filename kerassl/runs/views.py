@@ -184,8 +184,8 @@ def training_sheet(config, task, count, epochs=4):
     chosen = [records[place] for place in order]
     # In their order each epoch, so that a row is of one image.
     settings = {"shuffle": False, "batch_size": max(1, len(chosen))}
-    plain = training_batches(config, task, chosen, flip=False, augmentation=None, **settings)
-    trained = training_batches(config, task, chosen, repeat=True, **settings)
+    plain = training_batches(plan, task, chosen, config.seed, flip=False, augmentation=None, **settings)
+    trained = training_batches(plan, task, chosen, config.seed, repeat=True, **settings)
     columns = [_drawn(batch, classes, plan.image_size)[:count] for batch in [*plain, *trained.take(epochs)]]
     sheet = np.full([_HEAD + len(columns[0]) * (_PANEL + _GAP), len(columns) * (_PANEL + _GAP), 3], 255, np.uint8)
     for across, column in enumerate(columns):

@@ -83,7 +83,7 @@ def test_regions_are_painted_over_in_fine_tuning_when_the_configuration_names_th
     records = datasets.DetectionDataset.from_voc(place / "devkit", 2007, "val", class_names=SCENE_CLASSES)
     for task in ("localizer", "detector"):
         config = read_config(None, {f"{task}.erase": str(path), f"{task}.image_size": 64, f"{task}.batch_size": 12})
-        batch = next(iter(training_batches(config, task, records, shuffle=False)))
+        batch = next(iter(training_batches(getattr(config, task), task, records, config.seed, shuffle=False)))
         images = (batch[0] if task == "localizer" else batch["images"]).numpy()
         assert all(np.ptp(image[:24, :60].reshape(-1, 3), axis=0).max() <= 1 for image in images)
         assert all(np.ptp(image[28:50, :60].reshape(-1, 3), axis=0).max() > 10 for image in images)

@@ -22,8 +22,8 @@ localizer: {image_size: 64, batch_size: 8, epochs: 1, freeze: true}
 def place(tmp_path, monkeypatch, tiny_backbone):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
-    monkeypatch.setattr(compare, "variant_pictures", lambda *_: [])
-    monkeypatch.setattr(compare, "_servable", lambda config, folder: folder / "servables")
+    monkeypatch.setattr(compare, "variant_images", lambda *_: [])
+    monkeypatch.setattr(compare, "_servable", lambda plan: plan.folder / "servables")
     (tmp_path / "run.yaml").write_text(CONFIG)
     return tmp_path
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import keras
@@ -9,6 +10,7 @@ from kerassl.backbones import weights as backbone_weights
 from kerassl.runs import finetune as finetuning
 from kerassl.runs.config import read_config
 from kerassl.runs.folder import run_folder
+from kerassl.runs.plan import Network, plan_finetuning
 from kerassl.runs.predict import score
 from kerassl.runs.sources import sources
 
@@ -22,21 +24,22 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path
     )
     config = read_config(tmp_path / "run.yaml")
     data = sources(config, tmp_path)
-    backbone = finetuning.start(config, "random")
+    backbone = finetuning.start(Network.of(config), "random", 0)
     checksum = backbones.save(backbone, tmp_path / "start.keras")
     computed = []
     features = detectors.FrozenFeatures
     monkeypatch.setattr(
         detectors, "FrozenFeatures", lambda *args, **own: computed.append(args) or features(*args, **own)
     )
-    weights = str(tmp_path / "start.keras")
+    (stage,) = plan_finetuning(config, tmp_path / "out").stages
+    stage = dataclasses.replace(stage, weights=str(tmp_path / "start.keras"))
     with run_folder(tmp_path / "out", config) as out:
-        figures = finetuning.finetune(config, "localizer", weights, data, out, out, "x")
+        figures = finetuning.run(stage, data)
     assert len(computed) == 1
     assert 0 <= figures["mean_iou"] <= 1
     assert json.loads((tmp_path / "out" / "localizer.json").read_text())["minutes"] > 0
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert {line["stage"] for line in lines} == {"x"}
+    assert {line["stage"] for line in lines} == {"localizer"}
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
     assert backbone_weights.checksum(backbone_weights.table(localizer.backbone)) == checksum
     assert localizer.levels == ("P3", "P4")

@@ -11,10 +11,11 @@ from kerassl._errors import UserError
 from kerassl._io.manifest import Manifest
 from kerassl.backbones import weights as backbone_weights
 from kerassl.comparison import execute as compare
-from kerassl.comparison import grid, variants
+from kerassl.comparison.variants import seen_by
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.config import read_config
+from kerassl.runs.plan import plan_comparison, plan_finetuning
 from kerassl.runs.sources import sources
 
 SECTION = {"image_size": 64, "batch_size": 4, "epochs": 1, "kind": "yolov8", "width": 8, "neck": {"epochs": 1}}
@@ -49,8 +50,8 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_variants_f
 
     monkeypatch.setattr(detectors, "pretrain_neck", train)
     one, other, out = detector(), detector(), tmp_path / "variant"
-    neck.pretrain_neck(config, "detector", one, data, out)
-    neck.pretrain_neck(config, "detector", other, data, out)
+    neck.pretrain_neck(config.detector, "detector", one, data, out, 0)
+    neck.pretrain_neck(config.detector, "detector", other, data, out, 0)
     assert [own["epochs"] for own in asked] == [1]
     assert neck.minutes("detector", out) > 0
     tables = [backbone_weights.table(model) for model in (one, other)]
@@ -72,7 +73,8 @@ def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeyp
     config = read_config(None, {task: section, "data.scenes": SCENES})
     data, out = sources(config, tmp_path), tmp_path / "variant"
     backbones.save(tiny_backbone(), tmp_path / "learned.keras")
-    finetuning.finetune(config, task, str(tmp_path / "learned.keras"), data, tmp_path, out, "x")
+    (stage,) = plan_finetuning(config, out).stages
+    finetuning.run(dataclasses.replace(stage, weights=str(tmp_path / "learned.keras")), data)
     assert (out / f"{task}_neck.npz").exists()
     figures = json.loads((out / f"{task}.json").read_text())
     assert figures["neck_minutes"] == neck.minutes(task, out)
@@ -85,25 +87,27 @@ def test_neck_of_a_localiser_that_is_trained_whole_from_a_random_start_is_refuse
         "variants": {"boxes": {"neck": {}}, "plain": "random"},
     }
     with pytest.raises(UserError, match="needs a backbone that has learned") as told:
-        compare.compare(read_config(None, own), tmp_path)
+        compare.compare(plan_comparison(read_config(None, own), tmp_path))
     assert "\n" not in str(told.value)
     assert not list(tmp_path.iterdir())
     neck.check(read_config(None, {"localizer": {"freeze": True, "neck": {}}}).localizer, "localizer", "random")
 
 
 def test_report_tells_what_the_neck_has_seen(config):
-    told = variants.seen_by(config, "random", None, True)
-    assert told.startswith("no image before its fine-tuning. The neck (detector) saw up to 2000 of the images")
+    def seen():
+        return seen_by(plan_comparison(config, "run").variants["random"], None, True)
+
+    assert seen().startswith("no image before its fine-tuning. The neck (detector) saw up to 2000 of the images")
     config.detector.neck = None
-    assert variants.seen_by(config, "random", None, True) == "no image before its fine-tuning."
+    assert seen() == "no image before its fine-tuning."
 
 
 def test_variants_neck_goes_before_that_of_a_section_and_is_told_of_every_way_of_measuring():
     own = {"neck": {"images": 50, "epochs": 7}}
     config = read_config(None, {"detector": SECTION, "frozen": {}, "variants": {"plain": "random", "boxed": own}})
-    assert grid.section(config, "detector", "plain").neck.epochs == 1
-    assert grid.section(config, "frozen", "plain").neck is None
-    assert [grid.section(config, task, "boxed").neck.epochs for task in ("frozen", "detector")] == [7, 7]
+    plain, boxed = plan_comparison(config, "run").variants.values()
+    assert plain.sections["detector"].neck.epochs == 1
+    assert plain.sections["frozen"].neck is None
+    assert [boxed.sections[task].neck.epochs for task in ("frozen", "detector")] == [7, 7]
     assert config.detector.neck.epochs == 1
-    told = variants.seen_by(config, "boxed", None, True)
-    assert "The neck (frozen features, detector) saw up to 50 of the images" in told
+    assert "The neck (frozen features, detector) saw up to 50 of the images" in seen_by(boxed, None, True)

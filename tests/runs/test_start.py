@@ -2,6 +2,7 @@ import pytest
 
 from kerassl import UserError, backbones
 from kerassl.runs import read_config
+from kerassl.runs.plan import Network
 from kerassl.runs.start import check_start, start
 
 
@@ -9,17 +10,18 @@ from kerassl.runs.start import check_start, start
 def test_network_that_is_built_by_name_is_cut_where_the_configuration_says(weights, tiny_backbone, monkeypatch):
     asked = []
     monkeypatch.setattr(backbones, "build", lambda name, **own: asked.append((name, own)) or tiny_backbone())
-    start(read_config(None, {"backbone": "MobileNet", "cut_at": "conv_pw_12_relu"}), weights)
+    network = Network.of(read_config(None, {"backbone": "MobileNet", "cut_at": "conv_pw_12_relu"}))
+    start(network, weights, 0)
     given = {} if weights == "random" else {"weights": weights}
     assert asked == [("MobileNet", {**given, "cut_at": "conv_pw_12_relu"})]
 
 
 def test_file_of_a_network_that_is_cut_elsewhere_is_refused(tiny_backbone, tmp_path):
     backbones.save(tiny_backbone(), tmp_path / "own.keras")
-    config = read_config(None, {"cut_at": "act4"})
+    file = str(tmp_path / "own.keras")
     with pytest.raises(UserError, match="holds tiny up to act5, but cut_at is act4"):
-        start(config, str(tmp_path / "own.keras"))
-    start(read_config(None, {"cut_at": "act5"}), str(tmp_path / "own.keras"))
+        start(Network.of(read_config(None, {"cut_at": "act4"})), file, 0)
+    start(Network.of(read_config(None, {"cut_at": "act5"})), file, 0)
 
 
 def test_file_that_is_not_there_is_told_by_the_setting_that_names_it(tmp_path):

@@ -8,6 +8,7 @@ from kerassl import backbones
 from kerassl.backbones import weights as backbone_weights
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import read_config, start
+from kerassl.runs.plan import plan_pretraining
 
 
 def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_trainable_in_what_is_left(
@@ -18,8 +19,9 @@ def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_trainable_in_what_i
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     small = {"image_size": 32, "batch_size": 4, "epochs": 2, "hidden_dim": 8, "projection_dim": 8, "warmup": 0}
     config = read_config(None, {"pretrain": {**small, "unfreeze": {"stem": None, "P3": 1}, "batch_norm": "frozen"}})
-    before = backbone_weights.table(start.start(config, "random"))
-    pretraining.pretrain(config, [str(tmp_path)], tmp_path / "run")
+    (stage,) = plan_pretraining(config, tmp_path / "run").stages
+    before = backbone_weights.table(start.start(stage.network, "random", stage.seed))
+    pretraining.run(stage, [str(tmp_path)])
     left = backbones.load(tmp_path / "run" / "backbone.keras")
     assert left.trainable
     assert all(layer.trainable for layer in left.layers)

@@ -1,15 +1,17 @@
-"""Features of variants judged on photographs of another kind, which here differ in colour alone."""
+"""Probing of the features of variants, on images that differ in color alone."""
 
 import json
+import pathlib
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from kerassl.comparison import variant_probe as variant_probe
+from kerassl.comparison import probe
 from kerassl.runs import read_config
-from kerassl.runs.time_limit import TimeLimit
+from kerassl.runs.plan import Probing, plan_comparison
+from kerassl.runs.running import TimeLimit
 
 CONFIG = """
 frozen: {{image_size: 32}}
@@ -36,32 +38,34 @@ def config(tmp_path):
     return read_config(tmp_path / "run.yaml")
 
 
-def test_each_network_is_judged_once_though_variants_share_it(config, tmp_path, monkeypatch):
-    def network(_, weights):
-        begun.append(weights)
+def test_each_network_is_scored_once_when_variants_share_it(config, tmp_path, monkeypatch):
+    def network(_, weights, seed):
+        begun.append(pathlib.Path(weights).name)
         images = keras.Input((None, None, 3))
         means = keras.layers.AveragePooling2D(8)(images)
         return keras.Model(images, means if weights == "random" else keras.layers.Rescaling(0.0)(means))
 
     begun = []
-    monkeypatch.setattr(variant_probe, "start", network)
-    anew = {"measured": "measured.keras"}
-    monkeypatch.setattr(
-        variant_probe, "feature_weights", lambda config, name, *_: anew.get(name, config.variants[name].start)
-    )
-    figures = variant_probe.probe_variants(config, None, tmp_path / "run", TimeLimit())
-    assert begun == ["random", "dark.npz", "measured.keras"]
+    monkeypatch.setattr(probe, "start", network)
+
+    def run():
+        figures = {}
+        for stage in plan_comparison(config, tmp_path / "run").of(Probing):
+            figures[stage.name] = probe.run(stage, figures, TimeLimit())
+        return {name.removeprefix("probe "): each for name, each in figures.items()}
+
+    figures = run()
+    assert begun == ["random", "dark.npz", "frozen_backbone.keras"]
     assert figures["bright"] == figures["again"] == {"linear_top1": 1.0, "knn_top1": 1.0}
-    assert figures["dark"]["linear_top1"] == 0.5  # a network that tells everything alike
+    assert figures["dark"]["linear_top1"] == 0.5  # of a constant embedding
     for name in config.variants:
         content = json.loads((tmp_path / "run" / "trials" / name / "probe.json").read_text())
         assert content.pop("minutes") > 0
         assert content == {"variant": name, "image_size": 32, "figures": figures[name]}
-    assert variant_probe.probe_variants(config, None, tmp_path / "run", TimeLimit()) == figures
-    assert len(begun) == 3  # what stands is not done again
+    assert run() == figures
+    assert len(begun) == 3
 
 
-def test_nothing_is_judged_when_no_photographs_are_named(config, tmp_path):
+def test_nothing_is_probed_when_no_images_are_named(config, tmp_path):
     config.compare.probe = None
-    assert variant_probe.probe_variants(config, None, tmp_path / "run", TimeLimit()) == {}
-    assert not (tmp_path / "run").exists()
+    assert plan_comparison(config, tmp_path).of(Probing) == []

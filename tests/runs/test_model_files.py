@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kerassl.runs.run_card import run_card
+from kerassl.runs.model_files import run_card
 
 CONFIG = """# As resolved
 backbone: MobileNet

@@ -200,7 +200,7 @@ def views():
     return {
         "views": {name: np.array(value) for name, value in one._asdict().items()},
         "mild": {name: np.array(value) for name, value in mild._asdict().items()},
-        "matches": {name: np.array(value) for name, value in matches._asdict().items()},
+        "matches": {"cells": np.array(matches.locations), "valid": np.array(matches.valid)},
         "places": [np.array(each) for each in _listed(augment.location_centers(one, 16))],
     }
 

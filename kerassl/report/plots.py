@@ -66,7 +66,7 @@ def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
     monitored = {title: {key: one for key, one in own.items() if one} for title, own in monitored.items()}
     monitored = {title: own for title, own in monitored.items() if own}
     if pretrain and len(watched) > 1 and monitored:
-        found.append(Plot("Pre-training", _MONITORED, _curves(monitored, {})))
+        found.append(Plot("Pre-training monitors", _MONITORED, _curves(monitored, {})))
     return found
 
 

@@ -28,7 +28,7 @@ from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.model_files import load, run_card
 from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Training, plan_comparison
 from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.sources import Sources, check_decoded, kept_aside, some_labels, sources
+from kerassl.runs.sources import Sources, check_decoded, some_labels, sources, tuning_ids
 from kerassl.runs.start import check_network, check_start
 from kerassl.types import PROTOCOLS
 
@@ -137,7 +137,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
         pretrain=plain,
         variants=variants,
         significance=_significance(config, records, probed),
-        pictures=variant_images(plan, data),
+        images=variant_images(plan, data),
     )
 
 
@@ -207,7 +207,7 @@ def _split(config, folder) -> tuple[Sources, str]:
     data, common = sources(config, folder), config.compare
     if not common.tuning_images:
         return data, ""
-    chosen = kept_aside(config, folder, data, common.tuning_images)
+    chosen = tuning_ids(config, folder, data, common.tuning_images)
     test = [record for record in data.test if (record.image_id in chosen) == (common.split == "tuning")]
     if not test:
         raise UserError(

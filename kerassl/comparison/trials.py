@@ -54,7 +54,7 @@ def write_record(stage: Training, figures: dict, each: dict, images: int, steps:
         "minutes": figures["minutes"],
         "steps": steps,
     }
-    running.write_json(stage.record, content)
+    running.write_json(stage.outputs[-1], content)
 
 
 def mean_figures(plan: Plan, records: Sequence[dict]) -> dict[str, dict]:

@@ -1,8 +1,10 @@
-"""What the variants of a comparison find, and where they look, as sheets of images."""
+"""Detections and class activation maps of the variants of a comparison, as sheets of images."""
 
 from __future__ import annotations
 
 import contextlib
+import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -23,7 +25,7 @@ def variant_images(plan: Plan, data: Sources) -> list[dict]:
     """Draw detections and class activation maps of the same test images for every variant, by the models that are kept.
 
     Args:
-        plan: `Plan`, in whose folder `pictures/` is left.
+        plan: `Plan`, in whose folder `images/` is left.
         data: `Sources`.
 
     Returns:
@@ -33,45 +35,45 @@ def variant_images(plan: Plan, data: Sources) -> list[dict]:
     if not shown:
         return []
     wanted = np.array([record.classes[record.largest()] for record in shown])
-    pictures, folder = [], plan.folder
+    found, folder = [], plan.folder
     for task in plan.protocols:
         level = _level(plan.config, task)
         drawn, heatmaps = {}, {}
         for name in dict.fromkeys(stage.variant for stage in plan.of(Training) if stage.protocol == task):
             model = load(plan.variants[name].folder / f"{task}.keras")
-            found = detections(model, shown)
+            detected = detections(model, shown)
             drawn[name] = [
                 detectors.draw(
-                    record.path, found[record.image_id], data.classes, truth=record, score_threshold=_shown(model)
+                    record.path, detected[record.image_id], data.classes, truth=record, score_threshold=_shown(model)
                 )
                 for record in shown
             ]
             images, boxes = squares(shown, model.image_size)
             heatmaps[name] = explain.GradCAM(model, layer=level)(images, wanted)
-        file = f"pictures/{task}s.png"
+        file = f"images/{task}s.png"
         draw_rows(drawn, folder / file)
         title = f"Detections: {PROTOCOLS[task]}"
-        pictures.append({"file": file, "title": title, "text": "Thin green boxes are the ground truth."})
-        file = f"pictures/{task}_heatmaps.png"
+        found.append({"file": file, "title": title, "text": "Thin green boxes are the ground truth."})
+        file = f"images/{task}_heatmaps.png"
         explain.side_by_side(images, heatmaps, folder / file, boxes=boxes)
         text = f"Grad-CAM at {level} for the class of the largest object, whose box is drawn."
-        pictures.append({"file": file, "title": f"Class activation maps: {PROTOCOLS[task]}", "text": text})
-    return pictures
+        found.append({"file": file, "title": f"Class activation maps: {PROTOCOLS[task]}", "text": text})
+    return found
 
 
 def _level(config, task):
-    """The level that is explained: the deepest that a localiser looks at, where it does not look as deep as asked."""
+    """Return the level that is explained: that of `explain`, or the deepest level that the protocol uses."""
     used = getattr(getattr(config, task), "levels", list(LEVELS))
     return min(config.explain.level, used[-1])  # P3 < P4 < P5
 
 
 def _shown(model):
-    """The lowest score that is drawn: a localiser has but one answer."""
+    """Return the lowest score that is drawn: a localizer has one box."""
     return 0.0 if isinstance(model, detectors.Localizer) else 0.3
 
 
-def squares(records, size):
-    """Letterboxed images `[N, size, size, 3]` of records, and the box of each one's largest object in them."""
+def squares(records: Sequence[datasets.Record], size: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return letterboxed images `[N, size, size, 3]` of records, and the box of each one's largest object in them."""
     images, boxes = [], []
     for record in records:
         image, scale = letterbox(datasets.read_image(record.path), size)
@@ -81,7 +83,7 @@ def squares(records, size):
 
 
 def _readable(records, count):
-    """The first records whose images can be read; scoring has named the others."""
+    """Return the first records whose images can be read; scoring has logged the others."""
     found = []
     for record in records:
         if len(found) == count:
@@ -93,25 +95,25 @@ def _readable(records, count):
 
 
 def _within(size, height):
-    """The size of a picture of one height, less where it would be more than four times as wide as that."""
+    """Return the size of an image of one height, less where it would be more than four times as wide as that."""
     by = min(height / size[1], 4 * height / size[0])
     return tuple(max(1, round(side * by)) for side in size)
 
 
-def draw_rows(images_by_variant, path, height=220):
-    """Pictures of one height, a row a variant with its name above it, on one sheet."""
+def draw_rows(images_by_variant: Mapping[str, Sequence[np.ndarray]], path: pathlib.Path, height: int = 220) -> None:
+    """Draw images of one height on one sheet, a row a variant with its name above it."""
     font = ImageFont.load_default(size=16)
     rows = {}
     for name, images in images_by_variant.items():
-        pictures = [Image.fromarray(image) for image in images]
-        rows[name] = [picture.resize(_within(picture.size, height)) for picture in pictures]
-    width = max(sum(picture.width + 6 for picture in row) for row in rows.values())
+        resized = [Image.fromarray(image) for image in images]
+        rows[name] = [image.resize(_within(image.size, height)) for image in resized]
+    width = max(sum(image.width + 6 for image in row) for row in rows.values())
     sheet = Image.new("RGB", (width, len(rows) * (height + 30)), "white")
     for number, (name, row) in enumerate(rows.items()):
         top, left = number * (height + 30), 0
         ImageDraw.Draw(sheet).text((2, top + 3), shortened(name, 80), "black", font)
-        for picture in row:
-            sheet.paste(picture, (left, top + 24))
-            left += picture.width + 6
+        for image in row:
+            sheet.paste(image, (left, top + 24))
+            left += image.width + 6
     with _files.whole(path) as part:
         sheet.save(part)

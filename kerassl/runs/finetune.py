@@ -102,8 +102,8 @@ def finetune(
     if plan:
         return planned
     (stage,), ((name, variant),) = planned.of(Training), planned.variants.items()
-    again = {"resume": resume, "replace": replace, "grows": f"{task}.epochs", "done": f"{task}.json"}
-    with run_folder(out, planned.config, **again) as folder:
+    grows, done = f"{task}.epochs", f"{task}.json"
+    with run_folder(out, planned.config, resume, replace, grows, done) as folder:
         data = sources(planned.config, folder)
         neck.check(stage.settings, task, stage.weights)
         check_decoded(data)

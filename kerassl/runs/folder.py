@@ -1,4 +1,4 @@
-"""The output folder of a run: claimed, logged to, and the same inside every time."""
+"""The folder of a run: claimed, logged to, and the same inside every time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pydantic
 import yaml
@@ -47,16 +47,23 @@ def run_config(
 
 
 @contextlib.contextmanager
-def run_folder(path, config, resume=False, replace=False, grows=None, done=None):
-    """Claims a folder for a run, and writes there the resolved configuration and the log.
+def run_folder(
+    path: str | os.PathLike,
+    config: Config,
+    resume: bool = False,
+    replace: bool = False,
+    grows: str | None = None,
+    done: str | None = None,
+) -> Iterator[pathlib.Path]:
+    """Claim a folder for a run, and write the resolved configuration and the log to it.
 
     Args:
-        path: str or `pathlib.Path`.
+        path: Str or path.
         config: `Config`.
-        resume: bool. Continue a run of the same configuration that is there. Variants and protocols may be new.
-        grows: str or None. The setting, with dots, that may be larger than it was when a run is resumed.
-        done: str or None. The file of a finished run, whose setting may not grow any more.
-        replace: bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
+        resume: Bool. Continue a run of the same configuration that is there. Variants and protocols may be new.
+        replace: Bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
+        grows: Str, the setting, with dots, that may be larger than it was when a run is resumed; or None.
+        done: Str, the file of a finished run, whose setting may not grow any more; or None.
 
     Yields:
         `pathlib.Path` of the folder, with `config.yaml` and a growing `log.txt` in it.
@@ -143,7 +150,7 @@ def _without_what_is_new(settings, before):
 
 
 def _let_grow(path, before, now, keys, done):
-    """Takes a setting that has grown for what it was, unless the run is finished."""
+    """Take a setting that has grown for what it was, unless the run is finished."""
     for key in keys[:-1]:
         before, now = (each.get(key) if isinstance(each, dict) else None for each in (before, now))
     if not isinstance(before, dict) or not isinstance(now, dict):
@@ -160,7 +167,7 @@ def _let_grow(path, before, now, keys, done):
 
 
 def _difference(before, now):
-    """The first setting that differs, by its name with dots, and what it was and is; None where none does.
+    """Return the first setting that differs, by its name with dots, and what it was and is; None where none does.
 
     Those that are None count as left out: a run may be older than they are.
     """

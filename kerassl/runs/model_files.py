@@ -1,4 +1,4 @@
-"""Trained models in files, and what their runs say of them."""
+"""Trained models in files, and the runs that they are from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OTHERS = ("SimCLR", "DenseSimCLR", "ViewClassifier")
 
 @dataclasses.dataclass(frozen=True)
 class Described:
-    """What a model's file says of the model.
+    """Description of a model, from its file.
 
     Attributes:
         kind: str, the name of its class.
@@ -75,12 +75,12 @@ def load(path: str | os.PathLike | keras.Model) -> keras.Model:
     return model
 
 
-def run_card(path):
-    """Data, settings and figures of the run that a model's file stands in.
+def run_card(path: str | os.PathLike) -> dict:
+    """Return data, settings and figures of the run that a model's file is in, for the card of its servable.
 
     Args:
-        path: str or `pathlib.Path` of a `detector.keras` or `localizer.keras`; in a comparison it stands two folders
-            below `config.yaml`.
+        path: Str or path of a `detector.keras` or `localizer.keras`; in a comparison it is two folders below
+            `config.yaml`.
 
     Returns:
         Dict of those of `data`, `training`, `backbone` and `metrics` that are there; empty for a model without a run.

@@ -1,61 +1,64 @@
-"""Whether an output can be written, asked before work is done for it."""
+"""Checks that an output can be written, before work is done for it."""
+
+from __future__ import annotations
 
 import os
 import pathlib
 import tempfile
+from collections.abc import Sequence
 
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 
 
-def check_file(path, suffixes=(), what=""):
+def check_file(path: str | os.PathLike | None, suffixes: Sequence[str] = (), what: str = "") -> None:
     """Refuse a file that could not be written. Nothing is created.
 
     Args:
-        path: str or `pathlib.Path`, or None, which is passed over.
-        suffixes: endings that are accepted, as `(".png", ".jpg")`; empty accepts all.
-        what: str. What the file is, for the message.
+        path: Str or path, or None, which is skipped.
+        suffixes: Endings that are accepted, as `(".png", ".jpg")`; empty accepts all.
+        what: Str, the kind of file, for the message.
 
     Raises:
         UserError: in one line.
     """
     if path is None:
         return
-    path = _named(path)
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise UserError(f"{path} does not end like {what}; end it in {' or '.join(suffixes)}")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the path of the file to write")
-    _files.check_replaceable(path)
-    _check_place(path)
+    file = _named(path)
+    if suffixes and file.suffix.lower() not in suffixes:
+        raise UserError(f"{file} does not end like {what}; end it in {' or '.join(suffixes)}")
+    if file.is_dir():
+        raise UserError(f"{file} is a folder; give the path of the file to write")
+    _files.check_replaceable(file)
+    _check_place(file)
 
 
-def check_folder(path, new=True):
+def check_folder(path: str | os.PathLike | None, new: bool = True) -> None:
     """Refuse a folder that could not be written. Nothing is created.
 
     Args:
-        path: str or `pathlib.Path`, or None, which is passed over.
-        new: bool. Whether there may be nothing at `path`.
+        path: Str or path, or None, which is skipped.
+        new: Bool. Whether there may be nothing at `path`.
 
     Raises:
         UserError: in one line.
     """
     if path is None:
         return
-    path = _named(path)
-    there = os.path.lexists(path)
+    folder = _named(path)
+    there = os.path.lexists(folder)
     if new:
-        _files.check_new(path)
-    if there and not path.is_dir():
-        raise UserError(f"{path} is a file; give a folder for the output")
-    _check_place(path / "file" if there else path)
+        _files.check_new(folder)
+    if there and not folder.is_dir():
+        raise UserError(f"{folder} is a file; give a folder for the output")
+    _check_place(folder / "file" if there else folder)
 
 
 def _check_place(path):
     """Refuse a path in a folder that cannot be made or written in."""
     try:
         folder = next(each for each in path.absolute().parents if each.is_symlink() or each.exists())
-        # A file without a name: what the rights say is not what a read-only or a system's own disk does.
+        # A file without a name: the rights do not show that a disk is read-only.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -117,7 +117,7 @@ class Pretraining(Stage):
         if found is None or self.supervised:
             return found
         epochs = self.settings.epochs
-        return found if found.get("epochs", epochs) >= epochs else None  # more are trained from the checkpoint on
+        return found if (found.get("epochs") or epochs) >= epochs else None  # more are trained from the checkpoint on
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

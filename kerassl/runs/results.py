@@ -52,7 +52,7 @@ def write_results(
         summary: first sentence of the page.
         begun: time at which the run began, in seconds.
         model: `pathlib.Path` of the model that it trained, or None.
-        **results: `generated` (bool), and of `pretrain`, `variants`, `significance` and `pictures` those of the run.
+        **results: `generated` (bool), and of `pretrain`, `variants`, `significance` and `images` those of the run.
     """
     minutes = (time.time() - begun) / 60
     results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}
@@ -61,7 +61,7 @@ def write_results(
     lines = read_metrics(metrics) if metrics.exists() else []
     settings = config.read_text(encoding="utf-8", errors="replace") if config.exists() else ""
     images = [
-        Plot(each["title"], each["text"], (folder / each["file"]).read_bytes()) for each in results.get("pictures", [])
+        Plot(each["title"], each["text"], (folder / each["file"]).read_bytes()) for each in results.get("images", [])
     ]
     page = folder / "report.html"
     with _files.whole(page) as part:

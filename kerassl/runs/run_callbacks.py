@@ -1,15 +1,23 @@
 """Callbacks of a run: its minutes, and its limit of time."""
 
+from __future__ import annotations
+
+import pathlib
 import time
 
+from kerassl import callbacks
 from kerassl._lazy import keras
-from kerassl.runs.running import OutOfTimeError, read_kept, write_json
+from kerassl.runs.running import OutOfTimeError, TimeLimit, read_kept, write_json
 
 
 class Clock(keras.callbacks.Callback):
-    """Adds up the minutes of a run over its stops."""
+    """Add up the minutes of a run over its stops.
 
-    def __init__(self, path):
+    Args:
+        path: `pathlib.Path` of the JSON file that keeps them.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
         super().__init__()
         self.path = path
         self.minutes = (read_kept(path, "minutes") or {"minutes": 0.0})["minutes"]
@@ -20,15 +28,15 @@ class Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.pause()
 
-    def pause(self):
-        """Writes down the minutes so far."""
+    def pause(self) -> None:
+        """Write the minutes so far."""
         now = time.perf_counter()
         self.minutes, self._begun = self.minutes + (now - self._begun) / 60, now
         write_json(self.path, {"minutes": self.minutes})
 
 
 class StopInTime(keras.callbacks.Callback):
-    """Ends a training in its checkpoint when the limit is over, by `OutOfTimeError`; put it last.
+    """End a training at a checkpoint by `OutOfTimeError` when the limit is over; to be the last callback.
 
     Args:
         limit: `TimeLimit`.
@@ -36,7 +44,7 @@ class StopInTime(keras.callbacks.Callback):
         clock: `Clock` of the training.
     """
 
-    def __init__(self, limit, resume, clock):
+    def __init__(self, limit: TimeLimit, resume: callbacks.Resume, clock: Clock) -> None:
         super().__init__()
         self.limit, self.resume, self.clock = limit, resume, clock
 
@@ -46,5 +54,5 @@ class StopInTime(keras.callbacks.Callback):
             raise OutOfTimeError
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 < self.params["epochs"]:  # of which `Resume` has kept the end; after the last one little is left
+        if epoch + 1 < self.params["epochs"]:  # whose end `Resume` has kept; after the last one little is left
             self.limit.check()

@@ -1,8 +1,12 @@
 """The images and labels of a run, from its configuration."""
 
+from __future__ import annotations
+
 import dataclasses
 import logging
+import os
 import pathlib
+from collections.abc import Sequence
 
 from kerassl import datasets
 from kerassl._errors import UserError
@@ -11,40 +15,41 @@ from kerassl.datasets.formats.voc import check_in_voc
 from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.subset import subset
+from kerassl.runs.config import Config
 
 log = logging.getLogger("kerassl")
 
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """What a run learns from and is scored on.
+    """The images and labels of a run.
 
     Attributes:
         images: list of folders and files to pre-train on.
-        train: `datasets.DetectionDataset` with the labels that fine-tuning may use.
-        test: `datasets.DetectionDataset` to score on; no variant has seen them.
+        train: sequence of `datasets.Record` with the labels that fine-tuning may use.
+        test: sequence of `datasets.Record` to score on; no variant has seen them.
         classes: tuple of str.
-        generated: bool. Whether these are toy scenes.
+        generated: Bool. Whether these are toy scenes.
     """
 
     images: list
-    train: DetectionDataset
-    test: DetectionDataset
+    train: Sequence[datasets.Record]
+    test: Sequence[datasets.Record]
     classes: tuple
     generated: bool
 
-    def with_labels(self, records):
-        """The same with other images to fine-tune on."""
+    def with_labels(self, records: Sequence[datasets.Record]) -> Sources:
+        """Return the same with other images to fine-tune on."""
         return dataclasses.replace(self, train=records)
 
 
-def sources(config, folder, labels=True):
-    """Reads what `config.data` names; generates scenes into `folder` where it asks for them.
+def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> Sources:
+    """Read what `config.data` names; generate scenes into `folder` where it asks for them.
 
     Args:
         config: `Config`.
-        folder: `pathlib.Path` of the run.
-        labels: bool. Whether labels are needed.
+        folder: Str or path of the run.
+        labels: Bool. Whether labels are needed.
 
     Returns:
         `Sources`.
@@ -82,7 +87,7 @@ def sources(config, folder, labels=True):
     return Sources(images, train, test, classes, False)
 
 
-def check_decoded(data):
+def check_decoded(data: Sources) -> None:
     """Refuse labeled images of which none can be decoded, before anything is trained; it loads TensorFlow.
 
     Args:
@@ -95,13 +100,13 @@ def check_decoded(data):
         check_readable([record.path for record in records])
 
 
-def labeled_split(config, split, classes):
+def labeled_split(config: Config, split: str, classes: Sequence[str]) -> DetectionDataset:
     """Read the labels of a split of `config.data.voc`.
 
     Args:
         config: `Config`.
-        split: str.
-        classes: sequence of str.
+        split: Str.
+        classes: Sequence of str.
 
     Returns:
         `datasets.DetectionDataset`.
@@ -110,21 +115,22 @@ def labeled_split(config, split, classes):
         UserError: if they cannot be read, or the configuration names a class that no annotation has.
     """
     voc, allow = config.data.voc, config.data.allow_broken_labels
+    assert voc is not None
     read = DetectionDataset.from_voc(voc.root, voc.year, split, class_names=classes, allow_broken=allow)
     if voc.classes:
         check_in_voc(voc.classes, voc.root, voc.year)
     return read
 
 
-def without_labels(data, count, seed):
-    """Files of images that pre-training may use, chosen by the seed, for what looks at whole images.
+def without_labels(data: Sources, count: int, seed: int) -> list[str]:
+    """Return files of images that pre-training may use, chosen by the seed, to be read whole.
 
-    Shards hold images as views want them: then those with labels stand for them.
+    Images in shards are shrunk for views: in their place the images with labels are returned.
 
     Args:
         data: `Sources`.
-        count: int. At most so many.
-        seed: int.
+        count: Int, the largest number of files.
+        seed: Int.
 
     Returns:
         List of paths as str.
@@ -134,24 +140,25 @@ def without_labels(data, count, seed):
     return subset(paths, count=min(count, len(paths)), seed=seed)
 
 
-def some_labels(config, folder, data, count, seed):
-    """Those of the images to fine-tune on that a trial of a comparison uses.
+def some_labels(config: Config, folder: str | os.PathLike, data: Sources, count: int | None, seed: int):
+    """Return the labeled images that a trial of a comparison is trained on.
 
-    The choice depends on the number and the seed alone, so that all variants learn from the same images, and of one
-    seed the fewer are among the more. Another seed chooses others: the spread over seeds holds what the choice does.
+    They depend on the number and the seed alone, so that all variants are trained on the same images, and those of a
+    smaller number are among those of a larger one. Another seed chooses others: the spread over seeds includes the
+    effect of the choice.
 
     Args:
         config: `Config`.
-        folder: `pathlib.Path` of the run.
+        folder: Str or path of the run.
         data: `Sources`.
-        count: int, or None for all that the configuration names.
-        seed: int.
+        count: Int, or None for all that the configuration names.
+        seed: Int.
 
     Returns:
         `datasets.DetectionDataset`.
 
     Raises:
-        UserError: if there are not so many.
+        UserError: if there are fewer.
     """
     if count is None:
         return data.train
@@ -161,10 +168,10 @@ def some_labels(config, folder, data, count, seed):
     return whole.subset(count, seed=seed)
 
 
-def kept_aside(config, folder, data, count):
-    """Ids of the images to score on that settings are chosen on; of them no figure is reported.
+def tuning_ids(config: Config, folder: str | os.PathLike, data: Sources, count: int) -> set[str]:
+    """Return the ids of the images of the tuning split, on which settings are chosen and no metric is reported.
 
-    The seed is always 0, that no other seed reports on what another one has chosen on.
+    Their seed is always 0, so that no seed reports on images that another one was tuned on.
     """
     root, year, _, test = _devkit(config, folder)
     allow = config.data.allow_broken_labels

@@ -1,4 +1,6 @@
-"""What a network begins with."""
+"""Weights that a network starts with."""
+
+from __future__ import annotations
 
 import pathlib
 
@@ -6,6 +8,8 @@ from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
+from kerassl.runs.config import Config
+from kerassl.runs.plan import Network
 
 _SEEN = {
     "random": "no image before its fine-tuning.",
@@ -13,13 +17,13 @@ _SEEN = {
 }
 
 
-def start(network, weights, seed):
+def start(network: Network, weights: str, seed: int) -> keras.Model:
     """Return the backbone that a training begins with.
 
     Args:
         network: `plan.Network`; `backbone` and `cut_at` are used.
         weights: `"random"`, `"imagenet"`, or the path of a file of weights or of a `backbone.keras`.
-        seed: int, of random weights.
+        seed: Int, of random weights.
 
     Returns:
         `keras.Model`.
@@ -41,23 +45,23 @@ def start(network, weights, seed):
     return backbone
 
 
-def check_network(config):
-    """Refuses a network that is not known, before TensorFlow is loaded for it."""
+def check_network(config: Config) -> None:
+    """Refuse an unknown network, before TensorFlow is loaded for it."""
     if canonical(config.backbone) is None:
         raise UserError(f"there is no network {config.backbone!r}; there are {', '.join(backbones.list_backbones())}")
 
 
-def seen(start):
+def seen(start: str) -> str:
     """Return in words what a network has seen that begins with these weights."""
     return _SEEN.get(start, f"whatever {start} was made from; kerassl cannot tell.")
 
 
-def check_start(weights, name):
-    """Refuses a file of weights that is not there, before anything is trained.
+def check_start(weights: str, name: str) -> None:
+    """Refuse a file of weights that does not exist, before anything is trained.
 
     Args:
-        weights: as of `start`.
-        name: str. The setting that names it.
+        weights: As of `start`.
+        name: Str, the setting that names it.
 
     Raises:
         UserError: in one line.

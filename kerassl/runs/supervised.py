@@ -81,12 +81,12 @@ def named(supervised: bool | list[str]) -> list[str] | None:
     return None if isinstance(supervised, bool) else supervised
 
 
-def labeled_images(images, classes=None):
-    """The photographs whose class their place or their name tells.
+def labeled_images(images: Sequence[str], classes: Sequence[str] | None = None) -> tuple[dict[str, str], int]:
+    """Return the images that have a class, by their folder or their name.
 
     Args:
-        images: list of folders and files.
-        classes: list of str, the classes that are read; or None for all.
+        images: Folders and files.
+        classes: Sequence of str, the classes that are read; None for all.
 
     Returns:
         Dict from file to class, and how many files there are, with a class or without.
@@ -103,11 +103,11 @@ def labeled_images(images, classes=None):
     names = set(found.values())
     missing = [] if classes is None else [name for name in classes if name not in names]
     if missing:
-        raise UserError(f"no photograph is of the class {missing[0]!r}; there are {', '.join(sorted(names)) or 'none'}")
+        raise UserError(f"no image is of the class {missing[0]!r}; there are {', '.join(sorted(names)) or 'none'}")
     kept = {path: name for path, name in found.items() if classes is None or name in classes}
     if len(set(kept.values())) < 2:
         raise UserError(
-            f"a supervised variant needs photographs of two classes and more, but {len(set(kept.values()))} was "
+            f"a supervised variant needs images of two classes or more, but {len(set(kept.values()))} was "
             "found; put each class into a sub-folder, or begin the files' names with it and a _"
         )
     return kept, len(datasets.image_files(images))

@@ -178,7 +178,7 @@ def test_tuning_images_are_left_out_of_what_is_reported(tmp_path):
         ("compare: {tuning_images: 6}", "leaves no image to report on"),
         ("compare: {probe: {train: /nowhere}}", "/nowhere"),
         ("variants: {mine: /nowhere/weights.npz}", "there is no such file; give random, imagenet, the name of a"),
-        ("variants: {named: {supervised: [cat, dog]}}", "no photograph is of the class 'cat'"),
+        ("variants: {named: {supervised: [cat, dog]}}", "no image is of the class 'cat'"),
     ],
 )
 def test_what_is_missing_is_refused_in_one_line_before_anything_is_trained(run, tmp_path, capsys, text, message):

@@ -23,10 +23,8 @@ def build(kind, network, classes, image_size, photos):
 
     keras.utils.set_random_seed(0)
     backbone = kerassl.backbones.build(network, batch_norm_momentum=0.5)
-    if kind == "localizer":
-        model = kerassl.detectors.Localizer(backbone, classes, image_size)
-    else:
-        model = getattr(kerassl.detectors, kind)(backbone, classes, image_size=image_size)
+    kinds = {"localizer": "Localizer", "retinanet": "RetinaNet", "yolov8": "YOLOV8"}
+    model = getattr(kerassl.detectors, kinds[kind])(backbone, classes, image_size)
     for _ in range(8):
         model(photos, training=True)
     rng = np.random.default_rng(0)
@@ -39,7 +37,8 @@ def build(kind, network, classes, image_size, photos):
 
 def _last_layers(model, kind):
     if kind == "retinanet":
-        return [(model.classification_head.prediction_layer, -3.0), (model.box_head.prediction_layer, 0.0)]
+        heads = (("classification_head", -3.0), ("box_head", 0.0))
+        return [(model.get_layer(head).prediction_layer, bias) for head, bias in heads]
     if kind == "yolov8":
         heads = (("classification", -3.0), ("box", 0.0))
         return [(model.get_layer(f"{head}_head_p{level}_3"), bias) for head, bias in heads for level in (3, 4, 5)]

@@ -52,7 +52,7 @@ def main(arguments=None):
         model = keras.saving.load_model(options.model)
     else:
         backbone = kerassl.backbones.build(options.network)
-        make = getattr(kerassl.detectors, options.kind)
+        make = {"retinanet": kerassl.detectors.RetinaNet, "yolov8": kerassl.detectors.YOLOV8}[options.kind]
         model = make(backbone, kerassl.datasets.VOC_CLASSES, image_size=options.image_size)
     with tempfile.TemporaryDirectory() as folder:
         say("exporting")

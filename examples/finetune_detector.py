@@ -37,7 +37,8 @@ def main():
 
     build, load = kerassl.backbones.build, kerassl.backbones.load
     backbone = load(options.backbone) if options.backbone else build(options.network)
-    detector = kerassl.detectors.retinanet(backbone, train.class_names, image_size=options.image_size)
+    detector = kerassl.detectors.RetinaNet(backbone, train.class_names, image_size=options.image_size)
+    detector.compile("adamw", learning_rate=1e-3)
     batches = train.batches(options.image_size, batch_size=8, flip=True)
     detector.fit(batches, epochs=options.epochs)
     detector.save(options.out)

@@ -43,7 +43,7 @@ def main():
     }
     kerassl.explain.side_by_side(images, heatmaps, options.out)
     for file, number in zip(files, seen):
-        print(f"{pathlib.Path(file).name}: {first.classes[number]}")
+        print(f"{pathlib.Path(file).name}: {first.class_names[number]}")
     print(f"wrote {options.out}")
 
 

@@ -16,8 +16,6 @@ _HOMES = {
     "detectors.retinanet.head": ("RetinaNetHead",),
     "detectors.yolov8.yolov8": ("YOLOV8",),
     "losses.info_nce": ("InfoNCE",),
-    "detectors.localizer.losses": ("BoxLoss", "ClassLoss", "loc_acc_50", "mean_iou"),
-    "detectors.localizer.location_loss": ("CellLoss",),
     "models.dense_simclr": ("DenseSimCLR",),
     "detectors.localizer.localizer": ("Localizer",),
     "detectors.localizer.head": ("Beside", "BoxVote", "CellSoftmax", "Standardise", "WeightedPooling"),

@@ -19,8 +19,9 @@ CLASSES = kerassl.datasets.VOC_CLASSES
 
 
 def kerassl_detector(network, image_size, batch_size, kind, stage):
-    make = getattr(kerassl.detectors, kind)
+    make = {"retinanet": kerassl.detectors.RetinaNet, "yolov8": kerassl.detectors.YOLOV8}[kind]
     model = make(kerassl.backbones.build(network), CLASSES, image_size=image_size)
+    model.compile()
     images, labels = batch(image_size, batch_size)
     if stage == "train":
         return _trains(model, images, labels)

@@ -44,12 +44,9 @@ def main():
 
     keras.utils.set_random_seed(options.seed)
     steps = -(-len(records) // options.batch_size) * options.epochs
-    detector = getattr(kerassl.detectors, options.detector)(
-        kerassl.backbones.build(options.network),
-        classes,
-        image_size=options.image_size,
-        learning_rate=kerassl.optimizers.WarmupCosine(options.learning_rate, steps, steps // 20),
-    )
+    make = {"retinanet": kerassl.detectors.RetinaNet, "yolov8": kerassl.detectors.YOLOV8}[options.detector]
+    detector = make(kerassl.backbones.build(options.network), classes, image_size=options.image_size)
+    detector.compile("adamw", kerassl.optimizers.WarmupCosine(options.learning_rate, steps, steps // 20))
     batches = kerassl.datasets.detection_batches(
         records, options.image_size, options.batch_size, shuffle=True, seed=options.seed
     )

@@ -46,7 +46,7 @@ def main(arguments=None):
     for file in options.models:
         model = load(file)
         records = kerassl.datasets.DetectionDataset.from_voc(
-            options.voc, 2007, options.split, class_names=model.classes
+            options.voc, 2007, options.split, class_names=model.class_names
         ).subset(options.count)
         if isinstance(model, kerassl.detectors.Localizer):
             records = [record for record in records if record.largest() is not None]
@@ -86,7 +86,7 @@ def _found(run, record, size):
 def _row(model, label, size, predictions, records):
     import kerassl
 
-    figures = kerassl.metrics.evaluate_detections(predictions, records, model.classes)
+    figures = kerassl.metrics.evaluate_detections(predictions, records, model.class_names)
     keys = ("voc10_ap50", "coco_ap", "mean_iou", "loc_acc_50", "loc_acc_70", "top1")
     cells = " | ".join(f"{100 * figures[key]:.1f}" for key in keys)
     print(f"| {type(model).__name__} | {label} | {size:.1f} | {cells} |", flush=True)

@@ -7,14 +7,16 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tiny_detector(tiny_backbone):
-    """A compiled detector that trains in seconds: `tiny_detector("yolov8", classes=…, image_size=64)`."""
+    """A compiled detector that trains in seconds: `tiny_detector("YOLOV8", image_size=64, learning_rate=1e-2)`."""
     from kerassl import detectors
 
-    def build(kind="retinanet", classes=("red", "blue"), image_size=64, backbone=None, **kwargs):
-        if kind == "yolov8":
-            kwargs = {"width": 8, **kwargs}
-        make = getattr(detectors, kind)
-        return make(backbone or tiny_backbone(), list(classes), image_size=image_size, **kwargs)
+    def build(
+        kind="RetinaNet", class_names=("red", "blue"), image_size=64, backbone=None, learning_rate=1e-3, **kwargs
+    ):
+        kwargs = {"num_filters": {"RetinaNet": 32, "YOLOV8": 8}[kind], **kwargs}
+        model = getattr(detectors, kind)(backbone or tiny_backbone(), class_names, image_size, **kwargs)
+        model.compile("adamw", learning_rate)
+        return model
 
     return build
 
@@ -23,7 +25,8 @@ def _noisy_heads(model):
     """The detector with random heads, which see something everywhere."""
     rng = np.random.default_rng(0)
     if model.name == "retinanet":
-        heads = [(model.classification_head.prediction_layer, -3.0), (model.box_head.prediction_layer, 0.0)]
+        heads = (("classification_head", -3.0), ("box_head", 0.0))
+        heads = [(model.get_layer(head).prediction_layer, bias) for head, bias in heads]
     else:
         names = {"classification": -3.0, "box": 0.0}
         heads = [(model.get_layer(f"{kind}_head_p{p}_3"), bias) for kind, bias in names.items() for p in (3, 4, 5)]
@@ -39,11 +42,11 @@ def noisy_heads():
     return _noisy_heads
 
 
-@pytest.fixture(params=["retinanet", pytest.param("yolov8", marks=pytest.mark.current_stack)], scope="module")
+@pytest.fixture(params=["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.current_stack)], scope="module")
 def eager_detector(request, tiny_detector):
     """A detector of either kind with random heads, which sees something everywhere."""
     keras.utils.set_random_seed(0)
-    return _noisy_heads(tiny_detector(request.param, classes=["red", "green", "blue"]))
+    return _noisy_heads(tiny_detector(request.param, class_names=["red", "green", "blue"]))
 
 
 @pytest.fixture(scope="session")

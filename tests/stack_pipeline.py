@@ -29,11 +29,11 @@ def trained(model):
 
 
 def detector():
-    return kerassl.detectors.retinanet(backbone(), CLASSES, image_size=64)
+    return kerassl.detectors.RetinaNet(backbone(), CLASSES, image_size=64)
 
 
 def yolov8():
-    return kerassl.detectors.yolov8(backbone(), CLASSES, image_size=64, width=16)
+    return kerassl.detectors.YOLOV8(backbone(), CLASSES, image_size=64, num_filters=16)
 
 
 def localizer():

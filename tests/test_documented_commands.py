@@ -86,7 +86,7 @@ def test_command_runs_as_the_readme_prints_it_when_it_trains(place, monkeypatch,
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     for name in "ab":
         (place / name).mkdir()
-        detectors.Localizer(tiny_backbone(), VOC_CLASSES, image_size=64, width=16).save(
+        detectors.Localizer(tiny_backbone(), VOC_CLASSES, image_size=64, num_filters=16).save(
             place / name / "localizer.keras"
         )
     for _, arguments in commands("README.md"):

@@ -26,8 +26,8 @@ def files(tiny_backbone, tmp_path_factory):
     simclr = kerassl.SimCLR(backbone, 64, **views)
     simclr.compile(kerassl.optimizers.LARS(0.1))
     simclr.save(folder / "simclr.keras")
-    detectors.Localizer(tiny_backbone(), ["a", "b"], 64, width=8).save(folder / "localizer.keras")
-    detectors.retinanet(tiny_backbone(), ["a", "b"], image_size=64, width=32).save(folder / "detector.keras")
+    detectors.Localizer(tiny_backbone(), ["a", "b"], 64, num_filters=8).save(folder / "localizer.keras")
+    detectors.RetinaNet(tiny_backbone(), ["a", "b"], image_size=64, num_filters=32).save(folder / "detector.keras")
     detectors.save_weights(backbone, folder / "weights.npz")
     boxes = {"boxes": np.float32([[0, 1, 2, 3]]), "scores": np.float32([0.5]), "classes": np.int32([1])}
     metrics.save_predictions(folder / "predictions.json", {"x": boxes})

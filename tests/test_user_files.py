@@ -73,7 +73,7 @@ def made(tiny_backbone, tmp_path_factory):
     Image.fromarray(np.full([48, 64, 3], 90, np.uint8)).save(image)
     record = datasets.Record("a", str(image), 48, 64, np.float32([[0, 0, 9, 9]]), np.int32([0]), np.array([False]))
     backbone = tiny_backbone()
-    return Made(backbone, detectors.Localizer(backbone, ["cat"], image_size=32, width=8), [record], str(image))
+    return Made(backbone, detectors.Localizer(backbone, ["cat"], image_size=32, num_filters=8), [record], str(image))
 
 
 def tree(folder):

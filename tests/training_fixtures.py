@@ -14,7 +14,9 @@ def localizer(tiny_backbone):
 
     def build(**kwargs):
         keras.utils.set_random_seed(0)
-        return detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, width=8, **kwargs)
+        model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, num_filters=8)
+        model.compile(**kwargs)
+        return model
 
     return build
 

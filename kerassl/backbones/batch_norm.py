@@ -14,9 +14,11 @@ from kerassl._lazy import keras, tf
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
-    """All batch-normalization layers of a model, those of nested models too."""
-    found = []
+    """All batch-normalization layers that a model runs, those of nested models too."""
+    found, unused = [], getattr(model, "unused", ())
     for layer in model.layers:
+        if layer.name in unused:
+            continue
         if isinstance(layer, keras.layers.BatchNormalization):
             found.append(layer)
         elif isinstance(layer, keras.Model):

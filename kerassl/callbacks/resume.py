@@ -32,7 +32,7 @@ class Resume(keras.callbacks.Callback):
     sums of the metrics and the place in the data. It is written whole or not at all, so that a run that is killed while
     writing continues from the one before. The same seed on the same machine gives the same bits, stopped or not.
 
-    `SimCLR.fit` does the rest by itself. With another model write `resume.run(model, model.fit, data, epochs=…,
+    `fit` of kerassl's models does the rest. With another model write `resume.wrap_fit(model, model.fit, data, epochs=…,
     callbacks=[resume, …])` in place of `model.fit(data, epochs=…, …)`. Or call `restore(model)` before `fit`, give
     `fit` `initial_epoch=resume.epoch`, and leave `every` out: such a run continues from the end of an epoch.
 
@@ -120,10 +120,10 @@ class Resume(keras.callbacks.Callback):
     def _numbered(self, name):
         return [self._saved[f"{name}{i}"] for i in range(sum(each.startswith(name) for each in self._saved))]
 
-    def run(
+    def wrap_fit(
         self, model: keras.Model, fit: Callable, data: Any, epochs: int = 1, initial_epoch: int = 0, **arguments: Any
     ) -> keras.callbacks.History:
-        """`fit` from where the run was stopped.
+        """Call `fit` from where the run was stopped.
 
         Args:
             model: compiled and built `keras.Model`.

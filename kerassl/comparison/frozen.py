@@ -90,6 +90,7 @@ class FrozenTrials:
         same = [other for other in self._trials if other.variant == stage.variant]
         # One random start for all of them: the features are those of one network.
         backbone = start(stage.network, stage.weights, stage.network_seed)
+        backbone.trainable = False
         wanted = {record.image_id: record for other in same for record in self.records(other.labels, other.seed)}
         log.info(
             "features of %s: %d images to learn from, %d to score on", stage.variant, len(wanted), len(self.data.test)
@@ -106,8 +107,7 @@ class FrozenTrials:
         """Return the localizer with a pre-trained neck that all heads of a variant start from."""
         self.limit.check()
         plan = stage.settings
-        settings = {"width": plan.width, "levels": plan.levels, "freeze": True}
-        model = detectors.Localizer(backbone, self.data.classes, plan.image_size, **settings)
+        model = detectors.Localizer(backbone, self.data.classes, plan.image_size, plan.num_filters, plan.levels)
         neck.pretrain_neck(plan, "frozen", model, self.data, stage.folder, stage.network_seed, stage.features)
         return model
 
@@ -128,7 +128,7 @@ class FrozenTrials:
             epochs=plan.epochs,
             batch_size=plan.batch_size,
             learning_rate=plan.learning_rate,
-            width=plan.width,
+            num_filters=plan.num_filters,
             start=begin,
             seed=stage.seed,
             callbacks=logs,

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from kerassl.detectors.pseudo_boxes.pretrain_neck import pretrain_neck as pretrain_neck
     from kerassl.detectors.pseudo_boxes.pseudo_records import pseudo_records as pseudo_records
     from kerassl.detectors.retinanet.retinanet import RetinaNet as RetinaNet
-    from kerassl.detectors.retinanet.retinanet import retinanet as retinanet
     from kerassl.detectors.weights import load_weights as load_weights
     from kerassl.detectors.weights import save_weights as save_weights
     from kerassl.detectors.yolov8.yolov8 import YOLOV8 as YOLOV8
-    from kerassl.detectors.yolov8.yolov8 import yolov8 as yolov8
 
 __all__ = lazy_package(__name__)

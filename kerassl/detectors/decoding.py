@@ -59,7 +59,7 @@ def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5
     """Detects in letterboxed images, in the graph; the batch may be of any size.
 
     Args:
-        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
+        model: `Detector`, as `detectors.RetinaNet` or `detectors.YOLOV8`.
         images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
         areas: `[B, 2]` float32, height and width of the picture in the letterbox, or None for all of it.
         score_threshold, iou_threshold, max_detections: those of `predict`.
@@ -90,7 +90,7 @@ def detect(model, images, scales, sizes, score_threshold=0.01, iou_threshold=0.5
     """`decode` in pixels of the images before letterboxing.
 
     Args:
-        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
+        model: `Detector`, as `detectors.RetinaNet` or `detectors.YOLOV8`.
         images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
         scales: `[B]` float32, letterboxed over original pixels.
         sizes: `[B, 2]` float32, height and width of the originals in pixels.

@@ -1,4 +1,6 @@
-"""What the detectors share: their data, their checks, decoding and configuration."""
+"""Base class of the object detectors: data, checks, decoding."""
+
+from __future__ import annotations
 
 import contextlib
 
@@ -8,28 +10,21 @@ import tensorflow as tf
 from kerassl._errors import UserError
 from kerassl.detectors.decoding import select
 from kerassl.detectors.supervised import Supervised
-from kerassl.optimizers.part_rates import check_learning_rates
+from kerassl.losses.replicas import OverReplicas
 
 _BEYOND = "a label is beyond the classes"
 
 
 class Detector(Supervised):
-    """Mixed into a KerasCV detector, before it; what takes a detector asks for this class and no other.
+    """Base class of models that return boxes, classes and scores of any number of objects.
 
-    A detector has `backbone`, `classes`, `image_size` and `boxes_and_scores(outputs)`. It sets them by `_describe`,
-    and compiles itself for an optimiser by `_compile_for(optimizer)`.
+    `fit` and `evaluate` take batches of (images, labels) or of dicts with `"images"` and `"bounding_boxes"`, as
+    `datasets.detection_batches` returns them; labels are a dict of boxes `[B, M, 4]`, xyxy in pixels, and classes
+    `[B, M]`, negative in padding. `predict` decodes boxes of letterboxed images; `detectors.predict` takes files.
     """
 
-    def _describe(self, backbone, classes, image_size, learning_rates):
-        self.backbone = backbone
-        self.classes = list(classes)
-        self.image_size = image_size
-        self.learning_rates = check_learning_rates(learning_rates)
-        self.num_classes = len(classes)
-        self.bounding_box_format = "xyxy"
-
-    def boxes_and_scores(self, outputs):
-        """The boxes and scores that the network's outputs stand for.
+    def boxes_and_scores(self, outputs: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Decode the network's outputs.
 
         Args:
             outputs: dict, what the model returns for a batch of `[B, S, S, 3]` images.
@@ -40,25 +35,8 @@ class Detector(Supervised):
         """
         raise NotImplementedError
 
-    def fit(self, x=None, *args, **kwargs):
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._pairs(kwargs["validation_data"])
-        with self._labels_told():
-            return super().fit(self._pairs(x), *args, **kwargs)
-
-    def evaluate(self, x=None, *args, **kwargs):
-        with self._labels_told():
-            return super().evaluate(self._pairs(x), *args, **kwargs)
-
-    def _pairs(self, data):
-        """KerasCV's dicts as (images, labels): on several replicas Keras 3 calls the model with what comes first."""
-        if not isinstance(data, tf.data.Dataset) or not isinstance(data.element_spec, dict):
-            return data
-        self.check_images(data.element_spec["images"].shape)
-        return data.map(lambda batch: (batch["images"], batch["bounding_boxes"]))
-
-    def check_images(self, shape):
-        """Refuses a batch whose images are of another size than the detector's, as far as the shape tells.
+    def check_images(self, shape: tf.TensorShape) -> None:
+        """Check that a batch's images have the detector's size, as far as the shape is known.
 
         Args:
             shape: that of a batch, `[B, H, W, 3]`.
@@ -73,60 +51,74 @@ class Detector(Supervised):
                 f"{self.image_size}; give the reader image_size={self.image_size}"
             )
 
+    def _fit(self, x=None, *args, **kwargs):
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._pairs(kwargs["validation_data"])
+        with self._labels_reported():
+            return super()._fit(self._pairs(x), *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        with self._labels_reported():
+            return super().evaluate(self._pairs(x), *args, **kwargs)
+
+    def train_step(self, data):
+        return super().train_step(_pair(data))
+
+    def test_step(self, data):
+        return super().test_step(_pair(data))
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        # Those of the losses alone: labels and outputs differ in structure, which Keras 2.15 would compare.
+        return super().compute_metrics(x, {}, {}, sample_weight={})
+
+    def predict_step(self, data):
+        boxes, scores = self.boxes_and_scores(super().predict_step(data))
+        areas = tf.fill([tf.shape(boxes)[0], 2], float(self.image_size))
+        boxes, scores, classes, counts = select(boxes, scores, areas)
+        return {"boxes": boxes, "confidence": scores, "classes": classes, "num_detections": counts}
+
+    def _pairs(self, data):
+        """Batches as (images, labels): on several replicas Keras 3 calls the model with what comes first."""
+        if not isinstance(data, tf.data.Dataset) or not isinstance(data.element_spec, dict):
+            return data
+        self.check_images(data.element_spec["images"].shape)
+        return data.map(_pair)
+
     def _labels(self, images, labels):
         """Boxes and classes of a batch, once the images' size and the classes have been checked."""
         self.check_images(images.shape)
         classes = tf.cast(labels["classes"], self.variable_dtype)
-        known = tf.debugging.assert_less(classes, tf.cast(self.num_classes, classes.dtype), _BEYOND)
+        known = tf.debugging.assert_less(classes, tf.cast(len(self.class_names), classes.dtype), _BEYOND)
         with tf.control_dependencies([known] if known is not None else []):
             return tf.cast(labels["boxes"], self.variable_dtype), tf.identity(classes)
 
     @contextlib.contextmanager
-    def _labels_told(self):
+    def _labels_reported(self):
         try:
             yield
         except tf.errors.InvalidArgumentError as error:
             if _BEYOND not in str(error):
                 raise
+            count = len(self.class_names)
             raise UserError(
-                f"the detector has {self.num_classes} classes, but a label is {self.num_classes} or more; give the "
-                "reader and the detector the same list of classes"
+                f"the detector has {count} classes, but a label is {count} or more; give the reader and the detector "
+                "the same list of classes"
             ) from error
 
-    def decode_predictions(self, predictions, images):
-        if hasattr(images, "shape"):  # a data set of images and labels comes as a tuple
-            self.check_images(images.shape)
-        boxes, scores = self.boxes_and_scores(predictions)
-        areas = tf.fill([tf.shape(boxes)[0], 2], float(self.image_size))
-        boxes, scores, classes, counts = select(boxes, scores, areas)
-        return {"boxes": boxes, "confidence": scores, "classes": classes, "num_detections": counts}
 
-    def get_config(self):
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "classes": list(self.classes),
-            "image_size": self.image_size,
-            "learning_rates": dict(self.learning_rates),
-        }
+class SummedLoss(OverReplicas, keras.losses.Loss):
+    """Sum of a function of targets and outputs `[B, A, …]` over all locations, weighted by their sample weights."""
 
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**config)
-
-    def compile_settings(self):
-        # Losses are the detector's own; only the optimizer is free to choose.
-        optimizer = getattr(self, "optimizer", None)
-        return optimizer and {"optimizer": keras.saving.serialize_keras_object(optimizer)}
-
-    def compile_again(self, settings):
-        self._compile_for(settings["optimizer"])
+    def __init__(self, function, name):
+        super().__init__(reduction="sum", name=name)
+        self.call = function
 
 
-def over_replicas(number):
-    """The sum of a number over the replicas of the step that runs."""
+def over_replicas(number: tf.Tensor) -> tf.Tensor:
+    """Sum a number over the replicas of the step that runs."""
     context = tf.distribute.get_replica_context()
     return number if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, number)
+
+
+def _pair(batch):
+    return (batch["images"], batch["bounding_boxes"]) if isinstance(batch, dict) else batch

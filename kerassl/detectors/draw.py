@@ -36,7 +36,7 @@ def draw(image, detections, classes, *, truth=None, score_threshold=0.3, width=N
         UserError: if a class index is beyond the names, or the image cannot be read.
 
     Example:
-        >>> picture = kerassl.detectors.draw(path, detections[image_id], detector.classes)
+        >>> picture = kerassl.detectors.draw(path, detections[image_id], detector.class_names)
         >>> PIL.Image.fromarray(picture).save("detections.png")
     """
     check(score_threshold=score_threshold, width=width)

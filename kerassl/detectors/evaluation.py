@@ -70,7 +70,7 @@ class Evaluation(keras.callbacks.Callback):
                 f"Evaluation cannot tell what {type(self.model).__name__} detects; give predict, a function of model "
                 "and records, or use it with a detector of kerassl or a Localizer"
             )
-        own = getattr(self.model, "classes", None)
+        own = getattr(self.model, "class_names", None)
         if own is not None:
             self._order = np.argsort(class_places(own, self.classes, "the model", "the records of Evaluation"))
         self._begun, self._figures = None, {}
@@ -98,7 +98,7 @@ class Evaluation(keras.callbacks.Callback):
     def _predictions(self):
         if self.predict is not None:
             found = self.predict(self.model, self.records)
-            names = getattr(found, "classes", None) or getattr(self.model, "classes", None)
+            names = getattr(found, "classes", None) or getattr(self.model, "class_names", None)
             return metrics.Predictions(found, names)
 
         return detectors.predict(self.model, self.records, score_threshold=self.score_threshold, verbose=0)

@@ -11,7 +11,7 @@ def save_neck(detector, path, *, overwrite=False):
     """Saves the weights of a detector's or localiser's neck and box head by name, for either Keras version.
 
     Args:
-        detector: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, or `detectors.Localizer`.
+        detector: `detectors.RetinaNet`, `detectors.YOLOV8` or `detectors.Localizer`.
         path: str or `pathlib.Path` that ends in `.npz`. Written whole.
         overwrite: bool. Replace a file that is there already.
 
@@ -32,7 +32,7 @@ def load_neck(detector, path):
     """Puts weights that `save_neck` wrote into a detector, whole or not at all. Its classes may be others.
 
     Args:
-        detector: `Detector` or `detectors.Localizer` of the same kind and width, over a backbone of the same network.
+        detector: `Detector` or `detectors.Localizer` of the same kind and num_filters, over a backbone of the same network.
         path: str or `pathlib.Path` of a `.npz` file.
 
     Returns:

@@ -24,7 +24,7 @@ def predict(
     """Detects objects in image files.
 
     Args:
-        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it.
+        model: `Detector`, as `detectors.RetinaNet` or `detectors.YOLOV8`.
         images: list of `datasets.Record`s, or a folder, a file or a list of those.
         score_threshold: float in [0, 1). Lower scores are dropped. 0.01 is for average precision, which needs the
             unlikely ones too; 0.3 to 0.5 for pictures.
@@ -56,7 +56,7 @@ def predict(
         )
     ids, paths = identified(images)
     run = _function(model, (score_threshold, iou_threshold, max_detections))
-    detections = Predictions((), getattr(model, "classes", None))
+    detections = Predictions((), getattr(model, "class_names", None))
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
         for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size, strict=strict):
             for place, boxes, scores, classes, count in zip(places, *(p.numpy() for p in run(pictures, scales, sizes))):

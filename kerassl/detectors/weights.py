@@ -38,7 +38,7 @@ def save_weights(model, path, *, overwrite=False):
     if path.suffix != ".npz":
         raise UserError(f"weights by name are saved as a .npz file, not as {path.name}; try {path.stem}.npz")
     table = _weights.table(model)
-    names = getattr(model, "classes", None)
+    names = getattr(model, "class_names", None)
     about = {} if names is None else {_weights.CLASSES: np.array(json.dumps(list(names)))}
     with _files.whole(path, overwrite=overwrite) as part:
         np.savez(part, **table, **about)
@@ -60,7 +60,7 @@ def load_weights(model, path):
             lacks its place or its match; the model is unchanged then.
 
     Example:
-        >>> detector = kerassl.detectors.retinanet(kerassl.backbones.build("EfficientNetB1"), classes, image_size=256)
+        >>> detector = kerassl.detectors.RetinaNet(kerassl.backbones.build("EfficientNetB1"), classes, image_size=256)
         >>> kerassl.detectors.load_weights(detector, "detector.npz")
     """
     table, about = _weights.read(path)
@@ -72,7 +72,7 @@ def load_weights(model, path):
 
 
 def _check_classes(model, names, path):
-    own = getattr(model, "classes", None)
+    own = getattr(model, "class_names", None)
     if own is None:
         return
     if names is None:
@@ -82,5 +82,5 @@ def _check_classes(model, names, path):
     if list(names) != list(own):
         raise UserError(
             f"the weights in {path} are of the classes {', '.join(names)}, and the model has them in another order "
-            f"({', '.join(own)}); build the model with classes={list(names)}"
+            f"({', '.join(own)}); build the model with class_names={list(names)}"
         )

@@ -57,7 +57,7 @@ def save_predictions(path, predictions, classes=None, *, overwrite=False):
             beyond the names, or there is a file already and `overwrite` is false.
 
     Example:
-        >>> kerassl.metrics.save_predictions("predictions.json", predictions, detector.classes)
+        >>> kerassl.metrics.save_predictions("predictions.json", predictions, detector.class_names)
     """
     own = getattr(predictions, "classes", None)
     classes = own if classes is None else check_class_names(classes)

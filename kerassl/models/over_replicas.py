@@ -1,4 +1,12 @@
-"""Training steps that do not depend on the number of replicas."""
+"""Training that does not depend on the number of replicas."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
 
 from kerassl import _compat
 from kerassl._errors import UserError
@@ -7,11 +15,28 @@ from kerassl.backbones.fast_layers import FastBatchNormalization
 
 
 class OverReplicas:
-    """Mixed into a model, before it: several replicas train as one that has the whole batch.
+    """Mixin for a model, before it: several replicas train as one that has the whole batch.
 
     Gradients are clipped after they are summed, and batch normalization that each replica would compute by itself is
-    refused.
+    refused. A callback that has `wrap_fit`, as `callbacks.Resume`, runs `fit`.
     """
+
+    def fit(
+        self, x=None, *args, callbacks: Sequence[keras.callbacks.Callback] | None = None, **kwargs
+    ) -> keras.callbacks.History:
+        """Train as `keras.Model.fit`, which resumes a stopped run if `callbacks.Resume` is among the callbacks."""
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # the readers do, and Keras would warn that it cannot
+        fit = functools.partial(self._fit, callbacks=callbacks)
+        for callback in getattr(callbacks, "callbacks", callbacks) or ():
+            if hasattr(callback, "wrap_fit"):
+                if args:
+                    raise UserError(f"with {type(callback).__name__}, give the arguments of fit after the data by name")
+                return callback.wrap_fit(self, fit, x, **kwargs)
+        return fit(x, *args, **kwargs)
+
+    def _fit(self, *args, **kwargs):
+        return super().fit(*args, **kwargs)
 
     def make_train_function(self, force=False):
         if self.distribute_strategy.num_replicas_in_sync > 1:

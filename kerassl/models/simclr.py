@@ -1,7 +1,5 @@
 """Contrastive pre-training of a backbone."""
 
-import functools
-
 import keras
 import tensorflow as tf
 
@@ -10,7 +8,6 @@ from kerassl._errors import UserError
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews, Views
 from kerassl.backbones.shares import on_share
-from kerassl.callbacks import Resume
 from kerassl.losses import InfoNCE
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.embedding_statistics import embedding_statistics
@@ -109,16 +106,10 @@ class SimCLR(OverReplicas, _compat.Model):
         super().compile(optimizer=optimizer, **kwargs)
         _compat.build_addons_optimizer(self)
 
-    def fit(self, x=None, *args, callbacks=None, **kwargs):
-        """As `keras.Model.fit`; goes on where a run was stopped if `callbacks.Resume` is among the callbacks."""
-        kwargs.setdefault("shuffle", False)  # the readers do, and Keras would warn that it cannot
-        kept = [callback for callback in callbacks or [] if isinstance(callback, Resume)]
-        if not kept:
-            return super().fit(x, *args, callbacks=callbacks, **kwargs)
-        if args:
-            raise UserError("with callbacks.Resume, give the arguments of fit after the data by name")
-        fit = functools.partial(super().fit, callbacks=callbacks)
-        return kept[0].run(self, fit, x, **kwargs)
+    def fit(self, x=None, *args, **kwargs):
+        """Train as `keras.Model.fit`, which resumes a stopped run if `callbacks.Resume` is among the callbacks."""
+        kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
 
     def call(self, images, training=False):
         """Embeddings for the contrastive loss, `[B, projection_dim]`, of images `[B, H, W, 3]` in [0, 255]."""

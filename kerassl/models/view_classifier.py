@@ -1,7 +1,5 @@
 """Pre-training by labels: what contrastive pre-training is held against."""
 
-import functools
-
 import keras
 import tensorflow as tf
 
@@ -9,7 +7,6 @@ from kerassl import _compat
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews
 from kerassl.backbones.shares import on_share
-from kerassl.callbacks import Resume
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.over_replicas import OverReplicas
 from kerassl.resizing import check_image_size
@@ -25,7 +22,7 @@ class ViewClassifier(OverReplicas, _compat.Model):
 
     Args:
         backbone: flat functional `keras.Model` from images to a feature map.
-        classes: sequence of str, the names of the classes.
+        class_names: sequence of str.
         image_size: int. Side of the views, in pixels; a multiple of 32.
         augmentation: callable of images and a seed that gives `augment.Views`, or None for
             `augment.SimCLRViews(image_size)`.
@@ -44,16 +41,16 @@ class ViewClassifier(OverReplicas, _compat.Model):
     """
 
     def __init__(
-        self, backbone, classes, image_size=128, *, augmentation=None, seed=0, name="view_classifier", **kwargs
+        self, backbone, class_names, image_size=128, *, augmentation=None, seed=0, name="view_classifier", **kwargs
     ):
         super().__init__(name=name, **kwargs)
         self.image_size = check_image_size(image_size)
-        self.classes = tuple(classes)
+        self.class_names = tuple(class_names)
         self.backbone = backbone
         features = backbone.output_shape[-1]
         self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
         wide = keras.mixed_precision.global_policy().variable_dtype
-        self.classifier = keras.layers.Dense(len(self.classes), dtype=wide, name="classifier")
+        self.classifier = keras.layers.Dense(len(self.class_names), dtype=wide, name="classifier")
         self.augmentation = augmentation if augmentation is not None else SimCLRViews(self.image_size)
         self.seed = check(seed=seed)
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -72,12 +69,10 @@ class ViewClassifier(OverReplicas, _compat.Model):
         super().compile(optimizer=optimizer, **kwargs)
         _compat.build_addons_optimizer(self)
 
-    def fit(self, x=None, *, callbacks=None, **kwargs):
-        """As `keras.Model.fit`; goes on where a run was stopped if `callbacks.Resume` is among the callbacks."""
-        kwargs.setdefault("shuffle", False)  # the readers do, and Keras would warn that it cannot
-        fit = functools.partial(super().fit, callbacks=callbacks)
-        kept = [callback for callback in callbacks or [] if isinstance(callback, Resume)]
-        return kept[0].run(self, fit, x, **kwargs) if kept else fit(x, **kwargs)
+    def fit(self, x=None, *args, **kwargs):
+        """Train as `keras.Model.fit`, which resumes a stopped run if `callbacks.Resume` is among the callbacks."""
+        kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
 
     def call(self, images, training=False):
         """Logits `[B, C]` of images `[B, H, W, 3]` in [0, 255]."""
@@ -128,7 +123,7 @@ class ViewClassifier(OverReplicas, _compat.Model):
     def get_config(self):
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "classes": list(self.classes),
+            "class_names": list(self.class_names),
             "image_size": self.image_size,
             "augmentation": keras.saving.serialize_keras_object(self.augmentation),
             "seed": self.seed,

@@ -132,7 +132,7 @@ def _overlays(model, wanted, records, level):
     cam = explain.GradCAM(model, layer=level)
     found = {}
     for image_id, name in dict.fromkeys(wanted):
-        record, label = records[image_id], list(model.classes).index(name)
+        record, label = records[image_id], list(model.class_names).index(name)
         square, scale = letterbox(datasets.read_image(record.path), model.image_size)
         heat = cam(square.numpy(), label)[0]
         width, height = round(record.width * float(scale)), round(record.height * float(scale))

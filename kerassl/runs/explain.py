@@ -147,9 +147,9 @@ def _draw(paths, images, out, class_name, method, level, count, image_size):
 def _class_id(model, class_name):
     if class_name is None:
         return None
-    if class_name not in model.classes:
-        raise UserError(f"the model knows no class {class_name!r}; it knows {', '.join(model.classes)}")
-    return list(model.classes).index(class_name)
+    if class_name not in model.class_names:
+        raise UserError(f"the model knows no class {class_name!r}; it knows {', '.join(model.class_names)}")
+    return list(model.class_names).index(class_name)
 
 
 def _score(paths, config, out, method, level, count, insertion, image_size, seed):

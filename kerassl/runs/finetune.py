@@ -235,15 +235,8 @@ def _tuned(stage, data, batches, watching, limit):
         recipe.append(detectors.Evaluation(data.test, data.classes, plan.evaluate_every, ema=ema))
     lines, clock = watching
     in_time = [] if limit is None else [runs.StopInTime(limit, resume, clock)]
-    resume.run(
-        model,
-        model.fit,
-        batches,
-        epochs=plan.epochs,
-        verbose=verbosity(),
-        callbacks=[*recipe, lines, resume, clock, *in_time],
-        shuffle=False,  # the readers do, and Keras would warn that it cannot
-    )
+    watching = [*recipe, lines, resume, clock, *in_time]
+    model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=watching)
     if nan.message:
         raise UserError(f"{task}: {nan.message}; lower the learning_rate, or mend the labels")
     return model
@@ -256,22 +249,22 @@ def _untrained(stage, classes, steps):
         backbone = start(stage.network, stage.weights, stage.seed)
         if plan.batch_norm == "frozen":
             backbones.freeze_batch_norm(backbone)
+        if plan.freeze:
+            backbone.trainable = False
         if task == "localizer":
-            make, own = detectors.Localizer, {"levels": plan.levels}
+            model = detectors.Localizer(backbone, classes, plan.image_size, levels=plan.levels)
         else:
-            make, own = getattr(detectors, plan.kind), {"width": plan.width} if plan.width else {}
-        return make(
-            backbone,
-            classes,
-            image_size=plan.image_size,
-            learning_rate=optimizers.WarmupCosine(plan.learning_rate, steps, min(int(plan.warmup * steps), steps - 1)),
-            learning_rates=plan.learning_rates,
-            optimizer=plan.optimizer,
+            make = {"retinanet": detectors.RetinaNet, "yolov8": detectors.YOLOV8}[plan.kind]
+            own = {"num_filters": plan.num_filters} if plan.num_filters else {}
+            model = make(backbone, classes, plan.image_size, **own)
+        model.compile(
+            plan.optimizer,
+            optimizers.WarmupCosine(plan.learning_rate, steps, min(int(plan.warmup * steps), steps - 1)),
+            lr_multipliers=plan.lr_multipliers,
             weight_decay=plan.weight_decay,
             clip_norm=plan.clip_norm,
-            freeze=plan.freeze,
-            **own,
         )
+        return model
 
 
 def _features_will_do(stage):
@@ -291,6 +284,7 @@ def _frozen(stage, data, batches, watching, limit):
     plan = stage.settings
     with scope(stage.network):
         backbone = start(stage.network, stage.weights, stage.seed)
+    backbone.trainable = False
     settings = {"levels": plan.levels, "verbose": verbosity() == 1}
     features = detectors.FrozenFeatures(backbone, data.train, plan.image_size, **settings)
     model = detectors.fit_frozen(

@@ -49,7 +49,7 @@ def describe(path: str | os.PathLike) -> Described:
     """
     found = read_keras_file(path, _WANTED)
     config = found.config["config"]
-    classes, size = config.get("classes"), config.get("image_size")
+    classes, size = config.get("class_names"), config.get("image_size")
     if not isinstance(classes, (list, tuple, type(None))) or not isinstance(size, (int, type(None))):
         raise UserError(f"{path} is damaged: its classes or its image size are none; save the model again")
     return Described(found.kind, () if found.kind in _OTHERS else tuple(map(str, classes or ())), size)

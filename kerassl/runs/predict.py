@@ -55,7 +55,7 @@ def predict(
         (part / "drawings").mkdir(parents=True)
         metrics.save_predictions(part / "predictions.json", found)
         for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=verbosity() == 2), 1):
-            drawn = detectors.draw(path, found[path], network.classes, score_threshold=score)
+            drawn = detectors.draw(path, found[path], network.class_names, score_threshold=score)
             # Numbered: files of two folders may share a name.
             name = f"{number:04d}_{file_names.file_name(pathlib.Path(path).stem)}.png"
             Image.fromarray(drawn).save(part / "drawings" / name)
@@ -77,7 +77,7 @@ def score(model, records, classes, sizes=False):
     Raises:
         UserError: if the model has other classes, or no image shows an object.
     """
-    places = class_places(model.classes, classes, "the model")  # before minutes of prediction
+    places = class_places(model.class_names, classes, "the model")  # before minutes of prediction
     if not isinstance(model, detectors.Localizer):
         predictions = detections(model, records)
         records = [record for record in records if record.image_id in predictions]  # broken files are missing

@@ -10,8 +10,8 @@ from kerassl.callbacks.unfreezing_schedule import check_unfreezing
 from kerassl.datasets.class_names import read_class_names
 from kerassl.detectors.localizer.levels import check_neck_levels
 from kerassl.models.levels import check_dense_levels
+from kerassl.optimizers.lr_multipliers import check_lr_multipliers
 from kerassl.optimizers.names import check_name
-from kerassl.optimizers.part_rates import check_learning_rates
 from kerassl.resizing import check_image_size
 
 
@@ -33,7 +33,7 @@ Share, ShareAbove0, ShareBelow1 = (
 Optimizer = Annotated[str, pydantic.AfterValidator(check_name)]
 Levels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_dense_levels(levels)))]
 NeckLevels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_neck_levels(levels)))]
-LearningRates = Annotated[dict[str, Above0], pydantic.AfterValidator(check_learning_rates)]
+LRMultipliers = Annotated[dict[str, Above0], pydantic.AfterValidator(check_lr_multipliers)]
 Unfreeze = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_stages)]
 
 
@@ -230,7 +230,7 @@ class Frozen(Protocol):
     batch_size: Count = Field(32, description="Images a step; 16 to 64.")
     epochs: Count = Field(12, description="Passes over the labeled images; 10 to 50, more for fewer.")
     learning_rate: Above0 = Field(1e-3, description="Peak of the schedule.")
-    width: Count = Field(128, description="Channels of neck and head; 64 to 256.")
+    num_filters: Count = Field(128, description="Channels of neck and head; 64 to 256.")
     levels: NeckLevels = Field(
         ["P4", "P5"],
         description="What the neck takes of the backbone: one of P3, P4 and P5, or neighbors, as [P3, P4].",
@@ -252,9 +252,9 @@ class Finetune(Protocol):
     epochs: Count = Field(10, description="Passes over the labeled images; 10 to 100, more for fewer.")
     optimizer: Optimizer = Field("adamw", description="adamw, lamb, lars or, with tensorflow-addons, tfa/NAME.")
     learning_rate: Above0 = Field(1e-3, description="Peak of the schedule; 0.0003 to 0.002 with adamw.")
-    learning_rates: LearningRates = Field(
+    lr_multipliers: LRMultipliers = Field(
         {},
-        description="Factors of learning_rate by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4, P5, "
+        description="Multipliers of learning_rate by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4, P5, "
         "neck, head. 0.1 to 0.3 for a pre-trained backbone.",
     )
     warmup: ShareBelow1 = Field(0.05, description="Share of the steps in which the learning rate rises; 0.01 to 0.1.")
@@ -306,7 +306,7 @@ class Detector(Finetune):
     """A detector: boxes and classes of all objects."""
 
     kind: Literal["retinanet", "yolov8"] = Field("retinanet", description="yolov8 learns faster from few labels.")
-    width: Count | None = Field(
+    num_filters: Count | None = Field(
         None,
         description="Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. 64 to 128 are faster.",
     )

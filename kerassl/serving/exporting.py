@@ -71,7 +71,7 @@ def export(
     `tf_serving_warmup_requests`, which it asks itself before it serves the version.
 
     Args:
-        model: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it, `Localizer`, `SimCLR`, or a
+        model: `detectors.RetinaNet`, `detectors.YOLOV8`, `Localizer`, `SimCLR`, or a
             backbone.
         path: str or `pathlib.Path` of the new folder. TensorFlow Serving wants `<name>/<version number>`, and serves
             the highest number.
@@ -108,7 +108,7 @@ def export(
     card = {
         "kind": kind,
         "image_size": size,
-        "classes": list(getattr(model, "classes", [])),
+        "classes": list(getattr(model, "class_names", [])),
         "signatures": {
             "serving_default": "images [B, H, W, 3] float32 in [0, 255], of one size in a batch",
             "serving_uint8": "images [B, H, W, 3] uint8",
@@ -246,7 +246,7 @@ def _answer(model, image_size, settings):
 
 
 def _detector(model, settings):
-    names = tf.constant(list(model.classes))
+    names = tf.constant(list(model.class_names))
 
     def answer(images, scales, sizes):
         boxes, scores, classes, counts = detect(model, images, scales, sizes, *settings)
@@ -263,7 +263,7 @@ def _detector(model, settings):
 
 
 def _localizer(model):
-    names = tf.constant(list(model.classes))
+    names = tf.constant(list(model.class_names))
 
     def answer(images, scales, sizes):
         boxes, logits = locate(model, images, scales, sizes)

@@ -91,7 +91,7 @@ def export_tflite(
     card = {
         "kind": kind,
         "image_size": model.image_size,
-        "classes": list(model.classes),
+        "classes": list(model.class_names),
         "precision": precision,
         "input": "images [1, S, S, 3] float32 in [0, 255], letterboxed: the picture at the top left, the rest black",
         "outputs": outputs,
@@ -160,7 +160,7 @@ def _detector(model, score_threshold, iou_threshold, max_detections):
         boxes, scores = clipped(tf.gather(boxes, kept), tf.gather(scores, kept), float(model.image_size))
         scores = tf.transpose(scores)  # [C, A]
         best = []
-        for number in range(len(model.classes)):
+        for number in range(len(model.class_names)):
             chosen, found = tf.raw_ops.NonMaxSuppressionV4(
                 boxes=boxes,
                 scores=scores[number],

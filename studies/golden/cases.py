@@ -46,15 +46,17 @@ def tiny(width=8, name="tiny"):
 
 
 def retinanet():
-    return common.set_weights(detectors.retinanet(tiny(), CLASSES, image_size=SIZE, width=32))
+    return common.set_weights(detectors.RetinaNet(tiny(), CLASSES, SIZE, num_filters=32))
 
 
 def yolov8():
-    return common.set_weights(detectors.yolov8(tiny(), CLASSES, image_size=SIZE, width=8))
+    return common.set_weights(detectors.YOLOV8(tiny(), CLASSES, SIZE, num_filters=8))
 
 
 def localizer():
-    return common.set_weights(detectors.Localizer(tiny(), CLASSES, SIZE, width=16))
+    model = detectors.Localizer(tiny(), CLASSES, SIZE, num_filters=16)
+    model.compile()
+    return common.set_weights(model)
 
 
 def records(count=12):
@@ -136,8 +138,9 @@ def detector_batches():
     return tf.data.Dataset.from_tensor_slices(data).batch(4)
 
 
-def detector_case(make):
-    model = common.set_weights(make(tiny(), CLASSES, image_size=SIZE, learning_rates={"backbone": 0.1, "neck": 0.5}))
+def detector_case(model, **settings):
+    model.compile(lr_multipliers={"backbone": 0.1, "neck": 0.5}, **settings)
+    common.set_weights(model)
     begin = {name: np.array(value) for name, value in model(common.images(2, SIZE).astype(np.float32)).items()}
     found = trained(model, detector_batches(), 2)
     predictions = detectors.predict(model, records(4), score_threshold=0.05, max_detections=20, verbose=0)
@@ -146,13 +149,11 @@ def detector_case(make):
 
 
 def retinanet_training():
-    make = detectors.retinanet
-    return detector_case(lambda *args, **own: make(*args, width=32, **own))
+    return detector_case(retinanet())
 
 
 def yolov8_training():
-    make = detectors.yolov8
-    return detector_case(lambda *args, **own: make(*args, width=8, clip_norm=1.0, weight_decay=1e-2, **own))
+    return detector_case(yolov8(), clip_norm=1.0, weight_decay=1e-2)
 
 
 def localizer_batches():
@@ -162,7 +163,8 @@ def localizer_batches():
 
 
 def localizer_training():
-    model = detectors.Localizer(tiny(), CLASSES, SIZE, width=16, learning_rates={"backbone": 0.1}, levels=("P3", "P4"))
+    model = detectors.Localizer(tiny(), CLASSES, SIZE, num_filters=16, levels=("P3", "P4"))
+    model.compile(lr_multipliers={"backbone": 0.1})
     found = trained(common.set_weights(model), localizer_batches(), 2)
     predictions, logits = detectors.localizer_predictions(model, records(4))
     return {**found, "predictions": predictions_of(predictions), "logits": logits}
@@ -238,12 +240,16 @@ def frozen():
         "labels": train.labels,
         "statistics": train.statistics,
     }
-    head = detectors.fit_frozen(train, CLASSES, epochs=2, batch_size=4, width=16, seed=3)
-    start = detectors.Localizer(train.backbone, CLASSES, SIZE, width=16, freeze=True)
+    head = detectors.fit_frozen(train, CLASSES, epochs=2, batch_size=4, num_filters=16, seed=3)
+    train.backbone.trainable = False
+    start = detectors.Localizer(train.backbone, CLASSES, SIZE, num_filters=16)
+    start.compile()
     common.set_weights(start)
     own = {"epochs": 1, "batch_size": 4, "verbose": 0, "seed": 4}
     found["pretrained"] = detectors.pretrain_localizer(start, records(12), groups=3, **own).history
-    warm = detectors.fit_frozen(train.take([0, 2, 4, 5, 7]), CLASSES, epochs=2, batch_size=4, width=16, start=start)
+    warm = detectors.fit_frozen(
+        train.take([0, 2, 4, 5, 7]), CLASSES, epochs=2, batch_size=4, num_filters=16, start=start
+    )
     for name, model in (("head", head), ("warm", warm)):
         predictions, logits = detectors.localizer_predictions(model, test)
         found[name] = {
@@ -378,7 +384,7 @@ def compare_models():
     """Two networks asked about the same scenes, and an audit of one."""
     own = scenes(24)
     classes = datasets.SCENE_CLASSES
-    model = detectors.Localizer(tiny(), classes, SIZE, width=16)
+    model = detectors.Localizer(tiny(), classes, SIZE, num_filters=16)
     common.set_weights(model)
     asked = explain.questions(own, SIZE)
     table = explain.compare_arms({"head": model, "features": tiny(4)}, asked, level="P4", steps=2, resamples=50)
@@ -571,8 +577,8 @@ def backbone():
 CONFIG = """
 data: {scenes: {train: 10, val: 6, unlabeled: 16, single_object: true}}
 pretrain: {image_size: 32, batch_size: 8, epochs: 1, optimizer: adamw, hidden_dim: 8, projection_dim: 8}
-frozen: {image_size: 64, batch_size: 4, epochs: 1, width: 8, seeds: 2}
-detector: {kind: yolov8, image_size: 64, batch_size: 4, epochs: 1, width: 8, augmentation: {mosaic: 0.5},
+frozen: {image_size: 64, batch_size: 4, epochs: 1, num_filters: 8, seeds: 2}
+detector: {kind: yolov8, image_size: 64, batch_size: 4, epochs: 1, num_filters: 8, augmentation: {mosaic: 0.5},
   variants: [given]}
 compare: {labels: [8]}
 variants:

@@ -58,7 +58,7 @@ def test_continued_run_continues_from_weights_and_averages_to_the_bit(classifier
     def run(folder, epochs):
         model, ema = classifier(keras.optimizers.Adam(1e-2)), EMA(0.9)
         resume = Resume(folder, beside=[ema])
-        resume.run(model, model.fit, classed(), epochs=epochs, verbose=0, callbacks=[ema, resume])
+        resume.wrap_fit(model, model.fit, classed(), epochs=epochs, verbose=0, callbacks=[ema, resume])
         return weights_of(model)
 
     whole = run(tmp_path / "whole", 3)

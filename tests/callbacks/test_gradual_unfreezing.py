@@ -91,7 +91,7 @@ def test_unfrozen_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_o
         model, resume = localizer(learning_rate=1e-2), Resume(folder)
         model.run_eagerly = True  # six graphs would take longer to build, and are in question above
         callbacks = [GradualUnfreezing({"P5": 1, "P4": 2, "P3": 2, "stem": 2}), resume]
-        resume.run(model, model.fit, labeled(), epochs=epochs, verbose=0, callbacks=callbacks)
+        model.fit(labeled(), epochs=epochs, verbose=0, callbacks=callbacks)
         return model
 
     whole = run(tmp_path / "whole", 3)
@@ -137,8 +137,10 @@ def test_schedule_is_refused_when_stage_or_number_is_wrong(schedule, message):
 
 @pytest.mark.current_stack
 def test_model_that_is_frozen_already_is_refused(localizer, labeled):
+    model = localizer()
+    model.backbone.trainable = False
     with pytest.raises(UserError, match="without freeze"):
-        localizer(freeze=True).fit(labeled(), verbose=0, callbacks=[GradualUnfreezing({"backbone": 1})])
+        model.fit(labeled(), verbose=0, callbacks=[GradualUnfreezing({"backbone": 1})])
     dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     dense.compile("sgd", "mse")
     with pytest.raises(UserError, match="no backbone"):

@@ -27,7 +27,7 @@ def place(tmp_path_factory, tiny_backbone):
     folder = tmp_path_factory.mktemp("audit")
     write_scenes(folder / "devkit", train=0, val=12, image_size=(64, 80), single_object=True)
     keras.utils.set_random_seed(0)
-    Localizer(tiny_backbone(), SCENE_CLASSES, 64, width=8).save(folder / "localizer.keras")
+    Localizer(tiny_backbone(), SCENE_CLASSES, 64, num_filters=8).save(folder / "localizer.keras")
     return folder
 
 

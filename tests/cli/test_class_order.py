@@ -25,7 +25,7 @@ def place(tmp_path_factory, tiny_backbone):
     datasets.write_scenes(folder / "devkit", train=20, val=6, image_size=(64, 80), single_object=True)
     records = datasets.DetectionDataset.from_voc(folder / "devkit", 2007, "val", class_names=NAMES)
     keras.utils.set_random_seed(0)
-    model = Localizer(tiny_backbone(), NAMES, 64, width=8)
+    model = Localizer(tiny_backbone(), NAMES, 64, num_filters=8)
     layer = next(layer for layer in model.layers if getattr(layer, "units", None) == len(NAMES))
     kernel, bias = layer.get_weights()
     bias[np.bincount([record.classes[record.largest()] for record in records]).argmax()] = 9
@@ -136,7 +136,7 @@ def test_localizer_is_refused_when_no_image_shows_an_object(place, tmp_path, cap
 
 def test_weights_carry_the_names_and_refuse_others_or_another_order(place, tiny_backbone, tmp_path, caplog):
     def make(names):
-        return Localizer(tiny_backbone(), names, 64, width=8)
+        return Localizer(tiny_backbone(), names, 64, num_filters=8)
 
     model = make(["cat", "dog"])
     save_weights(model, tmp_path / "w.npz")

@@ -75,7 +75,7 @@ def test_finetuning_is_resumed_with_its_task_and_start_when_only_its_folder_is_n
 
 def test_comparison_continues_without_an_variant_when_it_failed_and_is_skipped(place, refused):
     (place / "bad.keras").write_text("no network")
-    frozen = "frozen: {image_size: 64, batch_size: 4, epochs: 1, width: 8}\n"
+    frozen = "frozen: {image_size: 64, batch_size: 4, epochs: 1, num_filters: 8}\n"
     variants = "variants: {bad one: bad.keras, first: random}\n"
     (place / "run.yaml").write_text(CONFIG[: CONFIG.index("localizer")] + frozen + variants)
     told = refused("compare", "--config", "run.yaml", "--out", "out")

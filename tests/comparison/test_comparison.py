@@ -28,7 +28,7 @@ from kerassl.runs.sources import some_labels, sources
 
 SCENES = "data: {scenes: {train: 12, val: 6, unlabeled: 16, single_object: true}}\n"
 PRETRAIN = "pretrain: {image_size: 32, batch_size: 8, epochs: 2, optimizer: adamw, hidden_dim: 8, projection_dim: 8}\n"
-FROZEN = "frozen: {image_size: 64, batch_size: 4, epochs: 1, width: 8}\n"
+FROZEN = "frozen: {image_size: 64, batch_size: 4, epochs: 1, num_filters: 8}\n"
 GRID = SCENES + PRETRAIN + FROZEN + "compare: {labels: [4, 8], seeds: 2}\n"
 
 
@@ -229,7 +229,7 @@ def story(patched, tmp_path_factory):
     fitted, read, necks, asked, turns = [], [], [], [], {}
     fit, boxes, batches = detectors.fit_frozen, detectors.pseudo_records, frozen_features.letterboxed_batches
     pretrain = detectors.pretrain_localizer
-    plain = SCENES + FROZEN.replace("width: 8", "width: 8, levels: [P3, P4]")
+    plain = SCENES + FROZEN.replace("num_filters: 8", "num_filters: 8, levels: [P3, P4]")
     plain += "compare: {labels: [4], seeds: 2, baseline: plain}\nvariants: {plain: random"
     both = plain + ", boxes: {neck: {epochs: 1, images: 6}}}\n"
 

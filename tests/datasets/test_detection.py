@@ -162,7 +162,8 @@ def test_keras_cv_trains_on_the_batches_when_some_images_have_no_box(marked, tin
     from kerassl import detectors
 
     records = [marked("a", 64, 64, (8, 8, 40, 40), (30, 30, 64, 60)), marked("b", 64, 48)]
-    detector = detectors.retinanet(tiny_backbone(), ["one", "two"], image_size=64)
+    detector = detectors.RetinaNet(tiny_backbone(), ["one", "two"], image_size=64, num_filters=32)
+    detector.compile()
     history = detector.fit(detection_batches(records, 64, 2), epochs=2, verbose=0).history
     assert np.all(np.isfinite(history["loss"]))
     assert history["loss"][1] != history["loss"][0]

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerassl import backbones, detectors
 from kerassl._errors import UserError
 
-KINDS = ("retinanet", "yolov8")
+KINDS = ("RetinaNet", "YOLOV8")
 
 
 @pytest.mark.slow
@@ -62,16 +62,16 @@ def test_weights_by_name_fit_whole_or_not_at_all(kind, tiny_detector, rectangles
     with np.load(tmp_path / "detector.npz") as file:
         table = dict(file)
     np.savez(tmp_path / "older.npz", **{name: table[name] for name in table if name != "kerassl/classes"})
-    assert json.loads(str(table.pop("kerassl/classes"))) == list(model.classes)
+    assert json.loads(str(table.pop("kerassl/classes"))) == list(model.class_names)
     # A weight that went by no name, or by another's, would be missing.
     assert sum(array.size for array in table.values()) == model.count_params()
-    assert not np.array_equal(twin(images)["box"], model(images)["box"]) or kind == "retinanet"  # whose start is 0
+    assert not np.array_equal(twin(images)["box"], model(images)["box"]) or kind == "RetinaNet"  # whose start is 0
     with caplog.at_level("INFO", "kerassl"):
         assert detectors.load_weights(twin, tmp_path / "detector.npz") == checksum
-    assert f"{len(table)} weights into {kind}, checksum {checksum[:16]}" in caplog.text
+    assert f"{len(table)} weights into {model.name}, checksum {checksum[:16]}" in caplog.text
     for name, value in model(images).items():
         np.testing.assert_array_equal(twin(images)[name], value)
-    other = tiny_detector(kind, classes=["red", "green", "blue"])
+    other = tiny_detector(kind, class_names=["red", "green", "blue"])
     before = [np.array(weight) for weight in other.get_weights()]
     for name, message in (
         ("detector", r"detector\.npz and the model have different classes \('green' in the model alone\)"),

@@ -26,7 +26,7 @@ def slow_ciou(a, b):
 
 
 def test_cells_lie_row_by_row_in_the_middle_of_their_squares():
-    centres, strides = distances.cells(64)
+    centres, strides = distances.locations(64)
     expected = [(x + s / 2, y + s / 2, s) for s in (8, 16, 32) for y in range(0, 64, s) for x in range(0, 64, s)]
     np.testing.assert_array_equal(np.concatenate([centres, strides], -1), expected)
 
@@ -41,7 +41,7 @@ def test_distance_is_the_mean_bin():
 
 
 def test_boxes_lead_back_to_distances():
-    centres, strides = distances.cells(64)
+    centres, strides = distances.locations(64)
     there = distances.to_boxes(random_distances(2, len(centres)), centres, strides)
     assert (there[..., 2:] > there[..., :2]).numpy().all()
     np.testing.assert_allclose(

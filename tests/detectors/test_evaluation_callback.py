@@ -159,7 +159,7 @@ def test_figures_are_those_of_the_localisers_boxes_when_fitted(tiny_backbone, ph
 
 @pytest.mark.current_stack
 def test_figures_are_those_of_the_detector_when_fitted(tiny_backbone, photos):
-    model = detectors.retinanet(tiny_backbone(), CLASSES, image_size=64)
+    model = detectors.RetinaNet(tiny_backbone(), CLASSES, image_size=64, num_filters=32)
     model.run_eagerly = True  # the callback is in question: the step's graph would take longer to build
     batches = datasets.detection_batches(photos[1:], 64, 8)
     scores = Evaluation(photos, CLASSES)

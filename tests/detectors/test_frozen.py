@@ -37,7 +37,7 @@ def features(tiny_backbone, records):
 
 
 def fitted(features, **settings):
-    return detectors.fit_frozen(features, CLASSES, **{"epochs": 1, "batch_size": 8, "width": 16, **settings})
+    return detectors.fit_frozen(features, CLASSES, **{"epochs": 1, "batch_size": 8, "num_filters": 16, **settings})
 
 
 def level(backbone, name, image):
@@ -145,11 +145,14 @@ def test_other_levels_are_read_learned_saved_and_predicted_with(tiny_backbone, r
 
 def test_what_lies_beyond_the_levels_stays_as_it_is_when_all_else_is_trained(tiny_backbone, records, caplog):
     backbone = tiny_backbone()
-    model = detectors.Localizer(backbone, CLASSES, SIZE, width=4, levels=["P3", "P4"])
+    model = detectors.Localizer(backbone, CLASSES, SIZE, num_filters=4, levels=["P3", "P4"])
+    flags = [layer.trainable for layer in backbone.layers]
+    model.compile()
     before = backbone_weights.table(backbone)
     with caplog.at_level(logging.WARNING):
         model.fit(datasets.single_object_batches(records, SIZE, 8), epochs=1, verbose=0)
     assert "Gradients do not exist" not in caplog.text
+    assert [layer.trainable for layer in backbone.layers] == flags
     same = {name for name, weight in backbone_weights.table(backbone).items() if np.array_equal(weight, before[name])}
     layers = backbones.pyramid(backbone)
     needed = {each.name for each in keras.Model(backbone.input, backbone.get_layer(layers["P4"]).output).layers}
@@ -158,7 +161,7 @@ def test_what_lies_beyond_the_levels_stays_as_it_is_when_all_else_is_trained(tin
 
 
 def test_maps_are_enlarged_to_the_finest_and_added_up(tiny_backbone):
-    model = detectors.Localizer(tiny_backbone(), CLASSES, SIZE, width=4, levels=["P3", "P4", "P5"])
+    model = detectors.Localizer(tiny_backbone(), CLASSES, SIZE, num_filters=4, levels=["P3", "P4", "P5"])
     outputs = [model.get_layer(name).output for name in ("neck_p3", "neck_p4", "neck_p5", "neck_add")]
     images = np.random.default_rng(0).uniform(0, 255, [2, SIZE, SIZE, 3]).astype("float32")
     p3, p4, p5, joined = (np.array(part) for part in keras.Model(model.input, outputs)(images, training=False))
@@ -190,11 +193,11 @@ def test_seed_decides_the_result_and_later_trainings_trace_nothing(features, mon
         traced.append(y_pred)
         return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
 
-    monkeypatch.setattr("kerassl.detectors.localizer.localizer.ClassLoss", lambda **kwargs: counted)
-    first = fitted(features, width=24, seed=0).get_weights()
+    monkeypatch.setattr("kerassl.detectors.localizer.losses.ClassLoss", lambda **kwargs: counted)
+    first = fitted(features, num_filters=24, seed=0).get_weights()
     assert traced
     traced.clear()
-    other, again = (fitted(features, width=24, seed=seed).get_weights() for seed in (1, 0))
+    other, again = (fitted(features, num_filters=24, seed=seed).get_weights() for seed in (1, 0))
     assert not traced
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other))
@@ -256,9 +259,9 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
     backbone = tiny_backbone()
     nothing = dataclasses.replace(records[0], difficult=np.ones(len(records[0].classes), bool))
     features = features_of(backbone, records[:3], flip=False)
-    localizer = detectors.Localizer(tiny_backbone(width=4), CLASSES, SIZE, width=8)
-    larger = detectors.Localizer(backbone, CLASSES, 96, width=8)
-    finer = detectors.Localizer(backbone, CLASSES, SIZE, width=8, levels=["P3", "P4", "P5"])
+    localizer = detectors.Localizer(tiny_backbone(width=4), CLASSES, SIZE, num_filters=8)
+    larger = detectors.Localizer(backbone, CLASSES, 96, num_filters=8)
+    finer = detectors.Localizer(backbone, CLASSES, SIZE, num_filters=8, levels=["P3", "P4", "P5"])
     changed = features_of(tiny_backbone(), records[:3])
     one = features_of(backbone, records[:1])
     changed.backbone.get_layer("conv1").kernel.assign(tf.ones([3, 3, 3, 8]))
@@ -271,7 +274,7 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
         (lambda: detectors.localizer_predictions(localizer, features), "other weights or another network"),
         (lambda: detectors.localizer_predictions(larger, features), "96 px"),
         (lambda: detectors.localizer_predictions(finer, features), "of P4, P5, and the localiser takes P3, P4, P5"),
-        (lambda: detectors.fit_frozen(one, CLASSES, width=8, start=finer), "give both the same levels"),
+        (lambda: detectors.fit_frozen(one, CLASSES, num_filters=8, start=finer), "give both the same levels"),
         (lambda: features_of(backbone, records, levels=["P3", "P5"]), "neck takes one of P3"),
         (lambda: features_of(backbone, records), "GiB of memory"),
         (lambda: detectors.FrozenFeatures(backbone, records, 100), "96 or 128"),

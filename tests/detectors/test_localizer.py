@@ -11,8 +11,7 @@ from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl.detectors import supervised
 from kerassl.detectors.localizer import head as parts
-from kerassl.detectors.localizer.location_loss import CellLoss
-from kerassl.detectors.localizer.losses import BoxLoss, loc_acc_50, mean_iou
+from kerassl.detectors.localizer.losses import BoxLoss, CellLoss, loc_acc_50, mean_iou
 from kerassl.resizing import letterbox
 
 
@@ -108,7 +107,8 @@ def test_weights_of_the_cells_sum_to_one():
 @pytest.mark.current_stack
 def test_localizer_finds_rectangles_that_it_has_not_seen(tiny_backbone):
     keras.utils.set_random_seed(0)
-    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, width=32, learning_rate=3e-3)
+    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, num_filters=32)
+    model.compile(learning_rate=3e-3)
     model.fit(batches(*squares(256)), epochs=12, verbose=0)
     score = model.evaluate(batches(*squares(64, seed=1)), verbose=0, return_dict=True)
     assert score["box_loc_acc_50"] >= 0.8
@@ -116,12 +116,11 @@ def test_localizer_finds_rectangles_that_it_has_not_seen(tiny_backbone):
 
 
 @pytest.mark.current_stack
-def test_step_is_traced_once_and_a_metric_by_name_is_that_of_the_labels(tiny_backbone, monkeypatch):
+def test_step_is_traced_once_and_accuracy_is_that_of_the_labels(tiny_backbone, monkeypatch):
     traced, step = [], supervised.scaled_step
     monkeypatch.setattr(supervised, "scaled_step", lambda *given: traced.append(given) or step(*given))
-    localizer = detectors.Localizer(tiny_backbone(), ["red", "blue"], image_size=64, width=8)
-    losses = {"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "box": "mse"}
-    localizer.compile("sgd", losses, metrics={"class": "accuracy"}, jit_compile=False)
+    localizer = detectors.Localizer(tiny_backbone(), ["red", "blue"], image_size=64, num_filters=8)
+    localizer.compile()
     images, targets = squares(16)
     localizer.fit(batches(images, targets, 4), epochs=2, verbose=0)
     assert len(traced) == 1
@@ -139,13 +138,14 @@ def test_localizer_is_one_flat_graph(tiny_backbone):
 def test_localizer_is_the_same_when_saved_and_loaded(tiny_backbone, tmp_path):
     images, targets = squares(16)
     data = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
-    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, width=16)
+    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, num_filters=16)
+    model.compile()
     model.fit(data, verbose=0)
     model.save(tmp_path / "localizer.keras")
     loaded = keras.saving.load_model(tmp_path / "localizer.keras")
     assert isinstance(loaded, detectors.Localizer)
-    assert list(loaded.classes) == ["red", "blue"]
-    assert (loaded.image_size, loaded.width) == (64, 16)
+    assert list(loaded.class_names) == ["red", "blue"]
+    assert (loaded.image_size, loaded.num_filters) == (64, 16)
     expected, outputs = model(images), loaded(images)
     for name in ("class", "box"):
         np.testing.assert_array_equal(outputs[name], expected[name])
@@ -157,7 +157,9 @@ def test_localizer_is_the_same_when_saved_and_loaded(tiny_backbone, tmp_path):
 def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, tmp_path):
     backbone = tiny_backbone()
     before = [np.array(weight) for weight in backbone.get_weights()]
-    model = detectors.Localizer(backbone, ["red", "blue"], 64, width=16, freeze=True)
+    backbone.trainable = False
+    model = detectors.Localizer(backbone, ["red", "blue"], 64, num_filters=16)
+    model.compile()
     head = np.array(model.get_layer("sides").get_weights()[0])
     model.fit(batches(*squares(32)), verbose=0)
     for weight, old in zip(backbone.get_weights(), before):
@@ -177,7 +179,7 @@ class Named:
 
 
 def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tiny_backbone, tmp_path, caplog):
-    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, width=16)
+    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, num_filters=16)
     rng = np.random.default_rng(0)
     names = []
     for number, shape in enumerate([(50, 90), (128, 64), (64, 64)]):
@@ -209,8 +211,8 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
     ("arguments", "told"),
     [
         ({"image_size": 100}, "96 or 128"),
-        ({"classes": "car"}, "list of the class names"),
-        ({"classes": [1]}, "no string"),
+        ({"class_names": "car"}, "list of the class names"),
+        ({"class_names": [1]}, "no string"),
         ({"levels": ["P3", "P5"]}, r"levels are \[P3, P5\]; .* takes one of P3, P4, P5, or neighbours"),
         ({"levels": ["P4", "P3"]}, "from the finest on"),
         ({"levels": []}, "one of P3, P4, P5"),
@@ -218,5 +220,5 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
 )
 def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(tiny_backbone, arguments, told):
     with pytest.raises(UserError, match=told) as error:
-        detectors.Localizer(tiny_backbone(), **{"classes": ["car"], "image_size": 64, **arguments})
+        detectors.Localizer(tiny_backbone(), **{"class_names": ["car"], "image_size": 64, **arguments})
     assert "\n" not in str(error.value)

@@ -80,7 +80,7 @@ def test_detections_are_the_same_when_blank_images_fill_the_batch_or_two_replica
     )
     strategy = mirrored(2)
     with strategy.scope():
-        twin = tiny_detector(eager_detector.name, classes=eager_detector.classes)
+        twin = tiny_detector(type(eager_detector).__name__, class_names=eager_detector.class_names)
         twin.set_weights(eager_detector.get_weights())
     halves = strategy.experimental_distribute_values_from_function(
         lambda context: tuple(tf.constant(part[2 * context.replica_id_in_sync_group :][:2]) for part in (images, areas))

@@ -22,7 +22,9 @@ def records(tmp_path_factory):
 
 
 def localizer_of(backbone, **settings):
-    return detectors.Localizer(backbone, CLASSES, 64, width=8, **settings)
+    localizer = detectors.Localizer(backbone, CLASSES, 64, num_filters=8, **settings)
+    localizer.compile()
+    return localizer
 
 
 def pretrain(localizer, records, **settings):
@@ -52,7 +54,7 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
     before = localizer_of(backbone)
     pretrain(before, records)
     features = detectors.FrozenFeatures(backbone, records, 64)
-    settings = {"batch_size": 4, "epochs": 1, "width": 8}
+    settings = {"batch_size": 4, "epochs": 1, "num_filters": 8}
     classes = [*datasets.SCENE_CLASSES, "one more"]
     after = detectors.fit_frozen(features, classes, start=before, learning_rate=1e-9, **settings)
     boxes, again = (detectors.localizer_predictions(model, features)[0] for model in (before, after))
@@ -64,10 +66,10 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
         for one, other in zip(before.get_layer(name).get_weights(), after.get_layer(name).get_weights()):
             np.testing.assert_allclose(other, one, atol=1e-6)
     assert detectors.save_neck(before, tmp_path / "neck.npz") == detectors.load_neck(after, tmp_path / "neck.npz")
-    with pytest.raises(UserError, match="start has a neck of 8 channels, and width is 16"):
-        detectors.fit_frozen(features, classes, start=before, width=16)
+    with pytest.raises(UserError, match="start has a neck of 8 channels, and num_filters is 16"):
+        detectors.fit_frozen(features, classes, start=before, num_filters=16)
     with pytest.raises(UserError, match="other weights or another network"):
-        detectors.fit_frozen(features, classes, start=localizer_of(tiny_backbone()), width=8)
+        detectors.fit_frozen(features, classes, start=localizer_of(tiny_backbone()), num_filters=8)
 
 
 def test_the_neck_learns_at_the_levels_of_its_localiser(tiny_backbone, records):
@@ -133,5 +135,6 @@ def test_network_whose_features_are_all_but_0_is_refused_unless_it_stays_frozen(
             layer.set_weights([1e-8 * gamma, *others])
     with pytest.raises(UserError, match="are all but 0, it has learned nothing"):
         pretrain(localizer_of(backbone), records)
-    loss = pretrain(localizer_of(backbone, freeze=True), records).history["loss"]
+    backbone.trainable = False
+    loss = pretrain(localizer_of(backbone), records).history["loss"]
     assert np.isfinite(loss).all()

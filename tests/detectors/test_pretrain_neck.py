@@ -16,7 +16,7 @@ from kerassl.detectors import supervised
 from kerassl.detectors.pseudo_boxes import pseudo_records
 from kerassl.detectors.pseudo_boxes.pseudo_records import boxes_of
 
-BOTH = pytest.mark.parametrize("kind", ["retinanet", "yolov8"])
+BOTH = pytest.mark.parametrize("kind", ["RetinaNet", "YOLOV8"])
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +105,13 @@ def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
     assert warned.startswith("only 1 of 11 images have a pseudo-box")
 
 
-@pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.slow)])
 def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, records, caplog, monkeypatch):
     traced = []
     step = supervised.scaled_step
     monkeypatch.setattr(supervised, "scaled_step", lambda *given: traced.append(given) or step(*given))
     keras.utils.set_random_seed(0)
-    detector = tiny_detector(kind, classes=["red", "green", "blue"], learning_rate=1e-3)
+    detector = tiny_detector(kind, class_names=["red", "green", "blue"], learning_rate=1e-3)
     held = detector.backbone.get_layer("bn2")
     held.trainable = False
     flags = {layer.name: layer.trainable for layer in detector.layers}
@@ -132,7 +132,7 @@ def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, rec
         else:
             moved += 1
             assert not np.array_equal(after[name], old), name
-    assert f"{kind}: {moved} weights of neck and box head moved" in caplog.text
+    assert f"{detector.name}: {moved} weights of neck and box head moved" in caplog.text
     assert {layer.name: layer.trainable for layer in detector.layers} == flags
     assert int(detector.optimizer.iterations) == 0
     for old, new in zip(slots, detector.optimizer.variables):
@@ -142,7 +142,7 @@ def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, rec
 @pytest.mark.slow
 @BOTH
 def test_detector_trains_on_labels_as_any_other_afterwards(kind, tiny_detector, records):
-    detector = tiny_detector(kind, classes=["red", "green", "blue"])
+    detector = tiny_detector(kind, class_names=["red", "green", "blue"])
     detectors.pretrain_neck(detector, records, epochs=1, batch_size=8, verbose=0)
     before = backbone_weights.table(detector)
     batches = datasets.detection_batches(clipped(records, 3), 64, 8)
@@ -159,7 +159,7 @@ def clipped(records, classes):
 
 @BOTH
 def test_neck_of_other_classes_fits_whole_or_not_at_all(kind, tiny_detector, tmp_path):
-    one, other = tiny_detector(kind), tiny_detector(kind, classes=["a", "b", "c"])
+    one, other = tiny_detector(kind), tiny_detector(kind, class_names=["a", "b", "c"])
     checksum = detectors.save_neck(one, tmp_path / "neck.npz")
     assert detectors.load_neck(other, tmp_path / "neck.npz") == checksum
     assert detectors.save_neck(other, tmp_path / "again.npz") == checksum
@@ -182,7 +182,8 @@ def test_detector_is_unchanged_and_told_in_one_line_when_the_loss_is_not_finite(
 
     def fit(self, *args, **kwargs):
         assert not self.backbone.trainable_weights
-        self.box_head.set_weights([np.full_like(weight, np.nan) for weight in self.box_head.get_weights()])
+        head = self.get_layer("box_head")
+        head.set_weights([np.full_like(weight, np.nan) for weight in head.get_weights()])
         return types.SimpleNamespace(history={"loss": [1.0, float("nan")]})
 
     monkeypatch.setattr(type(detector), "fit", fit)

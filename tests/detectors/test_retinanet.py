@@ -7,6 +7,7 @@ import tensorflow as tf
 from kerassl import datasets, detectors
 from kerassl._errors import UserError
 from kerassl.boxes import pairwise_iou
+from kerassl.detectors.decoding import select
 from kerassl.detectors.retinanet.anchors import targets
 
 
@@ -72,7 +73,7 @@ def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, t
     model.save(tmp_path / "detector.keras")
     loaded = keras.saving.load_model(tmp_path / "detector.keras")
     assert isinstance(loaded, detectors.RetinaNet)
-    assert list(loaded.classes) == ["red", "blue"]
+    assert list(loaded.class_names) == ["red", "blue"]
     assert loaded.image_size == 64
     expected, outputs = model(images), loaded(images)
     for name in ("box", "classification"):
@@ -84,8 +85,8 @@ def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, t
 
 
 def test_heads_have_the_width_that_was_asked_for_and_keep_it_when_saved(tiny_detector, rectangles, tmp_path):
-    model = tiny_detector(width=32)
-    assert model.box_head.prediction_layer.kernel.shape[2] == 32
+    model = tiny_detector(num_filters=64)
+    assert model.get_layer("box_head").prediction_layer.kernel.shape[2] == 64
     model.save(tmp_path / "narrow.keras")
     images = rectangles(2)[0]
     again = keras.saving.load_model(tmp_path / "narrow.keras")
@@ -94,7 +95,7 @@ def test_heads_have_the_width_that_was_asked_for_and_keep_it_when_saved(tiny_det
 
 def test_heads_normalise_each_image_by_itself(tiny_detector, rectangles):
     head, maps = (
-        tiny_detector(width=32).box_head,
+        tiny_detector().get_layer("box_head"),
         np.random.default_rng(0).normal(size=[3, 8, 8, 256]).astype("float32"),
     )
     alone = np.concatenate([head(maps[place : place + 1], training=True) for place in range(3)])
@@ -103,17 +104,18 @@ def test_heads_normalise_each_image_by_itself(tiny_detector, rectangles):
     np.testing.assert_allclose(head(2 * maps), head(maps), atol=1e-3)
 
 
-def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, rectangles):
+def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, tiny_detector, rectangles):
     images, boxes, classes = rectangles(8)
     backbone = tiny_backbone()
     before = [np.array(weight) for weight in backbone.get_weights()]
-    model = detectors.retinanet(backbone, ["red", "blue"], image_size=64, freeze=True)
+    backbone.trainable = False
+    model = tiny_detector(backbone=backbone)
     model.run_eagerly = True
-    head = np.array(model.box_head.get_weights()[0])
+    head = np.array(model.get_layer("box_head").get_weights()[0])
     model.fit(batches(images, boxes, classes), verbose=0)
     for weight, old in zip(backbone.get_weights(), before):
         np.testing.assert_array_equal(weight, old)
-    assert not np.array_equal(model.box_head.get_weights()[0], head)
+    assert not np.array_equal(model.get_layer("box_head").get_weights()[0], head)
 
 
 def test_all_layers_of_the_backbone_are_layers_of_the_detector(tiny_detector):
@@ -134,17 +136,17 @@ def test_predict_keeps_low_scores(tiny_detector, rectangles):
     ("arguments", "told"),
     [
         ({"image_size": 240}, "224 or 256"),
-        ({"classes": "car"}, "list of the class names"),
-        ({"classes": ["car", "car"]}, "'car' more than once"),
-        ({"classes": []}, "list of the class names"),
+        ({"class_names": "car"}, "list of the class names"),
+        ({"class_names": ["car", "car"]}, "'car' more than once"),
+        ({"class_names": []}, "list of the class names"),
         ({"anchor_sizes": [8, 16]}, "five sizes"),
-        ({"width": 100}, "multiple of 32"),
+        ({"num_filters": 100}, "multiple of 32"),
     ],
 )
 def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(arguments, told, tiny_backbone):
-    arguments = {"classes": ["car"], "image_size": 64, **arguments}
+    arguments = {"class_names": ["car"], "image_size": 64, **arguments}
     with pytest.raises(UserError, match=told) as error:
-        detectors.retinanet(tiny_backbone(), **arguments)
+        detectors.RetinaNet(tiny_backbone(), **arguments)
     assert "\n" not in str(error.value)
 
 
@@ -160,25 +162,19 @@ def test_fit_refuses_when_a_label_is_beyond_the_classes(tiny_detector, rectangle
         tiny_detector().fit(batches(images, boxes, classes + 1), verbose=0)
 
 
-class ClippedFirst(keras_cv.layers.NonMaxSuppression):
-    """KerasCV's own, but for boxes that end at the image's border, as ours do."""
-
-    def call(self, box_prediction, class_prediction, images=None, image_shape=None):
-        return super().call(tf.clip_by_value(box_prediction, 0.0, 64.0), class_prediction, images, image_shape)
-
-
 def test_decoding_equals_that_of_keras_cv_when_there_is_one_class(tiny_detector):
-    model = tiny_detector(classes=["thing"])
+    model = tiny_detector(class_names=["thing"])
     rng = np.random.default_rng(0)
     count = model.anchors().shape[0]
     outputs = {
         "box": rng.normal(0, 0.7, (4, count, 4)).astype("float32"),
         "classification": rng.normal(-7, 2, (4, count, 1)).astype("float32"),
     }
-    model._prediction_decoder = ClippedFirst("xyxy", True, confidence_threshold=0.01)
-    images = tf.zeros([4, 64, 64, 3])
-    expected = keras_cv.models.RetinaNet.decode_predictions(model, outputs, images)
-    found = model.decode_predictions(outputs, images)
+    suppress = keras_cv.layers.NonMaxSuppression("xyxy", False, confidence_threshold=0.01)
+    boxes, scores = model.boxes_and_scores(outputs)
+    expected = suppress(tf.clip_by_value(boxes, 0.0, 64.0), scores)
+    boxes, scores, _, counts = select(boxes, scores, tf.fill([4, 2], 64.0))
+    found = {"boxes": boxes, "confidence": scores, "num_detections": counts}
     np.testing.assert_array_equal(found["num_detections"], expected["num_detections"])
     for index, count in enumerate(found["num_detections"].numpy()):
         assert 10 < count < 100
@@ -195,7 +191,7 @@ def test_outputs_and_loss_are_float32_when_precision_is_mixed(tiny_detector, rec
             tiny_detector()
         model = tiny_detector(image_size=96)
         assert {output.dtype for output in model(images).values()} == {tf.float32}
-        assert model.box_head.prediction_layer.compute_dtype == "bfloat16"
+        assert model.get_layer("box_head").prediction_layer.compute_dtype == "bfloat16"
         losses = model.fit(batches(images, boxes, classes), epochs=15, verbose=0).history["loss"]
         assert np.isfinite(losses).all()
         assert losses[-1] < losses[0]

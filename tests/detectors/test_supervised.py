@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from kerassl import UserError, _compat, detectors, models
-from kerassl.detectors.localizer.localizer import compile_localizer
 from kerassl.models.over_replicas import OverReplicas
 
 PARTS = {"backbone": 0.5, "P5": 0.1}
@@ -44,24 +43,15 @@ def scenes(count=4, size=32):
     return images, {"boxes": boxes, "classes": classes}, one
 
 
-def model_of(kind, backbone):
-    if kind == "localizer":
-        return detectors.Localizer(backbone, ["red", "blue"], 32, width=8, learning_rates=PARTS)
-    width = {"retinanet": 32, "yolov8": 8}[kind]
-    return getattr(detectors, kind)(backbone, ["red", "blue"], image_size=32, width=width, learning_rates=PARTS)
-
-
 def trained(kind, backbone, strategy, start):
     """Weights after a batch of three images and one of one, and the logs of both steps and of the epoch."""
     images, all_boxes, one = scenes()
-    labels = one if kind == "localizer" else all_boxes
+    labels = one if kind == "Localizer" else all_boxes
     optimizer = keras.optimizers.SGD(0.1, global_clipnorm=0.1)
     with strategy.scope():
-        model = model_of(kind, backbone())
-        if kind == "localizer":
-            compile_localizer(model, None, optimizer)
-        else:
-            model._compile_for(optimizer)
+        num_filters = 32 if kind == "RetinaNet" else 8
+        model = getattr(detectors, kind)(backbone(), ["red", "blue"], 32, num_filters=num_filters)
+        model.compile(optimizer, lr_multipliers=PARTS)
     if start is not None:
         model.set_weights(start)
     start, steps = [np.array(each) for each in model.get_weights()], Steps()
@@ -77,8 +67,8 @@ def alone(tiny_backbone):
 
 
 # Tracing takes seconds for each replica. Two have shares of 2 and 1 and of 1 and 0 images, four of 1, 1, 1 and 0.
-CASES = [("localizer", 2), ("retinanet", 2), ("yolov8", 2)] if _compat.KERAS_3 else [("localizer", 2)]
-CASES += [pytest.param(kind, 4, marks=pytest.mark.slow) for kind in ("localizer", "retinanet", "yolov8")]
+CASES = [("Localizer", 2), ("RetinaNet", 2), ("YOLOV8", 2)] if _compat.KERAS_3 else [("Localizer", 2)]
+CASES += [pytest.param(kind, 4, marks=pytest.mark.slow) for kind in ("Localizer", "RetinaNet", "YOLOV8")]
 
 
 @pytest.mark.parametrize(("kind", "replicas"), CASES)
@@ -142,7 +132,8 @@ def test_batch_norm_that_replicas_do_not_share_is_refused_with_advice(kind, stoc
                 model = models.SimCLR(backbone(), 32, projection_dim=8)
                 model.compile("sgd")
             else:
-                model = detectors.Localizer(backbone(), ["red", "blue"], 32, width=8)
+                model = detectors.Localizer(backbone(), ["red", "blue"], 32, num_filters=8)
+                model.compile()
         model.fit(tf.data.Dataset.from_tensors(tf.zeros([2, 32, 32, 3])), verbose=0)
 
     with pytest.raises(UserError, match=r"5 layers of batch normalization, bn1 the first.*2 replicas.*backbones.fast"):

@@ -37,7 +37,7 @@ def slow_targets(centres, objects, classes, predicted, scores, count):
 
 def scene(images=6, objects=5, pads=2, kinds=3, seed=0):
     rng = np.random.default_rng(seed)
-    centres, strides = distances.cells(64)
+    centres, strides = distances.locations(64)
     corner = rng.uniform(0, 50, (images, objects + pads, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(2, 40, corner.shape)], -1).astype("float32")
     boxes[:, 0] = [13, 29, 15, 31]  # holds no cell's centre

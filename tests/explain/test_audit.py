@@ -156,7 +156,7 @@ def test_the_largest_object_that_is_not_difficult_is_asked_of_a_classifier(alway
 
 
 @pytest.mark.current_stack
-@pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.slow)])
 def test_each_class_of_an_image_is_asked_of_a_detector(record, tiny_backbone, kind):
 
     model = getattr(detectors, kind)(tiny_backbone(), CLASSES, image_size=64)
@@ -175,7 +175,7 @@ def test_each_class_of_an_image_is_asked_of_a_detector(record, tiny_backbone, ki
 
 def test_localiser_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
     keras.utils.set_random_seed(0)
-    model = Localizer(tiny_backbone(), CLASSES, 64, width=8)
+    model = Localizer(tiny_backbone(), CLASSES, 64, num_filters=8)
     image = record("one", (LEFT, 0))
     (row,) = audit(model, [image], layer="P4").rows
     square = letterbox(datasets.read_image(image.path), 64)[0].numpy()

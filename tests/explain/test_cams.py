@@ -85,7 +85,7 @@ def test_score_cam_weighs_channels_by_the_share_of_the_class_behind_their_mask()
     assert ScoreCAM(model, layer="map", channels=1)(image, 0)[0, 0, 0] == 1
 
 
-@pytest.mark.parametrize("kind", ["retinanet", pytest.param("yolov8", marks=pytest.mark.current_stack)])
+@pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.current_stack)])
 @pytest.mark.parametrize("method", [GradCAM, pytest.param(LayerCAM, marks=pytest.mark.current_stack)])
 def test_heatmap_of_a_box_is_that_of_the_anchor_that_found_it(tiny_backbone, images, kind, method):
     keras.utils.set_random_seed(3)
@@ -111,7 +111,7 @@ def test_heatmap_of_a_box_is_that_of_the_anchor_that_found_it(tiny_backbone, ima
 def test_boxes_are_refused_when_they_are_none_or_ask_a_model_without_boxes(classifier, tiny_backbone, images):
     with pytest.raises(UserError, match="'classifier' is no detector"):
         GradCAM(classifier)(images, 0, boxes=np.ones([3, 4]))
-    model = detectors.retinanet(tiny_backbone(), ["cat"], image_size=64)
+    model = detectors.RetinaNet(tiny_backbone(), ["cat"], image_size=64)
     square = images[:2, :, :64]
     for boxes, message in (
         ([[0, 0, 9, 9]], r"boxes are \(1, 4\); give one box .* each of the 2 images"),

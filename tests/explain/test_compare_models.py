@@ -27,7 +27,7 @@ def records(devkit):
 
 def localizer(tiny_backbone, seed):
     keras.utils.set_random_seed(seed)
-    return Localizer(tiny_backbone(), CLASSES, 64, width=8)
+    return Localizer(tiny_backbone(), CLASSES, 64, num_filters=8)
 
 
 def test_questions_are_about_the_largest_object_and_all_of_its_class(records):
@@ -90,7 +90,7 @@ def test_arms_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(t
 def test_level_is_chosen_among_those_that_all_arms_look_at(tiny_backbone, records):
     arms = {
         "whole": localizer(tiny_backbone, 0),
-        "fine": Localizer(tiny_backbone(), CLASSES, 64, width=8, levels=["P3"]),
+        "fine": Localizer(tiny_backbone(), CLASSES, 64, num_filters=8, levels=["P3"]),
     }
     found = explain.compare_arms(arms, explain.questions(records[:4], 64), resamples=10)
     assert found.level == "P3"

@@ -70,7 +70,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_
     from kerassl.detectors import Localizer
 
     keras.utils.set_random_seed(2)
-    model = Localizer(tiny_backbone(), NAMES, 64, width=8)
+    model = Localizer(tiny_backbone(), NAMES, 64, num_filters=8)
     heat = GradCAM(model)(images, 1)
     expected = _by_hand(model, "act5", images, [1] * 3, lambda outputs: outputs["class"])
     np.testing.assert_allclose(heat, expected, atol=1e-4)
@@ -80,7 +80,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_
 def test_deepest_level_that_a_localiser_looks_at_is_explained_and_no_deeper_one(tiny_backbone, images):
     from kerassl.detectors import Localizer
 
-    model = Localizer(tiny_backbone(), NAMES, 64, width=8, levels=["P3", "P4"])
+    model = Localizer(tiny_backbone(), NAMES, 64, num_filters=8, levels=["P3", "P4"])
     np.testing.assert_array_equal(GradCAM(model)(images, 1), GradCAM(model, layer="P4")(images, 1))
     assert levels_of(model) == ("P3", "P4")
     for layer in ("P5", "act5"):
@@ -88,7 +88,7 @@ def test_deepest_level_that_a_localiser_looks_at_is_explained_and_no_deeper_one(
             GradCAM(model, layer=layer)
 
 
-@pytest.mark.parametrize(("kind", "layer"), [("retinanet", None), ("retinanet", "P4"), ("yolov8", None)])
+@pytest.mark.parametrize(("kind", "layer"), [("RetinaNet", None), ("RetinaNet", "P4"), ("YOLOV8", None)])
 def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_detector(tiny_backbone, images, kind, layer):
 
     keras.utils.set_random_seed(3)
@@ -200,7 +200,7 @@ def test_size_is_refused_when_the_strides_do_not_divide_it(tiny_backbone):
     from kerassl.detectors import Localizer
 
     with pytest.raises(UserError, match="240 is no multiple of 32"):
-        GradCAM(Localizer(tiny_backbone(), NAMES, 64, width=8))(np.zeros([240, 240, 3]))
+        GradCAM(Localizer(tiny_backbone(), NAMES, 64, num_filters=8))(np.zeros([240, 240, 3]))
 
 
 @pytest.mark.slow
@@ -209,7 +209,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_backbone_is_efficientnet()
     from kerassl.detectors import Localizer
 
     keras.utils.set_random_seed(0)
-    model = Localizer(backbones.build("EfficientNetB0"), NAMES, 64, width=8)
+    model = Localizer(backbones.build("EfficientNetB0"), NAMES, 64, num_filters=8)
     images = np.random.default_rng(0).uniform(0, 255, [2, 64, 64, 3]).astype(np.float32)
     heat = GradCAM(model)(images, [0, 1])
     layer = backbones.pyramid(model.backbone)["P5"]

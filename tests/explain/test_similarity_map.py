@@ -64,7 +64,7 @@ def test_mean_embedding_is_that_of_all_images(backbone, images):
 def test_models_that_have_a_backbone_are_taken_whole(backbone, images):
     from kerassl.detectors import Localizer
 
-    model = Localizer(backbone, ["a", "b"], 64, width=8)
+    model = Localizer(backbone, ["a", "b"], 64, num_filters=8)
     np.testing.assert_array_equal(SimilarityMap(model)(images), SimilarityMap(backbone)(images))
 
 

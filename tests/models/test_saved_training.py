@@ -20,7 +20,9 @@ def made(kind, name, backbone):
     views = {"hidden_dim": 8, "projection_dim": 4, "augmentation": SimCLRViews(64)}
     if kind == "Localizer":
         data = tf.data.Dataset.from_tensors((IMAGES, {"class": LABELS, "box": BOXES}))
-        return detectors.Localizer(backbone, ["a", "b"], 64, width=8, optimizer=name, weight_decay=0.1), data.repeat(2)
+        model = detectors.Localizer(backbone, ["a", "b"], 64, num_filters=8)
+        model.compile(name, weight_decay=0.1)
+        return model, data.repeat(2)
     if kind == "ViewClassifier":
         model, data = models.ViewClassifier(backbone, ["a", "b"], 64), tf.data.Dataset.from_tensors((IMAGES, LABELS))
     elif kind == "DenseSimCLR":

@@ -13,7 +13,7 @@ def test_figures_of_a_model_and_a_data_set_are_those_of_their_files(tmp_path, ti
     root = write_scenes(tmp_path / "devkit", train=0, val=4, image_size=(64, 80), single_object=True)
     data = DetectionDataset.from_voc(root, 2007, "val", class_names=SCENE_CLASSES)
     keras.utils.set_random_seed(0)
-    model = kerassl.detectors.Localizer(tiny_backbone(), SCENE_CLASSES, 64, width=8)
+    model = kerassl.detectors.Localizer(tiny_backbone(), SCENE_CLASSES, 64, num_filters=8)
     model.save(tmp_path / "localizer.keras")
     named = {"voc": str(root), "split": "val", "classes": list(SCENE_CLASSES)}
     expected = kerassl.evaluate(tmp_path / "localizer.keras", **named, out=tmp_path / "figures.json")

@@ -18,7 +18,7 @@ from kerassl.runs.config import read_config
 from kerassl.runs.plan import plan_comparison, plan_finetuning
 from kerassl.runs.sources import sources
 
-SECTION = {"image_size": 64, "batch_size": 4, "epochs": 1, "kind": "yolov8", "width": 8, "neck": {"epochs": 1}}
+SECTION = {"image_size": 64, "batch_size": 4, "epochs": 1, "kind": "yolov8", "num_filters": 8, "neck": {"epochs": 1}}
 SCENES = {"train": 4, "val": 2, "unlabeled": 2, "single_object": True}
 
 
@@ -38,7 +38,7 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_variants_f
     backbone = tiny_backbone()
 
     def detector():
-        return detectors.yolov8(backbone, datasets.SCENE_CLASSES, image_size=64, width=8)
+        return detectors.YOLOV8(backbone, datasets.SCENE_CLASSES, image_size=64, num_filters=8)
 
     asked = []
 

@@ -18,7 +18,7 @@ localizer:
   batch_size: 4
   epochs: 2
   learning_rate: 0.01
-  learning_rates: {backbone: 0.5}
+  lr_multipliers: {backbone: 0.5}
   warmup: 0.2
   clip_norm: 1
   weight_decay: 0.01

@@ -11,19 +11,19 @@ CLASSES = ["red", "green", "blue"]
 def detector(backbone):
     """With random heads, which see something everywhere."""
     keras.utils.set_random_seed(0)
-    model = detectors.retinanet(backbone, CLASSES, image_size=64)
+    model = detectors.RetinaNet(backbone, CLASSES, image_size=64)
     rng = np.random.default_rng(0)
-    for head, bias in ((model.classification_head, -3.0), (model.box_head, 0.0)):
-        kernel, _ = head.prediction_layer.get_weights()
-        noise = rng.normal(0, 0.02, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])
-        head.prediction_layer.set_weights(noise)
+    for head, bias in (("classification_head", -3.0), ("box_head", 0.0)):
+        layer = model.get_layer(head).prediction_layer
+        kernel, _ = layer.get_weights()
+        layer.set_weights((rng.normal(0, 0.02, kernel.shape), bias + rng.normal(0, 1, kernel.shape[-1])))
     return model
 
 
 def yolov8(backbone):
     """The same of the other kind."""
     keras.utils.set_random_seed(0)
-    model = detectors.yolov8(backbone, CLASSES, image_size=64, width=8)
+    model = detectors.YOLOV8(backbone, CLASSES, image_size=64, num_filters=8)
     rng = np.random.default_rng(0)
     for head, bias in (("classification", -3.0), ("box", 0.0)):
         for level in (3, 4, 5):

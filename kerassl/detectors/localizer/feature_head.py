@@ -21,17 +21,17 @@ def feature_head(localizer, features):
         `keras.Model` from the maps, `[B, h, w, C]` each, to what the localiser returns.
     """
     shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
-    form = (shapes, len(localizer.classes), localizer.width, localizer.levels)
+    form = (shapes, len(localizer.class_names), localizer.num_filters, localizer.levels)
     head = _built_once(localizer.get_layer("sides").compute_dtype, tf.distribute.get_strategy(), *form)
     copy_weights(localizer, head, head.layers)
     return head
 
 
 @functools.lru_cache(maxsize=4)
-def _built_once(dtype, strategy, shapes, classes, width, levels):
+def _built_once(dtype, strategy, shapes, classes, num_filters, levels):
     """One head for all localizers of a form; type and strategy are those of the process."""
     maps = [keras.Input(shape) for shape in shapes]
-    return keras.Model(maps, localizer_outputs(maps, classes, width, levels), name="feature_head")
+    return keras.Model(maps, localizer_outputs(maps, classes, num_filters, levels), name="feature_head")
 
 
 def copy_weights(source, target, layers):

@@ -14,8 +14,8 @@ from kerassl.datasets.class_names import check_numbering
 from kerassl.detectors.localizer.feature_head import copy_weights
 from kerassl.detectors.localizer.frozen_features import check_backbone
 from kerassl.detectors.localizer.head import CLASS_LAYER, localizer_outputs
-from kerassl.detectors.localizer.localizer import Localizer, compile_localizer, symbolic_labels
-from kerassl.detectors.localizer.location_loss import CellLoss
+from kerassl.detectors.localizer.localizer import Localizer, symbolic_labels
+from kerassl.detectors.localizer.losses import CellLoss, localizer_objectives
 from kerassl.detectors.supervised import Supervised
 
 
@@ -27,7 +27,7 @@ def fit_frozen(
     batch_size=32,
     learning_rate=1e-3,
     optimizer="adamw",
-    width=128,
+    num_filters=128,
     class_weight=2.0,
     start=None,
     seed=0,
@@ -45,11 +45,11 @@ def fit_frozen(
         epochs: int. 12 suit 1,000 images.
         batch_size: int.
         learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
-        optimizer: as `Localizer` takes it.
-        width: int, the channels of the neck.
+        optimizer: as `Localizer.compile` takes it.
+        num_filters: int, the channels of the neck.
         class_weight: float. Multiplies the loss of the class.
-        start: `Localizer` of the same backbone, width and levels, or None. Neck and box head go on from its weights,
-            and its maps' mean and deviation stay, as `detectors.pretrain_localizer` left them; its classes may be
+        start: `Localizer` of the same backbone, num_filters and levels, or None. Neck and box head start from its
+            weights, and its maps' mean and deviation stay, as `detectors.pretrain_localizer` left them; its classes may be
             others.
         seed: int. Sets the seed of the whole process: of the weights at the start, the order and the flips.
         callbacks: Keras callbacks for `fit`.
@@ -60,7 +60,7 @@ def fit_frozen(
 
     Raises:
         UserError: if the records were numbered by other names, the backbone was changed since the features were
-            computed, they have no mirror images, or `start` is of another backbone or width or takes other levels.
+            computed, they have no mirror images, or `start` differs in backbone, num_filters or levels.
 
     Example:
         >>> features = kerassl.detectors.FrozenFeatures(backbone, records, 224)
@@ -69,15 +69,13 @@ def fit_frozen(
     check_numbering(features.records, classes)
     check_backbone(features, features.backbone, features.image_size, features.levels)
     if start is not None:
-        _check_start(start, features, width)
+        _check_start(start, features, num_filters)
     keras.utils.set_random_seed(check(seed=seed))
     check(epochs=epochs, batch_size=batch_size)
     if isinstance(learning_rate, (int, float)):
         steps = math.ceil(len(features) / batch_size) * epochs
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
-    localizer = Localizer(
-        features.backbone, classes, features.image_size, width=width, levels=features.levels, freeze=True
-    )
+    localizer = Localizer(features.backbone, classes, features.image_size, num_filters, features.levels)
     head = _head(localizer, features, learning_rate, optimizer, class_weight)
     if start is None:
         for level, moments in zip(features.levels, features.statistics):
@@ -89,21 +87,21 @@ def fit_frozen(
     head.fit(batches, epochs=epochs, callbacks=list(callbacks), verbose=verbose, shuffle=False)
     copy_weights(head, localizer, head.layers)
     localizer.history = head.history
-    # Keras warns when it loads a model whose optimiser was saved without its variables.
-    _compat.build_optimizer(localizer.optimizer, localizer.trainable_variables)
     return localizer
 
 
-def _check_start(start, features, width):
-    if start.width != width:
-        raise UserError(f"start has a neck of {start.width} channels, and width is {width}; give both the same")
+def _check_start(start, features, num_filters):
+    if start.num_filters != num_filters:
+        raise UserError(
+            f"start has a neck of {start.num_filters} channels, and num_filters is {num_filters}; give both the same"
+        )
     check_backbone(features, start.backbone, start.image_size, start.levels)
 
 
 def _head(localizer, features, learning_rate, optimizer, class_weight):
     """The localiser's neck and head as a compiled model of their own, as if no step had been taken with it before."""
     shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
-    form = (shapes, localizer.levels, len(localizer.classes), localizer.width, class_weight)
+    form = (shapes, localizer.levels, len(localizer.class_names), localizer.num_filters, class_weight)
     if isinstance(optimizer, str) and isinstance(learning_rate, optimizers.WarmupCosine):
         place = localizer.get_layer("sides").compute_dtype, tf.distribute.get_strategy()
         head, fresh = _traced_once(*place, *form, tuple(learning_rate.get_config().items()), optimizer)
@@ -116,25 +114,34 @@ def _head(localizer, features, learning_rate, optimizer, class_weight):
 
 
 @functools.lru_cache(maxsize=4)
-def _traced_once(dtype, strategy, shapes, levels, classes, width, class_weight, rate, optimizer):
+def _traced_once(dtype, strategy, shapes, levels, classes, num_filters, class_weight, rate, optimizer):
     """One head for all trainings that differ in nothing but numbers: tracing its step takes seconds each time.
 
     The type and the strategy are those of the process, by which heads are told apart.
     """
-    return _compiled(shapes, levels, classes, width, class_weight, optimizers.WarmupCosine(**dict(rate)), optimizer)
+    return _compiled(
+        shapes, levels, classes, num_filters, class_weight, optimizers.WarmupCosine(**dict(rate)), optimizer
+    )
 
 
-class _Head(Supervised, keras.Model):
-    """Neck and head on feature maps, with what each cell says."""
+class _Head(Supervised):
+    """Neck and head on feature maps, with the outputs of each location."""
+
+    def __init__(self, maps, outputs, class_weight):
+        super().__init__(maps, outputs, name="feature_head")
+        self._class_weight = class_weight
+
+    def _objectives(self):
+        return localizer_objectives(self._class_weight, cells=CellLoss())
 
     def symbolic_labels(self):
         labels = symbolic_labels()
         return {**labels, "cells": labels["box"]}
 
 
-def _compiled(shapes, levels, classes, width, class_weight, learning_rate, optimizer):
+def _compiled(shapes, levels, classes, num_filters, class_weight, learning_rate, optimizer):
     maps = [keras.Input(shape) for shape in shapes]
-    head = _Head(maps, localizer_outputs(maps, classes, width, levels, cells=True), name="feature_head")
-    compile_localizer(head, learning_rate, optimizer, class_weight=class_weight, cells=CellLoss())
+    head = _Head(maps, localizer_outputs(maps, classes, num_filters, levels, cells=True), class_weight)
+    head.compile(optimizer, learning_rate)
     _compat.build_step(head, head.symbolic_labels())
     return head, [np.array(variable) for variable in _compat.optimizer_variables(head.optimizer)]

@@ -114,13 +114,13 @@ class Beside(keras.layers.Layer):
         return input_shape[0]
 
 
-def localizer_outputs(maps, classes, width, levels=NECK_LEVELS, cells=False):
+def localizer_outputs(maps, classes, num_filters, levels=NECK_LEVELS, cells=False):
     """Neck and head on feature maps.
 
     Args:
         maps: Keras tensors, one for each of the levels.
         classes: int, how many.
-        width: int, the channels of the neck.
+        num_filters: int, the channels of the neck.
         levels: sequence of str, as `levels.check_neck_levels` takes them; the cells are those of the first.
         cells: bool. Give what each cell says, too.
 
@@ -132,13 +132,13 @@ def localizer_outputs(maps, classes, width, levels=NECK_LEVELS, cells=False):
     maps = [Standardise(name=f"standard_{level.lower()}", dtype=wide)(part) for level, part in zip(levels, maps)]
     parts = []
     for level, part in list(zip(levels, maps))[::-1]:  # the order in which new weights are drawn
-        part = keras.layers.Conv2D(width, 1, use_bias=False, name=f"neck_{level.lower()}")(part)
+        part = keras.layers.Conv2D(num_filters, 1, use_bias=False, name=f"neck_{level.lower()}")(part)
         factor = 2 ** levels.index(level)
         parts.append(keras.layers.UpSampling2D(factor, name=f"neck_up_{level.lower()}")(part) if factor > 1 else part)
-    x = keras.layers.Add(name="neck_add")(parts[::-1]) if len(parts) > 1 else parts[0]  # [B, h, w, width]
+    x = keras.layers.Add(name="neck_add")(parts[::-1]) if len(parts) > 1 else parts[0]  # [B, h, w, num_filters]
     x = _normalised(x, "neck")
     for number in (1, 2):
-        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"head_conv{number}")(x)
+        x = keras.layers.Conv2D(num_filters, 3, padding="same", use_bias=False, name=f"head_conv{number}")(x)
         x = _normalised(x, f"head_{number}")
     scores = keras.layers.Conv2D(1, 1, name="cell_scores")(x)
     weights = CellSoftmax(name="cell_weights", dtype=wide)(scores)  # [B, h, w, 1]

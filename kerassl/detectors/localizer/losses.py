@@ -1,6 +1,9 @@
-"""The losses and the training-time measures of one class and one box an image."""
+"""Losses and training-time metrics of the localizer."""
+
+from __future__ import annotations
 
 from kerassl._compat import keras, tf
+from kerassl.detectors.localizer.head import cell_boxes
 from kerassl.losses.replicas import OverReplicas
 
 
@@ -11,25 +14,21 @@ def _overlap(first, second):
     return common, areas[0] + areas[1] - common
 
 
-@keras.saving.register_keras_serializable(package="kerassl")
 def mean_iou(y_true, y_pred):
     """Intersection over union of each pair of boxes `[B, 4]` xyxy: `[B]` in [0, 1]."""
     common, union = _overlap(tf.cast(y_true, y_pred.dtype), y_pred)
     return tf.math.divide_no_nan(common, union)
 
 
-@keras.saving.register_keras_serializable(package="kerassl")
 def loc_acc_50(y_true, y_pred):
     """1 where the IoU of a pair of boxes `[B, 4]` xyxy is 0.5 or more, else 0: `[B]`."""
     return tf.cast(mean_iou(y_true, y_pred) >= 0.5, y_pred.dtype)
 
 
-@keras.saving.register_keras_serializable(package="kerassl")
 class ClassLoss(OverReplicas, keras.losses.SparseCategoricalCrossentropy):
     """`keras.losses.SparseCategoricalCrossentropy`, which several replicas compute of the whole batch."""
 
 
-@keras.saving.register_keras_serializable(package="kerassl")
 class BoxLoss(OverReplicas, keras.losses.Loss):
     """Generalised IoU loss plus the mean absolute error of the corners.
 
@@ -61,5 +60,62 @@ class BoxLoss(OverReplicas, keras.losses.Loss):
         giou = tf.math.divide_no_nan(common, union) - tf.math.divide_no_nan(hull - union, hull)
         return 1 - giou + self.l1_weight * tf.reduce_mean(tf.abs(y_true - y_pred), -1)
 
-    def get_config(self):
-        return {**super().get_config(), "l1_weight": self.l1_weight}
+
+class CellLoss(OverReplicas, keras.losses.Loss):
+    """Cells on the object are to say so, and each of them is to propose the object's box by itself.
+
+    Of few labelled images the common answer alone makes one example each; the cells make dozens.
+
+    Args:
+        **kwargs: those of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: `[B, 4]` float, xyxy in [0, 1].
+        y_pred: `[B, h, w, 5]` float, each cell's score (a logit) and its sides, as `localizer_outputs` gives them.
+
+    Returns:
+        The mean over the batch, float32: the cross-entropy of the score and the share of the cell that the box covers,
+        averaged over all cells, plus `BoxLoss`, averaged over the cells by that share.
+    """
+
+    def __init__(self, name="cell_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self._box_loss = BoxLoss()
+
+    def call(self, y_true, y_pred):
+        y_true = tf.cast(y_true, y_pred.dtype)[:, None, None]  # [B, 1, 1, 4]
+        scores, sides = y_pred[..., 0], y_pred[..., 1:]
+        share = _share(y_true, tf.shape(sides)[1], tf.shape(sides)[2])  # [B, h, w]
+        naming = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(share, scores), [1, 2])
+        drawing = self._box_loss.call(y_true, cell_boxes(sides))
+        return naming + tf.math.divide_no_nan(tf.reduce_sum(drawing * share, [1, 2]), tf.reduce_sum(share, [1, 2]))
+
+
+def _share(boxes, height, width):
+    """How much of each cell of a grid `[B, 1, 1, 4]` boxes cover: `[B, h, w]` in [0, 1]."""
+
+    def covered(low, high, cells):  # along one axis: [B, cells]
+        cells = tf.cast(cells, boxes.dtype)
+        start = tf.range(cells) / cells
+        return tf.maximum(tf.minimum(start + 1 / cells, high) - tf.maximum(start, low), 0) * cells
+
+    x0, y0, x1, y1 = tf.unstack(boxes[:, 0], axis=-1)  # [B, 1] each
+    return covered(y0, y1, height)[:, :, None] * covered(x0, x1, width)[:, None, :]
+
+
+def localizer_objectives(class_weight: float = 1.0, **losses: keras.losses.Loss) -> dict:
+    """Return losses and metrics of a model with a localizer's outputs, as `keras.Model.compile` takes them.
+
+    Args:
+        class_weight: float. Multiplies the loss of the class.
+        **losses: of further outputs, by their names.
+    """
+    losses = {"class": ClassLoss(from_logits=True), "box": BoxLoss(), **losses}
+    return {
+        "loss": losses,
+        "loss_weights": {name: class_weight if name == "class" else 1.0 for name in losses},
+        "metrics": {
+            "class": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            "box": [mean_iou, loc_acc_50],
+        },
+    }

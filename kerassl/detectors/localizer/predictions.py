@@ -39,7 +39,7 @@ def localizer_predictions(model, images, *, batch_size=32, strict=False, verbose
     else:
         ids, paths = identified(images)
         batches = _from_images(model, paths, batch_size, strict)
-    predictions, logits = Predictions((), model.classes), []
+    predictions, logits = Predictions((), model.class_names), []
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
         for places, boxes, some in batches:
             logits.append(some)

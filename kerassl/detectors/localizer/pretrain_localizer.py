@@ -47,7 +47,7 @@ def pretrain_localizer(
         epochs: int.
         batch_size: int.
         learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
-        optimizer: as `detectors.Localizer` takes it.
+        optimizer: as `detectors.Localizer.compile` takes it.
         groups: int, into how many groups photographs are sorted; 1 is none.
         group_weight: float. Multiplies the loss of the groups. More of it names better after the labels, and boxes
             worse.
@@ -67,7 +67,7 @@ def pretrain_localizer(
         >>> localizer = kerassl.detectors.Localizer(backbone, kerassl.datasets.VOC_CLASSES, image_size=224)
         >>> kerassl.detectors.pretrain_localizer(localizer, "photos/")
         >>> features = kerassl.detectors.FrozenFeatures(backbone, records, 224)
-        >>> localizer = kerassl.detectors.fit_frozen(features, localizer.classes, start=localizer)
+        >>> localizer = kerassl.detectors.fit_frozen(features, localizer.class_names, start=localizer)
 
     Reference:
         Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features", 2018: groups as classes. The boxes
@@ -92,7 +92,7 @@ def pretrain_localizer(
         if whole and min(deviation.max() for _, deviation in features.statistics) < _SILENT:
             raise UserError(
                 f"the features of {localizer.backbone.name} are all but 0, it has learned nothing; begin with a "
-                "backbone that has, or train neck and head alone (freeze=True)"
+                "backbone that has, or train neck and head alone (backbone.trainable = False)"
             )
         groups = min(groups, len(features))
         twin = detectors.fit_frozen(
@@ -102,7 +102,7 @@ def pretrain_localizer(
             batch_size=batch_size,
             learning_rate=learning_rate,
             optimizer=optimizer,
-            width=localizer.width,
+            num_filters=localizer.num_filters,
             class_weight=group_weight,
             seed=seed,
             callbacks=callbacks,

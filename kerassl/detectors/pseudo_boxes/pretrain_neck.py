@@ -40,7 +40,7 @@ def pretrain_neck(
     detector's optimiser.
 
     Args:
-        detector: `Detector`, as `detectors.retinanet` or `detectors.yolov8` gives it. Its neck and box head go on from
+        detector: `Detector`, as `detectors.RetinaNet`. Its neck and box head go on from
             the weights that they have.
         images: a folder, a file or a list of those, which `pseudo_records` draws boxes in by the detector's backbone;
             or a list of `datasets.Record`, whose boxes are learned as they are, whoever drew them, and whose classes
@@ -62,14 +62,14 @@ def pretrain_neck(
             stay finite; the detector is unchanged then.
 
     Example:
-        >>> detector = kerassl.detectors.retinanet(backbone, kerassl.datasets.VOC_CLASSES, image_size=256)
+        >>> detector = kerassl.detectors.RetinaNet(backbone, kerassl.datasets.VOC_CLASSES, image_size=256)
         >>> kerassl.detectors.pretrain_neck(detector, "photos/")
         >>> detector.fit(train.batches(256, 8), epochs=20)
     """
     check(seed=seed, batch_size=batch_size)
     if not isinstance(detector, Detector):
         raise UserError(
-            f"{type(detector).__name__} is no detector of kerassl; give what detectors.retinanet or yolov8 returned, "
+            f"{type(detector).__name__} is no detector of kerassl; give a detectors.RetinaNet or YOLOV8, "
             "and a localiser to pretrain_localizer"
         )
     if not COUNT.fits(epochs):
@@ -89,7 +89,7 @@ def pretrain_neck(
     with detector.distribute_strategy.scope(), frozen(detector.backbone):
         twin = _twin(detector)
         copy_neck(detector, twin)
-        twin._compile_for(optimizers.for_labels(optimizer, learning_rate, twin.trainable_variables))
+        twin.compile(optimizer, learning_rate)
         history = twin.fit(batches, epochs=epochs, callbacks=list(callbacks), verbose=verbose, shuffle=False)
         if not all(math.isfinite(loss) for loss in history.history["loss"]):
             raise UserError("the loss of the neck became NaN or infinite; lower its learning_rate")
@@ -116,10 +116,10 @@ def classless(detector, images, verbose):
 
 def _twin(detector):
     """A detector like this one over the same backbone that knows a single class."""
-    config = {**detector.get_config(), "backbone": detector.backbone, "classes": ["object"], "learning_rates": None}
-    for setting in ("name", "trainable"):
-        del config[setting]
-    return type(detector)(**config, name=f"{detector.name}_of_one_class")
+    changed = {"backbone": detector.backbone, "class_names": ["object"], "name": f"{detector.name}_of_one_class"}
+    config = {**detector.get_config(), **changed}
+    del config["trainable"]
+    return type(detector)(**config)
 
 
 @contextlib.contextmanager

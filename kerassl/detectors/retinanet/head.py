@@ -13,7 +13,7 @@ class RetinaNetHead(keras.layers.Layer):
     Args:
         outputs: int, how many numbers a cell says.
         start: float, what they are before training.
-        width: int, channels of the convolutions, a multiple of 32.
+        num_filters: int, channels of the convolutions, a multiple of 32.
         depth: int, convolutions before the last one.
         **kwargs: those of `keras.layers.Layer`.
 
@@ -27,14 +27,14 @@ class RetinaNetHead(keras.layers.Layer):
         Lin et al., "Focal Loss for Dense Object Detection", 2017; He et al., "Rethinking ImageNet Pre-training", 2018.
     """
 
-    def __init__(self, outputs, start=0.0, width=256, depth=3, **kwargs):
+    def __init__(self, outputs, start=0.0, num_filters=256, depth=3, **kwargs):
         super().__init__(**kwargs)
         self.outputs = int(outputs)
         self.start = float(start)
-        self.width = int(width)
+        self.num_filters = int(num_filters)
         self.depth = int(depth)
         self.convolutions = [
-            keras.layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer="he_normal")
+            keras.layers.Conv2D(num_filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")
             for _ in range(depth)
         ]
         self.norms = [keras.layers.GroupNormalization(groups=32) for _ in range(depth)]
@@ -50,8 +50,8 @@ class RetinaNetHead(keras.layers.Layer):
         channels = input_shape[-1]
         for convolution, norm in zip(self.convolutions, self.norms):
             convolution.build((None, None, None, channels))
-            norm.build((None, None, None, self.width))
-            channels = self.width
+            norm.build((None, None, None, self.num_filters))
+            channels = self.num_filters
         self.prediction_layer.build((None, None, None, channels))
         self.built = True
 
@@ -64,5 +64,5 @@ class RetinaNetHead(keras.layers.Layer):
         return (*input_shape[:-1], self.outputs)
 
     def get_config(self):
-        own = {"outputs": self.outputs, "start": self.start, "width": self.width, "depth": self.depth}
+        own = {"outputs": self.outputs, "start": self.start, "num_filters": self.num_filters, "depth": self.depth}
         return {**super().get_config(), **own}

@@ -18,7 +18,7 @@ overlaps few objects enough to be taught anything."""
 _TINY = 1e-7
 
 
-def cells(image_size):
+def locations(image_size):
     """The cells of P3, P4 and P5, in the order of the outputs.
 
     Args:

@@ -135,7 +135,7 @@ def audit(
 
 
 def _check(model, classes, image_size, energy, score_threshold, fall, level, least):
-    own = getattr(model, "classes", None)
+    own = getattr(model, "class_names", None)
     if own is not None and classes is not None and list(own) != list(classes):
         class_places(own, classes, "the model", "the names given as classes")
         raise UserError(

@@ -81,8 +81,8 @@ def compare_arms(arms, asked, *, choose=None, level=None, method=GradCAM, steps=
             "or more, and an image or more to choose on and to score"
         )
     for model in arms.values():
-        if getattr(model, "classes", None) is not None:
-            check_numbering(asked.records, model.classes)
+        if getattr(model, "class_names", None) is not None:
+            check_numbering(asked.records, model.class_names)
     order = np.random.default_rng(seed).permutation(len(asked))
     first, scored = asked.take(order[:choose]), asked.take(np.sort(order[choose:]))
     common = [

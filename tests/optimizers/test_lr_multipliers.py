@@ -12,17 +12,9 @@ from kerassl.backbones import parts
 def model_of(tiny_backbone, optimizer, rates, clip_norm=None, decay=0.1, rate=0.05):
     keras.utils.set_random_seed(0)
     settings = {} if optimizer.startswith("tfa/") else {"weight_decay": decay}
-    return detectors.Localizer(
-        tiny_backbone(),
-        ["red", "blue"],
-        64,
-        width=8,
-        learning_rate=rate,
-        optimizer=optimizer,
-        learning_rates=rates,
-        clip_norm=clip_norm,
-        **settings,
-    )
+    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, num_filters=8)
+    model.compile(optimizer, rate, lr_multipliers=rates, clip_norm=clip_norm, **settings)
+    return model
 
 
 def examples():
@@ -90,7 +82,7 @@ def test_rates_and_their_effect_are_saved_with_the_model(tiny_backbone, tmp_path
     model.fit(examples(), verbose=0)
     model.save(tmp_path / "localizer.keras")
     loaded = keras.saving.load_model(tmp_path / "localizer.keras")
-    assert loaded.learning_rates == {"backbone": 0.1, "head": 0.5}
+    assert loaded.lr_multipliers == {"backbone": 0.1, "head": 0.5}
     assert len(_compat.optimizer_variables(loaded.optimizer)) == len(_compat.optimizer_variables(model.optimizer))
     for each in (model, loaded):
         each.fit(examples(), verbose=0)
@@ -107,4 +99,4 @@ def test_layers_decay_from_the_neck_down():
 )
 def test_rates_are_refused_when_part_or_factor_is_wrong(rates, told, tiny_backbone):
     with pytest.raises(UserError, match=told):
-        detectors.Localizer(tiny_backbone(), ["red"], 64, learning_rates=rates)
+        detectors.Localizer(tiny_backbone(), ["red"], 64).compile(lr_multipliers=rates)

@@ -32,7 +32,8 @@ def load_neck(detector, path):
     """Puts weights that `save_neck` wrote into a detector, whole or not at all. Its classes may be others.
 
     Args:
-        detector: `Detector` or `detectors.Localizer` of the same kind and num_filters, over a backbone of the same network.
+        detector: `Detector` or `detectors.Localizer` of the same kind and `num_filters`, over a backbone of the same
+            network.
         path: str or `pathlib.Path` of a `.npz` file.
 
     Returns:

@@ -27,7 +27,7 @@ class Supervised(OverReplicas, _compat.TracedOnce, keras.Model):
         lr_multipliers: dict from parts to multipliers of the learning rate, as `compile` was given them.
     """
 
-    lr_multipliers = None
+    lr_multipliers: dict[str, float] | None = None
 
     def _describe(self, backbone: keras.Model, class_names: Sequence[str], image_size: int) -> None:
         # Past Keras, which would save a model that it finds among the attributes, and its layers a second time.
@@ -86,7 +86,7 @@ class Supervised(OverReplicas, _compat.TracedOnce, keras.Model):
         optimizer = getattr(self, "optimizer", None)
         return optimizer and {
             "optimizer": keras.saving.serialize_keras_object(optimizer),
-            "lr_multipliers": dict(self.lr_multipliers),
+            "lr_multipliers": dict(self.lr_multipliers or {}),
         }
 
     def call(self, inputs, training=None, mask=None):

@@ -49,14 +49,14 @@ def fit_frozen(
         num_filters: int, the channels of the neck.
         class_weight: float. Multiplies the loss of the class.
         start: `Localizer` of the same backbone, num_filters and levels, or None. Neck and box head start from its
-            weights, and its maps' mean and deviation stay, as `detectors.pretrain_localizer` left them; its classes may be
-            others.
+            weights, and its maps' mean and deviation stay, as `detectors.pretrain_localizer` left them; its classes
+            may differ.
         seed: int. Sets the seed of the whole process: of the weights at the start, the order and the flips.
         callbacks: Keras callbacks for `fit`.
         verbose: as `fit` takes it.
 
     Returns:
-        `Localizer`; `history` holds what `fit` returned.
+        `Localizer`, not compiled; `history` holds what `fit` returned.
 
     Raises:
         UserError: if the records were numbered by other names, the backbone was changed since the features were

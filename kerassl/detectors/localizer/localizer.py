@@ -91,7 +91,7 @@ class Localizer(Supervised):
         )
         object.__setattr__(self, "_beyond", tuple(layers))
 
-    _beyond = ()
+    _beyond: tuple[keras.layers.Layer, ...] = ()
 
     @property
     def unused(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ def tiny_detector(tiny_backbone):
     def build(
         kind="RetinaNet", class_names=("red", "blue"), image_size=64, backbone=None, learning_rate=1e-3, **kwargs
     ):
-        kwargs = {"num_filters": {"RetinaNet": 32, "YOLOV8": 8}[kind], **kwargs}
+        kwargs = {"num_filters": {"RetinaNet": 64, "YOLOV8": 8}[kind], **kwargs}
         model = getattr(detectors, kind)(backbone or tiny_backbone(), class_names, image_size, **kwargs)
         model.compile("adamw", learning_rate)
         return model

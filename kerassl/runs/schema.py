@@ -254,8 +254,8 @@ class Finetune(Protocol):
     learning_rate: Above0 = Field(1e-3, description="Peak of the schedule; 0.0003 to 0.002 with adamw.")
     lr_multipliers: LRMultipliers = Field(
         {},
-        description="Multipliers of learning_rate by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4, P5, "
-        "neck, head. 0.1 to 0.3 for a pre-trained backbone.",
+        description="Multipliers of learning_rate by part, as {backbone: 0.1}: backbone, or its stages stem, P3, P4, "
+        "P5, neck, head. 0.1 to 0.3 for a pre-trained backbone.",
     )
     warmup: ShareBelow1 = Field(0.05, description="Share of the steps in which the learning rate rises; 0.01 to 0.1.")
     weight_decay: From0 | None = Field(None, description="0 to 0.05; null is 0.0001.")

@@ -15,7 +15,7 @@ def written(tmp_path, text):
     return path
 
 
-def test_flags_go_over_the_file_and_the_file_over_defaults(tmp_path):
+def test_flags_override_the_file_and_the_file_the_defaults(tmp_path):
     path = written(tmp_path, "pretrain: {epochs: 7, batch_size: 32}\nseed: 4\n")
     config = read_config(path, {"pretrain.epochs": 9, "seed": None, "data.voc.root": "devkit"})
     assert (config.pretrain.epochs, config.pretrain.batch_size, config.seed) == (9, 32, 4)
@@ -33,7 +33,7 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("pretrain: {epoch: 3}", r"'pretrain.epoch'; did you mean 'epochs'\?"),
         ("colour: red", "no setting 'colour'; accepted are backbone"),
@@ -84,8 +84,8 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("data: {voc: {root: x, count: 3}}\nlocalizer: {labels: [2]}", "both choose labels"),
     ],
 )
-def test_configuration_is_refused_when_key_or_value_is_wrong(tmp_path, text, told):
-    with pytest.raises(UserError, match=told):
+def test_configuration_is_refused_when_key_or_value_is_wrong(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
         read_config(written(tmp_path, text))
 
 
@@ -163,7 +163,7 @@ NEEDED = {
 }  # fmt: skip
 
 
-def test_number_is_refused_by_its_name_when_it_is_none_or_out_of_every_range():
+def test_number_is_refused_by_its_name_when_it_is_out_of_range():
     found = list(numbers(Config))
     assert len(found) > 80
     for name, annotation in found:

@@ -16,7 +16,7 @@ def written(folder, text):
     return folder / "run.yaml"
 
 
-def test_one_line_turns_dense_contrast_on_with_its_defaults(tmp_path):
+def test_dense_contrast_has_the_defaults_of_its_model_when_one_line_enables_it(tmp_path):
     assert read_config(written(tmp_path, "pretrain: {epochs: 3}")).pretrain.dense is None
     dense = read_config(written(tmp_path, "pretrain: {dense: {}}")).pretrain.dense
     model = models.DenseSimCLR.__init__.__kwdefaults__
@@ -29,7 +29,7 @@ def test_one_line_turns_dense_contrast_on_with_its_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{levels: [P6]}", r"pretrain.dense.levels is \['P6'\].*one or more of P3, P4, P5"),
         ("{levels: []}", "pretrain.dense.levels"),
@@ -37,20 +37,20 @@ def test_one_line_turns_dense_contrast_on_with_its_defaults(tmp_path):
         ("{cells: 2}", "there is no setting 'pretrain.dense.cells'"),
     ],
 )
-def test_setting_of_dense_contrast_is_refused_when_it_is_wrong(text, told, tmp_path):
-    with pytest.raises(UserError, match=told):
+def test_setting_of_dense_contrast_is_refused_when_it_is_invalid(text, message, tmp_path):
+    with pytest.raises(UserError, match=message):
         read_config(written(tmp_path, f"pretrain: {{dense: {text}}}"))
 
 
 @pytest.mark.current_stack
-def test_pretraining_leaves_figures_of_cells_and_an_ordinary_backbone(tiny_backbone, tmp_path, monkeypatch):
+def test_dense_pretraining_records_its_figures_and_saves_a_plain_backbone(tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
-    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photos").mkdir()
     for number, image in enumerate(np.random.default_rng(0).integers(0, 255, (16, 40, 50, 3), "uint8")):
-        Image.fromarray(image).save(tmp_path / "photographs" / f"{number}.png")
+        Image.fromarray(image).save(tmp_path / "photos" / f"{number}.png")
     sizes = "image_size: 64, batch_size: 8, epochs: 2, hidden_dim: 16, projection_dim: 8"
     text = f"pretrain: {{{sizes}, dense: {{levels: [P4], weight: 0.4}}}}"
-    command = ["--config", str(written(tmp_path, text)), "--images", str(tmp_path / "photographs")]
+    command = ["--config", str(written(tmp_path, text)), "--images", str(tmp_path / "photos")]
     assert cli.main(["pretrain", *command, "--out", str(tmp_path / "run")]) == 0
     figures = json.loads((tmp_path / "run" / "pretrain.json").read_text())
     dense = figures["dense"]

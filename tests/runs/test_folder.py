@@ -17,7 +17,7 @@ def test_folder_holds_resolved_settings_and_log(tmp_path):
     assert "a broken file" in (out / "log.txt").read_text()
 
 
-def test_run_is_not_overwritten_unless_told_to(tmp_path):
+def test_run_is_kept_when_neither_resume_nor_replace_is_asked_for(tmp_path):
     config = read_config()
     with run_folder(tmp_path / "run", config) as folder:
         running.write_json(folder / "pretrain.json", {})
@@ -30,7 +30,7 @@ def test_run_is_not_overwritten_unless_told_to(tmp_path):
 
 
 @pytest.mark.parametrize("again", [{}, {"replace": True}, {"resume": True}])
-def test_folder_of_something_else_is_never_a_run(tmp_path, again):
+def test_folder_is_refused_when_it_holds_something_else(tmp_path, again):
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     (tmp_path / "photos").mkdir()
     with (
@@ -41,7 +41,7 @@ def test_folder_of_something_else_is_never_a_run(tmp_path, again):
     assert sorted(os.listdir(tmp_path)) == ["config.yaml", "photos"]
 
 
-def test_run_is_neither_replaced_nor_resumed_over_what_the_user_changed(tmp_path):
+def test_run_is_neither_replaced_nor_resumed_when_the_user_changed_a_file(tmp_path):
     with run_folder(tmp_path / "run", read_config()) as folder, _files.whole(folder / "report.html") as part:
         part.write_text("whole")
     (folder / "notes.md").write_text("mine")
@@ -63,7 +63,7 @@ def test_run_is_neither_replaced_nor_resumed_over_what_the_user_changed(tmp_path
     assert (folder / "report.html").read_text() == "mine"
 
 
-def test_changed_settings_file_of_a_run_is_kept_beside_it_when_resumed(tmp_path):
+def test_settings_file_is_kept_beside_the_run_when_it_was_changed(tmp_path):
     with run_folder(tmp_path / "run", read_config()) as folder:
         pass
     (folder / "config.yaml").write_text("# mine\n" + (folder / "config.yaml").read_text())
@@ -98,7 +98,7 @@ def test_run_is_resumed_when_it_was_begun_before_a_setting_existed(tmp_path):
         pass
 
 
-def test_variant_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_taken_away(tmp_path):
+def test_resume_accepts_new_variants_and_protocols_and_refuses_changed_ones(tmp_path):
     def config(variants, measured=None, **ways):
         return read_config(None, {"variants": variants, "frozen": {"variants": measured}, **ways})
 
@@ -106,9 +106,9 @@ def test_variant_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_t
     with run_folder(tmp_path / "run", config({"one": "random"}, ["one"])):
         pass
     changed = ({"one": "imagenet", "two": "imagenet"}, r"'variants\.one\.start' \(random, now imagenet\)")
-    for variants, told in (changed, ({"two": "imagenet"}, r"'variants\.one' \(given, now left out\)")):
+    for variants, message in (changed, ({"two": "imagenet"}, r"'variants\.one' \(given, now left out\)")):
         with (
-            pytest.raises(UserError, match="other settings of " + told),
+            pytest.raises(UserError, match="other settings of " + message),
             run_folder(tmp_path / "run", config(variants), resume=True),
         ):
             pass
@@ -119,15 +119,15 @@ def test_variant_or_way_of_measuring_may_be_added_to_a_run_but_none_changed_or_t
     all_variants = {**both, "three": "random"}
     with run_folder(tmp_path / "run", config(all_variants, localizer={"epochs": 3}), resume=True):
         pass
-    for ways, told in (({"localizer": {"epochs": 4}}, r"'localizer\.epochs' \(3, now 4\)"), ({}, "'localizer'")):
+    for ways, message in (({"localizer": {"epochs": 4}}, r"'localizer\.epochs' \(3, now 4\)"), ({}, "'localizer'")):
         with (
-            pytest.raises(UserError, match="other settings of " + told),
+            pytest.raises(UserError, match="other settings of " + message),
             run_folder(tmp_path / "run", config(all_variants, **ways), resume=True),
         ):
             pass
 
 
-def test_folder_in_use_is_refused(tmp_path):
+def test_folder_is_refused_when_another_run_uses_it(tmp_path):
     config = read_config()
     with (
         run_folder(tmp_path / "run", config),

@@ -16,9 +16,9 @@ from kerassl.runs.sources import sources
 
 
 @pytest.mark.current_stack
-def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tmp_path, monkeypatch):
+def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tiny_backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     (tmp_path / "run.yaml").write_text(
-        "backbone: MobileNet\n"
         "data: {scenes: {train: 12, val: 6, unlabeled: 0, single_object: true}}\n"
         "localizer: {image_size: 64, batch_size: 4, epochs: 2, freeze: true, levels: [P3, P4]}\n"
     )

@@ -14,7 +14,7 @@ localizer: null
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize("place", [".", "variants/random-start"], ids=["fine-tuned", "compared"])
-def test_a_models_run_tells_data_settings_and_figures(tmp_path, place):
+def test_card_has_data_settings_and_figures_of_the_models_run(tmp_path, place):
     folder = tmp_path / "run" / place
     folder.mkdir(parents=True)
     (tmp_path / "run" / "config.yaml").write_text(CONFIG)
@@ -28,5 +28,5 @@ def test_a_models_run_tells_data_settings_and_figures(tmp_path, place):
 
 
 @pytest.mark.current_stack
-def test_a_model_without_a_run_has_no_card(tmp_path):
+def test_card_is_empty_when_a_model_has_no_run(tmp_path):
     assert run_card(tmp_path / "a" / "b" / "c" / "detector.keras") == {}

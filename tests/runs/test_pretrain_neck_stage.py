@@ -1,4 +1,4 @@
-"""A detector's neck before the labels, as a configuration asks for it."""
+"""Pre-training of a neck on pseudo-boxes, as a stage of a run."""
 
 import dataclasses
 import json
@@ -27,9 +27,7 @@ def config():
     return read_config(None, {"detector": SECTION, "data.scenes": SCENES, "variants": {"random": "random"}})
 
 
-def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_variants_folder(
-    config, tiny_backbone, tmp_path, monkeypatch
-):
+def test_neck_is_trained_without_labels_and_loaded_when_its_file_exists(config, tiny_backbone, tmp_path, monkeypatch):
     Manifest.create(tmp_path, "run")
     data = sources(config, tmp_path)
     # Whoever read a label would fail.
@@ -62,12 +60,12 @@ def test_neck_is_trained_without_a_label_once_and_then_taken_from_the_variants_f
                 np.testing.assert_array_equal(table[name], file[name])
     drawn = sorted((out / "pseudo_boxes").iterdir())
     assert 1 <= len(drawn) <= 6
-    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in drawn)
+    assert all(image.read_bytes().startswith(b"\x89PNG") for image in drawn)
 
 
 @pytest.mark.parametrize("task", ["localizer", pytest.param("detector", marks=pytest.mark.slow)])
 @pytest.mark.current_stack
-def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeypatch):
+def test_finetuning_starts_with_the_pretrained_neck(task, tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
     section = SECTION if task == "detector" else {"image_size": 64, "epochs": 1, "neck": {"epochs": 1, "images": 4}}
     config = read_config(None, {task: section, "data.scenes": SCENES})
@@ -80,20 +78,20 @@ def test_fine_tuning_begins_with_the_neck(task, tiny_backbone, tmp_path, monkeyp
     assert figures["neck_minutes"] == neck.minutes(task, out)
 
 
-def test_neck_of_a_localiser_that_is_trained_whole_from_a_random_start_is_refused_at_once(tmp_path):
+def test_neck_is_refused_when_a_random_localizer_is_trained_whole(tmp_path):
     own = {
         "localizer": {"image_size": 64},
         "data.scenes": SCENES,
         "variants": {"boxes": {"neck": {}}, "plain": "random"},
     }
-    with pytest.raises(UserError, match="needs a backbone that has learned") as told:
+    with pytest.raises(UserError, match="needs a backbone that has learned") as message:
         compare.compare(plan_comparison(read_config(None, own), tmp_path))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(message.value)
     assert not list(tmp_path.iterdir())
     neck.check(read_config(None, {"localizer": {"freeze": True, "neck": {}}}).localizer, "localizer", "random")
 
 
-def test_report_tells_what_the_neck_has_seen(config):
+def test_description_of_a_variant_includes_the_images_of_its_neck(config):
     def seen():
         return seen_by(plan_comparison(config, "run").variants["random"], None, True)
 
@@ -102,7 +100,7 @@ def test_report_tells_what_the_neck_has_seen(config):
     assert seen() == "no image before its fine-tuning."
 
 
-def test_variants_neck_goes_before_that_of_a_section_and_is_told_of_every_way_of_measuring():
+def test_neck_of_a_variant_overrides_that_of_each_section():
     own = {"neck": {"images": 50, "epochs": 7}}
     config = read_config(None, {"detector": SECTION, "frozen": {}, "variants": {"plain": "random", "boxed": own}})
     plain, boxed = plan_comparison(config, "run").variants.values()

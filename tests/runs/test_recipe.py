@@ -50,7 +50,7 @@ def weights_of(path):
 
 @pytest.mark.slow
 @pytest.mark.current_stack
-def test_killed_fine_tuning_with_the_whole_recipe_goes_on_to_the_same_bits(finetune, tmp_path, monkeypatch):
+def test_killed_finetuning_resumes_to_the_same_bits_with_all_options(finetune, tmp_path, monkeypatch):
     assert finetune("whole", RECIPE) == 0
 
     written = callbacks.MetricsFile.on_train_batch_end
@@ -75,7 +75,7 @@ def test_killed_fine_tuning_with_the_whole_recipe_goes_on_to_the_same_bits(finet
 
 
 @pytest.mark.current_stack
-def test_run_without_a_loss_is_told_in_one_line_beside_its_batch(finetune, tmp_path, capsys):
+def test_loss_that_is_nan_ends_the_run_in_one_line_and_saves_the_batch(finetune, tmp_path, capsys):
     text = "localizer: {image_size: 64, batch_size: 4, epochs: 3, learning_rate: 1.0e+30, clip_norm: null, warmup: 0}"
     assert finetune("out", text) == 2
     lines = capsys.readouterr().err.strip().splitlines()

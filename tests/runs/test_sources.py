@@ -9,7 +9,7 @@ from kerassl.runs.sources import sources
 pytestmark = pytest.mark.current_stack
 
 
-def test_images_that_are_trained_and_scored_on_are_named_in_a_warning(tmp_path, caplog):
+def test_warning_names_images_when_they_are_trained_and_scored_on(tmp_path, caplog):
     root = datasets.write_scenes(tmp_path / "scenes", train=3, val=2, image_size=(64, 64))
     lists = root / "VOC2007" / "ImageSets" / "Main"
     (lists / "mixed.txt").write_text((lists / "val.txt").read_text() + (lists / "train.txt").read_text().split()[0])

@@ -7,7 +7,7 @@ from kerassl.runs.start import check_start, start
 
 
 @pytest.mark.parametrize("weights", ["random", "imagenet", "weights.npz"])
-def test_network_that_is_built_by_name_is_cut_where_the_configuration_says(weights, tiny_backbone, monkeypatch):
+def test_network_is_cut_at_the_configured_layer_when_it_is_built_by_name(weights, tiny_backbone, monkeypatch):
     asked = []
     monkeypatch.setattr(backbones, "build", lambda name, **own: asked.append((name, own)) or tiny_backbone())
     network = Network.of(read_config(None, {"backbone": "MobileNet", "cut_at": "conv_pw_12_relu"}))
@@ -16,7 +16,7 @@ def test_network_that_is_built_by_name_is_cut_where_the_configuration_says(weigh
     assert asked == [("MobileNet", {**given, "cut_at": "conv_pw_12_relu"})]
 
 
-def test_file_of_a_network_that_is_cut_elsewhere_is_refused(tiny_backbone, tmp_path):
+def test_file_of_weights_is_refused_when_its_network_is_cut_elsewhere(tiny_backbone, tmp_path):
     backbones.save(tiny_backbone(), tmp_path / "own.keras")
     file = str(tmp_path / "own.keras")
     with pytest.raises(UserError, match="holds tiny up to act5, but cut_at is act4"):
@@ -24,7 +24,7 @@ def test_file_of_a_network_that_is_cut_elsewhere_is_refused(tiny_backbone, tmp_p
     start(Network.of(read_config(None, {"cut_at": "act5"})), file, 0)
 
 
-def test_file_that_is_not_there_is_told_by_the_setting_that_names_it(tmp_path):
+def test_file_of_weights_is_refused_when_it_is_missing(tmp_path):
     with pytest.raises(UserError, match="but there is no such file"):
         check_start("none.npz", "variants.mine.start")
     check_start("random", "variants.random.start")

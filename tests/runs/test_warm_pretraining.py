@@ -1,4 +1,4 @@
-"""What a pre-training from weights that are there may hold as it is."""
+"""Pre-training that starts from given weights, with parts frozen."""
 
 import keras
 import numpy as np
@@ -11,9 +11,7 @@ from kerassl.runs import read_config, start
 from kerassl.runs.plan import plan_pretraining
 
 
-def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_trainable_in_what_is_left(
-    tiny_backbone, tmp_path, monkeypatch
-):
+def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_saved_trainable(tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(start.backbones, "build", lambda name, **_: tiny_backbone())
     for number, image in enumerate(np.random.default_rng(0).integers(0, 255, (8, 40, 50, 3), "uint8")):
         Image.fromarray(image).save(tmp_path / f"{number}.png")

@@ -42,7 +42,8 @@ def test_a_lock_is_refused_while_another_process_holds_it_and_free_when_it_is_ki
 
 
 def test_a_folder_that_cannot_be_locked_is_reported(tmp_path):
-    with files.locked(tmp_path / "missing") as free:
+    (tmp_path / "file").touch()
+    with files.locked(tmp_path / "file") as free:
         assert free is None
 
 

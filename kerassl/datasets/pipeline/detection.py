@@ -127,7 +127,7 @@ def single_object_batches(
     Args:
         records: sequence of `Record`, as a `DetectionDataset`. Those without a box that is not difficult are left out.
         augmentation: `augment.BoxAugmentation` without mosaics, or None. The object stays by at least the share
-            `visible` of its area: 0.7 and more suit a localizer.
+            `min_visibility` of its area: 0.7 and more suit a localizer.
         image_size, batch_size, shuffle, flip, erase, seed, drop_remainder, strict, initial_epoch: see
             `detection_batches`.
 

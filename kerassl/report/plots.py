@@ -59,15 +59,15 @@ def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
     text = "Loss by epoch." + (f" Dashed: {chance:.2f}, the loss of guessing." if chance else "")
     found = [Plot("Training", text, _curves(shown, {names["pretrain"]: chance}))] if shown else []
     watched = [line for line in epochs if line["stage"] == "pretrain"]
-    monitored = {
-        title: {key: {line["epoch"]: line[key] for line in watched if key in line} for key in keys}
-        for title, keys in _MONITORS.items()
-    }
-    monitored = {title: {key: one for key, one in own.items() if one} for title, own in monitored.items()}
-    monitored = {title: own for title, own in monitored.items() if own}
+    monitored = {title: own for title, keys in _MONITORS.items() if (own := _by_epoch(watched, keys))}
     if pretrain and len(watched) > 1 and monitored:
         found.append(Plot("Pre-training monitors", _MONITORED, _curves(monitored, {})))
     return found
+
+
+def _by_epoch(lines, keys):
+    found = {key: {line["epoch"]: line[key] for line in lines if key in line} for key in keys}
+    return {key: values for key, values in found.items() if values}
 
 
 def _curves(shown, chance):

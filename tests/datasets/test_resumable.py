@@ -62,19 +62,6 @@ def test_maps_stay_resumable_and_other_transformations_do_not(photos):
         Resume("checkpoints", data=images.batch(2))
 
 
-def test_fit_takes_it_as_any_dataset(photos):
-    def pairs(batch):
-        return batch / 255, tf.reduce_mean(batch, axis=[1, 2, 3])[:, None]
-
-    plain = image_folder(photos, 32, 2, seed=1).map(pairs)
-    losses = averaging().fit(plain, epochs=2, shuffle=False, verbose=0).history["loss"]
-    taken = [pair for epoch in range(2) for pair in plain.at(epoch)]
-    others = tf.data.Dataset.from_generator(lambda: iter(taken), output_signature=plain.element_spec)
-    model = averaging()
-    expected = model.fit(others, epochs=2, steps_per_epoch=4, shuffle=False, verbose=0).history["loss"]
-    np.testing.assert_allclose(losses, expected, rtol=1e-6)
-
-
 def test_fit_splits_its_batches_when_replicas_share_them(photos, mirrored):
     def pairs(batch):
         return batch / 255, tf.reduce_mean(batch, axis=[1, 2, 3])[:, None]

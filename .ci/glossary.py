@@ -16,7 +16,8 @@ _WORDS = (
     r"|really (?:better|worse|above|below)|arms?|roads?|verdicts?|photographs?|pictures?"
 )
 _BRITISH = (
-    r"\w*colour\w*|(?:un)?cent(?:red?|res|ring)|\w*neighbour\w*|behaviour\w*|favour\w*|(?:un)?labell\w+|modell\w+"
+    r"\w*colour\w*|(?:un)?cent(?:red?|res|ring)|\w*neighbour\w*|behaviour\w*|favour\w*|modell\w+"
+    r"|(?<!/)(?:un)?labell\w+(?![\w/])"  # but for the folder unlabelled/ of the real images
     r"|cancell(?:ed|ing)|grey\w*|analys(?:e[sd]?|ing)|artefacts?|catalogues?|whilst"
     r"|\w*(?:optim|normal|minim|maxim|initial|serial|local|organ|recogn|random|standard|general|regular|quant|summar"
     r"|visual|penal|discret|vector|parallel|synchron|categor|character|emphas|custom|final|special|stabil|memor)"

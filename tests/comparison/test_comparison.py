@@ -253,9 +253,8 @@ def story(patched, tmp_path_factory):
             limit.setattr(TimeLimit, "over", lambda self: asked.append(0) or len(asked) == 3)
             turn("stopped", plain + "}\n", "--minutes", "60")
         turn("extended", both, "--resume")
-        first = out / "trials" / "plain" / "frozen-4-1.json"
-        first.write_text(first.read_text()[:-100])
-        (out / "trials" / "boxes" / "frozen-4-1.json").unlink()
+        damaged = out / "trials" / "boxes" / "frozen-4-1.json"
+        damaged.write_text(damaged.read_text()[:-100])
         turn("repaired", both, "--resume")
     return out, turns
 
@@ -280,7 +279,7 @@ def test_each_trial_is_trained_once_when_a_run_is_stopped_and_resumed(story):
 
 def test_damaged_trial_is_repeated_to_the_same_bits_and_others_are_kept(story):
     out, turns = story
-    assert turns["repaired"]["fitted"] == [1, 1]
+    assert turns["repaired"]["fitted"] == [1]
     assert (out / "log.txt").read_text().count("frozen-4-1.json is damaged") == 1
     for name in ("plain/frozen-4-0.json", "plain/frozen-4-1.json", "boxes/frozen-4-1.json"):
         assert turns["repaired"][name] == turns["extended"][name]

@@ -71,8 +71,12 @@ def test_finetuning_starts_with_the_pretrained_neck(task, tiny_backbone, tmp_pat
     config = read_config(None, {task: section, "data.scenes": SCENES})
     data, out = sources(config, tmp_path), tmp_path / "variant"
     backbones.save(tiny_backbone(), tmp_path / "learned.keras")
+    trained = []
+    pretrain = "pretrain_neck" if task == "detector" else "pretrain_localizer"
+    monkeypatch.setattr(detectors, pretrain, lambda model, records, **own: trained.append(len(records)))
     (stage,) = plan_finetuning(config, out).stages
     finetuning.run(dataclasses.replace(stage, weights=str(tmp_path / "learned.keras")), data)
+    assert len(trained) == 1
     assert (out / f"{task}_neck.npz").exists()
     figures = json.loads((out / f"{task}.json").read_text())
     assert figures["neck_minutes"] == neck.minutes(task, out)
@@ -84,7 +88,7 @@ def test_neck_is_refused_when_a_random_localizer_is_trained_whole(tmp_path):
         "data.scenes": SCENES,
         "variants": {"boxes": {"neck": {}}, "plain": "random"},
     }
-    with pytest.raises(UserError, match="needs a backbone that has learned") as message:
+    with pytest.raises(UserError, match="needs a trained backbone") as message:
         compare.compare(plan_comparison(read_config(None, own), tmp_path))
     assert "\n" not in str(message.value)
     assert not list(tmp_path.iterdir())

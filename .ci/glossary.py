@@ -38,7 +38,6 @@ _NOT_YET = (
     "kerassl/detectors",
     "kerassl/explain",
     "kerassl/features",
-    "kerassl/metrics",
     "kerassl/models",
     "kerassl/report",
     "kerassl/resizing.py",

@@ -45,7 +45,7 @@ def main():
 
     found = kerassl.detectors.predict(detector, test)
     report = kerassl.metrics.evaluate_detections(found, test, test.class_names)
-    print(f"AP50 by the rules of VOC 2010 on {len(test)} images: {report['voc10_ap50']:.3f}")
+    print(f"AP50 by the rules of VOC 2010 on {len(test)} images: {report.voc10_ap50:.3f}")
     print(f"wrote {options.out}")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from kerassl import metrics
 from kerassl.datasets import VOC_CLASSES, Record
+from kerassl.types import Detections
 
 
 def random_set(images, detections, classes=20, seed=0):
@@ -41,7 +42,7 @@ def random_set(images, detections, classes=20, seed=0):
         named = near & (rng.uniform(size=detections) < 0.8)
         names[named] = labels[owner][named]
         scores = rng.uniform(size=detections).astype(np.float32)
-        predictions[str(number)] = {"boxes": boxes, "scores": scores, "classes": names}
+        predictions[str(number)] = Detections(boxes, scores, names)
     return predictions, records
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import kerassl
 from benchmarks import machine
-from kerassl.runs.predict import scored
+from kerassl.types import LOCALIZATION_METRICS
 
 
 def main():
@@ -56,7 +56,8 @@ def main():
         seconds.append(time.perf_counter() - begun)
         if options.save and seed == 0:
             localizer.save(options.save)
-        figures.append(scored(*kerassl.detectors.localizer_predictions(localizer, val), val.records, classes))
+        found = kerassl.detectors.predict(localizer, val, verbose=0)
+        figures.append(kerassl.metrics.evaluate_localization(found, val.records, classes)[0].to_dict())
     result = {
         **machine.about("studies.localizer"),
         "train_images": len(train),
@@ -64,9 +65,11 @@ def main():
         "features_seconds": features_seconds,
         "fit_seconds": statistics.mean(seconds),
         # What one learns without looking at the image: the mean box of the training images.
-        "mean_box": kerassl.metrics.localization(np.tile(train.boxes.mean((0, 1)), [len(val), 1]), val.boxes[:, 0]),
+        "mean_box": kerassl.metrics.localization(
+            np.tile(train.boxes.mean((0, 1)), [len(val), 1]), val.boxes[:, 0]
+        ).to_dict(),
     }
-    for key in ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3"):
+    for key in LOCALIZATION_METRICS:
         values = [each[key] for each in figures]
         result[key] = {"mean": statistics.mean(values), "spread": max(values) - min(values), "seeds": values}
     print(json.dumps(result))

@@ -54,12 +54,12 @@ def main():
     history = detector.fit(batches, epochs=options.epochs, verbose=2).history
     seconds = time.perf_counter() - begun
     found = kerassl.detectors.predict(detector, records)
-    report = kerassl.metrics.evaluate_detections(found, records, classes)
+    scores = kerassl.metrics.evaluate_detections(found, records, classes).scalars()
     boxes = sum(len(record.boxes) for record in records)
     print(
         f"{len(records)} images with {boxes} objects, {options.detector} on {options.network} from random weights, "
         f"{options.image_size} px, {options.epochs} epochs in {seconds:.0f} s: loss {history['loss'][-1]:.4f}, "
-        + ", ".join(f"{key} {report[key]:.3f}" for key in ("voc10_ap50", "voc07_ap50", "coco_ap", "coco_ap75"))
+        + ", ".join(f"{key} {scores[key]:.3f}" for key in ("voc10_ap50", "voc07_ap50", "coco_ap", "coco_ap75"))
     )
 
 

@@ -139,13 +139,13 @@ def _in_memory(model, paths, batch):
 
     names = np.array([name.encode() for name in CLASSES], object)
     if isinstance(model, kerassl.detectors.Localizer):
-        found, logits = kerassl.detectors.localizer_predictions(model, paths, batch_size=batch)
+        found = kerassl.detectors.predict(model, paths, batch_size=batch, verbose=0).values()
+        boxes, logits = (np.concatenate(parts) for parts in zip(*((one.boxes, one.logits) for one in found)))
         labels = logits.argmax(-1).astype("int32")
-        boxes = np.concatenate([one["boxes"] for one in found.values()])
         chances = tf.nn.softmax(logits).numpy()
         return {"box": boxes, "probabilities": chances, "class": labels, "class_name": names[labels]}
     found = list(kerassl.detectors.predict(model, paths, batch_size=batch, verbose=0).values())
-    counts = np.array([len(one["scores"]) for one in found], "int32")
+    counts = np.array([len(one) for one in found], "int32")
     rows = {"num_detections": counts, "class_names": np.full((len(found), 100), b"", object)}
     for name, shape, kind in (
         ("boxes", (100, 4), "float32"),
@@ -154,7 +154,7 @@ def _in_memory(model, paths, batch):
     ):
         rows[name] = np.zeros((len(found), *shape), kind)
         for row, one in enumerate(found):
-            rows[name][row, : counts[row]] = one[name]
+            rows[name][row, : counts[row]] = getattr(one, name)
     for row, count in enumerate(counts):
         rows["class_names"][row, :count] = names[rows["classes"][row, :count]]
     return rows

@@ -50,9 +50,7 @@ def main(arguments=None):
         ).subset(options.count)
         if isinstance(model, kerassl.detectors.Localizer):
             records = [record for record in records if record.largest() is not None]
-            predictions, _ = kerassl.detectors.localizer_predictions(model, records)
-        else:
-            predictions = kerassl.detectors.predict(model, records)
+        predictions = kerassl.detectors.predict(model, records)
         _row(model, "the model in memory", 4 * model.count_params() / 1e6, predictions, records)
         for precision in PRECISIONS:
             with tempfile.TemporaryDirectory() as folder:
@@ -80,13 +78,13 @@ def _found(run, record, size):
         boxes, scores, classes = (answer[name][0, :count] for name in ("boxes", "scores", "classes"))
     height, width = image.shape[:2]
     boxes = np.clip(boxes / float(scale), 0, [width, height, width, height]).astype("float32")
-    return {"boxes": boxes, "scores": scores, "classes": classes}
+    return kerassl.types.Detections(boxes, scores, classes)
 
 
 def _row(model, label, size, predictions, records):
     import kerassl
 
-    figures = kerassl.metrics.evaluate_detections(predictions, records, model.class_names)
+    figures = kerassl.metrics.evaluate_detections(predictions, records, model.class_names).scalars()
     keys = ("voc10_ap50", "coco_ap", "mean_iou", "loc_acc_50", "loc_acc_70", "top1")
     cells = " | ".join(f"{100 * figures[key]:.1f}" for key in keys)
     print(f"| {type(model).__name__} | {label} | {size:.1f} | {cells} |", flush=True)

@@ -14,6 +14,7 @@ from kerassl.augment import SimCLRViews
 from kerassl.backbones import weights as backbone_weights
 from kerassl.runs import read_config
 from kerassl.runs.model_files import load as load_for_command
+from kerassl.types import Detections
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def files(tiny_backbone, tmp_path_factory):
     detectors.Localizer(tiny_backbone(), ["a", "b"], 64, num_filters=8).save(folder / "localizer.keras")
     detectors.RetinaNet(tiny_backbone(), ["a", "b"], image_size=64, num_filters=32).save(folder / "detector.keras")
     detectors.save_weights(backbone, folder / "weights.npz")
-    boxes = {"boxes": np.float32([[0, 1, 2, 3]]), "scores": np.float32([0.5]), "classes": np.int32([1])}
+    boxes = Detections([[0, 1, 2, 3]], [0.5], [1])
     metrics.save_predictions(folder / "predictions.json", {"x": boxes})
     (folder / "pretrain.json").write_text('{"loss": 1.5}')
     (folder / "metrics.jsonl").write_text('{"kind": "epoch", "stage": "a", "epoch": 1}\n')

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kerassl import augment, callbacks, datasets, detectors, explain, losses, metrics, models
+from kerassl import augment, callbacks, datasets, explain, losses, metrics, models
 from kerassl._errors import UserError
 from kerassl._numbers import (
     ABOVE_0,
@@ -20,6 +20,7 @@ from kerassl._numbers import (
     check,
 )
 from kerassl.resizing import check_image_size
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack
 
@@ -56,7 +57,7 @@ CALLS = {
     "SimCLRViews": (lambda **own: augment.SimCLRViews(32, **own), {"seed": SEED, "strength": FROM_0}),
     "BoxAugmentation": (augment.BoxAugmentation, {"seed": SEED, "strength": FROM_0, "zoom": SHARE}),
     "scenes": (lambda **own: datasets.write_scenes("n", **{"train": 1, **own}), {"seed": SEED, "train": COUNT_OR_NONE}),
-    "draw": (lambda **own: detectors.draw(np.zeros([8, 8, 3]), None, ["a"], **own), {"score_threshold": SHARE}),
+    "plot": (lambda **own: Detections([], [], []).plot(np.zeros([8, 8, 3]), **own), {"score_threshold": SHARE}),
     "InfoNCE": (losses.InfoNCE, {"temperature": ABOVE_0, "tile_size": COUNT}),
     "paired_bootstrap": (
         lambda **own: explain.paired_bootstrap({"a": {"x": [0.5]}}, 1, **own), {"seed": SEED, "resamples": COUNT}

@@ -19,10 +19,11 @@ from kerassl.metrics import plots
 from kerassl.report.data_card import draw_card
 from kerassl.runs import read_config
 from kerassl.runs.folder import run_folder
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack
 
-PREDICTIONS = {"a": {"boxes": [[0, 0, 9, 9]], "scores": [0.5], "classes": [0]}}
+PREDICTIONS = {"a": Detections([[0, 0, 9, 9]], [0.5], [0])}
 FILES = {
     "predictions.json": lambda path, made: metrics.save_predictions(path, PREDICTIONS),
     "backbone.keras": lambda path, made: backbones.save(made.backbone, path),

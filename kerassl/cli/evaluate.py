@@ -37,13 +37,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from kerassl.runs.evaluate import plot_files, table  # here: it loads matplotlib, which --help can do without
+    from kerassl.runs.evaluate import plot_files  # here: it loads matplotlib, which --help can do without
 
-    figures = runs.evaluate(**flags.given(arguments))
-    if "errors" in figures:
-        print(table(figures))
-    else:
-        flags.print_figures(figures)
+    print(runs.evaluate(**flags.given(arguments)))
     if arguments.out:
         print(f"figures: {arguments.out}")
     for path in plot_files(arguments.plots):

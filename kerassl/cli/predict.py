@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
-
 from kerassl import _numbers, runs
 from kerassl.cli import flags
 
@@ -27,5 +25,5 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     found = runs.predict(**flags.given(arguments))
-    objects = sum(int(np.sum(each["scores"] >= arguments.score)) for each in found.values())
+    objects = sum(len(each.filter(arguments.score)) for each in found.values())
     print(f"{objects} objects with a score of {arguments.score} or more in {len(found)} images: {arguments.out}")

@@ -18,7 +18,6 @@ from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import running
 from kerassl.runs.plan import Plan, Reestimation, Stage, Training
-from kerassl.runs.predict import each_image, scored
 from kerassl.runs.pretrain import is_whole
 from kerassl.runs.sources import Sources, without_labels
 from kerassl.runs.start import start
@@ -134,13 +133,13 @@ class FrozenTrials:
             callbacks=logs,
         )
         running.check_finite(model.history.history, f"the head on {stage.variant}")
-        predictions, logits = detectors.localizer_predictions(model, test)
-        found = (predictions, logits, test.records, self.data.classes)
-        figures, each = scored(*found), each_image(*found)
+        predictions = detectors.predict(model, test, verbose=0)
+        found, each = metrics.evaluate_localization(predictions, test.records, self.data.classes)
+        figures = found.to_dict()
         figures["minutes"] = (time.perf_counter() - begun) / 60
         if stage.keeps:
             with _files.whole(stage.folder / "frozen.keras") as part:
                 model.save(part)
             metrics.save_predictions(stage.folder / "frozen_predictions.json", predictions)
             running.write_json(stage.folder / "frozen.json", figures)
-        write_record(stage, figures, each, len(own), math.ceil(len(own) / plan.batch_size) * plan.epochs)
+        write_record(stage, figures, each.to_dict(), len(own), math.ceil(len(own) / plan.batch_size) * plan.epochs)

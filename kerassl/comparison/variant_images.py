@@ -43,8 +43,8 @@ def variant_images(plan: Plan, data: Sources) -> list[dict]:
             model = load(plan.variants[name].folder / f"{task}.keras")
             detected = detections(model, shown)
             drawn[name] = [
-                detectors.draw(
-                    record.path, detected[record.image_id], data.classes, truth=record, score_threshold=_shown(model)
+                detected[record.image_id].plot(
+                    datasets.read_image(record.path), truth=record, score_threshold=_shown(model)
                 )
                 for record in shown
             ]

@@ -5,6 +5,8 @@ import typing
 
 import numpy as np
 
+from kerassl.types import Detections
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CocoObjects:
@@ -91,6 +93,18 @@ class Record:
     def ignored(self) -> np.ndarray:
         """`[n]` bool, the boxes that need not be found: difficult objects and crowd regions."""
         return np.asarray(self.difficult, bool) | np.asarray(self.crowd, bool)
+
+    def plot(self, width: int | None = None) -> np.ndarray:
+        """Draw the boxes as thin green frames over the image file, without crowd regions.
+
+        Args:
+            width: int or None; see `Detections.plot`.
+
+        Returns:
+            `[H', W', 3]` uint8 array.
+        """
+        nothing = Detections(np.zeros([0, 4]), np.zeros(0), np.zeros(0, int))
+        return nothing.plot(self.path, truth=self, width=width)
 
     def largest(self) -> int | None:
         """Return the index of the largest box to be found (of equals the first), or None where all are ignored."""

@@ -7,12 +7,10 @@ from kerassl._lazy import lazy_package
 if TYPE_CHECKING:
     from kerassl.detectors.decoding import decode as decode
     from kerassl.detectors.detector import Detector as Detector
-    from kerassl.detectors.draw import draw as draw
     from kerassl.detectors.evaluation import Evaluation as Evaluation
     from kerassl.detectors.localizer.fit_frozen import fit_frozen as fit_frozen
     from kerassl.detectors.localizer.frozen_features import FrozenFeatures as FrozenFeatures
     from kerassl.detectors.localizer.localizer import Localizer as Localizer
-    from kerassl.detectors.localizer.predictions import localizer_predictions as localizer_predictions
     from kerassl.detectors.localizer.pretrain_localizer import pretrain_localizer as pretrain_localizer
     from kerassl.detectors.neck_weights import load_neck as load_neck
     from kerassl.detectors.neck_weights import save_neck as save_neck

@@ -1,74 +1,144 @@
-"""Detections of a detector, in pixels of the original images."""
+"""Detections of a model, in pixels of the original images."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import keras
+import numpy as np
 import tensorflow as tf
 import tqdm
 
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, SHARE, SHARE_BELOW_1
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
+from kerassl.datasets.record import Record
 from kerassl.detectors.decoding import detect
-from kerassl.metrics import Predictions
+from kerassl.detectors.localizer.frozen_features import FrozenFeatures
+from kerassl.detectors.localizer.localizer import Localizer
+from kerassl.detectors.localizer.predictions import located, located_on_features
+from kerassl.resizing import letterbox
+from kerassl.types import Detections
+
+Images = str | os.PathLike | np.ndarray | Sequence[str | os.PathLike | Record | np.ndarray]
+"""Images as `predict` takes them."""
 
 
 def predict(
-    model,
-    images,
+    model: keras.Model,
+    images: Images | FrozenFeatures,
     *,
-    score_threshold=0.01,
-    iou_threshold=0.5,
-    max_detections=100,
-    batch_size=8,
-    strict=False,
-    verbose=1,
-):
-    """Detects objects in image files.
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+    batch_size: int | None = None,
+    strict: bool = False,
+    verbose: int = 1,
+) -> dict[str, Detections]:
+    """Detect objects in images.
+
+    A `Localizer` gives one box an image, whatever the thresholds.
 
     Args:
-        model: `Detector`, as `detectors.RetinaNet` or `detectors.YOLOV8`.
-        images: list of `datasets.Record`s, or a folder, a file or a list of those.
+        model: `Detector` or `Localizer`.
+        images: list of `datasets.Record`s; a folder, a file or a list of those; an array `[H, W, 3]` or `[N, H, W, 3]`
+            of values in [0, 255], or a list of arrays; or of a `Localizer` `FrozenFeatures` of its backbone.
         score_threshold: float in [0, 1). Lower scores are dropped. 0.01 is for average precision, which needs the
-            unlikely ones too; 0.3 to 0.5 for pictures.
-        iou_threshold: float in [0, 1]. Of two boxes of a class that overlap more than that, the better one stays.
+            unlikely ones too; 0.3 to 0.5 for drawing.
+        iou_threshold: float in [0, 1]. Of two boxes of a class that overlap more, the lower score is dropped.
         max_detections: int, for an image.
-        batch_size: int. Does not change the result.
+        batch_size: int. Does not change the result. None takes 8 images, and 32 for a `Localizer`.
         strict: bool. Stop at a file that cannot be read.
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
-        `metrics.Predictions`, a dict with the names of the classes: from image id (a record's own; the path as str of
-        a file) to `{"boxes": float32 [n, 4] xyxy in pixels of the original image, "scores": float32 [n], "classes":
-        int32 [n]}`, by falling score. An image without detections has empty arrays; a broken file is named in the log
-        and missing.
+        Dict from image id (a record's own; the path as str of a file; the index as str of an array) to `Detections`
+        with the model's class names, by falling score; of a `Localizer` with `logits`. A broken file is named in the
+        log and missing.
 
     Raises:
-        UserError: if a path does not exist, there is no image, none can be read (with `strict`, one cannot), or a
-            threshold is out of range.
+        UserError: if the model is not a detector, a path does not exist, there is no image, none can be read (with
+            `strict`, one cannot), or a threshold is out of range.
 
     Example:
         >>> val = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", split="val")
-        >>> detections = kerassl.detectors.predict(detector, val)
-        >>> detections["000007"]["boxes"]
+        >>> found = kerassl.detectors.predict(detector, val)
+        >>> found["000007"].boxes
     """
     if not SHARE_BELOW_1.fits(score_threshold) or not SHARE.fits(iou_threshold) or not COUNT.fits(max_detections):
         raise UserError(
             f"score_threshold is {score_threshold}, iou_threshold {iou_threshold}, max_detections {max_detections}; "
             "the thresholds are in [0, 1] and max_detections is 1 or more"
         )
-    ids, paths = identified(images)
-    run = _function(model, (score_threshold, iou_threshold, max_detections))
-    detections = Predictions((), getattr(model, "class_names", None))
+    single = isinstance(model, Localizer)
+    if not single and not hasattr(model, "boxes_and_scores"):
+        raise UserError(f"{type(model).__name__} is not a detector; give a Detector or a Localizer")
+    if isinstance(images, FrozenFeatures) and not single:
+        raise UserError("frozen features are for a Localizer; give a Detector images")
+    batch_size = batch_size or (32 if single else 8)
+    if isinstance(images, FrozenFeatures):
+        ids = [record.image_id for record in images.records]
+        batches = located_on_features(model, images, batch_size)
+    else:
+        ids, read = _read(images, model.image_size, batch_size, strict)
+        find = located if single else _detected(model, (score_threshold, iou_threshold, max_detections))
+        batches = ((places, *find(model, *batch)) for places, *batch in read)
+    names, detections = tuple(model.class_names), {}
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
-        for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size, strict=strict):
-            for place, boxes, scores, classes, count in zip(places, *(p.numpy() for p in run(pictures, scales, sizes))):
-                found = {"boxes": boxes[:count], "scores": scores[:count], "classes": classes[:count]}
-                detections[ids[place]] = {name: values.copy() for name, values in found.items()}
+        for places, *batch in batches:
+            for place, *found in zip(places, *batch):
+                detections[ids[place]] = _one(names, *found)
             bar.update(len(places))
     return detections
 
 
+def _one(names, boxes, scores, classes, count=None, logits=None):
+    """The detections of an image, without the padding of its batch."""
+    found = [values[:count].copy() for values in (boxes, scores, classes)]
+    return Detections(*found, names, logits)
+
+
+def _read(images, image_size, batch_size, strict):
+    """Ids, and batches as `letterboxed_batches` yields them."""
+    arrays = _arrays(images)
+    if arrays is None:
+        ids, paths = identified(images)
+        return ids, letterboxed_batches(paths, image_size, batch_size, strict=strict)
+    return [str(number) for number in range(len(arrays))], _letterboxed(arrays, image_size, batch_size)
+
+
+def _arrays(images):
+    """A list of `[H, W, 3]` arrays, or None for images that are named."""
+    if isinstance(images, (str, os.PathLike)):
+        return None
+    if hasattr(images, "shape") and len(images.shape) == 3:
+        images = [images]
+    images = list(images)
+    if not images or not all(hasattr(image, "shape") for image in images):
+        return None
+    odd = [tuple(image.shape) for image in images if len(image.shape) != 3 or image.shape[-1] != 3]
+    if odd:
+        raise UserError(f"an image is an array of shape {odd[0]}; give [H, W, 3], RGB in [0, 255]")
+    return images
+
+
+def _letterboxed(arrays, image_size, batch_size):
+    for first in range(0, len(arrays), batch_size):
+        some = arrays[first : first + batch_size]
+        images, scales = zip(*(letterbox(image, image_size) for image in some))
+        sizes = tf.constant([image.shape[:2] for image in some], tf.float32)
+        yield np.arange(first, first + len(some)), tf.stack(images), tf.stack(scales), sizes
+
+
+def _detected(model, settings):
+    run = _function(model, settings)
+    return lambda model, *batch: [part.numpy() for part in run(*batch)]
+
+
 def _function(model, settings):
     """The graph of one batch, of any size; traced once for a model and its settings, which takes seconds."""
-    # Past Keras, which would take the dict for a part of the model that is to be saved.
+    # Hidden from Keras, which would take the dict for a part of the model to be saved.
     functions = model.__dict__.setdefault("_detect", {})
     if settings in functions:
         return functions[settings]

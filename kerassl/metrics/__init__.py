@@ -9,10 +9,9 @@ if TYPE_CHECKING:
     from kerassl.metrics.coco import coco_ap as coco_ap
     from kerassl.metrics.coco_results import load_coco_results as load_coco_results
     from kerassl.metrics.error_kinds import error_kinds as error_kinds
-    from kerassl.metrics.evaluate import answers_for_largest as answers_for_largest
     from kerassl.metrics.evaluate import evaluate_detections as evaluate_detections
+    from kerassl.metrics.evaluate import evaluate_localization as evaluate_localization
     from kerassl.metrics.localization import localization as localization
-    from kerassl.metrics.prediction_files import Predictions as Predictions
     from kerassl.metrics.prediction_files import load_predictions as load_predictions
     from kerassl.metrics.prediction_files import save_predictions as save_predictions
     from kerassl.metrics.topk import label_ranks as label_ranks

@@ -1,4 +1,6 @@
-"""What is refused before anything is scored."""
+"""Checks of predictions and records before they are scored."""
+
+from __future__ import annotations
 
 import collections.abc
 import logging
@@ -6,42 +8,41 @@ import logging
 import numpy as np
 
 from kerassl._errors import UserError
-from kerassl._numbers import short
-from kerassl.datasets.class_names import check_numbering, class_places
+from kerassl.datasets.class_names import check_class_names, check_numbering, class_places
+from kerassl.types import Detections
 
 log = logging.getLogger("kerassl")
 
 FARTHEST = 1e9
-"""Pixels. A corner beyond is no box of any image, and areas of such would overflow."""
+"""Pixels. No image has a box with a corner beyond, and areas of such boxes would overflow."""
 
 
 def checked(predictions, records, classes, known_pixels=False):
-    """Predictions as arrays, in the order of the records.
+    """Return predictions as arrays, in the order of the records.
 
-    Tells in a line of the log if nothing was detected, or if boxes lie wholly outside their images.
+    Log a warning if nothing was detected, or if boxes are entirely outside their images.
 
     Args:
-        predictions: dict from image id to dict of `boxes`, `scores` and `classes`. Of `Predictions`, which have names,
-            classes are matched with the labels' by name.
+        predictions: dict from image id to `Detections`, whose classes are matched with the records' by name.
         records: list of `datasets.Record`.
-        classes: sequence of str, the class names.
-        known_pixels: bool. Whether boxes are in pixels for certain; else those that look relative are refused.
+        classes: sequence of str, the class names of the records.
+        known_pixels: bool. Whether boxes are known to be in pixels; otherwise boxes that look relative are refused.
 
     Returns:
         List of (record, boxes `[n, 4]` float64, scores `[n]` float64, classes `[n]` int64).
 
     Raises:
-        UserError: if predictions and records are not of the same images or classes, or values make no sense.
+        UserError: if predictions and records are not of the same images or classes, or a value is invalid.
     """
     if not records:
         raise UserError("there is no record to score against; check the folder and the split that were read")
     if not isinstance(predictions, collections.abc.Mapping):
-        raise UserError(f"the predictions are a {type(predictions).__name__}; give a dict from image id to detections")
+        raise UserError(f"the predictions are a {type(predictions).__name__}; give a dict from image id to Detections")
     ids = [record.image_id for record in records]
     known = set(ids)
     if len(known) < len(ids):
         doubled = next(image_id for image_id in ids if ids.count(image_id) > 1)
-        raise UserError(f"image {doubled!r} stands twice among the records; give every image once")
+        raise UserError(f"image {doubled!r} is twice among the records; give every image once")
     unknown, missing = [name for name in predictions if name not in known], [i for i in ids if i not in predictions]
     if unknown:
         raise UserError(
@@ -51,43 +52,56 @@ def checked(predictions, records, classes, known_pixels=False):
     if missing:
         raise UserError(
             f"{len(missing)} of {len(ids)} images have no predictions, {missing[0]!r} first; an image in which nothing "
-            "was found is present with empty arrays"
+            "was found has Detections of empty arrays"
         )
     for record in records:
         check_classes(f"the record of image {record.image_id!r}", np.asarray(record.classes), len(classes))
     check_numbering(records, classes)
-    rename = by_name(getattr(predictions, "classes", None), classes)
+    rename = Renaming(classes)
     images = []
     for record in records:
-        boxes, scores, labels = detections(f"image {record.image_id!r}", predictions[record.image_id])
-        check_classes(f"the prediction for image {record.image_id!r}", labels, len(classes))
-        images.append((record, boxes, scores, rename(labels)))
+        where = f"image {record.image_id!r}"
+        boxes, scores, labels = arrays(where, predictions[record.image_id])
+        places = rename.places(predictions[record.image_id])
+        check_classes(f"the prediction for {where}", labels, len(classes))
+        images.append((record, boxes, scores, labels if places is None else places[labels]))
     _check_places(images, known_pixels)
     return images
 
 
-def by_name(own, wanted, whose="the predictions", theirs="the labels"):
-    """How to number the classes of one list as another does that has the same names.
+class Renaming:
+    """Numbers the classes of detections as another list of class names does.
 
     Args:
-        own: sequence of str, or None if the names are not known: then nothing is changed.
-        wanted: sequence of str.
-        whose, theirs: str. What has the one and the other, for the message.
-
-    Returns:
-        Function of an int array of places in `own` that gives places in `wanted`.
-
-    Raises:
-        UserError: if one list has a name that the other lacks.
+        classes: sequence of str, or None: nothing is changed.
+        theirs: str. What has these names, for the message.
     """
-    if own is None or wanted is None:
-        return lambda labels: labels
-    places = class_places(own, wanted, whose, theirs)
-    return lambda labels: places[labels]
+
+    def __init__(self, classes, theirs="the labels"):
+        self.classes, self.theirs, self._places = classes, theirs, {}
+
+    def places(self, found):
+        """`[C]` int: for each class of the detections its index in the list; None where either has no names."""
+        names = found.class_names
+        if names is None or self.classes is None:
+            return None
+        if names not in self._places:
+            check_class_names(names)
+            self._places[names] = class_places(names, self.classes, "the predictions", self.theirs)
+        return self._places[names]
+
+    def __call__(self, found, labels):
+        """Indices in the list of the detections' class indices.
+
+        Raises:
+            UserError: if one of the two has a name that the other lacks.
+        """
+        places = self.places(found)
+        return labels if places is None else places[labels]
 
 
 def _check_places(images, known_pixels):
-    """Refuses boxes that are shares of the image's sides; warns of none at all, and of boxes outside."""
+    """Refuse boxes that are relative to the image's sides; warn of no boxes at all, and of boxes outside."""
     boxes = np.concatenate([boxes for _, boxes, _, _ in images])
     if not len(boxes):
         log.warning(
@@ -106,36 +120,32 @@ def _check_places(images, known_pixels):
     outside = (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] >= sides).any(axis=1)
     if outside.mean() > 0.01:
         log.warning(
-            "%d of %d predicted boxes lie wholly outside their images, and are wrong; were they made on images of "
+            "%d of %d predicted boxes are entirely outside their images, and wrong; were they made on images of "
             "another size?", outside.sum(), len(boxes),
         )  # fmt: skip
 
 
-def detections(where, prediction):
-    """The arrays of one image's detections; `where` names them in messages.
+def arrays(where, found):
+    """Return the arrays of one image's detections.
+
+    Args:
+        where: str, the image, for messages.
+        found: `Detections`.
 
     Returns:
         Boxes `[n, 4]` float64, scores `[n]` float64 and classes `[n]` int64.
 
     Raises:
-        UserError: if a part is missing, shapes do not fit, a value is no number or not finite, a class is no whole one
-            or a box is inverted.
+        UserError: if a value is not finite, a class is not an index or a box is inverted.
     """
-    try:
-        parts = {key: prediction[key] for key in ("boxes", "scores", "classes")}
-    except (TypeError, KeyError, IndexError):
+    if not isinstance(found, Detections):
         raise UserError(
-            f"the detections of {where} cannot be read; give a dict of 'boxes' [n, 4], 'scores' [n] and 'classes' [n]"
-        ) from None
-    boxes, scores, classes = (_numbers(where, key, values) for key, values in parts.items())
-    boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
-    if scores.ndim != 1 or boxes.shape != (*scores.shape, 4) or classes.shape != scores.shape:
-        raise UserError(
-            f"{where} has boxes {boxes.shape}, scores {scores.shape} and classes {classes.shape}; give [n, 4], [n], [n]"
+            f"the detections of {where} are a {type(found).__name__}; give kerassl.types.Detections(boxes, scores, "
+            "classes)"
         )
+    boxes, scores, classes = found.boxes.astype(np.float64), found.scores.astype(np.float64), found.classes
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise UserError(f"{where} has a box or a score that is not a finite number; the model may have diverged")
-    boxes, scores = boxes.astype(np.float64), scores.astype(np.float64)
     far = np.flatnonzero((np.abs(boxes) > FARTHEST).any(axis=1))
     if len(far):
         raise UserError(f"{where} has the box {boxes[far[0]].tolist()}, which is on no image; boxes are in its pixels")
@@ -148,30 +158,14 @@ def detections(where, prediction):
     odd = np.flatnonzero(~(np.abs(classes) < 2**31) | (classes != np.floor(classes)))
     if len(odd):
         raise UserError(
-            f"{where} has the class {classes[odd[0]]}, which is no whole number; classes are places in the list of "
+            f"{where} has the class {classes[odd[0]]}, which is not a whole number; classes are indices into the class "
             "names, from 0 on"
         )
     return boxes, scores, classes.astype(np.int64)
 
 
-def _numbers(where, key, values):
-    """An array of numbers, of whatever type."""
-    wanted = "whole numbers, places in the list of class names" if key == "classes" else "numbers"
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError, RecursionError):
-        raise UserError(f"{where} has {key} in lists that do not fit each other; give {wanted}") from None
-    if isinstance(values, (list, tuple)) or array.dtype.kind not in "iuf":
-        # A list may hold what NumPy takes for numbers: true, or "5" in a list of boxes.
-        for value in np.asarray(values, object).ravel():
-            number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
-            if not number or (array.dtype.kind not in "iuf" and abs(value) > FARTHEST):
-                raise UserError(f"{where} has {short(value)} among its {key}; give {wanted}")
-    return array if array.dtype.kind in "iuf" else array.astype(np.float64)
-
-
 def check_classes(where, classes, count):
-    """Refuses classes beyond the names; `where` has them, for the message."""
+    """Refuse classes beyond the class names; `where` has them, for the message."""
     wrong = classes[(classes < 0) | (classes >= count)]
     if len(wrong):
         raise UserError(

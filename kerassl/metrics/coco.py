@@ -1,14 +1,19 @@
 """Average precision by the rules of COCO, computed by pycocotools."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from kerassl.datasets.record import Record
 from kerassl.metrics.checks import checked
+from kerassl.types import Detections
 
 log = logging.getLogger("kerassl")
 
@@ -29,8 +34,10 @@ class _Evaluation(COCOeval):
                 one["ignore"] = one["difficult"] or one["iscrowd"]
 
 
-def coco_ap(predictions, records, classes, *, sizes=False):
-    """COCO's average precision and recall, by pycocotools.
+def coco_ap(
+    predictions: Mapping[str, Detections], records: Sequence[Record], classes: Sequence[str], *, sizes: bool = False
+) -> dict:
+    """Compute COCO's average precision and recall with pycocotools.
 
     The detections of an image and class, by falling score, each take the free object that they overlap most, if that
     IoU is >= the threshold; a detection that finds none is wrong. Crowd regions are ignored: any number of detections
@@ -44,8 +51,8 @@ def coco_ap(predictions, records, classes, *, sizes=False):
     Args:
         predictions: as for `voc_ap`.
         records: list of `datasets.Record`, the ground truth.
-        classes: sequence of str, the names of the classes.
-        sizes: bool. Add the other figures of COCO's twelve, which take three times as long.
+        classes: sequence of str, the class names.
+        sizes: bool. Add the others of COCO's twelve metrics, which take three times as long.
 
     Returns:
         Dict of floats: `ap` (mean over IoU 0.5 to 0.95 in steps of 0.05), `ap50`, `ap75`, `ar100`, each a mean over
@@ -71,7 +78,7 @@ def coco_scores(checked_images, classes, predictions, sizes=False):
     objects, found = [], []
     for number, (record, boxes, scores, labels) in enumerate(_in_cocos_order(checked_images), start=1):
         objects += _objects(number, record)
-        found += _detections(number, boxes, scores, labels, predictions[record.image_id].get("xywh"))
+        found += _detections(number, boxes, scores, labels, predictions[record.image_id].coco_boxes)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = _Evaluation(
             _index(objects, len(checked_images), len(classes)),

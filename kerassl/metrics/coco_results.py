@@ -1,4 +1,9 @@
-"""Detections in COCO's results json."""
+"""Detections in a COCO results json."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -6,11 +11,14 @@ from kerassl._errors import UserError
 from kerassl._io.json import read_json
 from kerassl.datasets.formats.coco import as_id
 from kerassl.metrics.checks import FARTHEST, log
-from kerassl.metrics.voc_results import as_arrays
+from kerassl.metrics.voc_results import of_rows
+from kerassl.types import Detections
 
 
-def load_coco_results(path, categories, image_ids):
-    """Reads COCO's results json: a list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}`.
+def load_coco_results(
+    path: str | os.PathLike, categories: Mapping[int, int | None], image_ids: Sequence[str]
+) -> dict[str, Detections]:
+    """Read a COCO results json: a list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}`.
 
     Args:
         path: str or `pathlib.Path`.
@@ -19,12 +27,11 @@ def load_coco_results(path, categories, image_ids):
         image_ids: sequence of str. The images that are scored; those that no entry names have no detections.
 
     Returns:
-        Dict from each of `image_ids` to `{"boxes": float64 [n, 4] xyxy, "scores": float64 [n], "classes": int32 [n],
-        "xywh": float64 [n, 4], the boxes as the file has them}`.
+        Dict from each of `image_ids` to `Detections` with `coco_boxes`; those that no entry names have none.
 
     Raises:
-        UserError: if the file is missing or no such list, or an entry names an unknown image or category, or has no
-            box or score; the entry's place is told.
+        UserError: if the file is missing or not such a list, or an entry names an unknown image or category, or has no
+            box or score.
 
     Example:
         >>> labeled = kerassl.datasets.DetectionDataset.from_coco("instances_val2017.json", "val2017")
@@ -35,7 +42,7 @@ def load_coco_results(path, categories, image_ids):
 
 
 def coco_results_of(entries, path, categories, image_ids):
-    """What `load_coco_results` returns, of what stands in the file."""
+    """Return the detections in the content of a file, as `load_coco_results` does."""
     if not isinstance(entries, list):
         raise UserError(
             f"{path} is no list; a COCO results json is one of entries with image_id, category_id, bbox, score"
@@ -56,15 +63,14 @@ def coco_results_of(entries, path, categories, image_ids):
             continue
         rows[image_id].append((categories[category], score, *box))
     if others:
-        log.info("%s: %d detections of other categories than classes names left out", path, others)
-    return {image_id: _as_arrays(own) for image_id, own in rows.items()}
+        log.info("%s: %d detections of categories that are not among the classes left out", path, others)
+    return {image_id: _of_rows(own) for image_id, own in rows.items()}
 
 
-def _as_arrays(rows):
-    found = as_arrays(rows)
-    found["xywh"] = stated = found["boxes"]
-    found["boxes"] = np.concatenate([stated[:, :2], stated[:, :2] + stated[:, 2:]], axis=1)
-    return found
+def _of_rows(rows):
+    found = of_rows(rows)
+    corners = np.concatenate([found.boxes[:, :2], found.boxes[:, :2] + found.boxes[:, 2:]], axis=1)
+    return Detections(corners, found.scores, found.classes, coco_boxes=found.boxes)
 
 
 def _entry(entry, where):

@@ -1,25 +1,36 @@
-"""What kind of mistake each wrong detection and each missed object is."""
+"""Kinds of errors: of each wrong detection and each missed object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._numbers import REAL
 from kerassl.boxes import box_iou
+from kerassl.datasets.record import Record
 from kerassl.metrics.checks import checked
-from kerassl.metrics.voc import Verdicts, average_precision
+from kerassl.metrics.voc import Matches, average_precision
+from kerassl.types import ERROR_KINDS, DetectionErrors, Detections
 
-KINDS = ("class", "box", "both", "duplicate", "background", "missed")
 _CLASS, _BOX, _BOTH, _DUPLICATE, _BACKGROUND, _MISSED, _RIGHT, _NEITHER = range(8)
 _FOREGROUND, _NEAR = 0.5, 0.1
 
 
-def error_kinds(predictions, records, classes, *, score_threshold=None):
-    """Sorts every wrong detection and every missed object into one of six kinds, and tells what each kind costs.
+def error_kinds(
+    predictions: Mapping[str, Detections],
+    records: Sequence[Record],
+    classes: Sequence[str],
+    *,
+    score_threshold: float | None = None,
+) -> DetectionErrors:
+    """Sort every wrong detection and every missed object into one of six kinds, and compute what each kind costs.
 
-    Right, wrong and neither are told apart as by `voc_ap` at IoU 0.5, so that duplicates and difficult objects mean
+    Correct and wrong are distinguished as in `voc_ap` at IoU 0.5, so that duplicates and difficult objects mean
     the same here as there. A wrong detection is then compared with the objects of its image that are not difficult,
     found or not. Let `own` be its highest IoU with one of its class, `other` that with one of another class, and 0
-    where there is none. The first line that holds names the kind:
+    where there is none. The first condition that is true gives the kind:
 
     - `box`: 0.1 <= own < 0.5. The class is right, the box is not good enough.
     - `class`: other >= 0.5. The box is good, the class is not.
@@ -31,32 +42,29 @@ def error_kinds(predictions, records, classes, *, score_threshold=None):
     IoU (`own` or `other`, of equals the first object) with it. Difficult objects are no reason for an error: a wrong
     detection that overlaps nothing else is `background`.
 
-    What a kind costs is how much AP50 would rise if its errors alone were mended, and nothing else: a `class` error
-    gets the object's class, a `box` error the object's box, and then is right with its own score; of several errors of
-    the kind on one object the highest score stays, and none if the object was found. Errors of the other kinds are
-    taken away. `missed` objects need not be found any more. The costs do not add up to what is wanting to 1. AP50 is
+    A kind costs as much as AP50 would rise if its errors alone were fixed: a `class` error gets the object's class, a
+    `box` error the object's box, and then is correct with its own score; of several errors of the kind on one object
+    the one of the highest score is kept, and none if the object was found. Errors of the other kinds are removed.
+    `missed` objects need not be found. The costs do not add up to the difference from 1. AP50 is
     that of "voc10", the area under the precision made falling.
 
     Args:
         predictions: as for `voc_ap`.
         records: list of `datasets.Record`, the ground truth.
-        classes: sequence of str, the names of the classes.
+        classes: sequence of str, the class names.
         score_threshold: float or None. Detections that score less are left out of everything, AP50 too: with 0.3 to
-            0.5 the counts are of what a person would be shown. None keeps all, as AP does, and many a `background`
+            0.5 the counts are of what users would be shown. None keeps all, as AP does, and many a `background`
             then scores next to nothing.
 
     Returns:
-        Dict of `counts` and `ap50_gain`, each `{kind: number}`; `per_class`, `{name: {kind: count}}` (by the class that
-        was predicted; `missed` by the object's); `detections`, how many there are, of them `right` and `ignored`
-        (neither right nor wrong), and `objects`, how many are to be found; and `ap50`. `nan` where nothing is to be
-        found; a class of which all objects are missed is left out of the mean that `missed` would rise to.
+        `DetectionErrors`. A class of which all objects are missed is left out of the mean that `missed` would rise to.
 
     Raises:
         UserError: if the predictions are not of these records, or the threshold is no finite number.
 
     Example:
         >>> kinds = kerassl.metrics.error_kinds(predictions, records, kerassl.datasets.VOC_CLASSES)
-        >>> kinds["counts"]["duplicate"], kinds["ap50_gain"]["duplicate"]
+        >>> kinds.counts["duplicate"], kinds.ap50_gain["duplicate"]
 
     Reference:
         Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors", 2020. There the threshold's
@@ -74,7 +82,7 @@ def error_kinds(predictions, records, classes, *, score_threshold=None):
 
 
 def kinds_of_errors(checked_images, classes):
-    """The dict that `error_kinds` returns, of what `checks.checked` returns."""
+    """Return what `error_kinds` does, of what `checks.checked` returns."""
     scores, labels, kinds, owners, truth, difficult = ([] for _ in range(6))
     objects = 0
     for record, boxes, image_scores, image_labels in checked_images:
@@ -136,38 +144,38 @@ class _Table:
         per_class = [np.bincount(self.labels[self.kinds == kind], minlength=count) for kind in range(_MISSED)]
         per_class.append(np.bincount(self.truth[self.missed], minlength=count))
         ap50 = self.ap50(classes)
-        return {
-            "counts": {kind: int(numbers.sum()) for kind, numbers in zip(KINDS, per_class)},
-            "ap50_gain": {kind: self.ap50(classes, place) - ap50 for place, kind in enumerate(KINDS)},
-            "per_class": {
-                name: {kind: int(numbers[label]) for kind, numbers in zip(KINDS, per_class)}
+        return DetectionErrors(
+            counts={kind: int(numbers.sum()) for kind, numbers in zip(ERROR_KINDS, per_class)},
+            ap50_gain={kind: self.ap50(classes, place) - ap50 for place, kind in enumerate(ERROR_KINDS)},
+            per_class={
+                name: {kind: int(numbers[label]) for kind, numbers in zip(ERROR_KINDS, per_class)}
                 for label, name in enumerate(classes)
             },
-            "detections": len(self.kinds),
-            "right": int(np.sum(self.kinds == _RIGHT)),
-            "ignored": int(np.sum(self.kinds == _NEITHER)),
-            "objects": int(self.easy.sum()),
-            "ap50": ap50,
-        }
+            detections=len(self.kinds),
+            right=int(np.sum(self.kinds == _RIGHT)),
+            ignored=int(np.sum(self.kinds == _NEITHER)),
+            objects=int(self.easy.sum()),
+            ap50=ap50,
+        )
 
-    def ap50(self, classes, mended=None):
-        """VOC10's AP, with the errors of one kind mended."""
+    def ap50(self, classes, fixed=None):
+        """Compute the AP of VOC 2010, with the errors of one kind fixed."""
         labels, right, kept = self.labels, self.kinds == _RIGHT, self.kinds != _NEITHER
-        counted = self.easy & ~self.missed if mended == _MISSED else self.easy
-        if mended is not None:
-            kept = kept & (self.kinds != mended)
-        if mended in (_CLASS, _BOX):
-            chosen = self._best_on_free_objects(mended)
+        counted = self.easy & ~self.missed if fixed == _MISSED else self.easy
+        if fixed is not None:
+            kept = kept & (self.kinds != fixed)
+        if fixed in (_CLASS, _BOX):
+            chosen = self._best_on_free_objects(fixed)
             labels, right, kept = labels.copy(), right.copy(), kept.copy()
             labels[chosen] = self.truth[self.owners[chosen]]
             right[chosen] = kept[chosen] = True
         counts = np.bincount(self.truth[counted], minlength=len(classes))
-        verdicts = []
+        matches = []
         for label, count in enumerate(counts.tolist()):
             mine = np.flatnonzero(kept & (labels == label))
             mine = mine[np.argsort(-self.scores[mine], kind="stable")]
-            verdicts.append(Verdicts(right[mine], count, self.scores[mine]))
-        return average_precision(verdicts, classes, "voc10")["ap"]
+            matches.append(Matches(right[mine], count, self.scores[mine]))
+        return average_precision(matches, classes, "voc10")["ap"]
 
     def _best_on_free_objects(self, kind):
         """Of the errors of a kind, those that become right: the highest score on each object that was not found."""

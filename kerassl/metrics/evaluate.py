@@ -1,94 +1,133 @@
-"""All scores of a detector at once."""
+"""All metrics of a detector or a localizer at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kerassl.boxes import box_iou
-from kerassl.metrics.checks import checked
+from kerassl.datasets.record import Record
+from kerassl.metrics.checks import Renaming, checked
 from kerassl.metrics.coco import coco_scores
 from kerassl.metrics.error_kinds import kinds_of_errors
 from kerassl.metrics.localization import localization_of_ious
-from kerassl.metrics.voc import average_precision, verdicts
+from kerassl.metrics.topk import label_ranks
+from kerassl.metrics.voc import average_precision, match_detections
+from kerassl.types import (
+    LOCALIZATION_METRICS,
+    ClassMetrics,
+    DetectionMetrics,
+    Detections,
+    ImageScores,
+    LocalizationMetrics,
+)
 
-_LARGEST = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3")
 
+def evaluate_detections(
+    predictions: Mapping[str, Detections],
+    records: Sequence[Record],
+    classes: Sequence[str],
+    *,
+    known_pixels: bool = False,
+    sizes: bool = False,
+) -> DetectionMetrics:
+    """Score detections by the rules of VOC and COCO and, object by object, as a localizer is scored; sort errors.
 
-def evaluate_detections(predictions, records, classes, *, known_pixels=False, sizes=False):
-    """Scores detections by VOC's and COCO's protocols and, object by object, as a localiser is scored; sorts errors.
+    The rules, in detail in docs/evaluation.md:
 
-    Rules, of which docs/evaluation.md tells more:
-
-    - VOC: a detection belongs to the object of its class that it overlaps most, and is right from IoU >= 0.5 on if no
-      detection of a higher score took the object; difficult objects are neither right nor wrong. See `voc_ap`.
+    - VOC: a detection belongs to the object of its class that it overlaps most, and is correct from IoU >= 0.5 on if no
+      detection of a higher score took the object; difficult objects are ignored. See `voc_ap`.
     - COCO: a detection takes the free object of its class that it overlaps most, from IoU >= 0.5, 0.55, … 0.95 on.
       See `coco_ap`.
-    - Largest objects: the highest-scoring detection of an image (of equals the first), of whatever class, answers for
-      the image's largest object that is not difficult; images without such an object are left out. `loc_acc_50` and
-      `loc_acc_70` are the shares of images whose IoU is >= 0.5 and >= 0.7, whatever the class; `top1` the share whose
-      class is right, whatever the box. `top3` is the share whose class is among the three classes of the highest
-      scores in the image; where there is but one detection an image, as of a localiser, it is `top1` again. An image
-      without detections has IoU 0 and the wrong class.
+    - Largest objects: the highest-scoring detection of an image (of equals the first), of whatever class, is compared
+      with the image's largest object that is not difficult; images without such an object are left out. `loc_acc_50`
+      and `loc_acc_70` are the shares of images whose IoU is >= 0.5 and >= 0.7, whatever the class; `top1` the share
+      whose class is correct, whatever the box. `top3` is the share whose class is among the three classes of the
+      highest scores in the image; of detections with logits, as of a localizer, among the three highest logits. An
+      image without detections has IoU 0 and the wrong class.
     - Errors: see `error_kinds`; no score threshold.
 
-    Boxes that reach out of their image count as they are. A warning is logged where nothing was detected at all.
+    Boxes that extend beyond their image are not clipped. A warning is logged if nothing was detected at all.
 
     Args:
-        predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
-            "classes": [n]}`. Every image of `records` is present, if with empty arrays. Keep detections from scores
-            of 0.05 or less on: a higher bar lowers every AP.
+        predictions: dict from image id to `Detections`, as `kerassl.predict` returns it. Every image of `records` is
+            present, if with empty arrays. Keep detections from scores of 0.05 or less on: a higher threshold lowers
+            every AP.
         records: list of `datasets.Record`, the ground truth.
-        classes: sequence of str, the names of the classes.
-        known_pixels: bool. Whether the boxes are in pixels for certain. Else they are refused as relative ones if all
-            of them lie within [0, 1.5].
-        sizes: bool. Add the other figures of COCO's twelve; see `coco_ap`.
+        classes: sequence of str, the class names of the records.
+        known_pixels: bool. Whether the boxes are known to be in pixels. Otherwise they are refused as relative ones if
+            all of them are in [0, 1.5].
+        sizes: bool. Add the others of COCO's twelve metrics; see `coco_ap`.
 
     Returns:
-        Dict of floats in [0, 1]: `voc07_ap50`, `voc10_ap50` (`voc_ap`), `coco_ap`, `coco_ap50`, `coco_ap75`,
-        `coco_ar100` (`coco_ap`; with `sizes` also `coco_ap_small` to `coco_ar_large`), `mean_iou`, `loc_acc_50`,
-        `loc_acc_70`, `top1` and `top3`. Then dicts by class name: `per_class_voc07`, `per_class_voc10`,
-        `per_class_coco`; of the images whose largest object is of the class `per_class_mean_iou`,
-        `per_class_loc_acc_50`, `per_class_loc_acc_70`, `per_class_top1`, `per_class_top3`; and `per_class_objects`, how
-        many are to be found. And `errors`, the dict of `error_kinds`. `nan` where there was nothing to find.
+        `DetectionMetrics`.
 
     Raises:
         UserError: if the predictions are not of these records: unknown or missing images, classes beyond the list,
             inverted or relative boxes, numbers that are not finite.
 
     Example:
-        >>> kerassl.metrics.evaluate_detections(predictions, records, kerassl.datasets.VOC_CLASSES)["voc07_ap50"]
+        >>> kerassl.metrics.evaluate_detections(predictions, records, kerassl.datasets.VOC_CLASSES).voc07_ap50
     """
     images = checked(predictions, records, classes, known_pixels)
-    judged = verdicts(images, len(classes), 0.5)
-    voc07, voc10 = (average_precision(judged, classes, protocol) for protocol in ("voc07", "voc10"))
+    matches = match_detections(images, len(classes), 0.5)
+    voc07, voc10 = (average_precision(matches, classes, protocol) for protocol in ("voc07", "voc10"))
     coco = coco_scores(images, classes, predictions, sizes)
     per_class_coco = coco.pop("per_class")
-    return {
-        "voc07_ap50": voc07["ap"],
-        "voc10_ap50": voc10["ap"],
-        **{f"coco_{name}": value for name, value in coco.items()},
-        **_largest_objects(images, classes),
-        "per_class_voc07": voc07["per_class"],
-        "per_class_voc10": voc10["per_class"],
-        "per_class_coco": per_class_coco,
-        "per_class_objects": {name: one.count for name, one in zip(classes, judged)},
-        "errors": kinds_of_errors(images, classes),
+    _, ious, ranks, wanted = _largest_objects(images, predictions, classes)
+    per_class = {
+        name: ClassMetrics(
+            objects=matches[label].count,
+            voc07_ap50=voc07["per_class"][name],
+            voc10_ap50=voc10["per_class"][name],
+            coco_ap=per_class_coco[name],
+            **_means(ious[wanted == label], ranks[wanted == label]),
+        )
+        for label, name in enumerate(classes)
     }
+    return DetectionMetrics(
+        voc07_ap50=voc07["ap"],
+        voc10_ap50=voc10["ap"],
+        **{f"coco_{name}": value for name, value in coco.items()},
+        **_means(ious, ranks),
+        per_class=per_class,
+        errors=kinds_of_errors(images, classes),
+    )
 
 
-def answers_for_largest(predictions, records, classes):
-    """What each image says of its largest object, from which `mean_iou` to `top3` are means.
+def evaluate_localization(
+    predictions: Mapping[str, Detections],
+    records: Sequence[Record],
+    classes: Sequence[str],
+    *,
+    known_pixels: bool = False,
+) -> tuple[LocalizationMetrics, ImageScores]:
+    """Compare the best detection of each image with the image's largest object.
 
     Args:
-        predictions, records, classes: as of `evaluate_detections`.
+        predictions, records, classes, known_pixels: see `evaluate_detections`.
 
     Returns:
-        Dict of lists, an entry for each image with an object that is not difficult: `ids`, `iou` (float) and `rank`
-        (int: how many other classes come before the right one, 3 where that many do or the right one is missing).
+        `LocalizationMetrics`, and `ImageScores` of which they are the means.
+
+    Raises:
+        UserError: as `evaluate_detections`.
+
+    Example:
+        >>> found, _ = kerassl.metrics.evaluate_localization(predictions, records, localizer.class_names)
+        >>> found.loc_acc_70
     """
-    ids, ious, ranks, _ = _answers(checked(predictions, records, classes, False))
-    return {"ids": ids, "iou": ious.tolist(), "rank": ranks.tolist()}
+    ids, ious, ranks, _ = _largest_objects(checked(predictions, records, classes, known_pixels), predictions, classes)
+    scores = ImageScores(ids, ious.tolist(), *((ranks < most).astype(int).tolist() for most in (1, 3)))
+    if not ids:
+        return LocalizationMetrics(*[float("nan")] * len(LOCALIZATION_METRICS)), scores
+    return localization_of_ious(ious, ranks, len(classes)), scores
 
 
-def _answers(images):
+def _largest_objects(images, predictions, classes):
+    """For each image with an object: its id, the IoU of the best box, the rank of the correct class, and the class."""
+    rename = Renaming(classes)
     ids, ious, ranks, wanted = [], [], [], []
     for record, boxes, scores, labels in images:
         largest = record.largest()
@@ -97,31 +136,26 @@ def _answers(images):
         order = np.argsort(-scores, kind="stable")
         ids.append(record.image_id)
         ious.append(box_iou(boxes[order[0]], record.boxes[largest])[0, 0] if len(order) else 0.0)
-        ranks.append(_rank(labels[order], record.classes[largest]))
+        ranks.append(_rank(predictions[record.image_id], rename, order, labels, record.classes[largest]))
         wanted.append(record.classes[largest])
     return ids, np.array(ious, float), np.array(ranks, int), np.array(wanted, int)
 
 
-def _largest_objects(images, classes):
-    _, ious, ranks, wanted = _answers(images)
-    per_class = {name: _figures(ious[wanted == label], ranks[wanted == label]) for label, name in enumerate(classes)}
-    return {
-        **_figures(ious, ranks),
-        **{f"per_class_{key}": {name: each[key] for name, each in per_class.items()} for key in _LARGEST},
-    }
-
-
-def _figures(ious, ranks):
+def _means(ious, ranks):
     if not len(ious):
-        return dict.fromkeys(_LARGEST, float("nan"))
-    tops = {"top1": float(np.mean(ranks < 1)), "top3": float(np.mean(ranks < 3))}
-    return {**localization_of_ious(ious), **tops}
+        return dict.fromkeys(LOCALIZATION_METRICS, float("nan"))
+    return localization_of_ious(ious, ranks).to_dict()
 
 
-def _rank(labels, wanted):
-    """How many other classes come before the wanted one among labels by falling score; 3 if that many or it is none."""
+def _rank(found, rename, order, labels, wanted):
+    """How many other classes score higher than the wanted one; 3 if that many, or if it was not detected."""
+    if found.logits is not None and len(order):
+        places = rename.places(found)
+        logits = found.logits[order[:1]]
+        logits = logits if places is None else logits[:, np.argsort(places)]
+        return min(int(label_ranks(logits, [wanted])[0]), 3)
     before = []
-    for label in labels.tolist():
+    for label in labels[order].tolist():
         if label == wanted:
             return len(before)
         if label not in before:

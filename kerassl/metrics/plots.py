@@ -1,4 +1,9 @@
-"""Pictures of what detections are worth: precision against recall, and the kinds of errors."""
+"""Plots of detections: precision against recall, and the kinds of errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
 
 import matplotlib.figure
 import matplotlib.ticker
@@ -8,12 +13,13 @@ from kerassl._display import plotted
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._plots import fitting_dpi
+from kerassl.datasets.record import Record
 from kerassl.metrics.checks import checked
-from kerassl.metrics.error_kinds import KINDS
-from kerassl.metrics.voc import average_precision, verdicts
+from kerassl.metrics.voc import average_precision, match_detections
+from kerassl.types import ERROR_KINDS, DetectionErrors, Detections
 
-_BLUE, _PALE, _INK, _GREY, _ORANGE = "#2f6690", "#a9c4d8", "#33383d", "#8a9097", "#c8553d"
-_SAYS = {
+_BLUE, _PALE, _INK, _GRAY, _ORANGE = "#2f6690", "#a9c4d8", "#33383d", "#8a9097", "#c8553d"
+_LABELS = {
     "class": "class\ngood box, wrong class",
     "box": "box\nright class, poor box",
     "both": "both\npoor box, wrong class",
@@ -23,32 +29,40 @@ _SAYS = {
 }
 
 
-def precision_recall(predictions, records, classes, out, *, shown_score=0.5, overwrite=False):
-    """Draws precision against recall at IoU 0.5, a panel a class, with its average precision by both rules of VOC.
+def precision_recall(
+    predictions: Mapping[str, Detections],
+    records: Sequence[Record],
+    classes: Sequence[str],
+    out: str | os.PathLike,
+    *,
+    shown_score: float | None = 0.5,
+    overwrite: bool = False,
+) -> None:
+    """Plot precision against recall at IoU 0.5, a panel per class, with its average precision by both rules of VOC.
 
     The thin line is the precision after each detection, the area that under the precision made falling, which is the
-    AP of VOC 2010; the dot stands where scores fall below `shown_score`. Classes without objects have no panel.
+    AP of VOC 2010; the dot is where scores fall below `shown_score`. Classes without objects have no panel.
 
     Args:
         predictions: as for `voc_ap`.
         records: list of `datasets.Record`, the ground truth.
-        classes: sequence of str, the names of the classes.
-        out: str or `pathlib.Path` of the picture; its suffix gives the format, as .png.
+        classes: sequence of str, the class names.
+        out: str or `pathlib.Path` of the plot; its suffix gives the format, as .png.
         shown_score: float or None. The score of the dot; None draws none.
-        overwrite: bool. Replace a file that is there already.
+        overwrite: bool. Replace an existing file.
 
     Raises:
-        UserError: if the predictions are not of these records, no object is to be found, or there is a file already
-            and `overwrite` is false.
+        UserError: if the predictions are not of these records, no object is to be found, or the file exists and
+            `overwrite` is false.
 
     Example:
         >>> kerassl.metrics.plots.precision_recall(predictions, records, kerassl.datasets.VOC_CLASSES, "curves.png")
     """
-    judged = verdicts(checked(predictions, records, classes), len(classes), 0.5)
-    voc07, voc10 = (average_precision(judged, classes, protocol) for protocol in ("voc07", "voc10"))
-    drawn = [(name, one) for name, one in zip(classes, judged) if one.count]
+    matches = match_detections(checked(predictions, records, classes), len(classes), 0.5)
+    voc07, voc10 = (average_precision(matches, classes, protocol) for protocol in ("voc07", "voc10"))
+    drawn = [(name, one) for name, one in zip(classes, matches) if one.count]
     if not drawn:
-        raise UserError(f"none of {len(records)} images holds an object that is to be found; there is no curve to draw")
+        raise UserError(f"none of {len(records)} images has an object to be found; there is no curve to draw")
     single = len(drawn) == 1
     columns = 1 if single else min(len(drawn), 5 if len(drawn) <= 30 else 8)
     rows = -(-len(drawn) // columns)
@@ -96,8 +110,8 @@ def _curve(axes, one, shown_score):
     if shown:
         axes.plot(recall[shown - 1], precision[shown - 1], "o", color=_ORANGE, markersize=4.5, clip_on=False, zorder=3)
     if not right.any():
-        told = "nothing right" if len(seen) else "nothing detected"
-        axes.text(0.5, 0.5, told, ha="center", va="center", fontsize=8, color=_GREY)
+        text = "nothing correct" if len(seen) else "nothing detected"
+        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=8, color=_GRAY)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     for ticks in (axes.set_xticks, axes.set_yticks):
         ticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -105,23 +119,23 @@ def _curve(axes, one, shown_score):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def error_bars(errors, out, *, overwrite=False):
-    """Draws how many errors of each kind there are, and how much AP50 would rise if they were mended.
+def error_bars(errors: DetectionErrors, out: str | os.PathLike, *, overwrite: bool = False) -> None:
+    """Plot how many errors of each kind there are, and how much AP50 would rise if they were fixed.
 
     Args:
-        errors: dict that `error_kinds` returned, or `evaluate_detections` under `errors`.
-        out: str or `pathlib.Path` of the picture; its suffix gives the format, as .png.
-        overwrite: bool. Replace a file that is there already.
+        errors: `DetectionErrors`, as `error_kinds` returns them.
+        out: str or `pathlib.Path` of the plot; its suffix gives the format, as .png.
+        overwrite: bool. Replace an existing file.
 
     Raises:
-        UserError: if there is a file already and `overwrite` is false.
+        UserError: if the file exists and `overwrite` is false.
 
     Example:
         >>> kinds = kerassl.metrics.error_kinds(predictions, records, classes, score_threshold=0.3)
         >>> kerassl.metrics.plots.error_bars(kinds, "errors.png")
     """
-    counts = np.array([errors["counts"][kind] for kind in KINDS], float)
-    gains = 100 * np.array([errors["ap50_gain"][kind] for kind in KINDS], float)
+    counts = np.array([errors.counts[kind] for kind in ERROR_KINDS], float)
+    gains = 100 * np.array([errors.ap50_gain[kind] for kind in ERROR_KINDS], float)
     figure = matplotlib.figure.Figure((9.5, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     _bars(left, counts, [f"{count:,.0f}" for count in counts], _PALE)
@@ -130,14 +144,14 @@ def error_bars(errors, out, *, overwrite=False):
         left.set_xscale("symlog", linthresh=10)
         left.xaxis.set_major_locator(matplotlib.ticker.SymmetricalLogLocator(base=10, linthresh=10))
         left.set_xlim(0, 6 * counts.max())
-    left.set_yticks(range(len(KINDS)), [_SAYS[kind] for kind in KINDS])
+    left.set_yticks(range(len(ERROR_KINDS)), [_LABELS[kind] for kind in ERROR_KINDS])
     left.invert_yaxis()
     left.set_title("errors, and missed objects" + (" (logarithmic)" if logarithmic else ""))
     _bars(right, gains, ["–" if np.isnan(gain) else f"+{gain:.1f}" for gain in gains], _BLUE)
-    right.set_title("points of AP50 (VOC10) to gain if mended alone")
+    right.set_title("points of AP50 (VOC10) to gain if fixed alone")
     figure.suptitle(
-        f"{errors['right']:,} of {errors['detections']:,} detections are right, of {errors['objects']:,} objects; "
-        f"AP50 (VOC10) {_percent(errors['ap50'])}",
+        f"{errors.right:,} of {errors.detections:,} detections are correct, of {errors.objects:,} objects; "
+        f"AP50 (VOC10) {_percent(errors.ap50)}",
         fontsize=11, color=_INK,
     )  # fmt: skip
     for axes in (left, right):
@@ -148,10 +162,10 @@ def error_bars(errors, out, *, overwrite=False):
         figure.savefig(part, dpi=fitting_dpi(figure, 130))
 
 
-def _bars(axes, values, told, colour):
+def _bars(axes, values, texts, color):
     values = np.nan_to_num(values)
-    bars = axes.barh(range(len(values)), values, 0.62, color=colour)
-    axes.bar_label(bars, told, padding=4, fontsize=9, color=_INK)
+    bars = axes.barh(range(len(values)), values, 0.62, color=color)
+    axes.bar_label(bars, texts, padding=4, fontsize=9, color=_INK)
     axes.set_xlim(0, 1.18 * max(values.max(), 1e-9) if values.any() else 1)
 
 

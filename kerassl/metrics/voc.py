@@ -1,22 +1,25 @@
 """Average precision by the rules of the PASCAL VOC devkit."""
 
+from __future__ import annotations
+
 import typing
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.boxes import box_iou
+from kerassl.datasets.record import Record
 from kerassl.metrics.checks import checked
+from kerassl.types import Detections
 
-PROTOCOLS = ("voc07", "voc10")
 
-
-class Verdicts(typing.NamedTuple):
-    """What became of the detections of a class, those that are neither right nor wrong left out.
+class Matches(typing.NamedTuple):
+    """The detections of a class by falling score, without those that are neither correct nor wrong.
 
     Attributes:
-        right: `[n]` bool by falling score: right or wrong.
-        count: int. Objects to be found.
+        right: `[n]` bool, whether a detection is correct.
+        count: int, the objects to be found.
         scores: `[n]` float64, falling.
     """
 
@@ -25,8 +28,15 @@ class Verdicts(typing.NamedTuple):
     scores: np.ndarray
 
 
-def voc_ap(predictions, records, classes, *, protocol="voc07", iou_threshold=0.5):
-    """Average precision of each class, and its mean, as the VOC devkit counts.
+def voc_ap(
+    predictions: Mapping[str, Detections],
+    records: Sequence[Record],
+    classes: Sequence[str],
+    *,
+    protocol: str = "voc07",
+    iou_threshold: float = 0.5,
+) -> dict:
+    """Compute the average precision of each class, and its mean, as the VOC devkit does.
 
     Detections of a class are taken by falling score (of equal scores, in the order of the records). Each belongs to
     the object of its class and image that it overlaps most. If that overlap is `iou_threshold` or more, it is right
@@ -34,11 +44,10 @@ def voc_ap(predictions, records, classes, *, protocol="voc07", iou_threshold=0.5
     Difficult objects need not be found; crowd regions are taken for such.
 
     Args:
-        predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
-            "classes": [n]}`. Every image of `records` is present, if with empty arrays. The classes of `Predictions`,
-            as `detectors.predict` gives them, are matched by their names, whatever their order.
+        predictions: dict from image id to `Detections`, as `kerassl.predict` returns it. Every image of `records` is
+            present, if with empty arrays. Classes are matched by name, in any order.
         records: list of `datasets.Record`, the ground truth.
-        classes: sequence of str, the names of the classes.
+        classes: sequence of str, the class names of the records.
         protocol: `"voc07"`: mean of the highest precision at 11 recalls from 0 to 1 (2007 to 2009). `"voc10"`: area
             under the precision made falling (2010 and later).
         iou_threshold: float in (0, 1].
@@ -57,12 +66,12 @@ def voc_ap(predictions, records, classes, *, protocol="voc07", iou_threshold=0.5
         Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010, section 4.2; VOCevaldet.m.
     """
     return average_precision(
-        verdicts(checked(predictions, records, classes), len(classes), iou_threshold), classes, protocol
+        match_detections(checked(predictions, records, classes), len(classes), iou_threshold), classes, protocol
     )
 
 
-def verdicts(checked_images, class_count, iou_threshold):
-    """Sorts every detection into right and wrong.
+def match_detections(checked_images, class_count, iou_threshold):
+    """Sort the detections into correct and wrong.
 
     Args:
         checked_images: what `checks.checked` returns.
@@ -70,7 +79,7 @@ def verdicts(checked_images, class_count, iou_threshold):
         iou_threshold: float.
 
     Returns:
-        List of `Verdicts`, one a class.
+        List of `Matches`, one per class.
     """
     scores, right, count = ([[] for _ in range(class_count)] for _ in range(3))
     for record, boxes, image_scores, image_classes in checked_images:
@@ -78,14 +87,14 @@ def verdicts(checked_images, class_count, iou_threshold):
         order = np.argsort(-image_scores, kind="stable")
         for label in np.union1d(image_classes, truth_classes):
             mine, objects = order[image_classes[order] == label], truth_classes == label
-            state = _image_verdicts(boxes[mine], np.asarray(record.boxes)[objects], difficult[objects], iou_threshold)
+            state = _match_image(boxes[mine], np.asarray(record.boxes)[objects], difficult[objects], iou_threshold)
             scores[label].append(image_scores[mine][state >= 0])
             right[label].append(state[state >= 0] == 1)
             count[label].append(np.sum(~difficult[objects]))
     return [_by_score(*lists) for lists in zip(scores, right, count)]
 
 
-def _image_verdicts(boxes, objects, difficult, iou_threshold):
+def _match_image(boxes, objects, difficult, iou_threshold):
     """1 (right), 0 (wrong) or -1 (neither) for the boxes of one class in one image, by falling score."""
     state = np.zeros(len(boxes), np.int8)
     if len(boxes) and len(objects):
@@ -101,15 +110,15 @@ def _image_verdicts(boxes, objects, difficult, iou_threshold):
 def _by_score(scores, right, count):
     scores, right = np.concatenate([np.zeros(0), *scores]), np.concatenate([np.zeros(0, bool), *right])
     order = np.argsort(-scores, kind="stable")
-    return Verdicts(right[order], int(sum(count)), scores[order])
+    return Matches(right[order], int(sum(count)), scores[order])
 
 
-def average_precision(verdicts_by_class, classes, protocol):
-    """The dict that `voc_ap` returns, of what `verdicts` returns."""
-    if protocol not in PROTOCOLS:
+def average_precision(matches_by_class, classes, protocol):
+    """Return what `voc_ap` does, of what `match_detections` returns."""
+    if protocol not in ("voc07", "voc10"):
         raise UserError(f"protocol is {protocol!r}; give 'voc07' (11 points) or 'voc10' (area, from 2010 on)")
     rule = _eleven_points if protocol == "voc07" else _area
-    per_class = {name: _ap(rule, one.right, one.count) for name, one in zip(classes, verdicts_by_class)}
+    per_class = {name: _ap(rule, one.right, one.count) for name, one in zip(classes, matches_by_class)}
     known = [ap for ap in per_class.values() if not np.isnan(ap)]
     return {"ap": float(np.mean(known)) if known else float("nan"), "per_class": per_class}
 

@@ -1,7 +1,11 @@
-"""Detections in the result files of the PASCAL VOC devkit, one a class."""
+"""Detections in the result files of the PASCAL VOC devkit, one per class."""
 
+from __future__ import annotations
+
+import os
 import pathlib
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,49 +14,58 @@ from kerassl._io import file_names as _names
 from kerassl._io import files as _files
 from kerassl._io.file_names import nfc
 from kerassl._io.text import read_text
-from kerassl.metrics.checks import by_name, detections, log
-from kerassl.metrics.prediction_files import Predictions
+from kerassl.metrics.checks import Renaming, arrays, log
+from kerassl.types import Detections
 
 _NAME = re.compile(r"(comp\d+)_det_(.+)\.txt")
 
 
-def save_voc_results(folder, predictions, classes, *, split="test", competition="comp4", overwrite=False):
-    """Writes detections as the devkit's evaluation reads them: `<competition>_det_<split>_<class>.txt`, one a class.
+def save_voc_results(
+    folder: str | os.PathLike,
+    predictions: Mapping[str, Detections],
+    classes: Sequence[str],
+    *,
+    split: str = "test",
+    competition: str = "comp4",
+    overwrite: bool = False,
+) -> list[pathlib.Path]:
+    """Write detections as the devkit's evaluation reads them: `<competition>_det_<split>_<class>.txt`, one per class.
 
-    A class name that no file can have, as `car/van`, is percent-encoded there; `load_voc_results` reads it back.
+    A class name that is not a valid file name, as `car/van`, is percent-encoded; `load_voc_results` reads it back.
 
     A line is `image_id score xmin ymin xmax ymax`, by falling score, in VOC's inclusive pixels, counted from 1: a box
     (x0, y0, x1, y1) is written as (x0 + 1, y0 + 1, x1, y1). A class without detections gets an empty file.
 
     Args:
-        folder: str or `pathlib.Path`, as `VOCdevkit/results/VOC2007/Main`. Made where it is missing.
-        predictions: dict from image id to `{"boxes": [n, 4] xyxy in pixels of the original image, "scores": [n],
-            "classes": [n]}`; of `Predictions` the classes are taken by their names.
-        classes: sequence of str, the names of the classes.
+        folder: str or `pathlib.Path`, as `VOCdevkit/results/VOC2007/Main`. Created if missing.
+        predictions: dict from image id to `Detections`, whose classes are matched by name.
+        classes: sequence of str, the class names.
         split: str. The list of images, as "val".
         competition: str, "comp3" (trained on VOC's images alone) or "comp4" (on any).
-        overwrite: bool. Replace files of the same names that are there already.
+        overwrite: bool. Replace existing files.
 
     Returns:
         List of `pathlib.Path`, the files in the order of the classes.
 
     Raises:
-        UserError: if an image id holds white space, which a line cannot hold, a class is beyond the names, or
-            detections make no sense.
+        UserError: if an image id contains white space, which separates the fields of a line, a class is beyond the
+            class names, or a value is invalid.
 
     Example:
         >>> kerassl.metrics.save_voc_results("results/VOC2007/Main", predictions, kerassl.datasets.VOC_CLASSES)
     """
-    lines = [[] for _ in classes]
-    rename = by_name(getattr(predictions, "classes", None), classes, theirs="the files")
-    for image_id, prediction in predictions.items():
+    lines: list[list] = [[] for _ in classes]
+    rename = Renaming(classes, "the files")
+    for image_id, found in predictions.items():
         if len(str(image_id).split()) != 1:
-            raise UserError(f"the image id {image_id!r} is empty or holds white space; VOC's result files part by it")
-        boxes, scores, labels = detections(f"image {image_id!r}", prediction)
+            raise UserError(f"the image id {image_id!r} is empty or contains white space, which separates VOC's fields")
+        boxes, scores, labels = arrays(f"image {image_id!r}", found)
+        places = rename.places(found)
         for box, score, label in zip((boxes + (1, 1, 0, 0)).tolist(), scores.tolist(), labels.tolist()):
             if not 0 <= label < len(classes):
                 raise UserError(f"image {image_id!r} has class {label}, but there are {len(classes)} class names")
-            lines[rename(label)].append((score, f"{image_id} {score!r} " + " ".join(map(repr, box))))
+            place = label if places is None else places[label]
+            lines[place].append((score, f"{image_id} {score!r} " + " ".join(map(repr, box))))
     folder = pathlib.Path(folder)
     paths = []
     for name in (split, competition):
@@ -68,33 +81,37 @@ def save_voc_results(folder, predictions, classes, *, split="test", competition=
     return paths
 
 
-def load_voc_results(source, classes, image_ids, *, split=None):
-    """Reads the devkit's result files: `comp4_det_<split>_<class>.txt`, of which a line is an id, a score and a box.
+def load_voc_results(
+    source: str | os.PathLike | Sequence[str | os.PathLike],
+    classes: Sequence[str],
+    image_ids: Sequence[str],
+    *,
+    split: str | None = None,
+) -> dict[str, Detections]:
+    """Read the devkit's result files, `comp4_det_<split>_<class>.txt`: a line is an image id, a score and a box.
 
-    VOC's inclusive pixels, counted from 1, become continuous ones: xmin and ymin are less by one. Boxes are kept as
-    they are where they reach out of the image. Classes without a file have no detections, and are told in a line of
-    the log.
+    VOC's inclusive pixels, counted from 1, become continuous ones: 1 is subtracted from xmin and ymin. Boxes that
+    extend beyond the image are not clipped. Classes without a file have no detections and are named in the log.
 
     Args:
         source: str or `pathlib.Path` of a folder of such files, or of a file, or a list of files.
-        classes: sequence of str, the names of the classes.
-        image_ids: sequence of str. The images of the split; those that no line names have no detections.
-        split: str or None. Which files of a folder to take, where it holds those of several splits.
+        classes: sequence of str, the class names.
+        image_ids: sequence of str, the images of the split.
+        split: str or None. Which files of a folder to read, if it contains those of several splits.
 
     Returns:
-        `Predictions` of these classes from each of `image_ids` to `{"boxes": float64 [n, 4], "scores": float64 [n],
-        "classes": int32 [n]}`.
+        Dict from each of `image_ids` to `Detections`; those that no line names have none.
 
     Raises:
-        UserError: if nothing is there, a folder holds files of several splits or competitions, a file is named after
-            no class, a line is malformed or names an image that is not among the ids; file and line are told.
+        UserError: if there is no file, a folder contains files of several splits or competitions, a file is named after
+            no class, or a line is malformed or names an unknown image.
 
     Example:
         >>> ids = [record.image_id for record in records]
         >>> predictions = kerassl.metrics.load_voc_results("results/VOC2007/Main", kerassl.datasets.VOC_CLASSES, ids)
     """
     files = _files_by_class(source, classes, split)
-    rows = {image_id: [] for image_id in image_ids}
+    rows: dict[str, list] = {image_id: [] for image_id in image_ids}
     for label, path in sorted(files.items()):
         _read(path, label, rows)
     without = [name for label, name in enumerate(classes) if label not in files]
@@ -103,17 +120,17 @@ def load_voc_results(source, classes, image_ids, *, split=None):
         log.warning(
             "there is no file for %d of %d classes (%s); they have no detections", len(without), len(classes), shown
         )
-    return Predictions({image_id: as_arrays(own) for image_id, own in rows.items()}, classes)
+    return {image_id: of_rows(own, tuple(classes)) for image_id, own in rows.items()}
 
 
-def as_arrays(rows):
-    """Detections of an image, of a list of (class, score, x0, y0, x1, y1)."""
+def of_rows(rows, class_names=None):
+    """Return `Detections` of an image from a list of (class, score, x0, y0, x1, y1)."""
     table = np.array(rows, np.float64).reshape(-1, 6)
-    return {"boxes": table[:, 2:], "scores": table[:, 1], "classes": table[:, 0].astype(np.int32)}
+    return Detections(table[:, 2:], table[:, 1], table[:, 0].astype(np.int32), class_names)
 
 
 def _files_by_class(source, classes, split):
-    """Paths by class."""
+    """Return a dict from class to path."""
     paths = _paths(source)
     found = {}
     # As `save_voc_results` writes them, and as they are.
@@ -135,8 +152,8 @@ def _files_by_class(source, classes, split):
     if split is not None and any(of_split == split for _, of_split in found):
         found = {key: files for key, files in found.items() if key[1] == split}
     if len(found) > 1:
-        told = " and ".join("_det_".join(key) for key in sorted(found)[:3])
-        raise UserError(f"{paths[0].parent} holds results of {told}; give the files of one of them")
+        listed = " and ".join("_det_".join(key) for key in sorted(found)[:3])
+        raise UserError(f"{paths[0].parent} contains results of {listed}; give the files of one of them")
     return next(iter(found.values()))
 
 
@@ -147,7 +164,7 @@ def _paths(source):
             found = sorted(path for path in source.glob("comp*_det_*.txt") if path.is_file())
             if not found:
                 raise UserError(
-                    f"{source} holds no result of the devkit; its files are named comp4_det_<set>_<class>.txt"
+                    f"{source} contains no result of the devkit; its files are named comp4_det_<set>_<class>.txt"
                 )
             return found
         source = [source]
@@ -159,7 +176,7 @@ def _paths(source):
 
 
 def _read(path, label, rows):
-    """Adds a file's detections to those of their images."""
+    """Add a file's detections to those of their images."""
     lines = read_text(path, "give the devkit's result files")
     for number, line in enumerate(lines.split("\n"), start=1):
         fields = line.split()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import logging
-import math
 import os
 import pathlib
 import typing
 from collections.abc import Mapping, Sequence
 
 from kerassl import datasets, metrics
-from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.json import read_json
@@ -27,37 +25,9 @@ from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.predict import score as score_model
 from kerassl.runs.sources import labeled_split
+from kerassl.types import DetectionMetrics, LocalizationMetrics
 
 log = logging.getLogger("kerassl")
-
-# Heading and key of the table's columns; all but the first are shares.
-_COLUMNS = (
-    ("objects", "objects"),
-    ("AP07", "voc07"),
-    ("AP10", "voc10"),
-    ("COCO", "coco"),
-    ("IoU", "mean_iou"),
-    ("Loc50", "loc_acc_50"),
-    ("Loc70", "loc_acc_70"),
-    ("Top-1", "top1"),
-    ("Top-3", "top3"),
-)
-_TOTALS = {"voc07": "voc07_ap50", "voc10": "voc10_ap50", "coco": "coco_ap"}
-_LEGEND = """\
-AP07, AP10: average precision at IoU 0.5 by the rules of VOC 2007 (11 points) and 2010 (area); COCO: mean over IoU
-0.50 to 0.95. IoU to Top-3: the best detection of an image against its largest object. All in %; – where none is."""
-_MORE = (
-    {"AP50": "coco_ap50", "AP75": "coco_ap75", "AR100": "coco_ar100", "AR10": "coco_ar10", "AR1": "coco_ar1"},
-    {f"{kind} {size}": f"coco_{kind.lower()}_{size}" for kind in ("AP", "AR") for size in ("small", "medium", "large")},
-)
-_KINDS = {
-    "class": "on an object (IoU 0.5 or more) of another class",
-    "box": "of the right class, but the box fits badly (IoU 0.1 to 0.5)",
-    "both": "of the wrong class, and the box fits badly",
-    "duplicate": "on an object that a detection of a higher score found",
-    "background": "on nothing (IoU below 0.1 with every object)",
-    "missed": "objects that nothing found, not even badly",
-}
 
 
 class Truth(typing.NamedTuple):
@@ -186,59 +156,18 @@ def without_broken(truth, predictions):
     return truth._replace(records=[record for record in truth.records if record.image_id not in broken])
 
 
-def table(figures):
-    """The figures of `metrics.evaluate_detections` as lines to print."""
-    names = list(figures["per_class_objects"])
-    width = min(60, max(len("all, mean"), *(len(printable(name)) for name in names))) + 2
-    lines = ["".ljust(width) + "".join(f"{heading:>9}" for heading, _ in _COLUMNS)]
-    for name in names:
-        row = [figures[f"per_class_{key}"][name] for _, key in _COLUMNS]
-        lines.append(printable(name).ljust(width) + _cells(row))
-    total = [sum(figures["per_class_objects"].values())]
-    total += [figures[_TOTALS.get(key, key)] for _, key in _COLUMNS[1:]]
-    if len(names) > 1:
-        lines.append("all, mean".ljust(width) + _cells(total))
-    lines.append(_LEGEND)
-    for names in _MORE:
-        told = [f"{name} {_percent(figures[key])}" for name, key in names.items() if key in figures]
-        if told:
-            lines.append(f"COCO's {', '.join(told)}")
-    lines.append("")
-    return "\n".join([*lines, *_errors(figures["errors"], width)])
-
-
-def _errors(errors, width):
-    ignored = f", {errors['ignored']:,} on difficult objects" if errors["ignored"] else ""
-    yield (
-        f"{errors['detections']:,} detections, {errors['right']:,} right{ignored}; AP50 (VOC10) "
-        f"{_percent(errors['ap50'])}, and points of it to gain if a kind of error alone were mended:"
-    )
-    for kind, says in _KINDS.items():
-        gain = errors["ap50_gain"][kind]
-        points = "–" if math.isnan(gain) else f"+{100 * gain:.1f}"
-        yield f"{kind.ljust(width)}{errors['counts'][kind]:>9,}{points:>9}  {says}"
-
-
-def _cells(row):
-    return f"{row[0]:>9,}" + "".join(f"{_percent(value):>9}" for value in row[1:])
-
-
-def _percent(value):
-    return "–" if math.isnan(value) else f"{100 * value:.1f}"
-
-
 def plot_files(folder):
     """The files that `draw` writes, or none for None."""
     return [] if folder is None else [pathlib.Path(folder, name) for name in ("precision_recall.png", "errors.png")]
 
 
-def draw(folder, predictions, truth, figures):
+def draw(folder, predictions, truth, errors=None):
     """Writes `precision_recall.png` and `errors.png`.
 
     Args:
         folder: str or `pathlib.Path`, made where it is missing.
         predictions, truth: as scored; images without predictions are left out.
-        figures: those of `metrics.evaluate_detections`, or of a localizer.
+        errors: `DetectionErrors`, or None: all are counted.
 
     Returns:
         List of `pathlib.Path`.
@@ -246,21 +175,9 @@ def draw(folder, predictions, truth, figures):
     paths = plot_files(folder)
     records = [record for record in truth.records if record.image_id in predictions]
     plots.precision_recall(predictions, records, truth.classes, paths[0], overwrite=True)
-    errors = figures.get("errors") or metrics.error_kinds(predictions, records, truth.classes)
+    errors = errors or metrics.error_kinds(predictions, records, truth.classes)
     plots.error_bars(errors, paths[1], overwrite=True)
     return paths
-
-
-def write_figures(path, figures):
-    """Writes figures as JSON that every program reads: null where there was nothing to find."""
-    with _files.whole(pathlib.Path(path)) as part:
-        part.write_text(json.dumps(_without_nan(figures), indent=1) + "\n", encoding="utf-8")
-
-
-def _without_nan(value):
-    if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _by_file(predictions, records):
@@ -273,9 +190,7 @@ def _by_file(predictions, records):
     if len(set(names)) < len(names) or len(ids) < len(records):
         return predictions
     log.info("predictions are named by image files; they are taken for the images of those names")
-    return metrics.Predictions(
-        {ids[name]: found for name, found in zip(names, predictions.values())}, predictions.classes
-    )
+    return {ids[name]: found for name, found in zip(names, predictions.values())}
 
 
 def evaluate(
@@ -295,7 +210,7 @@ def evaluate(
     score: float | None = None,
     out: str | os.PathLike | None = None,
     plots: str | os.PathLike | None = None,
-) -> dict:
+) -> DetectionMetrics | LocalizationMetrics:
     """Score a detector or a localizer, or saved predictions, on labels.
 
     Args:
@@ -313,7 +228,7 @@ def evaluate(
         plots: Str or path of a folder for plots of precision against recall and of errors, or None.
 
     Returns:
-        Dict of figures, as of `metrics.evaluate_detections`; of a localizer those of its one box and class.
+        `DetectionMetrics`; of a localizer `LocalizationMetrics`.
 
     Raises:
         UserError: if labels, model or predictions cannot be read or do not fit each other.
@@ -340,16 +255,17 @@ def evaluate(
         _check_classes(known, data.class_names)
         truth = Truth(data, tuple(data.class_names), None, data.categories)
     if model is not None:
-        figures, found, _ = score_model(load(model), truth.records, truth.classes, sizes=True)
+        result, found, _ = score_model(load(model), truth.records, truth.classes, sizes=True)
     else:
         found = read_predictions(predictions, truth)
         truth = without_broken(truth, found)
-        figures = metrics.evaluate_detections(found, truth.records, truth.classes, sizes=True)
-    if score is not None and "errors" in figures:
+        result = metrics.evaluate_detections(found, truth.records, truth.classes, sizes=True)
+    if score is not None and isinstance(result, DetectionMetrics):
         errors = metrics.error_kinds(found, truth.records, truth.classes, score_threshold=score)
-        figures = {**figures, "errors": errors}
+        result = dataclasses.replace(result, errors=errors)
     if out is not None:
-        write_figures(out, figures)
+        with _files.whole(pathlib.Path(out)) as part:
+            part.write_text(result.to_json() + "\n", encoding="utf-8")
     if plots is not None:
-        draw(plots, found, truth, figures)
-    return figures
+        draw(plots, found, truth, result.errors if isinstance(result, DetectionMetrics) else None)
+    return result

@@ -176,14 +176,15 @@ def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
     begun = time.perf_counter()
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
-    figures, predictions, each = score(model, data.test, data.classes)
+    found, predictions, each = score(model, data.test, data.classes)
+    figures = found.to_dict()
     if task == "detector":
         figures["kind"] = plan.kind
     if plan.neck:
         figures["neck_minutes"] = neck.minutes(task, out)  # on top of the others
     figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
     metrics.save_predictions(out / f"{task}_predictions.json", predictions)
-    write_json(out / f"{task}_images.json", each)
+    write_json(out / f"{task}_images.json", each.to_dict())
     write_json(out / f"{task}.json", figures)
     _files.clear(checkpoints)
     return figures

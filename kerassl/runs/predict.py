@@ -1,12 +1,12 @@
-"""Predictions of a trained model, and their figures."""
+"""Predictions of a trained model, and their metrics."""
 
 from __future__ import annotations
 
 import os
 import pathlib
+import typing
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -14,108 +14,90 @@ from kerassl import detectors, metrics
 from kerassl._errors import UserError
 from kerassl._io import file_names, files
 from kerassl._lazy import keras
+from kerassl.datasets.images.reading import read_image
 from kerassl.datasets.pipeline.letterboxed import identified
+from kerassl.datasets.record import Record
 from kerassl.metrics.checks import class_places
 from kerassl.runs import outputs
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.running import verbosity
+from kerassl.types import DetectionMetrics, Detections, ImageScores, LocalizationMetrics
+
+if typing.TYPE_CHECKING:
+    from kerassl.detectors.predict import Images
 
 
 def predict(
-    model: str | os.PathLike | keras.Model,
-    images: Sequence[str] | str,
-    *,
-    out: str | os.PathLike | None = None,
-    score: float = 0.3,
-) -> metrics.Predictions:
-    """Detect objects in images.
+    model: str | os.PathLike | keras.Model, images: Images, *, out: str | os.PathLike | None = None, score: float = 0.3
+) -> dict[str, Detections]:
+    """Detect objects in images, and write `predictions.json` and drawings if a folder is given.
 
     Args:
         model: Detector or localizer, or the path of its file.
-        images: Images or folders of them.
-        out: Str or path of a new folder for `predictions.json` and drawings, or None.
+        images: A file, a folder, a list of those or of `datasets.Record`s, or arrays; see `detectors.predict`.
+        out: Str or path of a new folder, or None; for images in files.
         score: Float, 0 to 1. The lowest score that is drawn; 0.3 to 0.5 looks tidy.
 
     Returns:
-        `metrics.Predictions`, as of `detectors.predict`.
+        Dict from image id (a record's own; the path as str of a file; the index as str of an array) to `Detections`.
 
     Raises:
         UserError: if the model or the images cannot be read, or the folder exists.
+
+    Example:
+        >>> found = kerassl.predict("runs/voc/detector.keras", "photo.jpg")["photo.jpg"]
+        >>> PIL.Image.fromarray(found.plot("photo.jpg")).save("detections.png")
     """
-    outputs.check_folder(out)
-    if out is not None:
-        files.check_outside(out, [images] if isinstance(images, str) else images)
     check_model(model)
-    _, paths = identified(images)
-    network = load(model)
-    found = detections(network, paths)
     if out is None:
-        return found
+        return detections(load(model), images)
+    outputs.check_folder(out)
+    given = [images] if isinstance(images, (str, os.PathLike)) else images
+    files.check_outside(out, [getattr(image, "path", image) for image in given])
+    _, paths = identified(images)  # before the model is loaded
+    network = load(model)
     with files.whole(out, replace=False) as part:
+        found = detections(network, paths)
         (part / "drawings").mkdir(parents=True)
         metrics.save_predictions(part / "predictions.json", found)
         for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=verbosity() == 2), 1):
-            drawn = detectors.draw(path, found[path], network.class_names, score_threshold=score)
             # Numbered: files of two folders may share a name.
             name = f"{number:04d}_{file_names.file_name(pathlib.Path(path).stem)}.png"
+            drawn = found[path].plot(read_image(path), score_threshold=score)
             Image.fromarray(drawn).save(part / "drawings" / name)
     return found
 
 
-def score(model, records, classes, sizes=False):
+def score(
+    model: keras.Model, records: Sequence[Record], classes: Sequence[str], sizes: bool = False
+) -> tuple[DetectionMetrics | LocalizationMetrics, dict[str, Detections], ImageScores]:
     """Score a localizer or a detector on records.
 
     Args:
         model: `detectors.Localizer` or `detectors.Detector`.
         records: list of `datasets.Record`.
-        classes: tuple of str, the names by which the records are numbered; the model's own in any order.
-        sizes: bool, of a detector: all twelve figures of COCO.
+        classes: tuple of str, the class names of the records; the model's own in any order.
+        sizes: bool, of a detector: all twelve metrics of COCO.
 
     Returns:
-        Dict of figures; predictions by image id; and what each image with an object says, as `per_image` has it.
+        The metrics; predictions by image id; and the scores of each image with an object.
 
     Raises:
-        UserError: if the model has other classes, or no image shows an object.
+        UserError: if the model has other classes, or no image has an object.
     """
-    places = class_places(model.class_names, classes, "the model")  # before minutes of prediction
-    if not isinstance(model, detectors.Localizer):
-        predictions = detections(model, records)
-        records = [record for record in records if record.image_id in predictions]  # broken files are missing
-        answers = metrics.answers_for_largest(predictions, records, classes)
-        figures = metrics.evaluate_detections(predictions, records, classes, sizes=sizes)
-        return figures, predictions, per_image(answers, np.array(answers["rank"]), 3)
-    shown = [record for record in records if record.largest() is not None]
+    class_places(model.class_names, classes, "the model")  # before minutes of prediction
+    single = isinstance(model, detectors.Localizer)
+    shown = [record for record in records if record.largest() is not None] if single else records
     if not shown:
         raise UserError(f"none of {len(records)} images has an object that is to be found; give labeled images")
-    predictions, logits = detectors.localizer_predictions(model, shown)
-    logits = logits[:, np.argsort(places)]
-    records = [record for record in shown if record.image_id in predictions]  # broken files are missing from both
-    return scored(predictions, logits, records, classes), predictions, each_image(predictions, logits, records, classes)
+    predictions = detections(model, shown)
+    records = [record for record in shown if record.image_id in predictions]  # broken files are missing
+    of_boxes, scores = metrics.evaluate_localization(predictions, records, classes)
+    if single:
+        return of_boxes, predictions, scores
+    return metrics.evaluate_detections(predictions, records, classes, sizes=sizes), predictions, scores
 
 
-def scored(predictions, logits, records, classes):
-    """Figures of what `detectors.localizer_predictions` returned for records, each of which has an object."""
-    labels = np.array([record.classes[record.largest()] for record in records])
-    figures = metrics.evaluate_detections(predictions, records, classes)
-    figures = {key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}
-    return {**figures, **metrics.topk(logits, labels, (1, min(3, len(classes))))}
-
-
-def each_image(predictions, logits, records, classes):
-    """`per_image` of what `detectors.localizer_predictions` returned for records, each of which has an object."""
-    labels = np.array([record.classes[record.largest()] for record in records])
-    answers = metrics.answers_for_largest(predictions, records, classes)
-    return per_image(answers, metrics.label_ranks(logits, labels), min(3, len(classes)))
-
-
-def per_image(answers, ranks, most):
-    """What each image says: lists `ids`, `iou`, `top1` and `top3` (1 where the class is among the first `most`)."""
-    top1, top3 = (np.less(ranks, count).astype(int).tolist() for count in (1, most))
-    return {"ids": answers["ids"], "iou": answers["iou"], "top1": top1, "top3": top3}
-
-
-def detections(model, images, score_threshold=0.01):
-    """Return the detections of a detector or a localizer in records or files, by image id."""
-    if isinstance(model, detectors.Localizer):
-        return detectors.localizer_predictions(model, images)[0]
-    return detectors.predict(model, images, score_threshold=score_threshold, verbose=verbosity() == 1)
+def detections(model: keras.Model, images: Images, score_threshold: float = 0.01) -> dict[str, Detections]:
+    """Detect objects in images, with a progress bar on a terminal."""
+    return detectors.predict(model, images, score_threshold=score_threshold, verbose=int(verbosity() == 1))

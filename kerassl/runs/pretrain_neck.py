@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from kerassl import detectors
@@ -15,10 +16,11 @@ from kerassl._errors import UserError
 from kerassl._io import file_names as _names
 from kerassl._io import files as _files
 from kerassl._lazy import keras
+from kerassl.datasets.images.reading import read_image
 from kerassl.runs.running import read_kept, verbosity, write_json
 from kerassl.runs.schema import Protocol
 from kerassl.runs.sources import Sources, without_labels
-from kerassl.types import PROTOCOLS
+from kerassl.types import PROTOCOLS, Detections
 
 log = logging.getLogger("kerassl")
 
@@ -122,6 +124,6 @@ def _draw(records, folder):
     with _files.whole(folder) as part:
         part.mkdir()
         for number, record in enumerate(records[:_DRAWN], 1):
-            found = {"boxes": record.boxes, "classes": record.classes}
-            picture = detectors.draw(record.path, found, ["object"])
-            Image.fromarray(picture).save(part / f"{number:04d}_{_names.file_name(pathlib.Path(record.path).stem)}.png")
+            nothing = Detections(np.zeros([0, 4]), np.zeros(0), np.zeros(0, int))
+            drawn = nothing.plot(read_image(record.path), truth=record)
+            Image.fromarray(drawn).save(part / f"{number:04d}_{_names.file_name(pathlib.Path(record.path).stem)}.png")

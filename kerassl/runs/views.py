@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kerassl import augment, datasets, detectors
+from kerassl import augment, datasets
 from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._lazy import tf
@@ -19,7 +19,7 @@ from kerassl.runs import outputs
 from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.finetune import training_batches
 from kerassl.runs.sources import labeled_split
-from kerassl.types import LEVELS
+from kerassl.types import LEVELS, Detections
 
 log = logging.getLogger("kerassl")
 
@@ -205,7 +205,9 @@ def _drawn(batch, classes, size):
         images = batch["images"]
         boxes, labels = (batch["bounding_boxes"][key].numpy() for key in ("boxes", "classes"))
     return [
-        detectors.draw(image, {"boxes": box[label >= 0], "classes": label[label >= 0]}, classes, width=_PANEL)
+        Detections(box[label >= 0], np.ones(np.sum(label >= 0)), label[label >= 0], classes).plot(
+            image, width=_PANEL, show_scores=False
+        )
         for image, box, label in zip(images.numpy(), boxes, labels)
     ]
 

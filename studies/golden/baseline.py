@@ -268,7 +268,9 @@ def evaluators():
         found[protocol] = metrics.voc_ap(predictions, own, CLASSES, protocol=protocol, iou_threshold=0.4)
     found["coco"] = metrics.coco_ap(predictions, own, CLASSES, sizes=True)
     found["errors"] = metrics.error_kinds(predictions, own, CLASSES, score_threshold=0.4)
-    found["largest"] = metrics.answers_for_largest(predictions, own, CLASSES)
+    largest = metrics.answers_for_largest(predictions, own, CLASSES)
+    ranks = np.array(largest.pop("rank"))
+    found["largest"] = {**largest, **{f"top{most}": (ranks < most).astype(int).tolist() for most in (1, 3)}}
     draw = np.random.default_rng(1)
     first, second = (np.concatenate([low := draw.uniform(0, 5, (20, 2)), low + 3], axis=1) for _ in range(2))
     found["localization"] = metrics.localization(first, second)

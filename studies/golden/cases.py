@@ -30,6 +30,7 @@ from kerassl import (
 from kerassl.boxes import box_iou
 from kerassl.cli.main import main
 from kerassl.comparison.summary import summarize
+from kerassl.types import Detections
 
 SIZE = 64
 
@@ -100,7 +101,16 @@ def pretrained(model, optimizer, *data):
 
 def predictions_of(predictions):
     """Detections by image, in order."""
-    return {image_id: {name: own[name] for name in own} for image_id, own in predictions.items()}
+    found = {}
+    for image_id, own in predictions.items():
+        found[image_id] = {"boxes": own.boxes, "scores": own.scores, "classes": own.classes}
+        if own.coco_boxes is not None:
+            found[image_id]["xywh"] = own.coco_boxes
+    return found
+
+
+def logits_of(predictions):
+    return np.concatenate([own.logits for own in predictions.values()])
 
 
 def simclr():
@@ -144,7 +154,7 @@ def detector_case(model, **settings):
     begin = {name: np.array(value) for name, value in model(common.images(2, SIZE).astype(np.float32)).items()}
     found = trained(model, detector_batches(), 2)
     predictions = detectors.predict(model, records(4), score_threshold=0.05, max_detections=20, verbose=0)
-    picture = detectors.draw(common.image(64, 64, 2), predictions["image02"], CLASSES, score_threshold=0.05)
+    picture = predictions["image02"].plot(common.image(64, 64, 2), score_threshold=0.05)
     return {"begin": begin, **found, "predictions": predictions_of(predictions), "picture": picture}
 
 
@@ -166,8 +176,8 @@ def localizer_training():
     model = detectors.Localizer(tiny(), CLASSES, SIZE, num_filters=16, levels=("P3", "P4"))
     model.compile(lr_multipliers={"backbone": 0.1})
     found = trained(common.set_weights(model), localizer_batches(), 2)
-    predictions, logits = detectors.localizer_predictions(model, records(4))
-    return {**found, "predictions": predictions_of(predictions), "logits": logits}
+    predictions = detectors.predict(model, records(4), verbose=0)
+    return {**found, "predictions": predictions_of(predictions), "logits": logits_of(predictions)}
 
 
 def callbacks():
@@ -251,13 +261,13 @@ def frozen():
         train.take([0, 2, 4, 5, 7]), CLASSES, epochs=2, batch_size=4, num_filters=16, start=start
     )
     for name, model in (("head", head), ("warm", warm)):
-        predictions, logits = detectors.localizer_predictions(model, test)
+        predictions = detectors.predict(model, test, verbose=0)
         found[name] = {
             "history": model.history.history,
             "weights": common.weights(model),
-            "logits": logits,
+            "logits": logits_of(predictions),
             "predictions": predictions_of(predictions),
-            "from_images": detectors.localizer_predictions(model, records(5))[1],
+            "from_images": logits_of(detectors.predict(model, records(5), verbose=0)),
         }
     return found
 
@@ -270,19 +280,24 @@ def _truth():
     ]
 
 
+def detections(own, names=None):
+    found = common.detections([(each.image_id, each.boxes, each.classes) for each in own], 3)
+    return {image_id: Detections(**each, class_names=names) for image_id, each in found.items()}
+
+
 def evaluators():
     found = {}
     own = _truth()
-    predictions = common.detections([(each.image_id, each.boxes, each.classes) for each in own], 3)
-    found["all"] = metrics.evaluate_detections(predictions, own, CLASSES, sizes=True)
+    predictions = detections(own)
+    found["all"] = metrics.evaluate_detections(predictions, own, CLASSES, sizes=True).to_dict()
     for protocol in ("voc07", "voc10"):
         found[protocol] = metrics.voc_ap(predictions, own, CLASSES, protocol=protocol, iou_threshold=0.4)
     found["coco"] = metrics.coco_ap(predictions, own, CLASSES, sizes=True)
-    found["errors"] = metrics.error_kinds(predictions, own, CLASSES, score_threshold=0.4)
-    found["largest"] = metrics.answers_for_largest(predictions, own, CLASSES)
+    found["errors"] = metrics.error_kinds(predictions, own, CLASSES, score_threshold=0.4).to_dict()
+    found["largest"] = metrics.evaluate_localization(predictions, own, CLASSES)[1].to_dict()
     draw = np.random.default_rng(1)
     first, second = (np.concatenate([low := draw.uniform(0, 5, (20, 2)), low + 3], axis=1) for _ in range(2))
-    found["localization"] = metrics.localization(first, second)
+    found["localization"] = metrics.localization(first, second).to_dict()
     found["iou"] = box_iou(first, second)
     found["topk"] = metrics.topk(draw.normal(size=(30, 7)).round(1), draw.integers(0, 7, 30), (1, 3, 5))
     return found
@@ -292,9 +307,7 @@ def files():
     """Files of predictions, and what is read from them."""
     found = {}
     own = _truth()
-    predictions = metrics.Predictions(
-        common.detections([(each.image_id, each.boxes, each.classes) for each in own], 3), CLASSES
-    )
+    predictions = detections(own, CLASSES)
     metrics.save_predictions("predictions.json", predictions)
     found["json"] = pathlib.Path("predictions.json").read_text(encoding="utf-8")
     found["read"] = predictions_of(metrics.load_predictions("predictions.json"))
@@ -310,7 +323,7 @@ def files():
             "bbox": [*box[:2], *(box[2:] - box[:2])],
         }
         for image_id, each in predictions.items()
-        for box, score, label in zip(each["boxes"].astype(float), each["scores"], each["classes"])
+        for box, score, label in zip(each.boxes.astype(float), each.scores, each.classes)
     ]
     pathlib.Path("coco.json").write_text(json.dumps(entries), encoding="utf-8")
     found["coco_read"] = predictions_of(metrics.load_coco_results("coco.json", {1: 0, 2: 1, 3: 2}, ids))

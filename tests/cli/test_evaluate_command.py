@@ -1,5 +1,6 @@
 """`kerassl evaluate` over saved predictions of every kind; no model is trained."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -11,6 +12,7 @@ import pytest
 from kerassl import metrics
 from kerassl.cli.main import main
 from kerassl.datasets import SCENE_CLASSES, DetectionDataset, write_scenes
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
@@ -31,7 +33,7 @@ def data(tmp_path_factory):
         boxes = np.concatenate([boxes, np.concatenate([noise, noise + 30], 1)]).astype(np.float32)
         scores = np.concatenate([rng.uniform(0.5, 1, count), rng.uniform(0, 0.4, 3)]).astype(np.float32)
         labels = np.concatenate([record.classes, rng.integers(0, len(CLASSES), 3)]).astype(np.int32)
-        predictions[record.image_id] = {"boxes": boxes, "scores": scores, "classes": labels}
+        predictions[record.image_id] = Detections(boxes, scores, labels)
     metrics.save_predictions(folder / "own.json", predictions)
     named = {record.path: predictions[record.image_id] for record in records}
     metrics.save_predictions(folder / "files.json", named)
@@ -49,7 +51,7 @@ def evaluated(data, predictions, tmp_path, *more):
 
 def test_all_kinds_of_files_give_the_figures_of_the_evaluator(data, tmp_path, capsys):
     folder, records, predictions = data
-    expected = metrics.evaluate_detections(predictions, records, CLASSES)
+    expected = metrics.evaluate_detections(predictions, records, CLASSES).to_dict()
     for name in ("own.json", "files.json", "Main"):
         status, figures = evaluated(data, folder / name, tmp_path)
         assert status == 0
@@ -79,7 +81,7 @@ def test_pictures_and_a_threshold_of_the_errors_when_asked_for(data, tmp_path, c
     assert status == 0
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"precision_recall.png", "errors.png"}
     assert figures["voc07_ap50"] == metrics.voc_ap(predictions, records, CLASSES)["ap"]
-    assert figures["errors"]["detections"] == sum(np.sum(one["scores"] >= 0.5) for one in predictions.values())
+    assert figures["errors"]["detections"] == sum(len(one.filter(0.5)) for one in predictions.values())
 
 
 def test_figures_are_json_with_null_when_a_class_has_no_objects(data, tmp_path):
@@ -104,9 +106,7 @@ def coco(data, tmp_path):
             entry = {"id": len(truth["annotations"]) + 1, "image_id": number, "category_id": 3 * label + 1}
             truth["annotations"].append({**entry, "bbox": _corner_and_sides(box), "iscrowd": int(hard)})
         found = predictions[record.image_id]
-        for box, score, label in zip(*(found[key].tolist() for key in ("boxes", "scores", "classes"))):
-            entry = {"image_id": number, "category_id": 3 * label + 1, "score": score}
-            results.append({**entry, "bbox": _corner_and_sides(box)})
+        results += found.to_coco(number, {3 * label + 1: label for label in range(len(CLASSES))})
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     (tmp_path / "results.json").write_text(json.dumps(results))
     return tmp_path / "truth.json", tmp_path / "results.json", data[0] / "devkit" / "VOC2007" / "JPEGImages"
@@ -122,7 +122,10 @@ def test_coco_labels_and_results_give_the_figures_of_the_evaluator(data, coco, t
     out = tmp_path / "figures.json"
     arguments = ["--coco", truth, "--images", images, "--out", out]
     assert main([str(each) for each in ["evaluate", "--predictions", results, *arguments]]) == 0
-    figures, expected = json.loads(out.read_text()), metrics.evaluate_detections(predictions, records, CLASSES)
+    figures, expected = (
+        json.loads(out.read_text()),
+        metrics.evaluate_detections(predictions, records, CLASSES).to_dict(),
+    )
     assert figures["coco_ap"] == pytest.approx(expected["coco_ap"], abs=1e-6)
     assert figures["mean_iou"] == pytest.approx(expected["mean_iou"], abs=1e-6)
 
@@ -138,7 +141,7 @@ def test_broken_image_is_left_out_when_its_predictions_are_missing(data, tmp_pat
     arguments = ["--voc", tmp_path / "devkit", "--split", "val", "--classes", *CLASSES, "--out", tmp_path / "f.json"]
     assert main([str(each) for each in ["evaluate", "--predictions", tmp_path / "p.json", *arguments]]) == 0
     assert "2 images that cannot be decoded left out: val_000000, val_000001" in caplog.text
-    expected = metrics.evaluate_detections(rest, records[2:], CLASSES)
+    expected = metrics.evaluate_detections(rest, records[2:], CLASSES).to_dict()
     assert json.loads((tmp_path / "f.json").read_text())["voc07_ap50"] == pytest.approx(expected["voc07_ap50"])
 
 
@@ -146,7 +149,9 @@ def test_mistakes_get_one_line_and_status_2(data, coco, tmp_path, capsys):
     folder, _, predictions = data
     truth, results, images = coco
     voc = ["--voc", folder / "devkit", "--split", "val", "--classes", *CLASSES]
-    relative = {name: {**one, "boxes": one["boxes"] / 1000} for name, one in predictions.items()}  # all below a pixel
+    relative = {
+        name: dataclasses.replace(one, boxes=one.boxes / 1000) for name, one in predictions.items()
+    }  # all below a pixel
     metrics.save_predictions(tmp_path / "relative.json", relative)
     metrics.save_predictions(tmp_path / "other.json", {"nowhere": next(iter(predictions.values()))})
     (tmp_path / "comp4_det_val_unicorn.txt").write_text("")
@@ -172,8 +177,7 @@ def test_mistakes_get_one_line_and_status_2(data, coco, tmp_path, capsys):
 
 
 def test_warning_is_told_when_nothing_was_detected(data, tmp_path, caplog):
-    empty = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "classes": np.zeros(0, int)}
-    metrics.save_predictions(tmp_path / "empty.json", dict.fromkeys(data[2], empty))
+    metrics.save_predictions(tmp_path / "empty.json", dict.fromkeys(data[2], Detections([], [], [])))
     status, figures = evaluated(data, tmp_path / "empty.json", tmp_path)
     assert status == 0
     assert figures["voc10_ap50"] == 0

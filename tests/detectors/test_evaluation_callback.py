@@ -12,6 +12,7 @@ from PIL import Image
 from kerassl import UserError, datasets, detectors, metrics
 from kerassl.datasets import Record
 from kerassl.detectors import Evaluation
+from kerassl.types import Detections
 
 CLASSES = ("red", "blue")
 
@@ -22,11 +23,7 @@ def _record(image_id, boxes, classes, path=""):
 
 
 def _found(boxes, labels):
-    return {
-        "boxes": np.asarray(boxes, np.float32).reshape(-1, 4),
-        "scores": np.linspace(0.9, 0.1, len(labels)),
-        "classes": np.asarray(labels, np.int32),
-    }
+    return Detections(boxes, np.linspace(0.9, 0.1, len(labels)), np.asarray(labels, np.int32))
 
 
 @pytest.fixture
@@ -100,10 +97,10 @@ def test_figures_are_nan_when_the_model_has_diverged(small):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda r: Evaluation([_record("a", [], [])], CLASSES), "none of 1 images holds an object"),
+        (lambda r: Evaluation([_record("a", [], [])], CLASSES), "none of 1 images has an object"),
         (lambda r: Evaluation([], CLASSES), "none of 0 images"),
         (lambda r: Evaluation(r, CLASSES, every=0), "every is 0"),
-        (lambda r: Evaluation(r, CLASSES), "cannot tell what Sequential detects; give predict"),
+        (lambda r: Evaluation(r, CLASSES), "cannot predict with Sequential; give predict"),
     ],
 )
 def test_mistakes_are_refused_in_one_line(small, make, message):
@@ -140,9 +137,10 @@ def test_figures_are_those_of_the_localisers_boxes_when_fitted(tiny_backbone, ph
     batches = datasets.single_object_batches(photos[1:], 64, 8)
     watching = [Evaluation(photos, CLASSES)]
     history = model.fit(batches, epochs=2, verbose=0, callbacks=watching, shuffle=False).history
-    predictions, logits = detectors.localizer_predictions(model, photos[1:])
-    figures = metrics.evaluate_detections(predictions, photos[1:], CLASSES)
-    top = metrics.topk(logits, [record.classes[0] for record in photos[1:]], (1, 2))
+    predictions = detectors.predict(model, photos[1:], verbose=0)
+    logits = np.concatenate([found.logits for found in predictions.values()])
+    figures = metrics.evaluate_detections(predictions, photos[1:], CLASSES).to_dict()
+    top = metrics.topk(logits, [record.classes[0] for record in photos[1:]], 1)
     for name, value in {**{key: figures[key] for key in ("mean_iou", "loc_acc_50", "loc_acc_70")}, **top}.items():
         assert history[f"val_{name}"][-1] == pytest.approx(value, abs=1e-6)
     assert not any("ap" in name for name in history)
@@ -168,5 +166,5 @@ def test_figures_are_those_of_the_detector_when_fitted(tiny_backbone, photos):
     history = model.fit(batches, epochs=2, verbose=0, callbacks=[scores], shuffle=False).history
     found = detectors.predict(model, photos, verbose=0)
     expected = metrics.evaluate_detections(found, photos, CLASSES, known_pixels=True)
-    expected = {f"val_{name}": value for name, value in expected.items() if isinstance(value, float)}
+    expected = {f"val_{name}": value for name, value in expected.scalars().items()}
     assert {name: history[name][-1] for name in expected} == pytest.approx(expected, abs=1e-6)

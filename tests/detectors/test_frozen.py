@@ -109,12 +109,12 @@ def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp
     joined = localizer(images, training=False)
     for name in ("class", "box"):
         np.testing.assert_allclose(joined[name], head[name], atol=1e-5)
-    found, logits = detectors.localizer_predictions(localizer, records, batch_size=7)
-    quick, quick_logits = detectors.localizer_predictions(localizer, features, batch_size=9)
-    np.testing.assert_allclose(quick_logits, logits, atol=1e-5)
+    found = detectors.predict(localizer, records, batch_size=7, verbose=0)
+    quick = detectors.predict(localizer, features, batch_size=9, verbose=0)
     assert list(quick) == list(found)
     for image_id, one in found.items():
-        np.testing.assert_allclose(quick[image_id]["boxes"], one["boxes"], atol=1e-3)
+        np.testing.assert_allclose(quick[image_id].boxes, one.boxes, atol=1e-3)
+        np.testing.assert_allclose(quick[image_id].logits, one.logits, atol=1e-5)
     localizer.save(tmp_path / "localizer.keras")
     loaded = keras.saving.load_model(tmp_path / "localizer.keras")
     for name in ("class", "box"):
@@ -136,11 +136,12 @@ def test_other_levels_are_read_learned_saved_and_predicted_with(tiny_backbone, r
     answers = model(square[None], training=False)
     for key, value in loaded(square[None], training=False).items():
         np.testing.assert_allclose(value, answers[key], atol=1e-5)
-    at_hand, logits = detectors.localizer_predictions(loaded, features_of(backbone, records, levels=levels, flip=False))
-    from_files, others = detectors.localizer_predictions(model, records)
-    np.testing.assert_allclose(logits, others, atol=1e-4)
+    computed = features_of(backbone, records, levels=levels, flip=False)
+    from_features = detectors.predict(loaded, computed, verbose=0)
+    from_files = detectors.predict(model, records, verbose=0)
     for name, found in from_files.items():
-        np.testing.assert_allclose(at_hand[name]["boxes"], found["boxes"], atol=1e-2)
+        np.testing.assert_allclose(from_features[name].boxes, found.boxes, atol=1e-2)
+        np.testing.assert_allclose(from_features[name].logits, found.logits, atol=1e-4)
 
 
 def test_what_lies_beyond_the_levels_stays_as_it_is_when_all_else_is_trained(tiny_backbone, records, caplog):
@@ -271,9 +272,9 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
         (lambda: features_of(backbone, []), "none of 0 images"),
         (lambda: fitted(features), "no mirror images"),
         (lambda: fitted(changed), "other weights"),
-        (lambda: detectors.localizer_predictions(localizer, features), "other weights or another network"),
-        (lambda: detectors.localizer_predictions(larger, features), "96 px"),
-        (lambda: detectors.localizer_predictions(finer, features), "of P4, P5, and the localiser takes P3, P4, P5"),
+        (lambda: detectors.predict(localizer, features), "other weights or another network"),
+        (lambda: detectors.predict(larger, features), "96 px"),
+        (lambda: detectors.predict(finer, features), "of P4, P5, and the localiser takes P3, P4, P5"),
         (lambda: detectors.fit_frozen(one, CLASSES, num_filters=8, start=finer), "give both the same levels"),
         (lambda: features_of(backbone, records, levels=["P3", "P5"]), "neck takes one of P3"),
         (lambda: features_of(backbone, records), "GiB of memory"),

@@ -1,4 +1,3 @@
-import dataclasses
 import logging
 
 import keras
@@ -10,15 +9,8 @@ from PIL import Image
 from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl.boxes import pairwise_iou
+from kerassl.datasets import Record
 from kerassl.resizing import letterbox
-
-
-@dataclasses.dataclass(frozen=True)
-class Named:
-    """As much of a record as prediction needs."""
-
-    image_id: str
-    path: str
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +28,7 @@ def same(first, second, tolerance):
     assert first.keys() == second.keys()
     for name in first:
         for part in ("boxes", "scores", "classes"):
-            np.testing.assert_allclose(first[name][part], second[name][part], atol=tolerance)
+            np.testing.assert_allclose(getattr(first[name], part), getattr(second[name], part), atol=tolerance)
 
 
 def test_detections_lie_in_the_original_image_by_falling_score(eager_detector, photos):
@@ -44,15 +36,19 @@ def test_detections_lie_in_the_original_image_by_falling_score(eager_detector, p
     assert sorted(found) == sorted(str(path) for path in photos.iterdir())
     for path, detection in found.items():
         width, height = Image.open(path).size
-        boxes = detection["boxes"]
+        boxes = detection.boxes
         assert 0 < len(boxes) <= 100
         assert boxes.shape == (len(boxes), 4)
-        assert {str(part.dtype) for part in detection.values()} == {"float32", "int32"}
+        assert (detection.boxes.dtype, detection.scores.dtype, detection.classes.dtype) == (
+            "float32",
+            "float32",
+            "int32",
+        )
         assert boxes.min() >= 0
         assert boxes[:, [0, 2]].max() <= width
         assert boxes[:, [1, 3]].max() <= height
-        assert np.all(np.diff(detection["scores"]) <= 0)
-        assert detection["scores"].min() >= 0.01
+        assert np.all(np.diff(detection.scores) <= 0)
+        assert detection.scores.min() >= 0.01
         # The letterbox has been undone: something reaches beyond the half of the long side.
         assert boxes.max() > 0.6 * max(width, height)
 
@@ -103,15 +99,16 @@ def test_images_of_another_size_are_refused_in_one_line(eager_detector):
 
 def test_detections_are_those_of_decode_when_the_letterbox_is_undone_by_hand(eager_detector, photos):
     path = photos / "0.png"  # 50 high, 90 wide
-    found = detectors.predict(eager_detector, [Named("a", str(path))], verbose=0, score_threshold=0.05)["a"]
+    record = Record("a", str(path), 50, 90, np.zeros([0, 4]), np.zeros(0, int), np.zeros(0, bool))
+    found = detectors.predict(eager_detector, [record], verbose=0, score_threshold=0.05)["a"]
 
     image, scale = letterbox(tf.constant(np.asarray(Image.open(path))), 64)
     areas = tf.constant([[50.0, 90.0]]) * scale
     boxes, scores, _, counts = detectors.decode(eager_detector, image[None], areas=areas, score_threshold=0.05)
     count = int(counts[0])
-    assert len(found["scores"]) == count
-    np.testing.assert_allclose(found["scores"], scores[0, :count], atol=1e-5)
-    np.testing.assert_allclose(found["boxes"], boxes[0, :count] * 90 / 64, atol=1e-3)
+    assert len(found.scores) == count
+    np.testing.assert_allclose(found.scores, scores[0, :count], atol=1e-5)
+    np.testing.assert_allclose(found.boxes, boxes[0, :count] * 90 / 64, atol=1e-3)
 
 
 def test_suppression_equals_loops():
@@ -150,8 +147,8 @@ def test_a_box_of_which_clipping_leaves_nothing_is_no_detection():
 def test_an_image_without_detections_has_empty_arrays(eager_detector, photos):
     found = detectors.predict(eager_detector, photos / "0.png", score_threshold=0.999, verbose=0)
     (detection,) = found.values()
-    assert detection["boxes"].shape == (0, 4)
-    assert detection["scores"].shape == detection["classes"].shape == (0,)
+    assert detection.boxes.shape == (0, 4)
+    assert detection.scores.shape == detection.classes.shape == (0,)
 
 
 def test_a_broken_file_is_named_and_left_out(eager_detector, photos, tmp_path, caplog):

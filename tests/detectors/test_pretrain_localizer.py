@@ -57,10 +57,10 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
     settings = {"batch_size": 4, "epochs": 1, "num_filters": 8}
     classes = [*datasets.SCENE_CLASSES, "one more"]
     after = detectors.fit_frozen(features, classes, start=before, learning_rate=1e-9, **settings)
-    boxes, again = (detectors.localizer_predictions(model, features)[0] for model in (before, after))
+    boxes, again = (detectors.predict(model, features, verbose=0) for model in (before, after))
     for name in boxes:
         # The step is next to none, but batch normalisation has seen other batches.
-        np.testing.assert_allclose(again[name]["boxes"], boxes[name]["boxes"], atol=6)
+        np.testing.assert_allclose(again[name].boxes, boxes[name].boxes, atol=6)
     same = ("standard_p4", "standard_p5", "neck_p4", "head_conv2", "sides", "cell_scores")
     for name in same:
         for one, other in zip(before.get_layer(name).get_weights(), after.get_layer(name).get_weights()):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kerassl.datasets import Record
+from kerassl.types import Detections
 
 
 def _record(image_id, boxes, classes, difficult=None):
@@ -14,11 +15,9 @@ def _record(image_id, boxes, classes, difficult=None):
 
 
 def _prediction(boxes, scores, classes):
-    return {
-        "boxes": np.asarray(boxes, np.float32).reshape(-1, 4),
-        "scores": np.asarray(scores, np.float32),
-        "classes": np.asarray(classes, np.int32),
-    }
+    return Detections(
+        np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(scores, np.float32), np.asarray(classes, np.int32)
+    )
 
 
 def _boxes(rng, count, step):

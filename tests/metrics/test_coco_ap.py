@@ -29,7 +29,9 @@ def _pycocotools(predictions, records, classes):
                 }
             )
         detections = predictions[record.image_id]
-        for box, score, label in zip(*(detections[key].tolist() for key in ("boxes", "scores", "classes"))):
+        for box, score, label in zip(
+            *(values.tolist() for values in (detections.boxes, detections.scores, detections.classes))
+        ):
             x0, y0, x1, y1 = box
             found.append(
                 {

@@ -137,6 +137,6 @@ def test_boxes_that_were_changed_since_are_scored_when_records_or_predictions_ar
     moved = dataclasses.replace(record, boxes=record.boxes + 50)
     assert coco_ap(predictions, [record], ["dog"])["ap"] == pytest.approx(1)
     assert coco_ap(predictions, [moved], ["dog"])["ap"] == 0
-    predictions["2"]["boxes"] += 50
+    predictions = {"2": dataclasses.replace(predictions["2"], boxes=predictions["2"].boxes + 50)}
     assert coco_ap(predictions, [moved], ["dog"])["ap"] == pytest.approx(1)
     assert coco_ap(predictions, [record], ["dog"])["ap"] == 0

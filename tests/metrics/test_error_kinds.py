@@ -1,5 +1,6 @@
 """Kinds of errors against plain loops, against the AP of predictions that were mended by hand, and by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -31,7 +32,7 @@ def _loops(predictions, records):
             objects.append({"box": box, "label": label, "hard": hard, "found": False, "explained": False})
         mine = objects[first:]
         one = predictions[record.image_id]
-        rows = zip(*(one[key].tolist() for key in ("scores", "boxes", "classes")))
+        rows = zip(*(values.tolist() for values in (one.scores, one.boxes, one.classes)))
         for score, box, label in sorted(rows, key=lambda row: -row[0]):
             detection = {"score": score, "label": label, "owner": None}
             own, best = 0.0, None  # best of its class, difficult ones too: as the devkit matches
@@ -95,28 +96,29 @@ def test_kinds_and_gains_equal_plain_loops_when_cases_are_random(case):
     for seed in range(400):
         predictions, records = case(seed, step=(10, 4)[seed % 2])
         swap = np.random.default_rng(seed)
-        for one in predictions.values():  # good boxes of wrong classes
-            one["classes"] = (one["classes"] + (swap.uniform(size=len(one["classes"])) < 0.4)).astype(np.int32) % 3
+        for name, one in predictions.items():  # good boxes of wrong classes
+            labels = (one.classes + (swap.uniform(size=len(one)) < 0.4)).astype(np.int32) % 3
+            predictions[name] = dataclasses.replace(one, classes=labels)
         out = error_kinds(predictions, records, NAMES)
         found, objects = _loops(predictions, records)
         missed = [o for o in objects if not (o["hard"] or o["found"] or o["explained"])]
         for label, name in enumerate(NAMES):
             expected = {kind: sum(d["kind"] == kind and d["label"] == label for d in found) for kind in KINDS[:5]}
-            assert out["per_class"][name] == {**expected, "missed": sum(o["label"] == label for o in missed)}, seed
+            assert out.per_class[name] == {**expected, "missed": sum(o["label"] == label for o in missed)}, seed
         ap50 = _area(found, objects)
-        np.testing.assert_allclose(out["ap50"], ap50, atol=1e-12)
+        np.testing.assert_allclose(out.ap50, ap50, atol=1e-12)
         for kind in KINDS:
-            assert out["counts"][kind] == sum(each[kind] for each in out["per_class"].values())
+            assert out.counts[kind] == sum(each[kind] for each in out.per_class.values())
             gain = _area(found, objects, kind) - ap50
-            np.testing.assert_allclose(out["ap50_gain"][kind], gain, atol=1e-12, err_msg=f"{seed} {kind}")
+            np.testing.assert_allclose(out.ap50_gain[kind], gain, atol=1e-12, err_msg=f"{seed} {kind}")
             assert not gain < -1e-12
-            seen[kind] += out["counts"][kind]
+            seen[kind] += out.counts[kind]
             gained[kind] += gain > 0.01
-        wrong = sum(out["counts"][kind] for kind in KINDS[:5])
-        assert out["detections"] == len(found) == wrong + out["right"] + out["ignored"]
-        assert out["right"] == sum(d["kind"] == "right" for d in found)
+        wrong = sum(out.counts[kind] for kind in KINDS[:5])
+        assert out.detections == len(found) == wrong + out.right + out.ignored
+        assert out.right == sum(d["kind"] == "right" for d in found)
         for name in ("right", "ignored"):
-            seen[name] += out[name]
+            seen[name] += getattr(out, name)
     assert min(seen.values()) > 100, seen  # no kind is rare among the cases
     assert min(gained.values()) > 5, gained
 
@@ -125,7 +127,7 @@ def test_ap50_is_that_of_the_evaluator_when_cases_are_random(case):
     for seed in range(50):
         predictions, records = case(seed)
         expected = voc_ap(predictions, records, NAMES, protocol="voc10")["ap"]
-        np.testing.assert_allclose(error_kinds(predictions, records, NAMES)["ap50"], expected, atol=1e-15)
+        np.testing.assert_allclose(error_kinds(predictions, records, NAMES).ap50, expected, atol=1e-15)
 
 
 def test_gain_is_the_ap_of_mended_predictions_when_they_are_mended_by_hand(record, prediction):
@@ -148,17 +150,17 @@ def test_gain_is_the_ap_of_mended_predictions_when_they_are_mended_by_hand(recor
     }
     out = error_kinds(found, records, NAMES)
     # In turn: right, duplicate, box (IoU 0.4), class, class, background, both (IoU 0.3 with the dog that is missed).
-    assert out["counts"] == {"class": 2, "box": 1, "both": 1, "duplicate": 1, "background": 1, "missed": 1}
-    assert out["right"] == 1
-    assert out["ap50"] == pytest.approx((1 / 2 + 0) / 2)
+    assert out.counts == {"class": 2, "box": 1, "both": 1, "duplicate": 1, "background": 1, "missed": 1}
+    assert out.right == 1
+    assert out.ap50 == pytest.approx((1 / 2 + 0) / 2)
     cats = prediction([objects[0], [0, 0, 20, 18], objects[1], objects[2]], [0.9, 0.8, 0.75, 0.7], [0] * 4)
     boxes = voc_ap({"a": cats}, records, NAMES, protocol="voc10")["per_class"]["cat"]
-    assert out["ap50_gain"]["box"] == pytest.approx((boxes - 1 / 2) / 2) == pytest.approx(1 / 6)
+    assert out.ap50_gain["box"] == pytest.approx((boxes - 1 / 2) / 2) == pytest.approx(1 / 6)
     # The dog at 0.7 stays, the cow at 0.65 goes; one of two dogs is found first.
-    assert out["ap50_gain"]["class"] == pytest.approx((1 / 2) / 2)
-    assert [out["ap50_gain"][kind] for kind in ("duplicate", "background", "both")] == [0, 0, 0]
+    assert out.ap50_gain["class"] == pytest.approx((1 / 2) / 2)
+    assert [out.ap50_gain[kind] for kind in ("duplicate", "background", "both")] == [0, 0, 0]
     # Dogs: one sought, none found by its own class.
-    assert out["ap50_gain"]["missed"] == 0
+    assert out.ap50_gain["missed"] == 0
 
 
 @pytest.mark.parametrize(
@@ -172,31 +174,28 @@ def test_gain_is_the_ap_of_mended_predictions_when_they_are_mended_by_hand(recor
 )
 def test_thresholds_belong_to_the_better_kind_when_reached_exactly(record, prediction, box, kind):
     out = error_kinds({"a": prediction([box], [0.9], [0])}, [record("a", [[0, 0, 10, 10]], [0])], NAMES)
-    assert out["right"] if kind == "right" else out["counts"][kind] == 1
+    assert out.right if kind == "right" else out.counts[kind] == 1
     other = {"right": "class", "box": "both"}.get(kind, kind)
     out = error_kinds({"a": prediction([box], [0.9], [1])}, [record("a", [[0, 0, 10, 10]], [0])], NAMES)
-    assert out["counts"][other] == 1
+    assert out.counts[other] == 1
 
 
 def test_difficult_object_excuses_its_own_class_alone_when_overlapped(record, prediction):
     records = [record("a", [[0, 0, 10, 10]], [0], difficult=[True])]
     for label, box, ignored in ((0, [0, 0, 10, 9], 1), (1, [0, 0, 10, 9], 0), (0, [0, 0, 10, 4], 0)):
         out = error_kinds({"a": prediction([box], [0.9], [label])}, records, NAMES)
-        assert out["ignored"] == ignored
-        assert out["counts"]["background"] == 1 - ignored
-        assert out["counts"]["missed"] == out["objects"] == 0
-        assert math.isnan(out["ap50"])
+        assert out.ignored == ignored
+        assert out.counts["background"] == 1 - ignored
+        assert out.counts["missed"] == out.objects == 0
+        assert math.isnan(out.ap50)
 
 
 def test_score_threshold_leaves_detections_out_when_they_score_less(case):
     predictions, records = case(7, images=12)
-    kept = {
-        name: {key: value[one["scores"] >= np.float32(0.4)] for key, value in one.items()}
-        for name, one in predictions.items()
-    }
+    kept = {name: one.filter(0.4) for name, one in predictions.items()}
     out = error_kinds(predictions, records, NAMES, score_threshold=0.4)
     assert out == error_kinds(kept, records, NAMES)
-    assert out["detections"] < error_kinds(predictions, records, NAMES)["detections"]
+    assert out.detections < error_kinds(predictions, records, NAMES).detections
     with pytest.raises(UserError, match=r"score_threshold is nan.*0\.3"):
         error_kinds(predictions, records, NAMES, score_threshold=math.nan)
 
@@ -204,13 +203,13 @@ def test_score_threshold_leaves_detections_out_when_they_score_less(case):
 def test_all_objects_are_missed_when_nothing_was_detected(record, prediction, caplog):
     records = [record("a", [[0, 0, 10, 10], [20, 0, 30, 10]], [0, 1], difficult=[False, True])]
     out = error_kinds({"a": prediction([], [], [])}, records, NAMES)
-    assert out["counts"] == {**dict.fromkeys(KINDS, 0), "missed": 1}
-    assert out["ap50"] == 0
-    assert math.isnan(out["ap50_gain"]["missed"])  # nothing would be left to find
+    assert out.counts == {**dict.fromkeys(KINDS, 0), "missed": 1}
+    assert out.ap50 == 0
+    assert math.isnan(out.ap50_gain["missed"])  # nothing would be left to find
     assert "nothing was detected in any of 1 images" in caplog.text
 
 
 def test_errors_of_all_scores_are_those_of_the_single_call(case):
     predictions, records = case(3, images=20)
     out = error_kinds(predictions, records, NAMES)
-    assert evaluate_detections(predictions, records, NAMES)["errors"] == out
+    assert evaluate_detections(predictions, records, NAMES).errors == out

@@ -1,5 +1,6 @@
 """All scores together, what is refused, and detections in a file."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from kerassl import UserError
 from kerassl.metrics import coco_ap, evaluate_detections, save_predictions, voc_ap
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
@@ -15,7 +17,7 @@ NAMES = ["cat", "dog", "cow"]
 
 def test_all_scores_are_those_of_the_single_protocols_when_asked_together(case):
     predictions, records = case(3, images=20)
-    out = evaluate_detections(predictions, records, NAMES)
+    out = evaluate_detections(predictions, records, NAMES).to_dict()
     assert out["voc07_ap50"] == voc_ap(predictions, records, NAMES)["ap"]
     assert out["voc10_ap50"] == voc_ap(predictions, records, NAMES, protocol="voc10")["ap"]
     assert out["per_class_voc07"] == voc_ap(predictions, records, NAMES)["per_class"]
@@ -41,7 +43,7 @@ def test_best_detection_answers_for_the_largest_object_when_images_hold_several(
         "only difficult": prediction([[0, 0, 10, 10]], [0.9], [0]),
         "empty": prediction([], [], []),
     }
-    out = evaluate_detections(predictions, records, NAMES)
+    out = evaluate_detections(predictions, records, NAMES).to_dict()
     assert out["mean_iou"] == pytest.approx((0.75 + 0.6 + 0) / 3)
     assert out["loc_acc_50"] == pytest.approx(2 / 3)
     assert out["loc_acc_70"] == pytest.approx(1 / 3)
@@ -68,12 +70,14 @@ def test_top3_counts_distinct_classes_by_their_best_score_when_a_class_repeats(r
         name: prediction([box] * len(labels), np.linspace(0.9, 0.1, len(labels)), labels)
         for name, (labels, _) in images.items()
     }
-    out = evaluate_detections(predictions, records, [*NAMES, "sheep"])
+    out = evaluate_detections(predictions, records, [*NAMES, "sheep"]).to_dict()
     assert out["top1"] == 1 / 5
     assert out["top3"] == 2 / 5
     assert out["per_class_top3"]["dog"] == 2 / 5
-    reversed_order = {name: {k: v[::-1] for k, v in one.items()} for name, one in predictions.items()}
-    assert evaluate_detections(reversed_order, records, [*NAMES, "sheep"])["top3"] == 2 / 5
+    reversed_order = {
+        name: prediction(one.boxes[::-1], one.scores[::-1], one.classes[::-1]) for name, one in predictions.items()
+    }
+    assert evaluate_detections(reversed_order, records, [*NAMES, "sheep"]).top3 == 2 / 5
 
 
 def test_scores_are_one_when_the_ground_truth_is_predicted(case, record):
@@ -82,14 +86,10 @@ def test_scores_are_one_when_the_ground_truth_is_predicted(case, record):
     unique = [np.unique(r.boxes, axis=0, return_index=True)[1] for r in records]
     records = [record(r.image_id, r.boxes[u], r.classes[u]) for r, u in zip(records, unique)]
     predictions = {
-        r.image_id: {
-            "boxes": r.boxes,
-            "scores": 0.5 + np.prod(r.boxes[:, 2:] - r.boxes[:, :2], axis=1) / 1e4,
-            "classes": r.classes,
-        }
+        r.image_id: Detections(r.boxes, 0.5 + np.prod(r.boxes[:, 2:] - r.boxes[:, :2], axis=1) / 1e4, r.classes)
         for r in records
     }
-    out = evaluate_detections(predictions, records, NAMES)
+    out = evaluate_detections(predictions, records, NAMES).to_dict()
     errors, objects = out.pop("errors"), out.pop("per_class_objects")
     assert sum(objects.values()) == errors["right"] == errors["detections"] > 10
     assert not any(errors["counts"].values())
@@ -98,7 +98,7 @@ def test_scores_are_one_when_the_ground_truth_is_predicted(case, record):
 
 
 def test_scores_are_nan_when_no_image_holds_an_object(record, prediction):
-    out = evaluate_detections({"a": prediction([], [], [])}, [record("a", [], [])], NAMES)
+    out = evaluate_detections({"a": prediction([], [], [])}, [record("a", [], [])], NAMES).to_dict()
     figures = [value for value in out.values() if not isinstance(value, dict)]
     figures += [v for name, each in out.items() if name.startswith("per_class_") for v in each.values() if v != 0]
     assert len(figures) == 11 + 3 * 8
@@ -110,20 +110,31 @@ def _good(record, prediction):
     return {"a": prediction([[0, 0, 9, 9]], [0.5], [0]), "b": prediction([], [], [])}, records
 
 
+def spoilt(predictions, **changes):
+    predictions["a"] = dataclasses.replace(predictions["a"], **changes)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda p, r: r.clear(), "no record"),
         (lambda p, r: p.pop("b"), "1 of 2 images have no predictions, 'b' first.*empty arrays"),
         (lambda p, r: p.update(z=p["b"]), "1 of 3 predicted images are not in the data set, 'z' first"),
-        (lambda p, r: r.append(r[0]), "'a' stands twice"),
-        (lambda p, r: p["a"].update(classes=np.array([3])), "'a' has class 3, but there are 3 class names"),
-        (lambda p, r: p["a"].update(boxes=np.array([[5, 0, 4, 9]])), "'a' has the inverted box"),
-        (lambda p, r: p["a"].update(boxes=np.array([[5, 0, np.nan, 9]])), "'a'.*not a finite number"),
-        (lambda p, r: p["a"].update(scores=np.array([0.1, 0.2])), r"'a' has boxes \(1, 4\), scores \(2,\)"),
-        (lambda p, r: p["a"].pop("scores"), "detections of image 'a' cannot be read"),
-        (lambda p, r: p.update(a=None), "detections of image 'a' cannot be read"),
-        (lambda p, r: p["a"].update(classes=np.array([0.5])), "no whole number"),
+        (lambda p, r: r.append(r[0]), "'a' is twice"),
+        (
+            lambda p, r: p.update(a=dataclasses.replace(p["a"], classes=np.array([3]))),
+            "'a' has class 3, but there are 3 class names",
+        ),
+        (
+            lambda p, r: p.update(a=dataclasses.replace(p["a"], boxes=np.array([[5, 0, 4, 9]]))),
+            "'a' has the inverted box",
+        ),
+        (
+            lambda p, r: p.update(a=dataclasses.replace(p["a"], boxes=np.array([[5, 0, np.nan, 9]]))),
+            "'a'.*not a finite number",
+        ),
+        (lambda p, r: p.update(a=None), "detections of image 'a' are a NoneType"),
+        (lambda p, r: spoilt(p, classes=np.array([0.5])), "not a whole number"),
     ],
 )
 def test_mistakes_are_refused_in_one_line_when_predictions_do_not_fit(record, prediction, spoil, message):
@@ -139,30 +150,32 @@ def test_relative_boxes_are_refused_when_images_are_larger(record, prediction):
     found = {"a": prediction([[0, 0, 0.5, 0.5], [0.2, 0, 1.01, 1]], [0.9, 0.1], [0, 0]), "b": prediction([], [], [])}
     with pytest.raises(UserError, match=r"all 2 predicted boxes end at 1\.01 .* up to 100 pixels.*multiply"):
         evaluate_detections(found, records, NAMES)
-    assert evaluate_detections(found, records, NAMES, known_pixels=True)["voc07_ap50"] == 0
-    found["a"]["boxes"][1] = [0, 0, 50, 50]
-    assert evaluate_detections(found, records, NAMES)["voc07_ap50"] > 0
+    assert evaluate_detections(found, records, NAMES, known_pixels=True).voc07_ap50 == 0
+    found["a"].boxes[1] = [0, 0, 50, 50]
+    assert evaluate_detections(found, records, NAMES).voc07_ap50 > 0
 
 
 def test_line_of_the_log_warns_when_nothing_was_detected_or_boxes_lie_outside(record, prediction, caplog):
     records = [record("a", [[0, 0, 50, 50]], [0])]
-    assert evaluate_detections({"a": prediction([], [], [])}, records, NAMES)["coco_ap"] == 0
+    assert evaluate_detections({"a": prediction([], [], [])}, records, NAMES).coco_ap == 0
     assert [line.message for line in caplog.records] == [
         "nothing was detected in any of 1 images, and every score is 0; was a score threshold too high?"
     ]
     caplog.clear()
     over = {"a": prediction([[0, 0, 50, 50], [-5, -5, 101, 101]], [0.9, 0.1], [0, 0])}
-    assert evaluate_detections(over, records, NAMES)["voc07_ap50"] == pytest.approx(1)
+    assert evaluate_detections(over, records, NAMES).voc07_ap50 == pytest.approx(1)
     assert not caplog.records
-    over["a"]["boxes"][1] = [100, 20, 120, 40]
+    over["a"].boxes[1] = [100, 20, 120, 40]
     evaluate_detections(over, records, NAMES)
-    assert [line.message[:54] for line in caplog.records] == ["1 of 2 predicted boxes lie wholly outside their images"]
+    assert [line.message[:56] for line in caplog.records] == [
+        "1 of 2 predicted boxes are entirely outside their images"
+    ]
 
 
 def test_boxes_keep_what_reaches_out_of_the_image_when_scored(record, prediction):
     # IoU 60 x 50 over 100 x 50: clipped to the image it would be 1.
     records = [record("a", [[40, 0, 100, 50]], [0])]
-    out = evaluate_detections({"a": prediction([[40, 0, 140, 50]], [0.9], [0])}, records, NAMES)
+    out = evaluate_detections({"a": prediction([[40, 0, 140, 50]], [0.9], [0])}, records, NAMES).to_dict()
     assert out["mean_iou"] == pytest.approx(0.6)
 
 

@@ -11,19 +11,21 @@ from kerassl.metrics import localization, topk
 def test_thresholds_are_reached_when_the_overlap_equals_them():
     targets = np.tile([[0.0, 0.0, 10.0, 10.0]], [4, 1])
     boxes = [[0, 0, 10, 10], [0, 0, 10, 7], [0, 0, 10, 5], [20, 20, 30, 30]]  # IoU 1, 0.7, 0.5, 0
-    assert localization(boxes, targets) == pytest.approx({"mean_iou": 0.55, "loc_acc_50": 0.75, "loc_acc_70": 0.5})
+    assert localization(boxes, targets).to_dict() == pytest.approx(
+        {"mean_iou": 0.55, "loc_acc_50": 0.75, "loc_acc_70": 0.5}
+    )
 
 
 def test_overlap_is_zero_when_a_box_is_inverted_or_empty():
     out = localization([[10, 10, 0, 0], [5, 5, 5, 5]], [[0, 0, 10, 10], [5, 5, 5, 5]])
-    assert out == {"mean_iou": 0.0, "loc_acc_50": 0.0, "loc_acc_70": 0.0}
+    assert out.to_dict() == {"mean_iou": 0.0, "loc_acc_50": 0.0, "loc_acc_70": 0.0}
 
 
 def test_mean_equals_the_diagonal_of_all_pairs_when_boxes_are_random():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 5, [2, 50, 2])
     boxes = np.concatenate([low, low + rng.uniform(1, 9, [2, 50, 2])], axis=-1)
-    assert localization(*boxes)["mean_iou"] == pytest.approx(np.diag(box_iou(*boxes)).mean())
+    assert localization(*boxes).mean_iou == pytest.approx(np.diag(box_iou(*boxes)).mean())
 
 
 def test_topk_counts_the_labels_rank_when_logits_tie():

@@ -1,5 +1,7 @@
 """What the pictures show, read off the figures before they are written."""
 
+import dataclasses
+
 import matplotlib.figure
 import numpy as np
 import pytest
@@ -69,7 +71,8 @@ def test_bars_are_as_long_as_the_counts_and_gains_when_drawn(tmp_path, case, dra
     kinds = error_kinds(*case(3, images=20), NAMES)
     plots.error_bars(kinds, tmp_path / "errors.png")
     left, right = drawn[0].axes
-    assert [bar.get_width() for bar in left.patches] == list(kinds["counts"].values())
-    assert [bar.get_width() for bar in right.patches] == pytest.approx([100 * g for g in kinds["ap50_gain"].values()])
-    plots.error_bars({**kinds, "ap50_gain": {**kinds["ap50_gain"], "missed": float("nan")}}, tmp_path / "nan.png")
+    assert [bar.get_width() for bar in left.patches] == list(kinds.counts.values())
+    assert [bar.get_width() for bar in right.patches] == pytest.approx([100 * g for g in kinds.ap50_gain.values()])
+    gain = {**kinds.ap50_gain, "missed": float("nan")}
+    plots.error_bars(dataclasses.replace(kinds, ap50_gain=gain), tmp_path / "nan.png")
     assert "–" in _told(drawn[1])

@@ -9,7 +9,6 @@ import pytest
 from kerassl import UserError
 from kerassl.datasets.record import Named
 from kerassl.metrics import (
-    Predictions,
     coco_ap,
     error_kinds,
     evaluate_detections,
@@ -19,107 +18,113 @@ from kerassl.metrics import (
     save_voc_results,
     voc_ap,
 )
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
 NAMES = ["cat", "dog", "cow"]
 WHOLE = {"boxes": [[5, 6, 25, 16]], "scores": [0.9], "classes": [0]}
+FOUND = Detections(**WHOLE)
+
+
+def named(predictions, names):
+    return {image_id: dataclasses.replace(one, class_names=names) for image_id, one in predictions.items()}
 
 
 def test_predictions_and_names_are_the_same_to_the_bit_when_read_again(tmp_path):
     given = {"boxes": np.array([[0.1, 0.2, 0.1 + 1e-9, 7]]), "scores": np.array([1 / 3]), "classes": np.array([1])}
-    save_predictions(tmp_path / "p.json", {"a": given, 7: WHOLE}, NAMES)
+    save_predictions(tmp_path / "p.json", {"a": Detections(**given), 7: FOUND}, NAMES)
     found = load_predictions(tmp_path / "p.json")
-    assert found.classes == NAMES
+    assert found["a"].class_names == tuple(NAMES)
     assert list(found) == ["a", "7"]
     for key, value in given.items():
-        np.testing.assert_array_equal(found["a"][key], value)
-    assert [found["a"][key].dtype for key in given] == [np.float64, np.float64, np.int32]
+        np.testing.assert_array_equal(getattr(found["a"], key), value)
+    assert [getattr(found["a"], key).dtype for key in given] == [np.float64, np.float64, np.int32]
 
 
 def test_figures_are_the_same_when_predictions_have_another_order_of_the_names(case, tmp_path):
     predictions, records = case(3, images=6)
     order = ["cow", "cat", "dog"]
     places = np.array([order.index(name) for name in NAMES])
-    turned = {name: {**one, "classes": places[one["classes"]]} for name, one in predictions.items()}
-    expected = evaluate_detections(predictions, records, NAMES)
+    turned = {name: dataclasses.replace(one, classes=places[one.classes]) for name, one in predictions.items()}
+    expected = evaluate_detections(predictions, records, NAMES).to_dict()
     assert expected["top1"] > 0
     save_predictions(tmp_path / "file.json", turned, order)
-    save_predictions(tmp_path / "names.json", Predictions(turned, order), NAMES)
-    save_voc_results(tmp_path / "voc", Predictions(turned, order), NAMES)
+    save_predictions(tmp_path / "names.json", named(turned, order), NAMES)
+    save_voc_results(tmp_path / "voc", named(turned, order), NAMES)
     for given in (
-        Predictions(predictions, NAMES),
-        Predictions(turned, order),
+        named(predictions, NAMES),
+        named(turned, order),
         load_predictions(tmp_path / "file.json"),
         load_predictions(tmp_path / "names.json"),
     ):
-        np.testing.assert_equal(evaluate_detections(given, records, NAMES), expected)
-    np.testing.assert_equal(voc_ap(Predictions(turned, order), records, NAMES), voc_ap(predictions, records, NAMES))
+        np.testing.assert_equal(evaluate_detections(given, records, NAMES).to_dict(), expected)
+    np.testing.assert_equal(voc_ap(named(turned, order), records, NAMES), voc_ap(predictions, records, NAMES))
     from_files = load_voc_results(tmp_path / "voc", order, list(predictions))
-    assert from_files.classes == order
+    assert all(one.class_names == tuple(order) for one in from_files.values())
     assert voc_ap(from_files, records, NAMES)["per_class"].keys() == set(NAMES)
     for name, one in predictions.items():
-        labels = np.array(order)[from_files[name]["classes"]]
-        assert sorted(labels) == sorted(np.array(NAMES)[one["classes"]])
+        labels = np.array(order)[from_files[name].classes]
+        assert sorted(labels) == sorted(np.array(NAMES)[one.classes])
 
 
 @pytest.mark.parametrize("score", [evaluate_detections, voc_ap, coco_ap, error_kinds])
 def test_other_names_are_refused_with_those_that_differ_when_scored(case, score):
     predictions, records = case(3)
     with pytest.raises(UserError, match=r"\('horse' in the predictions alone; 'cow' in the labels alone\)") as error:
-        score(Predictions(predictions, ["dog", "horse", "cat"]), records, NAMES)
-    assert "classes=['dog', 'horse', 'cat']" in str(error.value)
+        score(named(predictions, ["dog", "horse", "cat"]), records, NAMES)
+    assert "class_names=['dog', 'horse', 'cat']" in str(error.value)
     assert error.value.shell.endswith("--classes dog horse cat")
 
 
 def test_file_without_names_is_read_with_a_line_in_the_log(tmp_path, caplog):
-    save_predictions(tmp_path / "p.json", {"a": WHOLE})
+    save_predictions(tmp_path / "p.json", {"a": FOUND})
     assert "classes" not in json.loads((tmp_path / "p.json").read_text())
-    assert load_predictions(tmp_path / "p.json").classes is None
+    assert load_predictions(tmp_path / "p.json")["a"].class_names is None
     assert "p.json has no class names" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": ["cat"]}, "'cat' among its classes; give whole numbers"),
-        ({"classes": [None]}, "None among its classes"),
-        ({"classes": [True]}, "True among its classes"),
-        ({"classes": [10**30]}, "1000000000000000000000000000000 among its classes"),
-        ({"classes": [2**40]}, "the class 1099511627776, which is no whole number"),
-        ({"classes": [0.5]}, "the class 0.5, which is no whole number"),
-        ({"classes": [float("nan")]}, "the class nan, which is no whole number"),
+        ({"classes": ["cat"]}, "'cat' among their classes; give whole numbers"),
+        ({"classes": [None]}, "None among their classes"),
+        ({"classes": [True]}, "True among their classes"),
+        ({"classes": [10**30]}, "1000000000000000000000000000000 among their classes"),
+        ({"classes": [2**40]}, "the class 1099511627776, which is not a whole number"),
+        ({"classes": [0.5]}, "the class 0.5, which is not a whole number"),
+        ({"classes": [float("nan")]}, "the class nan, which is not a whole number"),
         ({"classes": [-1]}, r"class -1, but there are 3 class names \(0 to 2\)"),
         ({"classes": [3]}, "class 3, but there are 3 class names"),
         ({"classes": [[0]]}, r"classes \(1, 1\); give"),
         ({"classes": 0}, r"classes \(\); give"),
-        ({"classes": {"0": 1}}, "among its classes"),
+        ({"classes": {"0": 1}}, "among their classes"),
         ({"classes": []}, r"classes \(0,\); give"),
-        ({"scores": [False]}, "False among its scores"),
-        ({"scores": ["0.9"]}, "'0.9' among its scores"),
-        ({"scores": "0.9"}, "'0.9' among its scores"),
+        ({"scores": [False]}, "False among their scores"),
+        ({"scores": ["0.9"]}, "'0.9' among their scores"),
+        ({"scores": "0.9"}, "'0.9' among their scores"),
         ({"scores": 0.9}, r"scores \(\)"),
         ({"scores": [float("inf")]}, "not a finite number"),
-        ({"scores": [0.9, [0.8]]}, "scores in lists that do not fit each other"),
-        ({"boxes": [[5, 6, True, 16]]}, "True among its boxes"),
-        ({"boxes": [[5, 6, None, 16]]}, "None among its boxes"),
-        ({"boxes": [[5, 6, "25", 16]]}, "'25' among its boxes"),
-        ({"boxes": [[5, 6, 10**400, 16]]}, "10000000.* among its boxes"),
+        ({"scores": [0.9, [0.8]]}, "scores in lists of different lengths"),
+        ({"boxes": [[5, 6, True, 16]]}, "True among their boxes"),
+        ({"boxes": [[5, 6, None, 16]]}, "None among their boxes"),
+        ({"boxes": [[5, 6, "25", 16]]}, "'25' among their boxes"),
+        ({"boxes": [[5, 6, 10**400, 16]]}, "10000000.* among their boxes"),
         ({"boxes": [[5, 6, 1e300, 16]]}, r"the box \[5.0, 6.0, 1e\+300, 16.0\], which is on no image"),
         ({"boxes": [[5, 6, float("nan"), 16]]}, "not a finite number"),
         ({"boxes": [[5, 6, 25]]}, r"boxes \(1, 3\)"),
         ({"boxes": [5, 6, 25, 16]}, r"boxes \(4,\)"),
         ({"boxes": [[[5, 6, 25, 16]]]}, r"boxes \(1, 1, 4\)"),
-        ({"boxes": [[5, 6, 25, 16], [5]]}, "boxes in lists that do not fit each other"),
+        ({"boxes": [[5, 6, 25, 16], [5]]}, "boxes in lists of different lengths"),
         ({"boxes": [[5, 6, 4, 16]]}, r"the inverted box \[5.0, 6.0, 4.0, 16.0\]"),
-        ({"boxes": None}, "None among its boxes"),
+        ({"boxes": None}, "None among their boxes"),
     ],
 )
 def test_image_is_refused_with_its_name_and_the_value_when_it_is_malformed(tmp_path, changes, message):
     one = {**WHOLE, **changes}
     content = {"format": "kerassl predictions 1", "classes": NAMES, "images": {"a": WHOLE, "b": one}}
     (tmp_path / "p.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match=f"image 'b' in .*p.json has .*{message}") as error:
+    with pytest.raises(UserError, match=f"image 'b' in .*p.json.*{message}") as error:
         load_predictions(tmp_path / "p.json")
     assert "\n" not in str(error.value)
 
@@ -135,17 +140,17 @@ def _file(images='{"a": {}}', more=""):
         ('{"format":' * 100_000, "nested too deeply"),
         (b'{"format": "\xe9"}', "is no UTF-8"),
         (b"", "no whole json file"),
-        ("[1, 2]", "does not hold predictions"),
-        ("null", "does not hold predictions"),
-        (_file("[]"), "does not hold predictions"),
-        (_file('{"a": null}'), "the detections of image 'a' in .* cannot be read"),
-        (_file('{"a": []}'), "the detections of image 'a'"),
-        (_file('{"a": {"boxes": []}}'), "the detections of image 'a'"),
+        ("[1, 2]", "does not contain predictions"),
+        ("null", "does not contain predictions"),
+        (_file("[]"), "does not contain predictions"),
+        (_file('{"a": null}'), "image 'a' in .* has no detections"),
+        (_file('{"a": []}'), "image 'a' in .* has no detections"),
+        (_file('{"a": {"boxes": []}}'), "image 'a' in .* has no detections"),
         (_file('{"a": {}, "a": {}}'), "the key 'a' is there twice"),
-        (_file("{}", ', "classes": "cat"'), "has the classes 'cat', which are no list"),
-        (_file("{}", ', "classes": ["cat", 5]'), "classes holds 5"),
+        (_file("{}", ', "classes": "cat"'), "has the classes 'cat', which are not a list"),
+        (_file("{}", ', "classes": ["cat", 5]'), "class_names holds 5"),
         (_file("{}", ', "classes": ["cat", "cat"]'), "'cat' more than once"),
-        (_file("{}", ', "classes": []'), r"classes is \[\]"),
+        (_file("{}", ', "classes": []'), r"class_names is \[\]"),
     ],
 )
 def test_file_is_refused_in_one_line_when_it_holds_no_predictions(tmp_path, text, message):
@@ -160,9 +165,8 @@ def test_file_is_refused_in_one_line_when_it_holds_no_predictions(tmp_path, text
 @pytest.mark.parametrize(
     ("predictions", "message"),
     [
-        ({"a": {**WHOLE, "classes": [3]}}, "image 'a' has class 3, but there are 3 class names"),
-        ({"a": {**WHOLE, "classes": ["cat"]}}, "image 'a' has 'cat' among its classes"),
-        ({"1": WHOLE, 1: WHOLE}, "image 1 is there twice"),
+        ({"a": dataclasses.replace(FOUND, classes=[3])}, "image 'a' has class 3, but there are 3 class names"),
+        ({"1": FOUND, 1: FOUND}, "image 1 is there twice"),
     ],
 )
 def test_nothing_is_written_when_predictions_make_no_sense(tmp_path, predictions, message):
@@ -173,8 +177,8 @@ def test_nothing_is_written_when_predictions_make_no_sense(tmp_path, predictions
 
 def test_boxes_without_an_area_in_float32_are_wrong_detections_when_scored(record):
     boxes = [[10, 10, 30, 30], [50, 50, 50 + 1e-9, 50 + 1e-9], [70, 70, 70, 70]]
-    predictions = {"a": {"boxes": boxes, "scores": [0.5, 0.9, 0.8], "classes": [0, 0, 0]}}
-    figures = evaluate_detections(predictions, [record("a", boxes[:1], [0])], ["cat"], sizes=True)
+    predictions = {"a": Detections(boxes, [0.5, 0.9, 0.8], [0, 0, 0])}
+    figures = evaluate_detections(predictions, [record("a", boxes[:1], [0])], ["cat"], sizes=True).to_dict()
     assert figures["voc10_ap50"] == pytest.approx(1 / 3)
     assert figures["coco_ap"] == pytest.approx(1 / 3)
     assert figures["errors"]["counts"]["background"] == 2
@@ -182,15 +186,15 @@ def test_boxes_without_an_area_in_float32_are_wrong_detections_when_scored(recor
 
 def test_records_are_refused_when_they_were_numbered_by_another_order_of_the_names(record):
     one = record("a", [[0, 0, 9, 9]], [0])
-    named = dataclasses.replace(one, named=Named(("dog", "cat"), one.classes))
-    found = {"a": {"boxes": one.boxes, "scores": [0.5], "classes": [0]}}
+    numbered = dataclasses.replace(one, named=Named(("dog", "cat"), one.classes))
+    found = {"a": Detections(one.boxes, [0.5], [0])}
     for classes in (["dog", "cat"], ["dog", "cat", "cow"], ["dog"]):
-        assert evaluate_detections(found, [named], classes)["top1"] == 1
-    with pytest.raises(UserError, match=r"number their classes as \['dog', 'cat'\], and classes has .*'cat', 'dog'"):
-        evaluate_detections(found, [named], ["cat", "dog"])
-    with pytest.raises(UserError, match=r"\('dog' in the records alone; 'cow' in the names given as classes alone\)"):
-        evaluate_detections(found, [named], ["cat", "cow"])
-    changed = dataclasses.replace(named, classes=named.classes + 1)
+        assert evaluate_detections(found, [numbered], classes).top1 == 1
+    with pytest.raises(UserError, match=r"number their classes as \['dog', 'cat'\], .*'cat', 'dog'"):
+        evaluate_detections(found, [numbered], ["cat", "dog"])
+    with pytest.raises(UserError, match=r"\('dog' in the records alone; 'cow' in class_names alone\)"):
+        evaluate_detections(found, [numbered], ["cat", "cow"])
+    changed = dataclasses.replace(numbered, classes=numbered.classes + 1)
     assert changed.named is None  # what the new numbers stand for is not known
 
 

@@ -1,5 +1,6 @@
 """Other programs' result files: the devkit's, and COCO's results json."""
 
+import dataclasses
 import json
 import unicodedata
 
@@ -8,6 +9,7 @@ import pytest
 
 from kerassl import UserError
 from kerassl.metrics import evaluate_detections, load_coco_results, load_voc_results, save_voc_results
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack  # files alone: both stacks would find out the same
 
@@ -18,10 +20,12 @@ IDS = ["000001", "000002", "000003"]
 def _scattered(predictions):
     """The same with scores that do not tie, so that no order is left to chance."""
     rng = np.random.default_rng(0)
-    for one in predictions.values():
-        one["scores"] = rng.uniform(-3, 3, len(one["scores"])).astype(np.float32)
-        one["boxes"] = (one["boxes"] + rng.uniform(0, 1, (len(one["boxes"]), 1))).astype(np.float32)
-    return predictions
+    scattered = {}
+    for name, one in predictions.items():
+        scores = rng.uniform(-3, 3, len(one)).astype(np.float32)
+        boxes = (one.boxes + rng.uniform(0, 1, (len(one), 1))).astype(np.float32)
+        scattered[name] = Detections(boxes, scores, one.classes)
+    return scattered
 
 
 def test_devkit_files_give_the_same_detections_when_read_again(tmp_path, case):
@@ -32,11 +36,12 @@ def test_devkit_files_give_the_same_detections_when_read_again(tmp_path, case):
     again = load_voc_results(tmp_path / "results" / "Main", NAMES, list(predictions))
     for name, one in predictions.items():
         # In the files, a class follows the other; within a class, scores fall.
-        order = np.lexsort([-one["scores"], one["classes"]])
-        for key, value in one.items():
-            np.testing.assert_array_equal(again[name][key].astype(value.dtype), value[order])
+        order = np.lexsort([-one.scores, one.classes])
+        for key in ("boxes", "scores", "classes"):
+            value = getattr(one, key)
+            np.testing.assert_array_equal(getattr(again[name], key).astype(value.dtype), value[order])
     # nan of classes without objects is equal here.
-    np.testing.assert_equal(*(evaluate_detections(one, records, NAMES) for one in (again, predictions)))
+    np.testing.assert_equal(*(evaluate_detections(one, records, NAMES).to_dict() for one in (again, predictions)))
 
 
 def test_pixels_are_inclusive_and_count_from_one_when_written(tmp_path, prediction):
@@ -55,10 +60,10 @@ def test_images_that_no_line_names_have_no_detections_when_read(tmp_path, caplog
     (tmp_path / "comp4_det_val_wild_cat.txt").write_text("000001 1e-3 1 1 1 1\r\n")
     found = load_voc_results(tmp_path, NAMES, IDS)
     assert list(found) == IDS
-    assert found["000002"]["boxes"].tolist() == [[0, 0, 10, 20], [2, 3, 5, 6.5]]
-    assert found["000002"]["scores"].tolist() == [0.5, -0.25]
-    assert found["000001"]["classes"].tolist() == [1]
-    assert found["000003"]["boxes"].shape == (0, 4)
+    assert found["000002"].boxes.tolist() == [[0, 0, 10, 20], [2, 3, 5, 6.5]]
+    assert found["000002"].scores.tolist() == [0.5, -0.25]
+    assert found["000001"].classes.tolist() == [1]
+    assert found["000003"].boxes.shape == (0, 4)
     assert "there is no file for 1 of 3 classes (cow)" in caplog.text
 
 
@@ -66,16 +71,16 @@ def test_names_are_the_same_in_every_form_of_unicode_when_read(tmp_path):
     composed, apart = "chó", unicodedata.normalize("NFD", "chó")
     (tmp_path / f"comp4_det_val_{apart}.txt").write_text(f"{apart} 0.5 1 1 10 20\n", encoding="utf-8")
     found = load_voc_results(tmp_path, [composed], [composed])
-    assert found[composed]["boxes"].tolist() == [[0, 0, 10, 20]]
+    assert found[composed].boxes.tolist() == [[0, 0, 10, 20]]
 
 
 def test_files_of_the_split_are_taken_when_a_folder_holds_several(tmp_path):
     for split, score in (("val", 0.5), ("test", 0.25)):
         for name in NAMES:
             (tmp_path / f"comp4_det_{split}_{name}.txt").write_text(f"000001 {score} 1 1 10 20\n")
-    assert load_voc_results(tmp_path, NAMES, IDS, split="test")["000001"]["scores"].tolist() == [0.25] * 3
+    assert load_voc_results(tmp_path, NAMES, IDS, split="test")["000001"].scores.tolist() == [0.25] * 3
     one = load_voc_results([tmp_path / "comp4_det_val_cow.txt"], NAMES, IDS, split="train")
-    assert one["000001"]["scores"].tolist() == [0.5]
+    assert one["000001"].scores.tolist() == [0.5]
     with pytest.raises(UserError, match=r"results of comp4_det_test and comp4_det_val; give the files of one"):
         load_voc_results(tmp_path, NAMES, IDS, split="train")
 
@@ -111,12 +116,15 @@ def test_devkit_file_is_refused_in_one_line_when_it_does_not_fit(tmp_path, name,
 
 
 def test_devkit_folder_is_refused_when_it_is_empty(tmp_path):
-    with pytest.raises(UserError, match="holds no result of the devkit"):
+    with pytest.raises(UserError, match="contains no result of the devkit"):
         load_voc_results(tmp_path, NAMES, IDS)
 
 
 def test_devkit_files_are_not_written_when_a_line_could_not_be_read(tmp_path, prediction):
-    for image_id, label, message in (("my photo", 0, "'my photo' is empty or holds white space"), ("a", 3, "class 3")):
+    for image_id, label, message in (
+        ("my photo", 0, "'my photo' is empty or contains white space"),
+        ("a", 3, "class 3"),
+    ):
         with pytest.raises(UserError, match=message):
             save_voc_results(tmp_path, {image_id: prediction([[0, 0, 9, 9]], [0.5], [label])}, NAMES)
     assert not list(tmp_path.iterdir())
@@ -131,13 +139,13 @@ def test_coco_results_become_corners_and_classes_when_read(tmp_path, caplog):
     other = _entry(image_id="x", category_id="18", score=1, segmentation=[])
     path.write_text(json.dumps([_entry(image_id=7.0), _entry(category_id=3), other]))
     found = load_coco_results(path, {18: 1, 3: None}, ["7", "8", "x"])
-    assert found["7"]["boxes"].tolist() == [[1, 2, 4.5, 6]]
-    assert found["7"]["classes"].tolist() == [1]
-    assert found["x"]["scores"].tolist() == [1]
-    assert found["8"]["boxes"].shape == (0, 4)
+    assert found["7"].boxes.tolist() == [[1, 2, 4.5, 6]]
+    assert found["7"].classes.tolist() == [1]
+    assert found["x"].scores.tolist() == [1]
+    assert found["8"].boxes.shape == (0, 4)
     with caplog.at_level("INFO", "kerassl"):
         load_coco_results(path, {18: 1, 3: None}, ["7", "x"])
-    assert "1 detections of other categories than classes names left out" in caplog.text
+    assert "1 detections of categories that are not among the classes left out" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -182,15 +190,15 @@ def test_coco_results_are_refused_in_one_line_when_an_entry_does_not_fit(tmp_pat
 
 @pytest.mark.parametrize("classes", [["a%2Fb", "a/b"], ["%41", "A", "a"], ["../x", "x" * 300, "car/van"]])
 def test_classes_that_no_file_can_have_are_read_back_as_themselves(tmp_path, classes):
-    found = {"boxes": [[0, 0, 9, 9]] * len(classes), "scores": [0.5] * len(classes), "classes": range(len(classes))}
+    found = Detections([[0, 0, 9, 9]] * len(classes), [0.5] * len(classes), np.arange(len(classes)))
     written = save_voc_results(tmp_path / "out", {"a": found}, classes)
     assert {path.parent for path in written} == {tmp_path / "out"}
     read = load_voc_results(tmp_path / "out", classes, ["a"])
-    assert sorted(read["a"]["classes"].tolist()) == list(range(len(classes)))
-    again = save_voc_results(tmp_path / "again", {"a": {**found, "classes": read["a"]["classes"]}}, classes)
+    assert sorted(read["a"].classes.tolist()) == list(range(len(classes)))
+    again = save_voc_results(tmp_path / "again", {"a": dataclasses.replace(found, classes=read["a"].classes)}, classes)
     assert [path.read_text() for path in again] == [path.read_text() for path in written]
     for label, path in enumerate(written):  # each class has its own file
         (tmp_path / "one").mkdir(exist_ok=True)
         copy = tmp_path / "one" / path.name
         copy.write_text(path.read_text())
-        assert load_voc_results(copy, classes, ["a"])["a"]["classes"].tolist() == [label]
+        assert load_voc_results(copy, classes, ["a"])["a"].classes.tolist() == [label]

@@ -32,7 +32,9 @@ def _devkit(predictions, records, label):
     found = [
         (float(score), record.image_id, box.tolist())
         for record in records
-        for box, score, name in zip(*(predictions[record.image_id][key] for key in ("boxes", "scores", "classes")))
+        for box, score, name in zip(
+            *(getattr(predictions[record.image_id], key) for key in ("boxes", "scores", "classes"))
+        )
         if name == label
     ]
     found.sort(key=lambda one: -one[0])
@@ -72,9 +74,9 @@ def test_ap_equals_the_devkits_loops_when_ten_thousand_cases_are_random(case):
     for seed in range(10_000):
         predictions, records = case(seed, **{"images": 2, "detections": 6, **sizes[seed % 4]})
         hard = [np.any(r.difficult) for r in records]
-        scores = np.concatenate([one["scores"] for one in predictions.values()])
+        scores = np.concatenate([one.scores for one in predictions.values()])
         of_classes = [_devkit(predictions, records, label) for label in range(3)]
-        found = voc.verdicts(checked(predictions, records, names), 3, 0.5)  # `voc_ap` once for both protocols
+        found = voc.match_detections(checked(predictions, records, names), 3, 0.5)  # `voc_ap` once for both protocols
         for protocol in ("voc07", "voc10"):
             expected = [both[protocol] for both in of_classes]
             out = voc.average_precision(found, names, protocol)

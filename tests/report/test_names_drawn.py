@@ -15,8 +15,7 @@ from kerassl.datasets.record import Record
 from kerassl.explain.cam import overlay
 from kerassl.report import plots
 from kerassl.report.data_card import card_text, draw_card
-from kerassl.runs.evaluate import table
-from kerassl.types import LOCALIZATION_METRICS
+from kerassl.types import LOCALIZATION_METRICS, Detections
 
 pytestmark = pytest.mark.current_stack
 
@@ -61,10 +60,10 @@ def test_card_and_curves_draw_class_names_as_they_are(tmp_path, drawn, monkeypat
     assert any(text.startswith(r"title \$_\$: 1 images") for text in drawn)
     _all_drawn(drawn)
     drawn.clear()
-    found = {"boxes": records[0].boxes, "scores": np.ones(len(NAMES), np.float32), "classes": records[0].classes}
+    found = Detections(records[0].boxes, np.ones(len(NAMES), np.float32), records[0].classes)
     metrics.plots.precision_recall({"a": found}, records, NAMES, tmp_path / "curves.png")
     _all_drawn(drawn)
-    for text in (card_text(images, labels), table(metrics.evaluate_detections({"a": found}, records, NAMES))):
+    for text in (card_text(images, labels), str(metrics.evaluate_detections({"a": found}, records, NAMES))):
         assert "\na$_$b  " in text
         assert "\ntwo\\nlines  " in text
         assert max(len(line) for line in text.splitlines() if "x" * 3000 not in line) < 200

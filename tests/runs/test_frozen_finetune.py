@@ -43,5 +43,6 @@ def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tiny_bac
     localizer = keras.saving.load_model(tmp_path / "out" / "localizer.keras")
     assert backbone_weights.checksum(backbone_weights.table(localizer.backbone)) == checksum
     assert localizer.levels == ("P3", "P4")
-    again, _, _ = score(localizer, data.test, data.classes)
+    found, _, _ = score(localizer, data.test, data.classes)
+    again = found.scalars()
     np.testing.assert_allclose([again[key] for key in again], [figures[key] for key in again], atol=1e-6)

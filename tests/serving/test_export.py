@@ -68,13 +68,13 @@ def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(model, serv
     assert served["boxes"].shape == (3, 100, 4)
     for row, found in enumerate(expected):
         count = served["num_detections"][row]
-        assert count == len(found["scores"])
+        assert count == len(found.scores)
         assert count > 5
-        np.testing.assert_allclose(served["scores"][row, :count], found["scores"], atol=1e-5)
-        np.testing.assert_allclose(served["boxes"][row, :count], found["boxes"], atol=1e-5 * 90)
-        np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])
+        np.testing.assert_allclose(served["scores"][row, :count], found.scores, atol=1e-5)
+        np.testing.assert_allclose(served["boxes"][row, :count], found.boxes, atol=1e-5 * 90)
+        np.testing.assert_array_equal(served["classes"][row, :count], found.classes)
         names = [name.decode() for name in served["class_names"][row]]
-        assert names == [CLASSES[label] for label in found["classes"]] + [""] * (100 - count)
+        assert names == [CLASSES[label] for label in found.classes] + [""] * (100 - count)
 
 
 @pytest.mark.current_stack
@@ -86,10 +86,10 @@ def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(viv
     served = tf.saved_model.load(str(path)).signatures["serving_uint8"](images=tf.constant(photos))
     for row, found in enumerate(expected):
         count = int(served["num_detections"][row])
-        assert 0 < count == len(found["scores"])
-        np.testing.assert_allclose(served["scores"][row, :count], found["scores"], atol=1e-5)
-        np.testing.assert_allclose(served["boxes"][row, :count], found["boxes"], atol=1e-5 * 90)
-        np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])
+        assert 0 < count == len(found.scores)
+        np.testing.assert_allclose(served["scores"][row, :count], found.scores, atol=1e-5)
+        np.testing.assert_allclose(served["boxes"][row, :count], found.boxes, atol=1e-5 * 90)
+        np.testing.assert_array_equal(served["classes"][row, :count], found.classes)
     assert json.loads((path / "assets.extra" / "model_card.json").read_text())["kind"] == "detector"
 
 
@@ -129,13 +129,15 @@ def test_a_localiser_names_and_finds_the_object(vivid_localizer, photos, tmp_pat
     model, path = vivid_localizer
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
-    expected, logits = detectors.localizer_predictions(model, [tmp_path / f"{n}.png" for n in range(3)])
+    expected = detectors.predict(model, [tmp_path / f"{n}.png" for n in range(3)], verbose=0)
     served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(photos, tf.float32))
     for row, found in enumerate(expected.values()):
-        np.testing.assert_allclose(served["box"][row], found["boxes"][0], atol=1e-5 * 90)
-        assert int(served["class"][row]) == found["classes"][0]
-        assert served["class_name"][row].numpy().decode() == CLASSES[found["classes"][0]]
-    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(logits), atol=1e-5)
+        np.testing.assert_allclose(served["box"][row], found.boxes[0], atol=1e-5 * 90)
+        assert int(served["class"][row]) == found.classes[0]
+        assert served["class_name"][row].numpy().decode() == CLASSES[found.classes[0]]
+    np.testing.assert_allclose(
+        served["probabilities"], tf.nn.softmax([found.logits[0] for found in expected.values()]), atol=1e-5
+    )
 
 
 def test_embeddings_are_those_of_the_model(tiny_backbone, tmp_path):

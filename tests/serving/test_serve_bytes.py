@@ -74,10 +74,7 @@ def predicted(model, files, folder):
     for name, contents in files.items():
         paths.append(folder / name)
         paths[-1].write_bytes(contents)
-    if isinstance(model, detectors.Localizer):
-        found, _ = detectors.localizer_predictions(model, paths)
-    else:
-        found = detectors.predict(model, paths, verbose=0)
+    found = detectors.predict(model, paths, verbose=0)
     return {pathlib.Path(path).name: one for path, one in found.items()}
 
 
@@ -98,10 +95,10 @@ def test_detections_are_those_of_prediction_from_files_beside_broken_ones(reques
             assert set(served["class_names"][row]) == {b""}
             continue
         found, side = expected[name], {"grey.jpg": 200, "one.png": 1}.get(name, 90)
-        assert 0 < count == len(found["scores"])
-        np.testing.assert_allclose(served["scores"][row, :count], found["scores"], atol=1e-5)
-        np.testing.assert_allclose(served["boxes"][row, :count], found["boxes"], atol=1e-5 * side)
-        np.testing.assert_array_equal(served["classes"][row, :count], found["classes"])
+        assert 0 < count == len(found.scores)
+        np.testing.assert_allclose(served["scores"][row, :count], found.scores, atol=1e-5)
+        np.testing.assert_allclose(served["boxes"][row, :count], found.boxes, atol=1e-5 * side)
+        np.testing.assert_array_equal(served["classes"][row, :count], found.classes)
     assert served["num_detections"].sum() > 10
     photo, turned = (served["scores"][names.index(name)] for name in ("photo.jpg", "turned.jpg"))
     assert np.abs(photo - turned).max() > 3e-5  # more than they may err
@@ -128,9 +125,9 @@ def test_a_localizers_answers_are_those_of_prediction_from_files(vivid_localizer
             assert served["class_name"][row] == b""
             continue
         found, side = expected[name], {"grey.jpg": 200, "one.png": 1}.get(name, 90)
-        np.testing.assert_allclose(served["box"][row], found["boxes"][0], atol=1e-5 * side)
-        np.testing.assert_allclose(served["probabilities"][row].max(), found["scores"][0], atol=1e-5)
-        assert served["class"][row] == found["classes"][0]
+        np.testing.assert_allclose(served["box"][row], found.boxes[0], atol=1e-5 * side)
+        np.testing.assert_allclose(served["probabilities"][row].max(), found.scores[0], atol=1e-5)
+        assert served["class"][row] == found.classes[0]
     servable.close()
 
 

@@ -1,67 +1,31 @@
-"""Boxes of a localiser, in pixels of the original images."""
+"""Boxes of a localizer, in pixels of the original images."""
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
-from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
 from kerassl.detectors.localizer.feature_head import feature_head
-from kerassl.detectors.localizer.frozen_features import FrozenFeatures, check_backbone
-from kerassl.metrics import Predictions
+from kerassl.detectors.localizer.frozen_features import check_backbone
 
 
-def localizer_predictions(model, images, *, batch_size=32, strict=False, verbose=0):
-    """Names and finds the one object of each image file.
+def located(model, images, scales, sizes):
+    """Locate the object of each image of a batch.
 
     Args:
-        model: `Localizer`.
-        images: list of `datasets.Record`s, or a folder, a file or a list of those; or `FrozenFeatures` of the model's
-            backbone, whose images are not run through the network again.
-        batch_size: int. Does not change the result.
-        strict: bool. Stop at a file that cannot be read.
-        verbose: 0 or 1. Whether to show a progress bar.
+        model, images, scales, sizes: see `locate`.
 
     Returns:
-        `metrics.Predictions`, a dict with the names of the classes: from image id (a record's own; the path as str of
-        a file) to `{"boxes": float32 [1, 4] xyxy in pixels of the original image, "scores": float32 [1], the class's
-        probability, "classes": int32 [1]}`, as `detectors.predict` gives it; and the logits `[N, C]` float32 in the
-        order of the images. A broken file is named in the log and missing from both.
-
-    Raises:
-        UserError: if a path does not exist, no image can be read, or the features are those of another backbone.
-
-    Example:
-        >>> predictions, logits = kerassl.detectors.localizer_predictions(localizer, records)
+        Boxes `[B, 1, 4]` float32, scores `[B, 1]` float32 (the probability of the class), classes `[B, 1]` int32,
+        counts `[B]` (all 1), and logits `[B, 1, C]` float32.
     """
-    if isinstance(images, FrozenFeatures):
-        ids = [record.image_id for record in images.records]
-        batches = _from_features(model, images, batch_size)
-    else:
-        ids, paths = identified(images)
-        batches = _from_images(model, paths, batch_size, strict)
-    predictions, logits = Predictions((), model.class_names), []
-    with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
-        for places, boxes, some in batches:
-            logits.append(some)
-            chances = tf.nn.softmax(some).numpy()
-            for place, box, chance in zip(places, boxes, chances):
-                best = int(chance.argmax())
-                predictions[ids[place]] = {
-                    "boxes": box[None].copy(),
-                    "scores": chance[best : best + 1].copy(),
-                    "classes": np.array([best], "int32"),
-                }
-            bar.update(len(places))
-    return predictions, np.concatenate(logits)
+    return _best(*(part.numpy() for part in _function(model)(images, scales, sizes)))
 
 
-def _from_images(model, paths, batch_size, strict):
-    run = _function(model)
-    for places, pictures, scales, sizes in letterboxed_batches(paths, model.image_size, batch_size, strict=strict):
-        yield places, *(part.numpy() for part in run(pictures, scales, sizes))
+def located_on_features(model, features, batch_size):
+    """Locate the object of each image of `FrozenFeatures`, without running the backbone again.
 
-
-def _from_features(model, features, batch_size):
+    Yields:
+        Tuples of the indices of the images and what `located` returns.
+    """
     check_backbone(features, model.backbone, model.image_size, model.levels)
     run = _on_maps(feature_head(model, features), model.image_size)
     sizes = np.array([(record.height, record.width) for record in features.records], np.float32)
@@ -70,12 +34,19 @@ def _from_features(model, features, batch_size):
         places = np.arange(first, min(first + batch_size, len(sizes)))
         first += batch_size
         scales = features.image_size / sizes[places].max(1)
-        yield places, *(part.numpy() for part in run(maps, tf.constant(scales), tf.constant(sizes[places])))
+        yield places, *_best(*(part.numpy() for part in run(maps, tf.constant(scales), tf.constant(sizes[places]))))
+
+
+def _best(boxes, logits):
+    chances = tf.nn.softmax(logits).numpy()
+    classes = chances.argmax(-1).astype("int32")[:, None]
+    scores = np.take_along_axis(chances, classes, -1)
+    return boxes[:, None], scores, classes, np.ones(len(boxes), int), logits[:, None]
 
 
 def _on_maps(head, image_size):
     """The graph of one batch of feature maps; traced once for a head."""
-    functions = head.__dict__.setdefault("_localize", {})  # past Keras
+    functions = head.__dict__.setdefault("_localize", {})  # hidden from Keras
     if image_size not in functions:
         shapes = [tf.TensorSpec([None, *each.shape[1:]]) for each in head.inputs]
         signature = [tuple(shapes), tf.TensorSpec([None]), tf.TensorSpec([None, 2])]
@@ -89,7 +60,7 @@ def _on_maps(head, image_size):
 
 
 def locate(model, images, scales, sizes):
-    """The localiser's answer in pixels of the images before letterboxing, in the graph.
+    """Locate objects in pixels of the images before letterboxing, in the graph.
 
     Args:
         model: `Localizer`.
@@ -121,7 +92,7 @@ def _function(model):
     def run(images, scales, sizes):
         return locate(model, images, scales, sizes)
 
-    # Past Keras, which would look into it when the model is saved. The graph, not the function: TensorFlow counts the
-    # tracings of all models' functions together, and warns of the fifth.
+    # Hidden from Keras, which would look into it when the model is saved. The graph, not the function: TensorFlow
+    # counts the tracings of all models' functions together, and warns of the fifth.
     model.__dict__["_localize"] = run.get_concrete_function()
     return model.__dict__["_localize"]

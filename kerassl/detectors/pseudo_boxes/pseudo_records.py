@@ -62,8 +62,7 @@ def pseudo_records(
 
     Example:
         >>> records = kerassl.detectors.pseudo_records(backbone, "photos/")
-        >>> box = {"boxes": records[0].boxes, "classes": records[0].classes}
-        >>> picture = kerassl.detectors.draw(records[0].path, box, ["object"])
+        >>> image = records[0].plot()
     """
     _check(threshold, pieces, smallest, largest)
     ids, paths = identified(images)

@@ -97,7 +97,7 @@ YEAR = Number(True, 2007, 2012)
 _BY_NAME = {
     "seed": SEED,
     "quality": QUALITY,
-    **dict.fromkeys(("score_threshold", "iou_threshold", "average"), SHARE),
+    **dict.fromkeys(("score_threshold", "iou_threshold"), SHARE),
     **dict.fromkeys(("temperature", "learning_rate"), ABOVE_0),
     **dict.fromkeys(
         ("batch_size", "count", "epochs", "every", "k", "max_detections", "max_pixels", "per_shard", "sample", "width",

@@ -25,7 +25,7 @@ class KNNProbe(Probe):
 
     Args:
         train: folder with one sub-folder a class, as `datasets.labeled_folder` reads it.
-        test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
+        test: the same, of the same classes; or None to score one half of each class of `train` by the other.
         image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
         k: int > 0. Neighbors that vote; no more than there are training images. 20 suits 40 images a class.
         temperature: float > 0. Lower gives the nearest more weight; 0.07 is usual.

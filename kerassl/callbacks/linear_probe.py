@@ -24,7 +24,7 @@ class LinearProbe(Probe):
 
     Args:
         train: folder with one sub-folder a class, as `datasets.labeled_folder` reads it.
-        test: the same, of the same classes; or None to judge one half of each class of `train` by the other.
+        test: the same, of the same classes; or None to score one half of each class of `train` by the other.
         image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
         l2: float > 0. Half of it times the squared norm of the weights is added to the mean cross-entropy, features
             being standardized and divided by the square root of their number. 1e-4 to 1e-2 suits some 40 images a

@@ -19,7 +19,7 @@ class Probe(keras.callbacks.Callback):
     """Score labeled images by `model.embed` at the end of epochs and adds the figures to the logs.
 
     Subclasses set `prefix` and write `scores(train, labels, test, count)`: float32 features `[N, D]` and int labels
-    `[N]` to learn from, features `[M, D]` to judge, and the number of classes; it gives `[M, count]`.
+    `[N]` to learn from, features `[M, D]` to score, and the number of classes; it gives `[M, count]`.
     """
 
     prefix = "probe"

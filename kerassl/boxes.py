@@ -1,15 +1,19 @@
-"""Overlap of boxes."""
+"""Intersection over union of boxes, in NumPy and in TensorFlow."""
+
+from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from kerassl._errors import UserError
 from kerassl._lazy import tf
 
 
-def box_iou(a, b):
-    """Intersection over union of every box of one list with every box of another.
+def box_iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Compute the intersection over union of every box of one list with every box of another.
 
-    Boxes are continuous. VOC's inclusive pixel boxes, stored as (xmin - 1, ymin - 1, xmax, ymax), have the overlap
-    that the devkit computes from inclusive pixels.
+    Boxes are continuous. VOC's inclusive pixel boxes as (xmin - 1, ymin - 1, xmax, ymax) have the IoU that the devkit
+    computes from inclusive pixels.
 
     Args:
         a: `[n, 4]` array, xyxy in pixels.
@@ -30,8 +34,39 @@ def box_iou(a, b):
     return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
 
-def pairwise_iou(first, second):
-    """Intersection over union of every pair of boxes.
+def paired_iou(boxes: ArrayLike, targets: ArrayLike) -> np.ndarray:
+    """Compute the intersection over union of box `i` with target `i`.
+
+    Args:
+        boxes: `[N, 4]` array, xyxy. A box without area, or an inverted one, has IoU 0.
+        targets: `[N, 4]` array, xyxy.
+
+    Returns:
+        `[N]` float64 array in [0, 1].
+
+    Raises:
+        UserError: if the shapes differ or there is no box.
+
+    Example:
+        >>> kerassl.boxes.paired_iou([[0, 0, 2, 2]], [[0, 0, 2, 4]])
+        array([0.5])
+    """
+    boxes, targets = np.asarray(boxes, np.float64), np.asarray(targets, np.float64)
+    if boxes.shape != targets.shape or boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
+        raise UserError(
+            f"boxes are {boxes.shape} and targets {targets.shape}; give one xyxy box an image to each, [N, 4]"
+        )
+    common = _area(np.maximum(boxes[:, :2], targets[:, :2]), np.minimum(boxes[:, 2:], targets[:, 2:]))
+    union = _area(boxes[:, :2], boxes[:, 2:]) + _area(targets[:, :2], targets[:, 2:]) - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def _area(low, high):
+    return np.prod(np.maximum(high - low, 0.0), axis=-1)
+
+
+def pairwise_iou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """Compute the intersection over union of every pair of boxes, in the graph.
 
     Args:
         first: `[..., A, 4]` float tensor, xyxy in pixels.

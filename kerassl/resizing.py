@@ -1,5 +1,7 @@
 """Sizes of images, and resizing to squares: letterboxing and center crops."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
@@ -9,8 +11,8 @@ from kerassl._numbers import short
 MOST = 8192  # pixels of a side; an image of four times that fills the memory of a GPU
 
 
-def check_image_size(size):
-    """Refuses an image side that the strides 8, 16 and 32 do not divide.
+def check_image_size(size: float) -> int:
+    """Refuse an image side that the strides 8, 16 and 32 do not divide.
 
     Args:
         size: int, in pixels.
@@ -19,7 +21,7 @@ def check_image_size(size):
         `size` as int.
 
     Raises:
-        UserError: if `size` is no positive multiple of 32.
+        UserError: if `size` is not a positive multiple of 32.
     """
     if isinstance(size, (bool, np.bool_)) or not isinstance(size, (int, float, np.number)):
         raise UserError(
@@ -34,10 +36,10 @@ def check_image_size(size):
     return int(size)
 
 
-def letterbox(image, size):
-    """Scales an image so that its long side fills a square; the picture lies at the top left, the rest is black.
+def letterbox(image: np.ndarray | tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scale an image so that its long side fills a square; the image is at the top left, the rest is black.
 
-    A place in the letterboxed image divided by the scale is the place in the original.
+    Coordinates in the letterboxed image divided by the scale are those in the original.
 
     Args:
         image: `[H, W, 3]` or `[B, H, W, 3]`, uint8 or float, in [0, 255].
@@ -53,16 +55,16 @@ def letterbox(image, size):
     sides = tf.cast(tf.shape(image)[-3:-1], tf.float32)  # (height, width)
     scale = tf.cast(size, tf.float32) / tf.reduce_max(sides)
     scaled = tf.clip_by_value(tf.cast(tf.round(sides * scale), tf.int32), 1, size)
-    picture = resize(image, scaled)
+    scaled_image = resize(image, scaled)
     margins = tf.stack([[0, size - scaled[0]], [0, size - scaled[1]], [0, 0]])
     if image.shape.rank == 4:
         margins = tf.concat([[[0, 0]], margins], axis=0)
-    square = tf.pad(picture, margins)
+    square = tf.pad(scaled_image, margins)
     return tf.ensure_shape(square, [*image.shape[:-3], size, size, 3]), scale
 
 
-def center_crop(image, size):
-    """Scales an image so that its short side fills a square, and cuts the square out of the middle.
+def center_crop(image: np.ndarray | tf.Tensor, size: int) -> tf.Tensor:
+    """Scale an image so that its short side fills a square, and crop the square in the center.
 
     Args:
         image: `[H, W, 3]`, uint8 or float, in [0, 255].
@@ -76,15 +78,15 @@ def center_crop(image, size):
     # Cutting first resizes fewer pixels.
     top, left = (sides[0] - short) // 2, (sides[1] - short) // 2
     square = image[top : top + short, left : left + short]
-    # Down to half, bilinear points lie close enough to take every pixel in, and need a tenth of the time.
-    picture = tf.cond(
+    # Down to half, bilinear interpolation takes every pixel in, and needs a tenth of the time.
+    resized = tf.cond(
         short > 2 * size, lambda: resize(square, [size, size]), lambda: tf.image.resize(square, [size, size])
     )
-    return tf.ensure_shape(picture, [size, size, 3])
+    return tf.ensure_shape(resized, [size, size, 3])
 
 
-def resize(image, sides):
-    """Scales an image, anti-aliased: without that fine texture of a large photograph turns into noise.
+def resize(image: np.ndarray | tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """Resize an image with anti-aliasing, without which fine texture of a large image turns into noise.
 
     Args:
         image: `[H, W, 3]` or `[B, H, W, 3]`, uint8 or float, in [0, 255].

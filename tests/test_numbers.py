@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kerassl import augment, callbacks, datasets, explain, losses, metrics, models
+from kerassl import augment, callbacks, datasets, losses, metrics, models, statistics
 from kerassl._errors import UserError
 from kerassl._numbers import (
     ABOVE_0,
@@ -60,7 +60,7 @@ CALLS = {
     "plot": (lambda **own: Detections([], [], []).plot(np.zeros([8, 8, 3]), **own), {"score_threshold": SHARE}),
     "InfoNCE": (losses.InfoNCE, {"temperature": ABOVE_0, "tile_size": COUNT}),
     "paired_bootstrap": (
-        lambda **own: explain.paired_bootstrap({"a": {"x": [0.5]}}, 1, **own), {"seed": SEED, "resamples": COUNT}
+        lambda **own: statistics.paired_bootstrap({"a": {"x": [0.5]}}, 1, **own), {"seed": SEED, "resamples": COUNT}
     ),
     "LinearProbe": (
         lambda **own: callbacks.LinearProbe("never", image_size=32, **own),

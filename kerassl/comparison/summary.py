@@ -213,7 +213,7 @@ def _difference(table, variant, other, ids, draws, confidence):
     scores = np.stack([_scores(ours[seed], ids) - _scores(theirs[seed], ids) for seed in seeds], axis=1)
     by_seed = scores.mean(axis=2)
     for measure, value, low, high, single in zip(
-        LOCALIZATION_METRICS, *pigeonhole.interval(scores, *draws(len(seeds)), confidence), by_seed
+        LOCALIZATION_METRICS, *pigeonhole.pigeonhole_interval(scores, *draws(len(seeds)), confidence), by_seed
     ):
         found["measures"][measure] = {
             "value": float(value),

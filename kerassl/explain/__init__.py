@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from kerassl.explain.localization.compare_models import ArmsTable as ArmsTable
     from kerassl.explain.localization.compare_models import compare_arms as compare_arms
     from kerassl.explain.localization.insertion_deletion import insertion_deletion as insertion_deletion
-    from kerassl.explain.localization.paired_bootstrap import paired_bootstrap as paired_bootstrap
     from kerassl.explain.localization.saliency_metrics import WholeObject as WholeObject
     from kerassl.explain.localization.saliency_metrics import whole_object as whole_object
     from kerassl.explain.localization.sanity_check import randomisation_check as randomisation_check

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerassl._errors import UserError
+from kerassl.boxes import paired_iou
 from kerassl.types import LocalizationMetrics
 
 
@@ -42,19 +42,3 @@ def localization_of_ious(ious, ranks=None, class_count=3):
         top1=top1,
         top3=top3,
     )
-
-
-def paired_iou(boxes, targets):
-    """Return the IoU of box `i` with target `i`: `[N]` float64."""
-    boxes, targets = np.asarray(boxes, np.float64), np.asarray(targets, np.float64)
-    if boxes.shape != targets.shape or boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
-        raise UserError(
-            f"boxes are {boxes.shape} and targets {targets.shape}; give one xyxy box an image to each, [N, 4]"
-        )
-    common = _area(np.maximum(boxes[:, :2], targets[:, :2]), np.minimum(boxes[:, 2:], targets[:, 2:]))
-    union = _area(boxes[:, :2], boxes[:, 2:]) + _area(targets[:, :2], targets[:, 2:]) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-
-
-def _area(low, high):
-    return np.prod(np.maximum(high - low, 0.0), axis=-1)

@@ -464,7 +464,7 @@ def intervals():
     counts = statistics.image_counts(20, 300, 1), statistics.seed_counts(3, 300, 1)
     scores = draw.normal(0.1, 0.3, (2, 3, 20))
     values = {name: draw.normal(level, 1, 20) for name, level in (("ours", 0.5), ("other", 0.2), ("third", 0))}
-    paired = explain.paired_bootstrap(
+    paired = statistics.paired_bootstrap(
         {name: lambda rows, own=own: {"mean": float(own[rows].mean())} for name, own in values.items()},
         20,
         resamples=200,
@@ -486,8 +486,8 @@ def intervals():
                 trials.append({**own, "figures": figures, "per_image": each})
     return {
         "counts": counts,
-        "interval": statistics.interval(scores, *counts, 0.95),
-        "paired": [paired["arms"], paired["differences"]],
+        "interval": statistics.pigeonhole_interval(scores, *counts, 0.95),
+        "paired": [paired.values, paired.differences],
         "summary": _summary(trials, {"good": "ours", "poor": "random", "mean_iou": 8}),
     }
 

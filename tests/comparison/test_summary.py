@@ -10,7 +10,7 @@ from scipy import stats
 from kerassl import UserError
 from kerassl.comparison.summary import summarize
 from kerassl.report.comparison import is_conclusive, significant
-from kerassl.statistics import image_counts, interval, seed_counts
+from kerassl.statistics import image_counts, pigeonhole_interval, seed_counts
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS
 
 pytestmark = pytest.mark.current_stack
@@ -111,7 +111,7 @@ def test_one_in_twenty_differences_is_significant_when_none_is_true(seeds, of_se
     The lower ends leave room for what the pigeonhole bootstrap counts more than once.
     """
     scores = comparisons(1000, seeds, of_seeds, of_images, of_both)
-    _, low, high = interval(scores, image_counts(60, 1000, 1), seed_counts(seeds, 1000, 1), 0.95)
+    _, low, high = pigeonhole_interval(scores, image_counts(60, 1000, 1), seed_counts(seeds, 1000, 1), 0.95)
     assert least <= np.mean((low > 0) | (high < 0)) <= most
 
 

@@ -13,8 +13,8 @@ from kerassl.explain.cam.gradcam import GradCAM
 from kerassl.explain.cam.similarity_map import SimilarityMap
 from kerassl.explain.localization.baselines import baselines
 from kerassl.explain.localization.insertion_deletion import insertion_deletion
-from kerassl.explain.localization.paired_bootstrap import paired_bootstrap
 from kerassl.explain.localization.sanity_check import randomisation_check
+from kerassl.statistics import paired_bootstrap
 from kerassl.types import LEVELS
 
 _CHECKED = 16  # images of the check by randomised weights
@@ -30,7 +30,7 @@ class ArmsTable:
         chosen_on: int, the images that level and thresholds were chosen on.
         scored: `Questions`, the images of the table.
         heatmaps: dict from the arm or baseline to `[N, S, S]` array.
-        table: dict, what `paired_bootstrap` gives; differences are from the first arm.
+        table: dict, what `statistics.paired_bootstrap` gives; differences are from the first arm.
         randomised: dict from the arm to what `randomisation_check` gives.
     """
 
@@ -110,7 +110,8 @@ def compare_arms(arms, asked, *, choose=None, level=None, method=GradCAM, steps=
     for name, look in looks[level].items():
         model = arms[name]
         randomised[name] = randomisation_check(model, lambda look=look: look(few, 0), steps=min(4, _layers(model)))
-    table = paired_bootstrap(figures, len(scored), resamples=resamples, seed=seed)
+    intervals = paired_bootstrap(figures, len(scored), resamples=resamples, seed=seed)
+    table = {"arms": intervals.values, "differences": intervals.differences}
     return ArmsTable(level, thresholds, choose, scored, heatmaps, table, randomised)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
 from kerassl._errors import UserError
-from kerassl._lazy import keras
+from kerassl._lazy import keras, tf
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
@@ -26,7 +26,7 @@ from kerassl.runs.start import check_network, start
 log = logging.getLogger("kerassl")
 
 DENSE = ("dense_loss", "dense_accuracy", "matched")
-"""What `models.DenseSimCLR` logs of its cells."""
+"""The logs of the dense contrast of `models.DenseSimCLR`."""
 
 
 def pretrain(
@@ -134,7 +134,7 @@ def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = Non
         stage.network.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
     )  # fmt: skip
     health = callbacks.CollapseMonitor(plan.batch_size)
-    history, minutes = fit_watched(model, batches, plan, plan.epochs, folder, limit or TimeLimit(), [health])
+    history, minutes = fit_watched(model, batches, stage, plan.epochs, limit or TimeLimit(), [health])
     checksum = save(model.backbone, folder)
     figures = {
         "images": steps * plan.batch_size,
@@ -193,18 +193,15 @@ def check(plan: Pretrain, images: Sequence[str]) -> None:
         )
 
 
-def summary(backbone, figures):
-    """What came of a pre-training, in one sentence, and the alarms of one that failed.
+def summary(backbone: str, figures: dict) -> str:
+    """Return the result of a pre-training in one sentence, and the alarms of one that failed.
 
     Args:
-        backbone: str, the network's name.
-        figures: dict, what `pretrain` returned.
-
-    Returns:
-        str.
+        backbone: Str, the network's name.
+        figures: Dict, as of `run`.
     """
     # None where a run was stopped after its last epoch and only its files were left to write.
-    loss = "not known" if figures["loss"] is None else f"{figures['loss']:.3f} nats"
+    loss = "unknown" if figures["loss"] is None else f"{figures['loss']:.3f} nats"
     what = f"about {figures['images']} images without labels: a loss of {loss} ({figures['chance']:.3f} is chance)"
     failed = failure(figures)
     if failed:
@@ -214,25 +211,32 @@ def summary(backbone, figures):
     return f"{backbone} learned from {what}."
 
 
-def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
-    """Trains a compiled model with all that a long run needs: logs, probes, checkpoints, a limit.
+def fit_watched(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    stage: Pretraining,
+    epochs: int,
+    limit: TimeLimit,
+    watching: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[dict, float]:
+    """Train a compiled model with logs, probes, checkpoints and a limit of time.
 
     Args:
-        model: compiled `models.SimCLR` or `models.ViewClassifier`.
-        batches: what the reader gave.
-        plan: the section `pretrain`.
-        epochs: int.
-        folder: `pathlib.Path`, for checkpoints and logs.
+        model: Compiled `models.SimCLR` or `models.ViewClassifier`.
+        batches: `tf.data.Dataset` of a reader.
+        stage: `plan.Pretraining`.
+        epochs: Int.
         limit: `TimeLimit`.
-        watching: further callbacks.
+        watching: Further callbacks.
 
     Returns:
         Dict of the logs by epoch, and the minutes over all stops.
 
     Raises:
-        UserError: if the loss became no number.
+        UserError: if the loss became NaN or infinite.
         OutOfTimeError: if the limit is over.
     """
+    plan, folder = stage.settings, stage.folder
     throughput = callbacks.Throughput(plan.batch_size)
     batches = throughput.watch(batches)
     resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
@@ -258,7 +262,7 @@ def fit_watched(model, batches, plan, epochs, folder, limit, watching=()):
     return history, clock.minutes
 
 
-def starting_backbone(stage):
+def starting_backbone(stage: Pretraining) -> keras.Model:
     """Return the backbone that pre-training begins with, with batch normalization frozen where the section says so."""
     backbone = start(stage.network, stage.weights, stage.seed)
     if stage.settings.batch_norm == "frozen":
@@ -266,15 +270,15 @@ def starting_backbone(stage):
     return backbone
 
 
-def save(backbone, folder):
-    """Leaves the backbone with nothing frozen: what is trained on labels is for that stage to say."""
+def save(backbone: keras.Model, folder: pathlib.Path) -> str:
+    """Save a backbone with nothing frozen, and return its checksum."""
     for layer in backbone.layers:
         layer.trainable = True
     return backbones.save(backbone, folder / "backbone.keras")
 
 
-def is_whole(file):
-    """Whether a backbone's file is there and can be read; the log says what is wrong with one that cannot."""
+def is_whole(file: pathlib.Path) -> bool:
+    """Whether a file of weights exists and can be read; a damaged one is logged."""
     from kerassl.backbones.weights import read  # here: it loads h5py, which a refusal can do without
 
     try:
@@ -286,13 +290,13 @@ def is_whole(file):
     return True
 
 
-def last(history, name):
-    """The last value of a log, or None where no epoch was left to do."""
+def last(history: Mapping[str, Sequence[float]], name: str) -> float | None:
+    """Return the last value of a log, or None where no epoch was left."""
     return history[name][-1] if history.get(name) else None
 
 
-def views_of(plan):
-    """The views that the section `pretrain` asks for."""
+def views_of(plan: Pretrain) -> augment.SimCLRViews:
+    """Return the augmentation of the section `pretrain`."""
     return augment.SimCLRViews(plan.image_size, scale=(plan.smallest_crop, 1.0), strength=plan.strength)
 
 
@@ -326,8 +330,8 @@ def _probes(plan):
     return [make(plan.probe.train, plan.probe.test, **settings) for make in (callbacks.KNNProbe, callbacks.LinearProbe)]
 
 
-def schedule_optimizer(plan, total, variables):
-    """The optimiser of the section `pretrain` with its schedule over `total` steps."""
+def schedule_optimizer(plan: Pretrain, total: int, variables: Sequence) -> keras.optimizers.Optimizer:
+    """Return the optimizer of the section `pretrain` with its schedule over `total` steps."""
     own = optimizers.scaled_learning_rate(plan.batch_size) if plan.optimizer == "lars" else 1e-3
     schedule = optimizers.WarmupCosine(plan.learning_rate or own, total, min(int(plan.warmup * total), total - 1))
     return optimizers.get(plan.optimizer, schedule, weight_decay=plan.weight_decay, variables=variables)

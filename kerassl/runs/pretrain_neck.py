@@ -17,6 +17,7 @@ from kerassl._io import file_names as _names
 from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.datasets.images.reading import read_image
+from kerassl.runs.pretrain import is_whole
 from kerassl.runs.running import read_kept, verbosity, write_json
 from kerassl.runs.schema import Protocol
 from kerassl.runs.sources import Sources, without_labels
@@ -60,7 +61,7 @@ def pretrain_neck(section: Any, task: str, model, data: Sources, out: pathlib.Pa
         cache: `pathlib.Path` of a folder for a localizer's features, or None for memory.
     """
     plan, file, begun = section.neck, out / f"{task}_neck.npz", time.perf_counter()
-    if _is_whole(file):
+    if is_whole(file):
         detectors.load_neck(model, file)
     else:
         paths = without_labels(data, plan.images, seed)
@@ -82,19 +83,6 @@ def minutes(task: str, out: pathlib.Path) -> float | None:
     """Return how long the neck of a variant was trained, pseudo-boxes included, or None where it was not."""
     file = _figures(task, out)
     return (read_kept(file, "minutes") or {"minutes": None})["minutes"]
-
-
-def _is_whole(file):
-    if not file.exists():
-        return False
-    from kerassl.backbones.weights import read  # here: it loads h5py, which a refusal can do without
-
-    try:
-        read(file)
-    except UserError as error:
-        log.warning("%s; the neck is trained again", error)
-        return False
-    return True
 
 
 def seen(sections: Mapping[str, Protocol]) -> str:

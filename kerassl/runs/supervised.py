@@ -57,7 +57,7 @@ def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = Non
         backbone = starting_backbone(stage)
         model = models.ViewClassifier(backbone, names, plan.image_size, augmentation=views_of(plan), seed=stage.seed)
         model.compile(schedule_optimizer(plan, total, model.trainable_variables))
-    history, minutes = fit_watched(model, batches, plan, epochs, folder, limit or TimeLimit())
+    history, minutes = fit_watched(model, batches, stage, epochs, limit or TimeLimit())
     checksum = save(model.backbone, folder)
     figures = {
         "images": batches.steps * plan.batch_size,

@@ -98,7 +98,7 @@ def test_is_refused_when_folder_or_classes_are_unfit(tmp_path, animals, save_ima
         class_names=["cow", "cat", "hen"],
     )
     _refused("class_names is 'dog'; give a list", animals, 32, 4, class_names="dog")
-    _refused("names a class twice", animals, 32, 4, class_names=["dog", "cat", "dog"])
+    _refused("has a class twice", animals, 32, 4, class_names=["dog", "cat", "dog"])
     _refused("multiple of 32", animals, 33, 4)
     _refused("batch_size is 0", animals, 32, 0)
     (animals / "empty").mkdir()

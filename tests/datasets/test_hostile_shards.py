@@ -200,7 +200,7 @@ def test_record_is_left_out_when_its_labels_cannot_be(shards, wrong, caplog):
     entry["offsets"], entry["bytes"] = [0, len(record) + 16], (shards / entry["file"]).stat().st_size
     (shards / "index.json").write_text(json.dumps(content))
     records = datasets.DetectionDataset.from_shards(shards)
-    assert [record.image_id for record in records] == ["0", "1", "3"]
+    assert sorted(record.image_id for record in records) == ["0", "1", "3"]
     assert "shard-00001.tfrecord#" in caplog.text
 
 

@@ -203,7 +203,8 @@ def run(cases):
 
     found = pathlib.Path(kerassl.__file__).resolve().parent.parent
     if found != pathlib.Path(options.root).resolve():
-        sys.exit(f"kerassl comes from {found}, not from {options.root}")
+        print(f"kerassl comes from {found}, not from {options.root}")
+        sys.exit(1)
     from kerassl import _compat  # noqa: F401  # isort: skip
     import keras
     import tensorflow as tf
@@ -224,7 +225,7 @@ def run(cases):
                     result = flatten(cases[name]())
                 save(options.out / f"{name}.npz", result)
         except Exception:
-            traceback.print_exc()
+            traceback.print_exc(file=sys.stdout)
             failed.append(name)
         finally:
             os.chdir(here)

@@ -156,7 +156,7 @@ def _some(files, count, seed):
 
 
 def training_sheet(config, task, count, epochs=4):
-    """Reads some annotated images, chosen by the seed, and draws a row of each: as it is, and as epochs show it.
+    """Draw some labeled images, chosen by the seed, in a row each: as it is, and as epochs show it.
 
     Args:
         config: `Config`; `data.voc`, the task's section and `seed` are used.
@@ -185,8 +185,9 @@ def training_sheet(config, task, count, epochs=4):
     # In their order each epoch, so that a row is of one image.
     settings = {"shuffle": False, "batch_size": max(1, len(chosen))}
     plain = training_batches(plan, task, chosen, config.seed, flip=False, augmentation=None, **settings)
-    trained = training_batches(plan, task, chosen, config.seed, repeat=True, **settings)
-    columns = [_drawn(batch, classes, plan.image_size)[:count] for batch in [*plain, *trained.take(epochs)]]
+    trained = training_batches(plan, task, chosen, config.seed, **settings)  # each iteration is an epoch
+    batches = [*plain, *(batch for _ in range(epochs) for batch in trained)]
+    columns = [_drawn(batch, classes, plan.image_size)[:count] for batch in batches]
     sheet = np.full([_HEAD + len(columns[0]) * (_PANEL + _GAP), len(columns) * (_PANEL + _GAP), 3], 255, np.uint8)
     for across, column in enumerate(columns):
         for down, image in enumerate(column):

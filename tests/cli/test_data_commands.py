@@ -62,7 +62,7 @@ def test_shards_have_the_labels_when_they_are_named(devkit, tmp_path, capsys):
         file.write(bytes(8))
     assert main(["inspect", str(tmp_path / "shards")]) == 0
     told = capsys.readouterr().out
-    assert "broken          1" in told
+    assert "broken: 1" in told
     assert "shard-00001.tfrecord#0 is damaged: its checksum is wrong" in told
     assert "5 images, 0 of them without a box" in told
 
@@ -107,7 +107,7 @@ def test_shards_are_refused_as_labels_when_they_have_none(devkit, tmp_path, caps
     capsys.readouterr()
     assert main(["inspect", str(out)]) == 0
     told = capsys.readouterr().out
-    assert "images          5" in told
+    assert "images: 5 " in told
     assert "class" not in told
     predictions = tmp_path / "predictions.json"
     assert "without labels" in refused(capsys, "evaluate", "--predictions", predictions, "--shards", out)
@@ -145,7 +145,7 @@ def test_figures_on_shards_are_those_on_voc(devkit, tmp_path, capsys):
 def test_card_has_the_figures_of_images_and_of_voc(devkit, tmp_path, capsys):
     assert main(["inspect", str(devkit / "unlabeled")]) == 0
     told = capsys.readouterr().out
-    assert "images          6" in told
+    assert "images: 6 " in told
     assert "broken.jpg is no image" in told
     assert "class" not in told
     for where in ([str(devkit)], ["--voc", str(devkit)], [str(devkit / "VOC2007")]):
@@ -187,6 +187,6 @@ def test_card_has_the_figures_of_yolo(devkit, tmp_path, capsys):
     assert main(command) == 0
     told = capsys.readouterr().out
     assert "3 images, 2 of them without a box" in told
-    assert "boxes           2" in told
+    assert "boxes: 2" in told
     assert told.index("kite ") < told.index("bird ")
     assert "the one folder of the images" in refused(capsys, *command, "--year", "2007")

@@ -116,7 +116,7 @@ def test_many_broken_labels_are_refused_unless_they_are_allowed(data, capsys, fo
     assert line.endswith("fix them, or leave them out with --allow-broken-labels")
     assert not (data / "s").exists()
     assert main(INSPECT[form]) == 0  # which is for finding them
-    assert f"annotated       {2 if form == 'voc' else 3} images" in capsys.readouterr().out
+    assert f"annotated: {2 if form == 'voc' else 3} images" in capsys.readouterr().out
     if form == "voc":
         assert main([*SHARDS[form], "--allow-broken-labels", "--out", "s"]) == 0
         assert "2 images in 1 shards" in capsys.readouterr().out
@@ -151,4 +151,4 @@ def test_yolo_is_read_from_within_its_folder(data, capsys, monkeypatch):
     for folder, path in (("images", "train"), ("images/train", ".")):
         monkeypatch.chdir(data / folder)
         assert main(["inspect", "--yolo", path]) == 0
-        assert "boxes           6" in capsys.readouterr().out
+        assert "boxes: 6" in capsys.readouterr().out

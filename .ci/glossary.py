@@ -40,6 +40,7 @@ _NOT_YET = (
     "kerassl/models",
     "kerassl/report",
     "kerassl/runs",
+    "kerassl/tasks",
     "kerassl/serving",
     "tests/cli",
     "tests/detectors",
@@ -49,7 +50,6 @@ _NOT_YET = (
     "tests/metrics",
     "tests/models",
     "tests/report",
-    "tests/runs",
     "tests/serving",
 )
 

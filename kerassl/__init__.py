@@ -11,6 +11,7 @@ _PACKAGES = (
     "backbones",
     "boxes",
     "callbacks",
+    "config",
     "datasets",
     "detectors",
     "explain",
@@ -23,12 +24,13 @@ _PACKAGES = (
     "runs",
     "serving",
     "statistics",
+    "tasks",
     "types",
 )
 _OTHERS = {
     "SimCLR": "kerassl.models",
-    "evaluate": "kerassl.runs",
-    "export": "kerassl.runs",
+    "evaluate": "kerassl.tasks",
+    "export": "kerassl.tasks",
     "finetune": "kerassl.runs.finetune",
     "load": "kerassl._load",
     "predict": "kerassl.runs",

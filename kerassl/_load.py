@@ -44,7 +44,7 @@ def load(path: str | os.PathLike) -> Any:
 
     Returns:
         `keras.Model`; dict from name to array; predictions as `metrics.load_predictions` returns them, or the content
-        of the JSON; list of dicts, one for each line; `runs.Config`; or what `tf.saved_model.load` returns.
+        of the JSON; list of dicts, one for each line; `config.Config`; or what `tf.saved_model.load` returns.
 
     Raises:
         UserError: if there is no such file, it is damaged, or of another kind.
@@ -115,6 +115,6 @@ def _lines(path):
 
 
 def _config(path):
-    from kerassl.runs import read_config
+    from kerassl.config import read_config
 
     return read_config(path)

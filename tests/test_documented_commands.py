@@ -10,8 +10,8 @@ from PIL import Image
 
 from kerassl import backbones
 from kerassl.cli.main import main, parser
+from kerassl.config.config import read_config
 from kerassl.datasets import VOC_CLASSES
-from kerassl.runs.config import read_config
 
 pytestmark = pytest.mark.current_stack
 

@@ -12,7 +12,7 @@ from kerassl import UserError, backbones, detectors, metrics
 from kerassl._io import keras_file as _keras_file
 from kerassl.augment import SimCLRViews
 from kerassl.backbones import weights as backbone_weights
-from kerassl.runs import read_config
+from kerassl.config import read_config
 from kerassl.runs.model_files import load as load_for_command
 from kerassl.types import Detections
 

@@ -14,10 +14,10 @@ from PIL import Image
 from kerassl import UserError, backbones, callbacks, datasets, detectors, explain, metrics, serving
 from kerassl._io import files as _files
 from kerassl._io.manifest import Manifest
+from kerassl.config import read_config
 from kerassl.datasets import card
 from kerassl.metrics import plots
 from kerassl.report.data_card import draw_card
-from kerassl.runs import read_config
 from kerassl.runs.folder import run_folder
 from kerassl.types import Detections
 

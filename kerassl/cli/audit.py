@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl._display import printable
 from kerassl.cli import flags
 
@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    found = runs.audit(**flags.given(arguments))
+    found = tasks.audit(**flags.given(arguments))
     figures = found.figures()
     print(
         f"{figures['images']} heatmaps: {figures['wrong_reason']} right for the wrong reason, {figures['off_object']} "

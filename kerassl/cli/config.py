@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kerassl.cli import flags
-from kerassl.runs.config_reference import default_config, shipped_config, shipped_configs
+from kerassl.config.reference import default_config, shipped_config, shipped_configs
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import runs
+from kerassl import tasks
 from kerassl.cli import flags
 
 
@@ -21,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    found = runs.embed(**flags.given(arguments))
+    found = tasks.embed(**flags.given(arguments))
     print(
         f"{flags.images_read(len(found.names), found.broken)}, {found.features.shape[1]} features each: {arguments.out}"
     )

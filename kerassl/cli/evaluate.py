@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl.cli import flags
 
 
@@ -37,9 +37,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from kerassl.runs.evaluate import plot_files  # here: it loads matplotlib, which --help can do without
+    from kerassl.tasks.evaluate import plot_files  # here: it loads matplotlib, which --help can do without
 
-    print(runs.evaluate(**flags.given(arguments)))
+    print(tasks.evaluate(**flags.given(arguments)))
     if arguments.out:
         print(f"figures: {arguments.out}")
     for path in plot_files(arguments.plots):

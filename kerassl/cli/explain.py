@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl.cli import flags
 
 
@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from kerassl.report.explain import scores_table
 
-    found = runs.explain_models(**flags.given(arguments))
+    found = tasks.explain_models(**flags.given(arguments))
     if isinstance(found, dict):
         read = len(next(iter(found.values())))
         print(f"{read} images, {len(found)} models: {arguments.out}")

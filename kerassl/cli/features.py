@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl.cli import flags
 
 
@@ -40,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from kerassl.report.features import features_text
 
-    figures = runs.describe_features(**flags.given(arguments))
+    figures = tasks.describe_features(**flags.given(arguments))
     print(features_text(figures))
     print(
         f"{figures['images']} images, {len(arguments.models)} models, {figures['minutes']:.1f} minutes: {arguments.out}"

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pydantic_core import PydanticUndefined
 
 from kerassl._errors import UserError
+from kerassl.config.config import kind_of, setting_of
 from kerassl.resizing import check_image_size
-from kerassl.runs.config import kind_of, setting_of
 from kerassl.runs.plan import Plan
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import runs
+from kerassl import tasks
 from kerassl.cli import flags
 
 
@@ -22,6 +22,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    print(runs.inspect(**flags.given(arguments)))
+    print(tasks.inspect(**flags.given(arguments)))
     if arguments.out:
         print(f"card: {arguments.out}")

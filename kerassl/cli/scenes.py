@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import runs
+from kerassl import tasks
 from kerassl.cli import flags
 
 
@@ -19,5 +19,5 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    made = runs.scenes(**flags.given(arguments))
+    made = tasks.scenes(**flags.given(arguments))
     print(f"{made.train} + {made.val} labeled and {made.unlabeled} unlabeled scenes: {arguments.out}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl.cli import flags
 
 
@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    done = runs.shards(**flags.given(arguments))
+    done = tasks.shards(**flags.given(arguments))
     kept = f", {done.kept} of them from before" if done.kept else ""
     left = f"; {len(done.broken)} broken files left out" if done.broken else ""
     print(f"{done.images} images in {done.shards} shards{kept}{left}: {arguments.out}")

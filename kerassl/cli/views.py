@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl.cli import flags
 
 
@@ -30,5 +30,5 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    drawn = runs.views(**flags.given(arguments))
+    drawn = tasks.views(**flags.given(arguments))
     print(f"{drawn} images: {arguments.out}")

@@ -19,11 +19,11 @@ from kerassl.comparison import frozen, probe, trials
 from kerassl.comparison.summary import summarize
 from kerassl.comparison.variant_images import variant_images
 from kerassl.comparison.variants import seen_by
+from kerassl.config.config import without
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import running, supervised
-from kerassl.runs.config import without
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.model_files import load, run_card
 from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Training, plan_comparison

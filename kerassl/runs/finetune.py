@@ -14,15 +14,15 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
+from kerassl.config import schema
+from kerassl.config.config import read_config, voc_settings
+from kerassl.config.schema import Finetune
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs import schema
-from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan import Plan, Training, plan_finetuning
 from kerassl.runs.predict import score
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
-from kerassl.runs.schema import Finetune
 from kerassl.runs.sources import Sources, check_decoded, sources
 from kerassl.runs.start import check_network, check_start, seen, start
 

@@ -15,8 +15,8 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.yaml import read_yaml
 from kerassl._version import __version__
+from kerassl.config.config import Config, read_config
 from kerassl.runs import outputs
-from kerassl.runs.config import Config, read_config
 from kerassl.types import PROTOCOLS
 
 

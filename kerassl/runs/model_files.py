@@ -58,7 +58,7 @@ def describe(path: str | os.PathLike) -> Described:
 def check_model(path: str | os.PathLike | keras.Model) -> Described:
     """Return what `describe` does, of a model too; refuse what is neither a detector nor a localizer."""
     if not isinstance(path, (str, os.PathLike)):
-        return Described(type(path).__name__, tuple(path.classes), path.image_size)
+        return Described(type(path).__name__, tuple(path.class_names), path.image_size)
     found = describe(path)
     if not found.classes:
         raise UserError(f"{path} holds a {found.kind}, which is neither a detector nor a localizer; {_WANTED}")

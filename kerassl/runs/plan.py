@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 from kerassl import datasets
 from kerassl._display import printable
 from kerassl._errors import UserError
-from kerassl.runs.config import Config, axes, changed_section, parent, protocols, slug
+from kerassl.config.config import Config, axes, changed_section, parent, protocols, slug
+from kerassl.config.schema import Frozen, LabeledFolder, Pretrain, Section
 from kerassl.runs.running import read_kept
-from kerassl.runs.schema import Frozen, LabeledFolder, Pretrain, Section
 
 _RECORD = ("variant", "protocol", "labels", "seed", "images", "figures", "per_image", "minutes", "steps")
 

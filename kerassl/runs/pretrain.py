@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
 from kerassl._errors import UserError
 from kerassl._lazy import keras, tf
+from kerassl.config.schema import Pretrain
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
@@ -19,7 +20,6 @@ from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan import Plan, Pretraining, plan_pretraining
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
-from kerassl.runs.schema import Pretrain
 from kerassl.runs.sources import sources
 from kerassl.runs.start import check_network, start
 

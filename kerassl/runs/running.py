@@ -18,7 +18,7 @@ from kerassl._io.arrays import reason
 from kerassl._lazy import keras, tf
 
 if TYPE_CHECKING:
-    from kerassl.runs.config import Config
+    from kerassl.config.config import Config
     from kerassl.runs.plan import Network
 
 log = logging.getLogger("kerassl")

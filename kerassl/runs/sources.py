@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from kerassl import datasets
 from kerassl._errors import UserError
+from kerassl.config.config import Config
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.formats.voc import check_in_voc
 from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.subset import subset
-from kerassl.runs.config import Config
 
 log = logging.getLogger("kerassl")
 

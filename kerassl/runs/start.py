@@ -8,7 +8,7 @@ from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
-from kerassl.runs.config import Config
+from kerassl.config.config import Config
 from kerassl.runs.plan import Network
 
 _SEEN = {

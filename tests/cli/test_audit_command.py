@@ -16,7 +16,7 @@ from kerassl.datasets import SCENE_CLASSES, write_scenes
 from kerassl.datasets.pipeline.erase import erased_regions
 from kerassl.detectors import Localizer
 from kerassl.explain import Audit, audit
-from kerassl.runs.audit import write_audit
+from kerassl.tasks.audit import write_audit
 
 pytestmark = pytest.mark.current_stack
 
@@ -75,7 +75,7 @@ def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path
 
 
 def test_regions_are_painted_over_in_fine_tuning_when_the_configuration_names_them(place, tmp_path):
-    from kerassl.runs.config import read_config
+    from kerassl.config.config import read_config
     from kerassl.runs.finetune import training_batches
 
     path = tmp_path / "regions.json"

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from kerassl.cli.main import main
-from kerassl.runs.config import Config, read_config
-from kerassl.runs.config_reference import shipped_configs
-from kerassl.runs.schema import Section
+from kerassl.config.config import Config, read_config
+from kerassl.config.reference import shipped_configs
+from kerassl.config.schema import Section
 
 pytestmark = pytest.mark.current_stack
 

@@ -8,9 +8,9 @@ import PIL.Image
 import pytest
 
 from kerassl.cli.main import main
-from kerassl.runs.config import read_config
-from kerassl.runs.inspect import find
+from kerassl.config.config import read_config
 from kerassl.runs.sources import labeled_split
+from kerassl.tasks.inspect import find
 
 pytestmark = pytest.mark.current_stack
 

@@ -197,7 +197,7 @@ def refused(tmp_path_factory):
     (folder / "packed" / "shard-00000.tfrecord").write_bytes(b"")
     for name in ("packed/index.json", "bad.json"):
         (folder / name).write_text('{"images": 3')
-    localizer = {"class_name": "Localizer", "config": {"classes": list(SCENE_CLASSES), "image_size": 64}}
+    localizer = {"class_name": "Localizer", "config": {"class_names": list(SCENE_CLASSES), "image_size": 64}}
     for name, config in (("model.keras", localizer), ("network.keras", {"class_name": "Functional", "config": {}})):
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr("config.json", json.dumps(config))

@@ -16,11 +16,12 @@ from kerassl.comparison import execute as compare
 from kerassl.comparison.frozen import reestimate
 from kerassl.comparison.variant_images import variant_images
 from kerassl.comparison.variants import seen_by
+from kerassl.config import read_config
 from kerassl.detectors.localizer import frozen_features
 from kerassl.resizing import letterbox
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain as pretraining
-from kerassl.runs import read_config, running, supervised
+from kerassl.runs import running, supervised
 from kerassl.runs.folder import run_folder
 from kerassl.runs.plan import Pretraining, Reestimation, Training, plan_comparison
 from kerassl.runs.running import TimeLimit

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kerassl.comparison import probe
-from kerassl.runs import read_config
+from kerassl.config import read_config
 from kerassl.runs.plan import Probing, plan_comparison
 from kerassl.runs.running import TimeLimit
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from kerassl import UserError, backbones, models
 from kerassl.cli import main as cli
-from kerassl.runs import read_config
+from kerassl.config import read_config
 
 
 def written(folder, text):

@@ -5,7 +5,8 @@ import pytest
 
 from kerassl import UserError
 from kerassl._io import files as _files
-from kerassl.runs import read_config, running
+from kerassl.config import read_config
+from kerassl.runs import running
 from kerassl.runs.folder import run_folder
 
 

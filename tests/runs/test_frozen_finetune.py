@@ -7,8 +7,8 @@ import pytest
 
 from kerassl import backbones, detectors
 from kerassl.backbones import weights as backbone_weights
+from kerassl.config.config import read_config
 from kerassl.runs import finetune as finetuning
-from kerassl.runs.config import read_config
 from kerassl.runs.folder import run_folder
 from kerassl.runs.plan import Network, plan_finetuning
 from kerassl.runs.predict import score

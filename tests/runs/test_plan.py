@@ -8,7 +8,7 @@ import pytest
 
 from kerassl._errors import UserError
 from kerassl._io.manifest import Manifest
-from kerassl.runs.config import read_config
+from kerassl.config.config import read_config
 from kerassl.runs.plan import (
     Pretraining,
     Probing,

@@ -12,9 +12,9 @@ from kerassl._io.manifest import Manifest
 from kerassl.backbones import weights as backbone_weights
 from kerassl.comparison import execute as compare
 from kerassl.comparison.variants import seen_by
+from kerassl.config.config import read_config
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs.config import read_config
 from kerassl.runs.plan import plan_comparison, plan_finetuning
 from kerassl.runs.sources import sources
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kerassl import datasets
-from kerassl.runs import read_config
+from kerassl.config import read_config
 from kerassl.runs.sources import sources
 
 pytestmark = pytest.mark.current_stack

@@ -1,7 +1,7 @@
 import pytest
 
 from kerassl import UserError, backbones
-from kerassl.runs import read_config
+from kerassl.config import read_config
 from kerassl.runs.plan import Network
 from kerassl.runs.start import check_start, start
 

@@ -6,8 +6,9 @@ from PIL import Image
 
 from kerassl import backbones
 from kerassl.backbones import weights as backbone_weights
+from kerassl.config import read_config
 from kerassl.runs import pretrain as pretraining
-from kerassl.runs import read_config, start
+from kerassl.runs import start
 from kerassl.runs.plan import plan_pretraining
 
 

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw
 from kerassl import datasets, explain
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl.config.config import read_config, voc_settings
 from kerassl.metrics.checks import class_places
 from kerassl.report.audit import EXAMPLES, audit_page
 from kerassl.report.render import data_uri
 from kerassl.resizing import letterbox
 from kerassl.runs import outputs
-from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.results import machine
 from kerassl.runs.running import verbosity

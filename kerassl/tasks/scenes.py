@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from kerassl import datasets
-from kerassl.runs import outputs, schema
-from kerassl.runs.config import read_config
+from kerassl.config import schema
+from kerassl.config.config import read_config
+from kerassl.runs import outputs
 
 
 def scenes(

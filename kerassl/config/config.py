@@ -17,7 +17,7 @@ from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io.yaml import read_yaml
 from kerassl._numbers import short
-from kerassl.runs.schema import (
+from kerassl.config.schema import (
     Compare,
     Data,
     Detector,

@@ -12,9 +12,9 @@ import yaml
 
 from kerassl._errors import UserError
 from kerassl._numbers import Number
+from kerassl.config.config import Config, kind_of
+from kerassl.config.schema import Section
 from kerassl.resizing import check_image_size
-from kerassl.runs.config import Config, kind_of
-from kerassl.runs.schema import Section
 
 _HEAD = """\
 # All settings of kerassl with their defaults. Keep what you change, and give the file by --config; flags override it.

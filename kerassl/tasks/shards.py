@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from kerassl import datasets
 from kerassl._errors import UserError
+from kerassl.config.config import read_config
 from kerassl.runs import outputs
-from kerassl.runs.config import read_config
-from kerassl.runs.inspect import find
 from kerassl.runs.running import verbosity
+from kerassl.tasks.inspect import find
 
 
 def shards(

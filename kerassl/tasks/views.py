@@ -14,9 +14,9 @@ from kerassl import augment, datasets
 from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._lazy import tf
+from kerassl.config.config import read_config, voc_settings
 from kerassl.resizing import center_crop, check_image_size
 from kerassl.runs import outputs
-from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.finetune import training_batches
 from kerassl.runs.sources import labeled_split
 from kerassl.types import LEVELS, Detections

@@ -4,9 +4,9 @@ import typing
 import pytest
 
 from kerassl import UserError
-from kerassl.runs import read_config
-from kerassl.runs.config import Config, changed_section
-from kerassl.runs.schema import Section
+from kerassl.config import read_config
+from kerassl.config.config import Config, changed_section
+from kerassl.config.schema import Section
 
 
 def written(tmp_path, text):

@@ -14,13 +14,13 @@ from kerassl import backbones, datasets
 from kerassl import explain as explaining
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl.config.config import read_config, voc_settings
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.subset import subset
 from kerassl.metrics.checks import class_places
 from kerassl.report.explain import explain_page
 from kerassl.resizing import check_image_size
 from kerassl.runs import outputs, running
-from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.model_files import check_model, describe, load
 from kerassl.runs.results import machine
 from kerassl.runs.sources import labeled_split

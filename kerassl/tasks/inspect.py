@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl._io import files
+from kerassl.config.config import read_config
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.card import ImageCard, LabelCard, image_card, label_card
 from kerassl.datasets.class_names import read_class_names
@@ -18,7 +19,6 @@ from kerassl.datasets.formats.voc import check_in_voc, voc_folder
 from kerassl.datasets.images.shard_index import is_shards, open_index
 from kerassl.report.data_card import card_text, draw_card
 from kerassl.runs import outputs
-from kerassl.runs.config import read_config
 from kerassl.runs.running import verbosity
 
 

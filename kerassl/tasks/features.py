@@ -14,14 +14,14 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
+from kerassl.config.config import read_config, voc_settings
 from kerassl.datasets.subset import subset
 from kerassl.report.features import features_page
 from kerassl.runs import outputs, running
-from kerassl.runs.config import read_config, voc_settings
-from kerassl.runs.explain import load_arm, named, one_size
 from kerassl.runs.model_files import describe
 from kerassl.runs.results import machine
 from kerassl.runs.sources import labeled_split
+from kerassl.tasks.explain import load_arm, named, one_size
 
 
 def describe_features(

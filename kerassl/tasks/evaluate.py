@@ -14,6 +14,7 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.json import read_json
 from kerassl._lazy import keras
+from kerassl.config.config import read_config, voc_settings
 from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.images.reading import decodable
 from kerassl.metrics import plots
@@ -21,7 +22,6 @@ from kerassl.metrics.checks import class_places
 from kerassl.metrics.coco_results import coco_results_of
 from kerassl.metrics.prediction_files import predictions_of
 from kerassl.runs import outputs
-from kerassl.runs.config import read_config, voc_settings
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.predict import score as score_model
 from kerassl.runs.sources import labeled_split

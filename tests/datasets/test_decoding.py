@@ -258,7 +258,7 @@ def test_names_a_file_as_truncated_when_its_end_is_missing(tmp_path, kind):
         (_encoded(_drawn(), "PPM"), "a Netpbm image"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC image"),
         (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "an AVIF image"),
-        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", "a film"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", "a video"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
         (b"<!DOCTYPE html><title>404</title>", "a web page"),

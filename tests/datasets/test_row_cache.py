@@ -190,7 +190,7 @@ def test_full_disk_is_reported_once_and_reading_continues(photos, tmp_path, monk
 
 
 def test_refuses_a_cache_without_room(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(row_cache, "available_memory", lambda: 2**15)
+    monkeypatch.setattr(row_cache, "available_memory", lambda: 2**14)
     with pytest.raises(UserError, match=r"8 images of 32 px takes 0\.0 GiB.*memory; give cache a folder") as error:
         image_folder(photos, 32, 4, cache="memory")
     assert "\n" not in str(error.value)

@@ -4,7 +4,6 @@ Orientation 1 is as stored; 2 to 8 are mirrored or turned: 5 to 8 have height an
 """
 
 import numpy as np
-import PIL.Image
 
 from kerassl._lazy import tf
 
@@ -123,7 +122,10 @@ def _orientation(exif):
 
 
 def exif_orientation(exif):
-    """Return the orientation in EXIF that Pillow read.
+    """Return the orientation in EXIF that was read already.
+
+    Not Pillow's: it reads damaged headers, types and XMP in another way than the graph does, and boxes would be rotated
+    where the pixels are not.
 
     Args:
         exif: bytes, as Pillow's `image.info["exif"]`.
@@ -131,13 +133,21 @@ def exif_orientation(exif):
     Returns:
         Int, 1 to 8; 1 where there is none.
     """
-    tags = PIL.Image.Exif()  # not `getexif`, which reads XMP too
-    try:
-        tags.load(exif)
-        value = tags.get(_TAG)
-    except Exception:  # a damaged header raises many kinds
+    data = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "little", b"MM": "big"}.get(data[:2])
+    if order is None or int.from_bytes(data[2:4], order) != 42:
         return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    start = int.from_bytes(data[4:8], order)
+    entries = min(int.from_bytes(data[start : start + 2], order), max(0, (len(data) - start - 2) // 12))
+    noted = 0
+    for place in range(start + 2, start + 2 + 12 * entries, 12):
+        tag, kind, count, value = (
+            int.from_bytes(data[place + first : place + last], order)
+            for first, last in ((0, 2), (2, 4), (4, 8), (8, 10))
+        )
+        if (tag, kind, count) == (_TAG, _SHORT, 1):
+            noted = max(noted, value)
+    return noted if 1 <= noted <= 8 else 1
 
 
 def turn(image, orientation):

@@ -18,7 +18,7 @@ _HOMES = {
     "losses.info_nce": ("InfoNCE",),
     "models.dense_simclr": ("DenseSimCLR",),
     "detectors.localizer.localizer": ("Localizer",),
-    "detectors.localizer.head": ("Beside", "BoxVote", "CellSoftmax", "Standardise", "WeightedPooling"),
+    "detectors.localizer.head": ("Beside", "BoxVote", "LocationSoftmax", "Standardize", "WeightedPooling"),
     "models.simclr": ("SimCLR",),
     "models.view_classifier": ("ViewClassifier",),
     "optimizers.lars": ("LARS",),

@@ -1,24 +1,30 @@
-"""Weights of detectors and localisers by name, which both Keras versions read."""
+"""Weights of detectors and localizers by name, which both Keras versions read."""
+
+from __future__ import annotations
 
 import json
 import logging
+import os
 import pathlib
+import types
 
+import keras
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.backbones import weights as _weights
+from kerassl.backbones.parts import parts
 from kerassl.metrics.checks import class_places
 
 log = logging.getLogger("kerassl")
 
 
-def save_weights(model, path, *, overwrite=False):
+def save_weights(model: keras.Model, path: str | os.PathLike, *, overwrite: bool = False) -> str:
     """Save the weights of a detector or a localizer by name, and the names of its classes, for either Keras version.
 
-    A `.keras` file opens on the Keras version that wrote it alone; these weights go into a model that was built with
-    the same arguments on the other.
+    A `.keras` file opens on the Keras version that wrote it; these weights also fit a model that was built with the
+    same arguments on the other.
 
     Args:
         model: `Detector`, `detectors.Localizer` or another `keras.Model`.
@@ -45,8 +51,8 @@ def save_weights(model, path, *, overwrite=False):
     return _weights.checksum(table)
 
 
-def load_weights(model, path):
-    """Puts weights that `save_weights` wrote into a model, whole or not at all.
+def load_weights(model: keras.Model, path: str | os.PathLike) -> str:
+    """Load weights that `save_weights` wrote into a model, whole or not at all.
 
     Args:
         model: built with the arguments of the one whose weights were saved.
@@ -56,8 +62,8 @@ def load_weights(model, path):
         str, the checksum of the weights, as `save_weights` returned it. Their number is logged.
 
     Raises:
-        UserError: if the file is missing or damaged, it is of other classes or of another order of them, or one weight
-            lacks its place or its match; the model is unchanged then.
+        UserError: if the file is missing or damaged, its classes or their order differ, or a weight is missing, unknown
+            or of another shape; the model is unchanged then.
 
     Example:
         >>> detector = kerassl.detectors.RetinaNet(kerassl.backbones.build("EfficientNetB1"), classes, image_size=256)
@@ -71,6 +77,65 @@ def load_weights(model, path):
     return checksum
 
 
+def save_neck(detector: keras.Model, path: str | os.PathLike, *, overwrite: bool = False) -> str:
+    """Save the weights of a detector's or localizer's neck and box head by name, for either Keras version.
+
+    Args:
+        detector: `detectors.RetinaNet`, `detectors.YOLOV8` or `detectors.Localizer`.
+        path: str or `pathlib.Path` that ends in `.npz`. Written whole.
+        overwrite: bool. Replace a file that is there already.
+
+    Returns:
+        str, the checksum of the weights.
+
+    Raises:
+        UserError: if `path` does not end in `.npz`, or a file is there already and `overwrite` is false.
+
+    Example:
+        >>> kerassl.detectors.pretrain_neck(detector, "photos/")
+        >>> kerassl.detectors.save_neck(detector, "neck.npz")
+    """
+    return save_weights(_neck(detector), path, overwrite=overwrite)
+
+
+def load_neck(detector: keras.Model, path: str | os.PathLike) -> str:
+    """Load weights that `save_neck` wrote into a detector, whole or not at all. Its classes may differ.
+
+    Args:
+        detector: `Detector` or `detectors.Localizer` of the same kind and `num_filters`, over a backbone of the same
+            network.
+        path: str or `pathlib.Path` of a `.npz` file.
+
+    Returns:
+        str, the checksum of the weights, as `save_neck` returned it. Their number is logged.
+
+    Raises:
+        UserError: if the file is missing or damaged, or a weight is missing, unknown or of another shape; the detector
+            is unchanged then.
+
+    Example:
+        >>> kerassl.detectors.load_neck(detector, "neck.npz")
+    """
+    return load_weights(_neck(detector), path)
+
+
+def copy_neck(source: keras.Model, target: keras.Model) -> dict[str, np.ndarray]:
+    """Copy the weights of one detector's neck and box head to another's by name, all of them or none.
+
+    Args:
+        source, target: `Detector`s or `detectors.Localizer`s that differ in their classes alone.
+
+    Returns:
+        Dict from `"<layer>/<weight>"` to `np.ndarray`, what was copied.
+
+    Raises:
+        UserError: if a weight is missing, unknown or of another shape; the target is unchanged then.
+    """
+    table = _weights.table(_neck(source))
+    _weights.assign(_neck(target), table, source.name)
+    return table
+
+
 def _check_classes(model, names, path):
     own = getattr(model, "class_names", None)
     if own is None:
@@ -81,6 +146,13 @@ def _check_classes(model, names, path):
     class_places(names, own, f"the weights in {path}", "the model")
     if list(names) != list(own):
         raise UserError(
-            f"the weights in {path} are of the classes {', '.join(names)}, and the model has them in another order "
+            f"the weights in {path} have the classes {', '.join(names)}, and the model has them in another order "
             f"({', '.join(own)}); build the model with class_names={list(names)}"
         )
+
+
+def _neck(detector):
+    """Neck and box head as an object with a name and layers; the rest of the head depends on the classes."""
+    found = parts(detector)
+    box = [layer for layer in found["head"] if not layer.name.startswith("class")]
+    return types.SimpleNamespace(name=f"the neck and box head of {detector.name}", layers=[*found["neck"], *box])

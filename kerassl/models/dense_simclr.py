@@ -136,7 +136,7 @@ class DenseSimCLR(SimCLR):
             return self.dense_temperature
         return self.objective.temperature if isinstance(self.objective, InfoNCE) else self._config["temperature"]
 
-    def _contrast_of(self, views, training):
+    def _shares(self, views, training):
         images = tf.concat([views.first, views.second], axis=0)
 
         def network(images):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerassl import backbones, datasets, detectors
 from kerassl._errors import UserError
 from kerassl.backbones import weights as backbone_weights
-from kerassl.detectors.localizer.feature_head import feature_head
+from kerassl.detectors.localizer.head import feature_head
 from kerassl.detectors.localizer.frozen_features import statistics
 from kerassl.resizing import letterbox
 
@@ -105,7 +105,7 @@ def test_statistics_equal_those_of_all_cells(features):
 def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp_path):
     localizer = fitted(features)
     images = np.stack([letterbox(datasets.read_image(record.path), SIZE)[0] for record in records])
-    head = feature_head(localizer, features)([maps[:, 0] for maps in features.maps], training=False)
+    head = feature_head(localizer, [level.shape[2:] for level in features.maps])([maps[:, 0] for maps in features.maps], training=False)
     joined = localizer(images, training=False)
     for name in ("class", "box"):
         np.testing.assert_allclose(joined[name], head[name], atol=1e-5)
@@ -274,7 +274,7 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
         (lambda: fitted(changed), "other weights"),
         (lambda: detectors.predict(localizer, features), "other weights or another network"),
         (lambda: detectors.predict(larger, features), "96 px"),
-        (lambda: detectors.predict(finer, features), "of P4, P5, and the localiser takes P3, P4, P5"),
+        (lambda: detectors.predict(finer, features), "of P4, P5, and the localizer takes P3, P4, P5"),
         (lambda: detectors.fit_frozen(one, CLASSES, num_filters=8, start=finer), "give both the same levels"),
         (lambda: features_of(backbone, records, levels=["P3", "P5"]), "neck takes one of P3"),
         (lambda: features_of(backbone, records), "GiB of memory"),

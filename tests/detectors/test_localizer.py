@@ -11,7 +11,7 @@ from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl.detectors import supervised
 from kerassl.detectors.localizer import head as parts
-from kerassl.detectors.localizer.losses import BoxLoss, CellLoss, loc_acc_50, mean_iou
+from kerassl.detectors.localizer.losses import BoxLoss, LocationLoss, loc_acc_50, mean_iou
 from kerassl.resizing import letterbox
 
 
@@ -81,7 +81,7 @@ def test_cell_loss_equals_loops():
                 drawing.append(1 - slow_giou(box, proposed)[0] + 5 * np.abs(box - proposed).mean())
                 shares.append(share)
         expected.append(np.mean(naming) + np.average(drawing, weights=shares))
-    assert float(CellLoss()(truth, cells)) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert float(LocationLoss()(truth, cells)) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_vote_equals_loops():
@@ -100,7 +100,7 @@ def test_vote_equals_loops():
 
 
 def test_weights_of_the_cells_sum_to_one():
-    weights = parts.CellSoftmax()(tf.random.normal([3, 4, 5, 1]))
+    weights = parts.LocationSoftmax()(tf.random.normal([3, 4, 5, 1]))
     np.testing.assert_allclose(tf.reduce_sum(weights, [1, 2, 3]), 1, atol=1e-6)
 
 
@@ -212,7 +212,7 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
         ({"image_size": 100}, "96 or 128"),
         ({"class_names": "car"}, "list of the class names"),
         ({"class_names": [1]}, "no string"),
-        ({"levels": ["P3", "P5"]}, r"levels are \[P3, P5\]; .* takes one of P3, P4, P5, or neighbours"),
+        ({"levels": ["P3", "P5"]}, r"levels are \[P3, P5\]; .* takes one of P3, P4, P5, or adjacent ones"),
         ({"levels": ["P4", "P3"]}, "from the finest on"),
         ({"levels": []}, "one of P3, P4, P5"),
     ],

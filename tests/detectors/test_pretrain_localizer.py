@@ -118,7 +118,7 @@ def test_localizer_is_unchanged_and_told_in_one_line_when_something_is_wrong(tin
         (lambda: pretrain(localizer, records, epochs=0), "epochs is 0; give 1 or more"),
         (lambda: pretrain(localizer, records, groups=0), "groups is 0; give 1 or more"),
         (lambda: pretrain(localizer.backbone, records), "is no detectors.Localizer"),
-        (lambda: detectors.pretrain_neck(localizer, records), "a localiser to pretrain_localizer"),
+        (lambda: detectors.pretrain_neck(localizer, records), "a localizer to pretrain_localizer"),
     ):
         with pytest.raises(UserError, match=told) as caught:
             ask()
@@ -133,7 +133,7 @@ def test_network_whose_features_are_all_but_0_is_refused_unless_it_stays_frozen(
         if "bn" in layer.name:
             gamma, *others = layer.get_weights()
             layer.set_weights([1e-8 * gamma, *others])
-    with pytest.raises(UserError, match="are all but 0, it has learned nothing"):
+    with pytest.raises(UserError, match="are almost 0, as of an untrained network"):
         pretrain(localizer_of(backbone), records)
     backbone.trainable = False
     loss = pretrain(localizer_of(backbone), records).history["loss"]

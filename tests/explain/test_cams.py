@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from kerassl import UserError, detectors
-from kerassl.detectors.pseudo_boxes.enlarge import enlarge
+from kerassl.detectors.pseudo_boxes.heatmaps import enlarge
 from kerassl.explain import GradCAM, GradCAMPlusPlus, LayerCAM, ScoreCAM
 
 

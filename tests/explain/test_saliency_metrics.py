@@ -7,7 +7,7 @@ import pytest
 
 from kerassl import UserError
 from kerassl.boxes import box_iou
-from kerassl.detectors.pseudo_boxes.component_boxes import component_boxes
+from kerassl.detectors.pseudo_boxes.heatmaps import component_boxes
 from kerassl.explain import baselines, whole_object
 from kerassl.explain.localization.saliency_metrics import THRESHOLDS
 

@@ -118,7 +118,7 @@ def test_loss_and_gradient_are_those_of_slow_loops_over_cells(min_negative_dista
     variables = model.trainable_variables
 
     with tf.GradientTape() as tape:
-        found = model._contrast_of(views, training=False)
+        found = model._shares(views, training=False)
     gradients = tape.gradient(found.loss, variables)
 
     with tf.GradientTape() as tape:

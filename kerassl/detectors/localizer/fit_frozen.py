@@ -1,7 +1,10 @@
-"""Trains a localiser's neck and head on features that were computed once."""
+"""Training of a localizer's neck and head on features that were computed once."""
+
+from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -11,40 +14,40 @@ from kerassl import _compat, optimizers
 from kerassl._errors import UserError
 from kerassl._numbers import check
 from kerassl.datasets.class_names import check_numbering
-from kerassl.detectors.localizer.feature_head import copy_weights
-from kerassl.detectors.localizer.frozen_features import check_backbone
-from kerassl.detectors.localizer.head import CLASS_LAYER, localizer_outputs
+from kerassl.detectors.localizer.frozen_features import FrozenFeatures, check_backbone
+from kerassl.detectors.localizer.head import CLASS_LAYER, copy_weights, localizer_outputs
 from kerassl.detectors.localizer.localizer import Localizer, symbolic_labels
-from kerassl.detectors.localizer.losses import CellLoss, localizer_objectives
+from kerassl.detectors.localizer.losses import LocationLoss, localizer_objectives
 from kerassl.detectors.supervised import Supervised
 
 
 def fit_frozen(
-    features,
-    classes,
+    features: FrozenFeatures,
+    class_names: Sequence[str],
     *,
-    epochs=12,
-    batch_size=32,
-    learning_rate=1e-3,
-    optimizer="adamw",
-    num_filters=128,
-    class_weight=2.0,
-    start=None,
-    seed=0,
-    callbacks=(),
-    verbose=0,
-):
-    """Makes a `Localizer` of a frozen backbone, whose neck and head learn from features that are at hand.
+    epochs: int = 12,
+    batch_size: int = 32,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+    optimizer: str | keras.optimizers.Optimizer = "adamw",
+    num_filters: int = 128,
+    class_weight: float = 2.0,
+    start: Localizer | None = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 0,
+) -> Localizer:
+    """Train neck and head of a `Localizer` on precomputed features of a frozen backbone.
 
-    The head sees each image or its mirror image, in another order each epoch. The backbone is part of the result as it
-    is, which predicts, explains, saves and exports like any other localiser.
+    The head sees each image or its mirror image, in another order each epoch. The backbone is part of the result
+    unchanged, which predicts, explains, saves and exports like any other localizer.
 
     Args:
         features: `FrozenFeatures` of the training images, with `flip=True`.
-        classes: sequence of str, the names of the classes.
+        class_names: sequence of str.
         epochs: int. 12 suit 1,000 images.
         batch_size: int.
-        learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
+        learning_rate: float, the maximum of a warm-up over a twentieth of the steps and a cosine decay to 0; or a
+            schedule.
         optimizer: as `Localizer.compile` takes it.
         num_filters: int, the channels of the neck.
         class_weight: float. Multiplies the loss of the class.
@@ -66,7 +69,7 @@ def fit_frozen(
         >>> features = kerassl.detectors.FrozenFeatures(backbone, records, 224)
         >>> localizers = [kerassl.detectors.fit_frozen(features, classes, seed=seed) for seed in range(3)]
     """
-    check_numbering(features.records, classes)
+    check_numbering(features.records, class_names)
     check_backbone(features, features.backbone, features.image_size, features.levels)
     if start is not None:
         _check_start(start, features, num_filters)
@@ -75,7 +78,7 @@ def fit_frozen(
     if isinstance(learning_rate, (int, float)):
         steps = math.ceil(len(features) / batch_size) * epochs
         learning_rate = optimizers.WarmupCosine(learning_rate, steps, steps // 20)
-    localizer = Localizer(features.backbone, classes, features.image_size, num_filters, features.levels)
+    localizer = Localizer(features.backbone, class_names, features.image_size, num_filters, features.levels)
     head = _head(localizer, features, learning_rate, optimizer, class_weight)
     if start is None:
         for level, moments in zip(features.levels, features.statistics):
@@ -99,7 +102,7 @@ def _check_start(start, features, num_filters):
 
 
 def _head(localizer, features, learning_rate, optimizer, class_weight):
-    """The localiser's neck and head as a compiled model of their own, as if no step had been taken with it before."""
+    """The localizer's neck and head as a compiled model of their own, with a fresh optimizer."""
     shapes = tuple(tuple(level.shape[2:]) for level in features.maps)
     form = (shapes, localizer.levels, len(localizer.class_names), localizer.num_filters, class_weight)
     if isinstance(optimizer, str) and isinstance(learning_rate, optimizers.WarmupCosine):
@@ -115,9 +118,9 @@ def _head(localizer, features, learning_rate, optimizer, class_weight):
 
 @functools.lru_cache(maxsize=4)
 def _traced_once(dtype, strategy, shapes, levels, classes, num_filters, class_weight, rate, optimizer):
-    """One head for all trainings that differ in nothing but numbers: tracing its step takes seconds each time.
+    """One head for all trainings that differ in numbers alone: tracing its step takes seconds each time.
 
-    The type and the strategy are those of the process, by which heads are told apart.
+    Type and strategy are those of the process, which distinguish heads.
     """
     return _compiled(
         shapes, levels, classes, num_filters, class_weight, optimizers.WarmupCosine(**dict(rate)), optimizer
@@ -132,7 +135,7 @@ class _Head(Supervised):
         self._class_weight = class_weight
 
     def _objectives(self):
-        return localizer_objectives(self._class_weight, cells=CellLoss())
+        return localizer_objectives(self._class_weight, cells=LocationLoss())
 
     def symbolic_labels(self):
         labels = symbolic_labels()
@@ -141,7 +144,7 @@ class _Head(Supervised):
 
 def _compiled(shapes, levels, classes, num_filters, class_weight, learning_rate, optimizer):
     maps = [keras.Input(shape) for shape in shapes]
-    head = _Head(maps, localizer_outputs(maps, classes, num_filters, levels, cells=True), class_weight)
+    head = _Head(maps, localizer_outputs(maps, classes, num_filters, levels, locations=True), class_weight)
     head.compile(optimizer, learning_rate)
     _compat.build_step(head, head.symbolic_labels())
     return head, [np.array(variable) for variable in _compat.optimizer_variables(head.optimizer)]

@@ -1,4 +1,6 @@
-"""Feature maps of a backbone that stays as it is, computed once."""
+"""Feature maps of a frozen backbone, computed once."""
+
+from __future__ import annotations
 
 import contextlib
 import copy
@@ -7,9 +9,11 @@ import hashlib
 import itertools
 import json
 import logging
+import os
 import pathlib
 import shutil
 import zlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -25,6 +29,7 @@ from kerassl.backbones import weights as backbone_weights
 from kerassl.datasets.images.files import files_identity
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.pipeline.row_cache import available_memory
+from kerassl.datasets.record import Record
 from kerassl.detectors.localizer.levels import NECK_LEVELS, check_neck_levels
 from kerassl.resizing import check_image_size
 
@@ -32,35 +37,35 @@ log = logging.getLogger("kerassl")
 
 
 class FrozenFeatures:
-    """What a frozen backbone makes of images and of their mirror images: all that a localiser's head has to see.
+    """Feature maps of images and of their mirror images by a frozen backbone, the inputs of a localizer's head.
 
-    The head is trained on these maps in seconds, as often as one likes (`fit_frozen`), and scored on those of other
-    images (`localizer_predictions`), without running the network again.
+    The head is trained on these maps in seconds (`fit_frozen`), and scored on those of other images
+    (`localizer_predictions`), without running the network again.
 
     Args:
-        backbone: flat functional `keras.Model` of images in [0, 255], as `backbones.build` or `backbones.load` gives
-            it. It runs as in prediction, its batch normalisation by its moving statistics.
+        backbone: flat functional `keras.Model` of images in [0, 255], as `backbones.build` or `backbones.load` returns
+            it. It runs as in prediction, batch normalization with its moving statistics.
         records: list of `datasets.Record`. Those without a box that is not difficult are left out, and broken files,
-            which the log names.
+            which are logged.
         image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
-        flip: bool. Compute those of the mirror images, too: for training.
+        flip: bool. Compute maps of the mirror images, too: for training.
         cache: None for maps in memory, or str or `pathlib.Path` of a folder. There each pair of network and list of
-            images gets a folder of its own, and later runs find the maps in it; it may be deleted at any time.
+            images has a folder of its own, which later runs reuse; it may be deleted at any time.
         batch_size: int. Does not change the result.
-        levels: sequence of str, as `Localizer` takes them. P3 takes several times the room of the other two.
+        levels: sequence of str, as `Localizer` takes them. P3 takes several times the space of the other two.
         verbose: 0 or 1. Whether to show a progress bar.
 
     Attributes:
         backbone, image_size, levels: as given.
-        checksum: str, by which this backbone is told from others.
-        records: list of the N records that are left.
-        maps: a list of each level's, `[N, V, h, w, C]` float32, of V = 2 views (the second mirrored) or 1.
+        checksum: str, which identifies this backbone.
+        records: list of the N records that were read.
+        maps: list with an array for each level, `[N, V, h, w, C]` float32, of V = 2 views (the second mirrored) or 1.
         boxes: `[N, V, 4]` float32, xyxy of the largest object in units of the letterboxed image's side.
         labels: `[N]` int32, its class.
 
     Raises:
         UserError: if no record has an object that is not difficult, none of the images can be read, the image size, the
-            levels or the backbone do not fit, or there is too little memory or room for the maps.
+            levels or the backbone do not fit, or there is too little memory or disk space for the maps.
 
     Example:
         >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "train").subset(1000)
@@ -69,8 +74,17 @@ class FrozenFeatures:
     """
 
     def __init__(
-        self, backbone, records, image_size, *, flip=True, cache=None, batch_size=32, levels=NECK_LEVELS, verbose=0
-    ):
+        self,
+        backbone: keras.Model,
+        records: Sequence[Record],
+        image_size: int,
+        *,
+        flip: bool = True,
+        cache: str | os.PathLike | None = None,
+        batch_size: int = 32,
+        levels: Sequence[str] = NECK_LEVELS,
+        verbose: int = 0,
+    ) -> None:
         image_size = check_image_size(image_size)
         shown = [record for record in records if record.largest() is not None]
         if not shown:
@@ -97,38 +111,38 @@ class FrozenFeatures:
         self.records = [shown[place] for place in places]
         self.boxes, self.labels = _targets(self.records, image_size, flip)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.records)
 
-    def take(self, rows):
-        """Those of some of the images, without computing or copying a map; they have statistics of their own.
+    def take(self, rows: Sequence[int]) -> FrozenFeatures:
+        """Return the features of some of the images, with statistics of their own; no map is computed or copied.
 
         Args:
-            rows: sequence of int, places in `records`.
+            rows: sequence of int, indices in `records`.
 
         Returns:
             `FrozenFeatures`.
         """
         rows = np.asarray(rows, np.int64)
         taken = copy.copy(self)
-        taken.__dict__.pop("statistics", None)  # of all of these images, if they were asked for
+        taken.__dict__.pop("statistics", None)  # of all of these images, if they were computed
         taken.records = [self.records[row] for row in rows]
         taken.maps = [_Rows(level, rows) for level in self.maps]
         taken.boxes, taken.labels = self.boxes[rows], self.labels[rows]
         return taken
 
     @functools.cached_property
-    def statistics(self):
-        """What to standardise the maps by; see `statistics`."""
+    def statistics(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mean and deviation of each level's channels; see `statistics`."""
         return statistics(self.maps)
 
-    def batches(self, batch_size, *, shuffle=False, flip=False, seed=0):
-        """The maps and what they show, for `fit` and `predict`.
+    def batches(self, batch_size: int, *, shuffle: bool = False, flip: bool = False, seed: int = 0) -> tf.data.Dataset:
+        """Return the maps with their targets, for `fit` and `predict`.
 
         Args:
             batch_size: int.
             shuffle: bool. Another order each epoch.
-            flip: bool. Take the mirror image of every second image at random, drawn anew each epoch.
+            flip: bool. Take the mirror image of half the images, drawn at random again each epoch.
             seed: int.
 
         Returns:
@@ -145,7 +159,7 @@ class FrozenFeatures:
         boxes, labels = tf.constant(self.boxes), tf.constant(self.labels)
 
         def gather(rows, view):
-            # In Python: maps that lie on disk may be larger than memory, and TensorFlow would copy them whole.
+            # In Python: maps on disk may be larger than memory, and TensorFlow would copy them whole.
             maps = tf.numpy_function(
                 lambda rows, view: [level[rows, view] for level in self.maps],
                 [rows, view],
@@ -159,7 +173,7 @@ class FrozenFeatures:
 
 def _maps_of(backbone, layers, image_size):
     """The graph of some feature maps of images; traced once for a backbone, which takes seconds."""
-    # Past Keras, which would take the dict for a part of the model that is to be saved.
+    # Past Keras, which would save the dict as a part of the model.
     functions = backbone.__dict__.setdefault("_maps", {})
     if (layers, image_size) not in functions:
         network = keras.Model(backbone.input, [backbone.get_layer(layer).output for layer in layers])
@@ -174,13 +188,13 @@ def _maps_of(backbone, layers, image_size):
 
 
 class _Rows:
-    """Some rows of an array that may lie on disk, read where they are asked for."""
+    """Some rows of an array that may be on disk, read on demand."""
 
     def __init__(self, array, rows):
         self._array, self._rows = array, rows
         self.shape = (len(rows), *array.shape[1:])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, key):
@@ -188,11 +202,11 @@ class _Rows:
         return self._array[(self._rows[first], *others)]
 
 
-def statistics(maps):
-    """What to standardise feature maps by.
+def statistics(maps: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Compute mean and deviation of each channel, by which feature maps are standardized.
 
-    The deviation is at least a tenth of the channels' root mean square: one that is all but silent in these images
-    would else drown the others where another image rouses it.
+    The deviation is at least a tenth of the channels' root mean square: a channel that is close to 0 in these images
+    would otherwise dominate the others in an image where it is not.
 
     Args:
         maps: list of arrays, `[…, C]` each.
@@ -220,12 +234,12 @@ def _moments(level):
 
 
 def _norm(deviation):
-    """Root mean square; 1 where all maps say the same everywhere."""
+    """Root mean square; 1 where all maps are constant."""
     return np.sqrt(np.mean(np.square(deviation, dtype=np.float64))).astype(np.float32) or np.float32(1)
 
 
-def check_backbone(features, backbone, image_size, levels):
-    """Refuses features of another backbone, of one whose weights have changed since, of another size or other levels.
+def check_backbone(features: FrozenFeatures, backbone: keras.Model, image_size: int, levels: tuple[str, ...]) -> None:
+    """Refuse features of another backbone, of one whose weights have changed since, of another size or other levels.
 
     Args:
         features: `FrozenFeatures`.
@@ -238,23 +252,23 @@ def check_backbone(features, backbone, image_size, levels):
     """
     if image_size != features.image_size:
         raise UserError(
-            f"these features are those of images of {features.image_size} px, and the localiser takes {image_size} px; "
+            f"these features are those of images of {features.image_size} px, and the localizer takes {image_size} px; "
             f"compute FrozenFeatures with image_size={image_size}"
         )
     if levels != features.levels:
         raise UserError(
-            f"these features are those of {', '.join(features.levels)}, and the localiser takes {', '.join(levels)}; "
+            f"these features are those of {', '.join(features.levels)}, and the localizer takes {', '.join(levels)}; "
             "give both the same levels"
         )
     if _checksum(backbone) != features.checksum:
         raise UserError(
             f"these features are those of {features.backbone.name} with other weights or another network than the "
-            f"{backbone.name} at hand; compute FrozenFeatures of this backbone"
+            f"given {backbone.name}; compute FrozenFeatures of this backbone"
         )
 
 
 def _checksum(backbone):
-    """Of the weights, and of what else changes the maps: the layers and the constants of the scaling of the input."""
+    """Checksum of all that changes the maps: weights, layers and the constants that scale the input."""
     layers = [layer.name for layer in backbone.layers[1:]]  # Keras numbers input layers through a process
     scale = [
         (np.ravel(layer.mean).tolist(), np.ravel(layer.variance).tolist())
@@ -266,7 +280,7 @@ def _checksum(backbone):
 
 
 def _rows(run, records, image_size, flip, batch_size, verbose):
-    """Computes the maps: yields the places of a batch's images and for each level `[B, V, h, w, C]`."""
+    """Compute the maps: yield the indices of a batch's images and for each level `[B, V, h, w, C]`."""
     views = 1 + bool(flip)
     paths = [str(record.path) for record in records]
     with tqdm.tqdm(total=len(paths), desc="features", unit="image", disable=not verbose) as bar:
@@ -288,7 +302,7 @@ def _in_memory(rows, count, shapes):
 
 
 def _on_disk(rows, count, shapes, cache, header):
-    # A folder's name tells its content, so that nobody gets the maps of another network.
+    # A folder's name is a hash of its content's description, so that maps of another network are never read.
     name = hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:16]
     for number in itertools.count():
         folder = cache / (f"{name}-{number}" if number else name)
@@ -307,7 +321,7 @@ def _on_disk(rows, count, shapes, cache, header):
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if missing:
                 raise UserError(f"the features in {folder} cannot be read ({error}); name another cache") from error
-            # It is not removed: kerassl cannot know what a folder is that does not hold what it wrote.
+            # It is not removed: kerassl removes nothing that it did not write.
             log.warning("the features in %s are damaged (%s); they are computed again, beside it", folder, error)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerassl._compat import keras, tf
-from kerassl.detectors.localizer.head import cell_boxes
+from kerassl.detectors.localizer.head import location_boxes
 from kerassl.losses.replicas import OverReplicas
 
 
@@ -14,25 +14,25 @@ def _overlap(first, second):
     return common, areas[0] + areas[1] - common
 
 
-def mean_iou(y_true, y_pred):
-    """Intersection over union of each pair of boxes `[B, 4]` xyxy: `[B]` in [0, 1]."""
+def mean_iou(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """Compute the intersection over union of each pair of boxes `[B, 4]` xyxy: `[B]` in [0, 1]."""
     common, union = _overlap(tf.cast(y_true, y_pred.dtype), y_pred)
     return tf.math.divide_no_nan(common, union)
 
 
-def loc_acc_50(y_true, y_pred):
-    """1 where the IoU of a pair of boxes `[B, 4]` xyxy is 0.5 or more, else 0: `[B]`."""
+def loc_acc_50(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """Return 1 where the IoU of a pair of boxes `[B, 4]` xyxy is 0.5 or more, else 0: `[B]`."""
     return tf.cast(mean_iou(y_true, y_pred) >= 0.5, y_pred.dtype)
 
 
 class ClassLoss(OverReplicas, keras.losses.SparseCategoricalCrossentropy):
-    """`keras.losses.SparseCategoricalCrossentropy`, which several replicas compute of the whole batch."""
+    """`keras.losses.SparseCategoricalCrossentropy` of the global batch of several replicas."""
 
 
 class BoxLoss(OverReplicas, keras.losses.Loss):
-    """Generalised IoU loss plus the mean absolute error of the corners.
+    """Generalized IoU loss plus the mean absolute error of the corners.
 
-    The one follows the measure, the other still points the way where two boxes lie far apart.
+    The first follows the metric, the second still has a useful gradient where two boxes are far apart.
 
     Args:
         l1_weight: float >= 0. Multiplies the absolute error, which is in units of the image's side.
@@ -44,15 +44,15 @@ class BoxLoss(OverReplicas, keras.losses.Loss):
     Returns:
         The mean over the batch, float32.
 
-    Reference:
+    References:
         Rezatofighi et al., "Generalized Intersection over Union", 2019.
     """
 
-    def __init__(self, l1_weight=5.0, name="box_loss", **kwargs):
+    def __init__(self, l1_weight: float = 5.0, name: str = "box_loss", **kwargs) -> None:
         super().__init__(name=name, **kwargs)
         self.l1_weight = l1_weight
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         y_true = tf.cast(y_true, y_pred.dtype)
         common, union = _overlap(y_true, y_pred)
         hull_sides = tf.maximum(y_true[..., 2:], y_pred[..., 2:]) - tf.minimum(y_true[..., :2], y_pred[..., :2])
@@ -61,43 +61,43 @@ class BoxLoss(OverReplicas, keras.losses.Loss):
         return 1 - giou + self.l1_weight * tf.reduce_mean(tf.abs(y_true - y_pred), -1)
 
 
-class CellLoss(OverReplicas, keras.losses.Loss):
-    """Cells on the object are to say so, and each of them is to propose the object's box by itself.
+class LocationLoss(OverReplicas, keras.losses.Loss):
+    """Loss of each location's score and box, besides that of their weighted mean.
 
-    Of few labelled images the common answer alone makes one example each; the cells make dozens.
+    The weighted mean has one example an image; the locations have dozens, which matters where labels are few.
 
     Args:
         **kwargs: those of `keras.losses.Loss`.
 
     Call arguments:
         y_true: `[B, 4]` float, xyxy in [0, 1].
-        y_pred: `[B, h, w, 5]` float, each cell's score (a logit) and its sides, as `localizer_outputs` gives them.
+        y_pred: `[B, h, w, 5]` float, each location's score (a logit) and sides, as `localizer_outputs` returns them.
 
     Returns:
-        The mean over the batch, float32: the cross-entropy of the score and the share of the cell that the box covers,
-        averaged over all cells, plus `BoxLoss`, averaged over the cells by that share.
+        The mean over the batch, float32: the cross-entropy of the score and the share of the location's region that
+        the box covers, averaged over all locations, plus `BoxLoss`, averaged over the locations by that share.
     """
 
-    def __init__(self, name="cell_loss", **kwargs):
+    def __init__(self, name: str = "location_loss", **kwargs) -> None:
         super().__init__(name=name, **kwargs)
         self._box_loss = BoxLoss()
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         y_true = tf.cast(y_true, y_pred.dtype)[:, None, None]  # [B, 1, 1, 4]
         scores, sides = y_pred[..., 0], y_pred[..., 1:]
         share = _share(y_true, tf.shape(sides)[1], tf.shape(sides)[2])  # [B, h, w]
-        naming = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(share, scores), [1, 2])
-        drawing = self._box_loss.call(y_true, cell_boxes(sides))
-        return naming + tf.math.divide_no_nan(tf.reduce_sum(drawing * share, [1, 2]), tf.reduce_sum(share, [1, 2]))
+        score_loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(share, scores), [1, 2])
+        box_loss = self._box_loss.call(y_true, location_boxes(sides))
+        return score_loss + tf.math.divide_no_nan(tf.reduce_sum(box_loss * share, [1, 2]), tf.reduce_sum(share, [1, 2]))
 
 
 def _share(boxes, height, width):
-    """How much of each cell of a grid `[B, 1, 1, 4]` boxes cover: `[B, h, w]` in [0, 1]."""
+    """The share of each region of a grid that `[B, 1, 1, 4]` boxes cover: `[B, h, w]` in [0, 1]."""
 
-    def covered(low, high, cells):  # along one axis: [B, cells]
-        cells = tf.cast(cells, boxes.dtype)
-        start = tf.range(cells) / cells
-        return tf.maximum(tf.minimum(start + 1 / cells, high) - tf.maximum(start, low), 0) * cells
+    def covered(low, high, count):  # along one axis: [B, count]
+        count = tf.cast(count, boxes.dtype)
+        start = tf.range(count) / count
+        return tf.maximum(tf.minimum(start + 1 / count, high) - tf.maximum(start, low), 0) * count
 
     x0, y0, x1, y1 = tf.unstack(boxes[:, 0], axis=-1)  # [B, 1] each
     return covered(y0, y1, height)[:, :, None] * covered(x0, x1, width)[:, None, :]

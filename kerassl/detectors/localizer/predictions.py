@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from kerassl.detectors.localizer.feature_head import feature_head
 from kerassl.detectors.localizer.frozen_features import check_backbone
+from kerassl.detectors.localizer.head import feature_head
 
 
 def located(model, images, scales, sizes):
@@ -27,7 +27,7 @@ def located_on_features(model, features, batch_size):
         Tuples of the indices of the images and what `located` returns.
     """
     check_backbone(features, model.backbone, model.image_size, model.levels)
-    run = _on_maps(feature_head(model, features), model.image_size)
+    run = _on_maps(feature_head(model, [level.shape[2:] for level in features.maps]), model.image_size)
     sizes = np.array([(record.height, record.width) for record in features.records], np.float32)
     first = 0
     for maps, _ in features.batches(batch_size):

@@ -1,67 +1,74 @@
-"""A localiser's neck and box head trained before there are labels."""
+"""Pre-training of a localizer's neck and box head without labels."""
+
+from __future__ import annotations
 
 import copy
 import logging
 import math
+import os
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
-from kerassl.detectors.neck_weights import copy_neck
+from kerassl.datasets.record import Record
 from kerassl.detectors.pseudo_boxes.pretrain_neck import classless, frozen
+from kerassl.detectors.weights import copy_neck
 
 log = logging.getLogger("kerassl")
 
 _SILENT = 1e-6
-"""No feature map of a trained network deviates as little. One at random, whose batch normalisation has met no image, is
-orders of magnitude below in prediction but not in training, where what was standardised by that would overflow."""
+"""No feature map of a trained network has so small a deviation. One at random initialization, whose batch normalization
+has no statistics yet, is orders of magnitude smaller in prediction but not in training, where it would overflow once
+standardized."""
 
 
 def pretrain_localizer(
-    localizer,
-    images,
+    localizer: detectors.Localizer,
+    images: str | os.PathLike | Sequence[str | os.PathLike | Record],
     *,
-    epochs=4,
-    batch_size=32,
-    learning_rate=1e-3,
-    optimizer="adamw",
-    groups=50,
-    group_weight=0.2,
-    cache=None,
-    seed=0,
-    callbacks=(),
-    verbose=1,
-):
-    """Trains a localiser's neck and box head on boxes without classes, before it is trained on labels.
+    epochs: int = 4,
+    batch_size: int = 32,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+    optimizer: str | keras.optimizers.Optimizer = "adamw",
+    groups: int = 50,
+    group_weight: float = 0.2,
+    cache: str | os.PathLike | None = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 1,
+) -> keras.callbacks.History:
+    """Train a localizer's neck and box head on boxes without classes, before it is trained on labels.
 
-    `pretrain_neck` for a `Localizer`, on features that are computed once. The localiser's classifier stays as it
-    was, as its classes are still to come; so do the backbone and the optimiser. What the classifier will look at is
-    made to tell things apart, too: photographs are sorted into groups by the backbone's features, and a classifier of
-    these, which is thrown away, learns beside the boxes.
+    `pretrain_neck` for a `Localizer`, on features that are computed once. The localizer's classifier, the backbone and
+    the optimizer do not change. The features for the classifier are trained too: images are clustered into groups by
+    the backbone's features, and a classifier of these, which is discarded, is trained together with the boxes.
 
     Args:
-        localizer: `detectors.Localizer`. Its neck and box head are learned from new weights, not from their own.
+        localizer: `detectors.Localizer`. Its neck and box head are trained from new weights, not from their own.
         images: as `pretrain_neck` takes them.
         epochs: int.
         batch_size: int.
-        learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
+        learning_rate: float, the maximum of a warm-up over a twentieth of the steps and a cosine decay to 0; or a
+            schedule.
         optimizer: as `detectors.Localizer.compile` takes it.
-        groups: int, into how many groups photographs are sorted; 1 is none.
-        group_weight: float. Multiplies the loss of the groups. More of it names better after the labels, and boxes
-            worse.
-        cache: as `detectors.FrozenFeatures` takes it: 1,000 photographs take 1.1 GiB of a MobileNet at 224 px.
+        groups: int, the number of clusters; 1 is none.
+        group_weight: float. Multiplies the loss of the groups. More improves the classification after training on
+            labels, and worsens the boxes.
+        cache: as `detectors.FrozenFeatures` takes it: 1,000 images take 1.1 GiB of a MobileNet at 224 px.
         seed: int. Sets the seed of the whole process: of the weights at the start, the groups, the order and the flips.
         callbacks: Keras callbacks for `fit`.
         verbose: as `fit` takes it; 0 shows no progress bar at all.
 
     Returns:
-        `keras.callbacks.History`. How many weights were moved is logged.
+        `keras.callbacks.History`. The number of weights moved is logged.
 
     Raises:
-        UserError: if it is no localiser, there is no image or no box, a number is out of range, the loss does not stay
-            finite, or the backbone is to be trained too and has learned nothing; the localiser is unchanged then.
+        UserError: if it is not a localizer, there is no image or no box, a number is out of range, the loss does not
+            stay finite, or the backbone is trainable and untrained; the localizer is unchanged then.
 
     Example:
         >>> localizer = kerassl.detectors.Localizer(backbone, kerassl.datasets.VOC_CLASSES, image_size=224)
@@ -69,13 +76,13 @@ def pretrain_localizer(
         >>> features = kerassl.detectors.FrozenFeatures(backbone, records, 224)
         >>> localizer = kerassl.detectors.fit_frozen(features, localizer.class_names, start=localizer)
 
-    Reference:
+    References:
         Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features", 2018: groups as classes. The boxes
         are those of `pseudo_records`.
     """
     check(seed=seed)
     if not isinstance(localizer, detectors.Localizer):
-        raise UserError(f"{type(localizer).__name__} is no detectors.Localizer; a detector's neck is for pretrain_neck")
+        raise UserError(f"{type(localizer).__name__} is no detectors.Localizer; give a detector to pretrain_neck")
     for name, value in (("epochs", epochs), ("groups", groups)):
         if not COUNT.fits(value):
             raise UserError(f"{name} is {value}; give 1 or more")
@@ -91,8 +98,8 @@ def pretrain_localizer(
         )
         if whole and min(deviation.max() for _, deviation in features.statistics) < _SILENT:
             raise UserError(
-                f"the features of {localizer.backbone.name} are all but 0, it has learned nothing; begin with a "
-                "backbone that has, or train neck and head alone (backbone.trainable = False)"
+                f"the features of {localizer.backbone.name} are almost 0, as of an untrained network; start from a "
+                "trained backbone, or train neck and head alone (backbone.trainable = False)"
             )
         groups = min(groups, len(features))
         twin = detectors.fit_frozen(
@@ -123,7 +130,7 @@ def _grouped(features, groups, seed):
 
 
 def _groups(features, count, seed):
-    """Sorts photographs by their mean features at the deepest level: spherical k-means on up to 64 components."""
+    """Cluster images by their mean features at the deepest level: spherical k-means on up to 64 components."""
     from scipy.cluster.vq import kmeans2
 
     maps = features.maps[-1]
@@ -136,7 +143,7 @@ def _groups(features, count, seed):
     left, scale, _ = np.linalg.svd(points - points.mean(0), full_matrices=False)
     points = _unit((left * scale)[:, :64])
     kinds, own = np.unique(points, axis=0, return_inverse=True)
-    if len(kinds) <= count:  # as features that say nothing, which k-means cannot part
+    if len(kinds) <= count:  # constant features, which k-means cannot split
         return own.reshape(-1).astype(np.int32)
     return kmeans2(points, count, minit="++", seed=seed, iter=50)[1].astype(np.int32)
 

@@ -1,64 +1,69 @@
-"""Neck and box head trained before there are labels."""
+"""Pre-training of a detector's neck and box head without labels."""
+
+from __future__ import annotations
 
 import contextlib
 import dataclasses
 import logging
 import math
+import os
+from collections.abc import Iterator, Sequence
 
+import keras
 import numpy as np
 
-from kerassl import datasets, optimizers
+from kerassl import augment, datasets, optimizers
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
 from kerassl.backbones import weights as backbone_weights
 from kerassl.detectors.detector import Detector
-from kerassl.detectors.neck_weights import copy_neck
 from kerassl.detectors.pseudo_boxes.pseudo_records import pseudo_records
+from kerassl.detectors.weights import copy_neck
 
 log = logging.getLogger("kerassl")
 
 
 def pretrain_neck(
-    detector,
-    images,
+    detector: Detector,
+    images: str | os.PathLike | Sequence[str | os.PathLike | datasets.Record],
     *,
-    epochs=3,
-    batch_size=8,
-    learning_rate=1e-3,
-    optimizer="adamw",
-    augmentation=None,
-    seed=0,
-    callbacks=(),
-    verbose="auto",
-):
-    """Trains a detector's neck and box head on boxes without classes, before it is trained on labels.
+    epochs: int = 3,
+    batch_size: int = 8,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+    optimizer: str | keras.optimizers.Optimizer = "adamw",
+    augmentation: augment.BoxAugmentation | None = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = "auto",
+) -> keras.callbacks.History:
+    """Train a detector's neck and box head on boxes without classes, before it is trained on labels.
 
-    After the backbone was pre-trained, neck and head still begin at random. Here they learn to box what stands out: a
-    detector of the same form that knows a single class, "object", is trained over the same backbone, which is frozen.
-    What it learned in its neck and box head is then moved over by name, whole or not at all. The detector's class head
-    stays as it was, as its classes are still to come; so do the backbone's weights, what of them is trainable, and the
-    detector's optimiser.
+    A pre-trained backbone leaves neck and head at random initialization. Here they learn to box the foreground: a
+    detector of the same architecture with a single class, "object", is trained over the same, frozen backbone. The
+    weights of its neck and box head are then copied by name, whole or not at all. The detector's class head, its
+    optimizer and the backbone, its `trainable` flags included, do not change.
 
     Args:
-        detector: `Detector`, as `detectors.RetinaNet`. Its neck and box head go on from
-            the weights that they have.
+        detector: `Detector`, as `detectors.RetinaNet`. Its neck and box head start from their
+            present weights.
         images: a folder, a file or a list of those, which `pseudo_records` draws boxes in by the detector's backbone;
             or a list of `datasets.Record`, whose boxes are learned as they are, whoever drew them, and whose classes
             are not read.
         epochs: int.
         batch_size: int.
-        learning_rate: float. The highest of a warm-up over a twentieth of the steps and a cosine to 0; or a schedule.
-        optimizer: a name that `optimizers.get` knows, or an optimiser of its own.
+        learning_rate: float, the maximum of a warm-up over a twentieth of the steps and a cosine decay to 0; or a
+            schedule.
+        optimizer: a name that `optimizers.get` knows, or an optimizer.
         augmentation: `augment.BoxAugmentation`, or None for flips alone.
         seed: int. Of the order and of the flips.
         callbacks: Keras callbacks for `fit`.
         verbose: as `fit` takes it; 0 shows no progress bar at all.
 
     Returns:
-        `keras.callbacks.History`, as `fit` returns it. How many weights were moved is logged.
+        `keras.callbacks.History`, as `fit` returns it. The number of weights moved is logged.
 
     Raises:
-        UserError: if it is no detector, there is no image or no box, a number is out of range, or the loss does not
+        UserError: if it is not a detector, there is no image or no box, a number is out of range, or the loss does not
             stay finite; the detector is unchanged then.
 
     Example:
@@ -70,7 +75,7 @@ def pretrain_neck(
     if not isinstance(detector, Detector):
         raise UserError(
             f"{type(detector).__name__} is no detector of kerassl; give a detectors.RetinaNet or YOLOV8, "
-            "and a localiser to pretrain_localizer"
+            "and a localizer to pretrain_localizer"
         )
     if not COUNT.fits(epochs):
         raise UserError(f"epochs is {epochs}; give 1 or more, 3 to 10 suit a neck")
@@ -98,8 +103,8 @@ def pretrain_neck(
     return history
 
 
-def classless(detector, images, verbose):
-    """Records with a box, all of whose objects are of one class."""
+def classless(detector: keras.Model, images, verbose: str | int) -> list[datasets.Record]:
+    """Return records with boxes, all of one class."""
     kinds = (list, tuple, datasets.DetectionDataset)
     given = isinstance(images, kinds) and images and all(isinstance(each, datasets.Record) for each in images)
     if not given:
@@ -115,7 +120,7 @@ def classless(detector, images, verbose):
 
 
 def _twin(detector):
-    """A detector like this one over the same backbone that knows a single class."""
+    """A detector like this one over the same backbone, with a single class."""
     changed = {"backbone": detector.backbone, "class_names": ["object"], "name": f"{detector.name}_of_one_class"}
     config = {**detector.get_config(), **changed}
     del config["trainable"]
@@ -123,8 +128,8 @@ def _twin(detector):
 
 
 @contextlib.contextmanager
-def frozen(backbone):
-    """Freezes a backbone as long as the block lasts; each layer is as trainable afterwards as it was before."""
+def frozen(backbone: keras.Model) -> Iterator[None]:
+    """Freeze a backbone within the block; each layer's `trainable` flag is restored afterwards."""
     before = [(layer, layer.trainable) for layer in (backbone, *backbone.layers)]
     backbone.trainable = False
     try:

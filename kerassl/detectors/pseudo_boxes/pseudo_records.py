@@ -8,8 +8,8 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.datasets.record import Record
-from kerassl.detectors.pseudo_boxes.component_boxes import component_boxes
 from kerassl.detectors.pseudo_boxes.foreground import Foreground
+from kerassl.detectors.pseudo_boxes.heatmaps import component_boxes
 
 log = logging.getLogger("kerassl")
 

@@ -1,4 +1,6 @@
-"""Boxes as RetinaNet learns them: offsets from anchors, and which anchor answers for which object."""
+"""Boxes as RetinaNet learns them: offsets from anchors, and the anchors' targets."""
+
+from __future__ import annotations
 
 import math
 
@@ -8,15 +10,15 @@ from kerassl.boxes import pairwise_iou
 
 # Offsets are divided by these, so that their loss is of the size of the classification loss (KerasCV's figures).
 VARIANCE = (0.1, 0.1, 0.2, 0.2)
-# A side may grow to 62 times its anchor's, no more: the exponential of a wild offset would be infinite.
+# A side is at most 62 times its anchor's: the exponential of a large offset would be infinite.
 _MAX_GROWTH = math.log(1000 / 16)
 
 BACKGROUND = -1.0
 IGNORED = -2.0
 
 
-def encode(boxes, anchors):
-    """Boxes as offsets from anchors: (centre y, centre x, log height, log width) over `VARIANCE`.
+def encode(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """Encode boxes as offsets from anchors: (center y, center x, log height, log width) over `VARIANCE`.
 
     Args:
         boxes: `[..., A, 4]` float tensor, xyxy in pixels.
@@ -26,14 +28,14 @@ def encode(boxes, anchors):
         `[..., A, 4]` float tensor in KerasCV's order.
     """
     size, anchor_size = (tf.maximum(box[..., 2:] - box[..., :2], 1e-7) for box in (boxes, anchors))
-    centre, anchor_centre = ((box[..., 2:] + box[..., :2]) / 2 for box in (boxes, anchors))
-    shift = (centre - anchor_centre) / anchor_size
+    center, anchor_center = ((box[..., 2:] + box[..., :2]) / 2 for box in (boxes, anchors))
+    shift = (center - anchor_center) / anchor_size
     growth = tf.math.log(size / anchor_size)
     return tf.concat([shift[..., ::-1], growth[..., ::-1]], -1) / VARIANCE
 
 
-def decode_offsets(offsets, anchors):
-    """The reverse of `encode`.
+def decode_offsets(offsets: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """Decode offsets from anchors, as `encode` returns them.
 
     Args:
         offsets: `[..., A, 4]` float tensor.
@@ -44,27 +46,29 @@ def decode_offsets(offsets, anchors):
     """
     offsets = offsets * VARIANCE
     anchor_size = anchors[..., 2:] - anchors[..., :2]
-    centre = offsets[..., 1::-1] * anchor_size + (anchors[..., 2:] + anchors[..., :2]) / 2
+    center = offsets[..., 1::-1] * anchor_size + (anchors[..., 2:] + anchors[..., :2]) / 2
     size = tf.exp(tf.minimum(offsets[..., :1:-1], _MAX_GROWTH)) * anchor_size
-    return tf.concat([centre - size / 2, centre + size / 2], -1)
+    return tf.concat([center - size / 2, center + size / 2], -1)
 
 
-def targets(anchors, boxes, classes, *, positive=0.5, negative=0.4):
-    """What each anchor is to answer.
+def targets(
+    anchors: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor, *, positive: float = 0.5, negative: float = 0.4
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Assign an object, the background or nothing to each anchor.
 
-    An anchor answers for the object that it overlaps most, if by `positive` or more; it is background below
-    `negative` and not asked in between. Beyond the paper (and as in Detectron2), every object keeps the anchor that
-    fits it best, however badly: without that rule small and slim objects are never learned.
+    An anchor is assigned the object that it overlaps most, if by `positive` or more; it is background below `negative`
+    and ignored in between. Beyond the paper (and as in Detectron2), every object keeps the anchor that fits it best,
+    however badly: without that rule small and slim objects are never learned.
 
     Args:
         anchors: `[A, 4]` float tensor, xyxy in pixels.
         boxes: `[B, M, 4]` float tensor, xyxy in pixels.
-        classes: `[B, M]` float tensor; negative in rows that only pad.
+        classes: `[B, M]` float tensor; negative in padding.
 
     Returns:
-        Offsets `[B, A, 4]`, and classes `[B, A]` in which -1 is background and -2 not asked.
+        Offsets `[B, A, 4]`, and classes `[B, A]` in which -1 is background and -2 ignored.
     """
-    # One more row that only pads: a batch in which no image has an object may come without any row.
+    # One more row of padding: a batch in which no image has an object may have no row.
     boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0]], constant_values=-1)
     classes = tf.pad(classes, [[0, 0], [0, 1]], constant_values=-1)
     real = classes >= 0
@@ -73,7 +77,7 @@ def targets(anchors, boxes, classes, *, positive=0.5, negative=0.4):
     count = tf.shape(anchors)[0]
     kept = tf.one_hot(tf.argmax(overlap, 1), count, on_value=True, off_value=False, axis=1)  # [B, A, M]
     kept = tf.logical_and(kept, real[:, None])
-    # Two objects may want one anchor: it answers for the one that it overlaps more.
+    # Two objects may keep one anchor: it is assigned the one that it overlaps more.
     owner = tf.where(tf.reduce_any(kept, -1), tf.argmax(tf.where(kept, overlap, -2.0), -1), owner)
     found = tf.logical_or(best >= positive, tf.reduce_any(kept, -1))
     owned = tf.gather(boxes, owner, batch_dims=1)  # [B, A, 4]

@@ -1,18 +1,21 @@
-"""RetinaNet's heads, with group normalisation."""
+"""RetinaNet's heads, with group normalization."""
+
+from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="kerassl")
 class RetinaNetHead(keras.layers.Layer):
-    """What every anchor of a cell says, by one stack of convolutions for all levels.
+    """Predict numbers for every anchor of a location, by one stack of convolutions for all levels.
 
-    That of the paper and of KerasCV has no normalisation and counts on a backbone that has seen ImageNet. Here most
-    begin elsewhere. Group normalisation knows no batch: replicas and batches of one are alike.
+    The heads of the paper and of KerasCV have no normalization and rely on a backbone trained on ImageNet. Group
+    normalization, which is independent of the batch, trains on other backbones too.
 
     Args:
-        outputs: int, how many numbers a cell says.
-        start: float, what they are before training.
+        outputs: int, numbers a location.
+        start: float, their value before training.
         num_filters: int, channels of the convolutions, a multiple of 32.
         depth: int, convolutions before the last one.
         **kwargs: those of `keras.layers.Layer`.
@@ -27,7 +30,7 @@ class RetinaNetHead(keras.layers.Layer):
         Lin et al., "Focal Loss for Dense Object Detection", 2017; He et al., "Rethinking ImageNet Pre-training", 2018.
     """
 
-    def __init__(self, outputs, start=0.0, num_filters=256, depth=3, **kwargs):
+    def __init__(self, outputs: int, start: float = 0.0, num_filters: int = 256, depth: int = 3, **kwargs) -> None:
         super().__init__(**kwargs)
         self.outputs = int(outputs)
         self.start = float(start)
@@ -46,7 +49,7 @@ class RetinaNetHead(keras.layers.Layer):
             bias_initializer=keras.initializers.Constant(start),
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         channels = input_shape[-1]
         for convolution, norm in zip(self.convolutions, self.norms):
             convolution.build((None, None, None, channels))
@@ -55,14 +58,14 @@ class RetinaNetHead(keras.layers.Layer):
         self.prediction_layer.build((None, None, None, channels))
         self.built = True
 
-    def call(self, maps):
+    def call(self, maps: tf.Tensor) -> tf.Tensor:
         for convolution, norm in zip(self.convolutions, self.norms):
             maps = keras.activations.relu(norm(convolution(maps)))
         return self.prediction_layer(maps)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-1], self.outputs)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = {"outputs": self.outputs, "start": self.start, "num_filters": self.num_filters, "depth": self.depth}
         return {**super().get_config(), **own}

@@ -1,4 +1,6 @@
-"""Boxes as YOLOV8 learns them: distances from a cell's centre to the four sides, each told by weights of 16 bins."""
+"""Boxes as YOLOV8 learns them: distances from a location's center to the sides, each a distribution over 16 bins."""
+
+from __future__ import annotations
 
 import math
 
@@ -12,32 +14,32 @@ BINS = 16
 """A distance is 0 to 15 strides."""
 
 START = [-0.5 * number for number in range(BINS)] * 4
-"""The logits of a cell's bins at the start: a box of three strides. Even ones make it fifteen strides wide, which
-overlaps few objects enough to be taught anything."""
+"""The logits of a location's bins before training: a box of three strides. Uniform ones make it fifteen strides wide,
+which overlaps too few objects to learn."""
 
 _TINY = 1e-7
 
 
-def locations(image_size):
-    """The cells of P3, P4 and P5, in the order of the outputs.
+def locations(image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the locations of P3, P4 and P5, in the order of the outputs.
 
     Args:
         image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
 
     Returns:
-        Centres `[A, 2]` (x, y) in pixels and strides `[A, 1]` in pixels, float32 arrays.
+        Centers `[A, 2]` (x, y) in pixels and strides `[A, 1]` in pixels, float32 arrays.
     """
-    centres, strides = [], []
+    centers, strides = [], []
     for stride in STRIDES:
         steps = np.arange(stride / 2, image_size, stride, dtype="float32")
         x, y = np.meshgrid(steps, steps)
-        centres.append(np.stack([x, y], -1).reshape(-1, 2))
+        centers.append(np.stack([x, y], -1).reshape(-1, 2))
         strides.append(np.full([steps.size**2, 1], stride, "float32"))
-    return np.concatenate(centres), np.concatenate(strides)
+    return np.concatenate(centers), np.concatenate(strides)
 
 
-def expected(bins):
-    """The mean distance that weights of bins stand for.
+def expected(bins: tf.Tensor) -> tf.Tensor:
+    """Compute the mean of distributions of distances.
 
     Args:
         bins: `[..., 64]` float logits, 16 for each of left, top, right and bottom.
@@ -49,28 +51,28 @@ def expected(bins):
     return tf.reduce_sum(tf.nn.softmax(bins) * tf.range(BINS, dtype=bins.dtype), -1)
 
 
-def to_boxes(distances, centres, strides):
-    """`[..., A, 4]` distances in strides to boxes, xyxy in pixels."""
+def to_boxes(distances: tf.Tensor, centers: np.ndarray, strides: np.ndarray) -> tf.Tensor:
+    """Convert `[..., A, 4]` distances in strides to boxes, xyxy in pixels."""
     distances *= strides
-    return tf.concat([centres - distances[..., :2], centres + distances[..., 2:]], -1)
+    return tf.concat([centers - distances[..., :2], centers + distances[..., 2:]], -1)
 
 
-def to_distances(boxes, centres, strides):
-    """The reverse of `to_boxes`."""
-    return tf.concat([centres - boxes[..., :2], boxes[..., 2:] - centres], -1) / strides
+def to_distances(boxes: tf.Tensor, centers: np.ndarray, strides: np.ndarray) -> tf.Tensor:
+    """Convert boxes to distances, the inverse of `to_boxes`."""
+    return tf.concat([centers - boxes[..., :2], boxes[..., 2:] - centers], -1) / strides
 
 
-def ciou(first, second):
-    """Complete IoU of pairs of boxes that are told by distances from the same cells.
+def ciou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """Compute the complete IoU of pairs of boxes, given as distances from the same locations.
 
     Args:
         first, second: `[..., 4]` float tensors: left, top, right and bottom of the same point.
 
     Returns:
-        `[...]` float tensor in (-2, 1]: the IoU, less the square of the centres' distance over that of the enclosing
-        box's diagonal, less a term for unlike aspect ratios. No gradient passes through the weight of that term.
+        `[...]` float tensor in (-2, 1]: the IoU, less the square of the centers' distance over that of the enclosing
+        box's diagonal, less a term for different aspect ratios. No gradient passes through the weight of that term.
 
-    Reference:
+    References:
         Zheng et al., "Distance-IoU Loss", 2020, and "Enhancing Geometric Factors in Model Learning and Inference for
         Object Detection and Instance Segmentation", 2020, eq. 6 to 10.
     """
@@ -90,8 +92,8 @@ def _sides(distances):
     return distances[..., :2] + distances[..., 2:]
 
 
-def distribution_loss(distances, bins):
-    """Cross entropy of the two bins beside the true distance, weighted by how near they are; the mean of four sides.
+def distribution_loss(distances: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
+    """Compute the cross-entropy of the two bins next to the true distance, weighted by nearness; the mean of all sides.
 
     Args:
         distances: `[..., 4]` float tensor in strides; beyond 0 to 15 it is clipped.
@@ -100,7 +102,7 @@ def distribution_loss(distances, bins):
     Returns:
         `[...]` float tensor in nats.
 
-    Reference:
+    References:
         Li et al., "Generalized Focal Loss", 2020, eq. 6.
     """
     bins = tf.reshape(bins, tf.concat([tf.shape(bins)[:-1], [4, BINS]], 0))

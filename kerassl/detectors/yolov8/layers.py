@@ -1,20 +1,25 @@
-"""YOLOV8's neck and heads over P3 to P5: KerasCV's, layer by layer, out of layers that replicas share and CPUs like.
+"""YOLOV8's neck and heads over P3 to P5: KerasCV's, layer by layer, with kerassl's fast and synchronized layers.
 
-KerasCV's own functions put in batch normalisation that each replica computes for itself.
+In KerasCV's own functions each replica computes batch normalization for itself.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
+import tensorflow as tf
 
 from kerassl.backbones.fast_layers import to_fast
 
-# Keras's own 0.99 lags behind the weights for hundreds of steps, as long as a small fine-tuning takes.
+# Keras's default of 0.99 lags hundreds of steps behind the weights, the length of a small fine-tuning.
 _MOMENTUM = 0.9
 
 
-def convolution(x, channels, name, size=1, strides=1):
-    """A convolution with batch normalisation and swish."""
+def convolution(x: tf.Tensor, channels: int, name: str, size: int = 1, strides: int = 1) -> tf.Tensor:
+    """Apply a convolution with batch normalization and swish."""
     padding = "same"
-    if strides > 1:  # as much on every side; Keras pads right and below alone
+    if strides > 1:  # the same on every side; Keras pads right and below
         x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
         padding = "valid"
     layers = (
@@ -27,8 +32,8 @@ def convolution(x, channels, name, size=1, strides=1):
     return x
 
 
-def stage(x, channels, depth, name):
-    """A cross-stage partial block: half the channels pass by, half go through `depth` pairs of convolutions."""
+def stage(x: tf.Tensor, channels: int, depth: int, name: str) -> tf.Tensor:
+    """Apply a cross-stage partial block: half the channels pass, half go through `depth` pairs of convolutions."""
     half = channels // 2
     parts = [convolution(x, half, f"{name}_{part}") for part in ("short", "deep")]
     for number in range(depth):
@@ -38,8 +43,8 @@ def stage(x, channels, depth, name):
     return convolution(joined, channels, f"{name}_output")
 
 
-def neck(features, depth):
-    """Joins the levels of a pyramid from the top down, then from the bottom up (PANet).
+def neck(features: Sequence[tf.Tensor], depth: int) -> list[tf.Tensor]:
+    """Join the levels of a pyramid from the top down, then from the bottom up (PANet).
 
     Args:
         features: list of the feature maps P3, P4 and P5, of any channels.
@@ -48,7 +53,7 @@ def neck(features, depth):
     Returns:
         List of three feature maps of the same shapes.
 
-    Reference:
+    References:
         Liu et al., "Path Aggregation Network for Instance Segmentation", 2018.
     """
     channels = [feature.shape[-1] for feature in features]
@@ -64,17 +69,17 @@ def neck(features, depth):
     return joined
 
 
-def heads(features, sizes, starts):
-    """What each cell says of the box and of the class of the object in it.
+def heads(features: Sequence[tf.Tensor], sizes: dict[str, int], starts: dict[str, list]) -> dict[str, tf.Tensor]:
+    """Predict the box and the class of the object at each location.
 
     Args:
         features: list of the feature maps P3, P4 and P5.
-        sizes: dict `{"box": int, "classification": int}`, how many numbers tell a box and a class.
-        starts: dict of lists, what the heads of the three levels say at the start: floats, or lists of as many as tell.
+        sizes: dict `{"box": int, "classification": int}`, numbers a box and a class.
+        starts: dict of lists, the outputs of the three levels before training: floats, or lists of as many numbers.
 
     Returns:
-        Dict `{"box": [B, A, sizes["box"]], "classification": [B, A, sizes["classification"]]}`, not in half
-        precision; the cells of P3 come first, row by row.
+        Dict `{"box": [B, A, sizes["box"]], "classification": [B, A, sizes["classification"]]}`, not in half precision;
+        the locations of P3 come first, row by row.
     """
     # KerasCV's widths: a level's maps are no wider than those of P3.
     p3 = features[0].shape[-1]

@@ -7,7 +7,7 @@ from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.boxes import box_iou
-from kerassl.detectors.pseudo_boxes.enlarge import enlarge
+from kerassl.detectors.pseudo_boxes.heatmaps import enlarge
 from kerassl.resizing import check_image_size
 from kerassl.types import LEVELS
 

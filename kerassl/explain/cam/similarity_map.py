@@ -5,8 +5,7 @@ import tqdm
 
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
-from kerassl.detectors.pseudo_boxes import similarity as likeness
-from kerassl.detectors.pseudo_boxes.enlarge import enlarge
+from kerassl.detectors.pseudo_boxes import heatmaps
 from kerassl.explain.cam.cam import image_batch, layer_name
 
 
@@ -30,7 +29,7 @@ class SimilarityMap:
         batch_size, verbose: those of `GradCAM`.
 
     Returns:
-        `[B, H, W]` float32 array in [0, 1]. All 0 where no cell speaks for the likeness.
+        `[B, H, W]` float32 array in [0, 1]. All 0 where no cell speaks for the heatmaps.
 
     Raises:
         UserError: if there is no such layer, or images, reference or centre do not fit.
@@ -58,7 +57,7 @@ class SimilarityMap:
     def __call__(self, images, reference=None, *, batch_size=16, verbose=0):
         images = image_batch(images, self.model)
         parts = self.contributions(images, reference, batch_size=batch_size, verbose=verbose)
-        return enlarge(tf.nn.relu(parts), images.shape[1:3])
+        return heatmaps.enlarge(tf.nn.relu(parts), images.shape[1:3])
 
     def contributions(self, images, reference=None, *, batch_size=16, verbose=0):
         """What each cell contributes; the mean over an image's cells is the cosine similarity of the embeddings.
@@ -78,8 +77,8 @@ class SimilarityMap:
                 cells = self._cells(images[rows]) - self.centre  # [b, h, w, C]
                 other = reference[rows]
                 if other.ndim == 4:
-                    other = likeness.embedding(self._cells(other))
-                parts.append(likeness.contributions(cells, other - self.centre).numpy())
+                    other = heatmaps.embedding(self._cells(other))
+                parts.append(heatmaps.contributions(cells, other - self.centre).numpy())
                 bar.update(len(parts[-1]))
         return np.concatenate(parts)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.boxes import box_iou
-from kerassl.detectors.pseudo_boxes.component_boxes import component_boxes
+from kerassl.detectors.pseudo_boxes.heatmaps import component_boxes
 from kerassl.explain.localization.pixel_ap import pixel_ap
 
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from kerassl._compat import tf
 
 _share = threading.local()  # each replica is traced in a thread of its own
 
 
-def on_share(network: Callable, inputs: tf.Tensor) -> None:
+def on_share(network: Callable, inputs: Any) -> Any:
     """What a network returns for a replica's share of a batch, which may be empty.
 
     TensorFlow's convolutions on CPUs (oneDNN, 2.15 to 2.21) return the shape of their input where there is no image. So

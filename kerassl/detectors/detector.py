@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -57,21 +58,21 @@ class Detector(Supervised):
         with self._labels_reported():
             return super()._fit(self._pairs(x), *args, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, *args: Any, **kwargs) -> Any:
         with self._labels_reported():
             return super().evaluate(self._pairs(x), *args, **kwargs)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict:
         return super().train_step(_pair(data))
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict:
         return super().test_step(_pair(data))
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict:
         # Those of the losses alone: labels and outputs differ in structure, which Keras 2.15 would compare.
         return super().compute_metrics(x, {}, {}, sample_weight={})
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> dict:
         boxes, scores = self.boxes_and_scores(super().predict_step(data))
         areas = tf.fill([tf.shape(boxes)[0], 2], float(self.image_size))
         boxes, scores, classes, counts = select(boxes, scores, areas)

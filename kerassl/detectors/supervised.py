@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kerassl import _compat, optimizers
 from kerassl._errors import UserError
@@ -89,17 +91,17 @@ class Supervised(OverReplicas, _compat.TracedOnce, keras.Model):
             "lr_multipliers": dict(self.lr_multipliers or {}),
         }
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> dict[str, tf.Tensor]:
         network = functools.partial(self._network or super().call, training=training)
         return on_share(network, inputs)
 
     _network = None  # in place of the model's own graph, where a part of that is left out
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict:
         logs = scaled_step(self, lambda: super(Supervised, self).train_step(data))
         return _compat.logs_of_all_replicas(self, logs)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict:
         return _compat.logs_of_all_replicas(self, super().test_step(data))
 
     def get_config(self) -> dict:

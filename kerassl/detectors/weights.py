@@ -47,7 +47,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike, *, overwrite: bool
     names = getattr(model, "class_names", None)
     about = {} if names is None else {_weights.CLASSES: np.array(json.dumps(list(names)))}
     with _files.whole(path, overwrite=overwrite) as part:
-        np.savez(part, **table, **about)
+        np.savez(part, **{**table, **about})  # type: ignore[arg-type]
     return _weights.checksum(table)
 
 

@@ -1,6 +1,9 @@
-"""Contrastive pre-training of a backbone and of the cells of its feature maps."""
+"""Contrastive pre-training of a backbone and of the locations of its feature maps."""
+
+from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -18,12 +21,12 @@ from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
 from kerassl.types import LEVELS
 
-# Folded into the seed, so that cells are not drawn by the numbers by which views are.
-_CELLS = 6311
+# Folded into the seed, so that locations are not drawn by the same random numbers as views.
+_LOCATIONS = 6311
 
 
 class _Contrast(typing.NamedTuple):
-    """`losses.Contrast` of both losses together, and what they are made of."""
+    """`losses.Contrast` of both losses together, and their parts."""
 
     loss: tf.Tensor
     accuracy: tf.Tensor
@@ -33,45 +36,45 @@ class _Contrast(typing.NamedTuple):
 
 @keras.saving.register_keras_serializable(package="kerassl")
 class DenseSimCLR(SimCLR):
-    """`SimCLR` that also learns to tell the places of an image apart from those of others, for detectors.
+    """`SimCLR` that also contrasts the locations of feature maps, for detectors.
 
-    The two views' crop boxes and flips tell which cell of the second view's feature map shows the place of a cell of
-    the first (`augment.match_locations`). Such pairs, both from the first view to the second and back, are contrasted
-    with the drawn pairs' keys of all other images of the global batch (`losses.dense_info_nce`); locations of the same
-    image are negatives only with `min_negative_distance`. The loss is
+    The two views' crop boxes and flips determine which location of the second view's feature map shows the same place
+    as a location of the first (`augment.match_locations`). Such pairs, both from the first view to the second and back,
+    are contrasted with the drawn pairs' keys of all other images of the global batch (`losses.dense_info_nce`);
+    locations of the same image are negatives only with `min_negative_distance`. The loss is
 
         (1 - dense_weight) * global + dense_weight * mean over the levels of the dense loss
 
-    A level at which no cell has a match adds 0 to the mean. Every level has a projection head of its own, 1x1
-    convolutions, which is thrown away after pre-training like the global one.
+    A level at which no location has a match adds 0 to the mean. Every level has a projection head of its own, 1x1
+    convolutions, which is discarded after pre-training like the global one.
 
-    Beside the parent's metrics a step logs `global_loss`, `dense_loss` (the mean over the levels, without the weight),
-    `dense_accuracy` (how often a cell is more like its match than like any negative) and `matched` (the share of all
-    cells that have a match); `loss` is the whole.
+    Besides the parent's metrics a step logs `global_loss`, `dense_loss` (the mean over the levels, without the weight),
+    `dense_accuracy` (how often a location is more similar to its match than to any negative) and `matched` (the share
+    of all locations that have a match); `loss` is the sum.
 
     Args:
         backbone: as of `SimCLR`, with feature maps of the strides 8, 16 and 32.
         image_size: as of `SimCLR`.
-        levels: some of `"P3"`, `"P4"` and `"P5"`. P3 is the finest, and has four times the cells of P4.
-        dense_weight: float in [0, 1]. 0.5 weighs both alike; 0 trains the backbone exactly as `SimCLR` does.
+        levels: some of `"P3"`, `"P4"` and `"P5"`. P3 is the finest, with four times the locations of P4.
+        dense_weight: float in [0, 1]. 0.5 weighs both equally; 0 trains the backbone exactly as `SimCLR` does.
         dense_temperature: float > 0 or None, which takes the global loss's.
-        dense_hidden_dim: int. Length of the cells' hidden layer. The global one's width for each of hundreds of cells
-            would cost more than the rest of the loss.
-        locations_per_image: int > 0. How many cells of each view that have a match are drawn at most, at each level and
-            step. The draw depends on the seed, the step and the image's place in the global batch alone.
+        dense_hidden_dim: int. Length of the hidden layer of the locations' heads. The global one's for each of hundreds
+            of locations would cost more than the rest of the loss.
+        locations_per_image: int > 0. At most so many locations of each view that have a match are drawn, at each level
+            and step. The draw depends on the seed, the step and the image's place in the global batch alone.
         min_negative_distance: float >= 1 or None. Locations of the same image are negatives, too, if they are more than
             this many diagonals of a location apart on the image (the larger of both views'). None takes those of other
             images alone.
-        tile_size: int > 0 or None. How many cells are held against all others at once, as in `dense_info_nce`. None
-            holds all: 4 `N² locations_per_image²` similarities for a global batch of `N`.
-        **kwargs: the other arguments of `SimCLR`, by name. `projection_dim` is also that of the cells.
+        tile_size: int > 0 or None. How many locations are compared with all others at once, as in `dense_info_nce`.
+            None compares all: 4 `N² locations_per_image²` similarities for a global batch of `N`.
+        **kwargs: the other arguments of `SimCLR`, by name. `projection_dim` is also that of the locations.
 
     Attributes:
-        cell_heads: list of `keras.Sequential`, one for each level.
+        location_heads: list of `keras.Sequential`, one for each level.
 
     Raises:
-        UserError: as of `SimCLR`; if a level is unknown or given twice or the backbone lacks it, or a number is out of
-            its range.
+        UserError: as of `SimCLR`; if a level is unknown, repeated or not in the backbone, or a number is out of
+            range.
 
     Example:
         >>> model = kerassl.models.DenseSimCLR("EfficientNetB1", image_size=128, levels=("P4", "P5"))
@@ -79,35 +82,35 @@ class DenseSimCLR(SimCLR):
         >>> model.fit(kerassl.datasets.image_folder("photos", image_size=160, batch_size=64), epochs=100)
         >>> kerassl.backbones.save(model.backbone, "backbone.keras")
 
-    Reference:
+    References:
         Wang et al., "Dense Contrastive Learning for Self-Supervised Visual Pre-Training", 2021, eq. 2 and 3. Xie et
         al., "Propagate Yourself", 2021, for matching by geometry.
     """
 
     def __init__(
         self,
-        backbone="EfficientNetB1",
-        image_size=128,
+        backbone: str | keras.Model = "EfficientNetB1",
+        image_size: int = 128,
         *,
-        levels=("P4", "P5"),
-        dense_weight=0.5,
-        dense_temperature=None,
-        dense_hidden_dim=256,
-        locations_per_image=16,
-        min_negative_distance=None,
-        tile_size=None,
-        name="dense_simclr",
+        levels: str | Sequence[str] = ("P4", "P5"),
+        dense_weight: float = 0.5,
+        dense_temperature: float | None = None,
+        dense_hidden_dim: int = 256,
+        locations_per_image: int = 16,
+        min_negative_distance: float | None = None,
+        tile_size: int | None = None,
+        name: str = "dense_simclr",
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(backbone, image_size, name=name, **kwargs)
         self.levels = check_dense_levels(levels)
         if not 0 <= dense_weight <= 1:
             raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
         if not COUNT.fits(locations_per_image):
-            raise UserError(f"locations_per_image is {locations_per_image}; give the number of cells to draw, as 16")
+            raise UserError(f"locations_per_image is {locations_per_image}; give a number of locations, as 16")
         if min_negative_distance is not None and not min_negative_distance >= 1:
             raise UserError(
-                f"min_negative_distance is {min_negative_distance}; give a number of cells, 1 or more, as 1.5, or None"
+                f"min_negative_distance is {min_negative_distance}; give a number, 1 or more, as 1.5, or None"
             )
         self.min_negative_distance = min_negative_distance
         self.dense_weight = float(dense_weight)
@@ -118,9 +121,9 @@ class DenseSimCLR(SimCLR):
         check_contrast(self._temperature(), tile_size)
         names = backbones.pyramid(self.backbone, self.image_size)
         maps = [self.backbone.get_layer(names[level]).output for level in self.levels]
-        # Its method and not the model, which Keras would track and save beside the backbone.
+        # Its method and not the model, which Keras would track and save besides the backbone.
         self._features = keras.Model(self.backbone.inputs[0], [self.backbone.output, *maps]).__call__
-        self.cell_heads = [
+        self.location_heads = [
             projection_head(each.shape[-1], dense_hidden_dim, self._config["projection_dim"], f"{level}_head")
             for level, each in zip(self.levels, maps)
         ]
@@ -128,7 +131,7 @@ class DenseSimCLR(SimCLR):
         self.dense_trackers = [keras.metrics.Mean(name=name) for name in ("dense_loss", "dense_accuracy", "matched")]
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return [*super().metrics, self.global_tracker, *self.dense_trackers]
 
     def _temperature(self):
@@ -145,24 +148,24 @@ class DenseSimCLR(SimCLR):
 
         embeddings, *maps = on_share(network, images)
         whole = self._contrast(*tf.split(embeddings, 2, axis=0))
-        found = [self._contrast_cells(number, views, each, training) for number, each in enumerate(maps)]
+        found = [self._contrast_locations(number, views, each, training) for number, each in enumerate(maps)]
         dense, accuracy, matched = (
             tf.add_n([tf.cast(value, whole.loss.dtype) for value in values]) / len(found) for values in zip(*found)
         )
         loss = (1.0 - self.dense_weight) * whole.loss + self.dense_weight * dense
         return _Contrast(loss, whole.accuracy, whole.views, [whole.loss, dense, accuracy, matched])
 
-    def _contrast_cells(self, number, views, maps, training):
-        """This replica's share of loss, accuracy and matched cells of one level, from the maps of both views."""
+    def _contrast_locations(self, number, views, maps, training):
+        """This replica's share of loss, accuracy and matched locations of one level, from the maps of both views."""
         shape = tf.shape(maps)
         rows = tf.reshape(maps, [-1, maps.shape[-1]])
-        cells = self.cell_heads[number](rows, training=training)  # 1x1 convolutions, cell by cell
-        cells = tf.reshape(cells, [shape[0], shape[1] * shape[2], cells.shape[-1]])
-        first, second = tf.split(cells, 2, axis=0)  # [B, cells, D]
+        embedded = self.location_heads[number](rows, training=training)  # 1x1 convolutions
+        embedded = tf.reshape(embedded, [shape[0], shape[1] * shape[2], embedded.shape[-1]])
+        first, second = tf.split(embedded, 2, axis=0)  # [B, locations, D]
 
         stride = LEVELS[self.levels[number]]
         there, back = match_locations(views, stride), match_locations(views.swapped(), stride)
-        matches, valid = (tf.stack(both, axis=1) for both in zip(there, back))  # [B, 2, cells]
+        matches, valid = (tf.stack(both, axis=1) for both in zip(there, back))  # [B, 2, locations]
         offset, total = place_in_global_batch(tf.shape(first)[0])
         drawn, known = self._draw(valid, number, offset, total)
         taken = tf.gather(matches, drawn, batch_dims=2)
@@ -182,14 +185,14 @@ class DenseSimCLR(SimCLR):
         return found.loss, found.accuracy, tf.reduce_sum(tf.cast(valid, tf.float32)) / whole
 
     def _draw(self, valid, number, offset, total):
-        """Cells `[B, 2, K]` of both views, those that have a match first, and whether they have one."""
-        cells = tf.shape(valid)[2]
+        """Locations `[B, 2, K]` of both views, those that have a match first, and whether they have one."""
+        count = tf.shape(valid)[2]
         seed = tf.stack([self.seed % 2**31, tf.cast(self.optimizer.iterations, tf.int32)])
-        seed = tf.random.experimental.stateless_fold_in(seed, _CELLS + number)
+        seed = tf.random.experimental.stateless_fold_in(seed, _LOCATIONS + number)
         # Replicas draw for the whole batch and keep their rows. One algorithm on every device.
-        chances = tf.random.stateless_uniform([total, 2, cells], seed, alg="philox")
+        chances = tf.random.stateless_uniform([total, 2, count], seed, alg="philox")
         chances = tf.where(valid, chances[offset : offset + tf.shape(valid)[0]], -1.0)
-        best, drawn = tf.math.top_k(chances, tf.minimum(self.locations_per_image, cells))
+        best, drawn = tf.math.top_k(chances, tf.minimum(self.locations_per_image, count))
         return drawn, best >= 0.0
 
     def _log(self, contrast):
@@ -197,7 +200,7 @@ class DenseSimCLR(SimCLR):
             tracker.update_state(value)
         return super()._log(contrast)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "levels": list(self.levels),

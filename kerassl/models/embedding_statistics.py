@@ -1,13 +1,15 @@
-"""What embeddings tell about the health of a pre-training."""
+"""Statistics of embeddings by which a collapse is seen."""
+
+from __future__ import annotations
 
 import tensorflow as tf
 
-# Pairs of a sample: the statistics are for a look, and N * N pairs of a large batch would cost more than the loss.
+# Pairs of a sample: N * N pairs of a large batch would cost more than the loss.
 _SAMPLE = 512
 
 
-def embedding_statistics(views):
-    """How a batch of normalised embeddings fills the sphere that it lies on.
+def embedding_statistics(views: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Compute how evenly a batch of normalized embeddings fills the unit sphere.
 
     Args:
         views: `[2N, D]`, rows of length 1: all first views, then all second ones.
@@ -23,12 +25,12 @@ def embedding_statistics(views):
         - `uniformity`: the logarithm of the mean of `exp(-2 d²)` over pairs of different views, for the distance `d`;
           0 if all are the same, about -3.9 on a large sphere evenly filled.
 
-    Reference:
+    References:
         Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and Uniformity on the
         Hypersphere", 2020. Garrido et al., "RankMe", 2023, eq. 1.
     """
     views = tf.cast(tf.stop_gradient(views), tf.float32)
-    # Without this the eigenvalues of a run that broke would end it with an error of their own.
+    # Without this, computing the eigenvalues would fail once a run has diverged.
     views = tf.where(tf.math.is_finite(views), views, 0.0)
     count, dimensions = tf.shape(views)[0], views.shape[1]
     deviation = tf.reduce_mean(tf.math.reduce_std(views, axis=0)) * dimensions**0.5

@@ -1,11 +1,15 @@
 """Levels of a backbone for dense contrast."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from kerassl._errors import UserError
 from kerassl.types import LEVELS
 
 
-def check_dense_levels(levels):
-    """The levels of dense contrast, as a tuple from fine to coarse; refuses unknown ones."""
+def check_dense_levels(levels: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the levels of dense contrast from fine to coarse; refuse unknown ones."""
     levels = [levels] if isinstance(levels, str) else list(levels)
     if not levels or len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
         raise UserError(f"levels are {levels}; give one or more of {', '.join(LEVELS)}, each once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,7 +23,7 @@ class OverReplicas:
     """
 
     def fit(
-        self, x=None, *args, callbacks: Sequence[keras.callbacks.Callback] | None = None, **kwargs
+        self, x: Any = None, *args: Any, callbacks: Sequence[keras.callbacks.Callback] | None = None, **kwargs
     ) -> keras.callbacks.History:
         """Train as `keras.Model.fit`, which resumes a stopped run if `callbacks.Resume` is among the callbacks."""
         if isinstance(x, tf.data.Dataset):
@@ -38,11 +39,11 @@ class OverReplicas:
     def _fit(self, *args, **kwargs):
         return super().fit(*args, **kwargs)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self: Any, force: bool = False) -> Any:
         if self.distribute_strategy.num_replicas_in_sync > 1:
             _check_batch_norm(self)
             _compat.clip_summed_gradients(self.optimizer)
-        return super().make_train_function(force)
+        return super().make_train_function(force)  # type: ignore[misc]
 
 
 def _check_batch_norm(model):

@@ -1,12 +1,16 @@
-"""The head that contrastive pre-training puts on a backbone and throws away afterwards."""
+"""The projection head of contrastive pre-training, which is discarded afterwards."""
+
+from __future__ import annotations
 
 import keras
 
 from kerassl.backbones import FastBatchNormalization
 
 
-def projection_head(features, hidden_dim, projection_dim, name="projection_head"):
-    """SimCLR's two-layer head: dense, batch normalisation, ReLU, dense.
+def projection_head(
+    features: int, hidden_dim: int, projection_dim: int, name: str = "projection_head"
+) -> keras.Sequential:
+    """Build SimCLR's two-layer head: dense, batch normalization, ReLU, dense.
 
     Args:
         features: int. Length of the backbone's pooled features.

@@ -92,7 +92,7 @@ class SimCLR(ViewModel):
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.accuracy_tracker = keras.metrics.Mean(name="contrast_accuracy")
         self.statistics_trackers = [_Latest(name=name) for name in STATISTICS]
-        self._config = {"projection_dim": projection_dim, "hidden_dim": hidden_dim, "temperature": temperature}
+        self._config: dict = {"projection_dim": projection_dim, "hidden_dim": hidden_dim, "temperature": temperature}
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return embeddings for the contrastive loss, `[B, projection_dim]`, of images `[B, H, W, 3]` in [0, 255]."""

@@ -41,7 +41,7 @@ class ViewModel(OverReplicas, _compat.Model):
         self.pool.build((None, None, None, self.backbone.output_shape[-1]))
         self.built = True
 
-    def build(self, input_shape=None) -> None:
+    def build(self, input_shape: Any = None) -> None:
         self.built = True
 
     def compile(self, optimizer: str | keras.optimizers.Optimizer = "adam", **kwargs) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from kerassl import UserError, datasets
 from kerassl.detectors import Foreground
-from kerassl.detectors.pseudo_boxes.foreground import bounded, common
+from kerassl.detectors.pseudo_boxes.foreground import bounded, mean_and_component
 from kerassl.explain import SimilarityMap
 from kerassl.resizing import letterbox
 
@@ -55,8 +55,8 @@ def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbo
     look = Foreground(backbone, paths, 96, kind="similarity", level="P4")
     images = np.stack([letterbox(datasets.read_image(path), 96)[0] for path in paths])
     plain = SimilarityMap(backbone, layer="P4")
-    np.testing.assert_allclose(look.centre, plain.mean_embedding(images), rtol=1e-4)
-    expected = SimilarityMap(backbone, layer="P4", centre=look.centre)(images, images)
+    np.testing.assert_allclose(look.mean, plain.mean_embedding(images), rtol=1e-4)
+    expected = SimilarityMap(backbone, layer="P4", centre=look.mean)(images, images)
     for (_, heat, _, _), wanted in zip(look.heatmaps(paths), expected):
         np.testing.assert_allclose(heat, wanted, atol=1e-3)
 
@@ -106,7 +106,7 @@ def test_common_features_equal_those_of_a_decomposition_of_all_cells_whatever_th
     apart = cells[within].mean(0) - cells[inside & ~within].mean(0)
     expected = axes[0] * np.sign(axes[0] @ apart)
     for size in (1, 4, 6):
-        found = common((cells[at : at + size], inside[at : at + size]) for at in range(0, 6, size))
+        found = mean_and_component((cells[at : at + size], inside[at : at + size]) for at in range(0, 6, size))
         np.testing.assert_allclose(found[0], chosen.mean(0), rtol=1e-12)
         np.testing.assert_allclose(found[1], expected, atol=1e-9)
 
@@ -118,7 +118,7 @@ def test_common_features_equal_those_of_a_decomposition_of_all_cells_whatever_th
         ({"level": "P6"}, "level 'P6'; heatmaps are component, similarity, levels P3, P4, P5"),
         ({"sample": 0}, "sample is 0; give 1 or more"),
         ({"image_size": 100}, "100"),
-        ({"image_size": 64, "level": "P5"}, "no cell lies within a picture, all at its border; take a larger"),
+        ({"image_size": 64, "level": "P5"}, "all locations are at the border of their image; take a larger"),
     ],
 )
 def test_mistakes_are_told_in_one_line(backbone, photos, settings, told):

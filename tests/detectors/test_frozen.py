@@ -10,8 +10,8 @@ import tensorflow as tf
 from kerassl import backbones, datasets, detectors
 from kerassl._errors import UserError
 from kerassl.backbones import weights as backbone_weights
-from kerassl.detectors.localizer.head import feature_head
 from kerassl.detectors.localizer.frozen_features import statistics
+from kerassl.detectors.localizer.head import feature_head
 from kerassl.resizing import letterbox
 
 CLASSES = datasets.SCENE_CLASSES
@@ -105,7 +105,9 @@ def test_statistics_equal_those_of_all_cells(features):
 def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp_path):
     localizer = fitted(features)
     images = np.stack([letterbox(datasets.read_image(record.path), SIZE)[0] for record in records])
-    head = feature_head(localizer, [level.shape[2:] for level in features.maps])([maps[:, 0] for maps in features.maps], training=False)
+    head = feature_head(localizer, [level.shape[2:] for level in features.maps])(
+        [maps[:, 0] for maps in features.maps], training=False
+    )
     joined = localizer(images, training=False)
     for name in ("class", "box"):
         np.testing.assert_allclose(joined[name], head[name], atol=1e-5)

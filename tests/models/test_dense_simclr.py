@@ -125,7 +125,7 @@ def test_loss_and_gradient_are_those_of_slow_loops_over_cells(min_negative_dista
         features, *maps = network(tf.concat([views.first, views.second], 0), training=False)
         embeddings = model.projection_head(tf.reduce_mean(features, [1, 2]), training=False)
         dense, shares = [], []
-        for head, each in zip(model.cell_heads, maps):
+        for head, each in zip(model.location_heads, maps):
             cells = head(tf.reshape(each, [-1, each.shape[-1]]), training=False)
             loss, share = slow_loss(
                 *tf.split(tf.reshape(cells, [*each.shape[:3], 8]), 2), views, 0.3, min_negative_distance or math.inf
@@ -144,7 +144,7 @@ def test_loss_and_gradient_are_those_of_slow_loops_over_cells(min_negative_dista
 
 
 def variables_of(model):
-    parts = [model.backbone, model.projection_head, *getattr(model, "cell_heads", [])]
+    parts = [model.backbone, model.projection_head, *getattr(model, "location_heads", [])]
     return [variable for part in parts for variable in part.variables]
 
 
@@ -210,7 +210,7 @@ def test_dense_loss_is_0_and_gradients_are_finite_when_views_do_not_overlap(tiny
 
 def test_loss_is_log_of_choices_when_all_cells_are_identical(tiny_backbone):
     model = model_of(tiny_backbone(), levels="P4", locations_per_image=3)
-    for head in model.cell_heads:
+    for head in model.location_heads:
         head.layers[1].beta.assign(tf.ones_like(head.layers[1].beta))  # the same hidden layer for every cell
         head.layers[1].gamma.assign(tf.zeros_like(head.layers[1].gamma))
     model.compile(keras.optimizers.SGD(0.1))
@@ -276,7 +276,7 @@ def test_mixed_precision_stays_finite(tiny_backbone, policy):
     logs = model.fit(tf.data.Dataset.from_tensors(blobs()).repeat(2), verbose=0).history
     assert all(math.isfinite(logs[name][0]) for name in ("loss", *FIGURES))
     assert all(np.all(np.isfinite(value)) for value in state_of(model))
-    assert [layer.compute_dtype for layer in model.cell_heads[0].layers] == ["float16"] * 3 + ["float32"]
+    assert [layer.compute_dtype for layer in model.location_heads[0].layers] == ["float16"] * 3 + ["float32"]
 
 
 def test_saved_model_loads_and_its_backbone_is_an_ordinary_one(tiny_backbone, tmp_path):

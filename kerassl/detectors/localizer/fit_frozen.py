@@ -137,7 +137,7 @@ class _Head(Supervised):
     def _objectives(self):
         return localizer_objectives(self._class_weight, cells=LocationLoss())
 
-    def symbolic_labels(self):
+    def symbolic_labels(self) -> dict:
         labels = symbolic_labels()
         return {**labels, "cells": labels["box"]}
 

@@ -123,12 +123,12 @@ class FrozenFeatures:
         Returns:
             `FrozenFeatures`.
         """
-        rows = np.asarray(rows, np.int64)
+        chosen = np.asarray(rows, np.int64)
         taken = copy.copy(self)
         taken.__dict__.pop("statistics", None)  # of all of these images, if they were computed
-        taken.records = [self.records[row] for row in rows]
-        taken.maps = [_Rows(level, rows) for level in self.maps]
-        taken.boxes, taken.labels = self.boxes[rows], self.labels[rows]
+        taken.records = [self.records[row] for row in chosen]
+        taken.maps = [_Rows(level, chosen) for level in self.maps]
+        taken.boxes, taken.labels = self.boxes[chosen], self.labels[chosen]
         return taken
 
     @functools.cached_property

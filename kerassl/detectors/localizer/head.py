@@ -48,7 +48,7 @@ class BoxVote(keras.layers.Layer):
         `[B, 4]`, xyxy in units of the image's side.
     """
 
-    def call(self, inputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         weights, sides = inputs
         boxes = location_boxes(sides)
         return tf.reduce_sum(weights * boxes, [1, 2])
@@ -61,7 +61,7 @@ class BoxVote(keras.layers.Layer):
 class LocationSoftmax(keras.layers.Layer):
     """Softmax over the locations of a feature map `[B, h, w, 1]`."""
 
-    def call(self, inputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(inputs)
         return tf.reshape(tf.nn.softmax(tf.reshape(inputs, [shape[0], -1])), shape)
 
@@ -73,7 +73,7 @@ class LocationSoftmax(keras.layers.Layer):
 class WeightedPooling(keras.layers.Layer):
     """Mean of a feature map `[B, h, w, C]` by the weights `[B, h, w, 1]` of its locations: `[B, C]`."""
 
-    def call(self, inputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         features, weights = inputs
         return tf.reduce_sum(features * weights, [1, 2])
 
@@ -96,7 +96,7 @@ class Standardize(keras.layers.Layer):
         self.deviation = self.add_weight(name="deviation", shape=shape, initializer="ones", trainable=False)
         self.built = True
 
-    def call(self, inputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return (inputs - tf.cast(self.mean, inputs.dtype)) / tf.cast(self.deviation, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -110,7 +110,7 @@ class Standardize(keras.layers.Layer):
 class Beside(keras.layers.Layer):
     """Return the first input. The layers of the second so belong to the model and are saved with it."""
 
-    def call(self, inputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         return inputs[0]
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

@@ -99,11 +99,11 @@ class Localizer(Supervised):
         return tuple(layer.name for layer in self._beyond)
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list:
         return self._used(super().trainable_weights)
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list:
         return self._used(super().trainable_variables)
 
     def _used(self, weights):
@@ -113,7 +113,7 @@ class Localizer(Supervised):
     def _objectives(self):
         return localizer_objectives()
 
-    def symbolic_labels(self):
+    def symbolic_labels(self) -> dict:
         return symbolic_labels()
 
     def get_config(self) -> dict:

@@ -115,7 +115,7 @@ class Foreground:
             else:
                 heat = heatmaps.contributions(maps, heatmaps.embedding(maps, inside), inside)
             for index, cut, scale, size in zip(indices, tf.nn.relu(heat).numpy(), scales, sizes):
-                yield int(index), self._enlarged(cut, scale * size), float(scale), tuple(map(int, size))
+                yield int(index), self._enlarged(cut, scale * size), float(scale), (int(size[0]), int(size[1]))
 
     def _enlarged(self, cut, sides):
         """The image's part of a map at the size of its pixels; the outer values are repeated up to its edges."""
@@ -169,7 +169,7 @@ def mean_and_component(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tupl
     Raises:
         UserError: if there is no inner location.
     """
-    counts, sums, second = np.zeros(2), 0.0, 0.0  # of locations at the border and of inner ones
+    counts, sums, second = np.zeros(2), np.zeros(()), np.zeros(())  # of locations at the border and of inner ones
     for maps, inside in batches:
         inner = _inner(inside)
         groups = [maps[inside & ~inner], maps[inner]]

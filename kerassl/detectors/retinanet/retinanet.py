@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -130,7 +131,9 @@ class RetinaNet(Detector):
     def _objectives(self):
         return {"loss": {"box": SummedLoss(_smooth_l1, "box"), "classification": SummedLoss(_focal, "classification")}}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **kwargs
+    ) -> tf.Tensor:
         offsets, labels = _boxes.targets(self.anchors(), *self._labels(x, y))
         found = tf.cast(labels >= 0, labels.dtype)  # [B, A]
         counted = tf.cast(labels != _boxes.IGNORED, labels.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -94,7 +95,10 @@ class YOLOV8(Detector):
         ]
         # At the start an image has about five objects by its scores, or the background would dominate the first steps.
         scores = [min(0.01, 5 / len(class_names) * (stride / image_size) ** 2) for stride in distances.STRIDES]
-        starts = {"box": [distances.START] * 3, "classification": [math.log(s / (1 - s)) for s in scores]}
+        starts: dict[str, list] = {
+            "box": [distances.START] * 3,
+            "classification": [math.log(s / (1 - s)) for s in scores],
+        }
         sizes = {"box": len(distances.START), "classification": len(class_names)}
         outputs = yolo_layers.heads(yolo_layers.neck(features, depth), sizes, starts)
         super().__init__(inputs=backbone.input, outputs=outputs, **{"name": "yolov8", **kwargs})
@@ -114,9 +118,12 @@ class YOLOV8(Detector):
         losses = {"box": SummedLoss(_box_loss, "box"), "classification": SummedLoss(_class_loss, "classification")}
         return {"loss": losses}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **kwargs
+    ) -> tf.Tensor:
         centers, strides = self.locations()
-        boxes, scores = task_aligned.targets(centers, *self._labels(x, y), *self.boxes_and_scores(y_pred))
+        labels, predicted = self._labels(x, y), self.boxes_and_scores(y_pred)
+        boxes, scores = task_aligned.targets(centers, labels[0], labels[1], predicted[0], predicted[1])
         weight = tf.reduce_sum(scores, -1)  # [B, A]
         # A batch without objects still trains the background.
         total = tf.maximum(over_replicas(tf.reduce_sum(weight)), 1.0)

@@ -1,4 +1,3 @@
-import dataclasses
 import logging
 
 import keras
@@ -7,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerassl import detectors
+from kerassl import datasets, detectors
 from kerassl._errors import UserError
 from kerassl.detectors import supervised
 from kerassl.detectors.localizer import head as parts
@@ -170,12 +169,9 @@ def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, tmp_path):
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
 
 
-@dataclasses.dataclass(frozen=True)
-class Named:
+def named(image_id, path):
     """As much of a record as prediction needs."""
-
-    image_id: str
-    path: str
+    return datasets.Record(image_id, str(path), 1, 1, None, None, None)
 
 
 def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tiny_backbone, tmp_path, caplog):
@@ -185,7 +181,7 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
     for number, shape in enumerate([(50, 90), (128, 64), (64, 64)]):
         path = tmp_path / f"{number}.png"
         Image.fromarray(rng.integers(0, 255, (*shape, 3), "uint8")).save(path)
-        names.append(Named(f"image {number}", str(path)))
+        names.append(named(f"image {number}", path))
     found = detectors.predict(model, names, batch_size=2, verbose=0)
     assert list(found) == ["image 0", "image 1", "image 2"]
     image, scale = letterbox(tf.constant(np.asarray(Image.open(names[0].path))), 64)
@@ -201,7 +197,7 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
     np.testing.assert_allclose(alone["image 2"].boxes, found["image 2"].boxes, atol=1e-3)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with caplog.at_level(logging.WARNING, "kerassl"):
-        some = detectors.predict(model, [Named("broken", str(tmp_path / "broken.png")), *names], verbose=0)
+        some = detectors.predict(model, [named("broken", tmp_path / "broken.png"), *names], verbose=0)
     assert "broken.png" in caplog.text
     assert list(some) == list(found)
 

@@ -40,7 +40,7 @@ class FrozenFeatures:
     """Feature maps of images and of their mirror images by a frozen backbone, the inputs of a localizer's head.
 
     The head is trained on these maps in seconds (`fit_frozen`), and scored on those of other images
-    (`localizer_predictions`), without running the network again.
+    (`detectors.predict`), without running the network again.
 
     Args:
         backbone: flat functional `keras.Model` of images in [0, 255], as `backbones.build` or `backbones.load` returns

@@ -26,12 +26,12 @@ class Described:
 
     Attributes:
         kind: str, the name of its class.
-        classes: tuple of str, empty of what is neither a detector nor a localizer.
+        class_names: tuple of str, empty of what is neither a detector nor a localizer.
         image_size: int in pixels, or None of a network alone.
     """
 
     kind: str
-    classes: tuple
+    class_names: tuple
     image_size: int | None
 
 
@@ -60,7 +60,7 @@ def check_model(path: str | os.PathLike | keras.Model) -> Described:
     if not isinstance(path, (str, os.PathLike)):
         return Described(type(path).__name__, tuple(path.class_names), path.image_size)
     found = describe(path)
-    if not found.classes:
+    if not found.class_names:
         raise UserError(f"{path} holds a {found.kind}, which is neither a detector nor a localizer; {_WANTED}")
     return found
 

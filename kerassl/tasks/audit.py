@@ -67,7 +67,7 @@ def audit(
     if labels is None:
         raise UserError("no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
     outputs.check_folder(out)
-    known = list(check_model(model).classes)
+    known = list(check_model(model).class_names)
     if labels.classes:
         class_places(known, labels.classes, "the model")  # of another order they are read in the model's
     records = labeled_split(read, labels.test, known)

@@ -248,7 +248,7 @@ def evaluate(
     settings = voc_settings("test", voc, year, split, classes, allow_broken_labels)
     if coco is not None or shards is not None:
         settings = {"data.allow_broken_labels": allow_broken_labels}
-    known = None if model is None else check_model(model).classes
+    known = None if model is None else check_model(model).class_names
     if data is None:
         truth = ground_truth(read_config(config, settings), coco, images, known, shards, classes)
     else:

@@ -217,7 +217,7 @@ def load_arm(path):
 
 def _classes(arms, named_classes):
     """The classes of the arms that have some, which must be the same."""
-    lists = {name: tuple(model.classes) for name, model in arms.items() if model.classes}
+    lists = {name: tuple(model.class_names) for name, model in arms.items() if model.class_names}
     if not lists:
         return tuple(named_classes or datasets.VOC_CLASSES)
     first, known = next(iter(lists.items()))

@@ -260,6 +260,7 @@ def story(patched, tmp_path_factory):
     return out, turns
 
 
+@pytest.mark.current_stack
 def test_each_trial_is_trained_once_when_a_run_is_stopped_and_resumed(story):
     out, turns = story
     assert (turns["stopped"]["status"], turns["stopped"]["fitted"]) == (3, [0])
@@ -278,6 +279,7 @@ def test_each_trial_is_trained_once_when_a_run_is_stopped_and_resumed(story):
     assert (results["mean_iou"], results["seeds"]) == (pytest.approx(np.mean(own)), 2)
 
 
+@pytest.mark.current_stack
 def test_damaged_trial_is_repeated_to_the_same_bits_and_others_are_kept(story):
     out, turns = story
     assert turns["repaired"]["fitted"] == [1]
@@ -286,6 +288,7 @@ def test_damaged_trial_is_repeated_to_the_same_bits_and_others_are_kept(story):
         assert turns["repaired"][name] == turns["extended"][name]
 
 
+@pytest.mark.current_stack
 def test_neck_is_pretrained_once_for_all_heads_of_a_variant(story):
     out, turns = story
     assert [(own["batch_size"], own["epochs"]) for own in turns["extended"]["necks"]] == [(4, 1)]
@@ -298,6 +301,7 @@ def test_neck_is_pretrained_once_for_all_heads_of_a_variant(story):
     assert "saw up to 6 of the images" in seen
 
 
+@pytest.mark.current_stack
 def test_heads_and_images_use_the_levels_that_the_configuration_names(story):
     out, _ = story
     for name in ("plain", "boxes"):

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import kerassl
-from kerassl import runs
+from kerassl import tasks
 from kerassl.cli.main import COMMANDS, parser
 
 pytestmark = pytest.mark.current_stack
@@ -20,7 +20,7 @@ def test_function_takes_the_arguments_of_its_command(command):
     commands = next(each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
     flags = {action.dest: action for action in commands.choices[command]._actions if action.dest != "help"}
     name = NAMES.get(command, command)
-    function = getattr(kerassl if command in ("pretrain", "finetune", "compare") else runs, name)
+    function = getattr(kerassl if name in kerassl.__all__ and name not in kerassl._PACKAGES else tasks, name)
     arguments = inspect.signature(function).parameters
     # Without a flag: labels that Python has read already, and settings.
     assert set(flags) == set(arguments) - {"data", "settings"}

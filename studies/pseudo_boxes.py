@@ -88,9 +88,9 @@ def heatmaps(backbone, records, image_size, kind, level):
     return [(heat, scale) for _, heat, scale, _ in look.heatmaps(paths)]
 
 
-def boxes(found, threshold, smallest=0.01, largest=0.9):
+def boxes(found, threshold, min_size=0.01, max_size=0.9):
     """The box around the largest piece of each heatmap, in pixels of the original."""
-    return [boxes_of(heat, threshold, 1, smallest, largest)[0] / scale for heat, scale in found]
+    return [boxes_of(heat, threshold, 1, min_size, max_size)[0] / scale for heat, scale in found]
 
 
 def save_images(records, found, threshold, image_size, path):

@@ -335,7 +335,7 @@ def pseudo_boxes():
     paths = common.image_files("images", 12)
     settings = {
         "component": {"level": "P4", "threshold": 0.3},
-        "similarity": {"level": "P3", "pieces": 2, "smallest": 0.02, "largest": 1.0, "sample": 6},
+        "similarity": {"level": "P3", "max_boxes": 2, "min_size": 0.02, "max_size": 1.0, "sample": 6},
     }
     for kind, own in settings.items():
         boxes = detectors.pseudo_records(backbone, paths, image_size=SIZE, heatmap=kind, verbose=0, **own)

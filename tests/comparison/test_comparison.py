@@ -248,7 +248,7 @@ def story(patched, tmp_path_factory):
             lambda paths, *args, **own: read.append(len(paths)) or batches(paths, *args, **own),
         )
         # Of a random network a box may be the whole image.
-        patch.setattr(detectors, "pseudo_records", lambda *args, **own: boxes(*args, largest=1.0, **own))
+        patch.setattr(detectors, "pseudo_records", lambda *args, **own: boxes(*args, max_size=1.0, **own))
         patch.setattr(detectors, "pretrain_localizer", lambda *args, **own: necks.append(own) or pretrain(*args, **own))
         with pytest.MonkeyPatch.context() as limit:
             limit.setattr(TimeLimit, "over", lambda self: asked.append(0) or len(asked) == 3)

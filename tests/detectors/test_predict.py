@@ -163,6 +163,24 @@ def test_a_broken_file_is_named_and_left_out(eager_detector, photos, tmp_path, c
         detectors.predict(eager_detector, broken, verbose=0)
 
 
+def test_arrays_have_the_detections_of_their_files(eager_detector, photos):
+    paths = sorted(photos.iterdir())
+    arrays = [np.asarray(Image.open(path)) for path in paths]
+    named = detectors.predict(eager_detector, paths, verbose=0)
+    found = detectors.predict(eager_detector, arrays, verbose=0)
+    assert list(found) == [str(number) for number in range(len(paths))]
+    same(dict(zip(named, found.values())), named, 1e-3)
+    same(detectors.predict(eager_detector, arrays[2][None], verbose=0), {"0": found["2"]}, 1e-3)
+    same(detectors.predict(eager_detector, arrays[2], verbose=0), {"0": found["2"]}, 1e-3)
+    with pytest.raises(UserError, match=r"array of shape \(8, 8, 1\)"):
+        detectors.predict(eager_detector, [np.zeros([8, 8, 1])], verbose=0)
+
+
+def test_predict_refuses_when_the_model_is_no_detector(photos):
+    with pytest.raises(UserError, match="Sequential is not a detector"):
+        detectors.predict(keras.Sequential([keras.layers.Dense(1)]), photos)
+
+
 @pytest.mark.parametrize("arguments", [{"score_threshold": 1.5}, {"iou_threshold": -1}, {"max_detections": 0}])
 def test_predict_refuses_when_a_threshold_is_out_of_range(eager_detector, photos, arguments):
     with pytest.raises(UserError, match="thresholds"):

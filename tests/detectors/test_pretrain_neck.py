@@ -38,13 +38,13 @@ def planted(height=40, width=60):
     ("settings", "expected", "left"),
     [
         ({"threshold": 0.5}, [[10, 5, 40, 15]], {}),
-        ({"threshold": 0.5, "pieces": 3}, [[10, 5, 40, 15], [30, 20, 42, 36], [2, 38, 3, 39]], {}),
+        ({"threshold": 0.5, "max_boxes": 3}, [[10, 5, 40, 15], [30, 20, 42, 36], [2, 38, 3, 39]], {}),
         (
-            {"threshold": 0.5, "pieces": 3, "smallest": 0.01},
+            {"threshold": 0.5, "max_boxes": 3, "min_size": 0.01},
             [[10, 5, 40, 15], [30, 20, 42, 36]],
             {"boxes too small": 1},
         ),
-        ({"threshold": 0.5, "largest": 0.1}, [], {"boxes too large": 1}),  # of 300 / 2400
+        ({"threshold": 0.5, "max_size": 0.1}, [], {"boxes too large": 1}),  # of 300 / 2400
         ({"threshold": 0.7}, [[30, 20, 42, 36]], {}),
     ],
 )
@@ -55,8 +55,8 @@ def test_boxes_of_a_heatmap_are_those_around_its_largest_pieces(settings, expect
 
 
 def test_there_is_no_box_when_nothing_or_everything_stands_out():
-    for heat, why in ((np.zeros([8, 8]), "images without heat"), (np.ones([8, 8]), "boxes too large")):
-        boxes, left = boxes_of(heat, 0.5, largest=0.9)
+    for heat, why in ((np.zeros([8, 8]), "images without foreground"), (np.ones([8, 8]), "boxes too large")):
+        boxes, left = boxes_of(heat, 0.5, max_size=0.9)
         assert boxes.shape == (0, 4)
         assert left == {why: 1}
 
@@ -84,7 +84,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
         given.append(datasets.Record(f"id{number}", str(tmp_path / f"{number}.png"), height, width, None, None, None))
     with caplog.at_level("INFO", "kerassl"):
         found = detectors.pseudo_records(
-            colours(), given, image_size=96, level="P3", threshold=0.5, smallest=0.05, verbose=0
+            colours(), given, image_size=96, level="P3", threshold=0.5, min_size=0.05, verbose=0
         )
     assert [record.image_id for record in found] == ["id0", "id1", "id2"]
     for record, plain, box in zip(found, given, truth):
@@ -204,8 +204,8 @@ def test_mistakes_are_told_in_one_line(tiny_detector, tiny_backbone, records, tm
         (lambda: detectors.pretrain_neck(detector, empty), "none of 8 records has a box; give those of pseudo_records"),
         (lambda: detectors.pretrain_neck(detector, tmp_path / "nowhere"), "there is no file or folder"),
         (lambda: detectors.pseudo_records(detector.backbone, path, threshold=1.0), "threshold is 1.0"),
-        (lambda: detectors.pseudo_records(detector.backbone, path, pieces=0), "pieces is 0"),
-        (lambda: detectors.pseudo_records(detector.backbone, path, smallest=0.5, largest=0.4), "smallest is 0.5"),
+        (lambda: detectors.pseudo_records(detector.backbone, path, max_boxes=0), "max_boxes is 0"),
+        (lambda: detectors.pseudo_records(detector.backbone, path, min_size=0.5, max_size=0.4), "min_size is 0.5"),
         (lambda: detectors.pseudo_records(detector.backbone, path, heatmap="centre"), "heatmap is 'centre'"),
         (lambda: detectors.save_neck(detector, tmp_path / "neck.h5"), "saved as a .npz file"),
     ):

@@ -1,11 +1,16 @@
-"""Boxes around what stands out of photographs: something to train on where nobody drew any."""
+"""Pseudo-boxes: boxes around the foreground of unlabeled images, from the features of a backbone."""
+
+from __future__ import annotations
 
 import collections
 import logging
+import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.datasets.record import Record
 from kerassl.detectors.pseudo_boxes.foreground import Foreground
@@ -14,42 +19,42 @@ from kerassl.detectors.pseudo_boxes.heatmaps import component_boxes
 log = logging.getLogger("kerassl")
 
 _FEW = 0.1
-"""A smaller share of images with a box is warned of: a neck that began with the boxes of 3 % of photographs ended worse
-than one from a random start."""
+"""Warn of a smaller share of images with a box: a neck pre-trained on the boxes of 3 % of images ended worse than one
+from random initialization."""
 
 
 def pseudo_records(
-    backbone,
-    images,
+    backbone: keras.Model,
+    images: str | os.PathLike | Sequence[str | os.PathLike | Record],
     *,
-    image_size=224,
-    heatmap="component",
-    level="P5",
-    threshold=0.2,
-    pieces=1,
-    smallest=0.01,
-    largest=0.9,
-    sample=500,
-    batch_size=16,
-    verbose=1,
-):
-    """Draws boxes by the backbone's own features, without labels: pseudo-boxes.
+    image_size: int = 224,
+    heatmap: str = "component",
+    level: str = "P5",
+    threshold: float = 0.2,
+    max_boxes: int = 1,
+    min_size: float = 0.01,
+    max_size: float = 0.9,
+    sample: int = 500,
+    batch_size: int = 16,
+    verbose: int = 1,
+) -> list[Record]:
+    """Generate pseudo-boxes from the backbone's features, without labels.
 
-    For each photograph a heatmap of what stands out (`detectors.Foreground`) is cut, and its largest pieces are boxed.
-    The boxes are far from those that people draw; `pretrain_neck` begins with them, and `draw` shows them.
+    A heatmap of the foreground of each image (`detectors.Foreground`) is thresholded, and its largest connected
+    components are boxed. The boxes are far from human annotations; `pretrain_neck` starts with them, and `Record.plot`
+    shows them.
 
     Args:
-        backbone: flat functional `keras.Model` of images in [0, 255]. It stays as it is.
-        images: a folder, a file or a list of those, or a list of `datasets.Record`s, whose boxes and classes are not
-            read.
+        backbone: flat functional `keras.Model` of images in [0, 255]. It is not changed.
+        images: a folder, a file or a list of those, or a list of `datasets.Record`s, whose labels are not read.
         image_size: int, the side of the letterboxed images in pixels, a multiple of 32. It need not be the detector's.
         heatmap: `"component"` or `"similarity"`; see `detectors.Foreground`.
         level: `"P3"`, `"P4"` or `"P5"`, the feature map.
-        threshold: float in (0, 1). The heatmap is cut at this share of its highest value in the image.
-        pieces: int. At most so many boxes an image, those around the pieces of most pixels.
-        smallest, largest: floats in [0, 1]. Boxes that cover less or more than these shares of the picture are left
-            out: specks, and the whole picture, which teaches nothing.
-        sample: int. From how many photographs at most the common features are learned.
+        threshold: float in (0, 1), the share of the heatmap's highest value in the image that components reach.
+        max_boxes: int. The most boxes an image, those around the components of most pixels.
+        min_size, max_size: floats in [0, 1]. Boxes that cover less or more than these shares of the image are left out:
+            specks, and the whole image, which teaches nothing.
+        sample: int. The most images from which the common features are learned.
         batch_size: int. Does not change the result.
         verbose: 0 or 1. Whether to show progress bars.
 
@@ -64,15 +69,16 @@ def pseudo_records(
         >>> records = kerassl.detectors.pseudo_records(backbone, "photos/")
         >>> image = records[0].plot()
     """
-    _check(threshold, pieces, smallest, largest)
+    _check(threshold, max_boxes, min_size, max_size)
     ids, paths = identified(images)
-    look = Foreground(
+    foreground = Foreground(
         backbone, paths, image_size, kind=heatmap, level=level, sample=sample, batch_size=batch_size, verbose=verbose
     )
-    records, left = [], collections.Counter()
-    for place, heat, scale, size in look.heatmaps(paths, verbose):
-        boxes, why = boxes_of(heat, threshold, pieces, smallest, largest)
-        left.update(why)
+    records: list[Record] = []
+    left: collections.Counter = collections.Counter()
+    for place, values, scale, size in foreground.heatmaps(paths, verbose):
+        boxes, left_out = boxes_of(values, threshold, max_boxes, min_size, max_size)
+        left.update(left_out)
         if len(boxes):
             records.append(_record(ids[place], paths[place], boxes / scale, size))
     log.info(
@@ -80,40 +86,40 @@ def pseudo_records(
         sum(len(record.boxes) for record in records),
         len(records),
         len(paths),
-        "".join(f"; {what}: {count}" for what, count in sorted(left.items())),
+        "".join(f"; {reason}: {count}" for reason, count in sorted(left.items())),
     )
     if not records:
         raise UserError(
-            f"none of {len(paths)} images has a pseudo-box; lower smallest (it is {smallest:g}), raise largest "
-            f"({largest:g}), or begin with a backbone that has learned more"
+            f"none of {len(paths)} images has a pseudo-box; lower min_size (it is {min_size:g}), raise max_size "
+            f"({max_size:g}), or use a backbone that is pre-trained longer"
         )
     if len(records) < _FEW * len(paths):
         log.warning(
-            "only %d of %d images have a pseudo-box: these features hardly tell things from their ground, and a neck "
-            "that begins with so few boxes may end worse than without; pre-train longer, or leave the neck out",
+            "only %d of %d images have a pseudo-box: these features hardly separate foreground from background, and a "
+            "neck pre-trained on so few boxes may be worse than none; pre-train longer, or leave the neck out",
             len(records), len(paths),
         )  # fmt: skip
     return records
 
 
-def boxes_of(heat, threshold, pieces=1, smallest=0.0, largest=1.0):
-    """The boxes around the largest pieces of a heatmap.
+def boxes_of(heatmap, threshold, max_boxes=1, min_size=0.0, max_size=1.0):
+    """Return the boxes around the largest components of a heatmap.
 
     Args:
-        heat: `[H, W]` array in [0, 1].
-        threshold, pieces, smallest, largest: those of `pseudo_records`.
+        heatmap: `[H, W]` array in [0, 1].
+        threshold, max_boxes, min_size, max_size: those of `pseudo_records`.
 
     Returns:
-        `[n, 4]` float64 array, xyxy in pixels of the heatmap, the largest piece first; and a dict of why how many were
-        left out.
+        `[n, 4]` float64 array, xyxy in pixels of the heatmap, the largest component first; and a dict from the reason
+        to the number of boxes left out.
     """
-    if not heat.any():
-        return np.zeros([0, 4]), {"images without heat": 1}
-    boxes = component_boxes(heat, threshold)[:pieces]
-    shares = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / heat.size
-    small, large = shares < smallest, shares > largest
+    if not heatmap.any():
+        return np.zeros([0, 4]), {"images without foreground": 1}
+    boxes = component_boxes(heatmap, threshold)[:max_boxes]
+    shares = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / heatmap.size
+    small, large = shares < min_size, shares > max_size
     counts = {"boxes too small": int(small.sum()), "boxes too large": int(large.sum())}
-    return boxes[~small & ~large], {why: count for why, count in counts.items() if count}
+    return boxes[~small & ~large], {reason: count for reason, count in counts.items() if count}
 
 
 def _record(image_id, path, boxes, size):
@@ -129,12 +135,10 @@ def _record(image_id, path, boxes, size):
     )
 
 
-def _check(threshold, pieces, smallest, largest):
+def _check(threshold, max_boxes, min_size, max_size):
     if not 0 < threshold < 1:
         raise UserError(f"threshold is {threshold}; give a share of the highest value between 0 and 1, as 0.2")
-    if pieces < 1:
-        raise UserError(f"pieces is {pieces}; give 1 or more boxes an image")
-    if not 0 <= smallest < largest <= 1:
-        raise UserError(
-            f"smallest is {smallest} and largest {largest}; give shares of the picture, the smaller one first"
-        )
+    if max_boxes < 1:
+        raise UserError(f"max_boxes is {max_boxes}; give 1 or more boxes an image")
+    if not 0 <= min_size < max_size <= 1:
+        raise UserError(f"min_size is {min_size} and max_size {max_size}; give shares of the image, the smaller first")

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from kerassl import _compat as compat
 
 
-def lazy_package(package: str, light: bool | list[str] = False) -> list[str]:
+def lazy_package(package: str) -> list[str]:
     """Load the public names of a package when they are asked for.
 
     Its `__init__.py` imports them under `if TYPE_CHECKING:`, where type checkers and editors find them, and this
-    function too: the imports are read from the source.
+    function too: the imports are read from the source. Modules that need Keras or TensorFlow at their import take them
+    from `kerassl._compat`, which prepares the environment first.
 
     Args:
         package: Name of the package, its `__name__`.
-        light: Modules of the package whose import needs no TensorFlow; `True` for all.
 
     Returns:
         The public names: the package's `__all__`.
@@ -31,15 +31,12 @@ def lazy_package(package: str, light: bool | list[str] = False) -> list[str]:
         >>> __all__ = lazy_package(__name__)
     """
     homes = _imports(package)
-    needless = () if isinstance(light, bool) else [f"{package}.{module}" for module in light]
     public = sorted(homes)
 
     class Package(types.ModuleType):
         def __getattr__(self, name: str) -> Any:
             if name not in homes:
                 raise AttributeError(f"module {package!r} has no attribute {name!r}")
-            if light is not True and homes[name] not in needless:
-                importlib.import_module("kerassl._compat")  # first: it prepares what TensorFlow reads at its import
             if homes[name] == package:
                 value = importlib.import_module(f"{package}.{name}")
             else:

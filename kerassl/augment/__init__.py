@@ -13,4 +13,4 @@ if TYPE_CHECKING:
     from kerassl.augment.simclr_views import SimCLRViews as SimCLRViews
     from kerassl.augment.views import Views as Views
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

@@ -22,4 +22,4 @@ if TYPE_CHECKING:
     from kerassl.backbones.parts import stages as stages
     from kerassl.backbones.pyramid import pyramid as pyramid
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

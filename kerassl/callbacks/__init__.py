@@ -17,4 +17,4 @@ if TYPE_CHECKING:
     from kerassl.callbacks.stop_at_nan import StopAtNaN as StopAtNaN
     from kerassl.callbacks.throughput import Throughput as Throughput
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

@@ -8,4 +8,4 @@ if TYPE_CHECKING:
     from kerassl.config.config import Config as Config
     from kerassl.config.config import read_config as read_config
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

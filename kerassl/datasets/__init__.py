@@ -24,4 +24,4 @@ if TYPE_CHECKING:
     from kerassl.datasets.shards.writer import WrittenShards as WrittenShards
     from kerassl.datasets.shards.writer import write_shards as write_shards
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

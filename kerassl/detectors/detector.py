@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import keras
-import tensorflow as tf
-
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.detectors.decoding import select
 from kerassl.detectors.supervised import Supervised

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, SHARE, SHARE_BELOW_1
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches

@@ -6,14 +6,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-import tensorflow as tf
-
-from kerassl import _compat, optimizers
+from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.backbones.shares import on_share
 from kerassl.models.over_replicas import OverReplicas
 from kerassl.optimizers.lr_multipliers import check_lr_multipliers, scaled_step
+from kerassl.optimizers.names import for_labels
 
 
 class Supervised(OverReplicas, _compat.TracedOnce, keras.Model):
@@ -77,9 +76,7 @@ class Supervised(OverReplicas, _compat.TracedOnce, keras.Model):
         multipliers = check_lr_multipliers(lr_multipliers)
         kwargs.setdefault("jit_compile", False)  # a whole network under XLA is ten times slower on a CPU
         with self.distribute_strategy.scope():
-            optimizer = optimizers.for_labels(
-                optimizer, learning_rate, self.trainable_variables, weight_decay, clip_norm
-            )
+            optimizer = for_labels(optimizer, learning_rate, self.trainable_variables, weight_decay, clip_norm)
             super().compile(optimizer=optimizer, **self._objectives(), **kwargs)
         self.lr_multipliers = multipliers
         _compat.build_addons_optimizer(self)

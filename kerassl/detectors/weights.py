@@ -8,9 +8,9 @@ import os
 import pathlib
 import types
 
-import keras
 import numpy as np
 
+from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.backbones import weights as _weights

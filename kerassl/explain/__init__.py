@@ -26,4 +26,4 @@ if TYPE_CHECKING:
     from kerassl.explain.localization.targets import Questions as Questions
     from kerassl.explain.localization.targets import questions as questions
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

@@ -21,4 +21,4 @@ if TYPE_CHECKING:
     from kerassl.features.spectrum import power_law_exponent as power_law_exponent
     from kerassl.features.view_invariance import view_invariance as view_invariance
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

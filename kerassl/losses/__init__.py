@@ -8,4 +8,4 @@ if TYPE_CHECKING:
     from kerassl.losses.dense_info_nce import dense_info_nce as dense_info_nce
     from kerassl.losses.info_nce import InfoNCE as InfoNCE
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

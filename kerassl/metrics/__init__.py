@@ -20,4 +20,4 @@ if TYPE_CHECKING:
     from kerassl.metrics.voc_results import load_voc_results as load_voc_results
     from kerassl.metrics.voc_results import save_voc_results as save_voc_results
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

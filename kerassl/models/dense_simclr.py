@@ -5,10 +5,8 @@ from __future__ import annotations
 import typing
 from collections.abc import Sequence
 
-import keras
-import tensorflow as tf
-
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.augment import location_centers, match_locations

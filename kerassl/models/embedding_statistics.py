@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from kerassl._compat import tf
 
 # Pairs of a sample: N * N pairs of a large batch would cost more than the loss.
 _SAMPLE = 512

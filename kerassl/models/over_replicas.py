@@ -6,10 +6,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-import tensorflow as tf
-
 from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.backbones.fast_layers import FastBatchNormalization

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import keras
-
+from kerassl._compat import keras
 from kerassl.backbones import FastBatchNormalization
 
 

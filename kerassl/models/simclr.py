@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
-import tensorflow as tf
-
 from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.augment import Views
 from kerassl.backbones.shares import on_share

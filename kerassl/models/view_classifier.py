@@ -5,10 +5,8 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Sequence
 
-import keras
-import tensorflow as tf
-
 from kerassl import _compat
+from kerassl._compat import keras, tf
 from kerassl.augment import Views
 from kerassl.backbones.shares import on_share
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up

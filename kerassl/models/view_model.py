@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-import tensorflow as tf
-
 from kerassl import _compat, backbones, optimizers
+from kerassl._compat import keras, tf
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews, Views
 from kerassl.losses.replicas import place_in_global_batch

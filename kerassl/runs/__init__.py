@@ -9,4 +9,4 @@ if TYPE_CHECKING:
     from kerassl.runs.run_callbacks import Clock as Clock
     from kerassl.runs.run_callbacks import StopInTime as StopInTime
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

@@ -9,4 +9,4 @@ if TYPE_CHECKING:
     from kerassl.serving.exporting import export as export
     from kerassl.serving.tflite import export_tflite as export_tflite
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

@@ -18,4 +18,4 @@ if TYPE_CHECKING:
     from kerassl.tasks.shards import shards as shards
     from kerassl.tasks.views import views as views
 
-__all__ = lazy_package(__name__, light=True)
+__all__ = lazy_package(__name__)

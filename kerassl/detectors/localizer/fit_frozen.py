@@ -6,11 +6,10 @@ import functools
 import math
 from collections.abc import Sequence
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from kerassl import _compat, optimizers
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import check
 from kerassl.datasets.class_names import check_numbering

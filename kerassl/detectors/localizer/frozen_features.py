@@ -15,12 +15,11 @@ import shutil
 import zlib
 from collections.abc import Sequence
 
-import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._numbers import check

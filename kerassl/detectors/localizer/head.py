@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
-import keras
-import tensorflow as tf
-
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 
 CLASS_LAYER = "class"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras
-import tensorflow as tf
-
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.datasets.class_names import check_class_names

@@ -1,8 +1,8 @@
 """Boxes of a localizer, in pixels of the original images."""
 
 import numpy as np
-import tensorflow as tf
 
+from kerassl._compat import tf
 from kerassl.detectors.localizer.frozen_features import check_backbone
 from kerassl.detectors.localizer.head import feature_head
 

@@ -8,10 +8,10 @@ import math
 import os
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
 from kerassl import detectors
+from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
 from kerassl.datasets.record import Record

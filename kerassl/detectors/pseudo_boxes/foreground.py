@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches

@@ -9,10 +9,10 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 
-import keras
 import numpy as np
 
 from kerassl import augment, datasets, optimizers
+from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
 from kerassl.backbones import weights as backbone_weights

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import tensorflow as tf
-
+from kerassl._compat import tf
 from kerassl.boxes import pairwise_iou
 
 # Offsets are divided by these, so that their loss is of the size of the classification loss (KerasCV's figures).

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
+from kerassl._compat import keras, tf
 
 
 @keras.saving.register_keras_serializable(package="kerassl")

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from kerassl import backbones
-from kerassl._compat import keras_cv
+from kerassl._compat import keras, keras_cv, tf
 from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors.detector import Detector, SummedLoss, over_replicas

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import tensorflow as tf
 
+from kerassl._compat import tf
 from kerassl.types import LEVELS
 
 STRIDES = tuple(LEVELS.values())

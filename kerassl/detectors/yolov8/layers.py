@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras
-import tensorflow as tf
-
+from kerassl._compat import keras, tf
 from kerassl.backbones.fast_layers import to_fast
 
 # Keras's default of 0.99 lags hundreds of steps behind the weights, the length of a small fine-tuning.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 
+from kerassl._compat import tf
 from kerassl.boxes import pairwise_iou
 
 

@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from kerassl import backbones
+from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.datasets.class_names import check_class_names

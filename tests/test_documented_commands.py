@@ -31,7 +31,7 @@ def commands(name):
 
 
 @pytest.mark.parametrize("name", [*PAGES, *CONFIGS])
-def test_command_is_accepted_and_its_configuration_is_there_when_it_is_documented(name, monkeypatch):
+def test_command_is_accepted_with_its_configuration_when_it_is_documented(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("KERASSL_REAL_DATA", raising=False)
     for environment, arguments in commands(name):

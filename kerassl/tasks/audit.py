@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pathlib
 import time
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw
 from kerassl import datasets, explain
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._lazy import keras
 from kerassl.config.config import read_config, voc_settings
 from kerassl.metrics.checks import class_places
 from kerassl.report.audit import EXAMPLES, audit_page
@@ -88,27 +90,36 @@ def audit(
     return found
 
 
-def write_audit(model, found, records, folder, *, level="P4", drawn=24, settings=None):
-    """Writes `report.html`, `audit.json` and `regions.json` of an audit.
+def write_audit(
+    model: keras.Model,
+    found: explain.Audit,
+    records: Sequence[datasets.Record],
+    folder: pathlib.Path,
+    *,
+    level: str = "P4",
+    drawn: int = 24,
+    settings: dict | None = None,
+) -> pathlib.Path:
+    """Write `report.html`, `audit.json` and `regions.json` of an audit.
 
     Args:
-        model: what was audited, with `image_size` and `classes`.
+        model: What was audited, with `image_size` and `classes`.
         found: `explain.Audit`.
-        records: list of `datasets.Record`, those that were audited.
-        folder: `pathlib.Path` to write them in; it is made where there is none.
-        level: str. The feature map of the heatmaps that are drawn.
-        drawn: int. The images, the worst first, that are drawn.
-        settings: dict of what the audit was told, for the page and the JSON; or None.
+        records: Sequence of `datasets.Record`, those that were audited.
+        folder: `pathlib.Path` to write them in; it is made if it is missing.
+        level: Str. The feature map of the CAMs that are drawn.
+        drawn: Int. The images, the worst first, that are drawn.
+        settings: Dict of the settings of the audit, for the page and the JSON; or None.
 
     Returns:
         `pathlib.Path` of the page.
     """
     about = {"machine": machine(), **(settings or {})}
-    records = {record.image_id: record for record in records}
+    by_id = {record.image_id: record for record in records}
     shown = [(row["image"], row["class"]) for row in found.rows[:drawn]]
     marks = [*found.findings, *found.unused]
     examples = [(image, each["class"]) for each in marks for image in each["images"][:EXAMPLES]]
-    drawn = _overlays(model, [*shown, *examples], records, level)
+    overlays = _overlays(model, [*shown, *examples], by_id, level)
     content = {
         "settings": about,
         "figures": found.figures(),
@@ -121,14 +132,14 @@ def write_audit(model, found, records, folder, *, level="P4", drawn=24, settings
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     with _files.whole(folder / "regions.json") as part:
         part.write_text(json.dumps(found.regions(), indent=1) + "\n", encoding="utf-8")
-    patches = {(each["class"], tuple(each["region"])): _uri(_mean_patch(each, records)) for each in marks}
+    patches = {(each["class"], tuple(each["region"])): _uri(_mean_patch(each, by_id)) for each in marks}
     with _files.whole(folder / "report.html") as part:
-        part.write_text(audit_page({**content, "images": len(records)}, drawn, patches), encoding="utf-8")
+        part.write_text(audit_page({**content, "images": len(by_id)}, overlays, patches), encoding="utf-8")
     return folder / "report.html"
 
 
 def _overlays(model, wanted, records, level):
-    """Data URIs of images with their heat, their objects and their regions, by (image, class)."""
+    """Return data URIs of images with their CAMs, objects and regions, by (image, class)."""
     cam = explain.GradCAM(model, layer=level)
     found = {}
     for image_id, name in dict.fromkeys(wanted):

@@ -47,7 +47,7 @@ class Truth(typing.NamedTuple):
 
 
 def ground_truth(config, coco, images, classes, shards=None, named=None):
-    """Reads the labels.
+    """Read the labels.
 
     Args:
         config: `Config`, whose `data.voc` is read where neither a COCO json nor shards are named.
@@ -103,7 +103,7 @@ def _of_shards(shards, coco, images, classes, named):
 
 
 def read_predictions(paths, truth):
-    """Reads detections from whichever kind of file it is.
+    """Read detections from any kind of file.
 
     Args:
         paths: list of str: one json of `metrics.save_predictions` or of COCO's results, a folder of the VOC devkit's
@@ -137,7 +137,7 @@ def read_predictions(paths, truth):
 
 
 def without_broken(truth, predictions):
-    """Leaves out images without predictions that nobody could have made: those that cannot be decoded.
+    """Leave out images without predictions that cannot be decoded.
 
     Args:
         truth: `Truth`.
@@ -162,7 +162,7 @@ def plot_files(folder):
 
 
 def draw(folder, predictions, truth, errors=None):
-    """Writes `precision_recall.png` and `errors.png`.
+    """Write `precision_recall.png` and `errors.png`.
 
     Args:
         folder: str or `pathlib.Path`, made where it is missing.

@@ -14,6 +14,7 @@ from kerassl import backbones, datasets
 from kerassl import explain as explaining
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._lazy import keras
 from kerassl.config.config import read_config, voc_settings
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.datasets.subset import subset
@@ -21,7 +22,7 @@ from kerassl.metrics.checks import class_places
 from kerassl.report.explain import explain_page
 from kerassl.resizing import check_image_size
 from kerassl.runs import outputs, running
-from kerassl.runs.model_files import check_model, describe, load
+from kerassl.runs.model_files import Described, check_model, describe, load
 from kerassl.runs.results import machine
 from kerassl.runs.sources import labeled_split
 
@@ -40,27 +41,27 @@ def named(models: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     """
     if isinstance(models, Mapping):
         return dict(models)
-    arms = {}
+    paths: dict[str, str] = {}
     for item in models:
         name, _, path = item.rpartition("=")
         name = name or pathlib.Path(path).stem
-        if name in arms:
+        if name in paths:
             raise UserError(f"two models are called {name!r}; give each a name of its own, as ours={path}")
-        arms[name] = path
-    return arms
+        paths[name] = path
+    return paths
 
 
-def one_size(arms, image_size=None):
-    """The side of the images that all arms take, in pixels.
+def one_size(models: Mapping[str, Described], image_size: int | None = None) -> int:
+    """Return the side of the images that all models take, in pixels.
 
     Args:
-        arms: dict from name to `model_files.Described`.
-        image_size: int, or None.
+        models: Dict from name to `model_files.Described`.
+        image_size: Int, or None.
 
     Raises:
         UserError: if they take different sizes, or none is known.
     """
-    sizes = {name: model.image_size for name, model in arms.items() if model.image_size}
+    sizes = {name: model.image_size for name, model in models.items() if model.image_size}
     if len(set(sizes.values())) > 1:
         raise UserError(f"the models take images of different sizes ({sizes}); compare models of one size")
     size = next(iter(sizes.values()), image_size)
@@ -166,7 +167,7 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
         raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")
     labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
     chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
-    networks = {name: load_arm(path) for name, path in paths.items()}
+    networks = {name: load_network(path) for name, path in paths.items()}
     found = explaining.compare_arms(
         networks,
         explaining.questions([record for record in records if record.image_id in chosen], size),
@@ -200,8 +201,8 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
     return found
 
 
-def load_arm(path):
-    """A localizer, a detector, or a backbone."""
+def load_network(path: str | os.PathLike) -> keras.Model:
+    """Return a localizer, a detector, or a backbone."""
     if not pathlib.Path(path).is_file():
         raise UserError(
             f"there is no model {path}; give a localizer.keras, a detector.keras or a backbone.keras of a run"
@@ -215,9 +216,9 @@ def load_arm(path):
             raise error from None
 
 
-def _classes(arms, named_classes):
-    """The classes of the arms that have some, which must be the same."""
-    lists = {name: tuple(model.class_names) for name, model in arms.items() if model.class_names}
+def _classes(models, named_classes):
+    """Return the classes of the models that have some, which must be the same."""
+    lists = {name: tuple(model.class_names) for name, model in models.items() if model.class_names}
     if not lists:
         return tuple(named_classes or datasets.VOC_CLASSES)
     first, known = next(iter(lists.items()))

@@ -21,7 +21,7 @@ from kerassl.runs import outputs, running
 from kerassl.runs.model_files import describe
 from kerassl.runs.results import machine
 from kerassl.runs.sources import labeled_split
-from kerassl.tasks.explain import load_arm, named, one_size
+from kerassl.tasks.explain import load_network, named, one_size
 
 
 def describe_features(
@@ -122,4 +122,4 @@ def _network(path, seed):
     if _is_network(path):
         keras.utils.set_random_seed(seed)
         return backbones.build(path), f"{canonical(path)} with random weights (seed {seed})"
-    return load_arm(path), f"{pathlib.Path(path).name}"
+    return load_network(path), f"{pathlib.Path(path).name}"

@@ -86,7 +86,7 @@ def inspect(
 
 
 class Found(typing.NamedTuple):
-    """What is to be inspected.
+    """Images and labels that are named.
 
     Attributes:
         title: str.
@@ -101,8 +101,17 @@ class Found(typing.NamedTuple):
     classes: Sequence[str]
 
 
-def find(paths, voc, coco, year, split, classes, yolo=False, allow_broken=False) -> Found:
-    """Finds images, and labels if there are any.
+def find(
+    paths: Sequence[str],
+    voc: str | None,
+    coco: str | None,
+    year: int | None,
+    split: str | None,
+    classes: Sequence[str] | None,
+    yolo: bool = False,
+    allow_broken: bool = False,
+) -> Found:
+    """Find images, and labels if there are any.
 
     Args:
         paths: list of str: images or folders of them, or one folder in VOC's form or of shards; with `coco` the folder

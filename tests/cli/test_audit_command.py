@@ -74,7 +74,7 @@ def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path
     np.testing.assert_allclose(patch.mean(axis=(0, 1)), expected, atol=3)
 
 
-def test_regions_are_painted_over_in_fine_tuning_when_the_configuration_names_them(place, tmp_path):
+def test_regions_are_erased_in_training_when_the_configuration_names_them(place, tmp_path):
     from kerassl.config.config import read_config
     from kerassl.runs.finetune import training_batches
 

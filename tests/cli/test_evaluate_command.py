@@ -75,7 +75,7 @@ def _percent(value):
     return "–" if np.isnan(value) else f"{100 * value:.1f}"
 
 
-def test_pictures_and_a_threshold_of_the_errors_when_asked_for(data, tmp_path, capsys):
+def test_plots_are_drawn_and_errors_counted_from_a_score_when_asked_for(data, tmp_path, capsys):
     folder, records, predictions = data
     status, figures = evaluated(data, folder / "own.json", tmp_path, "--plots", tmp_path / "new", "--score", 0.5)
     assert status == 0
@@ -145,7 +145,7 @@ def test_broken_image_is_left_out_when_its_predictions_are_missing(data, tmp_pat
     assert json.loads((tmp_path / "f.json").read_text())["voc07_ap50"] == pytest.approx(expected["voc07_ap50"])
 
 
-def test_mistakes_get_one_line_and_status_2(data, coco, tmp_path, capsys):
+def test_labels_and_predictions_are_refused_when_they_do_not_fit(data, coco, tmp_path, capsys):
     folder, _, predictions = data
     truth, results, images = coco
     voc = ["--voc", folder / "devkit", "--split", "val", "--classes", *CLASSES]
@@ -176,7 +176,7 @@ def test_mistakes_get_one_line_and_status_2(data, coco, tmp_path, capsys):
         assert re.search(message, last), (message, last)
 
 
-def test_warning_is_told_when_nothing_was_detected(data, tmp_path, caplog):
+def test_a_warning_is_logged_when_nothing_was_detected(data, tmp_path, caplog):
     metrics.save_predictions(tmp_path / "empty.json", dict.fromkeys(data[2], Detections([], [], [])))
     status, figures = evaluated(data, tmp_path / "empty.json", tmp_path)
     assert status == 0

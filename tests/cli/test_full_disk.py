@@ -9,7 +9,7 @@ pytestmark = pytest.mark.current_stack
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_command_reports_one_line_and_leaves_nothing_when_the_disk_takes_no_file(number, tmp_path, monkeypatch, capsys):
+def test_command_is_refused_and_leaves_nothing_when_the_disk_is_full(number, tmp_path, monkeypatch, capsys):
     def refuse(source, target):
         raise OSError(number, os.strerror(number), str(target))
 

@@ -210,7 +210,7 @@ def refused(tmp_path_factory):
     return [(*row, *found) for row, found in zip(rows, json.loads(done.stdout), strict=True)]
 
 
-def test_command_line_is_refused_in_one_line_without_tensorflow_when_anything_is_invalid(refused):
+def test_command_line_is_refused_without_tensorflow_when_it_is_invalid(refused):
     wrong = []
     for arguments, told, status, lines, seconds, changed in refused:
         line = lines.strip()

@@ -58,7 +58,7 @@ def test_pretraining_is_resumed_by_its_folder_alone_and_may_grow(place, refused)
     assert "new holds no run to resume; leave --resume out" in refused("pretrain", "--out", "new", "--resume")
 
 
-def test_finetuning_is_resumed_with_its_task_and_start_when_only_its_folder_is_named(place, refused, tiny_backbone):
+def test_finetuning_has_its_task_and_start_when_its_folder_is_resumed(place, refused, tiny_backbone):
     backbones.save(tiny_backbone(), "start.keras")
     assert (
         main(["finetune", "--config", "run.yaml", "--task", "localizer", "--backbone", "start.keras", "--out", "out"])
@@ -73,7 +73,7 @@ def test_finetuning_is_resumed_with_its_task_and_start_when_only_its_folder_is_n
     assert "--task is detector, but out trains a localizer; leave --task out" in refused(*again, "--task", "detector")
 
 
-def test_comparison_continues_without_an_variant_when_it_failed_and_is_skipped(place, refused):
+def test_comparison_continues_without_a_variant_when_it_is_skipped(place, refused):
     (place / "bad.keras").write_text("no network")
     frozen = "frozen: {image_size: 64, batch_size: 4, epochs: 1, num_filters: 8}\n"
     variants = "variants: {bad one: bad.keras, first: random}\n"

@@ -11,7 +11,7 @@ from kerassl.datasets import SCENE_CLASSES, write_scenes
 
 @pytest.mark.slow
 @pytest.mark.current_stack
-def test_yolov8_is_trained_scored_explained_and_exported_by_the_commands(tiny_backbone, tmp_path, capsys):
+def test_yolov8_is_trained_scored_explained_and_exported(tiny_backbone, tmp_path, capsys):
     devkit = write_scenes(tmp_path / "scenes", train=8, val=4, single_object=True)
     backbones.save(tiny_backbone(), tmp_path / "backbone.keras")
     voc = ["--voc", str(devkit), "--classes", *SCENE_CLASSES]

@@ -29,7 +29,7 @@ _TEXT = {".cfg", ".ipynb", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ".htm
 _EXEMPT = {".ci/glossary.py", "studies/golden/baseline.py", "studies/golden/cases.py"}
 # Folders that still hold such words; who owns one removes it here. The aim is an empty list.
 _NOT_YET = (
-    "kerassl/_registry.py",
+    "tests/config",
     "CHANGELOG.md",
     "README.md",
     "docs",

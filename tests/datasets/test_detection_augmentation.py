@@ -62,10 +62,9 @@ def test_batches_are_the_same_for_a_seed_and_an_epoch_and_others_else(record):
         settings = {"shuffle": True, "seed": seed, "augmentation": augmentation, **kwargs}
         return _taken(detection_batches(records, 64, 4, **settings).repeat().take(2 * count))
 
-    three = epochs(3)
-    assert all(_same(first, second) for first, second in zip(three[2:], epochs(2, initial_epoch=1)))
-    assert not _same(three[0], three[2])
-    assert not _same(three[0], epochs(1, seed=1)[0])
+    two = epochs(2)
+    assert all(_same(first, second) for first, second in zip(two[2:], epochs(1, initial_epoch=1), strict=True))
+    assert not _same(two[0], two[2])
     # Without mosaics an image depends on nothing in its batch.
     plain = {"shuffle": False, "mosaic": 0.0}
     by_four = epochs(1, **plain)
@@ -127,7 +126,7 @@ def test_one_object_keeps_its_share_and_its_box_is_that_of_its_pixels(record):
 def test_refuses_what_does_not_go_together(record):
     records, augmentation = [record("a", 64, 64, (4, 4, 30, 30))], BoxAugmentation(mosaic=0.5)
     for read in (detection_batches, single_object_batches):
-        with pytest.raises(UserError, match="mirrors by itself; leave flip out"):
+        with pytest.raises(UserError, match="mirrors too; leave flip out"):
             read(records, 64, 1, flip=True, augmentation=augmentation)
         with pytest.raises(UserError, match="no annotated images"):
             read([], 64, 1, augmentation=BoxAugmentation())

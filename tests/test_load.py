@@ -27,8 +27,10 @@ def files(tiny_backbone, tmp_path_factory):
     simclr = kerassl.SimCLR(backbone, 64, **views)
     simclr.compile(kerassl.optimizers.LARS(0.1))
     simclr.save(folder / "simclr.keras")
-    detectors.Localizer(tiny_backbone(), ["a", "b"], 64, num_filters=8).save(folder / "localizer.keras")
-    detectors.RetinaNet(tiny_backbone(), ["a", "b"], image_size=64, num_filters=32).save(folder / "detector.keras")
+    for name, kind, width in (("localizer", detectors.Localizer, 8), ("detector", detectors.RetinaNet, 32)):
+        model = kind(tiny_backbone(), ["a", "b"], image_size=64, num_filters=width)
+        model.compile()
+        model.save(folder / f"{name}.keras")
     detectors.save_weights(backbone, folder / "weights.npz")
     boxes = Detections([[0, 1, 2, 3]], [0.5], [1])
     metrics.save_predictions(folder / "predictions.json", {"x": boxes})

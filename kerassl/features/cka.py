@@ -1,4 +1,4 @@
-"""How alike two layers see the same images: centred kernel alignment."""
+"""How alike two layers see the same images: centered kernel alignment."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from kerassl.features.point_cloud import point_cloud
 def linear_cka(first, second, *, debiased=False):
     """Linear CKA: 1 if one feature space is the other turned, mirrored, moved or scaled as a whole.
 
-    It is `|Y'X|² / (|X'X| |Y'Y|)` of centred features in Frobenius norms; for more dimensions than images the same is
+    It is `|Y'X|² / (|X'X| |Y'Y|)` of centered features in Frobenius norms; for more dimensions than images the same is
     computed from the images' `N * N` inner products.
 
     Features of few images are alike by chance: with as many dimensions as images independent ones come out at about
@@ -33,7 +33,7 @@ def linear_cka(first, second, *, debiased=False):
         Kornblith et al., "Similarity of Neural Network Representations Revisited", 2019. Song et al., "Feature
         Selection via Dependence Maximization", 2012 (the unbiased estimate).
     """
-    first, second = _centred(first), _centred(second)
+    first, second = _centered(first), _centered(second)
     if len(first) != len(second):
         raise UserError(f"there are features of {len(first)} and of {len(second)} images; give the same images")
     if debiased:
@@ -57,7 +57,7 @@ def cka_matrix(layers):
     """
     if len({len(layer) for layer in layers}) > 1:
         raise UserError(f"there are features of {[len(layer) for layer in layers]} images; give the same images")
-    grams = [_gram(_centred(layer)) for layer in layers]
+    grams = [_gram(_centered(layer)) for layer in layers]
     found = []
     for inner in (_biased, _unbiased):
         matrix = np.array([[inner(one, other) for other in grams] for one in grams])
@@ -67,7 +67,7 @@ def cka_matrix(layers):
     return tuple(found)
 
 
-def _centred(features):
+def _centered(features):
     features = point_cloud(features, 4)
     features = features - features.mean(axis=0)
     return features / (np.abs(features).max() or 1.0)

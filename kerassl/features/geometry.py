@@ -10,7 +10,7 @@ from kerassl.features.alignment_uniformity import alignment, uniformity
 from kerassl.features.cka import cka_matrix
 from kerassl.features.intrinsic_dimension import check_discard, intrinsic_dimension
 from kerassl.features.linear_readout import linear_readout
-from kerassl.features.model_features import arm_features
+from kerassl.features.model_features import model_features
 from kerassl.features.neighbor_overlap import shared
 from kerassl.features.persistent_homology import check_ripser, persistent_homology
 from kerassl.features.point_cloud import nearest, unit_rows
@@ -20,19 +20,19 @@ from kerassl.features.view_invariance import view_invariance
 from kerassl.resizing import check_image_size
 from kerassl.types import LEVELS
 
-_LEAST = 16  # images; below, neighbours and variances say nothing
+_LEAST = 16  # images; below, neighbors and variances say nothing
 _LEAST_READ = 40  # objects whose place is read: twenty to fit to, twenty to judge on
 TARGETS = ("x", "y", "log_size")
-"""What is read of the largest object: its centre, and the logarithm of the root of its area."""
+"""What is read of the largest object: its center, and the logarithm of the root of its area."""
 
 
-def geometry(
-    arms,
+def feature_geometry(
+    models,
     records,
     *,
     image_size,
     layers=("P3", "P4", "P5"),
-    neighbours=10,
+    neighbors=10,
     discard=0.1,
     views=None,
     homology=False,
@@ -46,14 +46,14 @@ def geometry(
     embedding. The mean over all images is taken off wherever directions are compared: what all images have in common
     would drown what tells them apart. Figures that need labels are made of the images with an object that is not
     difficult, for the largest such object, and left out where there are too few: classes of which two or more have two
-    images, and for positions 40 objects. Everything is a figure of these images; compare arms within one call.
+    images, and for positions 40 objects. Everything is a figure of these images; compare models within one call.
 
     Args:
-        arms: dict from name to backbone, or to a model with a `backbone`: `SimCLR`, a localiser, a detector.
+        models: dict from name to backbone, or to a model with a `backbone`: `SimCLR`, a localiser, a detector.
         records: list of `datasets.Record`; or a folder, a file or a list of those, for the figures without labels.
         image_size: int, the side of the images in pixels, a multiple of 32.
         layers: levels to describe, of `"P3"`, `"P4"` and `"P5"`.
-        neighbours: int, the nearest neighbours of overlap and kNN accuracy.
+        neighbors: int, the nearest neighbors of overlap and kNN accuracy.
         discard: float in [0, 1), that of `intrinsic_dimension`.
         views: `augment.SimCLRViews` of that image size, or None for SimCLR's own: what embeddings are to ignore.
         homology: bool. Also count loops; needs the extra `topology`.
@@ -64,46 +64,46 @@ def geometry(
     Returns:
         Dict that JSON can hold, None where there is nothing to tell:
 
-        - `images`, `image_size`, `layers`, `embedding`, `neighbours`, `discard`, `views` (their settings), `seed`.
-        - `arms`: by name `network`; `layers`, by level `width`, `effective_rank` (as pre-training logs it),
-          `effective_rank_centred`, `spectrum` (list, shares of the variance), `spectrum_exponent`, `spectrum_ranks`
+        - `images`, `image_size`, `layers`, `embedding`, `neighbors`, `discard`, `views` (their settings), `seed`.
+        - `models`: by name `network`; `layers`, by level `width`, `effective_rank` (as pre-training logs it),
+          `effective_rank_centered`, `spectrum` (list, shares of the variance), `spectrum_exponent`, `spectrum_ranks`
           (the range of the fit), `intrinsic_dimension`, `knn_accuracy`, `scatter_ratio`; `alignment` and `uniformity`;
           `invariance` by operation; `position`, `{"pooled", "map"}` by target; with `homology` what
           `persistent_homology` tells.
-        - `cka`: `names` ([arm, level] each), `linear` and `debiased`, matrices.
+        - `cka`: `names` ([model, level] each), `linear` and `debiased`, matrices.
         - `overlap`: `names`, `matrix` and `chance`.
         - `labels`: `images`, `classes` and `most_frequent`, the share of the most frequent class.
         - `position_by_shape`: what of the targets the picture's height and width alone tell.
 
     Raises:
-        UserError: if there is no arm, an arm has no such levels, sizes or numbers do not fit, or fewer than 16 images
-            can be read.
+        UserError: if there is no model, a model lacks a level, sizes or numbers do not fit, or fewer than 16 images can
+            be read.
 
     Example:
-        >>> figures = kerassl.features.geometry({"ours": ours, "random": random}, records, image_size=128)
-        >>> figures["arms"]["ours"]["invariance"]["flip"]
+        >>> figures = kerassl.features.feature_geometry({"ours": ours, "random": random}, records, image_size=128)
+        >>> figures["models"]["ours"]["invariance"]["flip"]
         0.87
     """
     check(seed=seed, batch_size=batch_size)
     image_size, layers = check_image_size(image_size), list(layers)
-    _check(arms, layers, neighbours, discard)
+    _check(models, layers, neighbors, discard)
     views = SimCLRViews(image_size) if views is None else views
     if views.image_size != image_size:
         raise UserError(f"views are of {views.image_size} pixels and the images of {image_size}; give one size")
     if homology:
         check_ripser()
-    places, shapes, features = arm_features(
-        arms, records, image_size, layers, views, batch_size=batch_size, seed=seed, verbose=verbose
+    places, shapes, features = model_features(
+        models, records, image_size, layers, views, batch_size=batch_size, seed=seed, verbose=verbose
     )
-    least = max(_LEAST, neighbours + 2)
+    least = max(_LEAST, neighbors + 2)
     if len(places) < least:
         raise UserError(f"{len(places)} images can be read; give {least} or more, and a few hundred for sound figures")
-    truth = _Truth(records, places, image_size, neighbours)
+    truth = _Truth(records, places, image_size, neighbors)
     described, near = {}, {}
     for name, one in features.items():
-        levels = {layer: _level(one.pooled[layer], truth, neighbours, discard) for layer in layers}
+        levels = {layer: _level(one.pooled[layer], truth, neighbors, discard) for layer in layers}
         described[name] = {"network": one.network, "layers": levels, **_embedding(one), **truth.position(one, seed)}
-        near[name] = nearest(_embedded(one.pooled[layers[-1]]), neighbours)[1]
+        near[name] = nearest(_embedded(one.pooled[layers[-1]]), neighbors)[1]
         if homology:
             described[name]["homology"] = persistent_homology(_embedded(one.pooled[layers[-1]]), seed=seed)
     pairs = [[name, layer] for name in features for layer in layers]
@@ -115,28 +115,28 @@ def geometry(
             "image_size": image_size,
             "layers": layers,
             "embedding": layers[-1],
-            "neighbours": neighbours,
+            "neighbors": neighbors,
             "discard": discard,
             "views": views.get_config(),
             "seed": seed,
-            "arms": described,
+            "models": described,
             "cka": {"names": pairs, "linear": linear.tolist(), "debiased": debiased.tolist()},
-            "overlap": {"names": list(near), "matrix": overlap, "chance": neighbours / (len(places) - 1)},
+            "overlap": {"names": list(near), "matrix": overlap, "chance": neighbors / (len(places) - 1)},
             **truth.figures(shapes, seed),
         }
     )
 
 
-def _check(arms, layers, neighbours, discard):
-    if not arms:
-        raise UserError("there is no arm; give a dict from name to backbone, as {'ours': backbone}")
+def _check(models, layers, neighbors, discard):
+    if not models:
+        raise UserError("there is no model; give a dict from name to backbone, as {'ours': backbone}")
     unknown = [layer for layer in layers if layer not in LEVELS]
     if unknown or not layers or len(set(layers)) < len(layers):
         raise UserError(
             f"layers are {', '.join(map(str, layers)) or 'none'}; give some of {', '.join(LEVELS)}, each once"
         )
-    if not COUNT.fits(neighbours):
-        raise UserError(f"neighbours is {neighbours}; give a whole number of nearest images above 0, as 10")
+    if not COUNT.fits(neighbors):
+        raise UserError(f"neighbors is {neighbors}; give a whole number of nearest images above 0, as 10")
     check_discard(discard)
 
 
@@ -146,19 +146,19 @@ def _embedded(pooled):
     return unit_rows(pooled - pooled.mean(axis=0))
 
 
-def _level(pooled, truth, neighbours, discard):
+def _level(pooled, truth, neighbors, discard):
     embedded = _embedded(pooled)
     spectrum = covariance_spectrum(pooled)
     ranks = fitted_ranks(spectrum, len(pooled))
     return {
         "width": pooled.shape[1],
         "effective_rank": effective_rank(unit_rows(pooled)),
-        "effective_rank_centred": effective_rank(embedded),
+        "effective_rank_centered": effective_rank(embedded),
         "spectrum": spectrum.tolist(),
         "spectrum_exponent": None if ranks is None else power_law_exponent(spectrum, ranks),
         "spectrum_ranks": ranks,
         "intrinsic_dimension": _or_none(intrinsic_dimension, pooled, discard),
-        **truth.separability(embedded, neighbours),
+        **truth.separability(embedded, neighbors),
     }
 
 
@@ -174,7 +174,7 @@ def _embedding(one):
 class _Truth:
     """What records tell of the images that could be read."""
 
-    def __init__(self, records, places, image_size, neighbours):
+    def __init__(self, records, places, image_size, neighbors):
         kinds = (list, tuple, DetectionDataset)
         labeled = isinstance(records, kinds) and all(isinstance(record, Record) for record in records)
         read = [records[place] for place in places] if labeled else []
@@ -185,14 +185,14 @@ class _Truth:
         self._targets = np.array([_target(record, place) for _, record, place in largest]).reshape(-1, 3)
         _, numbers = np.unique(self._labels, return_counts=True)
         self._classes = numbers
-        self._separable = np.sum(numbers > 1) > 1 and len(self._rows) > neighbours
+        self._separable = np.sum(numbers > 1) > 1 and len(self._rows) > neighbors
 
-    def separability(self, embedded, neighbours):
+    def separability(self, embedded, neighbors):
         if not self._separable:
             return {}
         own = embedded[self._rows]
         return {
-            "knn_accuracy": knn_accuracy(own, self._labels, neighbours),
+            "knn_accuracy": knn_accuracy(own, self._labels, neighbors),
             "scatter_ratio": scatter_ratio(own, self._labels),
         }
 

@@ -7,9 +7,9 @@ from kerassl.features.point_cloud import nearest, point_cloud
 
 
 def intrinsic_dimension(features, discard=0.1):
-    """The dimension of the surface that points lie on, by the two nearest neighbours of each (TwoNN).
+    """The dimension of the surface that points lie on, by the two nearest neighbors of each (TwoNN).
 
-    The ratio of the second nearest neighbour's distance to the nearest one's follows a Pareto law whose exponent is
+    The ratio of the second nearest neighbor's distance to the nearest one's follows a Pareto law whose exponent is
     the dimension, wherever the density is about constant that near. The exponent is the slope of a line through the
     origin in the law's logarithms. Equal points count as one.
 
@@ -20,7 +20,7 @@ def intrinsic_dimension(features, discard=0.1):
 
     Returns:
         float. It falls short of dimensions above ten unless there are many thousands of points: compare it between
-        arms on the same images.
+        models on the same images.
 
     Raises:
         UserError: if `discard` is no such share, or fewer than 12 points are different.
@@ -46,7 +46,7 @@ def intrinsic_dimension(features, discard=0.1):
     law = -np.log1p(-np.arange(1, kept + 1) / count)
     ratios = ratios[:kept]
     if not ratios.any():
-        raise UserError("every point is as far from its second neighbour as from its first; there is no dimension")
+        raise UserError("every point is as far from its second neighbor as from its first; there is no dimension")
     return float(np.sum(law * ratios) / np.sum(np.square(ratios)))
 
 

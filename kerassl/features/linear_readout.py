@@ -30,7 +30,7 @@ def linear_readout(features, targets, *, seed=0):
         UserError: if features and targets are not of the same images, or of fewer than eight.
 
     Example:
-        >>> kerassl.features.linear_readout(maps, centres)
+        >>> kerassl.features.linear_readout(maps, centers)
         array([0.51, 0.42])
 
     Reference:

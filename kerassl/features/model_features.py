@@ -18,7 +18,7 @@ from kerassl.features.view_operations import view_operations
 from kerassl.types import LEVELS
 
 
-class ArmFeatures(typing.NamedTuple):
+class ModelFeatures(typing.NamedTuple):
     """Features of N images from one network, float32.
 
     Attributes:
@@ -39,15 +39,15 @@ class ArmFeatures(typing.NamedTuple):
     second: np.ndarray
 
 
-def arm_features(arms, images, image_size, layers, views, *, batch_size=16, seed=0, verbose=0):
+def model_features(models, images, image_size, layers, views, *, batch_size=16, seed=0, verbose=0):
     """Runs images once through several networks.
 
     Each image is read once. The letterboxed image gives the features of all levels; the middle square of the picture,
     as pre-training sees it, those of the last level of the image as it is, with each operation of the views, and of
-    two whole views. All arms see the same pixels.
+    two whole views. All models see the same pixels.
 
     Args:
-        arms: dict from name to backbone, or to a model that has one.
+        models: dict from name to backbone, or to a model that has one.
         images: list of `datasets.Record`, or a folder, a file or a list of those.
         image_size: int, in pixels, a multiple of 32.
         layers: sequence of levels, as `("P3", "P4", "P5")`.
@@ -58,17 +58,19 @@ def arm_features(arms, images, image_size, layers, views, *, batch_size=16, seed
 
     Returns:
         `[N]` int array, the places of the images that could be read, `[N, 2]` float32, height and width of their
-        pictures in the letterbox in shares of its side, and dict from name to `ArmFeatures`.
+        pictures in the letterbox in shares of its side, and dict from name to `ModelFeatures`.
 
     Raises:
         UserError: if a network has no such level or gives what is not finite, no image can be read, or there is too
             little memory.
     """
     _, paths = identified(images)
-    runs = {name: _runner(name, getattr(arm, "backbone", arm), image_size, layers) for name, arm in arms.items()}
+    runs = {
+        name: _runner(name, getattr(model, "backbone", model), image_size, layers) for name, model in models.items()
+    }
     _check_room(runs.values(), len(paths), (image_size // LEVELS[layers[-1]]) ** 2)
     change = _changer(json.dumps(views.get_config()))
-    rows, places, shares = {name: [] for name in arms}, [], []
+    rows, places, shares = {name: [] for name in models}, [], []
     with tqdm.tqdm(total=len(paths), desc="features", unit="image", disable=not verbose) as bar:
         for some, boxed, scales, sizes in letterboxed_batches(paths, image_size, batch_size):
             sides = tf.clip_by_value(tf.round(sizes * scales[:, None]), 1.0, float(image_size)) / image_size
@@ -78,10 +80,10 @@ def arm_features(arms, images, image_size, layers, views, *, batch_size=16, seed
             places.append(some)
             shares.append(sides.numpy())
             bar.update(len(some))
-    found = {name: _joined(runs[name].name, rows.pop(name), layers) for name in arms}
+    found = {name: _joined(runs[name].name, rows.pop(name), layers) for name in models}
     for name, features in found.items():
         if not all(np.isfinite(each).all() for each in (features.cells, *features.pooled.values(), features.plain)):
-            raise UserError(f"the features of arm {name!r} are not all finite; the network is broken, leave it out")
+            raise UserError(f"the features of model {name!r} are not all finite; the network is broken, leave it out")
     return np.concatenate(places), np.concatenate(shares), found
 
 
@@ -99,7 +101,7 @@ def _runner(name, backbone, image_size, layers):
     except (AttributeError, UserError) as error:
         reason = error if isinstance(error, UserError) else f"it is a {type(backbone).__name__}"
         raise UserError(
-            f"arm {name!r} is no backbone with the levels P3 to P5, nor a model that has one ({reason})"
+            f"model {name!r} is no backbone with the levels P3 to P5, nor a model that has one ({reason})"
         ) from None
 
     def call(images):
@@ -153,12 +155,14 @@ def _joined(network, rows, layers):
     whole = {key: np.concatenate([row.pop(key) for row in rows]) for key in list(rows[0])}
     views = {key.removeprefix("view "): value for key, value in whole.items() if key.startswith("view ")}
     plain, first, second = (views.pop(key) for key in ("plain", "first", "second"))
-    return ArmFeatures(network, {layer: whole[layer] for layer in layers}, whole["cells"], plain, views, first, second)
+    return ModelFeatures(
+        network, {layer: whole[layer] for layer in layers}, whole["cells"], plain, views, first, second
+    )
 
 
 def _check_room(runs, count, cells):
     widths = [cells * run.network.outputs[-1].shape[-1] for run in runs]
-    # One arm's batches lie in memory beside what they are joined into.
+    # One model's batches lie in memory beside what they are joined into.
     needed, free = 4 * count * (sum(widths) + max(widths)), available_memory()
     if free is not None and needed > free:
         raise UserError(

@@ -6,7 +6,7 @@ from kerassl._errors import UserError
 from kerassl.features.point_cloud import nearest
 
 
-def neighbour_overlap(first, second, k=10):
+def neighbor_overlap(first, second, k=10):
     """The mean share of an image's `k` nearest images that two feature spaces have in common.
 
     Args:
@@ -14,14 +14,14 @@ def neighbour_overlap(first, second, k=10):
         k: int, at most `N - 1`.
 
     Returns:
-        float in [0, 1]: 1 if all images have the same neighbours; spaces that have nothing to do with each other give
+        float in [0, 1]: 1 if all images have the same neighbors; spaces that have nothing to do with each other give
         `k / (N - 1)` in the mean.
 
     Raises:
         UserError: if the two are not of the same number of images, or of too few.
 
     Example:
-        >>> kerassl.features.neighbour_overlap(features, 3 * features)
+        >>> kerassl.features.neighbor_overlap(features, 3 * features)
         1.0
     """
     if len(first) != len(second):

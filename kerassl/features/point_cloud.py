@@ -1,4 +1,4 @@
-"""Features as clouds of points: checked, scaled, with their nearest neighbours."""
+"""Features as clouds of points: checked, scaled, with their nearest neighbors."""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def unit_rows(features):
 
 
 def nearest(features, k):
-    """The nearest neighbours of each point among the others, by Euclidean distance.
+    """The nearest neighbors of each point among the others, by Euclidean distance.
 
     Args:
         features: `[N, D]` array.
@@ -63,7 +63,7 @@ def nearest(features, k):
     features = point_cloud(features)
     count = len(features)
     if isinstance(k, bool) or int(k) != k or not 1 <= k < count:
-        raise UserError(f"{k} neighbours are asked for among {count} images; give a whole number from 1 to {count - 1}")
+        raise UserError(f"{k} neighbors are asked for among {count} images; give a whole number from 1 to {count - 1}")
     features = features - features.mean(axis=0)
     features = features / (np.abs(features).max() or 1.0)
     squares = np.einsum("nd,nd->n", features, features)

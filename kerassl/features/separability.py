@@ -1,7 +1,7 @@
 """How well features keep classes apart.
 
-Two figures, neither of which trains anything: how often an image's neighbours have its class, which asks for no shape
-of the classes, and how far apart the classes' centres lie. The silhouette is left out: it asks every class to be one
+Two figures, neither of which trains anything: how often an image's neighbors have its class, which asks for no shape
+of the classes, and how far apart the classes' centers lie. The silhouette is left out: it asks every class to be one
 compact cloud, and the figure for several sorts of one class would be below that for none.
 """
 
@@ -79,9 +79,9 @@ def scatter_ratio(features, labels):
     sums = np.zeros([classes, features.shape[1]])
     np.add.at(sums, labels, features)
     numbers = np.bincount(labels)
-    centres = sums / numbers[:, None]
-    between = np.sum(numbers[:, None] * np.square(centres)) / (classes - 1)
-    within = np.sum(np.square(features - centres[labels])) / (count - classes)
+    centers = sums / numbers[:, None]
+    between = np.sum(numbers[:, None] * np.square(centers)) / (classes - 1)
+    within = np.sum(np.square(features - centers[labels])) / (count - classes)
     if within == 0:
         return float("inf") if between > 0 else 1.0
     return float(between / within)

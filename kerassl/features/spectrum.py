@@ -10,7 +10,7 @@ def effective_rank(features):
     """How many directions features use: the exponential of the entropy of their singular values (RankMe).
 
     Nothing is taken off and no row is scaled here. Of rows of length 1 it is the `effective_rank` that
-    `callbacks.CollapseMonitor` logs in pre-training; of centred features what all images have in common does not count
+    `callbacks.CollapseMonitor` logs in pre-training; of centered features what all images have in common does not count
     as a direction.
 
     Args:
@@ -46,9 +46,9 @@ def covariance_spectrum(features):
         varies.
     """
     features = point_cloud(features, 2)
-    centred = features - features.mean(axis=0)
-    centred = centred / (np.abs(centred).max() or 1.0)
-    values = np.square(np.linalg.svd(centred, compute_uv=False))[: min(len(features) - 1, features.shape[1])]
+    centered = features - features.mean(axis=0)
+    centered = centered / (np.abs(centered).max() or 1.0)
+    values = np.square(np.linalg.svd(centered, compute_uv=False))[: min(len(features) - 1, features.shape[1])]
     return values / (values.sum() or 1.0)
 
 

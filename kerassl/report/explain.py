@@ -29,10 +29,10 @@ def scores_table(table: Mapping) -> Table:
     """Return the scores of models and baselines in %, and the differences from the first model in points.
 
     Args:
-        table: that of `explain.compare_arms`. Significant differences are strong.
+        table: that of `explain.compare_models`. Significant differences are strong.
     """
-    first = next(iter(table["arms"]))
-    columns = {name: (row, False) for name, row in table["arms"].items()}
+    first = next(iter(table["models"]))
+    columns = {name: (row, False) for name, row in table["models"].items()}
     columns |= {f"{name} − {first}": (row, True) for name, row in table["differences"].items()}
     keys = [key for key in MEASURES if any(key in row for row, _ in columns.values())]
     rows = [[Cell(*MEASURES[key]), *(_cell(row.get(key), sign) for row, sign in columns.values())] for key in keys]

@@ -1,6 +1,6 @@
 """The page and the tables of `features`: the feature spaces of several networks, compared.
 
-The `figures` are what `features.geometry` returns.
+The `figures` are what `features.feature_geometry` returns.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from kerassl.report.render import Cell, Column, Table, figures_table, number, re
 
 LEVEL_FIGURES = {
     "width": Column("channels", form="d"),
-    "effective_rank_centred": Column(
+    "effective_rank_centered": Column(
         "effective rank", "directions that images spread over, after centering (RankMe)", ".1f"
     ),
     "effective_rank": Column("effective rank, uncentered", "the same before centering, as pre-training logs it", ".1f"),
@@ -38,14 +38,14 @@ _SOURCES = {"pooled": "mean over locations", "map": "all locations"}
 
 def levels_table(figures: Mapping) -> Table:
     """Return the figures of each level of each network."""
-    networks = figures["arms"].items()
+    networks = figures["models"].items()
     levels = {f"{name}, {layer}": one for name, each in networks for layer, one in each["layers"].items()}
     return figures_table(levels, LEVEL_FIGURES)
 
 
 def embedding_table(figures: Mapping) -> Table:
     """Return what is known of each network's embedding: views, neighbors, position and size of objects, topology."""
-    networks, rows = figures["arms"], []
+    networks, rows = figures["models"], []
 
     def add(heading, text, values, form=".2f"):
         rows.append([Cell(heading, text), *(number(value, form) for value in values)])
@@ -55,7 +55,7 @@ def embedding_table(figures: Mapping) -> Table:
     for key in next(iter(networks.values()))["invariance"]:
         add(f"invariance to {key}", "", [one["invariance"][key] for one in networks.values()])
     chance = (
-        f"share of the {figures['neighbours']} nearest images in common; by chance {figures['overlap']['chance']:.1%}"
+        f"share of the {figures['neighbors']} nearest images in common; by chance {figures['overlap']['chance']:.1%}"
     )
     if len(networks) > 1:
         for name, row in zip(figures["overlap"]["names"], figures["overlap"]["matrix"]):
@@ -79,7 +79,7 @@ def features_text(figures: Mapping) -> str:
 
 def features_page(figures: Mapping) -> str:
     """Return the page of the figures with `source`, `seen`, `minutes` and `machine`, as HTML."""
-    networks, cka = figures["arms"], figures["cka"]
+    networks, cka = figures["models"], figures["cka"]
     return render(
         "features",
         title="Feature spaces compared",

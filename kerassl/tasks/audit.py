@@ -77,7 +77,7 @@ def audit(
         records = records.subset(count, seed=read.seed)
     network = load(model)
     begun = time.perf_counter()
-    found = explain.audit(network, records, layer=level, seed=read.seed, verbose=int(verbosity() == 1))
+    found = explain.audit_model(network, records, layer=level, seed=read.seed, verbose=int(verbosity() == 1))
     about = {
         "model": str(model),
         "split": labels.title(labels.test),

@@ -90,7 +90,7 @@ def explain_models(
     insertion: int = 0,
     image_size: int | None = None,
     seed: int | None = None,
-) -> explaining.ArmsTable | dict[str, np.ndarray]:
+) -> explaining.ModelComparison | dict[str, np.ndarray]:
     """Draw class activation maps (CAMs) of several models side by side, and score them on labeled images.
 
     Args:
@@ -111,7 +111,7 @@ def explain_models(
         seed: Int, which draws the labeled images, those for tuning, and the bootstrap.
 
     Returns:
-        Dict from name to `[images, height, width]` CAMs; of labeled images `explain.ArmsTable`.
+        Dict from name to `[images, height, width]` CAMs; of labeled images `explain.ModelComparison`.
 
     Raises:
         UserError: if images or models cannot be read or do not fit each other, or `out` cannot be written.
@@ -168,9 +168,9 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
     labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
     chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
     networks = {name: load_network(path) for name, path in paths.items()}
-    found = explaining.compare_arms(
+    found = explaining.compare_models(
         networks,
-        explaining.questions([record for record in records if record.image_id in chosen], size),
+        explaining.localization_targets([record for record in records if record.image_id in chosen], size),
         level=level,
         method=getattr(explaining, METHODS[method]),
         steps=insertion,
@@ -191,7 +191,7 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
             "chosen_on": found.chosen_on,
             "thresholds": found.thresholds,
             **found.table,
-            "randomised": found.randomised,
+            "randomized": found.randomized,
             "minutes": (time.time() - begun) / 60,
             "machine": machine(),
         }

@@ -78,7 +78,7 @@ def describe_features(
     networks, seen = {}, {}
     for name, path in paths.items():
         networks[name], seen[name] = _network(path, read.seed)
-    figures = feature_spaces.geometry(
+    figures = feature_spaces.feature_geometry(
         networks, chosen, image_size=size, homology=homology, seed=read.seed, verbose=int(running.verbosity() != 2)
     )
     figures |= {

@@ -354,13 +354,13 @@ def cams():
         found[name] = cam(images, [0, 2, 1])
         if name == "GradCAM":
             found["best"] = cam(images)
-            checked = explain.randomisation_check(model, lambda cam=cam: cam(images, [0, 2, 1]), steps=3)
+            checked = explain.sanity_check(model, lambda cam=cam: cam(images, [0, 2, 1]), steps=3)
             found["randomised"] = [alike for _, alike in checked]
     for kind in (retinanet, yolov8):
         boxes = np.array([common.box(SIZE, SIZE, number)[0] for number in range(3)], np.float32)
         found[kind.__name__] = explain.GradCAM(kind(), layer="P4")(images, [0, 1, 2], boxes=boxes)
     look = explain.SimilarityMap(tiny(), layer="P4")
-    centred = explain.SimilarityMap(tiny(), layer="P4", centre=look.mean_embedding(images))
+    centred = explain.SimilarityMap(tiny(), layer="P4", center=look.mean_embedding(images))
     found["similarity"] = centred(images)
     found["contributions"] = centred.contributions(images, images[::-1])
     found["steps"] = explain.insertion_deletion(model, images, found["GradCAM"], [0, 2, 1], steps=4)
@@ -381,15 +381,14 @@ def whole_object():
     ignored = [[[40, 10, 60, 30]]] * 3 + [np.zeros([0, 4])] * 3
     found = {}
     for name, own in (("boxes", {"ignored": ignored}), ("masks", {"masks": masks})):
-        scored = explain.whole_object(heat, boxes, others=others, **own)
+        scored = explain.saliency_metrics(heat, boxes, others=others, **own)
         found[name] = {field.name: getattr(scored, field.name) for field in dataclasses.fields(scored)}
         found[name] |= {"figures": scored.figures(), "best": scored.best_threshold()}
-    asked = explain.questions(scenes(6), SIZE)
+    asked = explain.localization_targets(scenes(6), SIZE)
     names = ("images", "pictures", "class_ids", "boxes", "ignored", "masks", "others", "tolerances")
     found["questions"] = {name: getattr(asked, name) for name in names}
-    found["baselines"] = {
-        name: asked.score(each).figures() for name, each in explain.baselines((SIZE, SIZE), len(asked)).items()
-    }
+    plain = explain.baseline_maps((SIZE, SIZE), len(asked))
+    found["baselines"] = _older({name: asked.score(each).figures() for name, each in plain.items()})
     return found
 
 
@@ -399,19 +398,24 @@ def compare_models():
     classes = datasets.SCENE_CLASSES
     model = detectors.Localizer(tiny(), classes, SIZE, num_filters=16)
     common.set_weights(model)
-    asked = explain.questions(own, SIZE)
-    table = explain.compare_arms({"head": model, "features": tiny(4)}, asked, level="P4", steps=2, resamples=50)
-    audit = explain.audit(model, own, layer="P4", least=3)
+    asked = explain.localization_targets(own, SIZE)
+    table = explain.compare_models({"head": model, "features": tiny(4)}, asked, level="P4", steps=2, resamples=50)
+    audit = explain.audit_model(model, own, layer="P4", least=3)
     rows = [{name: each[name] for name in each if name != "path"} for each in audit.rows]
     return {
-        "thresholds": table.thresholds,
-        "table": table.table,
-        "heatmaps": table.heatmaps,
-        "randomised": {name: [alike for _, alike in each] for name, each in table.randomised.items()},
+        "thresholds": _older(table.thresholds),
+        "table": {"arms": _older(table.table["models"]), "differences": _older(table.table["differences"])},
+        "heatmaps": _older(table.heatmaps),
+        "randomised": {name: [alike for _, alike in each] for name, each in table.randomized.items()},
         "audit": rows,
         "unused": audit.unused,
         "findings": audit.findings,
     }
+
+
+def _older(found):
+    """Rename the baseline map as the older commit did."""
+    return {"centred Gaussian" if name == "centered Gaussian" else name: each for name, each in found.items()}
 
 
 def servables():
@@ -447,16 +451,19 @@ def tflite():
 
 def geometry():
     own = scenes(40)
-    found = features.geometry(
+    found = features.feature_geometry(
         {"one": tiny(), "other": tiny(4, "other")},
         own,
         image_size=SIZE,
-        neighbours=5,
+        neighbors=5,
         batch_size=16,
         layers=("P4", "P5"),
     )
+    found["arms"] = found.pop("models")
     for each in found["arms"].values():
         each["invariance"]["grey"] = each["invariance"].pop("grayscale")
+        for level in each["layers"].values():
+            level["effective_rank_centred"] = level.pop("effective_rank_centered")
     return {name: found[name] for name in ("images", "arms", "cka", "overlap", "labels", "position_by_shape")}
 
 

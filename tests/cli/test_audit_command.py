@@ -15,7 +15,7 @@ from kerassl.cli.main import main
 from kerassl.datasets import SCENE_CLASSES, write_scenes
 from kerassl.datasets.pipeline.erase import erased_regions
 from kerassl.detectors import Localizer
-from kerassl.explain import Audit, audit
+from kerassl.explain import Audit, audit_model
 from kerassl.tasks.audit import write_audit
 
 pytestmark = pytest.mark.current_stack
@@ -55,7 +55,7 @@ def test_audit_writes_a_page_that_refers_to_no_other_file_and_its_json(place, tm
 def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path):
     records = datasets.DetectionDataset.from_voc(place / "devkit", 2007, "val", class_names=SCENE_CLASSES)
     model = keras.saving.load_model(place / "localizer.keras")
-    plain = audit(model, records, layer="P4")
+    plain = audit_model(model, records, layer="P4")
     name = plain.rows[0]["class"]
     images = [row["image"] for row in plain.rows if row["class"] == name]
     finding = {

@@ -25,10 +25,10 @@ def folder(tmp_path_factory, tiny_backbone):
 
 @pytest.fixture(scope="module")
 def written(folder):
-    arms = [f"ours={folder}/backbone.keras", f"a <b>={folder}/localizer.keras"]
+    models = [f"ours={folder}/backbone.keras", f"a <b>={folder}/localizer.keras"]
     voc = ["--voc", str(folder / "scenes"), "--split", "val", "--classes", *SCENE_CLASSES]
     out = folder / "out" / "page.html"
-    assert main(["features", "--models", *arms, *voc, "--count", "44", "--out", str(out)]) == 0
+    assert main(["features", "--models", *models, *voc, "--count", "44", "--out", str(out)]) == 0
     return out
 
 
@@ -37,9 +37,9 @@ def test_page_has_plots_and_json_every_figure(written):
     assert page.count('src="data:image/png;base64,') == 3  # invariance, spectra, CKA
     assert figures["images"] == 44
     assert figures["image_size"] == 64  # the localizer's
-    assert list(figures["arms"]) == ["ours", "a <b>"]
-    for arm in figures["arms"].values():
-        for level in arm["layers"].values():
+    assert list(figures["models"]) == ["ours", "a <b>"]
+    for model in figures["models"].values():
+        for level in model["layers"].values():
             # Four channels are too few to fit a decay to.
             missing = {"spectrum_exponent"} if level["width"] == 4 else set()
             assert {key for key in LEVEL_FIGURES if level[key] is None} == missing

@@ -10,7 +10,7 @@ from kerassl import UserError
 from kerassl.augment import BoxAugmentation
 from kerassl.datasets import DetectionDataset, Record, card, detection_batches, single_object_batches, write_shards
 from kerassl.datasets.formats.annotation import read_flag
-from kerassl.explain import questions
+from kerassl.explain import localization_targets
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_crowds_are_no_objects_when_labels_are_counted_drawn_or_asked_about(crow
     assert (len(found.sizes), found.crowds) == (1, 2)
     plain = Record("1", records[0].path, 40, 60, records[0].boxes[:1], records[0].classes[:1], np.zeros(1, bool))
     np.testing.assert_array_equal(records[0].plot(), plain.plot())
-    asked = questions(records, 64)
+    asked = localization_targets(records, 64)
     assert (len(asked), asked.class_ids.tolist(), asked.others.tolist()) == (1, [0], [False])
 
 

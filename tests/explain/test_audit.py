@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerassl import UserError, datasets, detectors
 from kerassl.detectors import Localizer
-from kerassl.explain import GradCAM, audit
+from kerassl.explain import GradCAM, audit_model
 from kerassl.explain.audit.score_drops import score_falls
 from kerassl.resizing import letterbox
 
@@ -85,7 +85,7 @@ ON_LEFT, ON_RIGHT = (slice(0, 48), slice(0, 32)), (slice(0, 48), slice(32, 64))
 
 def _run(model, records, *hot, **settings):
     given = _Given(*hot)
-    found = audit(model, records, method=_Method(given), classes=CLASSES, image_size=64, **settings)
+    found = audit_model(model, records, method=_Method(given), classes=CLASSES, image_size=64, **settings)
     return found, {row["image"]: row for row in found.rows}, given
 
 
@@ -167,17 +167,17 @@ def test_each_class_of_an_image_is_asked_of_a_detector(record, tiny_backbone, ki
         best = model.boxes_and_scores(model(square, training=False))[1].numpy()[0].max(axis=0)
         scores |= {(image.image_id, name): score for name, score in zip(CLASSES, best)}
     del scores["one", "dog"]
-    rows = audit(model, images, layer="P4", score_threshold=0.0).rows
+    rows = audit_model(model, images, layer="P4", score_threshold=0.0).rows
     assert {(row["image"], row["class"]): row["score"] for row in rows} == pytest.approx(scores, abs=1e-5)
     assert all(row["right"] for row in rows)
-    assert not any(row["right"] for row in audit(model, images, layer="P4", score_threshold=1.0).rows)
+    assert not any(row["right"] for row in audit_model(model, images, layer="P4", score_threshold=1.0).rows)
 
 
 def test_localiser_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
     keras.utils.set_random_seed(0)
     model = Localizer(tiny_backbone(), CLASSES, 64, num_filters=8)
     image = record("one", (LEFT, 0))
-    (row,) = audit(model, [image], layer="P4").rows
+    (row,) = audit_model(model, [image], layer="P4").rows
     square = letterbox(datasets.read_image(image.path), 64)[0].numpy()
     heat = GradCAM(model, layer="P4")(square, 0)[0]
     assert row["energy"] == pytest.approx(heat[:48, :32].sum() / heat.sum(), abs=1e-4)
@@ -215,12 +215,12 @@ def test_score_falls_by_what_a_region_gives(record):
 )
 def test_mistakes_are_told_in_one_line(always_dog, record, settings, says):
     with pytest.raises(UserError, match=says) as told:
-        audit(always_dog, [record("one", (LEFT, 0))], **{"classes": CLASSES, "image_size": 64, **settings})
+        audit_model(always_dog, [record("one", (LEFT, 0))], **{"classes": CLASSES, "image_size": 64, **settings})
     assert "\n" not in str(told.value)
 
 
 def test_records_without_a_class_of_the_model_are_refused(always_dog, record):
     with pytest.raises(UserError, match="has class 2, but the model has 2 classes"):
-        audit(always_dog, [record("one", (LEFT, 2))], classes=CLASSES, image_size=64)
+        audit_model(always_dog, [record("one", (LEFT, 2))], classes=CLASSES, image_size=64)
     with pytest.raises(UserError, match="none of 1 images has an object"):
-        audit(always_dog, [record("none")], classes=CLASSES, image_size=64)
+        audit_model(always_dog, [record("none")], classes=CLASSES, image_size=64)

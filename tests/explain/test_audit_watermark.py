@@ -70,7 +70,7 @@ def _trained(backbone, records, erase=None):
 
 
 def _audited(model, records):
-    return explain.audit(model, records, classes=CLASSES, image_size=64)
+    return explain.audit_model(model, records, classes=CLASSES, image_size=64)
 
 
 def test_watermark_is_caught_when_a_classifier_learned_it_and_passes_once_it_was_painted_over(records, tiny_backbone):

@@ -17,7 +17,7 @@ CLASSES = datasets.SCENE_CLASSES
 
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):
-    return datasets.write_scenes(tmp_path_factory.mktemp("arms") / "scenes", train=1, val=10, image_size=(80, 100))
+    return datasets.write_scenes(tmp_path_factory.mktemp("models") / "scenes", train=1, val=10, image_size=(80, 100))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def localizer(tiny_backbone, seed):
 
 
 def test_questions_are_about_the_largest_object_and_all_of_its_class(records):
-    asked = explain.questions(records, 64)
+    asked = explain.localization_targets(records, 64)
     for row, record in enumerate(asked.records):
         wanted = record.classes[record.largest()]
         assert asked.class_ids[row] == wanted
@@ -51,74 +51,74 @@ def test_questions_are_about_the_largest_object_and_all_of_its_class(records):
 
 def test_questions_without_a_mask_or_an_object(records):
     bare = [dataclasses.replace(record, mask_path=None) for record in records[:2]]
-    asked = explain.questions(bare, 64)
+    asked = explain.localization_targets(bare, 64)
     assert asked.masks == [None, None]
     assert "pxap" not in asked.score(np.ones([2, 64, 64])).figures()
     empty = dataclasses.replace(records[0], difficult=np.ones(len(records[0].boxes), bool))
     with pytest.raises(UserError, match="no image has an object"):
-        explain.questions([empty], 64)
+        explain.localization_targets([empty], 64)
 
 
 def test_arms_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(tiny_backbone, records):
-    asked = explain.questions(records, 64)
-    arms = {"a": localizer(tiny_backbone, 0), "twin": localizer(tiny_backbone, 0), "bare": tiny_backbone()}
-    found = explain.compare_arms(arms, asked, choose=4, steps=2, resamples=20)
+    asked = explain.localization_targets(records, 64)
+    models = {"a": localizer(tiny_backbone, 0), "twin": localizer(tiny_backbone, 0), "bare": tiny_backbone()}
+    found = explain.compare_models(models, asked, choose=4, steps=2, resamples=20)
     assert found.level in ("P3", "P4", "P5")
     assert len(found.scored) == len(asked) - 4
-    table = found.table["arms"]
-    assert list(table) == ["a", "twin", "bare", "centred Gaussian", "whole image"]
+    table = found.table["models"]
+    assert list(table) == ["a", "twin", "bare", "centered Gaussian", "whole image"]
     for values in (table["a"], found.table["differences"]["twin"]):
         assert all(low <= value <= high or np.isnan(value) for value, low, high in values.values())
     assert all(value == pytest.approx(0, abs=1e-6) for value, *_ in found.table["differences"]["twin"].values())
-    heat = explain.GradCAM(arms["a"], layer=found.level)(found.scored.images, found.scored.class_ids)
+    heat = explain.GradCAM(models["a"], layer=found.level)(found.scored.images, found.scored.class_ids)
     figures = found.scored.score(heat, found.thresholds["a"]).figures()
     for name, value in figures.items():
         np.testing.assert_allclose(table["a"][name][0], value, atol=1e-5)
-    perturbed = explain.insertion_deletion(arms["a"], found.scored.images, heat, found.scored.class_ids, steps=2)
+    perturbed = explain.insertion_deletion(models["a"], found.scored.images, heat, found.scored.class_ids, steps=2)
     assert table["a"]["insertion"][0] == pytest.approx(perturbed["insertion"].mean(), abs=1e-5)
     assert "insertion" not in table["bare"]
     # The whole picture, not the letterbox's black: its energy is the share of the picture that objects take.
     share = [mask.sum() / (h * w) for mask, (h, w) in zip(found.scored.masks, found.scored.pictures)]
     assert table["whole image"]["energy"][0] == pytest.approx(np.mean(share), abs=1e-4)
-    assert [len(found.randomised[name]) for name in arms] == [4, 4, 4]
-    with pytest.raises(UserError, match="0 arms and"):
-        explain.compare_arms({}, asked)
+    assert [len(found.randomized[name]) for name in models] == [4, 4, 4]
+    with pytest.raises(UserError, match="0 models and"):
+        explain.compare_models({}, asked)
     with pytest.raises(UserError, match="called 'whole image'"):
-        explain.compare_arms({"whole image": arms["a"]}, asked, choose=2, level="P5")
+        explain.compare_models({"whole image": models["a"]}, asked, choose=2, level="P5")
 
 
 def test_level_is_chosen_among_those_that_all_arms_look_at(tiny_backbone, records):
-    arms = {
+    models = {
         "whole": localizer(tiny_backbone, 0),
         "fine": Localizer(tiny_backbone(), CLASSES, 64, num_filters=8, levels=["P3"]),
     }
-    found = explain.compare_arms(arms, explain.questions(records[:4], 64), resamples=10)
+    found = explain.compare_models(models, explain.localization_targets(records[:4], 64), resamples=10)
     assert found.level == "P3"
 
 
 def test_command_writes_table_grid_and_page(tiny_backbone, devkit, tmp_path, capsys):
     localizer(tiny_backbone, 0).save(tmp_path / "a.keras")
     backbones.save(tiny_backbone(), tmp_path / "b.keras")
-    arms = ["--models", f"ours={tmp_path / 'a.keras'}", f"<bare>={tmp_path / 'b.keras'}"]
+    models = ["--models", f"ours={tmp_path / 'a.keras'}", f"<bare>={tmp_path / 'b.keras'}"]
     voc = ["--voc", str(devkit), "--count", "8"]
-    assert main(["explain", *arms, *voc, "--insertion", "2", "--level", "P4", "--out", str(tmp_path / "out")]) == 0
+    assert main(["explain", *models, *voc, "--insertion", "2", "--level", "P4", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "centred Gaussian" in printed
+    assert "centered Gaussian" in printed
     figures = json.loads((tmp_path / "out" / "table.json").read_text())
     assert (figures["images"], figures["chosen_on"], figures["level"]) == (6, 2, "P4")
-    assert set(figures["arms"]) == {"ours", "<bare>", "centred Gaussian", "whole image"}
-    assert f"{100 * figures['arms']['ours']['energy'][0]:.1f} (" in printed
+    assert set(figures["models"]) == {"ours", "<bare>", "centered Gaussian", "whole image"}
+    assert f"{100 * figures['models']['ours']['energy'][0]:.1f} (" in printed
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/png;base64,") == 1
     assert (tmp_path / "out" / "heatmaps.png").read_bytes().startswith(b"\x89PNG")
 
     bare = ["--models", str(tmp_path / "b.keras")]
     for arguments, message in (
-        ([*arms, *voc, "--out", str(tmp_path / "out")], "already exists"),
-        ([*arms, "--out", str(tmp_path / "no")], "give either --images to draw, or --voc"),
-        ([*arms, *voc, "--class", "car", "--out", str(tmp_path / "no")], "--class is for --images"),
+        ([*models, *voc, "--out", str(tmp_path / "out")], "already exists"),
+        ([*models, "--out", str(tmp_path / "no")], "give either --images to draw, or --voc"),
+        ([*models, *voc, "--class", "car", "--out", str(tmp_path / "no")], "--class is for --images"),
         ([*bare, *voc, "--classes", *CLASSES, "--out", str(tmp_path / "no")], "give --image-size"),
         ([*bare, *bare[1:], *voc, "--out", str(tmp_path / "no")], "two models are called 'b'"),
-        ([*arms, *voc, "--image-size", "96", "--out", str(tmp_path / "no")], "the models take 64"),
+        ([*models, *voc, "--image-size", "96", "--out", str(tmp_path / "no")], "the models take 64"),
         (["--models", str(tmp_path / "table.json"), *voc, "--out", str(tmp_path / "no")], "there is no model"),
     ):
         assert main(["explain", *arguments]) == 2

@@ -47,7 +47,7 @@ def _by_hand(model, layer, images, classes, output=lambda outputs: outputs):
 
 
 def _resized(heat, size):
-    """Bilinear, cell centres at the centres of their regions, the border's cells repeated outwards."""
+    """Bilinear, cell centers at the centers of their regions, the border's cells repeated outwards."""
     points = [
         np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1) for new, old in zip(size, heat.shape, strict=True)
     ]

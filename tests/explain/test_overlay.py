@@ -27,9 +27,9 @@ def test_grid_holds_a_column_for_each_arm_when_drawn(tmp_path):
     height, width, _ = picture.shape
     assert width > height
     middle = picture[height * 3 // 4]
-    left, centre, right = (middle[width * share // 6] for share in (1, 3, 5))
+    left, center, right = (middle[width * share // 6] for share in (1, 3, 5))
     np.testing.assert_array_equal(left, [128] * 3)
-    np.testing.assert_array_equal(centre, [128] * 3)
+    np.testing.assert_array_equal(center, [128] * 3)
     np.testing.assert_array_equal(right, overlay(images[0], hot[0])[0, 0])
     assert list(path.parent.iterdir()) == [path]
 
@@ -38,7 +38,7 @@ def test_boxes_are_outlined_at_their_place_when_given(tmp_path):
     colour = (77, 10, 200)  # that no letter of the title has
     images = np.full([1, 64, 64, 3], colour, np.uint8)
     for name, boxes in (("plain", None), ("boxed", [[[16, 16, 48, 56]]])):
-        side_by_side(images, {"arm": np.zeros([1, 64, 64])}, tmp_path / f"{name}.png", boxes)
+        side_by_side(images, {"model": np.zeros([1, 64, 64])}, tmp_path / f"{name}.png", boxes)
     plain, boxed = (np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")) for name in ("plain", "boxed"))
     left = np.s_[:, : plain.shape[1] // 2]
     panel = np.argwhere((plain[left] == colour).all(axis=-1))
@@ -49,19 +49,19 @@ def test_boxes_are_outlined_at_their_place_when_given(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images", "arms", "name", "boxes", "message"),
+    ("images", "models", "name", "boxes", "message"),
     [
         (1, {}, "a.png", None, "one of both at least"),
-        (0, {"arm": 0}, "a.png", None, "one of both at least"),
-        (2, {"arm": 1}, "a.png", None, r"heatmaps of 'arm' are \(1, 8, 8\)"),
-        (1, {"arm": 1}, "a.png", [], "0 lists of boxes for 1 images"),
-        (1, {"arm": 1}, "a.txt", None, "does not end like a picture"),
+        (0, {"model": 0}, "a.png", None, "one of both at least"),
+        (2, {"model": 1}, "a.png", None, r"heatmaps of 'model' are \(1, 8, 8\)"),
+        (1, {"model": 1}, "a.png", [], "0 lists of boxes for 1 images"),
+        (1, {"model": 1}, "a.txt", None, "does not end like a picture"),
     ],
 )
 def test_mistakes_are_refused_and_nothing_is_written_when_parts_do_not_fit(
-    tmp_path, images, arms, name, boxes, message
+    tmp_path, images, models, name, boxes, message
 ):
-    heat = {arm: np.zeros([count, 8, 8]) for arm, count in arms.items()}
+    heat = {model: np.zeros([count, 8, 8]) for model, count in models.items()}
     with pytest.raises(UserError, match=message):
         side_by_side(np.zeros([images, 8, 8, 3]), heat, tmp_path / name, boxes)
     assert not list(tmp_path.iterdir())

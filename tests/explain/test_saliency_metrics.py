@@ -8,7 +8,7 @@ import pytest
 from kerassl import UserError
 from kerassl.boxes import box_iou
 from kerassl.detectors.pseudo_boxes.heatmaps import component_boxes
-from kerassl.explain import baselines, whole_object
+from kerassl.explain import baseline_maps, saliency_metrics
 from kerassl.explain.localization.saliency_metrics import THRESHOLDS
 
 
@@ -26,7 +26,7 @@ def test_perfect_heatmaps_score_one_on_every_measure():
         mask[y0 : y0 + draw.integers(5, 25), x0 : x0 + draw.integers(5, 40)] = True
         mask[y0, x0] = False  # no rectangle
     masks[0] = square(10, 10, 20, 20, (48, 64))
-    found = whole_object(masks.astype("float32"), masks=masks, others=[True] * 6).figures()
+    found = saliency_metrics(masks.astype("float32"), masks=masks, others=[True] * 6).figures()
     assert set(found) == {
         *("energy", "coverage", "pointing", "pointing_difficult", "pxap"),
         *("box_acc", "max_box_acc", "max_box_acc_v2"),
@@ -38,7 +38,7 @@ def test_one_pixel_has_all_its_energy_and_next_to_no_coverage():
     mask = square(10, 10, 50, 40)
     heat = np.zeros([1, 64, 64], "float32")
     heat[0, 20, 20] = 1
-    found = whole_object(heat, masks=[mask]).figures()
+    found = saliency_metrics(heat, masks=[mask]).figures()
     assert (found["energy"], found["pointing"]) == (1, 1)
     assert found["coverage"] == pytest.approx(1 / 1200)
     assert found["max_box_acc_v2"] == 0
@@ -46,13 +46,13 @@ def test_one_pixel_has_all_its_energy_and_next_to_no_coverage():
 
 def test_baselines_have_their_known_values():
     boxes = [np.array([[16.0, 16, 48, 48]]), np.array([[0.0, 0, 16, 64]])]
-    looks = baselines((64, 64), 2)
-    whole = whole_object(looks["whole image"], boxes, tolerance=0)
+    looks = baseline_maps((64, 64), 2)
+    whole = saliency_metrics(looks["whole image"], boxes, tolerance=0)
     np.testing.assert_allclose(whole.energy, [0.25, 0.25])
     np.testing.assert_allclose(whole.pointing, [0.25, 0.25])  # of pixels that are all the highest, the share that hits
     np.testing.assert_allclose(whole.coverage, [1, 1])
     np.testing.assert_allclose(whole.at_threshold, [0.25, 0.25])
-    gaussian = whole_object(looks["centred Gaussian"], boxes, tolerance=15)
+    gaussian = saliency_metrics(looks["centered Gaussian"], boxes, tolerance=15)
     # A standard deviation is a quarter of a side: the first box reaches one to each side, the second from two to one.
     inside = math.erf(1 / math.sqrt(2))
     all_of_it = math.erf(2 / math.sqrt(2))
@@ -60,15 +60,15 @@ def test_baselines_have_their_known_values():
     assert gaussian.energy[1] == pytest.approx((all_of_it - inside) / 2 / all_of_it, abs=2e-3)
     # Of four highest pixels in the middle the left two are 15.5 pixels from the second box.
     np.testing.assert_allclose(gaussian.pointing, [1, 0])
-    assert whole_object(looks["centred Gaussian"], boxes, tolerance=15.5).pointing[1] == 0.5
+    assert saliency_metrics(looks["centered Gaussian"], boxes, tolerance=15.5).pointing[1] == 0.5
     # Where it is one e-th: a circle of radius 16 roots of 2, whose box is 46 pixels wide.
-    assert len(component_boxes(looks["centred Gaussian"][0], np.exp(-1))) == 1
-    assert np.ptp(component_boxes(looks["centred Gaussian"][0], np.exp(-1))[0][[0, 2]]) == 46
+    assert len(component_boxes(looks["centered Gaussian"][0], np.exp(-1))) == 1
+    assert np.ptp(component_boxes(looks["centered Gaussian"][0], np.exp(-1))[0][[0, 2]]) == 46
 
 
 def test_pixel_precision_of_the_whole_image_is_the_share_of_the_object():
     masks = [square(0, 0, 16, 64), square(8, 8, 40, 24)]
-    found = whole_object(np.ones([2, 64, 64]), masks=masks)
+    found = saliency_metrics(np.ones([2, 64, 64]), masks=masks)
     assert found.figures()["pxap"] == pytest.approx((16 * 64 + 32 * 16) / (2 * 64 * 64))
 
 
@@ -82,11 +82,11 @@ def test_pixel_precision_equals_that_of_sorted_pixels(seed):
     for value in np.unique(values):
         above = values >= value
         precision += (inside & (values == value)).sum() / inside.sum() * inside[above].mean()
-    assert whole_object(heat, masks=masks).figures()["pxap"] == pytest.approx(precision, abs=1e-9)
+    assert saliency_metrics(heat, masks=masks).figures()["pxap"] == pytest.approx(precision, abs=1e-9)
 
 
 def pieces_in_loops(heat, threshold):
-    """Flood fill over the eight neighbours: [(pixels, box)] in the order in which they are met."""
+    """Flood fill over the eight neighbors: [(pixels, box)] in the order in which they are met."""
     left = {(y, x) for y, row in enumerate(heat) for x, value in enumerate(row) if value >= threshold}
     found = []
     for y in range(heat.shape[0]):
@@ -129,7 +129,7 @@ def test_box_accuracy_and_pointing_equal_loops_on_a_thousand_cases():
         x0, y0, x1, y1 = boxes[-1][0].astype(int) + draw.integers(-1, 2, 4)
         heat[row, max(y0, 0) : y1, max(x0, 0) : x1] += 0.6
     heat = np.clip(heat, 0, 1)
-    found = whole_object(heat, boxes, threshold=0.5, tolerance=1.5)
+    found = saliency_metrics(heat, boxes, threshold=0.5, tolerance=1.5)
     at_half = list(THRESHOLDS).index(0.5)
     # The largest piece wins; of pieces of one size the one that is met first.
     largest, anyone, hits = np.zeros([count, 2]), np.zeros([count, 2]), np.zeros(count)
@@ -167,25 +167,25 @@ def test_difficult_objects_are_neither_hit_nor_missed():
     heat[0, 5, 5] = heat[1, 25, 25] = heat[2, 5, 5] = 1
     easy, hard = np.array([[0.0, 0, 10, 10]]), np.array([[20.0, 20, 30, 30]])
     none = np.zeros([0, 4])
-    found = whole_object(heat, [easy, easy, none], ignored=[hard, hard, easy], tolerance=0)
+    found = saliency_metrics(heat, [easy, easy, none], ignored=[hard, hard, easy], tolerance=0)
     np.testing.assert_array_equal(found.pointing, [1, np.nan, np.nan])
     np.testing.assert_array_equal(found.energy, [1, 0, np.nan])
     np.testing.assert_array_equal(found.at_threshold[2], np.nan)
     assert found.figures()["energy"] == 0.5
-    assert whole_object(heat[2:], [none]).figures()["pointing"] != 0  # nan: no image counts
+    assert saliency_metrics(heat[2:], [none]).figures()["pointing"] != 0  # nan: no image counts
 
 
 def test_difficult_images_are_small_objects_beside_another_class():
     heat = np.ones([3, 32, 32], "float32") * 0.5
     heat[:, 4, 4] = 1
     small, large = np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 0, 20, 20]])
-    found = whole_object(heat, [small, large, small], others=[True, True, False])
+    found = saliency_metrics(heat, [small, large, small], others=[True, True, False])
     np.testing.assert_array_equal(found.hard, [True, False, False])
-    assert "pointing_difficult" not in whole_object(heat, [small, large, small]).figures()
+    assert "pointing_difficult" not in saliency_metrics(heat, [small, large, small]).figures()
 
 
 def test_heatmaps_of_nothing_find_nothing():
-    found = whole_object(np.zeros([1, 32, 32]), masks=[square(0, 0, 8, 8, (32, 32))]).figures()
+    found = saliency_metrics(np.zeros([1, 32, 32]), masks=[square(0, 0, 8, 8, (32, 32))]).figures()
     assert found["energy"] == found["coverage"] == found["pointing"] == found["max_box_acc"] == 0
 
 
@@ -193,7 +193,7 @@ def test_best_threshold_is_where_most_boxes_fit():
     heat = np.full([2, 32, 32], 0.2, "float32")
     heat[:, 8:24, 8:24] = 0.6
     heat[:, 10, 10] = 1
-    found = whole_object(heat, [np.array([[8.0, 8, 24, 24]])] * 2)
+    found = saliency_metrics(heat, [np.array([[8.0, 8, 24, 24]])] * 2)
     assert found.best_threshold() == 0.45  # in the middle of 0.25 to 0.6
     assert box_iou(component_boxes(heat[0], 0.4), [[8, 8, 24, 24]])[0, 0] == 1
 
@@ -210,5 +210,5 @@ def test_best_threshold_is_where_most_boxes_fit():
 )
 def test_mistakes_get_one_line(arguments, message):
     with pytest.raises(UserError, match=message) as caught:
-        whole_object(*arguments)
+        saliency_metrics(*arguments)
     assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ import pytest
 
 from kerassl import UserError, datasets
 from kerassl.detectors import Localizer
-from kerassl.explain import GradCAM, randomisation_check
+from kerassl.explain import GradCAM, sanity_check
 from kerassl.resizing import letterbox
 
 pytestmark = pytest.mark.current_stack
@@ -31,28 +31,28 @@ def trained(tiny_backbone, tmp_path_factory):
 def test_heatmaps_fall_apart_with_the_weights_and_the_weights_come_back(trained):
     model, images, classes = trained
     cam, before = GradCAM(model, layer="P4"), [weight.copy() for weight in model.get_weights()]
-    found = randomisation_check(model, lambda: cam(images, classes), steps=4)
+    found = sanity_check(model, lambda: cam(images, classes), steps=4)
     assert [name for name, _ in found][-1] == "conv1"
     assert len(found) == 4
     assert found[-1][1] < 0.3
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
-    again = randomisation_check(model, lambda: cam(images, classes), steps=4)
+    again = sanity_check(model, lambda: cam(images, classes), steps=4)
     np.testing.assert_allclose([s for _, s in again], [s for _, s in found], atol=1e-5)
 
 
 def test_pictures_of_edges_stay_alike_whatever_the_weights(trained):
     model, images, _ = trained
     edges = np.abs(np.diff(images.mean(-1), axis=1, append=0)) / 255
-    assert [alike for _, alike in randomisation_check(model, lambda: edges, steps=2)] == [1, 1]
+    assert [alike for _, alike in sanity_check(model, lambda: edges, steps=2)] == [1, 1]
 
 
 def test_mistakes_get_one_line(trained):
     model, _, _ = trained
     with pytest.raises(UserError, match="steps is 0; 'localizer' has"):
-        randomisation_check(model, lambda: None, steps=0)
+        sanity_check(model, lambda: None, steps=0)
     with pytest.raises(UserError, match="11 pixels a side"):
-        randomisation_check(model, lambda: np.zeros([1, 8, 8]))
+        sanity_check(model, lambda: np.zeros([1, 8, 8]))
     before = model.get_weights()
     calls = []
 
@@ -63,6 +63,6 @@ def test_mistakes_get_one_line(trained):
         return np.zeros([1, 16, 16])
 
     with pytest.raises(RuntimeError, match="stopped"):
-        randomisation_check(model, broken)
+        sanity_check(model, broken)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)

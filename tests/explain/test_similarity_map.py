@@ -28,19 +28,19 @@ def cosine(first, second):
 
 @pytest.mark.parametrize(("layer", "name"), [(None, "act5"), ("P3", "act3"), ("conv2", "conv2")])
 def test_contributions_of_the_cells_add_up_to_the_cosine_similarity(backbone, images, layer, name):
-    centre = np.random.default_rng(1).normal(0, 0.01, embedding(backbone, images, name).shape[1])
+    center = np.random.default_rng(1).normal(0, 0.01, embedding(backbone, images, name).shape[1])
     for of, expected in (
         (None, images[:, :, ::-1]),
         (images[::-1], images[::-1]),
         (images[0], images[[0, 0, 0]]),
     ):
-        look = SimilarityMap(backbone, layer=layer, centre=centre)
+        look = SimilarityMap(backbone, layer=layer, center=center)
         found = look.contributions(images, of, batch_size=2).mean(axis=(1, 2))
-        own, other = (embedding(backbone, each, name) - centre for each in (images, expected))
+        own, other = (embedding(backbone, each, name) - center for each in (images, expected))
         np.testing.assert_allclose(found, cosine(own, other), atol=1e-4)
     other = embedding(backbone, images, name)[::-1]
     found = look.contributions(images, other).mean(axis=(1, 2))
-    np.testing.assert_allclose(found, cosine(own, other - centre), atol=1e-4)
+    np.testing.assert_allclose(found, cosine(own, other - center), atol=1e-4)
 
 
 def test_heatmap_lies_on_the_object_that_two_images_share(backbone):
@@ -49,7 +49,7 @@ def test_heatmap_lies_on_the_object_that_two_images_share(backbone):
     first, second = (np.full([128, 128, 3], 100.0) + draw.normal(0, 2, [128, 128, 3]) for _ in range(2))
     first[:32, :32], second[64:96, 64:96] = thing, thing
     look = SimilarityMap(backbone, layer="P4")
-    look = SimilarityMap(backbone, layer="P4", centre=look.mean_embedding(np.full([1, 128, 128, 3], 100.0)))
+    look = SimilarityMap(backbone, layer="P4", center=look.mean_embedding(np.full([1, 128, 128, 3], 100.0)))
     heat = look(first, second)[0]
     assert heat.shape == (128, 128)
     assert heat[:32, :32].mean() > 3 * heat[64:, 64:].mean()
@@ -69,8 +69,8 @@ def test_models_that_have_a_backbone_are_taken_whole(backbone, images):
 
 
 def test_mistakes_get_one_line(backbone, images):
-    with pytest.raises(UserError, match=r"the centre is \(3,\); 'act5' has 16 channels"):
-        SimilarityMap(backbone, centre=np.zeros(3))
+    with pytest.raises(UserError, match=r"the center is \(3,\); 'act5' has 16 channels"):
+        SimilarityMap(backbone, center=np.zeros(3))
     with pytest.raises(UserError, match="'nowhere' is no feature map"):
         SimilarityMap(backbone, layer="nowhere")
     with pytest.raises(UserError, match="2 references for 3 images"):

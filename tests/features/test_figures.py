@@ -147,10 +147,10 @@ def test_unbiased_estimate_is_the_mean_over_all_quadruples(draw):
 
 def test_neighbour_overlap_of_itself_and_of_unrelated_features(draw):
     first, second = draw.normal(size=[2, 400, 5])
-    assert spaces.neighbour_overlap(first, 4 + 2 * first, 10) == 1
-    assert spaces.neighbour_overlap(first, second, 20) == pytest.approx(20 / 399, abs=0.006)
+    assert spaces.neighbor_overlap(first, 4 + 2 * first, 10) == 1
+    assert spaces.neighbor_overlap(first, second, 20) == pytest.approx(20 / 399, abs=0.006)
     planted = first + 0.05 * second
-    assert 0.5 < spaces.neighbour_overlap(first, planted, 10) < 1
+    assert 0.5 < spaces.neighbor_overlap(first, planted, 10) < 1
 
 
 def test_separability_of_planted_classes_and_of_none(draw):
@@ -193,16 +193,16 @@ def test_invariance_is_one_for_what_does_not_change_and_none_for_other_images(dr
 
 @pytest.mark.parametrize("scale", [1.0, TINY])
 def test_position_is_read_where_it_is_planted_and_not_where_it_is_not(draw, scale):
-    centres = draw.uniform(size=[200, 2])
+    centers = draw.uniform(size=[200, 2])
     noise = draw.normal(size=[200, 300])
-    planted = noise + 4 * centres @ draw.normal(size=[2, 300])
-    found = spaces.linear_readout((scale * planted).astype(np.float32), centres)
+    planted = noise + 4 * centers @ draw.normal(size=[2, 300])
+    found = spaces.linear_readout((scale * planted).astype(np.float32), centers)
     assert (found > 0.9).all()
-    unrelated = spaces.linear_readout(noise, centres)
+    unrelated = spaces.linear_readout(noise, centers)
     assert unrelated.max() < 0.1
     assert unrelated.min() > -0.3
     # Only the one that is planted.
-    half = spaces.linear_readout(noise + 4 * centres[:, :1] @ draw.normal(size=[1, 300]), centres)
+    half = spaces.linear_readout(noise + 4 * centers[:, :1] @ draw.normal(size=[1, 300]), centers)
     assert half[0] > 0.9
     assert half[1] < 0.1
 
@@ -278,8 +278,8 @@ def test_missing_ripser_is_told_in_one_line(monkeypatch):
         (lambda: spaces.power_law_exponent(np.zeros(5), (1, 5)), "is 0"),
         (lambda: spaces.intrinsic_dimension(np.eye(20), discard=1), "discard is 1"),
         (lambda: spaces.intrinsic_dimension(np.eye(20)), "no dimension"),
-        (lambda: spaces.neighbour_overlap(np.eye(5), np.eye(5), 5), "5 neighbours"),
-        (lambda: spaces.neighbour_overlap(np.eye(5), np.eye(6)), "of 5 and of 6"),
+        (lambda: spaces.neighbor_overlap(np.eye(5), np.eye(5), 5), "5 neighbors"),
+        (lambda: spaces.neighbor_overlap(np.eye(5), np.eye(6)), "of 5 and of 6"),
         (lambda: spaces.linear_cka(np.eye(5), np.eye(6)), "of 5 and of 6"),
         (lambda: spaces.knn_accuracy(np.eye(5), [0, 1], 2), r"labels are \(2,\)"),
         (lambda: spaces.scatter_ratio(np.eye(5), [0] * 5), "1 classes"),

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerassl import UserError, datasets
 from kerassl import features as spaces
 from kerassl.augment import SimCLRViews
-from kerassl.features.model_features import _middle_squares, arm_features
+from kerassl.features.model_features import _middle_squares, model_features
 from kerassl.features.view_operations import OPERATIONS, view_operations
 from kerassl.resizing import letterbox
 
@@ -26,14 +26,14 @@ def records(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def arms(tiny_backbone):
+def models(tiny_backbone):
     keras.utils.set_random_seed(0)
     return {"one": tiny_backbone(8), "other": tiny_backbone(8, name="second"), "narrow": tiny_backbone(4, name="third")}
 
 
 @pytest.fixture(scope="module")
-def found(arms, records):
-    return spaces.geometry(arms, records, image_size=SIZE, neighbours=5, batch_size=7)
+def found(models, records):
+    return spaces.feature_geometry(models, records, image_size=SIZE, neighbors=5, batch_size=7)
 
 
 @pytest.fixture
@@ -104,21 +104,21 @@ def test_middle_square_is_a_pixel_when_the_picture_is_thin(sides):
     np.testing.assert_array_equal(_middle_squares(images, tf.constant([sides])), images)
 
 
-def test_features_are_those_of_each_image_by_itself(arms, records):
-    _, shares, features = arm_features(arms, records, SIZE, ("P3", "P5"), SimCLRViews(SIZE), batch_size=7)
-    last = pooled(arms["one"], records, "act5")
+def test_features_are_those_of_each_image_by_itself(models, records):
+    _, shares, features = model_features(models, records, SIZE, ("P3", "P5"), SimCLRViews(SIZE), batch_size=7)
+    last = pooled(models["one"], records, "act5")
     np.testing.assert_allclose(features["one"].cells.reshape(last.shape), last, atol=1e-4)
     np.testing.assert_allclose(features["one"].pooled["P5"], last.mean(axis=(1, 2)), atol=1e-5)
-    first = pooled(arms["narrow"], records, "act3").mean(axis=(1, 2))
+    first = pooled(models["narrow"], records, "act3").mean(axis=(1, 2))
     np.testing.assert_allclose(features["narrow"].pooled["P3"], first, atol=1e-5)
     sides = np.array([[record.height, record.width] for record in records])
     np.testing.assert_allclose(shares, sides / sides.max(axis=1, keepdims=True), atol=0.5 / SIZE)
 
 
 @pytest.mark.current_stack
-def test_geometry_does_not_depend_on_the_batch_size(arms, records, found):
-    other = spaces.geometry({"one": arms["one"]}, records, image_size=SIZE, neighbours=5, batch_size=16)
-    own, again = found["arms"]["one"], other["arms"]["one"]
+def test_geometry_does_not_depend_on_the_batch_size(models, records, found):
+    other = spaces.feature_geometry({"one": models["one"]}, records, image_size=SIZE, neighbors=5, batch_size=16)
+    own, again = found["models"]["one"], other["models"]["one"]
     for name in OPERATIONS:
         assert again["invariance"][name] == pytest.approx(own["invariance"][name], abs=1e-3)
     assert again["alignment"] == pytest.approx(own["alignment"], abs=1e-3)
@@ -127,18 +127,18 @@ def test_geometry_does_not_depend_on_the_batch_size(arms, records, found):
 def test_geometry_of_scenes_is_whole_and_json(found, records):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["images"] == len(records) == 40
-    for arm in found["arms"].values():
-        for level in arm["layers"].values():
+    for model in found["models"].values():
+        for level in model["layers"].values():
             assert 1 <= level["effective_rank"] <= level["width"]
-            assert 1 <= level["effective_rank_centred"] <= level["width"]
+            assert 1 <= level["effective_rank_centered"] <= level["width"]
             assert math.fsum(level["spectrum"]) == pytest.approx(1)
             assert level["intrinsic_dimension"] > 0
             assert 0 <= level["knn_accuracy"] <= 1
             assert level["scatter_ratio"] > 0
-        assert set(arm["invariance"]) == set(OPERATIONS)
-        assert all(value <= 1 for value in arm["invariance"].values())
-        assert arm["uniformity"] < 0 < arm["alignment"]
-        assert set(arm["position"]) == {"pooled", "map"}
+        assert set(model["invariance"]) == set(OPERATIONS)
+        assert all(value <= 1 for value in model["invariance"].values())
+        assert model["uniformity"] < 0 < model["alignment"]
+        assert set(model["position"]) == {"pooled", "map"}
     assert found["overlap"]["chance"] == pytest.approx(5 / 39)
     assert np.diag(found["overlap"]["matrix"]) == pytest.approx(1)
     assert np.diag(found["cka"]["linear"]) == pytest.approx(1)
@@ -146,34 +146,34 @@ def test_geometry_of_scenes_is_whole_and_json(found, records):
 
 
 @pytest.mark.current_stack
-def test_figures_are_those_of_the_functions(found, arms, records):
-    features = pooled(arms["one"], records, "act5").mean(axis=(1, 2))
+def test_figures_are_those_of_the_functions(found, models, records):
+    features = pooled(models["one"], records, "act5").mean(axis=(1, 2))
     labels = np.array([record.classes[record.largest()] for record in records])
-    own = found["arms"]["one"]["layers"]["P5"]
+    own = found["models"]["one"]["layers"]["P5"]
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     assert own["effective_rank"] == pytest.approx(spaces.effective_rank(unit), rel=1e-3)
-    centred = features - features.mean(axis=0)
+    centered = features - features.mean(axis=0)
     assert own["scatter_ratio"] == pytest.approx(
-        spaces.scatter_ratio(centred / np.linalg.norm(centred, axis=1, keepdims=True), labels), rel=1e-2
+        spaces.scatter_ratio(centered / np.linalg.norm(centered, axis=1, keepdims=True), labels), rel=1e-2
     )
-    other = pooled(arms["narrow"], records, "act3").mean(axis=(1, 2))
+    other = pooled(models["narrow"], records, "act3").mean(axis=(1, 2))
     row, column = (found["cka"]["names"].index(each) for each in (["one", "P5"], ["narrow", "P3"]))
     assert found["cka"]["linear"][row][column] == pytest.approx(spaces.linear_cka(features, other), abs=1e-3)
     assert found["cka"]["debiased"][row][column] == pytest.approx(
         spaces.linear_cka(features, other, debiased=True), abs=1e-2
     )
     boxes = np.array([record.boxes[record.largest()] / max(record.height, record.width) for record in records])
-    centre = (boxes[:, 0] + boxes[:, 2]) / 2
-    expected = spaces.linear_readout(features, centre[:, None])[0]
-    assert found["arms"]["one"]["position"]["pooled"]["x"] == pytest.approx(expected, abs=0.05)
+    center = (boxes[:, 0] + boxes[:, 2]) / 2
+    expected = spaces.linear_readout(features, center[:, None])[0]
+    assert found["models"]["one"]["position"]["pooled"]["x"] == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.current_stack
 def test_invariance_is_that_of_a_network_that_cannot_see_the_change(records):
     """Channel sums see neither mirror nor turn of hue; one that sees the red channel alone sees the latter."""
-    found = spaces.geometry(
-        {"luma": _sees(0.299, 0.587, 0.114), "red": _sees(1, 0, 0)}, records, image_size=SIZE, neighbours=5
-    )["arms"]
+    found = spaces.feature_geometry(
+        {"luma": _sees(0.299, 0.587, 0.114), "red": _sees(1, 0, 0)}, records, image_size=SIZE, neighbors=5
+    )["models"]
     assert found["luma"]["invariance"]["grayscale"] == pytest.approx(1, abs=1e-3)
     assert found["luma"]["invariance"]["flip"] == pytest.approx(1, abs=1e-2)
     assert found["red"]["invariance"]["flip"] == pytest.approx(1, abs=1e-2)
@@ -196,10 +196,10 @@ def test_position_is_in_the_cells_and_not_in_their_mean(tmp_path):
         boxes = np.array([[x, y, x + side, y + side]], np.float32)
         one = np.zeros([1], np.int32)
         records.append(datasets.Record(str(number), str(path), 64, 64, boxes, one, one.astype(bool)))
-    found = spaces.geometry(
-        {"luma": _sees(0.299, 0.587, 0.114)}, records, image_size=SIZE, layers=("P4",), neighbours=3
+    found = spaces.feature_geometry(
+        {"luma": _sees(0.299, 0.587, 0.114)}, records, image_size=SIZE, layers=("P4",), neighbors=3
     )
-    position = found["arms"]["luma"]["position"]
+    position = found["models"]["luma"]["position"]
     assert min(position["map"][name] for name in ("x", "y")) > 0.7
     assert max(position["pooled"][name] for name in ("x", "y")) < 0.2
     assert position["pooled"]["log_size"] > 0.9
@@ -218,46 +218,48 @@ def _sees(*weights):
 
 
 @pytest.mark.current_stack
-def test_images_without_labels_leave_out_what_needs_them(arms, records):
-    found = spaces.geometry({"one": arms["one"]}, [record.path for record in records], image_size=SIZE, layers=["P5"])
+def test_images_without_labels_leave_out_what_needs_them(models, records):
+    found = spaces.feature_geometry(
+        {"one": models["one"]}, [record.path for record in records], image_size=SIZE, layers=["P5"]
+    )
     assert "labels" not in found
     assert "position_by_shape" not in found
-    assert "position" not in found["arms"]["one"]
-    assert "knn_accuracy" not in found["arms"]["one"]["layers"]["P5"]
-    assert found["arms"]["one"]["layers"]["P5"]["effective_rank"] > 1
+    assert "position" not in found["models"]["one"]
+    assert "knn_accuracy" not in found["models"]["one"]["layers"]["P5"]
+    assert found["models"]["one"]["layers"]["P5"]["effective_rank"] > 1
 
 
 @pytest.mark.current_stack
-def test_homology_is_told_where_it_is_asked_for(arms, records):
+def test_homology_is_told_where_it_is_asked_for(models, records):
     pytest.importorskip("ripser")
-    found = spaces.geometry({"one": arms["one"]}, records, image_size=SIZE, layers=["P5"], homology=True)
-    assert found["arms"]["one"]["homology"]["points"] == 40
+    found = spaces.feature_geometry({"one": models["one"]}, records, image_size=SIZE, layers=["P5"], homology=True)
+    assert found["models"]["one"]["homology"]["points"] == 40
 
 
 @pytest.mark.current_stack
-def test_mistakes_are_told_in_one_line(arms, records, monkeypatch):
+def test_mistakes_are_told_in_one_line(models, records, monkeypatch):
     import sys
 
-    one = {"one": arms["one"]}
+    one = {"one": models["one"]}
     wrong = [
-        (({}, records), {}, "no arm"),
+        (({}, records), {}, "no model"),
         ((one, records), {"image_size": 60}, "no multiple of 32"),
         ((one, records), {"layers": ["P6"]}, "layers are P6; give some of P3, P4, P5"),
-        ((one, records), {"neighbours": 0}, "neighbours is 0"),
+        ((one, records), {"neighbors": 0}, "neighbors is 0"),
         ((one, records), {"discard": 1.0}, "discard is 1.0"),
         ((one, records), {"views": SimCLRViews(32)}, "views are of 32 pixels"),
         ((one, records[:12]), {}, "12 images can be read; give 16"),
-        (({"none": object()}, records), {}, "arm 'none' is no backbone"),
-        (({"none": keras.Sequential([keras.Input((64, 64, 3))])}, records), {}, "arm 'none' is no backbone"),
+        (({"none": object()}, records), {}, "model 'none' is no backbone"),
+        (({"none": keras.Sequential([keras.Input((64, 64, 3))])}, records), {}, "model 'none' is no backbone"),
     ]
     for arguments, changes, says in wrong:
         with pytest.raises(UserError, match=says) as error:
-            spaces.geometry(*arguments, **{"image_size": SIZE, **changes})
+            spaces.feature_geometry(*arguments, **{"image_size": SIZE, **changes})
         assert "\n" not in str(error.value)
     monkeypatch.setitem(sys.modules, "ripser", None)
     with pytest.raises(UserError, match="kerassl\\[topology\\]"):
-        spaces.geometry(one, records, image_size=SIZE, homology=True)
+        spaces.feature_geometry(one, records, image_size=SIZE, homology=True)
     broken = keras.models.clone_model(_sees(1, 0, 0))
     broken.get_layer("mix").set_weights([np.full([1, 1, 3, 1], np.nan, np.float32)])
-    with pytest.raises(UserError, match="arm 'broken' are not all finite"):
-        spaces.geometry({"broken": broken}, records, image_size=SIZE)
+    with pytest.raises(UserError, match="model 'broken' are not all finite"):
+        spaces.feature_geometry({"broken": broken}, records, image_size=SIZE)

@@ -168,9 +168,9 @@ def test_page_of_explanations_has_scores_differences_and_the_sanity_check(png):
     figures = {
         "images": 3, "method": "gradcam", "level": "P4", "image_size": 64, "chosen_on": 1,
         "machine": "m", "minutes": 1.0,
-        "arms": {name: {"energy": [0.5, 0.25, 0.75]} for name in NAMES[:2]},
+        "models": {name: {"energy": [0.5, 0.25, 0.75]} for name in NAMES[:2]},
         "differences": {NAMES[1]: {"energy": [0.125, 0.0625, 0.25]}},
-        "randomised": {NAMES[0]: [["head", 0.5]], NAMES[1]: [["head", 0.5], ["conv", 0.25]]},
+        "randomized": {NAMES[0]: [["head", 0.5]], NAMES[1]: [["head", 0.5], ["conv", 0.25]]},
     }  # fmt: skip
     page = explain.explain_page(figures, png)
     cells = Page(page).cells
@@ -201,8 +201,8 @@ def test_page_of_feature_spaces_has_every_figure():
         "homology": {"points": 20, "loops": 1, "longest_loop": 3.25, "pieces": []},
     }  # fmt: skip
     figures = {
-        "images": 20, "image_size": 64, "layers": layers, "embedding": "P5", "neighbours": 10, "source": NAMES[1],
-        "arms": dict.fromkeys(NAMES, one), "seen": dict.fromkeys(NAMES, NAMES[1]), "machine": "m", "minutes": 1.0,
+        "images": 20, "image_size": 64, "layers": layers, "embedding": "P5", "neighbors": 10, "source": NAMES[1],
+        "models": dict.fromkeys(NAMES, one), "seen": dict.fromkeys(NAMES, NAMES[1]), "machine": "m", "minutes": 1.0,
         "cka": {"names": [[name, layer] for name in NAMES for layer in layers], "debiased": np.eye(8).tolist()},
         "overlap": {"names": list(NAMES), "matrix": np.full([4, 4], 0.5).tolist(), "chance": 0.125},
         "position_by_shape": {"x": 0.125, "y": 0.0, "log_size": None},

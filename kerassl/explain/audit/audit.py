@@ -17,13 +17,13 @@ from kerassl.explain.audit.recurring_regions import chance_of_difference, recurr
 from kerassl.explain.audit.score_drops import score_falls
 from kerassl.explain.cam.cam import class_output
 from kerassl.explain.cam.gradcam import GradCAM
-from kerassl.explain.localization.saliency_metrics import filled, whole_object
+from kerassl.explain.localization.saliency_metrics import filled, saliency_metrics
 from kerassl.metrics.checks import class_places
 
 _COMPARED = 200  # pictures of other classes that a region is painted over in
 
 
-def audit(
+def audit_model(
     model,
     records,
     *,
@@ -85,7 +85,7 @@ def audit(
             not given, or a number is out of range.
 
     Example:
-        >>> found = kerassl.explain.audit(localizer, records, layer="P4")  # VOC 2007 val: a photographer's caption
+        >>> found = kerassl.explain.audit_model(localizer, records, layer="P4")  # VOC 2007 val
         >>> [(each["class"], each["region"], round(each["fall"], 2)) for each in found.findings + found.unused]
         [('horse', [0.075, 0.8566, 0.3812, 0.9883], -0.0)]
     """
@@ -220,7 +220,7 @@ def _measures(heat, records, labels, scales):
         ]
         for ignored in (False, True)
     )
-    found = whole_object(heat, easy, ignored=hard, tolerance=15.0 * scales)
+    found = saliency_metrics(heat, easy, ignored=hard, tolerance=15.0 * scales)
     blank = heat.max(axis=(1, 2)) == 0
     values = {
         name: np.where(blank, np.nan, each) for name, each in (("energy", found.energy), ("pointing", found.pointing))

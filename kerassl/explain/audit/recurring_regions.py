@@ -159,16 +159,16 @@ def _mark(pictures, sizes, members, window, pairs, values, least):
     agreed[tuple(pairs.T)] = values
     agreed = np.maximum(agreed, agreed.T)[np.ix_(rows, rows)]
     matched = agreed > 0
-    centre = np.argmax(matched.sum(axis=1) + agreed.sum(axis=1) / len(rows))
-    around = matched[centre].copy()
-    around[centre] = True
-    # Chance matches with the centre alone go, what another spelling of it matches comes.
+    center = np.argmax(matched.sum(axis=1) + agreed.sum(axis=1) / len(rows))
+    around = matched[center].copy()
+    around[center] = True
+    # Chance matches with the center alone go, what another spelling of it matches comes.
     around = matched[:, around].sum(axis=1) >= max(2, around.sum() / 4)
-    around[centre] = True
+    around[center] = True
     if around.sum() < least:
         return None
-    around[centre] = False
-    shown = np.array([rows[centre], *rows[around]])
+    around[center] = False
+    shown = np.array([rows[center], *rows[around]])
     shown, corners = _like(shown, rows, pictures, sizes, window)
     if len(shown) < least:
         return None

@@ -85,7 +85,7 @@ class _Pick:
 def by_gradient(kind, scorer, layer, images, score):
     """The maps of one of tf-keras-vis's methods that follow the gradient.
 
-    Its own enlargement puts the centres of the outer cells onto the image's border, half a cell too far out; so it is
+    Its own enlargement puts the centers of the outer cells onto the image's border, half a cell too far out; so it is
     asked for the cells alone.
     """
     return kind(scorer)(

@@ -7,7 +7,7 @@ class GradCAM(CAM):
     """Heatmaps of the image regions that raise the score of a class, by tf-keras-vis.
 
     The channels of a feature map are summed with the mean gradient of the class score as weights; what is negative
-    counts as 0. The map is resized bilinearly with the centres of its cells on the centres of the image regions
+    counts as 0. The map is resized bilinearly with the centers of its cells on the centers of the image regions
     that they stand for, and divided by its highest value.
 
     The score of a class is its logit. A detector has one for each anchor (YOLOV8's anchors are cells). Without
@@ -20,7 +20,7 @@ class GradCAM(CAM):
             `[B, H, W, 3]` to logits `[B, C]`. Give logits: a softmax that is sure has no gradient left.
         layer: str or None. The feature map: `"P3"`, `"P4"`, `"P5"` of the backbone or the name of a layer. None takes
             the last feature map of the backbone that the model looks at (P5). Finer levels show more detail and are
-            noisier. Compare arms at one stride.
+            noisier. Compare models at one stride.
 
     Call arguments:
         images: `[B, H, W, 3]` or `[H, W, 3]` in [0, 255], letterboxed as the model was trained. uint8 or float.

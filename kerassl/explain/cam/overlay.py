@@ -40,19 +40,19 @@ def overlay(image, heatmap, *, strength=0.5):
     return np.clip(np.rint((1.0 - share) * image + share * colours), 0, 255).astype(np.uint8)
 
 
-def side_by_side(images, heatmaps_by_arm, path, boxes=None, *, overwrite=False):
-    """Draws a grid, a row an image: the image, then the heatmap of every arm over it.
+def side_by_side(images, heatmaps_by_model, path, boxes=None, *, overwrite=False):
+    """Draws a grid, a row an image: the image, then the heatmap of every model over it.
 
     Args:
         images: `[N, H, W, 3]` array in [0, 255].
-        heatmaps_by_arm: dict from the arm's name to `[N, H, W]` array in [0, 1], as `GradCAM` gives it. Explain the
-            same class in all arms.
+        heatmaps_by_model: dict from the model's name to `[N, H, W]` array in [0, 1], as `GradCAM` gives it. Explain the
+            same class in all models.
         path: str or `pathlib.Path` of the picture; the suffix tells the format (`.png`, `.jpg`, `.pdf`, `.svg`).
         boxes: None, or for each image an `[n, 4]` array of objects to be outlined, xyxy in pixels of `images`.
         overwrite: bool. Replace a file that is there already.
 
     Raises:
-        UserError: if there is no image or arm, the numbers or sizes do not fit, the suffix is no picture's, or there is
+        UserError: if there is no image or model, numbers or sizes do not fit, the suffix is not an image's, or there is
             a file already and `overwrite` is false.
 
     Example:
@@ -60,28 +60,28 @@ def side_by_side(images, heatmaps_by_arm, path, boxes=None, *, overwrite=False):
         >>> kerassl.explain.side_by_side(images, heat, "gradcam.png")
     """
     images = np.asarray(images)
-    if images.ndim != 4 or not len(images) or not heatmaps_by_arm:
-        raise UserError(f"images are {images.shape} and arms {list(heatmaps_by_arm)}; give one of both at least")
-    for arm, heatmaps in heatmaps_by_arm.items():
+    if images.ndim != 4 or not len(images) or not heatmaps_by_model:
+        raise UserError(f"images are {images.shape} and models {list(heatmaps_by_model)}; give one of both at least")
+    for model, heatmaps in heatmaps_by_model.items():
         if np.shape(heatmaps) != images.shape[:3]:
-            raise UserError(f"heatmaps of {arm!r} are {np.shape(heatmaps)}; the images ask for {images.shape[:3]}")
+            raise UserError(f"heatmaps of {model!r} are {np.shape(heatmaps)}; the images ask for {images.shape[:3]}")
     if boxes is not None and len(boxes) != len(images):
         raise UserError(f"there are {len(boxes)} lists of boxes for {len(images)} images; give one list an image")
-    rows, columns = len(images), 1 + len(heatmaps_by_arm)
+    rows, columns = len(images), 1 + len(heatmaps_by_model)
     figure = Figure(figsize=(2.4 * columns, 2.4 * rows + 0.3), layout="constrained")
     canvas = FigureCanvasAgg(figure)  # not pyplot, which keeps every figure until it is told to close it
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, image in enumerate(images):
         panels = [np.clip(image, 0, 255).astype(np.uint8)]
-        panels += [overlay(image, heatmaps[row]) for heatmaps in heatmaps_by_arm.values()]
-        for axis, panel, title in zip(axes[row], panels, ["image", *heatmaps_by_arm]):
+        panels += [overlay(image, heatmaps[row]) for heatmaps in heatmaps_by_model.values()]
+        for axis, panel, title in zip(axes[row], panels, ["image", *heatmaps_by_model]):
             axis.imshow(panel)
             axis.set_axis_off()
             if row == 0:
                 lines = textwrap.wrap(shortened(title, 78), 26)
                 axis.set_title("\n".join(map(plotted, lines)), fontsize=10)
             for x0, y0, x1, y1 in [] if boxes is None else np.asarray(boxes[row], float).reshape(-1, 4):
-                # Pixel centres stand at whole numbers in a picture, edges half a pixel before them.
+                # Pixel centers stand at whole numbers in a picture, edges half a pixel before them.
                 axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor="lime"))
     if str(path).rsplit(".", 1)[-1].lower() not in canvas.get_supported_filetypes():
         raise UserError(f"{path} does not end like a picture; end it in .png, .jpg, .pdf or .svg")

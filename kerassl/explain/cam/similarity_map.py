@@ -19,7 +19,7 @@ class SimilarityMap:
     Args:
         model: backbone, or a model that has one: `SimCLR`, `detectors.Localizer`, a detector.
         layer: str or None. The feature map, as in `GradCAM`; None is P5.
-        centre: `[C]` array or None. The mean embedding of many images (`mean_embedding`), taken off both embeddings
+        center: `[C]` array or None. The mean embedding of many images (`mean_embedding`), taken off both embeddings
             and all cells. What all images have in common drowns what tells them apart where it is left in.
 
     Call arguments:
@@ -32,27 +32,27 @@ class SimilarityMap:
         `[B, H, W]` float32 array in [0, 1]. All 0 where no cell speaks for the heatmaps.
 
     Raises:
-        UserError: if there is no such layer, or images, reference or centre do not fit.
+        UserError: if there is no such layer, or images, reference or center do not fit.
 
     Example:
         >>> look = kerassl.explain.SimilarityMap(backbone)
-        >>> look = kerassl.explain.SimilarityMap(backbone, centre=look.mean_embedding(images))
+        >>> look = kerassl.explain.SimilarityMap(backbone, center=look.mean_embedding(images))
         >>> heat = look(images)
 
     Reference:
         Stylianou et al., "Visualizing Deep Similarity Networks", 2019.
     """
 
-    def __init__(self, model, *, layer=None, centre=None):
+    def __init__(self, model, *, layer=None, center=None):
         self.model = model
         backbone = getattr(model, "backbone", model)
         self.layer = layer_name(model, backbone, layer)
         self._features = keras.Model(backbone.inputs[0], backbone.get_layer(self.layer).output)
         width = self._features.output.shape[-1]
-        centre = np.zeros(width, np.float32) if centre is None else np.asarray(centre, np.float32)
-        if centre.shape != (width,):
-            raise UserError(f"the centre is {centre.shape}; {self.layer!r} has {width} channels, so give [{width}]")
-        self.centre = centre
+        center = np.zeros(width, np.float32) if center is None else np.asarray(center, np.float32)
+        if center.shape != (width,):
+            raise UserError(f"the center is {center.shape}; {self.layer!r} has {width} channels, so give [{width}]")
+        self.center = center
 
     def __call__(self, images, reference=None, *, batch_size=16, verbose=0):
         images = image_batch(images, self.model)
@@ -74,16 +74,16 @@ class SimilarityMap:
         with tqdm.tqdm(total=len(images), desc="heatmaps", unit="image", disable=not verbose) as bar:
             for start in range(0, len(images), batch_size):
                 rows = slice(start, start + batch_size)
-                cells = self._cells(images[rows]) - self.centre  # [b, h, w, C]
+                cells = self._cells(images[rows]) - self.center  # [b, h, w, C]
                 other = reference[rows]
                 if other.ndim == 4:
                     other = heatmaps.embedding(self._cells(other))
-                parts.append(heatmaps.contributions(cells, other - self.centre).numpy())
+                parts.append(heatmaps.contributions(cells, other - self.center).numpy())
                 bar.update(len(parts[-1]))
         return np.concatenate(parts)
 
     def mean_embedding(self, images, *, batch_size=16):
-        """The mean embedding of images `[B, H, W, 3]`, `[C]`: a `centre`."""
+        """The mean embedding of images `[B, H, W, 3]`, `[C]`: a `center`."""
         images = image_batch(images, self.model)
         parts = [
             np.mean(self._cells(images[start : start + batch_size]), axis=(1, 2))
@@ -99,7 +99,7 @@ class SimilarityMap:
         if reference is None:
             return images[:, :, ::-1]
         reference = np.asarray(reference, np.float32)
-        width = len(self.centre)
+        width = len(self.center)
         if reference.shape in ((width,), (len(images), width)):
             return np.broadcast_to(reference, [len(images), width])
         reference = image_batch(reference, self.model)

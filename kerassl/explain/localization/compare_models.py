@@ -11,27 +11,27 @@ from kerassl.datasets.class_names import check_numbering
 from kerassl.explain.cam.cam import levels_of
 from kerassl.explain.cam.gradcam import GradCAM
 from kerassl.explain.cam.similarity_map import SimilarityMap
-from kerassl.explain.localization.baselines import baselines
+from kerassl.explain.localization.baseline_maps import baseline_maps
 from kerassl.explain.localization.insertion_deletion import insertion_deletion
-from kerassl.explain.localization.sanity_check import randomisation_check
+from kerassl.explain.localization.sanity_check import sanity_check
 from kerassl.statistics import paired_bootstrap
 from kerassl.types import LEVELS
 
-_CHECKED = 16  # images of the check by randomised weights
+_CHECKED = 16  # images of the check by randomized weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ArmsTable:
-    """What `compare_arms` found.
+class ModelComparison:
+    """What `compare_models` found.
 
     Attributes:
-        level: str, the level that was explained in all arms.
-        thresholds: dict from the arm or baseline to the threshold of its `coverage` and `box_acc`.
+        level: str, the level that was explained in all models.
+        thresholds: dict from the model or baseline to the threshold of its `coverage` and `box_acc`.
         chosen_on: int, the images that level and thresholds were chosen on.
-        scored: `Questions`, the images of the table.
-        heatmaps: dict from the arm or baseline to `[N, S, S]` array.
-        table: dict, what `statistics.paired_bootstrap` gives; differences are from the first arm.
-        randomised: dict from the arm to what `randomisation_check` gives.
+        scored: `LocalizationTargets`, the images of the table.
+        heatmaps: dict from the model or baseline to `[N, S, S]` array.
+        table: dict, what `statistics.paired_bootstrap` gives; differences are from the first model.
+        randomized: dict from the model to what `sanity_check` gives.
     """
 
     level: str
@@ -40,88 +40,92 @@ class ArmsTable:
     scored: typing.Any
     heatmaps: dict
     table: dict
-    randomised: dict
+    randomized: dict
 
 
-def compare_arms(arms, asked, *, choose=None, level=None, method=GradCAM, steps=0, resamples=1000, seed=0, verbose=0):
-    """Heatmaps of several arms on the same images, scored by `whole_object` beside two baselines.
+def compare_models(
+    models, asked, *, choose=None, level=None, method=GradCAM, steps=0, resamples=1000, seed=0, verbose=0
+):
+    """Score class activation maps (CAMs) of several models on the same images, beside two baseline maps.
 
-    The level, one for all arms, and each arm's threshold are chosen on images that are not scored: the level with the
-    best mean of `max_box_acc` over arms, the threshold with the best `box_acc`. The baselines' thresholds likewise.
+    The level, one for all models, and the threshold of each model are chosen on tuning images that are not scored: the
+    level with the best mean of `max_box_acc` over models, the threshold with the best `box_acc`. Thresholds of the
+    baseline maps are chosen in the same way.
 
     Args:
-        arms: dict from the arm's name to a localiser, detector or classifier, or to a backbone, whose heatmap is the
-            `SimilarityMap` of an image and its mirror image, centred on the images to choose on.
-        asked: `Questions`.
-        choose: int or None, how many of the images are there to choose on, drawn with `seed`. None is a quarter.
+        models: Dict from name to a localizer, detector or classifier, or to a backbone, whose map is the
+            `SimilarityMap` of an image and its mirror image, centered on the tuning images.
+        asked: `LocalizationTargets`.
+        choose: Int or None. The number of tuning images, drawn with `seed`; None is a quarter.
         level: `"P3"`, `"P4"`, `"P5"` or None to choose.
-        method: `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` or `ScoreCAM`, for arms with a head.
-        steps: int. Steps of `insertion_deletion` for arms with a head; 0 leaves it out, as it takes longest. Told are
-            `insertion` and `deletion`, and each minus what the centred Gaussian reaches on the same arm (`…_gain`).
-        resamples, seed: those of `paired_bootstrap`.
+        method: `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` or `ScoreCAM`, for models with a head.
+        steps: Int. Steps of `insertion_deletion` for models with a head, which takes longest; 0 leaves it out. The
+            table has `insertion` and `deletion`, and each minus what the centered Gaussian reaches on the same model
+            (`…_gain`).
+        resamples, seed: As in `statistics.paired_bootstrap`.
         verbose: 0 or 1. Whether to show progress bars.
 
     Returns:
-        `ArmsTable`.
+        `ModelComparison`.
 
     Raises:
-        UserError: if there is no arm, a name is taken, or `choose` leaves nothing to choose on or to score.
+        UserError: if there is no model, a name is taken, or `choose` leaves no tuning images or none to score.
 
     Example:
-        >>> asked = kerassl.explain.questions(records, image_size=128)
-        >>> found = kerassl.explain.compare_arms({"ours": ours, "random start": other}, asked)
-        >>> found.table["arms"]["ours"]["energy"]
+        >>> asked = kerassl.explain.localization_targets(records, image_size=128)
+        >>> found = kerassl.explain.compare_models({"ours": ours, "random": other}, asked)
+        >>> found.table["models"]["ours"]["energy"]
         [0.55, 0.52, 0.58]
     """
     check(steps=steps, resamples=resamples, seed=seed)
     choose = len(asked) // 4 if choose is None else choose
-    if not arms or not 1 <= choose < len(asked):
+    if not models or not 1 <= choose < len(asked):
         raise UserError(
-            f"{len(arms)} arms and {len(asked)} images, {choose} of them to choose level and threshold on; give an arm "
-            "or more, and an image or more to choose on and to score"
+            f"{len(models)} models and {len(asked)} images, {choose} of them to choose level and threshold on; give a "
+            "model or more, and an image or more to choose on and to score"
         )
-    for model in arms.values():
+    for model in models.values():
         if getattr(model, "class_names", None) is not None:
             check_numbering(asked.records, model.class_names)
     order = np.random.default_rng(seed).permutation(len(asked))
     first, scored = asked.take(order[:choose]), asked.take(np.sort(order[choose:]))
     common = [
-        each for each in LEVELS if all(_is_backbone(model) or each in levels_of(model) for model in arms.values())
+        each for each in LEVELS if all(_is_backbone(model) or each in levels_of(model) for model in models.values())
     ]
     levels = common if level is None else (level,)
-    looks = {each: _looks(arms, each, method, first.images) for each in levels}
+    looks = {each: _looks(models, each, method, first.images) for each in levels}
     chosen = {each: _scores(looks[each], first, verbose) for each in levels}
     means = {each: np.mean([score.figures()["max_box_acc"] for score in chosen[each].values()]) for each in levels}
     level = max(levels, key=means.get)
     for name in (plain := _baselines(first)):
-        if name in arms:
-            raise UserError(f"an arm is called {name!r}, as a baseline is; give it another name")
+        if name in models:
+            raise UserError(f"a model is called {name!r}, as a baseline is; give it another name")
     thresholds = {name: score.best_threshold() for name, score in chosen[level].items()}
     thresholds |= {name: first.score(heat).best_threshold() for name, heat in plain.items()}
     heatmaps = {name: look(scored, verbose) for name, look in looks[level].items()} | _baselines(scored)
-    figures, randomised = {}, {}
+    figures, randomized = {}, {}
     for name, heat in heatmaps.items():
         score = scored.score(heat, thresholds[name])
         extra = {}
-        if name in arms and steps and not _is_backbone(arms[name]):
-            extra = _perturbed(arms[name], scored, heat, heatmaps["centred Gaussian"], steps, verbose)
+        if name in models and steps and not _is_backbone(models[name]):
+            extra = _perturbed(models[name], scored, heat, heatmaps["centered Gaussian"], steps, verbose)
         figures[name] = _figures(score, extra)
     few = scored.take(range(min(_CHECKED, len(scored))))
     for name, look in looks[level].items():
-        model = arms[name]
-        randomised[name] = randomisation_check(model, lambda look=look: look(few, 0), steps=min(4, _layers(model)))
+        model = models[name]
+        randomized[name] = sanity_check(model, lambda look=look: look(few, 0), steps=min(4, _layers(model)))
     intervals = paired_bootstrap(figures, len(scored), resamples=resamples, seed=seed)
-    table = {"arms": intervals.values, "differences": intervals.differences}
-    return ArmsTable(level, thresholds, choose, scored, heatmaps, table, randomised)
+    table = {"models": intervals.values, "differences": intervals.differences}
+    return ModelComparison(level, thresholds, choose, scored, heatmaps, table, randomized)
 
 
-def _looks(arms, level, method, images):
-    """For each arm a function from questions to heatmaps."""
+def _looks(models, level, method, images):
+    """For each model a function from questions to heatmaps."""
     looks = {}
-    for name, model in arms.items():
+    for name, model in models.items():
         if _is_backbone(model):
-            centre = SimilarityMap(model, layer=level).mean_embedding(images)
-            look = SimilarityMap(model, layer=level, centre=centre)
+            center = SimilarityMap(model, layer=level).mean_embedding(images)
+            look = SimilarityMap(model, layer=level, center=center)
             looks[name] = lambda asked, verbose, look=look: look(asked.images, verbose=verbose)
         else:
             look = method(model, layer=level)
@@ -147,7 +151,7 @@ def _baselines(asked):
     size = asked.images.shape[1:3]
     found = {}
     for row, (height, width) in enumerate(asked.pictures):
-        for name, heat in baselines((height, width)).items():
+        for name, heat in baseline_maps((height, width)).items():
             found.setdefault(name, np.zeros([len(asked), *size], np.float32))[row, :height, :width] = heat[0]
     return found
 

@@ -18,7 +18,7 @@ OVERLAPS = (0.3, 0.5, 0.7)
 _LEVELS = 1000  # heatmap values are counted in thousandths for PxAP
 
 
-def whole_object(heatmaps, boxes=None, masks=None, *, ignored=None, others=None, threshold=0.5, tolerance=15.0):
+def saliency_metrics(heatmaps, boxes=None, masks=None, *, ignored=None, others=None, threshold=0.5, tolerance=15.0):
     """Scores heatmaps against the objects that they should cover, an image each.
 
     - `energy`: the share of the heatmap's sum that lies in the objects.
@@ -46,20 +46,20 @@ def whole_object(heatmaps, boxes=None, masks=None, *, ignored=None, others=None,
         ignored: None, or for each image an `[m, 4]` array of difficult objects of the class.
         others: None, or `[N]` bool array: whether the image holds another class. Without it `pointing_difficult` is
             not told.
-        threshold: float in (0, 1], for `coverage` and `box_acc`; `WholeObject.best_threshold` chooses one on images
+        threshold: float in (0, 1], for `coverage` and `box_acc`; `SaliencyMetrics.best_threshold` chooses one on images
             that are not scored.
         tolerance: float or `[N]` array, in pixels of the heatmaps. 15 pixels of the original image by custom: 15 times
             the letterbox's scale.
 
     Returns:
-        `WholeObject`, with a value an image; its `figures()` are the averages.
+        `SaliencyMetrics`, with a value an image; its `figures()` are the averages.
 
     Raises:
         UserError: if there are neither boxes nor masks, or numbers, sizes or values do not fit.
 
     Example:
         >>> heat = kerassl.explain.GradCAM(localizer)(images, classes)
-        >>> kerassl.explain.whole_object(heat, boxes).figures()["energy"]
+        >>> kerassl.explain.saliency_metrics(heat, boxes).figures()["energy"]
         0.61
 
     Reference:
@@ -88,12 +88,12 @@ def whole_object(heatmaps, boxes=None, masks=None, *, ignored=None, others=None,
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     small = np.array([_share(_boxes(box), mask, size) < 0.25 for box, mask in zip(boxes, masks)])
     hard = np.zeros(count, bool) if others is None else small & np.asarray(others, bool)
-    return WholeObject(threshold=float(threshold), hard=hard, **columns)
+    return SaliencyMetrics(threshold=float(threshold), hard=hard, **columns)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class WholeObject:
-    """What `whole_object` found, an entry an image; nan where an image is left out.
+class SaliencyMetrics:
+    """What `saliency_metrics` found, an entry an image; nan where an image is left out.
 
     Attributes:
         threshold: float, at which `coverage` and `box_acc` were taken.
@@ -208,7 +208,7 @@ def _overlaps(heatmap, level, boxes):
 
 
 def filled(boxes, size):
-    """The pixels whose centres lie in one of the boxes."""
+    """The pixels whose centers lie in one of the boxes."""
     y, x = (np.arange(side) + 0.5 for side in size)
     filled = np.zeros(size, bool)
     for x0, y0, x1, y1 in boxes:

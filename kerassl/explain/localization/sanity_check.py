@@ -7,7 +7,7 @@ from kerassl._errors import UserError
 from kerassl._numbers import check
 
 
-def randomisation_check(model, heatmaps_of, *, steps=4, seed=0):
+def sanity_check(model, heatmaps_of, *, steps=4, seed=0):
     """How alike heatmaps stay when the weights are destroyed layer by layer, beginning at the outputs.
 
     The values within each weight are shuffled, so that their size and spread stay as they are. A method whose
@@ -31,7 +31,7 @@ def randomisation_check(model, heatmaps_of, *, steps=4, seed=0):
 
     Example:
         >>> cam = kerassl.explain.GradCAM(localizer)
-        >>> kerassl.explain.randomisation_check(localizer, lambda: cam(images, classes))[-1]
+        >>> kerassl.explain.sanity_check(localizer, lambda: cam(images, classes))[-1]
         ('stem_conv', 0.08)
 
     Reference:

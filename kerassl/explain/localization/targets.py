@@ -18,7 +18,7 @@ _TOLERANCE = 15.0  # pixels of the original image, by the custom of the pointing
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Questions:
+class LocalizationTargets:
     """Letterboxed images, each with the class of its largest object that is not difficult.
 
     Attributes:
@@ -53,20 +53,20 @@ class Questions:
             places: sequence of int.
 
         Returns:
-            `Questions`.
+            `LocalizationTargets`.
         """
         chosen = {}
         for field in dataclasses.fields(self):
             values = getattr(self, field.name)
             chosen[field.name] = [values[i] for i in places] if isinstance(values, list) else values[list(places)]
-        return Questions(**chosen)
+        return LocalizationTargets(**chosen)
 
     def score(self, heatmaps, threshold=0.5):
-        """`whole_object` of heatmaps `[N, S, S]` of these images."""
-        from kerassl.explain.localization.saliency_metrics import whole_object
+        """`saliency_metrics` of heatmaps `[N, S, S]` of these images."""
+        from kerassl.explain.localization.saliency_metrics import saliency_metrics
 
         masks = None if any(mask is None for mask in self.masks) else self.masks
-        return whole_object(
+        return saliency_metrics(
             heatmaps,
             self.boxes,
             masks,
@@ -77,7 +77,7 @@ class Questions:
         )
 
 
-def questions(records, image_size):
+def localization_targets(records, image_size):
     """Reads images and asks each about the class of its largest object.
 
     Args:
@@ -86,20 +86,20 @@ def questions(records, image_size):
         image_size: int, the side of the letterbox in pixels.
 
     Returns:
-        `Questions`.
+        `LocalizationTargets`.
 
     Raises:
         UserError: if none is left.
 
     Example:
         >>> val = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "val").subset(300)
-        >>> asked = kerassl.explain.questions(val, 128)
+        >>> asked = kerassl.explain.localization_targets(val, 128)
         >>> asked.score(kerassl.explain.GradCAM(localizer)(asked.images, asked.class_ids)).figures()
     """
     records = [record for record in records if record.largest() is not None]
     if not records:
         raise UserError("no image has an object that is not difficult; there is nothing to ask")
-    rows = {name: [] for name in (field.name for field in dataclasses.fields(Questions))}
+    rows = {name: [] for name in (field.name for field in dataclasses.fields(LocalizationTargets))}
     for places, images, scales, sizes in letterboxed_batches([record.path for record in records], image_size, 32):
         for place, image, scale, size in zip(places, images.numpy(), scales.numpy(), sizes.numpy()):
             record = records[place]
@@ -115,7 +115,7 @@ def questions(records, image_size):
             rows["others"].append(not same[~record.crowd].all())
             rows["tolerances"].append(_TOLERANCE * scale)
     lists = ("records", "boxes", "ignored", "masks")
-    return Questions(**{name: values if name in lists else np.array(values) for name, values in rows.items()})
+    return LocalizationTargets(**{name: values if name in lists else np.array(values) for name, values in rows.items()})
 
 
 def _mask(record, wanted, size, scale):

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def baselines(size, count=1):
+def baseline_maps(size, count=1):
     """Heatmaps that look at nothing: what any method has to beat.
 
     Args:
@@ -11,13 +11,13 @@ def baselines(size, count=1):
         count: int, the images.
 
     Returns:
-        Dict of `[count, H, W]` float32 arrays: `"centred Gaussian"`, whose standard deviation is a quarter of each
+        Dict of `[count, H, W]` float32 arrays: `"centered Gaussian"`, whose standard deviation is a quarter of each
         side, and `"whole image"`, which is 1 everywhere.
 
     Example:
-        >>> arms = {"ours": heat, **kerassl.explain.baselines(heat.shape[1:3], len(heat))}
+        >>> models = {"ours": heat, **kerassl.explain.baseline_maps(heat.shape[1:3], len(heat))}
     """
     lines = [np.exp(-0.5 * ((np.arange(side) + 0.5 - side / 2) / (side / 4)) ** 2) for side in size]
     gaussian = np.outer(*lines)
-    both = {"centred Gaussian": gaussian / gaussian.max(), "whole image": np.ones(size)}
+    both = {"centered Gaussian": gaussian / gaussian.max(), "whole image": np.ones(size)}
     return {name: np.repeat(heat[None].astype(np.float32), count, axis=0) for name, heat in both.items()}

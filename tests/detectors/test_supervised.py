@@ -1,7 +1,5 @@
 """One step on several replicas against the same step on one, for all models that are trained on labels."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -43,15 +41,12 @@ def scenes(count=4, size=32):
     return images, {"boxes": boxes, "classes": classes}, one
 
 
-def trained(kind, backbone, strategy, start):
+def trained(backbone, strategy, start):
     """Weights after a batch of three images and one of one, and the logs of both steps and of the epoch."""
-    images, all_boxes, one = scenes()
-    labels = one if kind == "Localizer" else all_boxes
-    optimizer = keras.optimizers.SGD(0.1, global_clipnorm=0.1)
+    images, _, labels = scenes()
     with strategy.scope():
-        num_filters = 32 if kind == "RetinaNet" else 8
-        model = getattr(detectors, kind)(backbone(), ["red", "blue"], 32, num_filters=num_filters)
-        model.compile(optimizer, lr_multipliers=PARTS)
+        model = detectors.Localizer(backbone(), ["red", "blue"], 32, num_filters=8)
+        model.compile(keras.optimizers.SGD(0.1, global_clipnorm=0.1), lr_multipliers=PARTS)
     if start is not None:
         model.set_weights(start)
     start, steps = [np.array(each) for each in model.get_weights()], Steps()
@@ -60,21 +55,10 @@ def trained(kind, backbone, strategy, start):
     return start, model.get_weights(), [*steps.logs, {name: values[0] for name, values in history.items()}]
 
 
-@pytest.fixture(scope="module")
-def alone(tiny_backbone):
-    """`alone(kind, strategy)`: the training on one replica, once for each kind."""
-    return functools.cache(lambda kind, strategy: trained(kind, tiny_backbone, strategy(1), None))
-
-
-# Tracing takes seconds for each replica. Two have shares of 2 and 1 and of 1 and 0 images, four of 1, 1, 1 and 0.
-CASES = [("Localizer", 2), ("RetinaNet", 2), ("YOLOV8", 2)] if _compat.KERAS_3 else [("Localizer", 2)]
-CASES += [pytest.param(kind, 4, marks=pytest.mark.slow) for kind in ("Localizer", "RetinaNet", "YOLOV8")]
-
-
-@pytest.mark.parametrize(("kind", "replicas"), CASES)
-def test_replicas_train_as_one_when_shares_are_uneven_or_empty(kind, replicas, alone, float64, tiny_backbone, mirrored):
-    start, weights, logs = alone(kind, mirrored)
-    _, others, other_logs = trained(kind, tiny_backbone, mirrored(replicas), start)
+# The whole step once, of the smallest model: shares of 2 and 1 and of 1 and 0 images.
+def test_replicas_train_as_one_when_shares_are_uneven_or_empty(float64, tiny_backbone, mirrored):
+    start, weights, logs = trained(tiny_backbone, mirrored(1), None)
+    _, others, other_logs = trained(tiny_backbone, mirrored(2), start)
     for one, other in zip(logs, other_logs):
         assert other == pytest.approx(one, rel=1e-10, abs=1e-12)
     changed = 0
@@ -83,6 +67,42 @@ def test_replicas_train_as_one_when_shares_are_uneven_or_empty(kind, replicas, a
         changed += change > 0
         assert np.linalg.norm(other - one) <= 1e-10 * change + 1e-14
     assert changed > 0.8 * len(weights)
+
+
+def loss_and_gradient(model, images, labels, outputs):
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        loss = model.compute_loss(x=images, y=labels, y_pred=outputs)
+    return loss, tape.gradient(loss, outputs)
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize("kind", ["Localizer", "RetinaNet", "YOLOV8"])
+def test_loss_and_gradient_are_those_of_the_whole_batch_when_replicas_share_it(kind, float64, tiny_backbone, mirrored):
+    """Eagerly, given outputs: to trace the steps of these models takes half a minute."""
+    images, *labels = scenes()
+    labels = labels[kind == "Localizer"]
+    model = getattr(detectors, kind)(tiny_backbone(), ["red", "blue"], 32, num_filters=32)
+    model.compile()
+    rng = np.random.default_rng(1)
+    outputs = {name: tf.constant(value + rng.normal(0, 0.5, value.shape)) for name, value in model(images).items()}
+    whole, expected = loss_and_gradient(model, tf.constant(images), labels, outputs)
+    for shares in ((3, 1), (2, 1, 1, 0)):
+        ends = np.cumsum(shares)
+
+        def of_replica(context, shares=shares, ends=ends):
+            end = ends[context.replica_id_in_sync_group]
+            rows = slice(end - shares[context.replica_id_in_sync_group], end)
+            return tf.nest.map_structure(lambda part: tf.constant(part[rows]), (images, labels, outputs))
+
+        strategy = mirrored(len(shares))
+        given = strategy.experimental_distribute_values_from_function(of_replica)
+        losses, gradients = strategy.run(lambda given: loss_and_gradient(model, *given), args=(given,))
+        assert sum(map(float, strategy.experimental_local_results(losses))) == pytest.approx(float(whole), rel=1e-10)
+        for name, slow in expected.items():
+            found = np.concatenate(strategy.experimental_local_results(gradients[name]))
+            np.testing.assert_allclose(found, slow, rtol=1e-9, atol=1e-15)
+        assert all(np.linalg.norm(each) > 0 for each in expected.values())
 
 
 class Sum(OverReplicas, _compat.Model):

@@ -50,7 +50,7 @@ def test_every_kind_of_file_is_loaded(files):
     assert any(isinstance(layer, backbones.FastBatchNormalization) for layer in backbone.layers)
     weights = kerassl.load(files / "weights.npz")
     assert backbone_weights.checksum(weights) == backbone_weights.checksum(backbone_weights.table(backbone))
-    assert kerassl.load(files / "predictions.json")["x"]["classes"].tolist() == [1]
+    assert kerassl.load(files / "predictions.json")["x"].classes.tolist() == [1]
     assert kerassl.load(files / "pretrain.json") == {"loss": 1.5}
     assert kerassl.load(files / "metrics.jsonl") == [{"kind": "epoch", "stage": "a", "epoch": 1}]
     assert kerassl.load(files / "config.yaml") == read_config(None, {"seed": 7})

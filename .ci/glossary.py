@@ -34,10 +34,8 @@ _NOT_YET = (
     "README.md",
     "docs",
     "examples",
-    "kerassl/detectors",
     "kerassl/explain",
     "kerassl/features",
-    "kerassl/models",
     "kerassl/report",
     "kerassl/runs",
     "kerassl/tasks",
@@ -48,7 +46,6 @@ _NOT_YET = (
     "tests/explain",
     "tests/features",
     "tests/metrics",
-    "tests/models",
     "tests/report",
     "tests/serving",
 )

@@ -1,27 +1,44 @@
 """From a detector's outputs to boxes: decoding, clipping, non-maximum suppression, all in the graph."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from kerassl._compat import tf
 
-CANDIDATES = 1000  # anchors of an image that suppression looks at, as many as the paper takes of each level
+if TYPE_CHECKING:
+    from kerassl.detectors.detector import Detector
+
+    Detections = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+
+CANDIDATES = 1000  # anchors of an image before suppression, as many as the paper takes of each level
 
 
-def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max_detections=100):
-    """The best boxes of each image, class by class, without those that a better one of their class covers.
+def select(
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    areas: tf.Tensor,
+    *,
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+) -> Detections:
+    """Select the best boxes of each image by non-maximum suppression, class by class.
 
     Args:
         boxes: `[B, A, 4]` float, xyxy in pixels.
         scores: `[B, A, C]` float in [0, 1].
-        areas: `[B, 2]` float32, height and width of each image in pixels; boxes are clipped to it, and those of which
-            nothing is left are dropped.
+        areas: `[B, 2]` float32, height and width of each image in pixels; boxes are clipped to it, and empty ones
+            are dropped.
         score_threshold: float. Lower scores are dropped. Average precision needs them from about 0.01 up.
-        iou_threshold: float. Of two boxes of a class that overlap more than that, the better one stays.
+        iou_threshold: float. Of two boxes of a class that overlap more than that, the better one is kept.
         max_detections: int, for an image.
 
     Returns:
         Boxes `[B, max_detections, 4]`, scores `[B, max_detections]`, classes int32 `[B, max_detections]` and counts
-        int32 `[B]`, by falling score. Rows from the count on are 0.
+        int32 `[B]`, by descending score. Rows from the count on are 0.
     """
-    boxes, scores = tf.cast(boxes, tf.float32), tf.cast(scores, tf.float32)  # all that suppression takes
+    boxes, scores = tf.cast(boxes, tf.float32), tf.cast(scores, tf.float32)  # the only type that suppression takes
     best = tf.reduce_max(scores, -1)  # [B, A]
     kept = tf.math.top_k(best, tf.minimum(CANDIDATES, tf.shape(best)[1])).indices
     boxes, scores = tf.gather(boxes, kept, batch_dims=1), tf.gather(scores, kept, batch_dims=1)
@@ -39,13 +56,13 @@ def select(boxes, scores, areas, *, score_threshold=0.01, iou_threshold=0.5, max
     return boxes, scores, tf.cast(classes, tf.int32), counts
 
 
-def clipped(boxes, scores, limits):
-    """Boxes within their images; where nothing is left of one, its scores are 0, which no threshold keeps.
+def clipped(boxes: tf.Tensor, scores: tf.Tensor, limits: tf.Tensor | float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Clip boxes to their images; the scores of empty ones become 0, which no threshold keeps.
 
     Args:
         boxes: `[..., A, 4]` float32, xyxy in pixels.
         scores: `[..., A, C]` float32.
-        limits: what the boxes are clipped to, a number or of the form of the boxes.
+        limits: the largest coordinates, a number or of a shape that broadcasts with the boxes.
 
     Returns:
         Boxes and scores.
@@ -55,18 +72,26 @@ def clipped(boxes, scores, limits):
     return boxes, tf.where(shown, scores, 0.0)
 
 
-def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5, max_detections=100):
-    """Detects in letterboxed images, in the graph; the batch may be of any size.
+def decode(
+    model: Detector,
+    images: tf.Tensor,
+    *,
+    areas: tf.Tensor | None = None,
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+) -> Detections:
+    """Detect objects in letterboxed images, in the graph; the batch may be of any size.
 
     Args:
         model: `Detector`, as `detectors.RetinaNet` or `detectors.YOLOV8`.
         images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
-        areas: `[B, 2]` float32, height and width of the picture in the letterbox, or None for all of it.
+        areas: `[B, 2]` float32, height and width of the image in the letterbox, or None for all of it.
         score_threshold, iou_threshold, max_detections: those of `predict`.
 
     Returns:
         Boxes `[B, max_detections, 4]` xyxy in pixels of the letterboxed image, scores `[B, max_detections]`, classes
-        int32 `[B, max_detections]` and counts int32 `[B]`, by falling score. Rows from the count on are 0.
+        int32 `[B, max_detections]` and counts int32 `[B]`, by descending score. Rows from the count on are 0.
 
     Raises:
         UserError: if the images are of another size.
@@ -86,8 +111,16 @@ def decode(model, images, *, areas=None, score_threshold=0.01, iou_threshold=0.5
     )
 
 
-def detect(model, images, scales, sizes, score_threshold=0.01, iou_threshold=0.5, max_detections=100):
-    """`decode` in pixels of the images before letterboxing.
+def detect(
+    model: Detector,
+    images: tf.Tensor,
+    scales: tf.Tensor,
+    sizes: tf.Tensor,
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+) -> Detections:
+    """Detect objects as `decode`, in pixels of the images before letterboxing.
 
     Args:
         model: `Detector`, as `detectors.RetinaNet` or `detectors.YOLOV8`.
@@ -97,7 +130,7 @@ def detect(model, images, scales, sizes, score_threshold=0.01, iou_threshold=0.5
         score_threshold, iou_threshold, max_detections: those of `predict`.
 
     Returns:
-        What `decode` returns; no box reaches beyond its image.
+        What `decode` returns; every box is within its image.
     """
     boxes, scores, classes, counts = decode(
         model,
@@ -108,5 +141,5 @@ def detect(model, images, scales, sizes, score_threshold=0.01, iou_threshold=0.5
         max_detections=max_detections,
     )
     limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)[:, None]  # width, height, width, height
-    # Clipped once more: the division may round up to a hair beyond the border.
+    # Clipped again: the division may round up beyond the border.
     return tf.minimum(boxes / scales[:, None, None], limits), scores, classes, counts

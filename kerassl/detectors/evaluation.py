@@ -74,7 +74,7 @@ class Evaluation(keras.callbacks.Callback):
             )
         self.score_threshold, self.predict, self.ema = float(score_threshold), predict, ema
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self._single = isinstance(self.model, detectors.Localizer)
         if self.predict is None and not self._single and not isinstance(self.model, detectors.Detector):
             raise UserError(
@@ -84,14 +84,16 @@ class Evaluation(keras.callbacks.Callback):
         own = getattr(self.model, "class_names", None)
         if own is not None:
             class_places(own, self.classes, "the model", "the records of Evaluation")
-        self._begun, self._metrics = None, {}
+        self._begun: int | None = None
+        self._metrics: dict[str, float] = {}
 
-    def on_epoch_end(self, epoch, logs=None):
-        self._begun = epoch if self._begun is None else self._begun
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        begun = self._begun = epoch if self._begun is None else self._begun
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
-        if last or (epoch - self._begun) % self.every == 0:
+        if last or (epoch - begun) % self.every == 0:
             self._metrics = {f"val_{name}": value for name, value in self._evaluate().items()}
-        logs.update(self._metrics)
+        if logs is not None:
+            logs.update(self._metrics)
 
     def _evaluate(self):
         if self.ema is None:

@@ -22,10 +22,10 @@ def slow_iou(a, b):
 def slow_targets(anchors, objects, classes, positive=0.5, negative=0.4):
     """The rule of `targets` for one image, in loops: `(owner or None, class)` of each anchor."""
     real = [m for m in range(len(objects)) if classes[m] >= 0]
-    favourite = {m: max(range(len(anchors)), key=lambda a: (slow_iou(anchors[a], objects[m]), -a)) for m in real}
+    favorite = {m: max(range(len(anchors)), key=lambda a: (slow_iou(anchors[a], objects[m]), -a)) for m in real}
     answers = []
     for a, anchor in enumerate(anchors):
-        wanted = [m for m in real if favourite[m] == a]
+        wanted = [m for m in real if favorite[m] == a]
         owner = max(wanted or real, key=lambda m: (slow_iou(anchor, objects[m]), -m), default=None)
         overlap = -1.0 if owner is None else slow_iou(anchor, objects[owner])
         if wanted or overlap >= positive:

@@ -26,9 +26,9 @@ def slow_ciou(a, b):
 
 
 def test_cells_lie_row_by_row_in_the_middle_of_their_squares():
-    centres, strides = distances.locations(64)
+    centers, strides = distances.locations(64)
     expected = [(x + s / 2, y + s / 2, s) for s in (8, 16, 32) for y in range(0, 64, s) for x in range(0, 64, s)]
-    np.testing.assert_array_equal(np.concatenate([centres, strides], -1), expected)
+    np.testing.assert_array_equal(np.concatenate([centers, strides], -1), expected)
 
 
 def test_distance_is_the_mean_bin():
@@ -41,11 +41,11 @@ def test_distance_is_the_mean_bin():
 
 
 def test_boxes_lead_back_to_distances():
-    centres, strides = distances.locations(64)
-    there = distances.to_boxes(random_distances(2, len(centres)), centres, strides)
+    centers, strides = distances.locations(64)
+    there = distances.to_boxes(random_distances(2, len(centers)), centers, strides)
     assert (there[..., 2:] > there[..., :2]).numpy().all()
     np.testing.assert_allclose(
-        distances.to_distances(there, centres, strides), random_distances(2, len(centres)), atol=1e-4
+        distances.to_distances(there, centers, strides), random_distances(2, len(centers)), atol=1e-4
     )
     one = distances.to_boxes(tf.constant([[[1.0, 2, 3, 4]]]), np.array([[20.0, 12]], "float32"), strides[:1])
     np.testing.assert_array_equal(one[0, 0], [12, -4, 44, 44])

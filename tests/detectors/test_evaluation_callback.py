@@ -130,8 +130,8 @@ def photos(tmp_path_factory):
     return records
 
 
-@pytest.mark.current_stack  # the commands' tests have a localiser on both
-def test_figures_are_those_of_the_localisers_boxes_when_fitted(tiny_backbone, photos):
+@pytest.mark.current_stack  # the commands' tests have a localizer on both
+def test_figures_are_those_of_the_localizers_boxes_when_fitted(tiny_backbone, photos):
     model = detectors.Localizer(tiny_backbone(), CLASSES, image_size=64)
     model.compile()
     batches = datasets.single_object_batches(photos[1:], 64, 8)

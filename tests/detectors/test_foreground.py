@@ -14,11 +14,11 @@ from kerassl.resizing import letterbox
 
 @pytest.fixture(scope="module")
 def backbone():
-    """The mean colours of the squares that cells stand for."""
+    """The mean colors of the squares that cells stand for."""
     inputs = x = keras.Input((None, None, 3))
     for level in range(1, 6):
         x = keras.layers.AveragePooling2D(2, name=f"pool{level}")(x)
-    return keras.Model(inputs, x, name="colours")
+    return keras.Model(inputs, x, name="colors")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def photos(tmp_path_factory):
     return paths, np.array(boxes)
 
 
-def test_heat_lies_on_the_thing_in_pictures_of_any_shape_whatever_the_batches(backbone, photos):
+def test_heat_lies_on_the_thing_in_images_of_any_shape_whatever_the_batches(backbone, photos):
     one, all_ = (Foreground(backbone, photos[0], 96, kind="component", level="P4", batch_size=size) for size in (1, 4))
     for (place, heat, scale, size), (_, alone, _, _) in zip(all_.heatmaps(photos[0]), one.heatmaps(photos[0])):
         np.testing.assert_allclose(heat, alone, atol=1e-4)
@@ -51,7 +51,7 @@ def test_heat_lies_on_the_thing_in_pictures_of_any_shape_whatever_the_batches(ba
 
 
 def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbone, photos):
-    paths = [photos[0][0], photos[0][3]]  # square ones, without a border that is not the picture's
+    paths = [photos[0][0], photos[0][3]]  # square ones, without a border that is not the image's
     look = Foreground(backbone, paths, 96, kind="similarity", level="P4")
     images = np.stack([letterbox(datasets.read_image(path), 96)[0] for path in paths])
     plain = SimilarityMap(backbone, layer="P4")
@@ -61,8 +61,8 @@ def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbo
         np.testing.assert_allclose(heat, wanted, atol=1e-3)
 
 
-def test_one_photograph_of_huge_features_takes_no_heat_from_the_others(backbone, photos, tmp_path):
-    """As after training on few images: here squares of colours, of dark photographs and of one in red and blue."""
+def test_one_photo_of_huge_features_takes_no_heat_from_the_others(backbone, photos, tmp_path):
+    """As after training on few images: here squares of colors, of dark photos and of one in red and blue."""
     squares = keras.Model(backbone.input, keras.layers.Multiply()([backbone.get_layer("pool4").output] * 2))
     squares = keras.Model(squares.input, keras.layers.AveragePooling2D(2)(squares.output))  # P5, which is not looked at
     paths = [str(tmp_path / f"{number}.png") for number in range(5)]
@@ -79,7 +79,7 @@ def test_one_photograph_of_huge_features_takes_no_heat_from_the_others(backbone,
         assert heat[inside].mean() > 4 * heat[~inside].mean()
 
 
-def test_photographs_are_scaled_down_to_a_size_and_cells_beyond_the_picture_do_not_count():
+def test_photos_are_scaled_down_to_a_size_and_cells_beyond_the_picture_do_not_count():
     cells = np.zeros([3, 1, 2, 2])
     cells[:, 0, 0] = [[3, 4], [30, 40], [0, 0]]
     cells[:, 0, 1] = 1e3
@@ -97,10 +97,10 @@ def test_common_features_equal_those_of_a_decomposition_of_all_cells_whatever_th
     inside[3:, :, 4:] = False
     cells[~inside] = 1e3  # what counts not
     cells[:, 1:3, 1:3] += axis
-    cells[:, 1:3, 3] -= axis  # not within where the last column is beyond the picture
+    cells[:, 1:3, 3] -= axis  # not within where the last column is beyond the image
     chosen = cells[inside]
     _, _, axes = np.linalg.svd(chosen - chosen.mean(0))
-    # From the border to within, by hand: a neighbour beyond the picture makes a cell border.
+    # From the border to within, by hand: a neighbor beyond the image makes a cell border.
     within = np.zeros_like(inside)
     within[:3, 1:3, 1:4] = within[3:, 1:3, 1:3] = True
     apart = cells[within].mean(0) - cells[inside & ~within].mean(0)

@@ -51,13 +51,13 @@ def test_maps_are_those_of_the_network_and_the_second_view_is_the_mirror_image(t
     assert len(features) == len(records)
     for row in (0, 7):
         image = datasets.read_image(records[row].path)
-        for view, picture in enumerate((image, image[:, ::-1])):
-            square, scale = letterbox(picture, SIZE)
+        for view, shown in enumerate((image, image[:, ::-1])):
+            square, scale = letterbox(shown, SIZE)
             for maps, name in zip(features.maps, ("P4", "P5")):
                 np.testing.assert_allclose(maps[row, view], level(backbone, name, square), atol=1e-5)
             # The object's pixels lie in the box: the box of the mirror image holds the same pixels, turned around.
             x0, y0, x1, y1 = np.round(features.boxes[row, view] * SIZE / float(scale)).astype(int)
-            crop = picture[y0:y1, x0:x1]
+            crop = shown[y0:y1, x0:x1]
             if view == 0:
                 first = crop
         np.testing.assert_array_equal(crop, first[:, ::-1])
@@ -189,7 +189,7 @@ def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
 
 
 def test_seed_decides_the_result_and_later_trainings_trace_nothing(features, monkeypatch):
-    """Trainings of one shape share a traced step, whose optimiser has to forget the one before."""
+    """Trainings of one shape share a traced step, whose optimizer has to forget the one before."""
     traced = []
 
     def counted(y_true, y_pred):
@@ -248,7 +248,7 @@ def test_cache_that_was_damaged_is_left_alone_and_computed_again_beside_it(tiny_
 
 def test_broken_file_is_left_out(tiny_backbone, records, tmp_path, caplog):
     broken = dataclasses.replace(records[1], image_id="broken", path=str(tmp_path / "broken.jpg"))
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
     with caplog.at_level(logging.WARNING, "kerassl"):
         features = features_of(tiny_backbone(), [records[0], broken, records[2]], cache=tmp_path / "cache")
     assert "broken.jpg" in caplog.text

@@ -75,8 +75,8 @@ def test_cell_loss_equals_loops():
                 share = common * 12
                 score, distance = grid[i, j, 0], np.log1p(np.exp(grid[i, j, 1:]))
                 naming.append(np.log1p(np.exp(-score)) * share + np.log1p(np.exp(score)) * (1 - share))
-                centre = (cell[:2] + cell[2:]) / 2
-                proposed = np.concatenate([centre - distance[:2], centre + distance[2:]])
+                center = (cell[:2] + cell[2:]) / 2
+                proposed = np.concatenate([center - distance[:2], center + distance[2:]])
                 drawing.append(1 - slow_giou(box, proposed)[0] + 5 * np.abs(box - proposed).mean())
                 shares.append(share)
         expected.append(np.mean(naming) + np.average(drawing, weights=shares))
@@ -91,9 +91,9 @@ def test_vote_equals_loops():
     for b in range(2):
         for i in range(3):
             for j in range(5):
-                centre = np.array([(j + 0.5) / 5, (i + 0.5) / 3])
+                center = np.array([(j + 0.5) / 5, (i + 0.5) / 3])
                 distance = np.log1p(np.exp(sides[b, i, j]))
-                box = np.concatenate([centre - distance[:2], centre + distance[2:]])
+                box = np.concatenate([center - distance[:2], center + distance[2:]])
                 expected[b] += weights[b, i, j, 0] * box
     np.testing.assert_allclose(parts.BoxVote()([tf.constant(weights), tf.constant(sides)]), expected, atol=1e-5)
 
@@ -148,7 +148,7 @@ def test_localizer_is_the_same_when_saved_and_loaded(tiny_backbone, tmp_path):
     expected, outputs = model(images), loaded(images)
     for name in ("class", "box"):
         np.testing.assert_array_equal(outputs[name], expected[name])
-    # Optimiser included: both go the same way from here.
+    # Optimizer included: both go the same way from here.
     histories = [m.fit(data, verbose=0).history["loss"] for m in (model, loaded)]
     assert histories[0] == pytest.approx(histories[1], rel=1e-5)
 
@@ -195,7 +195,7 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
         assert one.scores[0] == pytest.approx(tf.nn.softmax(one.logits[0]).numpy().max(), rel=1e-5)
     alone = detectors.predict(model, names[2:], verbose=0)
     np.testing.assert_allclose(alone["image 2"].boxes, found["image 2"].boxes, atol=1e-3)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     with caplog.at_level(logging.WARNING, "kerassl"):
         some = detectors.predict(model, [named("broken", tmp_path / "broken.png"), *names], verbose=0)
     assert "broken.png" in caplog.text

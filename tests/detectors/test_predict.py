@@ -153,7 +153,7 @@ def test_an_image_without_detections_has_empty_arrays(eager_detector, photos):
 
 def test_a_broken_file_is_named_and_left_out(eager_detector, photos, tmp_path, caplog):
     good, broken = photos / "2.png", tmp_path / "broken.jpg"
-    broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    broken.write_bytes(b"\xff\xd8\xff\xe0 no image")
     with caplog.at_level(logging.WARNING, "kerassl"):
         found = detectors.predict(eager_detector, [broken, good], verbose=0, batch_size=2)
     assert list(found) == [str(good)]

@@ -1,4 +1,4 @@
-"""A localiser's neck and box head, which learn before there are labels."""
+"""A localizer's neck and box head, which learn before there are labels."""
 
 import types
 
@@ -59,7 +59,7 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
     after = detectors.fit_frozen(features, classes, start=before, learning_rate=1e-9, **settings)
     boxes, again = (detectors.predict(model, features, verbose=0) for model in (before, after))
     for name in boxes:
-        # The step is next to none, but batch normalisation has seen other batches.
+        # The step is next to none, but batch normalization has seen other batches.
         np.testing.assert_allclose(again[name].boxes, boxes[name].boxes, atol=6)
     same = ("standard_p4", "standard_p5", "neck_p4", "head_conv2", "sides", "cell_scores")
     for name in same:
@@ -72,7 +72,7 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
         detectors.fit_frozen(features, classes, start=localizer_of(tiny_backbone()), num_filters=8)
 
 
-def test_the_neck_learns_at_the_levels_of_its_localiser(tiny_backbone, records):
+def test_the_neck_learns_at_the_levels_of_its_localizer(tiny_backbone, records):
     localizer = localizer_of(tiny_backbone(), levels=["P3", "P4", "P5"])
     before = localizer.get_layer("neck_p3").get_weights()[0]
     pretrain(localizer, records)
@@ -91,7 +91,7 @@ def test_the_same_twice_gives_the_same_bits(tiny_backbone, records):
     assert sums[0] == sums[1]
 
 
-def test_photographs_are_sorted_by_what_their_features_say():
+def test_photos_are_sorted_by_what_their_features_say():
     draw = np.random.default_rng(0)
     kinds = np.arange(30) % 3
     # In the first view alone: the mirror image says the same.

@@ -61,12 +61,12 @@ def test_there_is_no_box_when_nothing_or_everything_stands_out():
         assert left == {why: 1}
 
 
-def colours():
-    """A network whose cells tell the mean colour of the square that they stand for."""
+def colors():
+    """A network whose cells tell the mean color of the square that they stand for."""
     inputs = x = keras.Input((None, None, 3))
     for level in range(1, 6):
         x = keras.layers.AveragePooling2D(2, name=f"pool{level}")(x)
-    return keras.Model(inputs, x, name="colours")
+    return keras.Model(inputs, x, name="colors")
 
 
 def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_label(tmp_path, caplog):
@@ -84,7 +84,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
         given.append(datasets.Record(f"id{number}", str(tmp_path / f"{number}.png"), height, width, None, None, None))
     with caplog.at_level("INFO", "kerassl"):
         found = detectors.pseudo_records(
-            colours(), given, image_size=96, level="P3", threshold=0.5, min_size=0.05, verbose=0
+            colors(), given, image_size=96, level="P3", threshold=0.5, min_size=0.05, verbose=0
         )
     assert [record.image_id for record in found] == ["id0", "id1", "id2"]
     for record, plain, box in zip(found, given, truth):
@@ -100,7 +100,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
 def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
     draws = iter([np.ones([1, 4])] + [np.zeros([0, 4])] * 20)
     monkeypatch.setattr(pseudo_records, "boxes_of", lambda *_: (next(draws), {}))
-    detectors.pseudo_records(colours(), (records * 3)[:11], image_size=32, level="P3", verbose=0)
+    detectors.pseudo_records(colors(), (records * 3)[:11], image_size=32, level="P3", verbose=0)
     (warned,) = [text for name, level, text in caplog.record_tuples if (name, level) == ("kerassl", logging.WARNING)]
     assert warned.startswith("only 1 of 11 images have a pseudo-box")
 
@@ -206,7 +206,7 @@ def test_mistakes_are_told_in_one_line(tiny_detector, tiny_backbone, records, tm
         (lambda: detectors.pseudo_records(detector.backbone, path, threshold=1.0), "threshold is 1.0"),
         (lambda: detectors.pseudo_records(detector.backbone, path, max_boxes=0), "max_boxes is 0"),
         (lambda: detectors.pseudo_records(detector.backbone, path, min_size=0.5, max_size=0.4), "min_size is 0.5"),
-        (lambda: detectors.pseudo_records(detector.backbone, path, heatmap="centre"), "heatmap is 'centre'"),
+        (lambda: detectors.pseudo_records(detector.backbone, path, heatmap="center"), "heatmap is 'center'"),
         (lambda: detectors.save_neck(detector, tmp_path / "neck.h5"), "saved as a .npz file"),
     ):
         with pytest.raises(UserError, match=told) as caught:

@@ -78,7 +78,7 @@ def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, t
     expected, outputs = model(images), loaded(images)
     for name in ("box", "classification"):
         np.testing.assert_array_equal(outputs[name], expected[name])
-    # Optimiser included: both go the same way from here.
+    # Optimizer included: both go the same way from here.
     loaded.run_eagerly = True
     histories = [m.fit(batches(images, boxes, classes), verbose=0).history["loss"] for m in (model, loaded)]
     assert histories[0] == pytest.approx(histories[1], rel=1e-5)
@@ -93,7 +93,7 @@ def test_heads_have_the_width_that_was_asked_for_and_keep_it_when_saved(tiny_det
     np.testing.assert_allclose(again(images)["box"], model(images)["box"], atol=1e-6)
 
 
-def test_heads_normalise_each_image_by_itself(tiny_detector, rectangles):
+def test_heads_normalize_each_image_by_itself(tiny_detector, rectangles):
     head, maps = (
         tiny_detector().get_layer("box_head"),
         np.random.default_rng(0).normal(size=[3, 8, 8, 256]).astype("float32"),

@@ -67,15 +67,15 @@ def test_an_image_seems_to_hold_few_objects_when_training_starts(tiny_detector, 
 def slow_loss(model, outputs, boxes, classes):
     """The loss of a batch in NumPy, but for the targets, which have a slow twin of their own."""
     bins, logits = (np.array(outputs[name], "float64") for name in ("box", "classification"))
-    centres, strides = distances.locations(model.image_size)
+    centers, strides = distances.locations(model.image_size)
     wanted_boxes, wanted = (
-        part.numpy() for part in task_aligned.targets(centres, boxes, classes, *model.boxes_and_scores(outputs))
+        part.numpy() for part in task_aligned.targets(centers, boxes, classes, *model.boxes_and_scores(outputs))
     )
     share = 1 / (1 + np.exp(-logits))
     entropy = -(wanted * np.log(share) + (1 - wanted) * np.log(1 - share)).sum()
     box = 0.0
     for i, a in zip(*np.nonzero(wanted.any(-1))):
-        target = np.concatenate([centres[a] - wanted_boxes[i, a, :2], wanted_boxes[i, a, 2:] - centres[a]]) / strides[a]
+        target = np.concatenate([centers[a] - wanted_boxes[i, a, :2], wanted_boxes[i, a, 2:] - centers[a]]) / strides[a]
         weights = np.exp(bins[i, a].reshape(4, 16))
         weights /= weights.sum(1, keepdims=True)
         told = (weights * np.arange(16)).sum(1)[None]
@@ -147,7 +147,7 @@ def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, t
     expected, outputs = model(images), loaded(images)
     for name in ("box", "classification"):
         np.testing.assert_array_equal(outputs[name], expected[name])
-    # Optimiser included: both go the same way from here.
+    # Optimizer included: both go the same way from here.
     loaded.run_eagerly = True
     histories = [m.fit(batches(images, boxes, classes), epochs=2, verbose=0).history["loss"] for m in (model, loaded)]
     assert histories[0] == pytest.approx(histories[1], rel=1e-5)

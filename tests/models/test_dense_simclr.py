@@ -1,4 +1,4 @@
-"""Dense contrast: against slow loops, dealt to replicas, beside SimCLR, and down the road of a run."""
+"""Dense contrast: against slow loops, dealt to replicas, beside SimCLR, and in a run that is resumed."""
 
 import math
 
@@ -19,13 +19,13 @@ FIGURES = ("global_loss", "dense_loss", "dense_accuracy", "matched")
 
 
 def blobs(count=8, size=80, seed=0):
-    """Dark images of four coloured blobs: every place has a look of its own."""
+    """Dark images of four colored blobs: every place has a look of its own."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size][:, None, :, :, None]
     images = np.full((count, size, size, 3), 30.0)
     for _ in range(4):
-        middle, colour = random.uniform(0.1, 0.9, (2, count, 1, 1, 1)) * size, random.uniform(0, 225, (count, 1, 1, 3))
-        images += colour * np.exp(-((y - middle[0]) ** 2 + (x - middle[1]) ** 2) / (2 * (size / 8) ** 2))
+        middle, color = random.uniform(0.1, 0.9, (2, count, 1, 1, 1)) * size, random.uniform(0, 225, (count, 1, 1, 3))
+        images += color * np.exp(-((y - middle[0]) ** 2 + (x - middle[1]) ** 2) / (2 * (size / 8) ** 2))
     return tf.constant(np.clip(images, 0, 255), tf.float32)
 
 
@@ -107,7 +107,7 @@ def test_loss_and_gradient_are_those_of_slow_loops_over_cells(min_negative_dista
         min_negative_distance=min_negative_distance,
     )
     model.compile(keras.optimizers.SGD(0.1))
-    # Boxes between pixels: where a centre lies on an edge, rounding would decide.
+    # Boxes between pixels: where a center lies on an edge, rounding would decide.
     corners = np.random.default_rng(0).uniform([0, 0, 0.6, 0.6], [0.4, 0.4, 1, 1], (2, 3, 4))
     first, second = tf.constant(corners, tf.float32)
     flips = tf.constant([True, False, False]), tf.constant([False, False, True])
@@ -234,7 +234,7 @@ def test_logs_are_of_the_parts_and_of_all_cells(tiny_backbone):
 
 
 @pytest.mark.current_stack
-def test_cells_with_a_match_are_drawn_anew_at_each_step(tiny_backbone):
+def test_cells_with_a_match_are_drawn_again_at_each_step(tiny_backbone):
     model = model_of(tiny_backbone(), locations_per_image=5)
     model.compile(keras.optimizers.SGD(0.1))
     valid = np.random.default_rng(0).random((6, 2, 16)) < 0.5
@@ -310,7 +310,7 @@ def test_saved_model_loads_and_its_backbone_is_an_ordinary_one(tiny_backbone, tm
 @pytest.mark.slow
 @pytest.mark.current_stack
 def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
-    folder = tmp_path / "photographs"
+    folder = tmp_path / "photos"
     folder.mkdir()
     for number, image in enumerate(blobs(12).numpy().astype("uint8")):
         Image.fromarray(image).save(folder / f"{number}.png")

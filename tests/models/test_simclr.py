@@ -14,8 +14,8 @@ from kerassl.losses import InfoNCE
 from kerassl.optimizers import LARS
 
 
-def photographs(count=8, size=40, seed=0):
-    """Smooth random colour fields: every one differs from the others, and its crops resemble each other."""
+def photos(count=8, size=40, seed=0):
+    """Smooth random color fields: every one differs from the others, and its crops resemble each other."""
     coarse = np.random.default_rng(seed).uniform(0, 255, (count, 4, 4, 3))
     return tf.image.resize(tf.constant(coarse, tf.float32), (size, size))
 
@@ -29,7 +29,7 @@ def test_fit_teaches_to_tell_images_apart(tiny_backbone):
     keras.utils.set_random_seed(0)
     model = model_of(tiny_backbone(16), temperature=0.2)
     model.compile(keras.optimizers.Adam(0.01))
-    images = tf.data.Dataset.from_tensors(photographs(16)).repeat(30)
+    images = tf.data.Dataset.from_tensors(photos(16)).repeat(30)
     history = model.fit(images, epochs=4, verbose=0).history
     chance = math.log(2 * 16 - 1)
     assert history["loss"][-1] < 0.75 * chance
@@ -37,7 +37,7 @@ def test_fit_teaches_to_tell_images_apart(tiny_backbone):
 
 
 def test_fit_takes_views_that_the_reader_drew(tiny_backbone):
-    views = SimCLRViews(32)(photographs(), tf.constant([0, 1]))
+    views = SimCLRViews(32)(photos(), tf.constant([0, 1]))
     assert isinstance(views, Views)
     model = model_of(tiny_backbone())
     model.compile(LARS(0.1))
@@ -51,7 +51,7 @@ def test_step_sees_images_of_0_to_255_and_updates_every_weight(tiny_backbone):
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.SGD(0.1))
     before = [np.array(variable) for variable in model.trainable_variables]
-    model.fit(tf.data.Dataset.from_tensors(photographs()), verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(photos()), verbose=0)
     assert all(np.any(np.array(variable) != old) for variable, old in zip(model.trainable_variables, before))
     names = {variable.name for layer in model.backbone.layers for variable in layer.trainable_variables}
     assert len(model.trainable_variables) == len(model.backbone.trainable_variables) + 4
@@ -93,7 +93,7 @@ def test_step_on_replicas_equals_step_on_one(
             start.extend(state_of(model))
         for variable, value in zip(variables_of(model), start):
             variable.assign(value)
-        data = tf.data.Dataset.from_tensor_slices(photographs(images)).batch(8)
+        data = tf.data.Dataset.from_tensor_slices(photos(images)).batch(8)
         history = model.fit(data, verbose=0, shuffle=False).history
         changes = [before - after for before, after in zip(start, state_of(model))]
         return {name: values[0] for name, values in history.items()}, changes
@@ -111,10 +111,10 @@ def test_step_on_replicas_equals_step_on_one(
 def test_images_that_are_scaled_already_are_warned_of_once(tiny_backbone, capfd):
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.SGD(0.1))
-    model.fit(tf.data.Dataset.from_tensors(photographs()).repeat(2), verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(photos()).repeat(2), verbose=0)
     assert "at most 1" not in capfd.readouterr().err
     model.compile(keras.optimizers.SGD(0.1))
-    model.fit(tf.data.Dataset.from_tensors(photographs() / 255).repeat(3), verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(photos() / 255).repeat(3), verbose=0)
     assert capfd.readouterr().err.count("at most 1; give images in [0, 255]") == 1
 
 
@@ -123,7 +123,7 @@ def test_same_seed_gives_same_bits(tiny_backbone):
         keras.utils.set_random_seed(3)
         model = model_of(tiny_backbone(), seed=5)
         model.compile(LARS(0.1))
-        model.fit(tf.data.Dataset.from_tensors(photographs()).repeat(3), verbose=0)
+        model.fit(tf.data.Dataset.from_tensors(photos()).repeat(3), verbose=0)
         return model.get_weights()
 
     for first, second in zip(train(), train()):
@@ -142,17 +142,17 @@ def test_views_change_with_step_and_seed(tiny_backbone):
     recorder = Recorder()
     model = model_of(tiny_backbone(), augmentation=recorder, seed=7)
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
-    model.fit(tf.data.Dataset.from_tensors(photographs(4)).repeat(3), verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(photos(4)).repeat(3), verbose=0)
     assert [tuple(seed) for seed in recorder.seeds] == [(7, 0), (7, 1), (7, 2)]
 
 
 def test_saved_model_loads_in_a_new_process_with_equal_outputs(tmp_path, tiny_backbone):
     model = model_of(tiny_backbone(), temperature=0.3, seed=9)
     model.compile(LARS(kerassl.optimizers.WarmupCosine(0.5, 10, 2)))
-    model.fit(tf.data.Dataset.from_tensors(photographs()), verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(photos()), verbose=0)
     path = tmp_path / "simclr.keras"
     model.save(path)
-    images = photographs(4, 32)
+    images = photos(4, 32)
     np.save(tmp_path / "images.npy", images)
     code = (
         "import sys, kerassl;"
@@ -173,7 +173,7 @@ def test_saved_weights_load(tmp_path, tiny_backbone):
     model, twin = model_of(tiny_backbone()), model_of(tiny_backbone())
     path = tmp_path / "simclr.weights.h5"
     model.save_weights(path)
-    images = photographs(4, 32)
+    images = photos(4, 32)
     assert np.abs(np.asarray(model(images) - twin(images))).max() > 1e-3
     twin.load_weights(path)
     np.testing.assert_allclose(twin(images), model(images), rtol=1e-6)
@@ -181,7 +181,7 @@ def test_saved_weights_load(tmp_path, tiny_backbone):
 
 def test_embed_equals_mean_of_features_and_leaves_statistics_alone(tiny_backbone):
     model = model_of(tiny_backbone())
-    images = photographs(3, 64)
+    images = photos(3, 64)
     before = model.get_weights()
     expected = np.asarray(model.backbone(images)).mean(axis=(1, 2))
     np.testing.assert_allclose(model.embed(tf.cast(images, tf.float32)), expected, rtol=1e-5, atol=1e-6)
@@ -194,7 +194,7 @@ def test_mixed_precision_trains_in_float32_loss(tiny_backbone):
     try:
         model = model_of(tiny_backbone())
         model.compile(keras.optimizers.SGD(0.1))
-        history = model.fit(tf.data.Dataset.from_tensors(photographs()).repeat(2), verbose=0).history
+        history = model.fit(tf.data.Dataset.from_tensors(photos()).repeat(2), verbose=0).history
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert math.isfinite(history["loss"][0])
@@ -204,9 +204,9 @@ def test_mixed_precision_trains_in_float32_loss(tiny_backbone):
 def test_trained_backbone_keeps_what_it_learned_when_saved(tmp_path, tiny_backbone):
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(tf.data.Dataset.from_tensors(photographs()).repeat(5), verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(photos()).repeat(5), verbose=0)
     backbones.save(model.backbone, tmp_path / "backbone.keras")
-    images = photographs(2, 64)
+    images = photos(2, 64)
     loaded = backbones.load(tmp_path / "backbone.keras")
     np.testing.assert_allclose(loaded(images), model.backbone(images), rtol=1e-5, atol=1e-6)
 

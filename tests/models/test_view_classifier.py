@@ -9,11 +9,11 @@ from kerassl.augment import SimCLRViews
 LABELS = tf.constant([0, 1, 0, 1, 1, 1, 0, 0])
 
 
-def photographs(size=40):
+def photos(size=40):
     """Reddish ones of class 0 and bluish ones of class 1."""
     noise = np.random.default_rng(0).uniform(0, 100, (len(LABELS), size, size, 3))
-    colour = np.where(LABELS.numpy()[:, None] == 0, [[150, 0, 0]], [[0, 0, 150]])
-    return tf.constant(noise + colour[:, None, None], tf.float32)
+    color = np.where(LABELS.numpy()[:, None] == 0, [[150, 0, 0]], [[0, 0, 150]])
+    return tf.constant(noise + color[:, None, None], tf.float32)
 
 
 def model_of(backbone):
@@ -25,7 +25,7 @@ def test_classes_of_both_views_are_learned(tiny_backbone):
     keras.utils.set_random_seed(0)
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.Adam(0.01))
-    history = model.fit(tf.data.Dataset.from_tensors((photographs(), LABELS)).repeat(20), epochs=2, verbose=0).history
+    history = model.fit(tf.data.Dataset.from_tensors((photos(), LABELS)).repeat(20), epochs=2, verbose=0).history
     assert history["accuracy"][-1] > 0.9
     assert history["loss"][-1] < 0.6 * np.log(2)
 
@@ -42,7 +42,7 @@ def test_replicas_give_the_loss_and_the_weights_of_one(tiny_backbone, mirrored):
             backbone.set_weights(begun.get_weights())
             model = model_of(backbone)
             model.compile(keras.optimizers.SGD(0.1))
-        data = tf.data.Dataset.from_tensor_slices((photographs(), LABELS)).take(7).batch(8)
+        data = tf.data.Dataset.from_tensor_slices((photos(), LABELS)).take(7).batch(8)
         logs = model.fit(data, epochs=1, verbose=0).history
         found.append((logs["loss"][0], logs["accuracy"][0], model.get_weights()))
     (loss, accuracy, weights), (other_loss, other_accuracy, other_weights) = found

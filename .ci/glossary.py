@@ -41,7 +41,6 @@ _NOT_YET = (
     "kerassl/tasks",
     "kerassl/serving",
     "tests/cli",
-    "tests/detectors",
     "tests/examples",
     "tests/explain",
     "tests/features",

@@ -56,7 +56,7 @@ def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbo
     images = np.stack([letterbox(datasets.read_image(path), 96)[0] for path in paths])
     plain = SimilarityMap(backbone, layer="P4")
     np.testing.assert_allclose(look.mean, plain.mean_embedding(images), rtol=1e-4)
-    expected = SimilarityMap(backbone, layer="P4", centre=look.mean)(images, images)
+    expected = SimilarityMap(backbone, layer="P4", center=look.mean)(images, images)
     for (_, heat, _, _), wanted in zip(look.heatmaps(paths), expected):
         np.testing.assert_allclose(heat, wanted, atol=1e-3)
 

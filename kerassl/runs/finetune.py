@@ -239,7 +239,7 @@ def _tuned(stage, data, batches, watching, limit):
     watching = [*recipe, lines, resume, clock, *in_time]
     model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=watching)
     if nan.message:
-        raise UserError(f"{task}: {nan.message}; lower the learning_rate, or mend the labels")
+        raise UserError(f"{task}: {nan.message}; lower the learning_rate, or fix the labels")
     return model
 
 

@@ -20,7 +20,7 @@ OTHER = NAMES[3:] + NAMES[:3]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tiny_backbone):
-    """A folder with the same labels as a devkit, a COCO json and shards, and a localizer that mostly says one class."""
+    """The same labels as a devkit, a COCO json and shards, and a localizer that predicts mostly one class."""
     folder = tmp_path_factory.mktemp("order")
     datasets.write_scenes(folder / "devkit", train=20, val=6, image_size=(64, 80), single_object=True)
     records = datasets.DetectionDataset.from_voc(folder / "devkit", 2007, "val", class_names=NAMES)

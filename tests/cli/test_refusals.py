@@ -66,7 +66,7 @@ OUTPUTS = [
     (["inspect", "photos", "--out", "new"], ".png"),
 ]  # fmt: skip
 
-# Everything else: arguments, and what the line has to tell.
+# Everything else: arguments, and what the line has to contain.
 OTHERS = [
     (["pretrain", "--out", "new"], "no images", "--images"),
     (["pretrain", "--images", "nowhere", "--out", "new"], "nowhere", "give a folder"),

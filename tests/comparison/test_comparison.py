@@ -308,7 +308,7 @@ def test_heads_and_images_use_the_levels_that_the_configuration_names(story):
         assert keras.saving.load_model(out / "variants" / name / "frozen.keras").levels == ("P3", "P4")
     plan = plan_comparison(read_config(out / "config.yaml"), out)
     images = variant_images(plan, sources(plan.config, out))
-    assert "Grad-CAM at P4" in images[-1]["text"]  # the deepest that these heads look at
+    assert "Grad-CAM at P4" in images[-1]["text"]  # the deepest level of these heads
 
 
 def test_batch_norm_of_frozen_features_is_reestimated(patched, tiny_backbone, tmp_path):

@@ -1,4 +1,4 @@
-"""Every kind of network that `backbones.build` knows carries either detector; one that does not fit is told so."""
+"""Every kind of network that `backbones.build` knows carries either detector; one that does not fit is refused."""
 
 import json
 

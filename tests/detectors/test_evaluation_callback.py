@@ -28,7 +28,7 @@ def _found(boxes, labels):
 
 @pytest.fixture
 def small():
-    """A model that is no detector, what it learns from, and the place for what is said in its stead."""
+    """A model that is no detector, what it learns from, and the place for its predictions."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     return model, (np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))

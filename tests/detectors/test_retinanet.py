@@ -100,7 +100,7 @@ def test_heads_normalize_each_image_by_itself(tiny_detector, rectangles):
     )
     alone = np.concatenate([head(maps[place : place + 1], training=True) for place in range(3)])
     np.testing.assert_allclose(head(maps, training=True), alone, atol=1e-6)
-    # Twice the features and other ones beside them: what it says is the same.
+    # Twice the features and other ones beside them: its outputs are the same.
     np.testing.assert_allclose(head(2 * maps), head(maps), atol=1e-3)
 
 

@@ -8,7 +8,7 @@ from kerassl.types import Detections
 
 
 def _record(image_id, boxes, classes, difficult=None):
-    """A record of a 100 x 100 image; no object is difficult unless said."""
+    """A record of a 100 x 100 image; no object is difficult by default."""
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     difficult = np.zeros(len(boxes), bool) if difficult is None else np.asarray(difficult, bool)
     return Record(image_id, f"{image_id}.jpg", 100, 100, boxes, np.asarray(classes, np.int32), difficult)
@@ -26,7 +26,7 @@ def _boxes(rng, count, step):
 
 
 def _case(seed, images=4, classes=3, objects=4, detections=8, step=10, difficult=0.3):
-    """Records and predictions; about half of the detections lie near an object."""
+    """Records and predictions; about half of the detections are near an object."""
     rng = np.random.default_rng(seed)
     records, predictions = [], {}
     for image in range(images):

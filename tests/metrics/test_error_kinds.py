@@ -1,4 +1,4 @@
-"""Kinds of errors against plain loops, against the AP of predictions that were mended by hand, and by hand."""
+"""Kinds of errors against plain loops, against the AP of predictions that were fixed by hand, and by hand."""
 
 import dataclasses
 import math
@@ -66,14 +66,14 @@ def _loops(predictions, records):
     return found, objects
 
 
-def _area(found, objects, mended=None):
-    """Mean area under the falling precision, of detections of which one kind is mended."""
+def _area(found, objects, fixed=None):
+    """Mean area under the falling precision, of detections of which one kind is fixed."""
     sought = [o for o in objects if not o["hard"]]
-    if mended == "missed":
+    if fixed == "missed":
         sought = [o for o in sought if o["found"] or o["explained"]]
     rows, given = [], set()
     for one in sorted(found, key=lambda one: -one["score"]):
-        if one["kind"] == mended:
+        if one["kind"] == fixed:
             owner = one["owner"]
             if owner is not None and not owner["found"] and id(owner) not in given:
                 given.add(id(owner))
@@ -130,7 +130,7 @@ def test_ap50_is_that_of_the_evaluator_when_cases_are_random(case):
         np.testing.assert_allclose(error_kinds(predictions, records, NAMES).ap50, expected, atol=1e-15)
 
 
-def test_gain_is_the_ap_of_mended_predictions_when_they_are_mended_by_hand(record, prediction):
+def test_gain_is_the_ap_of_fixed_predictions_when_they_are_fixed_by_hand(record, prediction):
     objects = [[0, 0, 20, 20], [40, 0, 60, 20], [0, 40, 20, 60], [70, 70, 90, 90]]
     records = [record("a", objects, [0, 0, 1, 1])]
     found = {

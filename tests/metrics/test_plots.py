@@ -1,4 +1,4 @@
-"""What the pictures show, read off the figures before they are written."""
+"""Contents of the plots, read from the figures before they are saved."""
 
 import dataclasses
 

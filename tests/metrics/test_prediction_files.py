@@ -1,4 +1,4 @@
-"""Files of predictions: what stands in them, names of classes, and what is refused."""
+"""Files of predictions: contents, class names, and refusals."""
 
 import dataclasses
 import json
@@ -195,7 +195,7 @@ def test_records_are_refused_when_they_were_numbered_by_another_order_of_the_nam
     with pytest.raises(UserError, match=r"\('dog' in the records alone; 'cow' in class_names alone\)"):
         evaluate_detections(found, [numbered], ["cat", "cow"])
     changed = dataclasses.replace(numbered, classes=numbered.classes + 1)
-    assert changed.named is None  # what the new numbers stand for is not known
+    assert changed.named is None  # the meaning of the new numbers is not known
 
 
 @pytest.mark.parametrize(("predictions", "message"), [([], "are a list"), (None, "are a NoneType")])

@@ -54,6 +54,6 @@ def test_training_continues_to_the_same_bits_when_model_was_saved_and_loaded(kin
     assert len(slots[0]) == len(slots[1]) > 2
     histories = [each.fit(data, verbose=0, shuffle=False).history["loss"] for each in (model, loaded)]
     assert histories[0] == histories[1]
-    # Weight decay is large: the bits also say that biases and norms are still spared.
+    # Weight decay is large: identical bits also show that biases and norms are still spared.
     for value, expected in zip(loaded.weights, model.weights):
         np.testing.assert_array_equal(value.numpy(), expected.numpy())

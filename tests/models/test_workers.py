@@ -1,4 +1,4 @@
-"""Two worker processes on this machine, told of each other by TF_CONFIG, against one step in this process."""
+"""Two worker processes on this machine, which know each other by TF_CONFIG, against one step in this process."""
 
 import json
 import os

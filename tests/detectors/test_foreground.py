@@ -79,7 +79,7 @@ def test_one_photo_of_huge_features_takes_no_heat_from_the_others(backbone, phot
         assert heat[inside].mean() > 4 * heat[~inside].mean()
 
 
-def test_photos_are_scaled_down_to_a_size_and_cells_beyond_the_picture_do_not_count():
+def test_photos_are_scaled_down_to_a_size_and_locations_in_the_padding_are_ignored():
     cells = np.zeros([3, 1, 2, 2])
     cells[:, 0, 0] = [[3, 4], [30, 40], [0, 0]]
     cells[:, 0, 1] = 1e3

@@ -18,9 +18,12 @@ NOT_ANNOTATED = set(PACKAGES) - {
     "callbacks",
     "datasets",
     "detectors",
+    "explain",
+    "features",
     "losses",
     "models",
     "optimizers",
+    "serving",
 }
 NAMED_LIKE_PACKAGES = set()
 

@@ -1,12 +1,14 @@
 """How near views of one image lie, and how evenly images fill the sphere."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import point_cloud, unit_rows
 
 
-def alignment(first, second):
+def alignment(first: np.ndarray, second: np.ndarray) -> float:
     """The mean squared distance of two views of an image on the unit sphere.
 
     Args:
@@ -32,7 +34,7 @@ def alignment(first, second):
     return float(np.square(unit_rows(first) - unit_rows(second)).sum(axis=1).mean())
 
 
-def uniformity(features, t=2.0):
+def uniformity(features: np.ndarray, t: float = 2.0) -> float:
     """The logarithm of the mean of `exp(-t d²)` over all pairs of different rows, for their distance `d`.
 
     Args:

@@ -1,12 +1,16 @@
 """How alike two layers see the same images: centered kernel alignment."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import point_cloud
 
 
-def linear_cka(first, second, *, debiased=False):
+def linear_cka(first: np.ndarray, second: np.ndarray, *, debiased: bool = False) -> float:
     """Linear CKA: 1 if one feature space is the other turned, mirrored, moved or scaled as a whole.
 
     It is `|Y'X|² / (|X'X| |Y'Y|)` of centered features in Frobenius norms; for more dimensions than images the same is
@@ -43,7 +47,7 @@ def linear_cka(first, second, *, debiased=False):
     return _ratio(_gram(first), _gram(second), _biased)
 
 
-def cka_matrix(layers):
+def cka_matrix(layers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Linear CKA of each of several layers with each.
 
     Args:

@@ -1,8 +1,15 @@
 """The feature spaces of several networks, described and compared on the same images."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl._numbers import COUNT, check
 from kerassl.augment import SimCLRViews
 from kerassl.datasets import DetectionDataset, Record
@@ -27,19 +34,19 @@ TARGETS = ("x", "y", "log_size")
 
 
 def feature_geometry(
-    models,
-    records,
+    models: Mapping[str, keras.Model],
+    records: Sequence[Record] | str | os.PathLike | Sequence[str],
     *,
-    image_size,
-    layers=("P3", "P4", "P5"),
-    neighbors=10,
-    discard=0.1,
-    views=None,
-    homology=False,
-    batch_size=16,
-    seed=0,
-    verbose=0,
-):
+    image_size: int,
+    layers: Sequence[str] = ("P3", "P4", "P5"),
+    neighbors: int = 10,
+    discard: float = 0.1,
+    views: SimCLRViews | None = None,
+    homology: bool = False,
+    batch_size: int = 16,
+    seed: int = 0,
+    verbose: int = 0,
+) -> dict[str, Any]:
     """Describes the feature spaces of several networks on the same images, and compares them.
 
     A feature vector is the mean of a level's map over its cells, of the letterboxed image. The last of `layers` is the

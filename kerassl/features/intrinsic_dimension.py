@@ -1,12 +1,14 @@
 """How many numbers are needed to say where in feature space an image lies."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import nearest, point_cloud
 
 
-def intrinsic_dimension(features, discard=0.1):
+def intrinsic_dimension(features: np.ndarray, discard: float = 0.1) -> float:
     """The dimension of the surface that points lie on, by the two nearest neighbors of each (TwoNN).
 
     The ratio of the second nearest neighbor's distance to the nearest one's follows a Pareto law whose exponent is
@@ -50,7 +52,7 @@ def intrinsic_dimension(features, discard=0.1):
     return float(np.sum(law * ratios) / np.sum(np.square(ratios)))
 
 
-def check_discard(discard):
+def check_discard(discard: float) -> None:
     """Refuses what is no share of ratios to leave out.
 
     Raises:

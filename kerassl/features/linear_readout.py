@@ -1,5 +1,7 @@
 """What a linear map can read from features."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
@@ -10,7 +12,7 @@ _CHUNK = 4096  # dimensions that are held as float64 at once
 _PENALTIES = 10.0 ** np.arange(-4, 4.5, 0.5)  # in units of the mean eigenvalue of the features' inner products
 
 
-def linear_readout(features, targets, *, seed=0):
+def linear_readout(features: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """How much of some numbers a ridge regression reads from features of images that it was not fitted to.
 
     Images are split in halves. A map is fitted to each half in closed form and judged on the other. Features are
@@ -45,7 +47,7 @@ def linear_readout(features, targets, *, seed=0):
     check(seed=seed)
     order = np.random.default_rng(seed).permutation(len(features))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
-    missed, varied = 0.0, 0.0
+    missed, varied = np.zeros(targets.shape[1]), np.zeros(targets.shape[1])
     for fitted, held in (halves, halves[::-1]):
         gram = _gram(features, fitted)
         mean = targets[fitted].mean(axis=0)

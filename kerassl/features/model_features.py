@@ -1,8 +1,12 @@
 """What several networks make of the same images, and of these images changed."""
 
+from __future__ import annotations
+
 import functools
 import json
+import os
 import typing
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tqdm
@@ -12,6 +16,7 @@ from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews
 from kerassl.augment.crop import crop, whole_pixels
+from kerassl.datasets import Record
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
 from kerassl.datasets.pipeline.row_cache import available_memory
 from kerassl.features.view_operations import view_operations
@@ -39,7 +44,17 @@ class ModelFeatures(typing.NamedTuple):
     second: np.ndarray
 
 
-def model_features(models, images, image_size, layers, views, *, batch_size=16, seed=0, verbose=0):
+def model_features(
+    models: Mapping[str, keras.Model],
+    images: Sequence[Record] | str | os.PathLike | Sequence[str],
+    image_size: int,
+    layers: Sequence[str],
+    views: SimCLRViews,
+    *,
+    batch_size: int = 16,
+    seed: int = 0,
+    verbose: int = 0,
+) -> tuple[np.ndarray, np.ndarray, dict[str, ModelFeatures]]:
     """Runs images once through several networks.
 
     Each image is read once. The letterboxed image gives the features of all levels; the middle square of the picture,
@@ -70,11 +85,15 @@ def model_features(models, images, image_size, layers, views, *, batch_size=16, 
     }
     _check_room(runs.values(), len(paths), (image_size // LEVELS[layers[-1]]) ** 2)
     change = _changer(json.dumps(views.get_config()))
-    rows, places, shares = {name: [] for name in models}, [], []
+    rows: dict[str, list] = {name: [] for name in models}
+    places: list[np.ndarray] = []
+    shares: list[np.ndarray] = []
     with tqdm.tqdm(total=len(paths), desc="features", unit="image", disable=not verbose) as bar:
         for some, boxed, scales, sizes in letterboxed_batches(paths, image_size, batch_size):
             sides = tf.clip_by_value(tf.round(sizes * scales[:, None]), 1.0, float(image_size)) / image_size
-            changed = change(boxed, sides, tf.constant([seed, 0]), tf.constant(sum(map(len, places))), len(paths))
+            changed = change(
+                boxed, sides, tf.constant([seed, 0]), tf.constant(sum(len(each) for each in places)), len(paths)
+            )
             for name, run in runs.items():
                 rows[name].append(_one(run, layers, boxed, changed))
             places.append(some)

@@ -1,12 +1,14 @@
 """Do two networks find the same images alike?"""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import nearest
 
 
-def neighbor_overlap(first, second, k=10):
+def neighbor_overlap(first: np.ndarray, second: np.ndarray, k: int = 10) -> float:
     """The mean share of an image's `k` nearest images that two feature spaces have in common.
 
     Args:
@@ -29,7 +31,7 @@ def neighbor_overlap(first, second, k=10):
     return shared(nearest(first, k)[1], nearest(second, k)[1])
 
 
-def shared(first, second):
+def shared(first: np.ndarray, second: np.ndarray) -> float:
     """The mean share that the rows of two `[N, k]` int arrays of places have in common."""
     common = (first[:, :, None] == second[:, None, :]).any(axis=2)
     return float(np.mean(common))

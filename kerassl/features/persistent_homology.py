@@ -1,5 +1,9 @@
 """Holes in a cloud of points, by the scales at which they open and close."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from kerassl._errors import UserError
@@ -10,7 +14,7 @@ LONG = 3.0
 """From how many times its birth on a loop's death tells more than an accident of the sample."""
 
 
-def persistent_homology(features, *, sample=300, seed=0):
+def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 0) -> dict[str, Any]:
     """The pieces and loops of a sample of points, as balls around the points grow (Vietoris-Rips).
 
     A loop is born where balls close a ring and dies where they fill it. Accidents of the sample die soon after their
@@ -63,7 +67,7 @@ def persistent_homology(features, *, sample=300, seed=0):
     }
 
 
-def check_ripser():
+def check_ripser() -> None:
     """Refuses to go on without ripser.
 
     Raises:

@@ -1,5 +1,7 @@
 """Features as clouds of points: checked, scaled, with their nearest neighbors."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
@@ -7,7 +9,7 @@ from kerassl._errors import UserError
 _CHUNK = 512  # rows whose distances to all others are held at once
 
 
-def point_cloud(features, least=2):
+def point_cloud(features: np.ndarray, least: int = 2) -> np.ndarray:
     """Refuses what is no cloud of points.
 
     Args:
@@ -30,7 +32,7 @@ def point_cloud(features, least=2):
     return features
 
 
-def unit_rows(features):
+def unit_rows(features: np.ndarray) -> np.ndarray:
     """Rows divided by their lengths; rows of zeros stay as they are.
 
     Args:
@@ -47,7 +49,7 @@ def unit_rows(features):
     return np.divide(features, lengths, out=features, where=lengths > 0)
 
 
-def nearest(features, k):
+def nearest(features: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The nearest neighbors of each point among the others, by Euclidean distance.
 
     Args:

@@ -5,13 +5,15 @@ of the classes, and how far apart the classes' centers lie. The silhouette is le
 compact cloud, and the figure for several sorts of one class would be below that for none.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import nearest, point_cloud, unit_rows
 
 
-def knn_accuracy(features, labels, k=10, temperature=0.07):
+def knn_accuracy(features: np.ndarray, labels: np.ndarray, k: int = 10, temperature: float = 0.07) -> float:
     """How often the nearest other images tell an image's class, each image left out of its own vote.
 
     The `k` images of the highest cosine similarity `s` vote for their class with the weight `exp(s / temperature)`, as
@@ -46,7 +48,7 @@ def knn_accuracy(features, labels, k=10, temperature=0.07):
     return float(np.mean(votes.argmax(axis=1) == labels))
 
 
-def scatter_ratio(features, labels):
+def scatter_ratio(features: np.ndarray, labels: np.ndarray) -> float:
     """The variance between classes over that within them, each by its degrees of freedom (Calinski-Harabasz).
 
     The plain ratio rises with the number of classes and falls with that of images whatever the features are; this one

@@ -1,12 +1,14 @@
 """How many directions features use, and how fast their variances fall."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import point_cloud
 
 
-def effective_rank(features):
+def effective_rank(features: np.ndarray) -> float:
     """How many directions features use: the exponential of the entropy of their singular values (RankMe).
 
     Nothing is taken off and no row is scaled here. Of rows of length 1 it is the `effective_rank` that
@@ -35,7 +37,7 @@ def effective_rank(features):
     return float(np.exp(-np.sum(share * np.log(share))))
 
 
-def covariance_spectrum(features):
+def covariance_spectrum(features: np.ndarray) -> np.ndarray:
     """The variances of features along their principal directions, falling.
 
     Args:
@@ -52,7 +54,7 @@ def covariance_spectrum(features):
     return values / (values.sum() or 1.0)
 
 
-def power_law_exponent(eigenvalues, ranks):
+def power_law_exponent(eigenvalues: np.ndarray, ranks: tuple[int, int]) -> float:
     """The `a` of eigenvalues that fall as `1 / rank ** a`.
 
     A line is fitted to logarithms by least squares, each rank with the weight `1 / rank`, so that every octave of ranks
@@ -92,7 +94,7 @@ def power_law_exponent(eigenvalues, ranks):
     return float(-np.sum(weights * place * np.log(values)) / np.sum(weights * np.square(place)))
 
 
-def fitted_ranks(eigenvalues, images):
+def fitted_ranks(eigenvalues: np.ndarray, images: int) -> tuple[int, int] | None:
     """The ranks that a power law can be fitted to, for `power_law_exponent`.
 
     The first two are left out, which often stand apart, and all beyond a quarter of the number of images: those are

@@ -1,12 +1,14 @@
 """What happens to an embedding when something is done to the image."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import point_cloud, unit_rows
 
 
-def view_invariance(plain, changed):
+def view_invariance(plain: np.ndarray, changed: np.ndarray) -> float:
     """How near the embeddings of changed images stay, measured by how far apart other images lie.
 
     The mean of all plain embeddings is taken off both. With `s` the mean cosine similarity of an image to itself

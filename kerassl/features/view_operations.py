@@ -1,5 +1,7 @@
 """SimCLR's views with one operation at a time."""
 
+from __future__ import annotations
+
 from kerassl._compat import tf
 from kerassl.augment import SimCLRViews
 
@@ -10,7 +12,7 @@ OPERATIONS = ("crop", "flip", *_COLOURS, "grayscale", "blur")
 """The operations of `augment.SimCLRViews`."""
 
 
-def view_operations(views):
+def view_operations(views: SimCLRViews) -> dict[str, SimCLRViews]:
     """Takes a policy of views apart.
 
     Args:

@@ -1,7 +1,10 @@
 """How a server puts requests together: TensorFlow Serving's file of batching parameters."""
 
+from __future__ import annotations
+
 import itertools
 import operator
+from collections.abc import Sequence
 
 from kerassl._errors import UserError
 
@@ -22,7 +25,7 @@ pad_variable_length_inputs: false
 """
 
 
-def check_sizes(batch_sizes):
+def check_sizes(batch_sizes: Sequence[int]) -> tuple[int, ...]:
     """The sizes that batches are filled up to.
 
     Args:
@@ -47,7 +50,7 @@ def check_sizes(batch_sizes):
     return sizes
 
 
-def parameters(batch_sizes):
+def parameters(batch_sizes: Sequence[int]) -> str:
     """The parameters as text.
 
     Args:

@@ -1,8 +1,12 @@
 """A servable run by TensorFlow's C library, without TensorFlow's Python."""
 
+from __future__ import annotations
+
 import ctypes
 import importlib.util
+import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +27,7 @@ class _Buffer(ctypes.Structure):
 
 
 _POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-_FUNCTIONS = {  # the result, then the arguments
+_FUNCTIONS: dict[str, list] = {  # the result, then the arguments
     "TF_Version": [ctypes.c_char_p],
     "TF_NewStatus": [_POINTER],
     "TF_GetCode": [_INT, _POINTER],
@@ -60,7 +64,7 @@ _FUNCTIONS = {  # the result, then the arguments
 }  # fmt: skip
 
 
-def library_path():
+def library_path() -> pathlib.Path:
     """The C library in the installed TensorFlow, found without importing it.
 
     Returns:
@@ -79,7 +83,7 @@ def library_path():
     raise UserError(f"{folder} holds no libtensorflow_cc, which checks run servables by; use Linux or macOS")
 
 
-def load_library(path=None):
+def load_library(path: str | os.PathLike | None = None) -> ctypes.CDLL:
     """The C library, its functions' types declared.
 
     Args:
@@ -118,7 +122,7 @@ class CServable:
         >>> servable.run("serve_bytes", image_bytes=[open("photo.jpg", "rb").read()])["scores"]
     """
 
-    def __init__(self, path, library=None):
+    def __init__(self, path: str | os.PathLike, library: ctypes.CDLL | None = None) -> None:
         self._c = library or load_library()
         self._status = self._c.TF_NewStatus()
         self._graph = self._c.TF_NewGraph()
@@ -136,7 +140,7 @@ class CServable:
         self.signatures = {name: both for name, both in signatures(meta_graph).items() if both[0]}
         self.xla_functions = xla_functions(meta_graph)
 
-    def run(self, signature, **inputs):
+    def run(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         """Answers one request.
 
         Args:
@@ -170,7 +174,7 @@ class CServable:
             self._c.TF_DeleteTensor(tensor)
         return found
 
-    def close(self):
+    def close(self) -> None:
         """Frees the session and its graph."""
         if self._session:
             self._c.TF_CloseSession(self._session, self._status)

@@ -3,14 +3,19 @@
 python -m kerassl.serving.c_check FOLDER [--library FILE] [--seconds 1]
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import math
+import os
 import pathlib
 import resource
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from kerassl._errors import UserError
 from kerassl._io.arrays import reason
@@ -19,7 +24,7 @@ from kerassl.serving.comparing import differences
 from kerassl.serving.recorded import NAME, read_requests
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m kerassl.serving.c_check", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--library", help="libtensorflow_cc of another TensorFlow")
@@ -32,7 +37,7 @@ def main(arguments=None):
     print(json.dumps(report))
 
 
-def replay(folder, library=None, seconds=1.0):
+def replay(folder: pathlib.Path, library: str | os.PathLike | None = None, seconds: float = 1.0) -> dict[str, Any]:
     """Asks a servable each recorded request, and compares and times its answers.
 
     Args:

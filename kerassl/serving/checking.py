@@ -1,5 +1,7 @@
 """Whether a servable answers as the model did that it was exported from."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
@@ -8,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import kerassl
 from kerassl._display import printable
@@ -16,7 +19,13 @@ from kerassl._errors import UserError
 TOLERANCE = 1e-5
 
 
-def check(path, *, tolerance=TOLERANCE, library=None, seconds=1.0):
+def check(
+    path: str | os.PathLike,
+    *,
+    tolerance: float = TOLERANCE,
+    library: str | os.PathLike | None = None,
+    seconds: float = 1.0,
+) -> dict[str, Any]:
     """Replays a servable's recorded requests in a process without Python TensorFlow, and compares the answers.
 
     The process loads the SavedModel by TensorFlow's C library, which is what a server does: what only Python can run
@@ -91,7 +100,7 @@ def _damaged(path):
     return faults
 
 
-def sha256(path):
+def sha256(path: pathlib.Path) -> str:
     """The checksum of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,9 +1,18 @@
 """How far two answers of a servable are apart."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 
-def differences(found, expected, sides, score_threshold=0.0):
+def differences(
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    sides: Sequence[float] | np.ndarray,
+    score_threshold: float = 0.0,
+) -> dict[str, float]:
     """The largest difference of each output.
 
     Detections are matched, for equal scores may come in either order: each with the nearest one of its class. One that

@@ -1,11 +1,15 @@
 """Image files in a request, decoded in the graph of a servable."""
 
+from __future__ import annotations
+
 from kerassl._compat import tf
 from kerassl.datasets.images.decoding import MAX_PIXELS, decode
 from kerassl.resizing import letterbox
 
 
-def read_encoded(contents, image_size, *, max_pixels=MAX_PIXELS):
+def read_encoded(
+    contents: tf.Tensor, image_size: int, *, max_pixels: int = MAX_PIXELS
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Decodes and letterboxes a batch of encoded images as `detectors.predict` does with files, in the graph.
 
     An operation that fails ends its whole call. So the images are mapped over as a data set, which leaves out what

@@ -1,5 +1,7 @@
 """A trained model as a SavedModel for TensorFlow Serving."""
 
+from __future__ import annotations
+
 import json
 import logging
 import os
@@ -7,6 +9,8 @@ import pathlib
 import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerassl import _compat
 from kerassl._compat import keras, tf
@@ -31,17 +35,17 @@ log = logging.getLogger("kerassl")
 
 
 def export(
-    model,
-    path,
+    model: keras.Model,
+    path: str | os.PathLike,
     *,
-    image_size=None,
-    score_threshold=0.01,
-    iou_threshold=0.5,
-    max_detections=100,
-    max_pixels=MAX_PIXELS,
-    batch_sizes=(1, 2, 4, 8),
-    about=None,
-):
+    image_size: int | None = None,
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+    max_pixels: int = MAX_PIXELS,
+    batch_sizes: Sequence[int] = (1, 2, 4, 8),
+    about: Mapping[str, Any] | None = None,
+) -> pathlib.Path:
     """Writes a SavedModel that takes a batch of images, or of image files, and does all the rest in its graph.
 
     Its signatures; a signature's inputs are of one type, so pixels have two:

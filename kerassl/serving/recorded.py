@@ -1,6 +1,12 @@
 """Requests and the answers that the model in memory gave to them, in a file that is read without TensorFlow."""
 
+from __future__ import annotations
+
 import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +16,7 @@ from kerassl._io.arrays import read_arrays, reason
 NAME = "recorded.npz"  # in assets.extra/
 
 
-def write_requests(path, requests):
+def write_requests(path: str | os.PathLike, requests: Sequence[Mapping[str, Any]]) -> None:
     """Writes requests with their answers.
 
     Args:
@@ -18,7 +24,8 @@ def write_requests(path, requests):
         requests: list of dicts: `signature` str; `inputs` and `outputs`, dicts from name to array, whose strings are
             arrays of bytes objects; `sides` `[B]`, the long side of each image in pixels, which boxes are measured by.
     """
-    arrays, names = {}, []
+    arrays: dict[str, Any] = {}
+    names = []
     for number, request in enumerate(requests):
         names.append(request["signature"])
         arrays[f"{number}/sides"] = np.asarray(request["sides"], np.float32)
@@ -28,7 +35,7 @@ def write_requests(path, requests):
     np.savez_compressed(path, signatures=np.frombuffer(json.dumps(names).encode(), np.uint8), **arrays)
 
 
-def read_requests(path):
+def read_requests(path: pathlib.Path) -> list[dict[str, Any]]:
     """Reads what `write_requests` wrote.
 
     Args:

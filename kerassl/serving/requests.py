@@ -1,5 +1,10 @@
 """The requests that a new servable is asked once, so that whoever loads it later can compare."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from kerassl._compat import tf
@@ -8,7 +13,7 @@ BATCHES = (1, 8)
 _SIDES = (96, 128)  # small, so that the records are
 
 
-def record(signatures):
+def record(signatures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Asks signatures about drawn images.
 
     Args:
@@ -30,7 +35,7 @@ def record(signatures):
     return requests
 
 
-def drawn(spec, count, sides):
+def drawn(spec: tf.TensorSpec, count: int, sides: tuple[int, int]) -> tuple[np.ndarray, list[int]]:
     """Drawn images as a signature takes them.
 
     Args:

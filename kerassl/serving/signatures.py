@@ -4,6 +4,8 @@ Of the wire format this needs: each field is a key, `8 * number + kind`, and a v
 bits a byte, kind 2 a length and so many bytes, kinds 1 and 5 are eight and four bytes.
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 
@@ -22,7 +24,7 @@ class Value:
     shape: tuple | None
 
 
-def signatures(meta_graph):
+def signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, Value], dict[str, Value]]]:
     """The signatures of a `MetaGraphDef`.
 
     Args:
@@ -33,11 +35,12 @@ def signatures(meta_graph):
     """
     found = {}
     for name, body in _map(meta_graph, 5):
-        found[name] = tuple({key: _value(info) for key, info in _map(body, part)} for part in (1, 2))
+        inputs, outputs = ({key: _value(info) for key, info in _map(body, part)} for part in (1, 2))
+        found[name] = inputs, outputs
     return found
 
 
-def xla_functions(meta_graph):
+def xla_functions(meta_graph: bytes) -> list[str]:
     """The functions of a `MetaGraphDef` that only XLA can run, marked `_XlaMustCompile`.
 
     Args:

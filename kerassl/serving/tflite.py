@@ -1,17 +1,23 @@
 """A trained detector or localiser as a TFLite (LiteRT) file, for phones and small boards."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import json
 import logging
+import os
 import pathlib
 import tempfile
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from kerassl import _compat
 from kerassl._compat import tf
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._lazy import keras
 from kerassl._version import __version__
 from kerassl.backbones import weights as backbone_weights
 from kerassl.detectors import Detector, Localizer
@@ -22,8 +28,15 @@ PRECISIONS = ("float32", "float16")
 
 
 def export_tflite(
-    model, path, *, precision="float32", score_threshold=0.01, iou_threshold=0.5, max_detections=100, about=None
-):
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    precision: str = "float32",
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+    about: Mapping[str, Any] | None = None,
+) -> pathlib.Path:
     """Writes a TFLite file that takes one letterboxed image, and beside it a `.json` that tells what is in it.
 
     All operations are TFLite's own: the file runs where TensorFlow's are not linked in. Its signature

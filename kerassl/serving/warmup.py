@@ -1,5 +1,12 @@
 """Requests that TensorFlow Serving asks itself before it serves a version, so that no client waits for its start."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
 from kerassl._compat import tf
 from kerassl.serving.requests import drawn
 
@@ -8,7 +15,7 @@ _MOST = 1000  # more TensorFlow Serving refuses
 _SIDES = (48, 64)  # of pixels; the letterbox makes the network's work the same for every size
 
 
-def protos():
+def protos() -> ModuleType | None:
     """The module of `PredictionLog`, or None where tensorflow-serving-api is not installed."""
     try:
         from tensorflow_serving.apis import prediction_log_pb2
@@ -17,7 +24,7 @@ def protos():
     return prediction_log_pb2
 
 
-def write_warmup(path, name, signatures, batch_sizes):
+def write_warmup(path: str | os.PathLike, name: str, signatures: Mapping[str, Any], batch_sizes: Sequence[int]) -> int:
     """Writes one request for every signature and every batch size.
 
     Args:

@@ -1,6 +1,10 @@
 """Where a model looks at the wrong thing: images, classes, and regions that recur."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -8,6 +12,7 @@ import tqdm
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import check
+from kerassl.datasets import Record
 from kerassl.datasets.class_names import check_numbering
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.explain.audit import matching
@@ -15,7 +20,7 @@ from kerassl.explain.audit.audit_result import Audit
 from kerassl.explain.audit.off_object import off_object_heat
 from kerassl.explain.audit.recurring_regions import chance_of_difference, recurring_regions
 from kerassl.explain.audit.score_drops import score_falls
-from kerassl.explain.cam.cam import class_output
+from kerassl.explain.cam.cam import CAM, class_output
 from kerassl.explain.cam.gradcam import GradCAM
 from kerassl.explain.localization.saliency_metrics import filled, saliency_metrics
 from kerassl.metrics.checks import class_places
@@ -24,22 +29,22 @@ _COMPARED = 200  # pictures of other classes that a region is painted over in
 
 
 def audit_model(
-    model,
-    records,
+    model: keras.Model,
+    records: Sequence[Record],
     *,
-    method=GradCAM,
-    layer=None,
-    classes=None,
-    image_size=None,
-    energy=0.5,
-    score_threshold=0.3,
-    fall=0.2,
-    level=0.01,
-    least=4,
-    batch_size=16,
-    seed=0,
-    verbose=0,
-):
+    method: type[CAM] = GradCAM,
+    layer: str | None = None,
+    classes: Sequence[str] | None = None,
+    image_size: int | None = None,
+    energy: float = 0.5,
+    score_threshold: float = 0.3,
+    fall: float = 0.2,
+    level: float = 0.01,
+    least: int = 4,
+    batch_size: int = 16,
+    seed: int = 0,
+    verbose: int = 0,
+) -> Audit:
     """Finds where a model looks at the wrong thing.
 
     Each image's heatmap is made for the class of its largest object, and of a detector for each class that it holds.
@@ -95,7 +100,10 @@ def audit_model(
     records = _usable(records, len(classes))
     cam = method(model, layer=layer)
     scorer = _scorer(model)
-    rows, owners, labels, grids = [], [], [], []
+    rows: list[dict[str, Any]] = []
+    owners: list[int] = []
+    labels: list[int] = []
+    grids = []
     with tqdm.tqdm(total=len(records), desc="heatmaps", unit="image", disable=not verbose) as bar:
         for places, images, scales, sizes in letterboxed_batches(
             [record.path for record in records], image_size, batch_size
@@ -118,11 +126,17 @@ def audit_model(
             owners.extend(places[which])
             labels.extend(wanted)
             bar.update(len(places))
-    heat = (np.array(owners), np.array(labels), np.concatenate(grids))
-    settings = {"blur": 0.5 / _cells(cam, model, image_size), "level": level, "least": least, "seed": seed}
-    marks = _marks(records, heat, len(classes), verbose=verbose, **settings)
-    falls = _Falls(scorer, records, heat, image_size, batch_size, seed)
-    findings, unused = [], []
+    maps = (np.array(owners), np.array(labels), np.concatenate(grids))
+    settings: dict[str, Any] = {
+        "blur": 0.5 / _cells(cam, model, image_size),
+        "level": level,
+        "least": least,
+        "seed": seed,
+    }
+    marks = _marks(records, maps, len(classes), verbose=verbose, **settings)
+    falls = _Falls(scorer, records, maps, image_size, batch_size, seed)
+    findings: list[dict[str, Any]] = []
+    unused: list[dict[str, Any]] = []
     for mark in tqdm.tqdm(marks, desc="painted over", unit="region", disable=not verbose):
         lost, elsewhere, chance = falls.of(mark)
         p_value = max(mark.p_value, min(1.0, len(marks) * chance))

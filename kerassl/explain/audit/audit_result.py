@@ -1,6 +1,9 @@
 """What an audit found."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +31,7 @@ class Audit:
     findings: list
     unused: list
 
-    def by_class(self):
+    def by_class(self) -> dict[str, dict[str, Any]]:
         """Dict from each class that was seen to its averages, as `figures`; most wrong reasons first."""
         names = {row["class"] for row in self.rows}
         found = {name: _averages([row for row in self.rows if row["class"] == name]) for name in names}
@@ -36,14 +39,14 @@ class Audit:
             sorted(found.items(), key=lambda item: (-item[1]["wrong_reason"], item[1]["energy"] or 0.0, item[0]))
         )
 
-    def figures(self):
+    def figures(self) -> dict[str, Any]:
         """Dict of `images` (how many), the means of `right`, `energy`, `area` and `pointing`, and how many rows have
         `wrong_reason` and `off_object`."""
         return _averages(self.rows)
 
-    def regions(self):
+    def regions(self) -> dict[str, list]:
         """What `erase` of `datasets.single_object_batches` takes: a dict from class to the regions of `findings`."""
-        found = {}
+        found: dict[str, list] = {}
         for finding in self.findings:
             found.setdefault(finding["class"], []).append(finding["region"])
         return found

@@ -1,5 +1,7 @@
 """Does the same thing stand at the same place? Pictures as edges, and how far two of them agree in a window."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._compat import tf
@@ -15,7 +17,7 @@ _FLOOR = 4.0  # gray levels: contrast below it is noise of the camera or the JPE
 _FLAT = 0.15  # a window with less contrast, after each place was divided by that around it, shows nothing
 
 
-def edges(image, height, width):
+def edges(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """A letterboxed picture as its edges, each place in units of the contrast around it, and 0 beside the picture.
 
     Neither light nor colour nor shading is left, which pictures of a class share without sharing a thing: only what
@@ -38,7 +40,7 @@ def edges(image, height, width):
     return found
 
 
-def agreement(pictures, corners, height, width):
+def agreement(pictures: np.ndarray, corners: np.ndarray, height: int, width: int) -> np.ndarray:
     """How far each two pictures agree in a window: the best correlation over small shifts of one against the other.
 
     Args:
@@ -57,7 +59,7 @@ def agreement(pictures, corners, height, width):
     return np.maximum(best, best.T)
 
 
-def shifts_to(piece, pictures, corners):
+def shifts_to(piece: np.ndarray, pictures: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The small shift at which each picture agrees best with a piece.
 
     Args:
@@ -88,7 +90,7 @@ def _correlations(shown, pictures, corners, shifts, height, width):
     return (tf.matmul(shown, pieces, transpose_b=True) * weights[:, None]).numpy()
 
 
-def crops(pictures, corners, height, width):
+def crops(pictures: np.ndarray, corners: np.ndarray, height: int, width: int) -> np.ndarray:
     """`[N, height, width]`: a piece of each picture from its corner (y, x) on; 0 beyond the picture."""
     found = np.zeros([len(pictures), height, width], np.float32)
     bottom, right = pictures.shape[1:3]
@@ -99,7 +101,7 @@ def crops(pictures, corners, height, width):
     return found
 
 
-def normed(pieces):
+def normed(pieces: np.ndarray) -> np.ndarray:
     """Pieces `[N, h, w]` as `[N, h * w]` of mean 0 and length 1; 0 where they are flat."""
     flat = pieces.reshape(len(pieces), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)

@@ -1,12 +1,14 @@
 """Heat that lies on no object, and how much of it a region of the picture has."""
 
+from __future__ import annotations
+
 import numpy as np
 
 CELLS = 32
 """Cells a side that heat is kept in: finer than what a feature map shows."""
 
 
-def off_object_heat(heatmaps, objects, sizes):
+def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Where the heat lies that is on no object, as shares of each picture's whole heat.
 
     Args:
@@ -29,7 +31,7 @@ def off_object_heat(heatmaps, objects, sizes):
     return np.einsum("nyx,yr,xc->nrc", shares, cells, cells, optimize=True).astype(np.float32)
 
 
-def heat_in(grids, boxes):
+def heat_in(grids: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """How much heat lies in a box of each picture.
 
     Args:

@@ -1,6 +1,9 @@
 """The same thing at the same place in many images of one class, where the heat of that class is drawn."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -49,14 +52,24 @@ class RecurringRegion:
     drawn: bool
 
     @property
-    def p_value(self):
+    def p_value(self) -> float:
         """The larger of both: what recurs *and* draws heat is claimed only where neither can well be chance."""
         return max(self.p_recurs, self.p_heat)
 
 
 def recurring_regions(
-    pictures, sizes, present, heat, *, blur=0.0, level=0.01, least=4, permutations=999, seed=0, verbose=0
-):
+    pictures: np.ndarray,
+    sizes: np.ndarray,
+    present: np.ndarray,
+    heat: tuple[np.ndarray, np.ndarray, np.ndarray],
+    *,
+    blur: float = 0.0,
+    level: float = 0.01,
+    least: int = 4,
+    permutations: int = 999,
+    seed: int = 0,
+    verbose: int = 0,
+) -> list[RecurringRegion]:
     """Finds what recurs at one place in images of one class, and whether the heat of that class is drawn to it.
 
     **It recurs.** In each of some 240 windows (`windows.all_windows`) two pictures match where their outlines
@@ -111,11 +124,11 @@ def recurring_regions(
     excess = (excess - excess.mean(axis=0)) / np.maximum(excess.std(axis=0), 1.0)
     highest = excess.max(axis=(1, 2))
     chance = (highest[None, None] >= excess[0][..., None]).mean(axis=-1)  # [W, C]
-    marks = []
+    marks: list[dict[str, Any]] = []
     for class_id in np.flatnonzero((chance <= level).any(axis=0)):
         order = [window for window in np.argsort(-excess[0, :, class_id]) if chance[window, class_id] <= level]
         for window in order:
-            mark = _mark(pictures, sizes, present[:, class_id], windows[window], *matches[window], least)
+            mark = _mark(pictures, sizes, present[:, class_id], windows[window], matches[window], least)
             if mark and not any(_same(mark, other) for other in marks if other["class_id"] == class_id):
                 marks.append({**mark, "class_id": class_id, "chance": chance[window, class_id]})
     return _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random)
@@ -152,9 +165,9 @@ def _excess(pairs, present, orders, least):
     return found
 
 
-def _mark(pictures, sizes, members, window, pairs, values, least):
+def _mark(pictures, sizes, members, window, matches, least):
     """The pictures of a class that show one thing in a window, and where; None if they are too few."""
-    rows = np.flatnonzero(members)
+    (pairs, values), rows = matches, np.flatnonzero(members)
     agreed = np.zeros([len(pictures)] * 2, np.float32)
     agreed[tuple(pairs.T)] = values
     agreed = np.maximum(agreed, agreed.T)[np.ix_(rows, rows)]
@@ -279,7 +292,7 @@ def _widened(region, sizes, blur):
     return np.clip(region * ends + [-blur, -blur, blur, blur], 0.0, ends)
 
 
-def chance_of_difference(own, other, permutations, random):
+def chance_of_difference(own: np.ndarray, other: np.ndarray, permutations: int, random: np.random.Generator) -> float:
     """How often so many values, drawn from both `[n]` and `[m]`, have as high a mean as the first: a one-sided p."""
     if not len(own) or not len(other):
         return 1.0

@@ -1,5 +1,9 @@
 """What a region is worth to a model: the class scores without it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from kerassl._compat import tf
@@ -7,7 +11,15 @@ from kerassl.datasets.pipeline.erase import paint_over
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 
 
-def score_falls(scorer, paths, labels, region, image_size, *, batch_size=16):
+def score_falls(
+    scorer: Callable,
+    paths: Sequence[str],
+    labels: np.ndarray,
+    region: np.ndarray,
+    image_size: int,
+    *,
+    batch_size: int = 16,
+) -> np.ndarray:
     """How far the score of a class falls when a region of each picture is painted over with its mean colour.
 
     Args:

@@ -1,5 +1,7 @@
 """Places that pictures of different shapes share: windows of one size, at one place between the picture's edges."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -25,7 +27,7 @@ class Window:
     width: float
     height: float
 
-    def corners(self, sizes):
+    def corners(self, sizes: np.ndarray) -> np.ndarray:
         """The upper left corner in each picture.
 
         Args:
@@ -38,7 +40,7 @@ class Window:
         return np.maximum(room * [self.down, self.across], 0.0)
 
 
-def all_windows():
+def all_windows() -> list[Window]:
     """The windows that are tried: four sizes, each in steps of three fifths of its sides at most, from edge to edge."""
     return [
         Window(across, down, width, height)

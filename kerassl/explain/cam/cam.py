@@ -1,5 +1,9 @@
 """What the class activation maps share: models, layers, classes, boxes, batches."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
 import numpy as np
 import tqdm
 
@@ -18,13 +22,21 @@ _CLASS_OUTPUTS = ("class", "classification")
 class CAM:
     """Heatmaps of a model's feature map, made by tf-keras-vis; see `GradCAM`."""
 
-    def __init__(self, model, *, layer=None):
+    def __init__(self, model: keras.Model, *, layer: str | None = None) -> None:
         self.model = model
         # Only the layers between images and class scores: one output asks for one score function.
         self._scorer = keras.Model(model.inputs[0], class_output(model), name=f"{model.name}_scores")
         self.layer = layer_name(model, self._scorer, layer, unused=getattr(model, "unused", ()))
 
-    def __call__(self, images, class_id=None, *, boxes=None, batch_size=16, verbose=0):
+    def __call__(
+        self,
+        images: np.ndarray,
+        class_id: int | np.ndarray | None = None,
+        *,
+        boxes: np.ndarray | None = None,
+        batch_size: int = 16,
+        verbose: int = 0,
+    ) -> np.ndarray:
         images = image_batch(images, self.model)
         classes = class_ids(class_id, len(images), self._scorer.output.shape[-1])
         boxes = _check_boxes(boxes, len(images), self.model)
@@ -82,7 +94,7 @@ class _Pick:
         return tf.gather(output, self._anchors, batch_dims=1)
 
 
-def by_gradient(kind, scorer, layer, images, score):
+def by_gradient(kind: Callable, scorer: keras.Model, layer: str, images: tf.Tensor, score: Callable) -> np.ndarray:
     """The maps of one of tf-keras-vis's methods that follow the gradient.
 
     Its own enlargement puts the centers of the outer cells onto the image's border, half a cell too far out; so it is
@@ -98,7 +110,7 @@ def by_gradient(kind, scorer, layer, images, score):
     )
 
 
-def class_output(model):
+def class_output(model: keras.Model) -> keras.KerasTensor:
     """The symbolic class scores of a model, `[B, C]` logits or, of a detector, `[B, A, C]`."""
     output = model.output
     if isinstance(output, dict):
@@ -111,16 +123,17 @@ def class_output(model):
     return output
 
 
-def levels_of(model):
+def levels_of(model: keras.Model) -> tuple[str, ...]:
     """The levels of the pyramid by which a model answers."""
     unused = getattr(model, "unused", ())
     layers = backbones.pyramid(getattr(model, "backbone", model))
     return tuple(level for level in LEVELS if layers[level] not in unused)
 
 
-def layer_name(model, graph, layer, unused=()):
+def layer_name(model: keras.Model, graph: keras.Model, layer: str | None, unused: Collection[str] = ()) -> str:
     """The layer of `graph` that makes the feature map called `layer`: a level, a layer's name, or None for the last."""
     feature_maps = [one.name for one in graph.layers if _is_feature_map(one) and one.name not in unused]
+    name: str | None
     if layer in LEVELS or (layer is None and hasattr(model, "backbone")):
         layers = backbones.pyramid(getattr(model, "backbone", graph))
         name = layers[layer or [level for level in LEVELS if layers[level] not in unused][-1]]
@@ -128,7 +141,7 @@ def layer_name(model, graph, layer, unused=()):
         name = feature_maps[-1] if feature_maps else None
     else:
         name = layer
-    if name in feature_maps:
+    if name is not None and name in feature_maps:
         return name
     nested = [one.name for one in graph.layers if isinstance(one, keras.Model)]
     hint = (
@@ -149,7 +162,7 @@ def _is_feature_map(layer):
     )
 
 
-def image_batch(images, model):
+def image_batch(images: np.ndarray, model: keras.Model) -> np.ndarray:
     """Images as `[B, H, W, 3]` float32, of a size that the model takes."""
     images = np.asarray(images, np.float32)
     images = images[None] if images.ndim == 3 else images
@@ -161,7 +174,7 @@ def image_batch(images, model):
     return images
 
 
-def class_ids(class_id, count, classes):
+def class_ids(class_id: int | np.ndarray | None, count: int, classes: int) -> np.ndarray:
     """`[B]` int32; -1 stands for the best-scoring class."""
     if class_id is None:
         return np.full(count, -1, np.int32)

@@ -1,6 +1,10 @@
 """Heatmaps drawn over the images that they explain."""
 
+from __future__ import annotations
+
+import os
 import textwrap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,7 +18,7 @@ from kerassl._io.files import whole
 from kerassl._plots import fitting_dpi
 
 
-def overlay(image, heatmap, *, strength=0.5):
+def overlay(image: np.ndarray, heatmap: np.ndarray, *, strength: float = 0.5) -> np.ndarray:
     """One image with its heatmap over it.
 
     Args:
@@ -40,7 +44,14 @@ def overlay(image, heatmap, *, strength=0.5):
     return np.clip(np.rint((1.0 - share) * image + share * colours), 0, 255).astype(np.uint8)
 
 
-def side_by_side(images, heatmaps_by_model, path, boxes=None, *, overwrite=False):
+def side_by_side(
+    images: np.ndarray,
+    heatmaps_by_model: Mapping[str, np.ndarray],
+    path: str | os.PathLike,
+    boxes: Sequence[np.ndarray] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Draws a grid, a row an image: the image, then the heatmap of every model over it.
 
     Args:

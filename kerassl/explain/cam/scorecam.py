@@ -1,8 +1,11 @@
 """Score-CAM of classifiers and localisers."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl.explain.cam.cam import CAM
 
 
@@ -25,7 +28,7 @@ class ScoreCAM(CAM):
         Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", 2020.
     """
 
-    def __init__(self, model, *, layer=None, channels=None):
+    def __init__(self, model: keras.Model, *, layer: str | None = None, channels: int | None = None) -> None:
         super().__init__(model, layer=layer)
         if len(self._scorer.output.shape) != 2:
             raise UserError(f"{model.name!r} is a detector; Score-CAM explains classifiers and localisers")

@@ -1,5 +1,7 @@
 """Where an embedding comes from: heatmaps without head or label."""
 
+from __future__ import annotations
+
 import numpy as np
 import tqdm
 
@@ -43,7 +45,7 @@ class SimilarityMap:
         Stylianou et al., "Visualizing Deep Similarity Networks", 2019.
     """
 
-    def __init__(self, model, *, layer=None, center=None):
+    def __init__(self, model: keras.Model, *, layer: str | None = None, center: np.ndarray | None = None) -> None:
         self.model = model
         backbone = getattr(model, "backbone", model)
         self.layer = layer_name(model, backbone, layer)
@@ -54,12 +56,16 @@ class SimilarityMap:
             raise UserError(f"the center is {center.shape}; {self.layer!r} has {width} channels, so give [{width}]")
         self.center = center
 
-    def __call__(self, images, reference=None, *, batch_size=16, verbose=0):
+    def __call__(
+        self, images: np.ndarray, reference: np.ndarray | None = None, *, batch_size: int = 16, verbose: int = 0
+    ) -> np.ndarray:
         images = image_batch(images, self.model)
         parts = self.contributions(images, reference, batch_size=batch_size, verbose=verbose)
         return heatmaps.enlarge(tf.nn.relu(parts), images.shape[1:3])
 
-    def contributions(self, images, reference=None, *, batch_size=16, verbose=0):
+    def contributions(
+        self, images: np.ndarray, reference: np.ndarray | None = None, *, batch_size: int = 16, verbose: int = 0
+    ) -> np.ndarray:
         """What each cell contributes; the mean over an image's cells is the cosine similarity of the embeddings.
 
         Args:
@@ -82,7 +88,7 @@ class SimilarityMap:
                 bar.update(len(parts[-1]))
         return np.concatenate(parts)
 
-    def mean_embedding(self, images, *, batch_size=16):
+    def mean_embedding(self, images: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
         """The mean embedding of images `[B, H, W, 3]`, `[C]`: a `center`."""
         images = image_batch(images, self.model)
         parts = [

@@ -1,9 +1,11 @@
 """Heatmaps that look at nothing."""
 
+from __future__ import annotations
+
 import numpy as np
 
 
-def baseline_maps(size, count=1):
+def baseline_maps(size: tuple[int, int], count: int = 1) -> dict[str, np.ndarray]:
     """Heatmaps that look at nothing: what any method has to beat.
 
     Args:

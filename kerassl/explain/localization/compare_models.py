@@ -1,19 +1,24 @@
 """Several networks asked about the same images: who looks at the whole object?"""
 
+from __future__ import annotations
+
 import dataclasses
-import typing
+import functools
+from collections.abc import Mapping
 
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl._numbers import check
 from kerassl.datasets.class_names import check_numbering
-from kerassl.explain.cam.cam import levels_of
+from kerassl.explain.cam.cam import CAM, levels_of
 from kerassl.explain.cam.gradcam import GradCAM
 from kerassl.explain.cam.similarity_map import SimilarityMap
 from kerassl.explain.localization.baseline_maps import baseline_maps
 from kerassl.explain.localization.insertion_deletion import insertion_deletion
 from kerassl.explain.localization.sanity_check import sanity_check
+from kerassl.explain.localization.targets import LocalizationTargets
 from kerassl.statistics import paired_bootstrap
 from kerassl.types import LEVELS
 
@@ -37,15 +42,24 @@ class ModelComparison:
     level: str
     thresholds: dict
     chosen_on: int
-    scored: typing.Any
+    scored: LocalizationTargets
     heatmaps: dict
     table: dict
     randomized: dict
 
 
 def compare_models(
-    models, asked, *, choose=None, level=None, method=GradCAM, steps=0, resamples=1000, seed=0, verbose=0
-):
+    models: Mapping[str, keras.Model],
+    asked: LocalizationTargets,
+    *,
+    choose: int | None = None,
+    level: str | None = None,
+    method: type[CAM] = GradCAM,
+    steps: int = 0,
+    resamples: int = 1000,
+    seed: int = 0,
+    verbose: int = 0,
+) -> ModelComparison:
     """Score class activation maps (CAMs) of several models on the same images, beside two baseline maps.
 
     The level, one for all models, and the threshold of each model are chosen on tuning images that are not scored: the
@@ -96,7 +110,7 @@ def compare_models(
     looks = {each: _looks(models, each, method, first.images) for each in levels}
     chosen = {each: _scores(looks[each], first, verbose) for each in levels}
     means = {each: np.mean([score.figures()["max_box_acc"] for score in chosen[each].values()]) for each in levels}
-    level = max(levels, key=means.get)
+    level = max(levels, key=means.__getitem__)
     for name in (plain := _baselines(first)):
         if name in models:
             raise UserError(f"a model is called {name!r}, as a baseline is; give it another name")
@@ -106,14 +120,14 @@ def compare_models(
     figures, randomized = {}, {}
     for name, heat in heatmaps.items():
         score = scored.score(heat, thresholds[name])
-        extra = {}
+        extra: dict[str, np.ndarray] = {}
         if name in models and steps and not _is_backbone(models[name]):
             extra = _perturbed(models[name], scored, heat, heatmaps["centered Gaussian"], steps, verbose)
         figures[name] = _figures(score, extra)
     few = scored.take(range(min(_CHECKED, len(scored))))
     for name, look in looks[level].items():
         model = models[name]
-        randomized[name] = sanity_check(model, lambda look=look: look(few, 0), steps=min(4, _layers(model)))
+        randomized[name] = sanity_check(model, functools.partial(look, few, 0), steps=min(4, _layers(model)))
     intervals = paired_bootstrap(figures, len(scored), resamples=resamples, seed=seed)
     table = {"models": intervals.values, "differences": intervals.differences}
     return ModelComparison(level, thresholds, choose, scored, heatmaps, table, randomized)

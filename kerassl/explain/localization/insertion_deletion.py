@@ -1,15 +1,27 @@
 """What a heatmap is worth to the model itself: pixels put in, or taken out, by falling heat."""
 
+from __future__ import annotations
+
 import numpy as np
 import tqdm
 
 from kerassl._compat import tf
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl._numbers import check
 from kerassl.explain.cam.cam import class_ids, class_output, image_batch
 
 
-def insertion_deletion(model, images, heatmaps, class_id, *, steps=20, batch_size=32, verbose=0):
+def insertion_deletion(
+    model: keras.Model,
+    images: np.ndarray,
+    heatmaps: np.ndarray,
+    class_id: int | np.ndarray,
+    *,
+    steps: int = 20,
+    batch_size: int = 32,
+    verbose: int = 0,
+) -> dict[str, np.ndarray]:
     """How fast the probability of a class rises as the hottest pixels come in, and falls as they go.
 
     Insertion starts from the image blurred to 16 cells a side and puts the image's pixels back, deletion replaces them
@@ -51,7 +63,7 @@ def insertion_deletion(model, images, heatmaps, class_id, *, steps=20, batch_siz
         raise UserError("class_id is None; say whose probability, a whole number or one for each image")
     classes = class_ids(class_id, len(images), output.shape[-1])
     scorer = tf.function(_probabilities(model, output), reduce_retracing=True)
-    found = {"insertion": [], "deletion": []}
+    found: dict[str, list] = {"insertion": [], "deletion": []}
     for row in tqdm.trange(len(images), desc="insertion, deletion", unit="image", disable=not verbose):
         stages = _stages(images[row], heatmaps[row], steps)  # [2, steps + 1, H, W, 3]
         flat = stages.reshape([-1, *images.shape[1:]])

@@ -1,9 +1,11 @@
 """Average precision of pixels."""
 
+from __future__ import annotations
+
 import numpy as np
 
 
-def pixel_ap(counts):
+def pixel_ap(counts: np.ndarray) -> float:
     """Average precision of pixels: the sum over falling thresholds of precision times what recall gains there.
 
     Args:

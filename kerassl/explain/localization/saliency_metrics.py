@@ -1,6 +1,9 @@
 """How much of an object a heatmap covers, and of what else: measures against boxes and masks."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,7 +21,16 @@ OVERLAPS = (0.3, 0.5, 0.7)
 _LEVELS = 1000  # heatmap values are counted in thousandths for PxAP
 
 
-def saliency_metrics(heatmaps, boxes=None, masks=None, *, ignored=None, others=None, threshold=0.5, tolerance=15.0):
+def saliency_metrics(
+    heatmaps: np.ndarray,
+    boxes: Sequence[np.ndarray] | None = None,
+    masks: Sequence[np.ndarray | None] | np.ndarray | None = None,
+    *,
+    ignored: Sequence[np.ndarray] | None = None,
+    others: np.ndarray | None = None,
+    threshold: float = 0.5,
+    tolerance: float | np.ndarray = 15.0,
+) -> SaliencyMetrics:
     """Scores heatmaps against the objects that they should cover, an image each.
 
     - `energy`: the share of the heatmap's sum that lies in the objects.
@@ -75,7 +87,7 @@ def saliency_metrics(heatmaps, boxes=None, masks=None, *, ignored=None, others=N
         if any(mask is None for mask in masks):
             raise UserError("there are neither boxes nor a mask for every image; give one of them")
         boxes = [_around(np.asarray(mask, bool)) for mask in masks]
-    ignored = [()] * count if ignored is None else ignored
+    ignored = [np.zeros([0, 4])] * count if ignored is None else ignored
     for name, each in (("boxes", boxes), ("masks", masks), ("ignored", ignored)):
         if len(each) != count:
             raise UserError(f"{name} are {len(each)} for {count} heatmaps; give one entry for each")
@@ -116,7 +128,7 @@ class SaliencyMetrics:
     at_threshold: np.ndarray
     pixels: np.ndarray
 
-    def figures(self, rows=slice(None)):
+    def figures(self, rows: np.ndarray | slice = slice(None)) -> dict[str, float]:
         """The averages over images, or over some of them, as bootstrap draws them.
 
         Args:
@@ -142,7 +154,7 @@ class SaliencyMetrics:
             found["pxap"] = pixel_ap(self.pixels[rows].sum(axis=0))
         return {name: float(value) for name, value in found.items()}
 
-    def best_threshold(self):
+    def best_threshold(self) -> float:
         """The one of `THRESHOLDS` that gives the highest `box_acc` here; of equals the middle one."""
         counted = ~np.isnan(self.at_threshold)
         accuracy = _mean(self.largest[counted] >= OVERLAPS[1], axis=0)
@@ -207,7 +219,7 @@ def _overlaps(heatmap, level, boxes):
     return best[0], best.max()
 
 
-def filled(boxes, size):
+def filled(boxes: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """The pixels whose centers lie in one of the boxes."""
     y, x = (np.arange(side) + 0.5 for side in size)
     filled = np.zeros(size, bool)

@@ -1,13 +1,20 @@
 """Does a heatmap depend on what the network learned? Weights shuffled from the top down."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 
 from kerassl._compat import tf
 from kerassl._errors import UserError
+from kerassl._lazy import keras
 from kerassl._numbers import check
 
 
-def sanity_check(model, heatmaps_of, *, steps=4, seed=0):
+def sanity_check(
+    model: keras.Model, heatmaps_of: Callable[[], np.ndarray], *, steps: int = 4, seed: int = 0
+) -> list[tuple[str, float]]:
     """How alike heatmaps stay when the weights are destroyed layer by layer, beginning at the outputs.
 
     The values within each weight are shuffled, so that their size and spread stay as they are. A method whose

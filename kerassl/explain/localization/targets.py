@@ -1,8 +1,12 @@
 """What models are asked about labeled images: which class, and where its objects are."""
 
+from __future__ import annotations
+
 import dataclasses
 import logging
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -10,7 +14,9 @@ import PIL.Image
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl.boxes import box_iou
+from kerassl.datasets import Record
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
+from kerassl.explain.localization.saliency_metrics import SaliencyMetrics, saliency_metrics
 
 log = logging.getLogger("kerassl")
 
@@ -43,28 +49,26 @@ class LocalizationTargets:
     others: np.ndarray
     tolerances: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.records)
 
-    def take(self, places):
+    def take(self, places: Sequence[int] | np.ndarray) -> LocalizationTargets:
         """Some of them.
 
         Args:
-            places: sequence of int.
+            places: Sequence or array of int.
 
         Returns:
             `LocalizationTargets`.
         """
-        chosen = {}
+        chosen: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             values = getattr(self, field.name)
             chosen[field.name] = [values[i] for i in places] if isinstance(values, list) else values[list(places)]
         return LocalizationTargets(**chosen)
 
-    def score(self, heatmaps, threshold=0.5):
+    def score(self, heatmaps: np.ndarray, threshold: float = 0.5) -> SaliencyMetrics:
         """`saliency_metrics` of heatmaps `[N, S, S]` of these images."""
-        from kerassl.explain.localization.saliency_metrics import saliency_metrics
-
         masks = None if any(mask is None for mask in self.masks) else self.masks
         return saliency_metrics(
             heatmaps,
@@ -77,7 +81,7 @@ class LocalizationTargets:
         )
 
 
-def localization_targets(records, image_size):
+def localization_targets(records: Sequence[Record], image_size: int) -> LocalizationTargets:
     """Reads images and asks each about the class of its largest object.
 
     Args:
@@ -99,7 +103,7 @@ def localization_targets(records, image_size):
     records = [record for record in records if record.largest() is not None]
     if not records:
         raise UserError("no image has an object that is not difficult; there is nothing to ask")
-    rows = {name: [] for name in (field.name for field in dataclasses.fields(LocalizationTargets))}
+    rows: dict[str, Any] = {name: [] for name in (field.name for field in dataclasses.fields(LocalizationTargets))}
     for places, images, scales, sizes in letterboxed_batches([record.path for record in records], image_size, 32):
         for place, image, scale, size in zip(places, images.numpy(), scales.numpy(), sizes.numpy()):
             record = records[place]
@@ -115,7 +119,8 @@ def localization_targets(records, image_size):
             rows["others"].append(not same[~record.crowd].all())
             rows["tolerances"].append(_TOLERANCE * scale)
     lists = ("records", "boxes", "ignored", "masks")
-    return LocalizationTargets(**{name: values if name in lists else np.array(values) for name, values in rows.items()})
+    arrays: dict[str, Any] = {name: np.array(values) for name, values in rows.items() if name not in lists}
+    return LocalizationTargets(**{**rows, **arrays})
 
 
 def _mask(record, wanted, size, scale):

@@ -32,12 +32,6 @@ _NOT_YET = (
     "CHANGELOG.md",
     "docs",
     "examples",
-    "kerassl/explain",
-    "kerassl/features",
-    "kerassl/serving",
-    "tests/explain",
-    "tests/features",
-    "tests/serving",
 )
 
 

@@ -56,7 +56,7 @@ def feature_geometry(
     images, and for positions 40 objects. Everything is a figure of these images; compare models within one call.
 
     Args:
-        models: dict from name to backbone, or to a model with a `backbone`: `SimCLR`, a localiser, a detector.
+        models: dict from name to backbone, or to a model with a `backbone`: `SimCLR`, a localizer, a detector.
         records: list of `datasets.Record`; or a folder, a file or a list of those, for the figures without labels.
         image_size: int, the side of the images in pixels, a multiple of 32.
         layers: levels to describe, of `"P3"`, `"P4"` and `"P5"`.
@@ -80,7 +80,7 @@ def feature_geometry(
         - `cka`: `names` ([model, level] each), `linear` and `debiased`, matrices.
         - `overlap`: `names`, `matrix` and `chance`.
         - `labels`: `images`, `classes` and `most_frequent`, the share of the most frequent class.
-        - `position_by_shape`: what of the targets the picture's height and width alone tell.
+        - `position_by_shape`: what of the targets the image's height and width alone tell.
 
     Raises:
         UserError: if there is no model, a model lacks a level, sizes or numbers do not fit, or fewer than 16 images can
@@ -148,7 +148,7 @@ def _check(models, layers, neighbors, discard):
 
 
 def _embedded(pooled):
-    """Centred, at length 1."""
+    """Centered, at length 1."""
     pooled = pooled.astype(np.float64)
     return unit_rows(pooled - pooled.mean(axis=0))
 
@@ -226,7 +226,7 @@ class _Truth:
 
 
 def _target(record, place):
-    """In units of the letterboxed image's side, in which the picture's long side is 1."""
+    """In units of the letterboxed image's side, in which the image's long side is 1."""
     box = np.asarray(record.boxes[place], np.float64) / max(record.height, record.width)
     width, height = box[2:] - box[:2]
     return [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, 0.5 * np.log(max(width * height, 1e-12))]

@@ -16,7 +16,7 @@ def linear_readout(features: np.ndarray, targets: np.ndarray, *, seed: int = 0) 
     """How much of some numbers a ridge regression reads from features of images that it was not fitted to.
 
     Images are split in halves. A map is fitted to each half in closed form and judged on the other. Features are
-    standardised by the fitted half, a deviation counting as at least a tenth of all dimensions' root mean square. The
+    standardized by the fitted half, a deviation counting as at least a tenth of all dimensions' root mean square. The
     penalty is that of 17 with the least error in the fitted half, each image left out once, for each target by itself.
 
     Args:
@@ -59,7 +59,7 @@ def linear_readout(features: np.ndarray, targets: np.ndarray, *, seed: int = 0) 
 
 
 def _gram(features, fitted):
-    """Inner products of all images, standardised by some; about 1 each with itself."""
+    """Inner products of all images, standardized by some; about 1 each with itself."""
     deviation = features[fitted].std(axis=0, dtype=np.float64)
     unit = deviation.max() or 1.0  # random networks' features are so small that their squares are 0
     deviation = np.maximum(deviation, 0.1 * unit * np.sqrt(np.mean(np.square(deviation / unit)))) / unit

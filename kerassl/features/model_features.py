@@ -30,7 +30,7 @@ class ModelFeatures(typing.NamedTuple):
         network: str, the backbone's name.
         pooled: dict from level to `[N, C]`, the mean over the cells of the letterboxed image.
         cells: `[N, h * w * C]`, the last level's map of the letterboxed image.
-        plain: `[N, C]`, the last level of the picture's middle square.
+        plain: `[N, C]`, the last level of the image's middle square.
         changed: dict from operation to `[N, C]`, the same of that square with the operation applied.
         first, second: `[N, C]`, the same of two views of that square, by all operations.
     """
@@ -57,7 +57,7 @@ def model_features(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, ModelFeatures]]:
     """Runs images once through several networks.
 
-    Each image is read once. The letterboxed image gives the features of all levels; the middle square of the picture,
+    Each image is read once. The letterboxed image gives the features of all levels; the middle square of the image,
     as pre-training sees it, those of the last level of the image as it is, with each operation of the views, and of
     two whole views. All models see the same pixels.
 
@@ -73,7 +73,7 @@ def model_features(
 
     Returns:
         `[N]` int array, the places of the images that could be read, `[N, 2]` float32, height and width of their
-        pictures in the letterbox in shares of its side, and dict from name to `ModelFeatures`.
+        images in the letterbox in shares of its side, and dict from name to `ModelFeatures`.
 
     Raises:
         UserError: if a network has no such level or gives what is not finite, no image can be read, or there is too
@@ -155,10 +155,10 @@ def _changer(config):
 
 
 def _middle_squares(images, sides):
-    """The middle squares of pictures that lie at the top left of `[B, S, S, 3]`, enlarged to that size."""
+    """The middle squares of images that lie at the top left of `[B, S, S, 3]`, enlarged to that size."""
     short = tf.reduce_min(sides, axis=1, keepdims=True)
     corner = (sides - short) / 2.0
-    # At least a pixel: half of one, in the middle of a thin picture, rounds to none.
+    # At least a pixel: half of one, in the middle of a thin image, rounds to none.
     boxes = whole_pixels(tf.concat([corner, corner + short], axis=1), images.shape[1], images.shape[2])
     return crop(images, boxes, tf.zeros(tf.shape(images)[:1], tf.bool), images.shape[1])
 

@@ -19,7 +19,7 @@ max_enqueued_batches {{ value: 64 }}
 # Batches that run side by side; at most the machine's cores.
 num_batch_threads {{ value: 2 }}
 {allowed}
-# Padded pictures would be other pictures. Of serving_default, serving_uint8 and embed this joins only requests of one
+# Padded images would be other images. Of serving_default, serving_uint8 and embed this joins only requests of one
 # image size, and a server refuses those of others that come together with them; serve_bytes takes any.
 pad_variable_length_inputs: false
 """

@@ -65,7 +65,7 @@ def export(
     - of a detector: `boxes` `[B, max_detections, 4]`, `scores` `[B, max_detections]`, `classes` int32 and
       `class_names` string of the same shape, by falling score, and `num_detections` int32 `[B]`. Rows from there on
       are 0 (and an empty name).
-    - of a localiser: `box` `[B, 4]`, `probabilities` `[B, C]`, `class` int32 `[B]`, `class_name` string `[B]`.
+    - of a localizer: `box` `[B, 4]`, `probabilities` `[B, C]`, `class` int32 `[B]`, `class_name` string `[B]`.
     - of `SimCLR` or a backbone: `embeddings` `[B, D]`, as of `embed`.
 
     The graph holds no random augmentation and nothing that only XLA can run. In `assets.extra/` stand a
@@ -121,7 +121,7 @@ def export(
             "embed": "images [B, H, W, 3] float32 in [0, 255]",
         },
         "preprocessing": f"turned as EXIF says, transparent as white (serve_bytes); letterboxed to {size} x {size}, "
-        "anti-aliased, the picture at the top left and the rest black",
+        "anti-aliased, the image at the top left and the rest black",
         "boxes": "xyxy in pixels of the images as given",
         "max_pixels": max_pixels,
         "batch_sizes": batch_sizes,

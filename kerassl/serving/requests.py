@@ -54,16 +54,16 @@ def drawn(spec: tf.TensorSpec, count: int, sides: tuple[int, int]) -> tuple[np.n
 
 
 def _drawn(number, height, width):
-    """A picture with smooth colours and a few bright discs, uint8; other numbers give others."""
+    """An image with smooth colors and a few bright discs, uint8; other numbers give others."""
     rng = np.random.default_rng(number)
     y, x = np.mgrid[:height, :width]
     slopes = rng.uniform(-1, 1, (3, 2))
-    picture = np.stack([128 + 60 * (a * x / width + b * y / height) for a, b in slopes], -1)
+    image = np.stack([128 + 60 * (a * x / width + b * y / height) for a, b in slopes], -1)
     for _ in range(3):
         middle, radius = rng.uniform(0, 1, 2) * (height, width), rng.uniform(0.1, 0.3) * min(height, width)
         inside = (y - middle[0]) ** 2 + (x - middle[1]) ** 2 < radius**2
-        picture[inside] = rng.uniform(0, 255, 3)
-    return picture.astype(np.uint8)
+        image[inside] = rng.uniform(0, 255, 3)
+    return image.astype(np.uint8)
 
 
 def _files(images):

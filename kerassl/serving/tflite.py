@@ -1,4 +1,4 @@
-"""A trained detector or localiser as a TFLite (LiteRT) file, for phones and small boards."""
+"""A trained detector or localizer as a TFLite (LiteRT) file, for phones and small boards."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def export_tflite(
     """Writes a TFLite file that takes one letterboxed image, and beside it a `.json` that tells what is in it.
 
     All operations are TFLite's own: the file runs where TensorFlow's are not linked in. Its signature
-    `serving_default` takes `images` `[1, S, S, 3]` float32 in [0, 255], the picture at the top left of the square and
+    `serving_default` takes `images` `[1, S, S, 3]` float32 in [0, 255], the image at the top left of the square and
     the rest black, as `datasets.letterbox` makes it. Its outputs are in pixels of that square; divided by the
-    letterbox's scale they are in pixels of the picture:
+    letterbox's scale they are in pixels of the image:
 
     - of a detector, after non-maximum suppression: `boxes` `[1, max_detections, 4]` xyxy, `scores`
       `[1, max_detections]`, `classes` int32 of the same shape, by falling score, and `num_detections` int32 `[1]`.
       Rows from there on are 0. It is what `detectors.decode` gives.
-    - of a localiser: `box` `[1, 4]` xyxy and `probabilities` `[1, C]`.
+    - of a localizer: `box` `[1, 4]` xyxy and `probabilities` `[1, C]`.
 
     Args:
         model: `Detector` or `detectors.Localizer`.
@@ -106,7 +106,7 @@ def export_tflite(
         "image_size": model.image_size,
         "classes": list(model.class_names),
         "precision": precision,
-        "input": "images [1, S, S, 3] float32 in [0, 255], letterboxed: the picture at the top left, the rest black",
+        "input": "images [1, S, S, 3] float32 in [0, 255], letterboxed: the image at the top left, the rest black",
         "outputs": outputs,
         **settings,
         "date": time.strftime("%Y-%m-%d"),

@@ -386,7 +386,7 @@ def whole_object():
         found[name] |= {"figures": scored.figures(), "best": scored.best_threshold()}
     asked = explain.localization_targets(scenes(6), SIZE)
     names = ("images", "pictures", "class_ids", "boxes", "ignored", "masks", "others", "tolerances")
-    found["questions"] = {name: getattr(asked, name) for name in names}
+    found["questions"] = {name: getattr(asked, "sizes" if name == "pictures" else name) for name in names}
     plain = explain.baseline_maps((SIZE, SIZE), len(asked))
     found["baselines"] = _older({name: asked.score(each).figures() for name, each in plain.items()})
     return found

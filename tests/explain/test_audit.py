@@ -19,7 +19,7 @@ CLASSES = ["cat", "dog"]
 
 @pytest.fixture
 def record(tmp_path):
-    """`record(name, box, label)`: a picture of noise, 64 pixels wide and 48 high, with objects."""
+    """`record(name, box, label)`: an image of noise, 64 pixels wide and 48 high, with objects."""
 
     def make(name, *things, difficult=None):
         path = tmp_path / f"{name}.png"
@@ -34,7 +34,7 @@ def record(tmp_path):
 
 
 class _Given:
-    """Stands in for a method of heatmaps: a hot rectangle of each picture, (rows, columns), or none."""
+    """Stands in for a method of heatmaps: a hot rectangle of each image, (rows, columns), or none."""
 
     def __init__(self, *hot):
         self.hot = list(hot)
@@ -112,7 +112,7 @@ def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
     assert {name for name, row in rows.items() if row["wrong_reason"]} == {"dog off", "a quarter"}
     assert {name for name, row in rows.items() if row["best"] == "dog"} == set(rows)
     assert rows["cat off"]["score"] == pytest.approx(1 / (1 + np.e), abs=1e-6)
-    # The hottest pixels are within 15 of the object for some of the columns alone, of a picture that was not scaled.
+    # The hottest pixels are within 15 of the object for some of the columns alone, of an image that was not scaled.
     assert rows["dog on"]["pointing"] == 1
     assert rows["dog off"]["pointing"] == pytest.approx(15 / 32)
     assert rows["no heat"]["pointing"] is None
@@ -142,7 +142,7 @@ def test_hottest_point_is_off_the_object_when_it_lies_beyond_the_tolerance(alway
 
 
 def test_little_heat_is_no_wrong_reason_when_the_object_is_small_and_has_more_than_its_share(always_dog, record):
-    small = record("small", ((0, 0, 8, 8), 1))  # a forty-eighth of the picture
+    small = record("small", ((0, 0, 8, 8), 1))  # a forty-eighth of the image
     _, rows, _ = _run(always_dog, [small], (slice(0, 16), slice(0, 16)))
     assert rows["small"]["energy"] == pytest.approx(0.25)
     assert not rows["small"]["wrong_reason"]
@@ -173,7 +173,7 @@ def test_each_class_of_an_image_is_asked_of_a_detector(record, tiny_backbone, ki
     assert not any(row["right"] for row in audit_model(model, images, layer="P4", score_threshold=1.0).rows)
 
 
-def test_localiser_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
+def test_localizer_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
     keras.utils.set_random_seed(0)
     model = Localizer(tiny_backbone(), CLASSES, 64, num_filters=8)
     image = record("one", (LEFT, 0))
@@ -193,8 +193,8 @@ def test_score_falls_by_what_a_region_gives(record):
         return tf.stack([tf.reduce_mean(images[:, :24, 32:], [1, 2, 3]) / 255, tf.zeros(len(images))], axis=1)
 
     falls = score_falls(brightness, [image.path, image.path], [0, 1], region, 64)
-    picture = datasets.read_image(image.path).astype(float)
-    before, after = picture[:24, 32:].mean() / 255, picture.mean() / 255
+    image = datasets.read_image(image.path).astype(float)
+    before, after = image[:24, 32:].mean() / 255, image.mean() / 255
     assert falls.shape == (2, 2)
     assert falls[0, 0] == pytest.approx(before - after, abs=1e-4)
     assert falls[0, 1] == pytest.approx(np.log(before / (1 - before)) - np.log(after / (1 - after)), abs=1e-3)

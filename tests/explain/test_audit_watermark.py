@@ -20,12 +20,12 @@ TRUTH = np.array([[2 / 80, 50 / 64, 34 / 80, 62 / 64]])  # of the mark, with its
 
 def _mark(image, rng):
     """A caption at the lower left, a pixel to and fro."""
-    picture = PIL.Image.fromarray(image)
+    image = PIL.Image.fromarray(image)
     x, y = 3 + rng.integers(-1, 2), 51 + rng.integers(-1, 2)
-    pen = PIL.ImageDraw.Draw(picture)
+    pen = PIL.ImageDraw.Draw(image)
     pen.rectangle([x, y, x + 29, y + 9], fill=(20, 20, 20))
     pen.text((x + 2, y - 1), "(c)ABC", fill=(255, 240, 120), font=PIL.ImageFont.load_default(9))
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def test_watermark_is_caught_when_a_classifier_learned_it_and_passes_once_it_was
     assert {row["image"] for row in found.rows if row["mark"]} == set(finding["images"])
 
     # The mark still stands in the images of the audit, but tells a model that never saw it little.
-    mended = _audited(_trained(tiny_backbone(16), train, found.regions()), held)
-    assert mended.findings == []
-    (unused,) = mended.unused
+    repaired = _audited(_trained(tiny_backbone(16), train, found.regions()), held)
+    assert repaired.findings == []
+    (unused,) = repaired.unused
     assert unused["class"] == MARKED
     assert unused["fall"] < finding["fall"] / 2
 

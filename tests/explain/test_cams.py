@@ -62,12 +62,12 @@ def test_grad_cam_plus_plus_follows_the_paper(classifier, images):
 
 def test_score_cam_weighs_channels_by_the_share_of_the_class_behind_their_mask():
     inputs = keras.Input((32, 32, 3))
-    colours = keras.layers.Conv2D(
+    colors = keras.layers.Conv2D(
         2, 8, strides=8, use_bias=False, name="map", activation="relu",
         kernel_initializer=lambda shape, dtype=None: tf.constant(
             np.broadcast_to([[1.0, -1], [-1, 1], [0, 0]], shape) / 64, tf.float32),
     )(inputs)  # fmt: skip
-    pooled = keras.layers.GlobalMaxPooling2D()(colours)
+    pooled = keras.layers.GlobalMaxPooling2D()(colors)
     model = keras.Model(inputs, keras.layers.Dense(2, kernel_initializer="identity", name="logits")(pooled))
     image = np.zeros([32, 32, 3], "float32")
     image[:8, :8, 0], image[24:, 24:, 1] = 4, 3  # a red and a green cell

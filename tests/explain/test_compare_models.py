@@ -1,4 +1,4 @@
-"""Arms side by side, from labeled images to table, pictures and page."""
+"""Models side by side, from labeled images to table, images and page."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def test_questions_are_about_the_largest_object_and_all_of_its_class(records):
         np.testing.assert_allclose(asked.ignored[row], record.boxes[same & record.difficult] * scale, rtol=1e-5)
         assert asked.others[row] == (len(set(record.classes)) > 1)
         assert asked.tolerances[row] == pytest.approx(15 * scale)
-        assert list(asked.pictures[row]) == [51, 64]
+        assert list(asked.sizes[row]) == [51, 64]
         rows, columns = np.nonzero(asked.masks[row])
         box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         around = [*asked.boxes[row][:, :2].min(0), *asked.boxes[row][:, 2:].max(0)]
@@ -59,7 +59,7 @@ def test_questions_without_a_mask_or_an_object(records):
         explain.localization_targets([empty], 64)
 
 
-def test_arms_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(tiny_backbone, records):
+def test_models_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(tiny_backbone, records):
     asked = explain.localization_targets(records, 64)
     models = {"a": localizer(tiny_backbone, 0), "twin": localizer(tiny_backbone, 0), "bare": tiny_backbone()}
     found = explain.compare_models(models, asked, choose=4, steps=2, resamples=20)
@@ -77,8 +77,8 @@ def test_arms_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(t
     perturbed = explain.insertion_deletion(models["a"], found.scored.images, heat, found.scored.class_ids, steps=2)
     assert table["a"]["insertion"][0] == pytest.approx(perturbed["insertion"].mean(), abs=1e-5)
     assert "insertion" not in table["bare"]
-    # The whole picture, not the letterbox's black: its energy is the share of the picture that objects take.
-    share = [mask.sum() / (h * w) for mask, (h, w) in zip(found.scored.masks, found.scored.pictures)]
+    # The whole image, not the letterbox's black: its energy is the share of the image that objects take.
+    share = [mask.sum() / (h * w) for mask, (h, w) in zip(found.scored.masks, found.scored.sizes)]
     assert table["whole image"]["energy"][0] == pytest.approx(np.mean(share), abs=1e-4)
     assert [len(found.randomized[name]) for name in models] == [4, 4, 4]
     with pytest.raises(UserError, match="0 models and"):
@@ -87,7 +87,7 @@ def test_arms_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(t
         explain.compare_models({"whole image": models["a"]}, asked, choose=2, level="P5")
 
 
-def test_level_is_chosen_among_those_that_all_arms_look_at(tiny_backbone, records):
+def test_level_is_chosen_among_those_that_all_models_look_at(tiny_backbone, records):
     models = {
         "whole": localizer(tiny_backbone, 0),
         "fine": Localizer(tiny_backbone(), CLASSES, 64, num_filters=8, levels=["P3"]),

@@ -66,7 +66,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_classifier(clas
     assert expected.max() > 0
 
 
-def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_backbone, images):
+def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localizer(tiny_backbone, images):
     from kerassl.detectors import Localizer
 
     keras.utils.set_random_seed(2)
@@ -77,7 +77,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localiser(tiny_
     assert expected.max() > 0
 
 
-def test_deepest_level_that_a_localiser_looks_at_is_explained_and_no_deeper_one(tiny_backbone, images):
+def test_deepest_level_that_a_localizer_looks_at_is_explained_and_no_deeper_one(tiny_backbone, images):
     from kerassl.detectors import Localizer
 
     model = Localizer(tiny_backbone(), NAMES, 64, num_filters=8, levels=["P3", "P4"])
@@ -108,7 +108,7 @@ def test_best_class_is_explained_when_none_is_named(classifier, images):
     assert np.abs(cam(images, (best + 1) % 3) - cam(images)).max() > 0.05
 
 
-def test_heatmap_points_at_the_object_when_one_colour_makes_the_class():
+def test_heatmap_points_at_the_object_when_one_color_makes_the_class():
     inputs = keras.Input((None, None, 3))
     red = keras.layers.Conv2D(
         1, 8, strides=8, name="red", use_bias=False, kernel_initializer=lambda shape, dtype=None: tf.constant(
@@ -124,7 +124,7 @@ def test_heatmap_points_at_the_object_when_one_colour_makes_the_class():
     outside = heat[0].copy()
     outside[32:64, 0:32] = 0
     assert outside.max() < 1e-3
-    # Centred on the object, not half a cell beside it.
+    # Centered on the object, not half a cell beside it.
     weights = heat[0] / heat[0].sum()
     assert abs((weights.sum(1) * (np.arange(64) + 0.5)).sum() - 48) < 0.5
     assert abs((weights.sum(0) * (np.arange(64) + 0.5)).sum() - 16) < 0.5

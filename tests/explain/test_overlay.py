@@ -1,4 +1,4 @@
-"""Heatmaps over images: the colours of single pixels, and pictures that are whole."""
+"""Heatmaps over images: the colors of single pixels, and images that are whole."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from kerassl import UserError
 from kerassl.explain import overlay, side_by_side
 
 
-def test_overlay_shows_the_image_where_cold_and_the_colour_where_hot():
+def test_overlay_shows_the_image_where_cold_and_the_color_where_hot():
     image = np.full([2, 2, 3], 100, np.uint8)
     out = overlay(image, [[0.0, 0.25], [1.0, 1.0]])
     assert out.dtype == np.uint8
@@ -18,15 +18,15 @@ def test_overlay_shows_the_image_where_cold_and_the_colour_where_hot():
     np.testing.assert_array_equal(overlay(image, [[1, 1], [1, 1]], strength=0), image)
 
 
-def test_grid_holds_a_column_for_each_arm_when_drawn(tmp_path):
+def test_grid_holds_a_column_for_each_model_when_drawn(tmp_path):
     images = np.full([2, 32, 32, 3], 128, np.uint8)
     cold, hot = np.zeros([2, 32, 32]), np.ones([2, 32, 32])
     path = tmp_path / "new" / "heat.png"
     side_by_side(images, {"ours": cold, "random start": hot}, path)
-    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    height, width, _ = picture.shape
+    image = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    height, width, _ = image.shape
     assert width > height
-    middle = picture[height * 3 // 4]
+    middle = image[height * 3 // 4]
     left, center, right = (middle[width * share // 6] for share in (1, 3, 5))
     np.testing.assert_array_equal(left, [128] * 3)
     np.testing.assert_array_equal(center, [128] * 3)
@@ -35,13 +35,13 @@ def test_grid_holds_a_column_for_each_arm_when_drawn(tmp_path):
 
 
 def test_boxes_are_outlined_at_their_place_when_given(tmp_path):
-    colour = (77, 10, 200)  # that no letter of the title has
-    images = np.full([1, 64, 64, 3], colour, np.uint8)
+    color = (77, 10, 200)  # that no letter of the title has
+    images = np.full([1, 64, 64, 3], color, np.uint8)
     for name, boxes in (("plain", None), ("boxed", [[[16, 16, 48, 56]]])):
         side_by_side(images, {"model": np.zeros([1, 64, 64])}, tmp_path / f"{name}.png", boxes)
     plain, boxed = (np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")) for name in ("plain", "boxed"))
     left = np.s_[:, : plain.shape[1] // 2]
-    panel = np.argwhere((plain[left] == colour).all(axis=-1))
+    panel = np.argwhere((plain[left] == color).all(axis=-1))
     outline = np.argwhere((plain[left] != boxed[left]).any(axis=-1))
     low, size = panel.min(axis=0), np.ptp(panel, axis=0) + 1
     np.testing.assert_allclose((outline.min(axis=0) - low) / size, [16 / 64, 16 / 64], atol=0.02)
@@ -55,7 +55,7 @@ def test_boxes_are_outlined_at_their_place_when_given(tmp_path):
         (0, {"model": 0}, "a.png", None, "one of both at least"),
         (2, {"model": 1}, "a.png", None, r"heatmaps of 'model' are \(1, 8, 8\)"),
         (1, {"model": 1}, "a.png", [], "0 lists of boxes for 1 images"),
-        (1, {"model": 1}, "a.txt", None, "does not end like a picture"),
+        (1, {"model": 1}, "a.txt", None, "does not end like an image"),
     ],
 )
 def test_mistakes_are_refused_and_nothing_is_written_when_parts_do_not_fit(

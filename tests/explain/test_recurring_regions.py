@@ -14,7 +14,7 @@ pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find ou
 CLASSES, EACH = 3, 14
 
 
-def _picture(rng, height=120, width=SIDE):
+def _image(rng, height=120, width=SIDE):
     """Uneven ground with things of any shape on it."""
     ground = rng.uniform(60, 190, (height // 8 + 1, width // 8 + 1, 3)).repeat(8, 0).repeat(8, 1)[:height, :width]
     for _ in range(12):
@@ -27,14 +27,14 @@ _STAMP = np.random.default_rng(99).random((10, 30)).round().repeat(2, 0)[:16, :,
 
 
 class _Set:
-    """Pictures of three classes with an object in the middle, and heat on it."""
+    """Images of three classes with an object in the middle, and heat on it."""
 
     def __init__(self, seed, shapes=((120, SIDE),), each=EACH):
         self.rng = np.random.default_rng(seed)
         count = CLASSES * each
         self.labels = np.arange(count) % CLASSES
         shapes = [shapes[number % len(shapes)] for number in range(count)]
-        self.pictures = [_picture(self.rng, *shape) for shape in shapes]
+        self.images = [_image(self.rng, *shape) for shape in shapes]
         self.sizes = np.array(shapes) / SIDE
         self.heat = self.rng.uniform(0, 0.05, (count, SIDE, SIDE))
         self.objects = np.zeros((count, SIDE, SIDE), bool)
@@ -47,28 +47,28 @@ class _Set:
         """Prints a stamp 6 pixels from the lower edge; gives the region that holds all of them."""
         spots = []
         for number in members:
-            picture = self.pictures[number]
-            y, x = np.array([picture.shape[0] - 22, 6]) + self.rng.integers(-jitter, jitter + 1, 2)
+            image = self.images[number]
+            y, x = np.array([image.shape[0] - 22, 6]) + self.rng.integers(-jitter, jitter + 1, 2)
             if place == "lower right":
-                x = picture.shape[1] - 30 - x
-            picture[y : y + 16, x : x + 30] = _STAMP
-            spots.append(np.array([x, y, x + 30, y + 16]) / np.tile(picture.shape[1::-1], 2))
+                x = image.shape[1] - 30 - x
+            image[y : y + 16, x : x + 30] = _STAMP
+            spots.append(np.array([x, y, x + 30, y + 16]) / np.tile(image.shape[1::-1], 2))
         return np.array([*np.min(spots, axis=0)[:2], *np.max(spots, axis=0)[2:]])
 
     def warm(self, members, area=(slice(95, 120), slice(0, 40))):
         self.heat[(members, *area)] = 1.0
 
     def find(self, **settings):
-        squares = np.stack([edges(_square(picture), *picture.shape[:2]) for picture in self.pictures])
+        squares = np.stack([edges(_square(image), *image.shape[:2]) for image in self.images])
         present = self.labels[:, None] == np.arange(CLASSES)
         grids = off_object_heat(self.heat, self.objects, self.sizes)
         heat = (np.arange(len(squares)), self.labels, grids)
         return recurring_regions(squares, self.sizes, present, heat, permutations=199, **settings)
 
 
-def _square(picture):
+def _square(image):
     square = np.zeros((SIDE, SIDE, 3))
-    square[: picture.shape[0], : picture.shape[1]] = picture
+    square[: image.shape[0], : image.shape[1]] = image
     return np.clip(square, 0, 255)
 
 
@@ -97,13 +97,13 @@ def test_stamp_of_one_class_is_found_with_its_place_and_images_when_heat_is_draw
     assert found.heat > 2 * found.heat_elsewhere
 
 
-def test_stamp_is_found_at_its_edge_when_pictures_lie_and_stand():
+def test_stamp_is_found_at_its_edge_when_images_lie_and_stand():
     data = _Set(1, shapes=[(120, SIDE), (SIDE, 120), (SIDE, SIDE)])
     data.labels = np.arange(len(data.labels)) // EACH  # each shape in each class
     members = _members(data, 2)
     truth = data.stamp(members, "lower right")
     for number in members:
-        height, width = data.pictures[number].shape[:2]
+        height, width = data.images[number].shape[:2]
         data.warm(number, (slice(height - 25, height), slice(width - 40, width)))
     (found,) = data.find()
     assert found.class_id == 2
@@ -142,16 +142,16 @@ def test_nothing_is_found_when_other_things_stand_at_one_place():
     data = _Set(5)
     members = _members(data, 1)
     for number in members:
-        data.pictures[number][98:114, 6:36] = data.rng.random((8, 30, 3)).round().repeat(2, 0) * 255
+        data.images[number][98:114, 6:36] = data.rng.random((8, 30, 3)).round().repeat(2, 0) * 255
     data.warm(members)
     assert data.find() == []
 
 
-def test_nothing_is_found_when_pictures_are_doubles_of_each_other():
+def test_nothing_is_found_when_images_are_doubles_of_each_other():
     data = _Set(6)
     members = _members(data, 1, 6)
     for number in members:
-        data.pictures[number] = data.pictures[members[0]] + data.rng.normal(0, 2, data.pictures[0].shape)
+        data.images[number] = data.images[members[0]] + data.rng.normal(0, 2, data.images[0].shape)
     data.warm(members)
     assert data.find() == []
 
@@ -168,14 +168,14 @@ def test_chance_alone_is_silent_as_often_as_the_level_says(sets):
     assert not any(each.p_value <= 0.01 for found in alarms for each in found)
 
 
-def test_order_of_the_pictures_does_not_matter():
+def test_order_of_the_images_does_not_matter():
     data = _Set(7)
     members = _members(data, 1)
     data.stamp(members)
     data.warm(members)
     (first,) = data.find()
     turned = np.arange(len(data.labels))[::-1]
-    data.pictures = [data.pictures[number] for number in turned]
+    data.images = [data.images[number] for number in turned]
     data.labels, data.sizes = data.labels[turned], data.sizes[turned]
     data.heat, data.objects = data.heat[turned], data.objects[turned]
     (second,) = data.find()
@@ -193,12 +193,12 @@ def test_classes_of_too_few_images_are_left_alone():
 
 def test_agreement_sees_outlines_up_to_small_shifts_and_no_light():
     rng = np.random.default_rng(0)
-    first = _picture(rng, SIDE, SIDE)
+    first = _image(rng, SIDE, SIDE)
     moved = np.roll(0.5 * first + 80, (2, -4), axis=(0, 1))  # darker, flatter, and beside its place
-    other = _picture(rng, SIDE, SIDE)
+    other = _image(rng, SIDE, SIDE)
     flat = np.full((SIDE, SIDE, 3), 128.0)
-    pictures = np.stack([edges(np.clip(each, 0, 255), SIDE, SIDE) for each in (first, moved, other, flat)])
-    found = agreement(pictures, np.full([4, 2], 60), 40, 40)
+    images = np.stack([edges(np.clip(each, 0, 255), SIDE, SIDE) for each in (first, moved, other, flat)])
+    found = agreement(images, np.full([4, 2], 60), 40, 40)
     np.testing.assert_array_equal(found, found.T)
     assert found[0, 1] > 0.9
     assert found[0, 2] < 0.5
@@ -206,11 +206,11 @@ def test_agreement_sees_outlines_up_to_small_shifts_and_no_light():
 
 
 def test_margin_of_the_letterbox_is_no_outline():
-    picture = np.full((100, SIDE, 3), 200.0)
-    assert not edges(_square(picture), 100, SIDE).any()
+    image = np.full((100, SIDE, 3), 200.0)
+    assert not edges(_square(image), 100, SIDE).any()
 
 
-def test_windows_touch_all_edges_of_pictures_of_any_shape():
+def test_windows_touch_all_edges_of_images_of_any_shape():
     sizes = np.array([[0.75, 1.0], [1.0, 0.75], [1.0, 1.0]])
     corners = np.array([window.corners(sizes) for window in all_windows()])
     ends = np.array([window.corners(sizes) + [window.height, window.width] for window in all_windows()])

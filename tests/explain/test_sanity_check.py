@@ -12,7 +12,7 @@ pytestmark = pytest.mark.current_stack
 
 @pytest.fixture(scope="module")
 def trained(tiny_backbone, tmp_path_factory):
-    """A localiser that has learned a little, and what it is asked about."""
+    """A localizer that has learned a little, and what it is asked about."""
     keras.utils.set_random_seed(0)
     root = datasets.write_scenes(
         tmp_path_factory.mktemp("s") / "scenes", train=64, val=8, image_size=(96, 96), single_object=True
@@ -41,7 +41,7 @@ def test_heatmaps_fall_apart_with_the_weights_and_the_weights_come_back(trained)
     np.testing.assert_allclose([s for _, s in again], [s for _, s in found], atol=1e-5)
 
 
-def test_pictures_of_edges_stay_alike_whatever_the_weights(trained):
+def test_images_of_edges_stay_alike_whatever_the_weights(trained):
     model, images, _ = trained
     edges = np.abs(np.diff(images.mean(-1), axis=1, append=0)) / 255
     assert [alike for _, alike in sanity_check(model, lambda: edges, steps=2)] == [1, 1]

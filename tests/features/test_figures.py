@@ -22,7 +22,7 @@ def draw():
     return np.random.default_rng(0)
 
 
-def test_nearest_neighbours_are_those_of_plain_loops(draw):
+def test_nearest_neighbors_are_those_of_plain_loops(draw):
     points = 1e5 + draw.normal(size=[60, 3])
     points[7] = points[3]
     distances, places = nearest(points, 4)
@@ -145,7 +145,7 @@ def test_unbiased_estimate_is_the_mean_over_all_quadruples(draw):
     assert _unbiased(first, second) == pytest.approx(np.mean(terms))
 
 
-def test_neighbour_overlap_of_itself_and_of_unrelated_features(draw):
+def test_neighbor_overlap_of_itself_and_of_unrelated_features(draw):
     first, second = draw.normal(size=[2, 400, 5])
     assert spaces.neighbor_overlap(first, 4 + 2 * first, 10) == 1
     assert spaces.neighbor_overlap(first, second, 20) == pytest.approx(20 / 399, abs=0.006)

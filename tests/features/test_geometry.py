@@ -37,17 +37,17 @@ def found(models, records):
 
 
 @pytest.fixture
-def photographs():
+def photos():
     return tf.constant(np.random.default_rng(0).uniform(0, 255, [6, SIZE, SIZE, 3]), tf.float32)
 
 
 @pytest.mark.current_stack
-def test_operations_of_views_do_one_thing_each(photographs):
+def test_operations_of_views_do_one_thing_each(photos):
     views = SimCLRViews(SIZE)
     operations = view_operations(views)
     assert tuple(operations) == OPERATIONS
-    changed = {name: operation(photographs, tf.constant([3, 0])).first for name, operation in operations.items()}
-    images = photographs.numpy()
+    changed = {name: operation(photos, tf.constant([3, 0])).first for name, operation in operations.items()}
+    images = photos.numpy()
     luma = images @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(changed["flip"], images[:, :, ::-1], atol=1e-2)
     np.testing.assert_allclose(changed["grayscale"], np.repeat(luma[..., None], 3, axis=-1), atol=1e-2)
@@ -67,21 +67,21 @@ def test_operations_of_views_do_one_thing_each(photographs):
     assert not np.allclose(changed["contrast"], images, atol=1)
     rough = [np.abs(np.diff(each, axis=1)).mean() for each in (images, changed["blur"].numpy())]
     assert rough[1] < 0.8 * rough[0]
-    crops = operations["crop"](photographs, tf.constant([3, 0]))
+    crops = operations["crop"](photos, tf.constant([3, 0]))
     assert tf.reduce_any(crops.first_boxes != tf.constant([0.0, 0, 1, 1]))
     assert not tf.reduce_any(crops.first_flips)
     # What is drawn is what the whole policy draws at that place.
-    np.testing.assert_array_equal(crops.first_boxes, views(photographs, tf.constant([3, 0])).first_boxes)
+    np.testing.assert_array_equal(crops.first_boxes, views(photos, tf.constant([3, 0])).first_boxes)
 
 
 @pytest.mark.current_stack
-def test_operations_that_are_off_leave_the_image_as_it_is(photographs):
+def test_operations_that_are_off_leave_the_image_as_it_is(photos):
     still = view_operations(SimCLRViews(SIZE, strength=0.0, sigma=(1e-3, 1e-3), scale=(1, 1), ratio=(1, 1)))
     for name in set(OPERATIONS) - {"flip", "grayscale"}:
-        np.testing.assert_allclose(still[name](photographs, tf.constant([1, 1])).first, photographs, atol=1e-2)
+        np.testing.assert_allclose(still[name](photos, tf.constant([1, 1])).first, photos, atol=1e-2)
 
 
-def test_middle_square_is_that_of_the_picture_and_not_of_its_margin():
+def test_middle_square_is_that_of_the_image_and_not_of_its_margin():
     image = np.zeros([2, 64, 64, 3], np.float32)
     image[0, :32] = np.arange(64)[None, :, None]  # twice as wide as high
     image[1, :, :48] = np.arange(64)[:, None, None]
@@ -99,7 +99,7 @@ def pooled(backbone, records, layer):
 
 
 @pytest.mark.parametrize("sides", [(1.0, 1 / 64), (1 / 64, 1.0), (1 / 64, 1 / 64)])
-def test_middle_square_is_a_pixel_when_the_picture_is_thin(sides):
+def test_middle_square_is_a_pixel_when_the_image_is_thin(sides):
     images = tf.fill([1, 64, 64, 3], 7.0)
     np.testing.assert_array_equal(_middle_squares(images, tf.constant([sides])), images)
 

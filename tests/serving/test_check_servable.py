@@ -245,7 +245,7 @@ def test_check_refuses_a_saved_model_that_does_not_open(copy):
 
 
 @pytest.mark.current_stack
-def test_a_localisers_servable_conforms(vivid_localizer):
+def test_a_localizers_servable_conforms(vivid_localizer):
     _, path = vivid_localizer
     report = serving.check(path, seconds=0.0)
     assert report["conform"], report["faults"]

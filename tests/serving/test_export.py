@@ -125,7 +125,7 @@ def test_the_graph_has_nothing_random_and_nothing_for_xla_alone(model, servable,
     assert [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
 
 
-def test_a_localiser_names_and_finds_the_object(vivid_localizer, photos, tmp_path):
+def test_a_localizer_names_and_finds_the_object(vivid_localizer, photos, tmp_path):
     model, path = vivid_localizer
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
@@ -153,7 +153,7 @@ def test_embeddings_are_those_of_the_model(tiny_backbone, tmp_path):
 
 
 def test_the_card_tells_what_the_model_is(model, tmp_path):
-    about = {"data": "three colours", "metrics": {"voc07_ap50": 0.5}}
+    about = {"data": "three colors", "metrics": {"voc07_ap50": 0.5}}
     path = serving.export(model, tmp_path / "1", max_detections=7, about=about)
     card = json.loads((path / "assets.extra" / "model_card.json").read_text())
     assert card["kind"] == "detector"
@@ -162,7 +162,7 @@ def test_the_card_tells_what_the_model_is(model, tmp_path):
     assert card["max_detections"] == 7
     assert card["tensorflow"] == tf.__version__
     assert card["weights_sha256"] == backbone_weights.checksum(backbone_weights.table(model))
-    assert (card["data"], card["metrics"]) == ("three colours", {"voc07_ap50": 0.5})
+    assert (card["data"], card["metrics"]) == ("three colors", {"voc07_ap50": 0.5})
     assert card["command"]
     assert card["files"]["saved_model.pb"] == hashlib.sha256((path / "saved_model.pb").read_bytes()).hexdigest()
     assert (path / "assets.extra" / "classes.txt").read_text().split() == CLASSES

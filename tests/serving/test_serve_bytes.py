@@ -15,26 +15,26 @@ from kerassl import detectors, models, serving
 from kerassl.serving.c_api import CServable
 
 
-def encoded(picture, form, **settings):
+def encoded(image, form, **settings):
     file = io.BytesIO()
-    picture.save(file, form, **settings)
+    image.save(file, form, **settings)
     return file.getvalue()
 
 
 @pytest.fixture(scope="module")
 def good():
-    """Files that are whole: two photos, one turned by EXIF, one with alpha, a grey one, and one pixel."""
+    """Files that are whole: two photos, one turned by EXIF, one with alpha, a gray one, and one pixel."""
     noise = np.random.default_rng(0).integers(0, 255, (50, 90, 4), "uint8")
-    colour = Image.fromarray(noise[..., :3])
+    color = Image.fromarray(noise[..., :3])
     exif = Image.Exif()
     exif[0x0112] = 6
     return {
-        "photo.jpg": encoded(colour, "JPEG", quality=95),
-        "turned.jpg": encoded(colour, "JPEG", quality=95, exif=exif),
+        "photo.jpg": encoded(color, "JPEG", quality=95),
+        "turned.jpg": encoded(color, "JPEG", quality=95, exif=exif),
         "alpha.png": encoded(Image.fromarray(noise, "RGBA"), "PNG"),
-        "grey.jpg": encoded(colour.convert("L").resize((200, 70)), "JPEG"),
-        "one.png": encoded(colour.resize((1, 1)), "PNG"),
-        "plain.bmp": encoded(colour, "BMP"),
+        "gray.jpg": encoded(color.convert("L").resize((200, 70)), "JPEG"),
+        "one.png": encoded(color.resize((1, 1)), "PNG"),
+        "plain.bmp": encoded(color, "BMP"),
     }
 
 
@@ -94,7 +94,7 @@ def test_detections_are_those_of_prediction_from_files_beside_broken_ones(reques
             assert not served["boxes"][row].any()
             assert set(served["class_names"][row]) == {b""}
             continue
-        found, side = expected[name], {"grey.jpg": 200, "one.png": 1}.get(name, 90)
+        found, side = expected[name], {"gray.jpg": 200, "one.png": 1}.get(name, 90)
         assert 0 < count == len(found.scores)
         np.testing.assert_allclose(served["scores"][row, :count], found.scores, atol=1e-5)
         np.testing.assert_allclose(served["boxes"][row, :count], found.boxes, atol=1e-5 * side)
@@ -124,7 +124,7 @@ def test_a_localizers_answers_are_those_of_prediction_from_files(vivid_localizer
             assert not served["probabilities"][row].any()
             assert served["class_name"][row] == b""
             continue
-        found, side = expected[name], {"grey.jpg": 200, "one.png": 1}.get(name, 90)
+        found, side = expected[name], {"gray.jpg": 200, "one.png": 1}.get(name, 90)
         np.testing.assert_allclose(served["box"][row], found.boxes[0], atol=1e-5 * side)
         np.testing.assert_allclose(served["probabilities"][row].max(), found.scores[0], atol=1e-5)
         assert served["class"][row] == found.classes[0]
@@ -184,5 +184,5 @@ def test_an_oversized_image_is_refused_before_memory_is_taken_for_it(tiny_backbo
 def test_the_limit_of_pixels_is_the_one_that_was_asked_for(tiny_backbone, good, tmp_path):
     path = serving.export(tiny_backbone(), tmp_path / "1", image_size=64, max_pixels=90 * 50)
     served = tf.saved_model.load(str(path)).signatures["serve_bytes"]
-    answer = served(image_bytes=tf.constant([good["photo.jpg"], good["grey.jpg"]]))  # 90 x 50 and 200 x 70
+    answer = served(image_bytes=tf.constant([good["photo.jpg"], good["gray.jpg"]]))  # 90 x 50 and 200 x 70
     assert answer["valid"].numpy().tolist() == [True, False]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is depreca
 
 @pytest.fixture(scope="module")
 def images():
-    """Of photographs' smoothness, with black margins like a letterbox's."""
+    """Of photos' smoothness, with black margins like a letterbox's."""
     y, x = np.mgrid[:64, :64][..., None]
     waves = [128 + 100 * np.sin(x / (4 + number) + [0, 1, 2]) * np.cos(y / 7 + number) for number in range(3)]
     images = np.stack(waves).astype("float32")
@@ -71,7 +71,7 @@ def test_a_detectors_file_gives_its_detections(tiny_backbone, images, tmp_path, 
     assert card["max_detections"] == 20
 
 
-def test_a_localisers_file_gives_its_box_and_class_in_half_the_bytes(tiny_backbone, images, tmp_path):
+def test_a_localizers_file_gives_its_box_and_class_in_half_the_bytes(tiny_backbone, images, tmp_path):
     model = localizer(vivid(tiny_backbone()))
     outputs = model(images, training=False)
     paths = {}

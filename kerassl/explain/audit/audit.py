@@ -25,7 +25,7 @@ from kerassl.explain.cam.gradcam import GradCAM
 from kerassl.explain.localization.saliency_metrics import filled, saliency_metrics
 from kerassl.metrics.checks import class_places
 
-_COMPARED = 200  # pictures of other classes that a region is painted over in
+_COMPARED = 200  # images of other classes that a region is painted over in
 
 
 def audit_model(
@@ -50,14 +50,14 @@ def audit_model(
     Each image's heatmap is made for the class of its largest object, and of a detector for each class that it holds.
 
     - **Right for the wrong reason**: the class is right, but less than `energy` of the heat is in the objects' boxes,
-      and less than the boxes' share of the picture, which is what heat spread evenly would have there. Right is for a
-      localiser or classifier that the class scores highest, for a detector that it finds the class anywhere with a
+      and less than the boxes' share of the image, which is what heat spread evenly would have there. Right is for a
+      localizer or classifier that the class scores highest, for a detector that it finds the class anywhere with a
       score of `score_threshold`.
     - **Off the object**: the hottest pixel lies more than 15 pixels of the original image from every object.
     - **Regions that recur**: a watermark, a caption, a frame: the same outlines at the same place in images of one
       class, more often than chance has it over all places and classes that were tried, that draw more heat, off the
       object, than the place does in images of other classes (`explain.recurring_regions` states the rule), and that
-      raise the class's score: painted over with the picture's mean colour, they take `fall` from it or more, and from
+      raise the class's score: painted over with the image's mean color, they take `fall` from it or more, and from
       its log-odds more than painting that place takes from other classes' in theirs (by permutation, times the number
       of things that recur). The chance that data in which nothing recurs give a finding is at most `level`.
 
@@ -263,12 +263,12 @@ def _row(record, classes, label, right, scores, values, area, energy):
 
 def _marks(records, heat, classes, **settings):
     owners, labels, grids = heat
-    pictures, sizes, read = [], [], []
+    edge_maps, sizes, read = [], [], []
     paths = [record.path for record in records]
     for places, images, _, original in letterboxed_batches(paths, matching.SIDE, 32):
         sides = original.numpy() / original.numpy().max(axis=1, keepdims=True)
         ends = np.clip(np.rint(sides * matching.SIDE).astype(int), 1, matching.SIDE)
-        pictures += [matching.edges(image, *end) for image, end in zip(images.numpy(), ends)]
+        edge_maps += [matching.edges(image, *end) for image, end in zip(images.numpy(), ends)]
         sizes.append(sides)
         read.append(places)
     read = np.concatenate(read)
@@ -277,7 +277,7 @@ def _marks(records, heat, classes, **settings):
     present = np.zeros([len(read), classes], bool)
     present[renumbered[owners], labels] = True
     heat = (renumbered[owners], labels, grids)
-    marks = recurring_regions(np.stack(pictures), np.concatenate(sizes), present, heat, **settings)
+    marks = recurring_regions(np.stack(edge_maps), np.concatenate(sizes), present, heat, **settings)
     return [dataclasses.replace(mark, images=read[mark.images]) for mark in marks]
 
 

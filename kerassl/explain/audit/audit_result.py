@@ -17,7 +17,7 @@ class Audit:
         rows: list of dicts, an image and class each, the worst first: `image`, `path`, `class`, `right` (bool),
             `score` (of the class, in [0, 1]), `best` (the class with the highest score), `energy`, `pointing` (as
             `saliency_metrics` has them, None where the heatmap is 0 everywhere), `area` (the objects' share of the
-            picture), `wrong_reason` and `off_object` (bool), `mark` (bool: the image shows a region of `findings`).
+            image), `wrong_reason` and `off_object` (bool), `mark` (bool: the image shows a region of `findings`).
         findings: list of dicts, the regions that recur in images of a class, draw its heat and raise its score:
             `class`, `region` (xyxy in shares of width and height), `images` (ids), `share` of the class's images,
             `heat`, `heat_elsewhere`, `area`, `agreement`, as `RecurringRegion` has them, `fall` and `fall_elsewhere`

@@ -1,4 +1,4 @@
-"""Does the same thing stand at the same place? Pictures as edges, and how far two of them agree in a window."""
+"""Does the same thing stand at the same place? Images as edges, and how far two of them agree in a window."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 from kerassl._compat import tf
 
 SIDE = 160
-"""The pixels of the square that pictures are letterboxed into to be matched."""
+"""The pixels of the square that images are letterboxed into to be matched."""
 
 REACH = 4
-"""The pixels that one picture may be shifted by against another: a fortieth of the long side."""
+"""The pixels that one image may be shifted by against another: a fortieth of the long side."""
 
 _FINE, _BROAD, _AROUND = 0.5, 2.5, 10.0  # pixels: between the first two lie the outlines, the last is their contrast's
 _FLOOR = 4.0  # gray levels: contrast below it is noise of the camera or the JPEG
@@ -18,33 +18,33 @@ _FLAT = 0.15  # a window with less contrast, after each place was divided by tha
 
 
 def edges(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A letterboxed picture as its edges, each place in units of the contrast around it, and 0 beside the picture.
+    """A letterboxed image as its edges, each place in units of the contrast around it, and 0 beside the image.
 
-    Neither light nor colour nor shading is left, which pictures of a class share without sharing a thing: only what
+    Neither light nor color nor shading is left, which images of a class share without sharing a thing: only what
     has outlines of its own can agree. Weak outlines count as much as strong ones, so that thin letters are found.
 
     Args:
         image: `[SIDE, SIDE, 3]` array in [0, 255].
-        height, width: int, the picture's pixels within it, from the upper left on.
+        height, width: int, the image's pixels within it, from the upper left on.
 
     Returns:
         `[SIDE, SIDE]` float32 array.
     """
     from scipy.ndimage import gaussian_filter
 
-    grey = np.asarray(image, np.float32)[:height, :width].mean(axis=-1)  # the margin's edge is none of the picture
-    band = gaussian_filter(grey, _FINE, mode="nearest") - gaussian_filter(grey, _BROAD, mode="nearest")
+    gray = np.asarray(image, np.float32)[:height, :width].mean(axis=-1)  # the margin's edge is none of the image
+    band = gaussian_filter(gray, _FINE, mode="nearest") - gaussian_filter(gray, _BROAD, mode="nearest")
     contrast = np.sqrt(gaussian_filter(band**2, _AROUND, mode="nearest") + _FLOOR**2)
     found = np.zeros([SIDE, SIDE], np.float32)
     found[:height, :width] = band / contrast
     return found
 
 
-def agreement(pictures: np.ndarray, corners: np.ndarray, height: int, width: int) -> np.ndarray:
-    """How far each two pictures agree in a window: the best correlation over small shifts of one against the other.
+def agreement(edge_maps: np.ndarray, corners: np.ndarray, height: int, width: int) -> np.ndarray:
+    """How far each two images agree in a window: the best correlation over small shifts of one against the other.
 
     Args:
-        pictures: `[N, SIDE, SIDE]` array of `edges`.
+        edge_maps: `[N, SIDE, SIDE]` array of `edges`.
         corners: `[N, 2]` int array, the window's (y, x) in each.
         height, width: int, of the window in pixels.
 
@@ -52,19 +52,19 @@ def agreement(pictures: np.ndarray, corners: np.ndarray, height: int, width: int
         `[N, N]` float32 array in [-1, 1], symmetric; 0 where one of the two shows nothing there.
     """
     steps = range(-REACH, REACH + 1, 2)
-    # One picture shifted is the other shifted back, so that half of the shifts will do.
+    # One image shifted is the other shifted back, so that half of the shifts will do.
     shifts = [(y, x) for y in steps for x in steps if (y, x) <= (0, 0)]
-    shown = normed(crops(pictures, corners, height, width))
-    best = np.max(_correlations(shown, pictures, corners, shifts, height, width), axis=0)
+    shown = normed(crops(edge_maps, corners, height, width))
+    best = np.max(_correlations(shown, edge_maps, corners, shifts, height, width), axis=0)
     return np.maximum(best, best.T)
 
 
-def shifts_to(piece: np.ndarray, pictures: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The small shift at which each picture agrees best with a piece.
+def shifts_to(piece: np.ndarray, edge_maps: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The small shift at which each image agrees best with a piece.
 
     Args:
         piece: `[h, w]` array of edges.
-        pictures: `[N, SIDE, SIDE]` array of `edges`.
+        edge_maps: `[N, SIDE, SIDE]` array of `edges`.
         corners: `[N, 2]` int array, where the piece is expected in each, (y, x).
 
     Returns:
@@ -72,32 +72,32 @@ def shifts_to(piece: np.ndarray, pictures: np.ndarray, corners: np.ndarray) -> t
     """
     steps = range(-REACH, REACH + 1)
     shifts = [(y, x) for y in steps for x in steps]
-    found = _correlations(normed(piece[None]), pictures, corners, shifts, *piece.shape)[:, 0]  # [shifts, N]
+    found = _correlations(normed(piece[None]), edge_maps, corners, shifts, *piece.shape)[:, 0]  # [shifts, N]
     return np.array(shifts)[np.argmax(found, axis=0)], found.max(axis=0)
 
 
-def _correlations(shown, pictures, corners, shifts, height, width):
-    """Correlations `[shifts, M, N]` of pieces `[M, h * w]`, which are `normed`, with the pictures at each shift.
+def _correlations(shown, edge_maps, corners, shifts, height, width):
+    """Correlations `[shifts, M, N]` of pieces `[M, h * w]`, which are `normed`, with the images at each shift.
 
     By TensorFlow: many small products on all cores are what NumPy is slow at where other programs run beside it.
     """
-    wide = tf.constant(crops(pictures, corners - REACH, height + 2 * REACH, width + 2 * REACH))
+    wide = tf.constant(crops(edge_maps, corners - REACH, height + 2 * REACH, width + 2 * REACH))
     pieces = [wide[:, REACH + y : REACH + y + height, REACH + x : REACH + x + width] for y, x in shifts]
-    pieces = tf.reshape(tf.stack(pieces), [len(shifts), len(pictures), height * width])
+    pieces = tf.reshape(tf.stack(pieces), [len(shifts), len(edge_maps), height * width])
     variance = tf.math.reduce_variance(pieces, axis=2)
     weights = tf.where(variance > _FLAT**2, tf.math.rsqrt(variance * (height * width)), 0.0)
     # What is shown has a mean of 0 and does not see that of the pieces.
     return (tf.matmul(shown, pieces, transpose_b=True) * weights[:, None]).numpy()
 
 
-def crops(pictures: np.ndarray, corners: np.ndarray, height: int, width: int) -> np.ndarray:
-    """`[N, height, width]`: a piece of each picture from its corner (y, x) on; 0 beyond the picture."""
-    found = np.zeros([len(pictures), height, width], np.float32)
-    bottom, right = pictures.shape[1:3]
-    for piece, picture, (y, x) in zip(found, pictures, corners):
+def crops(edge_maps: np.ndarray, corners: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`[N, height, width]`: a piece of each image from its corner (y, x) on; 0 beyond the image."""
+    found = np.zeros([len(edge_maps), height, width], np.float32)
+    bottom, right = edge_maps.shape[1:3]
+    for piece, edge_map, (y, x) in zip(found, edge_maps, corners):
         top, left, low, end = max(y, 0), max(x, 0), min(y + height, bottom), min(x + width, right)
         if top < low and left < end:
-            piece[top - y : low - y, left - x : end - x] = picture[top:low, left:end]
+            piece[top - y : low - y, left - x : end - x] = edge_map[top:low, left:end]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Heat that lies on no object, and how much of it a region of the picture has."""
+"""Heat that lies on no object, and how much of it a region of the image has."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ CELLS = 32
 
 
 def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Where the heat lies that is on no object, as shares of each picture's whole heat.
+    """Where the heat lies that is on no object, as shares of each image's whole heat.
 
     Args:
-        heatmaps: `[N, S, S]` array that is not negative, of letterboxed pictures.
+        heatmaps: `[N, S, S]` array that is not negative, of letterboxed images.
         objects: `[N, S, S]` bool array, the pixels of the objects.
-        sizes: `[N, 2]` array, the pictures' (height, width) in units of their long side.
+        sizes: `[N, 2]` array, the images' (height, width) in units of their long side.
 
     Returns:
         `[N, CELLS, CELLS]` float32 array over the letterbox, whose sum is the share of heat off the object. What lies
-        in the letterbox's margin counts nowhere; all 0 where a picture has no heat.
+        in the letterbox's margin counts nowhere; all 0 where an image has no heat.
     """
     heatmaps = np.asarray(heatmaps, float)
     side = heatmaps.shape[-1]
@@ -32,14 +32,14 @@ def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray
 
 
 def heat_in(grids: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """How much heat lies in a box of each picture.
+    """How much heat lies in a box of each image.
 
     Args:
         grids: `[N, CELLS, CELLS]` array, as `off_object_heat` gives it.
         boxes: `[N, 4]` array, xyxy in units of the letterbox's side.
 
     Returns:
-        `[N]` float array, shares of each picture's whole heat; heat is taken as even within a cell.
+        `[N]` float array, shares of each image's whole heat; heat is taken as even within a cell.
     """
     rows, columns = (
         np.array([_overlap(box[axis] * CELLS, box[axis + 2] * CELLS, CELLS) for box in boxes]) for axis in (1, 0)

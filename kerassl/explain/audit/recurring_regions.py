@@ -13,11 +13,11 @@ from kerassl.explain.audit.off_object import heat_in
 from kerassl.explain.audit.windows import all_windows
 
 MATCH = 0.5
-"""Two pictures show the same in a window where they correlate by this much."""
+"""Two images show the same in a window where they correlate by this much."""
 
 _MARGIN = SIDE // 5  # pixels around a window in which the whole of what recurs is looked for
 _HALO = 3  # pixels that outlines and blurring add to it on each side
-_MOST = 1000  # pictures that are compared with each other
+_MOST = 1000  # images that are compared with each other
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,15 +26,15 @@ class RecurringRegion:
 
     Attributes:
         class_id: int.
-        region: `[4]` float array, xyxy in shares of the picture's width and height. It holds the thing in four fifths
+        region: `[4]` float array, xyxy in shares of the image's width and height. It holds the thing in four fifths
             of its images on each side.
-        images: `[n]` int array, the pictures that show it, best first.
-        share: float in (0, 1], how many of the class's pictures these are.
+        images: `[n]` int array, the images that show it, best first.
+        share: float in (0, 1], how many of the class's images these are.
         agreement: float, the mean correlation of two of them, of their outlines, laid over each other.
-        heat: float, the mean share of these pictures' heat that lies in the region, widened by the heat's own blur,
+        heat: float, the mean share of these images' heat that lies in the region, widened by the heat's own blur,
             and on no object.
-        heat_elsewhere: float, the same in pictures of other classes.
-        area: float, the mean share of the region, as widened, in the area of these pictures.
+        heat_elsewhere: float, the same in images of other classes.
+        area: float, the mean share of the region, as widened, in the area of these images.
         p_recurs, p_heat: float, how often chance alone would do as much; see `recurring_regions`.
         drawn: bool. Whether the heat is drawn to it.
     """
@@ -58,7 +58,7 @@ class RecurringRegion:
 
 
 def recurring_regions(
-    pictures: np.ndarray,
+    edge_maps: np.ndarray,
     sizes: np.ndarray,
     present: np.ndarray,
     heat: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -72,34 +72,34 @@ def recurring_regions(
 ) -> list[RecurringRegion]:
     """Finds what recurs at one place in images of one class, and whether the heat of that class is drawn to it.
 
-    **It recurs.** In each of some 240 windows (`windows.all_windows`) two pictures match where their outlines
-    correlate by `MATCH` or more, up to small shifts (`matching`); pictures that match in half of the windows are
-    doubles of one another and their matches are not counted. With `k` matches among the class's own pictures and `e`
+    **It recurs.** In each of some 240 windows (`windows.all_windows`) two images match where their outlines
+    correlate by `MATCH` or more, up to small shifts (`matching`); images that match in half of the windows are
+    doubles of one another and their matches are not counted. With `k` matches among the class's own images and `e`
     expected if all matches were spread evenly over all pairs, the excess is `2 (sqrt(k) - sqrt(e))`. The labels of the
-    pictures are permuted; from the excess its mean over the permutations is taken, and it is divided by its deviation,
-    or by 1 if that is larger: 1 is that of matches that know nothing of each other, and a picture that matches many
+    images are permuted; from the excess its mean over the permutations is taken, and it is divided by its deviation,
+    or by 1 if that is larger: 1 is that of matches that know nothing of each other, and an image that matches many
     makes chance coarser. `p_recurs` is how often the largest of *any* window and *any* class is at least as high
-    (Westfall and Young's maximum: so it is corrected for all that was tried). At most `level`, and in `least` pictures
+    (Westfall and Young's maximum: so it is corrected for all that was tried). At most `level`, and in `least` images
     or more that match one another.
 
     **It draws heat.** For each that recurs, the share of heat in its region, widened by `blur`, and on no object: of
-    the class in the pictures that show it, against that of other classes in pictures without this one. `p_heat` is how
+    the class in the images that show it, against that of other classes in images without this one. `p_heat` is how
     often a permutation of these shares gives as high a difference of the means, times the number of things that recur
     (Bonferroni). At most `level`; and, as what is sure need not matter, the mean share is at least that of the region
-    in the picture's area, and one and a half times that of the other classes.
+    in the image's area, and one and a half times that of the other classes.
 
     So `level` bounds the chance that a data set in which nothing recurs gives any region at all. What has no outlines
     (a tint, a plain backdrop), what stands anywhere, and what all classes share is not found.
 
     Args:
-        pictures: `[N, SIDE, SIDE]` float32 array of `matching.edges`.
-        sizes: `[N, 2]` array, the pictures' (height, width) in units of their long side.
-        present: `[N, C]` bool array, the classes of each picture.
-        heat: (owners, labels, grids): `[E]` int, the picture of each heatmap; `[E]` int, its class;
+        edge_maps: `[N, SIDE, SIDE]` float32 array of `matching.edges`.
+        sizes: `[N, 2]` array, the images' (height, width) in units of their long side.
+        present: `[N, C]` bool array, the classes of each image.
+        heat: (owners, labels, grids): `[E]` int, the image of each heatmap; `[E]` int, its class;
             `[E, CELLS, CELLS]` float, as `off_object.off_object_heat` gives it.
         blur: float, in units of the long side: how far a heatmap smears what it shows, half a cell of its feature map.
         level: float in (0, 1).
-        least: int, the fewest pictures that something recurs in, 3 or more.
+        least: int, the fewest images that something recurs in, 3 or more.
         permutations: int.
         seed: int.
         verbose: 0 or 1. Whether to show a progress bar.
@@ -113,12 +113,12 @@ def recurring_regions(
     """
     windows = all_windows()
     random = np.random.default_rng(seed)
-    some = np.sort(random.permutation(len(pictures))[:_MOST])
+    some = np.sort(random.permutation(len(edge_maps))[:_MOST])
     sizes, present = np.asarray(sizes, float)[some], np.asarray(present, bool)[some]
-    pictures = pictures[some]
+    edge_maps = edge_maps[some]
     if not (present.sum(axis=0) >= least).any():
         return []
-    matches = _matches(pictures, sizes, windows, verbose)
+    matches = _matches(edge_maps, sizes, windows, verbose)
     orders = np.stack([np.arange(len(some)), *(random.permutation(len(some)) for _ in range(permutations))])
     excess = np.stack([_excess(pairs, present, orders, least) for pairs, _ in matches], axis=1)  # [1 + P, W, C]
     excess = (excess - excess.mean(axis=0)) / np.maximum(excess.std(axis=0), 1.0)
@@ -128,17 +128,17 @@ def recurring_regions(
     for class_id in np.flatnonzero((chance <= level).any(axis=0)):
         order = [window for window in np.argsort(-excess[0, :, class_id]) if chance[window, class_id] <= level]
         for window in order:
-            mark = _mark(pictures, sizes, present[:, class_id], windows[window], matches[window], least)
+            mark = _mark(edge_maps, sizes, present[:, class_id], windows[window], matches[window], least)
             if mark and not any(_same(mark, other) for other in marks if other["class_id"] == class_id):
                 marks.append({**mark, "class_id": class_id, "chance": chance[window, class_id]})
     return _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random)
 
 
-def _matches(pictures, sizes, windows, verbose):
-    """For each window the pairs `[n, 2]` of pictures that match, and how well, `[n]`."""
-    found, times = [], np.zeros([len(pictures)] * 2, np.uint16)
+def _matches(edge_maps, sizes, windows, verbose):
+    """For each window the pairs `[n, 2]` of images that match, and how well, `[n]`."""
+    found, times = [], np.zeros([len(edge_maps)] * 2, np.uint16)
     for window in tqdm.tqdm(windows, desc="what recurs", unit="window", disable=not verbose):
-        agreed = agreement(pictures, _corners(window, sizes), *_pixels(window))
+        agreed = agreement(edge_maps, _corners(window, sizes), *_pixels(window))
         pairs = np.argwhere(np.triu(agreed >= MATCH, 1))
         times[tuple(pairs.T)] += 1
         found.append((pairs.astype(np.int32), agreed[tuple(pairs.T)]))
@@ -165,10 +165,10 @@ def _excess(pairs, present, orders, least):
     return found
 
 
-def _mark(pictures, sizes, members, window, matches, least):
-    """The pictures of a class that show one thing in a window, and where; None if they are too few."""
+def _mark(edge_maps, sizes, members, window, matches, least):
+    """The images of a class that show one thing in a window, and where; None if they are too few."""
     (pairs, values), rows = matches, np.flatnonzero(members)
-    agreed = np.zeros([len(pictures)] * 2, np.float32)
+    agreed = np.zeros([len(edge_maps)] * 2, np.float32)
     agreed[tuple(pairs.T)] = values
     agreed = np.maximum(agreed, agreed.T)[np.ix_(rows, rows)]
     matched = agreed > 0
@@ -182,44 +182,44 @@ def _mark(pictures, sizes, members, window, matches, least):
         return None
     around[center] = False
     shown = np.array([rows[center], *rows[around]])
-    shown, corners = _like(shown, rows, pictures, sizes, window)
+    shown, corners = _like(shown, rows, edge_maps, sizes, window)
     if len(shown) < least:
         return None
-    region = _region(pictures[shown], sizes[shown], corners, window)
-    unit = normed(crops(pictures[shown], corners, *_pixels(window)))
+    region = _region(edge_maps[shown], sizes[shown], corners, window)
+    unit = normed(crops(edge_maps[shown], corners, *_pixels(window)))
     alike = (np.square(unit.sum(axis=0)).sum() - len(unit)) / (len(unit) * (len(unit) - 1))
     return {"shown": shown, "share": len(shown) / len(rows), "agreement": alike, "region": region}
 
 
-def _like(shown, rows, pictures, sizes, window):
-    """Those of `rows` that match the mean of the pictures `shown`, laid over the first of them.
+def _like(shown, rows, edge_maps, sizes, window):
+    """Those of `rows` that match the mean of the images `shown`, laid over the first of them.
 
     The mean shows what recurs without what is behind it, so that more is found than by pairs.
 
     Returns:
-        The pictures, the best first, and the corners `[n, 2]` where they lie on the mean.
+        The images, the best first, and the corners `[n, 2]` where they lie on the mean.
     """
     corners = _corners(window, sizes)
-    first = crops(pictures[shown[:1]], corners[shown[:1]], *_pixels(window))[0]
-    shifts, _ = shifts_to(first, pictures[shown], corners[shown])
-    mean = crops(pictures[shown], corners[shown] + shifts, *_pixels(window)).mean(axis=0)
-    shifts, values = shifts_to(mean, pictures[rows], corners[rows])
+    first = crops(edge_maps[shown[:1]], corners[shown[:1]], *_pixels(window))[0]
+    shifts, _ = shifts_to(first, edge_maps[shown], corners[shown])
+    mean = crops(edge_maps[shown], corners[shown] + shifts, *_pixels(window)).mean(axis=0)
+    shifts, values = shifts_to(mean, edge_maps[rows], corners[rows])
     order = np.argsort(-values, kind="stable")
     order = order[values[order] >= MATCH]
     return rows[order], (corners[rows] + shifts)[order]
 
 
-def _region(pictures, sizes, corners, window):
-    """Where the thing lies that pictures show in a window, each from its corner on: xyxy shares."""
+def _region(edge_maps, sizes, corners, window):
+    """Where the thing lies that images show in a window, each from its corner on: xyxy shares."""
     from scipy import ndimage
 
     corners = corners - _MARGIN
     height, width = (side + 2 * _MARGIN for side in _pixels(window))
-    layers = crops(pictures, corners, height, width)
+    layers = crops(edge_maps, corners, height, width)
     inside = crops(_inside(sizes), corners, height, width)
     number = inside.sum(axis=0)
     squares = (layers**2).sum(axis=0)
-    # The mean product of two pictures over the mean square: 1 where all agree, 0 where they are strangers.
+    # The mean product of two images over the mean square: 1 where all agree, 0 where they are strangers.
     product = (layers.sum(axis=0) ** 2 - squares) / np.maximum(number * (number - 1), 1)
     blurred = [ndimage.gaussian_filter(part, 2.0) for part in (product, squares / np.maximum(number, 1))]
     alike = blurred[0] / np.maximum(blurred[1], 0.02)
@@ -243,7 +243,7 @@ def _region(pictures, sizes, corners, window):
 
 
 def _same(mark, other):
-    """Whether two marks are one: they touch, and half of the one's pictures are the other's."""
+    """Whether two marks are one: they touch, and half of the one's images are the other's."""
     (left, top), (right, bottom) = (
         np.maximum(mark["region"][:2], other["region"][:2]),
         np.minimum(mark["region"][2:], other["region"][2:]),
@@ -256,7 +256,7 @@ def _with_heat(marks, some, sizes, present, heat, blur, level, permutations, ran
     owners, labels, grids = heat
     shapes = np.zeros([max(owners.max(initial=0), some.max()) + 1, 2])
     shapes[some] = sizes
-    places = {picture: place for place, picture in enumerate(some)}
+    places = {image: place for place, image in enumerate(some)}
     found = []
     for mark in marks:
         class_id, shown = mark["class_id"], some[mark["shown"]]
@@ -287,7 +287,7 @@ def _with_heat(marks, some, sizes, present, heat, blur, level, permutations, ran
 
 
 def _widened(region, sizes, blur):
-    """A region in each picture, `[N, 4]` in units of the letterbox's side, wider by `blur` within the picture."""
+    """A region in each image, `[N, 4]` in units of the letterbox's side, wider by `blur` within the image."""
     ends = np.tile(sizes[:, ::-1], 2)
     return np.clip(region * ends + [-blur, -blur, blur, blur], 0.0, ends)
 
@@ -302,7 +302,7 @@ def chance_of_difference(own: np.ndarray, other: np.ndarray, permutations: int, 
 
 
 def _inside(sizes):
-    """`[N, SIDE, SIDE]`: 1 within each picture, 0 in its margin."""
+    """`[N, SIDE, SIDE]`: 1 within each image, 0 in its margin."""
     ends = np.rint(np.asarray(sizes) * SIDE)
     steps = np.arange(SIDE)
     return ((steps[None, :, None] < ends[:, :1, None]) & (steps < ends[:, 1:, None])).astype(np.float32)

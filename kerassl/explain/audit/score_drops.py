@@ -20,13 +20,13 @@ def score_falls(
     *,
     batch_size: int = 16,
 ) -> np.ndarray:
-    """How far the score of a class falls when a region of each picture is painted over with its mean colour.
+    """How far the score of a class falls when a region of each image is painted over with its mean color.
 
     Args:
         scorer: function from images `[B, S, S, 3]` to scores `[B, C]` in [0, 1].
         paths: list of str, the images.
         labels: `[N]` int array, the class of each.
-        region: `[4]` array, xyxy in shares of the picture's width and height.
+        region: `[4]` array, xyxy in shares of the image's width and height.
         image_size: int, the side of the letterboxed images.
         batch_size: int.
 
@@ -39,8 +39,8 @@ def score_falls(
         ends = np.rint(sizes.numpy() / sizes.numpy().max(axis=1, keepdims=True) * image_size).astype(int)
         painted = []
         for image, (height, width) in zip(images, np.clip(ends, 1, image_size)):
-            picture = paint_over(image[:height, :width], region)
-            painted.append(tf.pad(picture, [[0, image_size - height], [0, image_size - width], [0, 0]]))
+            image = paint_over(image[:height, :width], region)
+            painted.append(tf.pad(image, [[0, image_size - height], [0, image_size - width], [0, 0]]))
         both = [scorer(each).numpy()[np.arange(len(places)), labels[places]] for each in (images, tf.stack(painted))]
         odds = [np.log(np.clip(each, 1e-6, 1 - 1e-6) / (1 - np.clip(each, 1e-6, 1 - 1e-6))) for each in both]
         found.append(np.stack([both[0] - both[1], odds[0] - odds[1]], axis=1))

@@ -1,4 +1,4 @@
-"""Places that pictures of different shapes share: windows of one size, at one place between the picture's edges."""
+"""Places that images of different shapes share: windows of one size, at one place between the image's edges."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _SIZES = ((1 / 6, 1 / 6), (1 / 4, 1 / 4), (3 / 8, 1 / 8), (1 / 8, 3 / 8))  # (wi
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A window of every picture.
+    """A window of every image.
 
-    Its size is the same in all pictures that are scaled to one long side, as that of a stamp is. Its place is a share
-    of the room that the picture leaves it, as that of a background in a style sheet is: 0 is at the left or upper edge,
-    1 at the right or lower one, whatever the picture's shape, and 0.5 in the middle.
+    Its size is the same in all images that are scaled to one long side, as that of a stamp is. Its place is a share
+    of the room that the image leaves it, as that of a background in a style sheet is: 0 is at the left or upper edge,
+    1 at the right or lower one, whatever the image's shape, and 0.5 in the middle.
 
     Attributes:
         across, down: float in [0, 1], the place.
-        width, height: float, in units of the picture's long side.
+        width, height: float, in units of the image's long side.
     """
 
     across: float
@@ -28,13 +28,13 @@ class Window:
     height: float
 
     def corners(self, sizes: np.ndarray) -> np.ndarray:
-        """The upper left corner in each picture.
+        """The upper left corner in each image.
 
         Args:
-            sizes: `[N, 2]` array, the pictures' (height, width) in units of their long side.
+            sizes: `[N, 2]` array, the images' (height, width) in units of their long side.
 
         Returns:
-            `[N, 2]` array, (y, x) in units of the long side; 0 where a picture is smaller than the window.
+            `[N, 2]` array, (y, x) in units of the long side; 0 where an image is smaller than the window.
         """
         room = np.asarray(sizes) - [self.height, self.width]
         return np.maximum(room * [self.down, self.across], 0.0)

@@ -1,4 +1,4 @@
-"""Grad-CAM of classifiers, localisers and detectors."""
+"""Grad-CAM of classifiers, localizers and detectors."""
 
 from kerassl.explain.cam.cam import CAM, by_gradient
 

@@ -1,4 +1,4 @@
-"""Layer-CAM of classifiers, localisers and detectors."""
+"""Layer-CAM of classifiers, localizers and detectors."""
 
 from kerassl.explain.cam.cam import CAM, by_gradient
 

@@ -24,7 +24,7 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, *, strength: float = 0.5) ->
     Args:
         image: `[H, W, 3]` array in [0, 255].
         heatmap: `[H, W]` array in [0, 1].
-        strength: float in [0, 1]. Share of the heatmap's colour where it is 1; colder places show more of the image.
+        strength: float in [0, 1]. Share of the heatmap's color where it is 1; colder places show more of the image.
 
     Returns:
         `[H, W, 3]` uint8 array.
@@ -33,15 +33,15 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, *, strength: float = 0.5) ->
         UserError: if the two differ in size.
 
     Example:
-        >>> picture = kerassl.explain.overlay(image, kerassl.explain.GradCAM(detector)(image)[0])
+        >>> shown = kerassl.explain.overlay(image, kerassl.explain.GradCAM(detector)(image)[0])
     """
     image, heatmap = np.asarray(image, np.float32), np.asarray(heatmap, np.float32)
     if image.shape[:2] != heatmap.shape or image.shape[2:] != (3,):
         raise UserError(f"the image is {image.shape} and its heatmap {heatmap.shape}; give [H, W, 3] and [H, W]")
     heatmap = np.clip(heatmap, 0.0, 1.0)
-    colours = colormaps["inferno"](heatmap)[..., :3] * 255.0
+    colors = colormaps["inferno"](heatmap)[..., :3] * 255.0
     share = strength * np.sqrt(heatmap)[..., None]  # the root keeps weak evidence visible
-    return np.clip(np.rint((1.0 - share) * image + share * colours), 0, 255).astype(np.uint8)
+    return np.clip(np.rint((1.0 - share) * image + share * colors), 0, 255).astype(np.uint8)
 
 
 def side_by_side(
@@ -58,7 +58,7 @@ def side_by_side(
         images: `[N, H, W, 3]` array in [0, 255].
         heatmaps_by_model: dict from the model's name to `[N, H, W]` array in [0, 1], as `GradCAM` gives it. Explain the
             same class in all models.
-        path: str or `pathlib.Path` of the picture; the suffix tells the format (`.png`, `.jpg`, `.pdf`, `.svg`).
+        path: str or `pathlib.Path` of the image; the suffix tells the format (`.png`, `.jpg`, `.pdf`, `.svg`).
         boxes: None, or for each image an `[n, 4]` array of objects to be outlined, xyxy in pixels of `images`.
         overwrite: bool. Replace a file that is there already.
 
@@ -92,9 +92,9 @@ def side_by_side(
                 lines = textwrap.wrap(shortened(title, 78), 26)
                 axis.set_title("\n".join(map(plotted, lines)), fontsize=10)
             for x0, y0, x1, y1 in [] if boxes is None else np.asarray(boxes[row], float).reshape(-1, 4):
-                # Pixel centers stand at whole numbers in a picture, edges half a pixel before them.
+                # Pixel centers stand at whole numbers in an image, edges half a pixel before them.
                 axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor="lime"))
     if str(path).rsplit(".", 1)[-1].lower() not in canvas.get_supported_filetypes():
-        raise UserError(f"{path} does not end like a picture; end it in .png, .jpg, .pdf or .svg")
+        raise UserError(f"{path} does not end like an image; end it in .png, .jpg, .pdf or .svg")
     with whole(path, overwrite=overwrite) as part:
         canvas.print_figure(part, dpi=fitting_dpi(figure, 100))

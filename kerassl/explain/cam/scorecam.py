@@ -1,4 +1,4 @@
-"""Score-CAM of classifiers and localisers."""
+"""Score-CAM of classifiers and localizers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ScoreCAM(CAM):
     def __init__(self, model: keras.Model, *, layer: str | None = None, channels: int | None = None) -> None:
         super().__init__(model, layer=layer)
         if len(self._scorer.output.shape) != 2:
-            raise UserError(f"{model.name!r} is a detector; Score-CAM explains classifiers and localisers")
+            raise UserError(f"{model.name!r} is a detector; Score-CAM explains classifiers and localizers")
         width = self._scorer.get_layer(self.layer).output.shape[-1]
         if channels is not None and not 1 <= channels <= width:
             raise UserError(f"channels is {channels}; {self.layer!r} has 1 to {width}")

@@ -161,10 +161,10 @@ def _layers(model):
 
 
 def _baselines(asked):
-    """Those of the pictures, without the letterbox's black."""
+    """Those of the images, without the letterbox's black."""
     size = asked.images.shape[1:3]
     found = {}
-    for row, (height, width) in enumerate(asked.pictures):
+    for row, (height, width) in enumerate(asked.sizes):
         for name, heat in baseline_maps((height, width)).items():
             found.setdefault(name, np.zeros([len(asked), *size], np.float32))[row, :height, :width] = heat[0]
     return found

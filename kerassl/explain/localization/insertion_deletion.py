@@ -25,7 +25,7 @@ def insertion_deletion(
     """How fast the probability of a class rises as the hottest pixels come in, and falls as they go.
 
     Insertion starts from the image blurred to 16 cells a side and puts the image's pixels back, deletion replaces them
-    by the image's mean colour; both by falling heat, `steps` equal shares of the pixels one after the other. A
+    by the image's mean color; both by falling heat, `steps` equal shares of the pixels one after the other. A
     figure is the mean probability over the steps, beginning and end included: a heatmap that the model agrees with
     has a high insertion and a low deletion.
 

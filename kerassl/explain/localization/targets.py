@@ -30,7 +30,7 @@ class LocalizationTargets:
     Attributes:
         records: list of N `datasets.Record`.
         images: `[N, S, S, 3]` float32 array in [0, 255].
-        pictures: `[N, 2]` int array: height and width of the picture in the letterbox, in pixels.
+        sizes: `[N, 2]` int array: height and width of the image within the letterbox, in pixels.
         class_ids: `[N]` int array.
         boxes: list of `[n, 4]` arrays, xyxy in pixels of `images`: the objects of the class.
         ignored: list of `[m, 4]` arrays: its difficult objects and crowd regions.
@@ -41,7 +41,7 @@ class LocalizationTargets:
 
     records: list
     images: np.ndarray
-    pictures: np.ndarray
+    sizes: np.ndarray
     class_ids: np.ndarray
     boxes: list
     ignored: list
@@ -111,7 +111,7 @@ def localization_targets(records: Sequence[Record], image_size: int) -> Localiza
             same = record.classes == wanted
             rows["records"].append(record)
             rows["images"].append(image)
-            rows["pictures"].append(np.clip(np.rint(size * scale), 1, image_size).astype(int))
+            rows["sizes"].append(np.clip(np.rint(size * scale), 1, image_size).astype(int))
             rows["class_ids"].append(int(wanted))
             rows["boxes"].append(record.boxes[same & ~record.ignored] * scale)
             rows["ignored"].append(record.boxes[same & record.ignored] * scale)

@@ -1,4 +1,4 @@
-"""How near views of one image lie, and how evenly images fill the sphere."""
+"""Alignment of views, and uniformity of images on the sphere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kerassl.features.point_cloud import point_cloud, unit_rows
 
 
 def alignment(first: np.ndarray, second: np.ndarray) -> float:
-    """The mean squared distance of two views of an image on the unit sphere.
+    """Compute the mean squared distance of two views of an image on the unit sphere.
 
     Args:
         first, second: `[N, D]` arrays, row `i` of both from image `i`. Rows are brought to length 1.
@@ -35,7 +35,7 @@ def alignment(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def uniformity(features: np.ndarray, t: float = 2.0) -> float:
-    """The logarithm of the mean of `exp(-t d²)` over all pairs of different rows, for their distance `d`.
+    """Compute the logarithm of the mean of `exp(-t d²)` over all pairs of different rows, for their distance `d`.
 
     Args:
         features: `[N, D]` array. Rows are brought to length 1.

@@ -1,4 +1,4 @@
-"""How alike two layers see the same images: centered kernel alignment."""
+"""Centered kernel alignment (CKA): the similarity of two feature spaces of the same images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kerassl.features.point_cloud import point_cloud
 
 
 def linear_cka(first: np.ndarray, second: np.ndarray, *, debiased: bool = False) -> float:
-    """Linear CKA: 1 if one feature space is the other turned, mirrored, moved or scaled as a whole.
+    """Compute linear CKA: 1 if one feature space is the other turned, mirrored, moved or scaled as a whole.
 
     It is `|Y'X|² / (|X'X| |Y'Y|)` of centered features in Frobenius norms; for more dimensions than images the same is
     computed from the images' `N * N` inner products.
@@ -48,7 +48,7 @@ def linear_cka(first: np.ndarray, second: np.ndarray, *, debiased: bool = False)
 
 
 def cka_matrix(layers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Linear CKA of each of several layers with each.
+    """Compute linear CKA of each of several layers with each.
 
     Args:
         layers: list of `[N, D]` arrays, of the same images.

@@ -47,11 +47,11 @@ def feature_geometry(
     seed: int = 0,
     verbose: int = 0,
 ) -> dict[str, Any]:
-    """Describes the feature spaces of several networks on the same images, and compares them.
+    """Describe and compare the feature spaces of several networks on the same images.
 
-    A feature vector is the mean of a level's map over its cells, of the letterboxed image. The last of `layers` is the
-    embedding. The mean over all images is taken off wherever directions are compared: what all images have in common
-    would drown what tells them apart. Figures that need labels are made of the images with an object that is not
+    A feature vector is the mean of a level's map over its locations, of the letterboxed image. The last of `layers` is
+    the embedding. The mean over all images is taken off wherever directions are compared: what all images share would
+    hide what distinguishes them. Figures that need labels are made of the images with an object that is not
     difficult, for the largest such object, and left out where there are too few: classes of which two or more have two
     images, and for positions 40 objects. Everything is a figure of these images; compare models within one call.
 
@@ -69,14 +69,14 @@ def feature_geometry(
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
-        Dict that JSON can hold, None where there is nothing to tell:
+        Dict that JSON can hold, None where a figure does not exist:
 
         - `images`, `image_size`, `layers`, `embedding`, `neighbors`, `discard`, `views` (their settings), `seed`.
         - `models`: by name `network`; `layers`, by level `width`, `effective_rank` (as pre-training logs it),
           `effective_rank_centered`, `spectrum` (list, shares of the variance), `spectrum_exponent`, `spectrum_ranks`
           (the range of the fit), `intrinsic_dimension`, `knn_accuracy`, `scatter_ratio`; `alignment` and `uniformity`;
           `invariance` by operation; `position`, `{"pooled", "map"}` by target; with `homology` what
-          `persistent_homology` tells.
+          `persistent_homology` returns.
         - `cka`: `names` ([model, level] each), `linear` and `debiased`, matrices.
         - `overlap`: `names`, `matrix` and `chance`.
         - `labels`: `images`, `classes` and `most_frequent`, the share of the most frequent class.
@@ -179,7 +179,7 @@ def _embedding(one):
 
 
 class _Truth:
-    """What records tell of the images that could be read."""
+    """Labels of the images that could be read."""
 
     def __init__(self, records, places, image_size, neighbors):
         kinds = (list, tuple, DetectionDataset)

@@ -1,4 +1,4 @@
-"""How many numbers are needed to say where in feature space an image lies."""
+"""The intrinsic dimension of features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kerassl.features.point_cloud import nearest, point_cloud
 
 
 def intrinsic_dimension(features: np.ndarray, discard: float = 0.1) -> float:
-    """The dimension of the surface that points lie on, by the two nearest neighbors of each (TwoNN).
+    """Estimate the dimension of the surface that points are on, by the two nearest neighbors of each (TwoNN).
 
     The ratio of the second nearest neighbor's distance to the nearest one's follows a Pareto law whose exponent is
     the dimension, wherever the density is about constant that near. The exponent is the slope of a line through the
@@ -53,7 +53,7 @@ def intrinsic_dimension(features: np.ndarray, discard: float = 0.1) -> float:
 
 
 def check_discard(discard: float) -> None:
-    """Refuses what is no share of ratios to leave out.
+    """Refuse what is no share of ratios to leave out.
 
     Raises:
         UserError: if it is not from 0 to below 1.

@@ -1,4 +1,4 @@
-"""What a linear map can read from features."""
+"""Linear readout of features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PENALTIES = 10.0 ** np.arange(-4, 4.5, 0.5)  # in units of the mean eigenvalue 
 
 
 def linear_readout(features: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """How much of some numbers a ridge regression reads from features of images that it was not fitted to.
+    """Compute R² of a ridge regression from features, on images that it was not fitted to.
 
     Images are split in halves. A map is fitted to each half in closed form and judged on the other. Features are
     standardized by the fitted half, a deviation counting as at least a tenth of all dimensions' root mean square. The

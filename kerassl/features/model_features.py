@@ -1,4 +1,4 @@
-"""What several networks make of the same images, and of these images changed."""
+"""Features of several networks of the same images, and of views of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def model_features(
     seed: int = 0,
     verbose: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, ModelFeatures]]:
-    """Runs images once through several networks.
+    """Run images once through several networks.
 
     Each image is read once. The letterboxed image gives the features of all levels; the middle square of the image,
     as pre-training sees it, those of the last level of the image as it is, with each operation of the views, and of

@@ -1,4 +1,4 @@
-"""Do two networks find the same images alike?"""
+"""Overlap of nearest neighbors in two feature spaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kerassl.features.point_cloud import nearest
 
 
 def neighbor_overlap(first: np.ndarray, second: np.ndarray, k: int = 10) -> float:
-    """The mean share of an image's `k` nearest images that two feature spaces have in common.
+    """Compute the mean share of an image's `k` nearest images that two feature spaces have in common.
 
     Args:
         first, second: `[N, D]` and `[N, E]` arrays, row `i` of both from image `i`.
@@ -32,6 +32,6 @@ def neighbor_overlap(first: np.ndarray, second: np.ndarray, k: int = 10) -> floa
 
 
 def shared(first: np.ndarray, second: np.ndarray) -> float:
-    """The mean share that the rows of two `[N, k]` int arrays of places have in common."""
+    """Return the mean share that the rows of two `[N, k]` int arrays of places have in common."""
     common = (first[:, :, None] == second[:, None, :]).any(axis=2)
     return float(np.mean(common))

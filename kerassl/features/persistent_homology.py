@@ -1,4 +1,4 @@
-"""Holes in a cloud of points, by the scales at which they open and close."""
+"""Persistent homology of features: components and loops by scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG = 3.0
 
 
 def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 0) -> dict[str, Any]:
-    """The pieces and loops of a sample of points, as balls around the points grow (Vietoris-Rips).
+    """Compute components and loops of a sample of points, as balls around the points grow (Vietoris-Rips).
 
     A loop is born where balls close a ring and dies where they fill it. Accidents of the sample die soon after their
     birth; `loops` counts those that live to three times the scale of their birth.
@@ -68,7 +68,7 @@ def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 
 
 
 def check_ripser() -> None:
-    """Refuses to go on without ripser.
+    """Raise an error if ripser is not installed.
 
     Raises:
         UserError: if it is not installed.

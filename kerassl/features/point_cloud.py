@@ -10,7 +10,7 @@ _CHUNK = 512  # rows whose distances to all others are held at once
 
 
 def point_cloud(features: np.ndarray, least: int = 2) -> np.ndarray:
-    """Refuses what is no cloud of points.
+    """Return features as float64, or refuse what is no table of finite numbers.
 
     Args:
         features: `[N, D]` array, a row an image.
@@ -33,7 +33,7 @@ def point_cloud(features: np.ndarray, least: int = 2) -> np.ndarray:
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
-    """Rows divided by their lengths; rows of zeros stay as they are.
+    """Divide rows by their lengths; rows of zeros stay as they are.
 
     Args:
         features: `[N, D]` array.
@@ -50,7 +50,7 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
 
 
 def nearest(features: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest neighbors of each point among the others, by Euclidean distance.
+    """Find the nearest neighbors of each point among the others, by Euclidean distance.
 
     Args:
         features: `[N, D]` array.

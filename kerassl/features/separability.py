@@ -1,4 +1,4 @@
-"""How well features keep classes apart.
+"""Separability of classes in feature space.
 
 Two figures, neither of which trains anything: how often an image's neighbors have its class, which asks for no shape
 of the classes, and how far apart the classes' centers lie. The silhouette is left out: it asks every class to be one
@@ -14,7 +14,7 @@ from kerassl.features.point_cloud import nearest, point_cloud, unit_rows
 
 
 def knn_accuracy(features: np.ndarray, labels: np.ndarray, k: int = 10, temperature: float = 0.07) -> float:
-    """How often the nearest other images tell an image's class, each image left out of its own vote.
+    """Compute the accuracy of a leave-one-out kNN classifier.
 
     The `k` images of the highest cosine similarity `s` vote for their class with the weight `exp(s / temperature)`, as
     in `callbacks.KNNProbe`.
@@ -49,7 +49,7 @@ def knn_accuracy(features: np.ndarray, labels: np.ndarray, k: int = 10, temperat
 
 
 def scatter_ratio(features: np.ndarray, labels: np.ndarray) -> float:
-    """The variance between classes over that within them, each by its degrees of freedom (Calinski-Harabasz).
+    """Compute the variance between classes over that within them, each by its degrees of freedom (Calinski-Harabasz).
 
     The plain ratio rises with the number of classes and falls with that of images whatever the features are; this one
     is 1 in the mean for labels that have nothing to do with the features.

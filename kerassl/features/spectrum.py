@@ -1,4 +1,4 @@
-"""How many directions features use, and how fast their variances fall."""
+"""Effective rank and covariance spectrum of features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kerassl.features.point_cloud import point_cloud
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """How many directions features use: the exponential of the entropy of their singular values (RankMe).
+    """Compute the effective rank: the exponential of the entropy of their singular values (RankMe).
 
     Nothing is taken off and no row is scaled here. Of rows of length 1 it is the `effective_rank` that
     `callbacks.CollapseMonitor` logs in pre-training; of centered features what all images have in common does not count
@@ -38,7 +38,7 @@ def effective_rank(features: np.ndarray) -> float:
 
 
 def covariance_spectrum(features: np.ndarray) -> np.ndarray:
-    """The variances of features along their principal directions, falling.
+    """Compute the variances of features along their principal directions, falling.
 
     Args:
         features: `[N, D]` array.
@@ -55,7 +55,7 @@ def covariance_spectrum(features: np.ndarray) -> np.ndarray:
 
 
 def power_law_exponent(eigenvalues: np.ndarray, ranks: tuple[int, int]) -> float:
-    """The `a` of eigenvalues that fall as `1 / rank ** a`.
+    """Fit the `a` of eigenvalues that fall as `1 / rank ** a`.
 
     A line is fitted to logarithms by least squares, each rank with the weight `1 / rank`, so that every octave of ranks
     counts alike; else the many small eigenvalues at the end would decide.
@@ -95,7 +95,7 @@ def power_law_exponent(eigenvalues: np.ndarray, ranks: tuple[int, int]) -> float
 
 
 def fitted_ranks(eigenvalues: np.ndarray, images: int) -> tuple[int, int] | None:
-    """The ranks that a power law can be fitted to, for `power_law_exponent`.
+    """Return the ranks that a power law can be fitted to, for `power_law_exponent`.
 
     The first two are left out, which often stand apart, and all beyond a quarter of the number of images: those are
     the sample's doing as much as the features'.

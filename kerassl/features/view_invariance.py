@@ -1,4 +1,4 @@
-"""What happens to an embedding when something is done to the image."""
+"""Invariance of embeddings to changes of the image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kerassl.features.point_cloud import point_cloud, unit_rows
 
 
 def view_invariance(plain: np.ndarray, changed: np.ndarray) -> float:
-    """How near the embeddings of changed images stay, measured by how far apart other images lie.
+    """Compute how near embeddings of changed images stay, relative to the distance of different images.
 
     The mean of all plain embeddings is taken off both. With `s` the mean cosine similarity of an image to itself
     changed, and `u` that of two different plain images, it is `(s - u) / (1 - u)`.

@@ -13,7 +13,7 @@ OPERATIONS = ("crop", "flip", *_COLORS, "grayscale", "blur")
 
 
 def view_operations(views: SimCLRViews) -> dict[str, SimCLRViews]:
-    """Takes a policy of views apart.
+    """Split a policy of views into its operations.
 
     Args:
         views: `augment.SimCLRViews`.

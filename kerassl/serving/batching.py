@@ -1,4 +1,4 @@
-"""How a server puts requests together: TensorFlow Serving's file of batching parameters."""
+"""TensorFlow Serving's file of batching parameters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pad_variable_length_inputs: false
 
 
 def check_sizes(batch_sizes: Sequence[int]) -> tuple[int, ...]:
-    """The sizes that batches are filled up to.
+    """Check the sizes that batches are padded to.
 
     Args:
         batch_sizes: sequence of int, each larger than the one before.
@@ -51,7 +51,7 @@ def check_sizes(batch_sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def parameters(batch_sizes: Sequence[int]) -> str:
-    """The parameters as text.
+    """Return the batching parameters as text.
 
     Args:
         batch_sizes: tuple of int, as `check_sizes` returns it. A batch is filled up to the next of them; none is

@@ -65,7 +65,7 @@ _FUNCTIONS: dict[str, list] = {  # the result, then the arguments
 
 
 def library_path() -> pathlib.Path:
-    """The C library in the installed TensorFlow, found without importing it.
+    """Find the C library of the installed TensorFlow without importing it.
 
     Returns:
         `pathlib.Path`.
@@ -84,7 +84,7 @@ def library_path() -> pathlib.Path:
 
 
 def load_library(path: str | os.PathLike | None = None) -> ctypes.CDLL:
-    """The C library, its functions' types declared.
+    """Load the C library and declare its functions' types.
 
     Args:
         path: str or `pathlib.Path` of it, or None for `library_path()`.
@@ -141,7 +141,7 @@ class CServable:
         self.xla_functions = xla_functions(meta_graph)
 
     def run(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
-        """Answers one request.
+        """Answer one request.
 
         Args:
             signature: str.
@@ -175,7 +175,7 @@ class CServable:
         return found
 
     def close(self) -> None:
-        """Frees the session and its graph."""
+        """Free the session and its graph."""
         if self._session:
             self._c.TF_CloseSession(self._session, self._status)
             self._c.TF_DeleteSession(self._session, self._status)

@@ -1,4 +1,4 @@
-"""Replays a servable's recorded requests through TensorFlow's C library; prints what came of it as JSON.
+"""Replay a servable's recorded requests through TensorFlow's C library, and print the result as JSON.
 
 python -m kerassl.serving.c_check FOLDER [--library FILE] [--seconds 1]
 """
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def replay(folder: pathlib.Path, library: str | os.PathLike | None = None, seconds: float = 1.0) -> dict[str, Any]:
-    """Asks a servable each recorded request, and compares and times its answers.
+    """Send a servable each recorded request, and compare and time its answers.
 
     Args:
         folder: `pathlib.Path` of a version.

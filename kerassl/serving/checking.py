@@ -1,4 +1,4 @@
-"""Whether a servable answers as the model did that it was exported from."""
+"""The check that a servable answers as its model did."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def check(
     library: str | os.PathLike | None = None,
     seconds: float = 1.0,
 ) -> dict[str, Any]:
-    """Replays a servable's recorded requests in a process without Python TensorFlow, and compares the answers.
+    """Replay a servable's recorded requests in a process without Python TensorFlow, and compare the answers.
 
-    The process loads the SavedModel by TensorFlow's C library, which is what a server does: what only Python can run
-    fails there. Latencies are medians of the recorded requests, whose images are small; read them as the machine's at
+    The process loads the SavedModel by TensorFlow's C library, as a server does: what only Python can run fails
+    there. Latencies are medians of the recorded requests, whose images are small; read them as the machine's at
     that moment.
 
     Args:
@@ -101,7 +101,7 @@ def _damaged(path):
 
 
 def sha256(path: pathlib.Path) -> str:
-    """The checksum of a file, 64 hexadecimal digits."""
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""How far two answers of a servable are apart."""
+"""Differences between two answers of a servable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def differences(
     sides: Sequence[float] | np.ndarray,
     score_threshold: float = 0.0,
 ) -> dict[str, float]:
-    """The largest difference of each output.
+    """Compute the largest difference of each output.
 
     Detections are matched, for equal scores may come in either order: each with the nearest one of its class. One that
     has no match counts by how far its score is above the lowest that could have been kept.

@@ -10,7 +10,7 @@ from kerassl.resizing import letterbox
 def read_encoded(
     contents: tf.Tensor, image_size: int, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Decodes and letterboxes a batch of encoded images as `detectors.predict` does with files, in the graph.
+    """Decode and letterbox a batch of encoded images in the graph, as `detectors.predict` does with files.
 
     An operation that fails ends its whole call. So the images are mapped over as a data set, which leaves out what
     fails, and what is left goes back to its places.

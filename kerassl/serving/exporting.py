@@ -46,7 +46,7 @@ def export(
     batch_sizes: Sequence[int] = (1, 2, 4, 8),
     about: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
-    """Writes a SavedModel that takes a batch of images, or of image files, and does all the rest in its graph.
+    """Export a SavedModel that takes images or image files, with pre- and post-processing in its graph.
 
     Its signatures; a signature's inputs are of one type, so pixels have two:
 
@@ -226,12 +226,12 @@ def _backbone(model):
 
 
 def _weighty(model):
-    """What the checksum is of: of an embedding the backbone, as its own file has it."""
+    """Return what the checksum is of: of an embedding the backbone, as its own file has it."""
     return model if isinstance(model, (Detector, Localizer)) else _backbone(model)
 
 
 def _answer(model, image_size, settings):
-    """What kind of model it is, its image size, and its function of letterboxed images, scales and sizes."""
+    """Return the kind of model, its image size, and its function of letterboxed images, scales and sizes."""
     if isinstance(model, (Detector, Localizer)) and image_size not in (None, model.image_size):
         raise UserError(f"image_size is {image_size}, but the model was trained for {model.image_size}; leave it out")
     if isinstance(model, Detector):

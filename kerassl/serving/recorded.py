@@ -17,7 +17,7 @@ NAME = "recorded.npz"  # in assets.extra/
 
 
 def write_requests(path: str | os.PathLike, requests: Sequence[Mapping[str, Any]]) -> None:
-    """Writes requests with their answers.
+    """Write requests with their answers.
 
     Args:
         path: str or `pathlib.Path` of the `.npz` file.
@@ -36,7 +36,7 @@ def write_requests(path: str | os.PathLike, requests: Sequence[Mapping[str, Any]
 
 
 def read_requests(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Reads what `write_requests` wrote.
+    """Read requests that `write_requests` wrote.
 
     Args:
         path: `pathlib.Path`.

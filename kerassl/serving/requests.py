@@ -14,7 +14,7 @@ _SIDES = (96, 128)  # small, so that the records are
 
 
 def record(signatures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Asks signatures about drawn images.
+    """Record the answers of signatures to generated images.
 
     Args:
         signatures: dict from name to a concrete function of `images` or `image_bytes`.
@@ -36,7 +36,7 @@ def record(signatures: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def drawn(spec: tf.TensorSpec, count: int, sides: tuple[int, int]) -> tuple[np.ndarray, list[int]]:
-    """Drawn images as a signature takes them.
+    """Generate images as a signature takes them.
 
     Args:
         spec: `tf.TensorSpec` of its input: strings for files, else pixels.

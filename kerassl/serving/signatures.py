@@ -1,4 +1,4 @@
-"""What a SavedModel says of itself, read from its protocol buffers without TensorFlow.
+"""Signatures of a SavedModel, read from its protocol buffers without TensorFlow.
 
 Of the wire format this needs: each field is a key, `8 * number + kind`, and a value; kind 0 is a whole number of seven
 bits a byte, kind 2 a length and so many bytes, kinds 1 and 5 are eight and four bytes.
@@ -25,7 +25,7 @@ class Value:
 
 
 def signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, Value], dict[str, Value]]]:
-    """The signatures of a `MetaGraphDef`.
+    """Read the signatures of a `MetaGraphDef`.
 
     Args:
         meta_graph: bytes.
@@ -41,7 +41,7 @@ def signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, Value], dict[str,
 
 
 def xla_functions(meta_graph: bytes) -> list[str]:
-    """The functions of a `MetaGraphDef` that only XLA can run, marked `_XlaMustCompile`.
+    """List the functions of a `MetaGraphDef` that only XLA can run, marked `_XlaMustCompile`.
 
     Args:
         meta_graph: bytes.

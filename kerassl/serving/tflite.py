@@ -37,7 +37,7 @@ def export_tflite(
     max_detections: int = 100,
     about: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
-    """Writes a TFLite file that takes one letterboxed image, and beside it a `.json` that tells what is in it.
+    """Export a TFLite file that takes one letterboxed image, with a `.json` beside it that describes it.
 
     All operations are TFLite's own: the file runs where TensorFlow's are not linked in. Its signature
     `serving_default` takes `images` `[1, S, S, 3]` float32 in [0, 255], the image at the top left of the square and
@@ -142,7 +142,7 @@ def _converted(answer, size, precision):
 
 @contextlib.contextmanager
 def _quiet():
-    """Without the converter's notes on its own progress."""
+    """Silence the converter's notes on its progress."""
     log = logging.getLogger("tensorflow")
     level = log.level
     log.setLevel(logging.ERROR)

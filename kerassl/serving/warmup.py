@@ -16,7 +16,7 @@ _SIDES = (48, 64)  # of pixels; the letterbox makes the network's work the same 
 
 
 def protos() -> ModuleType | None:
-    """The module of `PredictionLog`, or None where tensorflow-serving-api is not installed."""
+    """Return the module of `PredictionLog`, or None where tensorflow-serving-api is not installed."""
     try:
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError:
@@ -25,7 +25,7 @@ def protos() -> ModuleType | None:
 
 
 def write_warmup(path: str | os.PathLike, name: str, signatures: Mapping[str, Any], batch_sizes: Sequence[int]) -> int:
-    """Writes one request for every signature and every batch size.
+    """Write one request for every signature and every batch size.
 
     Args:
         path: str or `pathlib.Path` of the file.

@@ -1,4 +1,4 @@
-"""Where a model looks at the wrong thing: images, classes, and regions that recur."""
+"""Audits of models: predictions with off-object evidence, and regions that recur."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def audit_model(
     seed: int = 0,
     verbose: int = 0,
 ) -> Audit:
-    """Finds where a model looks at the wrong thing.
+    """Find where a model relies on the wrong evidence.
 
     Each image's heatmap is made for the class of its largest object, and of a detector for each class that it holds.
 
@@ -200,7 +200,7 @@ def _scorer(model):
 
 
 def _cells(cam, model, image_size):
-    """How many cells a side the explained feature map has."""
+    """Return the number of locations a side of the explained feature map."""
     maps = keras.Model(model.inputs[0], model.get_layer(cam.layer).output)
     return maps(tf.zeros([1, image_size, image_size, 3]), training=False).shape[1]
 
@@ -295,7 +295,7 @@ def _told(mark, records, classes):
 
 
 class _Falls:
-    """What painting a region over takes of its class's score, against what it takes of other classes' in theirs."""
+    """The drop of a class's score when a region is painted over, and that of other classes in their images."""
 
     def __init__(self, scorer, records, heat, image_size, batch_size, seed):
         self._scorer, self._records, self._size, self._batch = scorer, records, image_size, batch_size

@@ -1,4 +1,4 @@
-"""What an audit found."""
+"""The result of an audit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Audit:
-    """What `audit` found.
+    """The result of `audit_model`.
 
     Attributes:
         classes: tuple of str.
@@ -32,7 +32,7 @@ class Audit:
     unused: list
 
     def by_class(self) -> dict[str, dict[str, Any]]:
-        """Dict from each class that was seen to its averages, as `figures`; most wrong reasons first."""
+        """Return a dict from class to its averages, as `figures`; most wrong reasons first."""
         names = {row["class"] for row in self.rows}
         found = {name: _averages([row for row in self.rows if row["class"] == name]) for name in names}
         return dict(
@@ -40,12 +40,12 @@ class Audit:
         )
 
     def figures(self) -> dict[str, Any]:
-        """Dict of `images` (how many), the means of `right`, `energy`, `area` and `pointing`, and how many rows have
+        """Return `images` (the number), the means of `right`, `energy`, `area` and `pointing`, and how many rows have
         `wrong_reason` and `off_object`."""
         return _averages(self.rows)
 
     def regions(self) -> dict[str, list]:
-        """What `erase` of `datasets.single_object_batches` takes: a dict from class to the regions of `findings`."""
+        """Return the regions of `findings` by class, as `erase` of `datasets.single_object_batches` takes them."""
         found: dict[str, list] = {}
         for finding in self.findings:
             found.setdefault(finding["class"], []).append(finding["region"])

@@ -1,4 +1,4 @@
-"""Does the same thing stand at the same place? Images as edges, and how far two of them agree in a window."""
+"""Edge maps of images, and the agreement of two of them in a window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FLAT = 0.15  # a window with less contrast, after each place was divided by tha
 
 
 def edges(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A letterboxed image as its edges, each place in units of the contrast around it, and 0 beside the image.
+    """Return the edges of a letterboxed image in units of the contrast around them, and 0 in the margin.
 
     Neither light nor color nor shading is left, which images of a class share without sharing a thing: only what
     has outlines of its own can agree. Weak outlines count as much as strong ones, so that thin letters are found.
@@ -41,7 +41,7 @@ def edges(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def agreement(edge_maps: np.ndarray, corners: np.ndarray, height: int, width: int) -> np.ndarray:
-    """How far each two images agree in a window: the best correlation over small shifts of one against the other.
+    """Compute the agreement of each two images in a window: the best correlation over small shifts.
 
     Args:
         edge_maps: `[N, SIDE, SIDE]` array of `edges`.
@@ -60,7 +60,7 @@ def agreement(edge_maps: np.ndarray, corners: np.ndarray, height: int, width: in
 
 
 def shifts_to(piece: np.ndarray, edge_maps: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The small shift at which each image agrees best with a piece.
+    """Find the small shift at which each image agrees best with a piece.
 
     Args:
         piece: `[h, w]` array of edges.

@@ -1,4 +1,4 @@
-"""Heat that lies on no object, and how much of it a region of the image has."""
+"""Saliency outside of objects, and the share of it in a region."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CELLS = 32
 
 
 def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Where the heat lies that is on no object, as shares of each image's whole heat.
+    """Compute the saliency outside of objects, as shares of each image's total saliency.
 
     Args:
         heatmaps: `[N, S, S]` array that is not negative, of letterboxed images.
@@ -32,7 +32,7 @@ def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray
 
 
 def heat_in(grids: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """How much heat lies in a box of each image.
+    """Compute the share of saliency in a box of each image.
 
     Args:
         grids: `[N, CELLS, CELLS]` array, as `off_object_heat` gives it.
@@ -48,6 +48,6 @@ def heat_in(grids: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def _overlap(start, end, side):
-    """How much of a line of `side` units, cut into `CELLS`, lies from `start` to `end` in each: `[CELLS]`, in units."""
+    """Return how much of each of `CELLS` parts of a line of `side` units is between `start` and `end`: `[CELLS]`."""
     ends = np.arange(CELLS + 1) * side / CELLS
     return np.maximum(np.minimum(ends[1:], end) - np.maximum(ends[:-1], start), 0.0)

@@ -1,4 +1,4 @@
-"""The same thing at the same place in many images of one class, where the heat of that class is drawn."""
+"""Regions that recur at one place in images of a class and attract its saliency."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RecurringRegion:
 
     @property
     def p_value(self) -> float:
-        """The larger of both: what recurs *and* draws heat is claimed only where neither can well be chance."""
+        """Return the larger of both p-values."""
         return max(self.p_recurs, self.p_heat)
 
 
@@ -70,7 +70,7 @@ def recurring_regions(
     seed: int = 0,
     verbose: int = 0,
 ) -> list[RecurringRegion]:
-    """Finds what recurs at one place in images of one class, and whether the heat of that class is drawn to it.
+    """Find regions that recur at one place in images of one class, and test whether they attract its saliency.
 
     **It recurs.** In each of some 240 windows (`windows.all_windows`) two images match where their outlines
     correlate by `MATCH` or more, up to small shifts (`matching`); images that match in half of the windows are
@@ -148,7 +148,7 @@ def _matches(edge_maps, sizes, windows, verbose):
 
 
 def _excess(pairs, present, orders, least):
-    """How many more matches than expected each order of the labels gives: `[orders, C]`."""
+    """Return how many more matches than expected each order of the labels gives: `[orders, C]`."""
     count, classes = present.shape
     found = np.zeros([len(orders), classes])
     if not len(pairs):
@@ -210,7 +210,7 @@ def _like(shown, rows, edge_maps, sizes, window):
 
 
 def _region(edge_maps, sizes, corners, window):
-    """Where the thing lies that images show in a window, each from its corner on: xyxy shares."""
+    """Return the region of what images show in a window, each from its corner on, as xyxy shares."""
     from scipy import ndimage
 
     corners = corners - _MARGIN
@@ -293,7 +293,7 @@ def _widened(region, sizes, blur):
 
 
 def chance_of_difference(own: np.ndarray, other: np.ndarray, permutations: int, random: np.random.Generator) -> float:
-    """How often so many values, drawn from both `[n]` and `[m]`, have as high a mean as the first: a one-sided p."""
+    """Compute a one-sided p-value by permutation: how often values drawn from both have as high a mean as `own`."""
     if not len(own) or not len(other):
         return 1.0
     both = np.concatenate([own, other])

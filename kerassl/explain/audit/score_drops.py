@@ -1,4 +1,4 @@
-"""What a region is worth to a model: the class scores without it."""
+"""Drops of class scores when a region is painted over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def score_falls(
     *,
     batch_size: int = 16,
 ) -> np.ndarray:
-    """How far the score of a class falls when a region of each image is painted over with its mean color.
+    """Compute the drop of a class's score when a region of each image is painted over with its mean color.
 
     Args:
         scorer: function from images `[B, S, S, 3]` to scores `[B, C]` in [0, 1].

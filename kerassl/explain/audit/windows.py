@@ -28,7 +28,7 @@ class Window:
     height: float
 
     def corners(self, sizes: np.ndarray) -> np.ndarray:
-        """The upper left corner in each image.
+        """Return the upper left corner in each image.
 
         Args:
             sizes: `[N, 2]` array, the images' (height, width) in units of their long side.
@@ -41,7 +41,7 @@ class Window:
 
 
 def all_windows() -> list[Window]:
-    """The windows that are tried: four sizes, each in steps of three fifths of its sides at most, from edge to edge."""
+    """Return the windows: four sizes, each in steps of three fifths of its sides at most, from edge to edge."""
     return [
         Window(across, down, width, height)
         for width, height in _SIZES

@@ -1,4 +1,4 @@
-"""What the class activation maps share: models, layers, classes, boxes, batches."""
+"""The base of all class activation maps: models, layers, classes, boxes, batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLASS_OUTPUTS = ("class", "classification")
 
 
 class CAM:
-    """Heatmaps of a model's feature map, made by tf-keras-vis; see `GradCAM`."""
+    """Base of class activation maps (CAMs) by tf-keras-vis; see `GradCAM`."""
 
     def __init__(self, model: keras.Model, *, layer: str | None = None) -> None:
         self.model = model
@@ -95,7 +95,7 @@ class _Pick:
 
 
 def by_gradient(kind: Callable, scorer: keras.Model, layer: str, images: tf.Tensor, score: Callable) -> np.ndarray:
-    """The maps of one of tf-keras-vis's methods that follow the gradient.
+    """Compute the maps of one of tf-keras-vis's gradient methods.
 
     Its own enlargement puts the centers of the outer cells onto the image's border, half a cell too far out; so it is
     asked for the cells alone.
@@ -111,7 +111,7 @@ def by_gradient(kind: Callable, scorer: keras.Model, layer: str, images: tf.Tens
 
 
 def class_output(model: keras.Model) -> keras.KerasTensor:
-    """The symbolic class scores of a model, `[B, C]` logits or, of a detector, `[B, A, C]`."""
+    """Return the symbolic class scores of a model, `[B, C]` logits or, of a detector, `[B, A, C]`."""
     output = model.output
     if isinstance(output, dict):
         output = next((output[name] for name in _CLASS_OUTPUTS if name in output), None)
@@ -124,14 +124,14 @@ def class_output(model: keras.Model) -> keras.KerasTensor:
 
 
 def levels_of(model: keras.Model) -> tuple[str, ...]:
-    """The levels of the pyramid by which a model answers."""
+    """Return the pyramid levels that a model uses."""
     unused = getattr(model, "unused", ())
     layers = backbones.pyramid(getattr(model, "backbone", model))
     return tuple(level for level in LEVELS if layers[level] not in unused)
 
 
 def layer_name(model: keras.Model, graph: keras.Model, layer: str | None, unused: Collection[str] = ()) -> str:
-    """The layer of `graph` that makes the feature map called `layer`: a level, a layer's name, or None for the last."""
+    """Return the layer of `graph` of a feature map: of a level, a layer's name, or None for the last."""
     feature_maps = [one.name for one in graph.layers if _is_feature_map(one) and one.name not in unused]
     name: str | None
     if layer in LEVELS or (layer is None and hasattr(model, "backbone")):
@@ -163,7 +163,7 @@ def _is_feature_map(layer):
 
 
 def image_batch(images: np.ndarray, model: keras.Model) -> np.ndarray:
-    """Images as `[B, H, W, 3]` float32, of a size that the model takes."""
+    """Return images as `[B, H, W, 3]` float32, of a size that the model takes."""
     images = np.asarray(images, np.float32)
     images = images[None] if images.ndim == 3 else images
     if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
@@ -175,7 +175,7 @@ def image_batch(images: np.ndarray, model: keras.Model) -> np.ndarray:
 
 
 def class_ids(class_id: int | np.ndarray | None, count: int, classes: int) -> np.ndarray:
-    """`[B]` int32; -1 stands for the best-scoring class."""
+    """Return `[B]` int32; -1 is the best-scoring class."""
     if class_id is None:
         return np.full(count, -1, np.int32)
     ids = np.asarray(class_id)

@@ -4,13 +4,13 @@ from kerassl.explain.cam.cam import CAM, by_gradient
 
 
 class GradCAM(CAM):
-    """Heatmaps of the image regions that raise the score of a class, by tf-keras-vis.
+    """Compute Grad-CAM: maps of the image regions that raise the score of a class, by tf-keras-vis.
 
     The channels of a feature map are summed with the mean gradient of the class score as weights; what is negative
-    counts as 0. The map is resized bilinearly with the centers of its cells on the centers of the image regions
-    that they stand for, and divided by its highest value.
+    counts as 0. The map is resized bilinearly with the centers of its locations on the centers of the image regions
+    that they cover, and divided by its highest value.
 
-    The score of a class is its logit. A detector has one for each anchor (YOLOV8's anchors are cells). Without
+    The score of a class is its logit. A detector has one for each anchor (YOLOV8's anchors are locations). Without
     `boxes` the highest counts, so that the heatmap explains the detector's best find of the class, not the many
     anchors that see background. With `boxes` it is the logit of the anchor whose decoded box overlaps the given one
     most: for a box that the detector found, the anchor that found it.
@@ -19,7 +19,7 @@ class GradCAM(CAM):
         model: `detectors.Localizer`, a detector of `detectors`, or a flat functional `keras.Model` from images
             `[B, H, W, 3]` to logits `[B, C]`. Give logits: a softmax that is sure has no gradient left.
         layer: str or None. The feature map: `"P3"`, `"P4"`, `"P5"` of the backbone or the name of a layer. None takes
-            the last feature map of the backbone that the model looks at (P5). Finer levels show more detail and are
+            the last feature map of the backbone that the model uses (P5). Finer levels show more detail and are
             noisier. Compare models at one stride.
 
     Call arguments:
@@ -31,7 +31,7 @@ class GradCAM(CAM):
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
-        `[B, H, W]` float32 array in [0, 1] (B is 1 for a single image). All 0 where nothing speaks for the class.
+        `[B, H, W]` float32 array in [0, 1] (B is 1 for a single image). All 0 without evidence for the class.
 
     Raises:
         UserError: if the model has no class scores, the layer is not in its graph or does not lead to the scores, the

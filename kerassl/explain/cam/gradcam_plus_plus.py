@@ -4,7 +4,7 @@ from kerassl.explain.cam.cam import CAM, by_gradient
 
 
 class GradCAMPlusPlus(CAM):
-    """As `GradCAM`, with weights that let each cell with a rising score count, not the mean over cells.
+    """Compute Grad-CAM++: as `GradCAM`, with weights by locations that raise the score, not by the mean over all.
 
     Shows several things of one class where Grad-CAM shows the strongest. The exponential of the score is what is
     explained, as in the paper.

@@ -4,7 +4,7 @@ from kerassl.explain.cam.cam import CAM, by_gradient
 
 
 class LayerCAM(CAM):
-    """As `GradCAM`, with each cell weighted by its own positive gradient: it stays sharp at the fine levels P3 and P4.
+    """Compute Layer-CAM: each location weighted by its own positive gradient, which is sharp at levels P3 and P4.
 
     Args, call arguments, Returns, Raises: those of `GradCAM`.
 

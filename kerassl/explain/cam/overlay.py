@@ -1,4 +1,4 @@
-"""Heatmaps drawn over the images that they explain."""
+"""Class activation maps drawn over their images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kerassl._plots import fitting_dpi
 
 
 def overlay(image: np.ndarray, heatmap: np.ndarray, *, strength: float = 0.5) -> np.ndarray:
-    """One image with its heatmap over it.
+    """Draw a map over its image.
 
     Args:
         image: `[H, W, 3]` array in [0, 255].
@@ -52,7 +52,7 @@ def side_by_side(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Draws a grid, a row an image: the image, then the heatmap of every model over it.
+    """Draw a grid, a row an image: the image, then the map of every model over it.
 
     Args:
         images: `[N, H, W, 3]` array in [0, 255].

@@ -10,7 +10,7 @@ from kerassl.explain.cam.cam import CAM
 
 
 class ScoreCAM(CAM):
-    """Heatmaps without gradients: each channel is laid over the image as a mask, and weighs as much as the class then
+    """Compute Score-CAM, without gradients: each channel masks the image, and weighs as much as the class then
     scores (its share after softmax).
 
     As many forward passes an image as the feature map has channels: slow, 1,280 at P5 of an EfficientNetB1.

@@ -1,4 +1,4 @@
-"""Where an embedding comes from: heatmaps without head or label."""
+"""Maps of what makes two embeddings similar, without head or label."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kerassl.explain.cam.cam import image_batch, layer_name
 
 
 class SimilarityMap:
-    """Heatmaps of the cells of an image that make its embedding like another one, for a backbone without a head.
+    """Map the locations of an image that make its embedding similar to another, for a backbone without a head.
 
-    An embedding is the mean of a feature map over its cells, so the cosine similarity of two embeddings is the mean of
-    what the cells of the one image contribute to it. The heatmap shows that contribution; what is negative counts as
-    0. Nothing is trained, and no label is asked for: it can be drawn right after pre-training.
+    An embedding is the mean of a feature map over its locations, so the cosine similarity of two embeddings is the
+    mean of what the locations of one image contribute to it. The map shows that contribution; negative values are 0.
+    Nothing is trained, and no label is needed: it can be drawn right after pre-training.
 
     Args:
         model: backbone, or a model that has one: `SimCLR`, `detectors.Localizer`, a detector.
         layer: str or None. The feature map, as in `GradCAM`; None is P5.
         center: `[C]` array or None. The mean embedding of many images (`mean_embedding`), taken off both embeddings
-            and all cells. What all images have in common drowns what tells them apart where it is left in.
+            and all locations, since what all images share hides what distinguishes them.
 
     Call arguments:
         images: `[B, H, W, 3]` or `[H, W, 3]` in [0, 255].
@@ -31,7 +31,7 @@ class SimilarityMap:
         batch_size, verbose: those of `GradCAM`.
 
     Returns:
-        `[B, H, W]` float32 array in [0, 1]. All 0 where no cell speaks for the heatmaps.
+        `[B, H, W]` float32 array in [0, 1]. All 0 where no location contributes.
 
     Raises:
         UserError: if there is no such layer, or images, reference or center do not fit.
@@ -66,7 +66,7 @@ class SimilarityMap:
     def contributions(
         self, images: np.ndarray, reference: np.ndarray | None = None, *, batch_size: int = 16, verbose: int = 0
     ) -> np.ndarray:
-        """What each cell contributes; the mean over an image's cells is the cosine similarity of the embeddings.
+        """Return the contribution of each location; their mean is the cosine similarity of the embeddings.
 
         Args:
             images, reference, batch_size, verbose: those of the call.
@@ -89,7 +89,7 @@ class SimilarityMap:
         return np.concatenate(parts)
 
     def mean_embedding(self, images: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
-        """The mean embedding of images `[B, H, W, 3]`, `[C]`: a `center`."""
+        """Return the mean embedding `[C]` of images `[B, H, W, 3]`, for `center`."""
         images = image_batch(images, self.model)
         parts = [
             np.mean(self._cells(images[start : start + batch_size]), axis=(1, 2))

@@ -1,1 +1,1 @@
-"""How well class activation maps localize objects."""
+"""Metrics of how well class activation maps localize objects."""

@@ -1,4 +1,4 @@
-"""Heatmaps that look at nothing."""
+"""Baseline maps that do not depend on the image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def baseline_maps(size: tuple[int, int], count: int = 1) -> dict[str, np.ndarray]:
-    """Heatmaps that look at nothing: what any method has to beat.
+    """Return baseline maps that do not depend on the image.
 
     Args:
         size: (height, width) in pixels.

@@ -1,4 +1,4 @@
-"""Several networks asked about the same images: who looks at the whole object?"""
+"""A comparison of several models' class activation maps on the same images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHECKED = 16  # images of the check by randomized weights
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelComparison:
-    """What `compare_models` found.
+    """The result of `compare_models`.
 
     Attributes:
         level: str, the level that was explained in all models.
@@ -134,7 +134,7 @@ def compare_models(
 
 
 def _looks(models, level, method, images):
-    """For each model a function from questions to heatmaps."""
+    """Return for each model a function from targets to maps."""
     looks = {}
     for name, model in models.items():
         if _is_backbone(model):

@@ -1,4 +1,4 @@
-"""What a heatmap is worth to the model itself: pixels put in, or taken out, by falling heat."""
+"""Insertion and deletion of pixels by falling saliency."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def insertion_deletion(
     batch_size: int = 32,
     verbose: int = 0,
 ) -> dict[str, np.ndarray]:
-    """How fast the probability of a class rises as the hottest pixels come in, and falls as they go.
+    """Compute how fast the class probability rises as salient pixels are inserted, and falls as they are deleted.
 
     Insertion starts from the image blurred to 16 cells a side and puts the image's pixels back, deletion replaces them
     by the image's mean color; both by falling heat, `steps` equal shares of the pixels one after the other. A

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def pixel_ap(counts: np.ndarray) -> float:
-    """Average precision of pixels: the sum over falling thresholds of precision times what recall gains there.
+    """Compute the average precision of pixels: the sum over thresholds of precision times the gain of recall.
 
     Args:
         counts: `[2, K]` int array: how many pixels outside and inside objects have each value, by rising value.

@@ -1,4 +1,4 @@
-"""How much of an object a heatmap covers, and of what else: measures against boxes and masks."""
+"""Localization metrics of saliency maps against boxes and masks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def saliency_metrics(
     threshold: float = 0.5,
     tolerance: float | np.ndarray = 15.0,
 ) -> SaliencyMetrics:
-    """Scores heatmaps against the objects that they should cover, an image each.
+    """Score saliency maps against the objects that they should cover.
 
     - `energy`: the share of the heatmap's sum that lies in the objects.
     - `coverage`: the share of the objects' pixels that are at least `threshold`.
@@ -105,7 +105,7 @@ def saliency_metrics(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SaliencyMetrics:
-    """What `saliency_metrics` found, an entry an image; nan where an image is left out.
+    """The result of `saliency_metrics`, an entry an image; nan where an image is left out.
 
     Attributes:
         threshold: float, at which `coverage` and `box_acc` were taken.
@@ -129,7 +129,7 @@ class SaliencyMetrics:
     pixels: np.ndarray
 
     def figures(self, rows: np.ndarray | slice = slice(None)) -> dict[str, float]:
-        """The averages over images, or over some of them, as bootstrap draws them.
+        """Return the averages over images, or over some of them, as a bootstrap draws them.
 
         Args:
             rows: `[n]` int array or slice, the images to average.
@@ -155,7 +155,7 @@ class SaliencyMetrics:
         return {name: float(value) for name, value in found.items()}
 
     def best_threshold(self) -> float:
-        """The one of `THRESHOLDS` that gives the highest `box_acc` here; of equals the middle one."""
+        """Return the one of `THRESHOLDS` with the highest `box_acc`; of equals the middle one."""
         counted = ~np.isnan(self.at_threshold)
         accuracy = _mean(self.largest[counted] >= OVERLAPS[1], axis=0)
         best = np.flatnonzero(accuracy == accuracy.max())
@@ -200,7 +200,7 @@ def _points(heatmap, objects, boxes, excused, tolerance):
 
 
 def _distance(y, x, objects, boxes):
-    """How far points lie from the nearest object, in pixels; 0 within one."""
+    """Return the distance of points from the nearest object, in pixels; 0 within one."""
     if boxes is not None:
         beyond_x = np.maximum(np.maximum(boxes[:, None, 0] - x, x - boxes[:, None, 2]), 0)  # [n, points]
         beyond_y = np.maximum(np.maximum(boxes[:, None, 1] - y, y - boxes[:, None, 3]), 0)
@@ -220,7 +220,7 @@ def _overlaps(heatmap, level, boxes):
 
 
 def filled(boxes: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """The pixels whose centers lie in one of the boxes."""
+    """Return the pixels whose centers are in one of the boxes."""
     y, x = (np.arange(side) + 0.5 for side in size)
     filled = np.zeros(size, bool)
     for x0, y0, x1, y1 in boxes:

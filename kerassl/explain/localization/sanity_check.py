@@ -1,4 +1,4 @@
-"""Does a heatmap depend on what the network learned? Weights shuffled from the top down."""
+"""The sanity check of saliency maps by randomized weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kerassl._numbers import check
 def sanity_check(
     model: keras.Model, heatmaps_of: Callable[[], np.ndarray], *, steps: int = 4, seed: int = 0
 ) -> list[tuple[str, float]]:
-    """How alike heatmaps stay when the weights are destroyed layer by layer, beginning at the outputs.
+    """Compute how similar maps stay when weights are randomized layer by layer, beginning at the outputs.
 
     The values within each weight are shuffled, so that their size and spread stay as they are. A method whose
     heatmaps stay alike (SSIM near 1) shows edges of the image, not what the model learned. The weights are put back at

@@ -1,4 +1,4 @@
-"""What models are asked about labeled images: which class, and where its objects are."""
+"""Localization targets of labeled images: the class, and its objects."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LocalizationTargets:
         return len(self.records)
 
     def take(self, places: Sequence[int] | np.ndarray) -> LocalizationTargets:
-        """Some of them.
+        """Return some of the targets.
 
         Args:
             places: Sequence or array of int.
@@ -68,7 +68,7 @@ class LocalizationTargets:
         return LocalizationTargets(**chosen)
 
     def score(self, heatmaps: np.ndarray, threshold: float = 0.5) -> SaliencyMetrics:
-        """`saliency_metrics` of heatmaps `[N, S, S]` of these images."""
+        """Return the `saliency_metrics` of maps `[N, S, S]` of these images."""
         masks = None if any(mask is None for mask in self.masks) else self.masks
         return saliency_metrics(
             heatmaps,
@@ -82,7 +82,7 @@ class LocalizationTargets:
 
 
 def localization_targets(records: Sequence[Record], image_size: int) -> LocalizationTargets:
-    """Reads images and asks each about the class of its largest object.
+    """Read labeled images, each with the objects of the class of its largest one.
 
     Args:
         records: list of `datasets.Record`. Those without an object that is not difficult are left out, and those that

@@ -106,7 +106,7 @@ def contact_sheet(config, count, level):
     Args:
         config: `Config`; `data.images`, `pretrain` and `seed` are used.
         count: int. How many images; fewer if there are fewer.
-        level: `"P3"`, `"P4"` or `"P5"`, whose matched cells are drawn.
+        level: `"P3"`, `"P4"` or `"P5"`, whose matched locations are drawn.
 
     Returns:
         `[height, width, 3]` uint8 array, and the number of images in it.
@@ -125,7 +125,7 @@ def contact_sheet(config, count, level):
     read, shown = (tf.stack([center_crop(each, size) for each in images]) for size in (load_size, _SHOWN))
     title = (
         f"Two views of each image, {plan.image_size} px, crops from {plan.smallest_crop:.0%} up, "
-        f"jitter {plan.strength:g}; cells of {level} with one number show one place"
+        f"jitter {plan.strength:g}; locations of {level} with the same number show the same place"
     )
     sheet = augment.plot_views(
         shown,

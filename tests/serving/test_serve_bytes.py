@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerassl import detectors, models, serving
+from kerassl import detectors
 from kerassl.serving.c_api import CServable
 
 
@@ -132,9 +132,8 @@ def test_a_localizers_answers_are_those_of_prediction_from_files(vivid_localizer
 
 
 @pytest.mark.current_stack
-def test_files_embed_like_their_pixels_and_a_batch_of_broken_files_has_an_answer(tiny_backbone, good, bad, tmp_path):
-    model = models.SimCLR(tiny_backbone(), image_size=64)
-    servable = CServable(serving.export(model, tmp_path / "1"))
+def test_files_embed_like_their_pixels_and_a_batch_of_broken_files_has_an_answer(simclr, good, bad):
+    servable = CServable(simclr[1])
     files = servable.run("serve_bytes", image_bytes=[good["alpha.png"], bad["cut.jpg"]])
     with Image.open(io.BytesIO(good["alpha.png"])) as image:
         white = Image.new("RGBA", image.size, "white")
@@ -167,8 +166,8 @@ print(json.dumps({"valid": valid, "grown": memory() - before, "python": "tensorf
 
 
 @pytest.mark.current_stack
-def test_an_oversized_image_is_refused_before_memory_is_taken_for_it(tiny_backbone, good, huge, tmp_path):
-    path = serving.export(tiny_backbone(), tmp_path / "1", image_size=64)
+def test_an_oversized_image_is_refused_before_memory_is_taken_for_it(simclr, good, huge, tmp_path):
+    _, path = simclr
     for name in ("photo.jpg", *huge):
         (tmp_path / name).write_bytes((good | huge)[name])
     command = [sys.executable, "-c", MEMORY, path, tmp_path / "photo.jpg", *(tmp_path / name for name in huge)]
@@ -181,8 +180,7 @@ def test_an_oversized_image_is_refused_before_memory_is_taken_for_it(tiny_backbo
 
 
 @pytest.mark.current_stack
-def test_the_limit_of_pixels_is_the_one_that_was_asked_for(tiny_backbone, good, tmp_path):
-    path = serving.export(tiny_backbone(), tmp_path / "1", image_size=64, max_pixels=90 * 50)
-    served = tf.saved_model.load(str(path)).signatures["serve_bytes"]
+def test_the_limit_of_pixels_is_the_one_that_was_asked_for(limited_backbone, good):
+    served = tf.saved_model.load(str(limited_backbone[1])).signatures["serve_bytes"]
     answer = served(image_bytes=tf.constant([good["photo.jpg"], good["gray.jpg"]]))  # 90 x 50 and 200 x 70
     assert answer["valid"].numpy().tolist() == [True, False]

@@ -156,5 +156,7 @@ def test_batch_norm_that_replicas_do_not_share_is_refused_with_advice(kind, stoc
                 model.compile()
         model.fit(tf.data.Dataset.from_tensors(tf.zeros([2, 32, 32, 3])), verbose=0)
 
-    with pytest.raises(UserError, match=r"5 layers of batch normalization, bn1 the first.*2 replicas.*backbones.with_fast_layers"):
+    with pytest.raises(
+        UserError, match=r"5 layers of batch normalization, bn1 the first.*2 replicas.*backbones.with_fast_layers"
+    ):
         fit(stock_backbone)

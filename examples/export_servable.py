@@ -1,4 +1,4 @@
-"""Exports a detector as a SavedModel for TensorFlow Serving, and asks the servable about an image.
+"""Export a detector as a SavedModel for TensorFlow Serving, and run the servable on an image.
 
 python examples/export_servable.py detector.keras --image photo.jpg --out servables/voc/1
 """
@@ -14,7 +14,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="a detector.keras")
     parser.add_argument("--image", required=True)
-    parser.add_argument("--out", default="servables/voc/1", help="a version's folder; the number counts up")
+    parser.add_argument("--out", default="servables/voc/1", help="folder of a version, a number that increases")
     options = parser.parse_args()
 
     detector = kerassl.load(options.model)

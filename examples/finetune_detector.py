@@ -1,8 +1,8 @@
-"""Trains a RetinaNet on VOC labels over a pre-trained backbone, scores it and draws what it finds.
+"""Train a RetinaNet with VOC labels on a pre-trained backbone, and evaluate it.
 
     python examples/finetune_detector.py VOCdevkit --backbone backbone.keras --fraction 0.1 --out detector.keras
 
-Without a devkit it generates toy scenes; without a backbone it starts from random weights.
+Without a devkit it uses toy scenes, without a backbone random weights.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import kerassl
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("voc", nargs="?", help="the folder that holds VOC2007; toy scenes if left out")
-    parser.add_argument("--backbone", help="a backbone.keras; random weights if left out")
-    parser.add_argument("--network", default="EfficientNetB1", help="the network of a random start")
+    parser.add_argument("voc", nargs="?", help="folder that contains VOC2007 (default: toy scenes)")
+    parser.add_argument("--backbone", help="a backbone.keras (default: random weights)")
+    parser.add_argument("--network", default="EfficientNetB1", help="network to initialize at random")
     parser.add_argument("--classes", nargs="+", default=kerassl.datasets.VOC_CLASSES, help="default: the 20 of VOC")
-    parser.add_argument("--fraction", type=float, help="share of the training labels, as 0.1")
+    parser.add_argument("--fraction", type=float, help="share of the training labels, such as 0.1")
     parser.add_argument("--image-size", type=int, default=160)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", default="detector.keras")

@@ -1,8 +1,8 @@
-"""Draws where detectors or localisers look, side by side.
+"""Draw the class activation maps of detectors or localizers, side by side.
 
     python examples/gradcam.py --models ours=a/detector.keras random=b/detector.keras --images photos/ --out gradcam.png
 
-All models are asked about the class that the first one sees.
+All maps are those of the class that the first model predicts.
 """
 
 import argparse
@@ -36,13 +36,13 @@ def main():
     images = tf.stack(squares)  # [N, S, S, 3]
     logits = first(images, training=False)
     scores = logits["class"] if "class" in logits else tf.reduce_max(logits["classification"], axis=1)  # [N, classes]
-    seen = np.argmax(scores, axis=1)
+    predicted = np.argmax(scores, axis=1)
 
     heatmaps = {
-        name: kerassl.explain.GradCAM(model, layer=options.level)(images, seen) for name, model in models.items()
+        name: kerassl.explain.GradCAM(model, layer=options.level)(images, predicted) for name, model in models.items()
     }
     kerassl.explain.side_by_side(images, heatmaps, options.out)
-    for file, number in zip(files, seen):
+    for file, number in zip(files, predicted):
         print(f"{pathlib.Path(file).name}: {first.class_names[number]}")
     print(f"wrote {options.out}")
 

@@ -1,8 +1,8 @@
-"""Pre-trains a backbone on a folder of photographs without labels.
+"""Pre-train a backbone on a folder of images without labels.
 
     python examples/pretrain.py photos/ --out backbone.keras --epochs 50
 
-Without a folder it generates toy scenes in the temporary folder and learns from them.
+Without a folder it uses toy scenes, generated in the temporary folder.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import kerassl
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photographs", nargs="?", help="a folder, searched through; toy scenes if left out")
+    parser.add_argument("images", nargs="?", help="folder of images, searched recursively (default: toy scenes)")
     parser.add_argument("--out", default="backbone.keras")
     parser.add_argument("--backbone", default="EfficientNetB1")
     parser.add_argument("--image-size", type=int, default=96, help="side of the views; a multiple of 32")
@@ -25,7 +25,7 @@ def main():
     if os.path.lexists(options.out):
         parser.error(f"{options.out} already exists; choose another --out")
 
-    folder = options.photographs
+    folder = options.images
     if folder is None:
         folder = f"{tempfile.mkdtemp()}/scenes"
         kerassl.datasets.write_scenes(folder, train=256, val=0)
@@ -37,7 +37,7 @@ def main():
     peak = kerassl.optimizers.scaled_learning_rate(options.batch_size)
     model.compile(kerassl.optimizers.LARS(kerassl.optimizers.WarmupCosine(peak, steps, warmup_steps=steps // 10)))
 
-    print(f"a loss of {math.log(2 * options.batch_size - 1):.2f} is chance; lower means that views are told apart")
+    print(f"a loss of {math.log(2 * options.batch_size - 1):.2f} is chance; lower is better")
     model.fit(images, epochs=options.epochs)
     kerassl.backbones.save(model.backbone, options.out)
     print(f"wrote {options.out}")

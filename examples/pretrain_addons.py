@@ -1,9 +1,9 @@
-"""Pre-trains beside tensorflow-addons: its LAMB as the optimiser, and views turned by its image operations.
+"""Pre-train with tensorflow-addons: its LAMB as the optimizer, and views that its image operations rotate.
 
     python examples/pretrain_addons.py photos/ --out backbone.keras --epochs 50
 
-It needs the addons stack: Python 3.11 and pip install 'kerassl[addons]'. Without a folder it generates toy scenes in
-the temporary folder and learns from them.
+It needs the addons stack: Python 3.11 and pip install 'kerassl[addons]'. Without a folder it uses toy scenes,
+generated in the temporary folder.
 """
 
 import argparse
@@ -25,11 +25,11 @@ except ImportError:
 
 @keras.saving.register_keras_serializable(package="examples")
 class TurnedViews:
-    """SimCLR's two views, each turned by an angle of its own, for pictures that have no upright, as from the air.
+    """Compute two SimCLR views with random rotations, for images without an upright orientation, such as aerial ones.
 
     Args:
         image_size: int. Side of the views in pixels, a multiple of 32.
-        degrees: float. The largest angle, to either side.
+        degrees: float. Maximum angle in both directions.
     """
 
     def __init__(self, image_size, degrees=30.0):
@@ -40,7 +40,7 @@ class TurnedViews:
     def __call__(self, images, seed, *, offset=0, total=None):
         views = self.views(images, seed, offset=offset, total=total)
         total = tf.shape(images)[0] if total is None else total
-        # Drawn for the whole batch, so that replicas that hold a part of it turn their images as one would.
+        # Drawn for the whole batch, so that replicas with a part of it rotate their images as one replica would.
         turns = tf.random.stateless_uniform([total, 2], seed + [1, 0], -1.0, 1.0, alg="philox")
         angles = turns[offset : offset + tf.shape(images)[0]] * (self.degrees * math.pi / 180)  # [B, 2]
         first, second = (
@@ -55,7 +55,7 @@ class TurnedViews:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photographs", nargs="?", help="a folder, searched through; toy scenes if left out")
+    parser.add_argument("images", nargs="?", help="folder of images, searched recursively (default: toy scenes)")
     parser.add_argument("--out", default="backbone.keras")
     parser.add_argument("--backbone", default="EfficientNetB1")
     parser.add_argument("--image-size", type=int, default=96, help="side of the views; a multiple of 32")
@@ -65,7 +65,7 @@ def main():
     if os.path.lexists(options.out):
         parser.error(f"{options.out} already exists; choose another --out")
 
-    folder = options.photographs
+    folder = options.images
     if folder is None:
         folder = f"{tempfile.mkdtemp()}/scenes"
         kerassl.datasets.write_scenes(folder, train=256, val=0)

@@ -1,4 +1,4 @@
-"""Asks a TensorFlow Serving server about image files, over REST or gRPC.
+"""Send image files to a TensorFlow Serving server, over REST or gRPC.
 
 python examples/serve_client.py photo.jpg other.png --model voc --rest http://localhost:8501
 python examples/serve_client.py photo.jpg other.png --model voc --grpc localhost:8500    # with kerassl[serving]
@@ -12,13 +12,13 @@ import urllib.request
 
 
 def rest_body(files, signature="serve_bytes"):
-    """The JSON of a REST request, a row an image; the server decodes what stands in `b64`."""
+    """Return the JSON of a REST request, one row per image; the server decodes the base64 of `b64`."""
     rows = [{"image_bytes": {"b64": base64.b64encode(file).decode()}} for file in files]
     return json.dumps({"signature_name": signature, "instances": rows})
 
 
 def ask_rest(server, model, files):
-    """Dicts of an image each, from an output's name to lists and numbers."""
+    """Return a dict for each image, from output name to lists and numbers."""
     url = f"{server}/v1/models/{model}:predict"
     request = urllib.request.Request(url, rest_body(files).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
@@ -26,7 +26,7 @@ def ask_rest(server, model, files):
 
 
 def grpc_request(model, files, signature="serve_bytes"):
-    """The same as a `PredictRequest`."""
+    """Return the same request as a `PredictRequest`."""
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
 
@@ -38,7 +38,7 @@ def grpc_request(model, files, signature="serve_bytes"):
 
 
 def ask_grpc(server, model, files):
-    """As `ask_rest`; strings are bytes."""
+    """Return the same as `ask_rest`; strings are bytes."""
     import grpc
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_service_pb2_grpc
@@ -50,8 +50,8 @@ def ask_grpc(server, model, files):
     return [{name: value[row].tolist() for name, value in arrays.items()} for row in range(len(files))]
 
 
-def told(name, answer, least):
-    """Lines about one image of a detector's answer."""
+def describe(name, answer, least):
+    """Return lines that describe the detections in one image."""
     if not answer["valid"]:
         return [f"{name}: cannot be decoded, or is too large"]
     lines = []
@@ -67,8 +67,8 @@ def told(name, answer, least):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", nargs="+", metavar="FILE", help="JPEG or PNG")
-    parser.add_argument("--model", default="voc", help="the name that the server has for the detector")
-    parser.add_argument("--score", type=float, default=0.3, help="lowest score that is told (default 0.3)")
+    parser.add_argument("--model", default="voc", help="name of the detector on the server")
+    parser.add_argument("--score", type=float, default=0.3, help="lowest score to print (default 0.3)")
     server = parser.add_mutually_exclusive_group(required=True)
     server.add_argument("--rest", metavar="URL")
     server.add_argument("--grpc", metavar="HOST:PORT")
@@ -79,7 +79,7 @@ def main(arguments=None):
     else:
         answers = ask_grpc(options.grpc, options.model, files)
     for name, answer in zip(options.images, answers):
-        print("\n".join(told(name, answer, options.score)))
+        print("\n".join(describe(name, answer, options.score)))
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
 def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
     draws = iter([np.ones([1, 4])] + [np.zeros([0, 4])] * 20)
     monkeypatch.setattr(pseudo_records, "boxes_of", lambda *_: (next(draws), {}))
-    detectors.pseudo_records(colors(), (records * 3)[:11], image_size=32, level="P3", verbose=0)
+    detectors.pseudo_records(colors(), (list(records) * 3)[:11], image_size=32, level="P3", verbose=0)
     (warned,) = [text for name, level, text in caplog.record_tuples if (name, level) == ("kerassl", logging.WARNING)]
     assert warned.startswith("only 1 of 11 images have a pseudo-box")
 

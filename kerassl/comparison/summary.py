@@ -36,7 +36,7 @@ def summarize(
             ("frozen", "localizer" or "detector"), `labels` (int, or None for all), `seed` (int), `figures` (dict of
             shares) and `per_image` (lists of one length: `ids`, `iou`, and 0 or 1 in `top1` and `top3`).
         baseline: the variant that the others are compared with.
-        sanity_check: whether frozen features tell good features from random ones, or None for no check. `good` and
+        sanity_check: whether frozen features separate good features from random ones, or None for no check. `good` and
             `poor` name variants; other keys are of `LOCALIZATION_METRICS`, with the number of points by which the good
             variant must exceed the poor one at the largest number of labels.
         pairs: further pairs of variants to compare.

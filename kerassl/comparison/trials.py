@@ -42,7 +42,7 @@ def finetune(stage: Training, data: Sources, records: Callable, limit: running.T
 
 
 def write_record(stage: Training, figures: dict, each: dict, images: int, steps: int) -> None:
-    """Write the file that says that a trial is done."""
+    """Write the file that marks a trial as done."""
     content = {
         "variant": stage.variant,
         "protocol": stage.protocol,
@@ -65,7 +65,7 @@ def mean_figures(plan: Plan, records: Sequence[dict]) -> dict[str, dict]:
         records: The records of all trials.
 
     Returns:
-        Dict from variant to dict from protocol to figures; `labels` and `seeds` tell of what they are the mean.
+        Dict from variant to dict from protocol to figures; `labels` and `seeds` are those of which they are the mean.
     """
     table: dict[str, dict] = {name: {} for name in plan.variants}
     for kept in (stage for stage in plan.of(Training) if stage.keeps):

@@ -41,8 +41,8 @@ def coco_ap(
 
     The detections of an image and class, by falling score, each take the free object that they overlap most, if that
     IoU is >= the threshold; a detection that finds none is wrong. Crowd regions are ignored: any number of detections
-    that lie in one by the threshold (intersection over the detection's area) and take no object are neither right nor
-    wrong. Difficult objects are ignored, too, each for one detection, by IoU. Of each class and image the 100 best
+    that are in one by the threshold (intersection over the detection's area) and match no object are neither correct
+    nor wrong. Difficult objects are ignored, too, each for one detection, by IoU. Of each class and image the 100 best
     detections count.
 
     For COCO json files (`DetectionDataset.from_coco`, `load_coco_results`) numbers are those in the files, and the

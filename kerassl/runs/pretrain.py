@@ -110,7 +110,7 @@ def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = Non
 
     Returns:
         Dict of figures, as in `pretrain.json`: images, batch size, steps, loss (of whole images, beside its chance),
-        whether it `learned` (None where too few steps were taken to tell) and the `alarms` of
+        whether it `learned` (None if there were too few steps to decide) and the `alarms` of
         `callbacks.CollapseMonitor`, minutes, checksum; with dense contrast also its settings and figures.
 
     Raises:

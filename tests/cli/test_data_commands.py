@@ -10,6 +10,7 @@ from said import quiet
 from kerassl.cli.main import main
 from kerassl.datasets import DetectionDataset, image_folder, write_scenes
 from kerassl.metrics import save_predictions
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack
 
@@ -121,11 +122,9 @@ def test_figures_on_shards_are_those_on_voc(devkit, tmp_path, capsys):
     assert main(["shards", "--voc", str(devkit), "--split", "val", "--out", str(tmp_path / "shards")]) == 0
     classes = DetectionDataset.from_shards(tmp_path / "shards").class_names
     found = {
-        record.image_id: {
-            "boxes": record.boxes[:1] + 2,
-            "scores": np.ones(len(record.classes[:1]), np.float32),
-            "classes": record.classes[:1],
-        }
+        record.image_id: Detections(
+            record.boxes[:1] + 2, np.ones(len(record.classes[:1]), np.float32), record.classes[:1]
+        )
         for record in DetectionDataset.from_voc(devkit, split="val", class_names=classes)
     }
     save_predictions(tmp_path / "predictions.json", found)

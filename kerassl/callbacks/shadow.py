@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from kerassl import _compat
 from kerassl._compat import keras, tf
 from kerassl.callbacks import state
@@ -22,9 +24,18 @@ class Shadow:
         with self._strategy.scope():
             self.variables = [tf.Variable(each.read_value(), trainable=False) for each in self.weights] if kept else []
         # One graph each: variable by variable from Python would take longer than the copying.
-        self._move, self._copy = tf.function(self._graph_of_move), tf.function(self._graph_of_copy)
-        self._swap, self._restore = tf.function(self._graph_of_swap), tf.function(self._graph_of_restore)
-        self._finite = tf.function(self._sums_finite)
+        # Of partials, which TensorFlow's count of tracings knows one by one. It takes a method of all instances for one
+        # function that is traced again and again, and warns.
+        self._move, self._copy, self._swap, self._restore, self._finite = (
+            tf.function(functools.partial(graph))
+            for graph in (
+                self._graph_of_move,
+                self._graph_of_copy,
+                self._graph_of_swap,
+                self._graph_of_restore,
+                self._sums_finite,
+            )
+        )
 
     def move(self, share: float) -> None:
         """Move by a share of the way towards the weights."""
@@ -54,7 +65,6 @@ class Shadow:
         # Sums, as looking at each value would write an array as large; not of products with 0, which TensorFlow knows.
         return tf.math.is_finite(tf.add_n([tf.cast(tf.reduce_sum(each), tf.float64) for each in self.weights]))
 
-    # Functions of their own: TensorFlow would take graphs of one function for one that is traced again and again.
     def _graph_of_move(self, share):
         self._each(_moved, share)
 

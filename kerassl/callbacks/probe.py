@@ -10,6 +10,7 @@ import numpy as np
 
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._graphs import graph_of
 from kerassl._numbers import COUNT, check
 from kerassl.datasets import labeled_folder, user_error
 from kerassl.metrics import topk
@@ -72,7 +73,7 @@ class Probe(keras.callbacks.Callback):
 
     def _trace(self, embed):
         images = tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32)
-        self._embed = tf.function(embed, input_signature=[images])
+        self._embed = graph_of(embed, input_signature=[images])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 from kerassl import _compat
 from kerassl._compat import keras, tf
+from kerassl._graphs import graph_of
 from kerassl.callbacks import state
 
 
@@ -24,10 +23,8 @@ class Shadow:
         with self._strategy.scope():
             self.variables = [tf.Variable(each.read_value(), trainable=False) for each in self.weights] if kept else []
         # One graph each: variable by variable from Python would take longer than the copying.
-        # Of partials, which TensorFlow's count of tracings knows one by one. It takes a method of all instances for one
-        # function that is traced again and again, and warns.
         self._move, self._copy, self._swap, self._restore, self._finite = (
-            tf.function(functools.partial(graph))
+            graph_of(graph)
             for graph in (
                 self._graph_of_move,
                 self._graph_of_copy,

@@ -14,6 +14,7 @@ import tqdm
 from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._graphs import graph_of
 from kerassl.augment import SimCLRViews
 from kerassl.augment.crop import crop, whole_pixels
 from kerassl.datasets import Record
@@ -129,7 +130,7 @@ def _runner(name, backbone, image_size, layers):
         return [tf.reduce_mean(level, axis=[1, 2]) for level in maps], maps[-1]
 
     spec = tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
-    return _Run(backbone.name, network, tf.function(call, input_signature=[spec]))
+    return _Run(backbone.name, network, graph_of(call, input_signature=[spec]))
 
 
 @functools.lru_cache(maxsize=4)

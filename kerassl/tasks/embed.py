@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kerassl import backbones
+from kerassl._graphs import graph_of
 from kerassl._io import files
 from kerassl._lazy import tf
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
@@ -56,7 +57,7 @@ def embed(
     describe(backbone)
     names, paths = identified(images)
     network = backbones.load(backbone)
-    pool = tf.function(
+    pool = graph_of(
         lambda pixels: tf.reduce_mean(network(pixels, training=False), [1, 2]),
         input_signature=[tf.TensorSpec([None, size, size, 3])],
     )

@@ -21,6 +21,7 @@ import tqdm
 from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._graphs import graph_of
 from kerassl._io import files as _files
 from kerassl._numbers import check
 from kerassl._version import __version__
@@ -177,12 +178,13 @@ def _maps_of(backbone, layers, image_size):
     if (layers, image_size) not in functions:
         network = keras.Model(backbone.input, [backbone.get_layer(layer).output for layer in layers])
 
-        @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3])])
         def run(images):
             # Keras gives a list of maps, and of a single one the map alone.
             return tf.nest.flatten(network(images, training=False))
 
-        functions[layers, image_size] = run
+        functions[layers, image_size] = graph_of(
+            run, input_signature=[tf.TensorSpec([None, image_size, image_size, 3])]
+        )
     return functions[layers, image_size]
 
 

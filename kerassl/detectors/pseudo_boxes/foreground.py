@@ -10,6 +10,7 @@ import tqdm
 from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._graphs import graph_of
 from kerassl._numbers import COUNT
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.detectors.pseudo_boxes import heatmaps
@@ -83,7 +84,7 @@ class Foreground:
         self.kind, self.stride, self.batch_size = kind, LEVELS[level], batch_size
         layer = backbones.pyramid(backbone, image_size)[level]
         features = keras.Model(backbone.input, backbone.get_layer(layer).output)
-        self._features = tf.function(
+        self._features = graph_of(
             lambda images: features(images, training=False),
             input_signature=[tf.TensorSpec([None, image_size, image_size, 3])],
         )

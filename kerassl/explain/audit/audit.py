@@ -11,6 +11,7 @@ import tqdm
 
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._graphs import graph_of
 from kerassl._numbers import check
 from kerassl.datasets import Record
 from kerassl.datasets.class_names import check_numbering
@@ -191,12 +192,11 @@ def _scorer(model):
     output = class_output(model)
     graph = keras.Model(model.inputs[0], output)
 
-    @tf.function(reduce_retracing=True)
     def score(images):
         found = tf.cast(graph(images, training=False), tf.float32)
         return tf.nn.softmax(found) if len(output.shape) == 2 else tf.reduce_max(tf.sigmoid(found), axis=1)
 
-    return score
+    return graph_of(score, reduce_retracing=True)
 
 
 def _cells(cam, model, image_size):

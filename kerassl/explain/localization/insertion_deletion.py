@@ -7,6 +7,7 @@ import tqdm
 
 from kerassl._compat import tf
 from kerassl._errors import UserError
+from kerassl._graphs import graph_of
 from kerassl._lazy import keras
 from kerassl._numbers import check
 from kerassl.explain.cam.cam import class_ids, class_output, image_batch
@@ -62,7 +63,7 @@ def insertion_deletion(
     if class_id is None:
         raise UserError("class_id is None; say whose probability, a whole number or one for each image")
     classes = class_ids(class_id, len(images), output.shape[-1])
-    scorer = tf.function(_probabilities(model, output), reduce_retracing=True)
+    scorer = graph_of(_probabilities(model, output), reduce_retracing=True)
     found: dict[str, list] = {"insertion": [], "deletion": []}
     for row in tqdm.trange(len(images), desc="insertion, deletion", unit="image", disable=not verbose):
         stages = _stages(images[row], heatmaps[row], steps)  # [2, steps + 1, H, W, 3]

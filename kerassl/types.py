@@ -278,6 +278,48 @@ class LocalizationMetrics(_Metrics):
 
 
 @dataclasses.dataclass(frozen=True)
+class VOCMetrics(_Metrics):
+    """Average precision by the rules of VOC.
+
+    Attributes:
+        ap: float in [0, 1], mean over the classes that have objects; nan without any.
+        per_class: dict from class name to its average precision; nan without objects.
+    """
+
+    ap: float
+    per_class: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class COCOMetrics(_Metrics):
+    """The metrics of COCO, each a mean over the classes that have objects, and nan without any.
+
+    Attributes:
+        ap: float in [0, 1], average precision, mean over IoU 0.5 to 0.95 in steps of 0.05.
+        ap50, ap75: the same at one IoU.
+        ar100: average recall with the 100 best detections of each class and image.
+        per_class: dict from class name to its `ap`.
+        ar10, ar1: average recall with 10 and 1 detections; None, as those below, where they were not asked for.
+        ap_small, ap_medium, ap_large, ar_small, ar_medium, ar_large: those of objects of up to 32^2, up to 96^2 and
+            more pixels (COCO's `area`, else the box).
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ar100: float
+    per_class: dict[str, float]
+    ar10: float | None = None
+    ar1: float | None = None
+    ap_small: float | None = None
+    ap_medium: float | None = None
+    ap_large: float | None = None
+    ar_small: float | None = None
+    ar_medium: float | None = None
+    ar_large: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ClassMetrics:
     """The metrics of one class.
 

@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from kerassl.datasets.record import Record
 from kerassl.metrics.checks import checked
-from kerassl.types import Detections
+from kerassl.types import COCOMetrics, Detections
 
 log = logging.getLogger("kerassl")
 
@@ -36,7 +36,7 @@ class _Evaluation(COCOeval):
 
 def coco_ap(
     predictions: Mapping[str, Detections], records: Sequence[Record], classes: Sequence[str], *, sizes: bool = False
-) -> dict:
+) -> COCOMetrics:
     """Compute COCO's average precision and recall with pycocotools.
 
     The detections of an image and class, by falling score, each take the free object that they overlap most, if that
@@ -55,17 +55,13 @@ def coco_ap(
         sizes: bool. Add the others of COCO's twelve metrics, which take three times as long.
 
     Returns:
-        Dict of floats: `ap` (mean over IoU 0.5 to 0.95 in steps of 0.05), `ap50`, `ap75`, `ar100`, each a mean over
-        the classes that have objects (`nan` if none has); and `per_class`, `{name: ap or nan}`. With `sizes` also
-        `ar1` and `ar10`, of the 1 and 10 best detections of each class and image, and `ap_small`, `ap_medium`,
-        `ap_large`, `ar_small`, `ar_medium`, `ar_large`, of objects of up to 32^2, up to 96^2 and more pixels (COCO's
-        `area`, else the box).
+        `COCOMetrics`.
 
     Raises:
         UserError: if the predictions are not of these records.
 
     Example:
-        >>> kerassl.metrics.coco_ap(predictions, records, kerassl.datasets.VOC_CLASSES)["ap75"]
+        >>> kerassl.metrics.coco_ap(predictions, records, kerassl.datasets.VOC_CLASSES).ap75
 
     Reference:
         Lin et al., "Microsoft COCO: Common Objects in Context", 2014; cocodataset.org/#detection-eval.
@@ -74,7 +70,7 @@ def coco_ap(
 
 
 def coco_scores(checked_images, classes, predictions, sizes=False):
-    """The dict that `coco_ap` returns, of what `checks.checked` returns for the predictions."""
+    """Return what `coco_ap` does, of what `checks.checked` returns for the predictions."""
     objects, found = [], []
     for number, (record, boxes, scores, labels) in enumerate(_in_cocos_order(checked_images), start=1):
         objects += _objects(number, record)
@@ -104,7 +100,7 @@ def coco_scores(checked_images, classes, predictions, sizes=False):
         figures |= {f"ar{count}": _mean(recall[:, :, 0, place]) for place, count in enumerate((1, 10))}
         for place, size in enumerate(_SIZES, start=1):
             figures |= {f"ap_{size}": _mean(precision[..., place]), f"ar_{size}": _mean(recall[:, :, place, -1])}
-    return figures
+    return COCOMetrics(**figures)
 
 
 def _in_cocos_order(images):

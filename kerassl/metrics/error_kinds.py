@@ -175,7 +175,7 @@ class _Table:
             mine = np.flatnonzero(kept & (labels == label))
             mine = mine[np.argsort(-self.scores[mine], kind="stable")]
             matches.append(Matches(right[mine], count, self.scores[mine]))
-        return average_precision(matches, classes, "voc10")["ap"]
+        return average_precision(matches, classes, "voc10").ap
 
     def _best_on_free_objects(self, kind):
         """Of the errors of a kind, those that become right: the highest score on each object that was not found."""

@@ -74,22 +74,21 @@ def evaluate_detections(
     matches = match_detections(images, len(classes), 0.5)
     voc07, voc10 = (average_precision(matches, classes, protocol) for protocol in ("voc07", "voc10"))
     coco = coco_scores(images, classes, predictions, sizes)
-    per_class_coco = coco.pop("per_class")
     _, ious, ranks, wanted = _largest_objects(images, predictions, classes)
     per_class = {
         name: ClassMetrics(
             objects=matches[label].count,
-            voc07_ap50=voc07["per_class"][name],
-            voc10_ap50=voc10["per_class"][name],
-            coco_ap=per_class_coco[name],
+            voc07_ap50=voc07.per_class[name],
+            voc10_ap50=voc10.per_class[name],
+            coco_ap=coco.per_class[name],
             **_means(ious[wanted == label], ranks[wanted == label]),
         )
         for label, name in enumerate(classes)
     }
     return DetectionMetrics(
-        voc07_ap50=voc07["ap"],
-        voc10_ap50=voc10["ap"],
-        **{f"coco_{name}": value for name, value in coco.items()},
+        voc07_ap50=voc07.ap,
+        voc10_ap50=voc10.ap,
+        **{f"coco_{name}": value for name, value in coco.to_dict().items() if name != "per_class"},
         **_means(ious, ranks),
         per_class=per_class,
         errors=kinds_of_errors(images, classes),

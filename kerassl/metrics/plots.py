@@ -72,7 +72,7 @@ def precision_recall(
     for axes in panels.flat[len(drawn) :]:
         axes.set_axis_off()
     for place, (axes, (name, one)) in enumerate(zip(panels.flat, drawn)):
-        figures = f"AP07 {_percent(voc07['per_class'][name])}   AP10 {_percent(voc10['per_class'][name])}"
+        figures = f"AP07 {_percent(voc07.per_class[name])}   AP10 {_percent(voc10.per_class[name])}"
         _curve(axes, one, shown_score)
         title = plotted(name, 50 if single else 24)
         axes.set_title(f"{title}\n", fontsize=11 if single else 9.5, color=_INK, loc="left", fontweight="bold")
@@ -82,7 +82,7 @@ def precision_recall(
         axes.tick_params(labelsize=7.5, colors=_INK, labelbottom=last)
     dot = f"; the dot: score {shown_score:g}" if shown_score is not None else ""
     mean = (
-        "" if single else f"mean AP07 {_percent(voc07['ap'])}, AP10 {_percent(voc10['ap'])} of {len(drawn)} classes; "
+        "" if single else f"mean AP07 {_percent(voc07.ap)}, AP10 {_percent(voc10.ap)} of {len(drawn)} classes; "
     )
     figure.suptitle(
         f"Precision against recall at IoU 0.5{dot}\n{mean}AP07: VOC 2007, 11 points; AP10: VOC 2010, area",

@@ -11,7 +11,7 @@ from kerassl._errors import UserError
 from kerassl.boxes import box_iou
 from kerassl.datasets.record import Record
 from kerassl.metrics.checks import checked
-from kerassl.types import Detections
+from kerassl.types import Detections, VOCMetrics
 
 
 class Matches(typing.NamedTuple):
@@ -35,7 +35,7 @@ def voc_ap(
     *,
     protocol: str = "voc07",
     iou_threshold: float = 0.5,
-) -> dict:
+) -> VOCMetrics:
     """Compute the average precision of each class, and its mean, as the VOC devkit does.
 
     Detections of a class are taken by falling score (of equal scores, in the order of the records). Each belongs to
@@ -53,14 +53,13 @@ def voc_ap(
         iou_threshold: float in (0, 1].
 
     Returns:
-        Dict `{"ap": mean over the classes that have objects, "per_class": {name: ap}}`; the AP of a class without
-        objects that are not difficult is `nan`.
+        `VOCMetrics`; the AP of a class without objects that are not difficult is nan.
 
     Raises:
         UserError: if the protocol is unknown or the predictions are not of these records.
 
     Example:
-        >>> kerassl.metrics.voc_ap(predictions, records, kerassl.datasets.VOC_CLASSES)["ap"]
+        >>> kerassl.metrics.voc_ap(predictions, records, kerassl.datasets.VOC_CLASSES).ap
 
     Reference:
         Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010, section 4.2; VOCevaldet.m.
@@ -120,7 +119,7 @@ def average_precision(matches_by_class, classes, protocol):
     rule = _eleven_points if protocol == "voc07" else _area
     per_class = {name: _ap(rule, one.right, one.count) for name, one in zip(classes, matches_by_class)}
     known = [ap for ap in per_class.values() if not np.isnan(ap)]
-    return {"ap": float(np.mean(known)) if known else float("nan"), "per_class": per_class}
+    return VOCMetrics(float(np.mean(known)) if known else float("nan"), per_class)
 
 
 def _ap(rule, right, count):

@@ -291,8 +291,8 @@ def evaluators():
     predictions = detections(own)
     found["all"] = metrics.evaluate_detections(predictions, own, CLASSES, sizes=True).to_dict()
     for protocol in ("voc07", "voc10"):
-        found[protocol] = metrics.voc_ap(predictions, own, CLASSES, protocol=protocol, iou_threshold=0.4)
-    found["coco"] = metrics.coco_ap(predictions, own, CLASSES, sizes=True)
+        found[protocol] = metrics.voc_ap(predictions, own, CLASSES, protocol=protocol, iou_threshold=0.4).to_dict()
+    found["coco"] = metrics.coco_ap(predictions, own, CLASSES, sizes=True).to_dict()
     found["errors"] = metrics.error_kinds(predictions, own, CLASSES, score_threshold=0.4).to_dict()
     found["largest"] = metrics.evaluate_localization(predictions, own, CLASSES)[1].to_dict()
     draw = np.random.default_rng(1)

@@ -80,7 +80,7 @@ def test_plots_are_drawn_and_errors_counted_from_a_score_when_asked_for(data, tm
     status, figures = evaluated(data, folder / "own.json", tmp_path, "--plots", tmp_path / "new", "--score", 0.5)
     assert status == 0
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"precision_recall.png", "errors.png"}
-    assert figures["voc07_ap50"] == metrics.voc_ap(predictions, records, CLASSES)["ap"]
+    assert figures["voc07_ap50"] == metrics.voc_ap(predictions, records, CLASSES).ap
     assert figures["errors"]["detections"] == sum(len(one.filter(0.5)) for one in predictions.values())
 
 

@@ -64,9 +64,9 @@ def test_scores_equal_pycocotools_own_summary_when_cases_are_random(case, seed):
     names = ["cat", "dog", "cow"]
     out = coco_ap(predictions, records, names)
     expected, per_class = _pycocotools(predictions, records, names)
-    np.testing.assert_allclose([out["ap"], out["ap50"], out["ap75"], out["ar100"]], expected, atol=1e-12)
-    np.testing.assert_allclose(list(out["per_class"].values()), per_class, atol=1e-12)
-    assert 0 < out["ap"] < 1
+    np.testing.assert_allclose([out.ap, out.ap50, out.ap75, out.ar100], expected, atol=1e-12)
+    np.testing.assert_allclose(list(out.per_class.values()), per_class, atol=1e-12)
+    assert 0 < out.ap < 1
 
 
 def test_difficult_object_is_neither_right_nor_wrong_when_found_or_missed(record, prediction):
@@ -74,29 +74,29 @@ def test_difficult_object_is_neither_right_nor_wrong_when_found_or_missed(record
     records = [record("a", boxes, [0, 0], difficult=[False, True])]
     for found in ([boxes[1], boxes[0]], [boxes[0]]):
         out = coco_ap({"a": prediction(found, [0.9, 0.8][: len(found)], [0] * len(found))}, records, ["cat"])
-        assert out["ap"] == pytest.approx(1)
-        assert out["ar100"] == pytest.approx(1)
+        assert out.ap == pytest.approx(1)
+        assert out.ar100 == pytest.approx(1)
     # Not as a crowd: a small box inside the difficult one is wrong, though wholly covered.
     inside = {"a": prediction([[20, 0, 24, 4], boxes[0]], [0.9, 0.8], [0, 0])}
-    assert coco_ap(inside, records, ["cat"])["ap"] == pytest.approx(0.5)
+    assert coco_ap(inside, records, ["cat"]).ap == pytest.approx(0.5)
 
 
 def test_first_class_counts_like_every_other_when_it_alone_is_found(record, prediction):
     records = [record("a", [[0, 0, 10, 10], [20, 0, 30, 10]], [0, 1])]
     out = coco_ap({"a": prediction([[0, 0, 10, 10]], [0.9], [0])}, records, ["cat", "dog", "cow"])
-    assert out["ap"] == pytest.approx(0.5)
-    assert out["per_class"]["cat"] == pytest.approx(1)
-    assert out["per_class"]["dog"] == 0
-    assert np.isnan(out["per_class"]["cow"])
+    assert out.ap == pytest.approx(0.5)
+    assert out.per_class["cat"] == pytest.approx(1)
+    assert out.per_class["dog"] == 0
+    assert np.isnan(out.per_class["cow"])
 
 
 def test_score_is_zero_when_nothing_was_detected(record, prediction, capsys):
     out = coco_ap({"a": prediction([], [], [])}, [record("a", [[0, 0, 10, 10]], [0])], ["cat"])
-    assert out["ap"] == 0
-    assert out["ar100"] == 0
+    assert out.ap == 0
+    assert out.ar100 == 0
     assert capsys.readouterr().out == ""
 
 
 def test_score_is_nan_when_there_is_nothing_to_find(record, prediction):
     out = coco_ap({"a": prediction([[0, 0, 9, 9]], [0.5], [0])}, [record("a", [], [])], ["cat"])
-    assert np.isnan(out["ap"])
+    assert np.isnan(out.ap)

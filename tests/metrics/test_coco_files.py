@@ -94,7 +94,7 @@ def _pair(seed):
 def _scored(truth, results, folder, classes=None):
     records = DetectionDataset.from_coco(truth, folder, class_names=classes)
     predictions = load_coco_results(results, records.categories, [each.image_id for each in records])
-    return coco_ap(predictions, records, records.class_names, sizes=True)
+    return coco_ap(predictions, records, records.class_names, sizes=True).to_dict()
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -135,8 +135,8 @@ def test_boxes_that_were_changed_since_are_scored_when_records_or_predictions_ar
     predictions = load_coco_results(results, labeled.categories, ["2"])
     assert record.named.names == ("dog",)
     moved = dataclasses.replace(record, boxes=record.boxes + 50)
-    assert coco_ap(predictions, [record], ["dog"])["ap"] == pytest.approx(1)
-    assert coco_ap(predictions, [moved], ["dog"])["ap"] == 0
+    assert coco_ap(predictions, [record], ["dog"]).ap == pytest.approx(1)
+    assert coco_ap(predictions, [moved], ["dog"]).ap == 0
     predictions = {"2": dataclasses.replace(predictions["2"], boxes=predictions["2"].boxes + 50)}
-    assert coco_ap(predictions, [moved], ["dog"])["ap"] == pytest.approx(1)
-    assert coco_ap(predictions, [record], ["dog"])["ap"] == 0
+    assert coco_ap(predictions, [moved], ["dog"]).ap == pytest.approx(1)
+    assert coco_ap(predictions, [record], ["dog"]).ap == 0

@@ -126,7 +126,7 @@ def test_kinds_and_gains_equal_plain_loops_when_cases_are_random(case):
 def test_ap50_is_that_of_the_evaluator_when_cases_are_random(case):
     for seed in range(50):
         predictions, records = case(seed)
-        expected = voc_ap(predictions, records, NAMES, protocol="voc10")["ap"]
+        expected = voc_ap(predictions, records, NAMES, protocol="voc10").ap
         np.testing.assert_allclose(error_kinds(predictions, records, NAMES).ap50, expected, atol=1e-15)
 
 
@@ -154,7 +154,7 @@ def test_gain_is_the_ap_of_fixed_predictions_when_they_are_fixed_by_hand(record,
     assert out.right == 1
     assert out.ap50 == pytest.approx((1 / 2 + 0) / 2)
     cats = prediction([objects[0], [0, 0, 20, 18], objects[1], objects[2]], [0.9, 0.8, 0.75, 0.7], [0] * 4)
-    boxes = voc_ap({"a": cats}, records, NAMES, protocol="voc10")["per_class"]["cat"]
+    boxes = voc_ap({"a": cats}, records, NAMES, protocol="voc10").per_class["cat"]
     assert out.ap50_gain["box"] == pytest.approx((boxes - 1 / 2) / 2) == pytest.approx(1 / 6)
     # The dog at 0.7 stays, the cow at 0.65 goes; one of two dogs is found first.
     assert out.ap50_gain["class"] == pytest.approx((1 / 2) / 2)

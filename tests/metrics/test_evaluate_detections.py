@@ -18,11 +18,11 @@ NAMES = ["cat", "dog", "cow"]
 def test_all_scores_are_those_of_the_single_protocols_when_asked_together(case):
     predictions, records = case(3, images=20)
     out = evaluate_detections(predictions, records, NAMES).to_dict()
-    assert out["voc07_ap50"] == voc_ap(predictions, records, NAMES)["ap"]
-    assert out["voc10_ap50"] == voc_ap(predictions, records, NAMES, protocol="voc10")["ap"]
-    assert out["per_class_voc07"] == voc_ap(predictions, records, NAMES)["per_class"]
-    assert out["per_class_voc10"] == voc_ap(predictions, records, NAMES, protocol="voc10")["per_class"]
-    coco = coco_ap(predictions, records, NAMES)
+    assert out["voc07_ap50"] == voc_ap(predictions, records, NAMES).ap
+    assert out["voc10_ap50"] == voc_ap(predictions, records, NAMES, protocol="voc10").ap
+    assert out["per_class_voc07"] == voc_ap(predictions, records, NAMES).per_class
+    assert out["per_class_voc10"] == voc_ap(predictions, records, NAMES, protocol="voc10").per_class
+    coco = coco_ap(predictions, records, NAMES).to_dict()
     for name in ("ap", "ap50", "ap75", "ar100"):
         assert out[f"coco_{name}"] == coco[name]
     assert out["per_class_coco"] == coco["per_class"]

@@ -33,7 +33,7 @@ def test_curves_and_figures_are_those_of_the_protocols_when_drawn(tmp_path, case
     predictions, records = case(3, images=20)
     plots.precision_recall(predictions, records, NAMES, tmp_path / "new" / "curves.png")
     assert (tmp_path / "new" / "curves.png").read_bytes().startswith(b"\x89PNG")
-    aps = [voc_ap(predictions, records, NAMES, protocol=name)["per_class"] for name in ("voc07", "voc10")]
+    aps = [voc_ap(predictions, records, NAMES, protocol=name).per_class for name in ("voc07", "voc10")]
     for name, axes in zip(NAMES, drawn[0].axes):
         assert axes.get_title(loc="left").strip() == name
         assert axes.texts[0].get_text().startswith(f"AP07 {100 * aps[0][name]:.1f}   AP10 {100 * aps[1][name]:.1f}   ")

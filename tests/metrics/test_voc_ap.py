@@ -81,10 +81,10 @@ def test_ap_equals_the_devkits_loops_when_ten_thousand_cases_are_random(case):
             expected = [both[protocol] for both in of_classes]
             out = voc.average_precision(found, names, protocol)
             if seed % 100 == 0:
-                np.testing.assert_equal(voc_ap(predictions, records, names, protocol=protocol), out)
-            assert out["per_class"] == pytest.approx(dict(zip(names, expected)), abs=1e-12, nan_ok=True), seed
+                np.testing.assert_equal(voc_ap(predictions, records, names, protocol=protocol).to_dict(), out.to_dict())
+            assert out.per_class == pytest.approx(dict(zip(names, expected)), abs=1e-12, nan_ok=True), seed
             known = [ap for ap in expected if not math.isnan(ap)]
-            assert math.isclose(out["ap"], np.mean(known), abs_tol=1e-12) if known else math.isnan(out["ap"])
+            assert math.isclose(out.ap, np.mean(known), abs_tol=1e-12) if known else math.isnan(out.ap)
         seen["partial"] += any(0.05 < ap < 0.95 for ap in known)
         seen["no detections"] += not len(scores)
         seen["no objects"] += not known and not any(hard)
@@ -112,20 +112,20 @@ def test_protocols_differ_as_worked_by_hand_when_half_of_the_detections_are_righ
     places = [[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]]
     records = [record("a", places, [0] * 4)]
     found = {"a": prediction([places[0], [80, 80, 90, 90], places[1]], [0.9, 0.8, 0.7], [0] * 3)}
-    assert voc_ap(found, records, ["cat"], protocol="voc10")["ap"] == pytest.approx(1 / 4 + 1 / 4 * 2 / 3)
-    assert voc_ap(found, records, ["cat"])["ap"] == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)
+    assert voc_ap(found, records, ["cat"], protocol="voc10").ap == pytest.approx(1 / 4 + 1 / 4 * 2 / 3)
+    assert voc_ap(found, records, ["cat"]).ap == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)
 
 
 def test_recall_of_three_tenths_reaches_its_point_when_ten_objects_are_sought(record, prediction):
     places = [[20 * i, 0, 20 * i + 10, 10] for i in range(10)]
     found = {"a": prediction(places[:3], [0.9, 0.8, 0.7], [0] * 3)}
-    assert voc_ap(found, [record("a", places, [0] * 10)], ["cat"])["ap"] == pytest.approx(4 / 11)
+    assert voc_ap(found, [record("a", places, [0] * 10)], ["cat"]).ap == pytest.approx(4 / 11)
 
 
 def test_second_detection_is_wrong_when_the_object_is_taken(record, prediction):
     records = [record("a", [[0, 0, 10, 10], [20, 0, 30, 10]], [0, 0])]
     found = {"a": prediction([[0, 0, 10, 10]] * 2 + [[20, 0, 30, 10]], [0.9, 0.8, 0.7], [0] * 3)}
-    assert voc_ap(found, records, ["cat"], protocol="voc10")["ap"] == pytest.approx(1 / 2 + 1 / 2 * 2 / 3)
+    assert voc_ap(found, records, ["cat"], protocol="voc10").ap == pytest.approx(1 / 2 + 1 / 2 * 2 / 3)
 
 
 def test_difficult_object_changes_nothing_when_found_twice_or_not_at_all(record, prediction):
@@ -134,22 +134,22 @@ def test_difficult_object_changes_nothing_when_found_twice_or_not_at_all(record,
     twice = {"a": prediction([boxes[1], boxes[1], boxes[0]], [0.9, 0.8, 0.7], [0] * 3)}
     never = {"a": prediction([boxes[0]], [0.7], [0])}
     for found in (twice, never):
-        assert voc_ap(found, records, ["cat"])["ap"] == pytest.approx(1)
+        assert voc_ap(found, records, ["cat"]).ap == pytest.approx(1)
 
 
 def test_overlap_of_exactly_a_half_is_right_when_the_threshold_is_a_half(record, prediction):
     records = [record("a", [[0, 0, 10, 10]], [0])]
     found = {"a": prediction([[0, 0, 10, 5]], [0.9], [0])}
-    assert voc_ap(found, records, ["cat"])["ap"] == pytest.approx(1)
-    assert voc_ap(found, records, ["cat"], iou_threshold=0.51)["ap"] == 0
+    assert voc_ap(found, records, ["cat"]).ap == pytest.approx(1)
+    assert voc_ap(found, records, ["cat"], iou_threshold=0.51).ap == 0
 
 
 def test_class_without_objects_is_left_out_of_the_mean_when_it_is_predicted(record, prediction):
     records = [record("a", [[0, 0, 10, 10]], [0])]
     found = {"a": prediction([[0, 0, 10, 10]] * 2, [0.9, 0.8], [0, 1])}
     out = voc_ap(found, records, ["cat", "dog"])
-    assert out["ap"] == pytest.approx(1)
-    assert math.isnan(out["per_class"]["dog"])
+    assert out.ap == pytest.approx(1)
+    assert math.isnan(out.per_class["dog"])
 
 
 def test_unknown_protocol_is_refused_when_asked_for(record, prediction):

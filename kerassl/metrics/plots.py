@@ -81,9 +81,7 @@ def precision_recall(
         last = place + columns >= len(drawn)
         axes.tick_params(labelsize=7.5, colors=_INK, labelbottom=last)
     dot = f"; the dot: score {shown_score:g}" if shown_score is not None else ""
-    mean = (
-        "" if single else f"mean AP07 {_percent(voc07.ap)}, AP10 {_percent(voc10.ap)} of {len(drawn)} classes; "
-    )
+    mean = "" if single else f"mean AP07 {_percent(voc07.ap)}, AP10 {_percent(voc10.ap)} of {len(drawn)} classes; "
     figure.suptitle(
         f"Precision against recall at IoU 0.5{dot}\n{mean}AP07: VOC 2007, 11 points; AP10: VOC 2010, area",
         fontsize=10, color=_INK,

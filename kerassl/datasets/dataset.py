@@ -18,6 +18,7 @@ from kerassl.datasets.formats.tfds import read_tfds
 from kerassl.datasets.formats.voc import VOC_CLASSES, names_in_voc, read_voc
 from kerassl.datasets.formats.yolo import read_yolo
 from kerassl.datasets.pipeline.detection import detection_batches, single_object_batches
+from kerassl.datasets.recognition import read_labels
 from kerassl.datasets.record import Record
 from kerassl.datasets.shards.reader import read_shards
 from kerassl.datasets.subset import choose, subset
@@ -73,6 +74,40 @@ class DetectionDataset(collections.abc.Sequence):
                     f"{record.path} has class {beyond[0]}, but there are {len(self.class_names)} class names; "
                     "name them all"
                 )
+
+    @classmethod
+    def open(
+        cls,
+        path: Paths,
+        images: Paths | None = None,
+        *,
+        split: str | None = None,
+        class_names: Paths | Sequence[str] | None = None,
+        strict: bool = False,
+        allow_broken: bool = False,
+    ) -> DetectionDataset:
+        """Read labels of any format, which is recognized by the files.
+
+        What they were taken for is logged. See the `from_...` methods for how each format is read.
+
+        Args:
+            path: a VOCdevkit (of one year, or the folder of the year), a COCO json, a YOLO folder, a folder of labeled
+                shards, or `"tfds:voc/2007"`.
+            images: the folder of the images that the labels name. None looks beside the labels.
+            split: str, a split that the data define themselves (see `own_splits`). None takes all images.
+            class_names: see `from_voc`. Orders or selects the classes; None takes those of the data.
+            strict, allow_broken: see `from_voc`.
+
+        Returns:
+            `DetectionDataset`.
+
+        Raises:
+            UserError: if the format is not known, or what a reader of the format raises.
+
+        Example:
+            >>> labeled = kerassl.datasets.DetectionDataset.open("annotations.json", "photos")
+        """
+        return cls(*read_labels(path, images, split, class_names, strict, allow_broken))
 
     @classmethod
     def from_voc(

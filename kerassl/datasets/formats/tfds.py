@@ -13,7 +13,8 @@ from kerassl.datasets.formats.voc import VOC_CLASSES
 from kerassl.datasets.images.files import by_file_name
 from kerassl.datasets.images.reading import read_header
 
-NAMES = ("voc/2007", "voc/2012")
+SPLITS = {"voc/2007": ("train", "val", "test"), "voc/2012": ("train", "val")}
+"""The splits of each data set that can be read, by its name; what is "val" here is "validation" there."""
 
 
 def read_tfds(name, split, data_dir, strict):
@@ -24,8 +25,8 @@ def read_tfds(name, split, data_dir, strict):
     """
     import tensorflow_datasets  # slow to import, and needed by nobody else
 
-    if name not in NAMES:
-        raise UserError(f"name is {name!r}; give {' or '.join(NAMES)}")
+    if name not in SPLITS:
+        raise UserError(f"name is {name!r}; give {' or '.join(SPLITS)}")
     builder = tensorflow_datasets.builder(name, data_dir=None if data_dir is None else str(data_dir))
     labels = builder.info.features["objects"]["label"].names
     if tuple(labels) != VOC_CLASSES:

@@ -55,6 +55,31 @@ def voc(parser: argparse.ArgumentParser, split: str | None, *, broken: bool = Tr
         setting(parser, "data.allow_broken_labels")
 
 
+def labels(parser: argparse.ArgumentParser, *, broken: bool = True, part: str = "test") -> None:
+    """Add the flags of labeled images.
+
+    Args:
+        parser: `argparse.ArgumentParser`.
+        broken: Bool. Whether labels that cannot be read are refused at all.
+        part: Str, the setting of `data` that they override, `"train"` or `"test"`.
+    """
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="labels: a COCO json, a YOLO data.yaml or folder, a folder of VOC's XML, a CSV of boxes, shards, or "
+        f"tfds:NAME (default: data.{part} of the configuration)",
+    )
+    parser.add_argument(
+        "--data-images", metavar="FOLDER", help="folder of the images that the labels name (default: found beside them)"
+    )
+    parser.add_argument(
+        "--split", metavar="NAME", help="the data's own split, as train, val or test (default: all labeled images)"
+    )
+    setting(parser, "data.classes")
+    if broken:
+        setting(parser, "data.allow_broken_labels")
+
+
 def other_labels(parser: argparse.ArgumentParser, coco: str, yolo: str) -> None:
     """Add the flags of labels in other formats, with their help."""
     form = parser.add_mutually_exclusive_group()

@@ -10,7 +10,7 @@ from kerassl.cli import flags
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(subparsers, "pretrain", "learn a backbone from images without labels")
     flags.run_folder(parser)
-    flags.setting(parser, "data.images", metavar="FOLDER")
+    flags.setting(parser, "data.unlabeled", "images", metavar="FOLDER")
     for key in (
         "backbone", "pretrain.image_size", "pretrain.batch_size", "pretrain.epochs", "pretrain.temperature", "seed",
     ):  # fmt: skip

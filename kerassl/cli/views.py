@@ -12,7 +12,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(
         subparsers, "views", "draw the views that pre-training makes of images, or with --voc what fine-tuning sees"
     )
-    parser.add_argument("images", nargs="*", metavar="PATH", help="images or folders of them (or data.images)")
+    parser.add_argument("images", nargs="*", metavar="PATH", help="images or folders of them (or data.unlabeled)")
     parser.add_argument("--out", required=True, metavar="FILE", help="the .png or .jpg file to write")
     parser.add_argument(
         "--count", type=flags.number(_numbers.COUNT), default=6, help="at most so many images, by --seed (default 6)"

@@ -211,6 +211,32 @@ def voc_settings(
     }
 
 
+def label_settings(
+    part: str = "train",
+    *,
+    data: str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+) -> dict[str, Any]:
+    """Return as flags what the arguments for labels change.
+
+    Args:
+        part: Str, the setting of `data` that they name, `"train"`, `"val"` or `"test"`.
+        data: Str or path of labels. Given, nothing is left of what the file has for the part.
+        data_images, split: Str or path, or str, of it.
+        classes, allow_broken_labels: As the settings of `data`.
+    """
+    own = {"images": data_images and os.fspath(data_images), "split": split}
+    named = (
+        {f"data.{part}.{key}": value for key, value in own.items()}
+        if data is None
+        else {f"data.{part}": {"path": os.fspath(data), **own}}
+    )
+    return {**named, "data.classes": classes, "data.allow_broken_labels": allow_broken_labels}
+
+
 def setting_of(key: str) -> pydantic.fields.FieldInfo:
     """Return the field of a setting by its name with dots, as `"pretrain.epochs"`."""
     *sections, name = key.split(".")
@@ -236,7 +262,7 @@ def kind_of(field: pydantic.fields.FieldInfo) -> tuple[Any, Any]:
 def _put(values, keys, value):
     for key in keys[:-1]:
         if not isinstance(values.get(key), dict):
-            values[key] = {}
+            values[key] = {"path": values[key]} if isinstance(values.get(key), str) else {}  # labels, in short
         values = values[key]
     values[keys[-1]] = value
 

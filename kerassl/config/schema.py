@@ -1,5 +1,6 @@
 """The sections of a configuration: what is accepted, with its default and advice on it."""
 
+import re
 from typing import Annotated, Literal
 
 import pydantic
@@ -27,8 +28,9 @@ def _number(kind, type_=int):
 Count, CountOrNone = _number(_numbers.COUNT), _number(_numbers.COUNT_OR_NONE)
 Seed, Year, ImageSize = _number(_numbers.SEED), _number(_numbers.YEAR), _number(check_image_size)
 Above0, From0, From1 = (_number(kind, float) for kind in (_numbers.ABOVE_0, _numbers.FROM_0, _numbers.FROM_1))
-Share, ShareAbove0, ShareBelow1 = (
-    _number(kind, float) for kind in (_numbers.SHARE, _numbers.SHARE_ABOVE_0, _numbers.SHARE_BELOW_1)
+Share, ShareAbove0, ShareBelow1, ShareHeldOut = (
+    _number(kind, float)
+    for kind in (_numbers.SHARE, _numbers.SHARE_ABOVE_0, _numbers.SHARE_BELOW_1, _numbers.SHARE_HELD_OUT)
 )
 Optimizer = Annotated[str, pydantic.AfterValidator(check_name)]
 Levels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_dense_levels(levels)))]
@@ -79,20 +81,107 @@ class Voc(Section):
         return split if self.year is None else f"{self.year} {split}"
 
 
+class Labels(Section):
+    """Labeled images. A path alone is short for them."""
+
+    path: str = Field(
+        examples=["annotations.json"],
+        description="A COCO json, a YOLO data.yaml or folder, a folder of VOC's XML, a CSV of boxes, shards, or "
+        "tfds:NAME.",
+    )
+    images: str | None = Field(None, description="Folder of the images that the labels name; null finds it beside.")
+    split: str | None = Field(None, description="The data's own split, as train, val or test; null is all images.")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_a_path(cls, value):
+        return {"path": value} if isinstance(value, str) else value
+
+
+class HeldOut(Section):
+    """Labeled images beside those to train on, or a share of these. A path or a share alone is short for them."""
+
+    path: str | None = Field(None, description="As data.train.path.")
+    images: str | None = Field(None, description="As data.train.images.")
+    split: str | None = Field(None, description="As data.train.split.")
+    share: ShareHeldOut | None = Field(
+        None, description="Share of data.train, a stratified choice that no seed changes; instead of path."
+    )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_a_path_or_share(cls, value):
+        if isinstance(value, str):
+            return {"path": value}
+        return {"share": value} if isinstance(value, (int, float)) else value
+
+    @pydantic.model_validator(mode="after")
+    def _one_of_them(self):
+        if self.share is not None and self.path is not None:
+            raise ValueError("path and share are both given; give one of them")
+        if self.path is None and (self.images is not None or self.split is not None):
+            raise ValueError("images and split belong to a path; give path, too")
+        return self
+
+
 class Data(Section):
     """Images and labels."""
 
-    images: list[str] = Field(
+    train: Labels | None = Field(None, description="Labeled images to train on.")
+    val: HeldOut | None = Field(
+        None,
+        description="Labeled images that the best epoch is chosen on. Null is the data's own split val; where neither "
+        "val nor test is given or the data's own, 0.1 of train.",
+    )
+    test: HeldOut | None = Field(
+        None, description="Labeled images to score on. Null is the data's own split test, or 0.2 of train, as of val."
+    )
+    unlabeled: list[str] = Field(
         [], description="Folders or files of images without labels; a few thousand at least, best like yours."
+    )
+    classes: list[str] | None = Field(
+        None,
+        description="Class names to read, in your order, or a file of them (one a line, or a data.yaml); null is all.",
+    )
+    count: Count | None = Field(None, description="Training images whose labels are used, a stratified subset by seed.")
+    fraction: ShareAbove0 | None = Field(
+        None, description="Share of the training images whose labels are used, above 0 to 1; instead of count."
+    )
+    group_by: str | None = Field(
+        None,
+        description="Regular expression on file names; shares of train keep together the images for which it matches "
+        "the same text, as the frames of a video by '^[a-z]+[0-9]+'.",
     )
     voc: Voc | None = Field(None, description="Labels in VOC's format.")
     scenes: Scenes | None = Field(None, description="Generated scenes, where there are no images of your own.")
     use_training_images: bool = Field(
-        True, description="Pre-train on the images of the training split, too, without their labels."
+        True, description="Pre-train on the images of data.train, too, without their labels."
     )
     allow_broken_labels: bool = Field(
         False, description="Leave out labels that cannot be read even if they are more than a tenth."
     )
+
+    @pydantic.field_validator("classes", mode="before")
+    @classmethod
+    def _names(cls, value):
+        return value if value is None else read_class_names(value)
+
+    @pydantic.field_validator("group_by")
+    @classmethod
+    def _expression(cls, value):
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"it is no regular expression ({error})") from None
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _parts(self):
+        for name in ("val", "test"):
+            part = getattr(self, name)
+            if part is not None and part.path is None and part.share is None:
+                setattr(self, name, None)
+        return self
 
 
 class LabeledFolder(Section):

@@ -74,7 +74,7 @@ def run_folder(
             with other settings.
     """
     path = pathlib.Path(path)
-    _files.check_outside(path, config.data.images)
+    _files.check_outside(path, config.data.unlabeled)
     if replace:
         _files.check_not_removed(path, config.model_dump(mode="json"))
     with _files.claimed(path, "run", keep=("config.yaml", "log.txt")) as manifest:

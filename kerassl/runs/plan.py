@@ -499,9 +499,9 @@ def _unlabeled(config):
     """How many images pre-training has, where the configuration and the folders that it names tell."""
     data = config.data
     count = 0
-    if data.images:
+    if data.unlabeled:
         with contextlib.suppress(UserError):
-            count = len(datasets.image_files(data.images))
+            count = len(datasets.image_files(data.unlabeled))
     if data.voc is not None:
         return None if data.use_training_images else count
     if data.scenes is not None:

@@ -74,7 +74,7 @@ def pretrain(
     """
     flags = {
         **(settings or {}),
-        "data.images": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
+        "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
         "backbone": backbone,
         "pretrain.image_size": image_size,
         "pretrain.batch_size": batch_size,

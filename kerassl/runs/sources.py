@@ -65,9 +65,9 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
             raise UserError(
                 "no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration"
             )
-        if not data.images:
-            raise UserError("no images are named; give --images a folder, or data.images in the configuration")
-        return Sources(list(data.images), [], [], (), False)
+        if not data.unlabeled:
+            raise UserError("no images are named; give --images a folder, or data.unlabeled in the configuration")
+        return Sources(list(data.unlabeled), [], [], (), False)
     voc = data.voc
     classes = tuple(voc.classes or datasets.VOC_CLASSES)
     whole = labeled_split(config, voc.train, classes)
@@ -80,11 +80,52 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
             "score lower; score on another split",
             len(seen), len(test), min(seen), voc.train, voc.test,
         )  # fmt: skip
-    images = list(data.images)
+    images = list(data.unlabeled)
     if data.use_training_images:
         # All of the split, whatever share of its labels is used: pre-training needs none.
         images += [record.path for record in whole]
     return Sources(images, train, test, classes, False)
+
+
+def open_labels(
+    data: str | os.PathLike | None,
+    data_images: str | os.PathLike | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    *,
+    config: Config | None = None,
+    part: str = "test",
+) -> DetectionDataset:
+    """Read labeled images of any format.
+
+    Args:
+        data: Str or path of the labels, or None for those of `config`.
+        data_images: Str or path of the folder of the images that they name, or None to find it beside them.
+        split: Str, the data's own split, or None for all images that are labeled.
+        classes: Class names to read, in this order, or a file of them; None takes those of the data.
+        allow_broken_labels: Bool. Continue where more than a tenth of the labels cannot be read.
+        config: `Config` that has what is None here, or None.
+        part: Str, `"train"`, `"val"` or `"test"`: the setting of `config.data`.
+
+    Returns:
+        `DetectionDataset`.
+
+    Raises:
+        UserError: if nothing is named, or what is named cannot be read.
+    """
+    if config is not None:
+        own, classes = getattr(config.data, part), classes or config.data.classes
+        allow_broken_labels = config.data.allow_broken_labels if allow_broken_labels is None else allow_broken_labels
+        if data is None and own is not None:
+            data, data_images, split = own.path, data_images or own.images, split or own.split
+    if data is None:
+        raise UserError(
+            "no labeled images are named; give --data a file or folder of labels, or data.train in the configuration"
+        )
+    return DetectionDataset.open(
+        data, data_images, split=split, class_names=classes, allow_broken=bool(allow_broken_labels)
+    )
 
 
 def check_decoded(data: Sources) -> None:
@@ -194,7 +235,7 @@ def _scenes(config, path):
     classes = tuple(datasets.SCENE_CLASSES)
     train = DetectionDataset.from_voc(path, 2007, "train", class_names=classes)
     test = DetectionDataset.from_voc(path, 2007, "val", class_names=classes)
-    images = list(config.data.images)
+    images = list(config.data.unlabeled)
     if made.unlabeled:
         images.append(str(path / "unlabeled"))
     if config.data.use_training_images:

@@ -72,7 +72,7 @@ def describe_features(
     chosen, source = (
         _labeled(read, count)
         if read.data.voc is not None and not images
-        else _unlabeled(images or read.data.images, count, read.seed)
+        else _unlabeled(images or read.data.unlabeled, count, read.seed)
     )
     size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, image_size)
     networks, seen = {}, {}

@@ -74,7 +74,7 @@ def inspect(
         files.check_outside(out, [*paths, voc])
     data = read_config(config).data
     if not paths and voc is None:
-        paths, voc = data.images, data.voc.root if data.voc else None
+        paths, voc = data.unlabeled, data.voc.root if data.voc else None
     found = find(paths, voc, coco, year, split, classes, yolo, allow_broken=True)
     images = image_card(found.paths, decode, progress=verbosity() != 2)
     labels = None if found.records is None else label_card(found.records, found.classes)

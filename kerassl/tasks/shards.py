@@ -34,7 +34,7 @@ def shards(
 
     Args:
         images: Sequence of folders or files; with `coco` or `yolo` the one folder of the labeled images. None is
-            `data.images` of the configuration.
+            `data.unlabeled` of the configuration.
         out: Str or path of the folder to write; the same call again continues.
         config: Str or path of a YAML file.
         voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
@@ -56,9 +56,9 @@ def shards(
     elif any(each is not None for each in chosen):
         raise UserError("--year, --split and --classes are for labels; give --voc, --coco or --yolo, or leave them out")
     else:
-        images = read_config(config, {"data.images": images}).data.images
+        images = read_config(config, {"data.unlabeled": images}).data.unlabeled
     if not images:
-        raise UserError("no images are named; give --images a folder, or data.images in the configuration")
+        raise UserError("no images are named; give --images a folder, or data.unlabeled in the configuration")
     return datasets.write_shards(
         images,
         out,

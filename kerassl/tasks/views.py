@@ -49,7 +49,7 @@ def views(
     """Draw the views that pre-training makes of a few images, or what fine-tuning sees of labeled ones.
 
     Args:
-        images: Sequence of folders or files; empty is `data.images` of the configuration.
+        images: Sequence of folders or files; empty is `data.unlabeled` of the configuration.
         out: Str or path of the `.png` or `.jpg` file to write.
         config: Str or path of a YAML file.
         count: Int. At most so many images, chosen by the seed.
@@ -80,7 +80,7 @@ def views(
         sheet, drawn = training_sheet(_training(config, task, settings), task, count)
     else:
         settings = {
-            "data.images": list(images) or None,
+            "data.unlabeled": list(images) or None,
             "pretrain.image_size": 128 if image_size is None and not config else image_size,
             "pretrain.smallest_crop": 0.2 if mild else None,
             "pretrain.strength": 0.5 if mild else None,
@@ -104,7 +104,7 @@ def contact_sheet(config, count, level):
     """Draw some images, chosen by the seed, and views of them as pre-training cuts them.
 
     Args:
-        config: `Config`; `data.images`, `pretrain` and `seed` are used.
+        config: `Config`; `data.unlabeled`, `pretrain` and `seed` are used.
         count: int. How many images; fewer if there are fewer.
         level: `"P3"`, `"P4"` or `"P5"`, whose matched locations are drawn.
 
@@ -116,9 +116,9 @@ def contact_sheet(config, count, level):
     """
     if count > MOST:
         raise UserError(f"count is {count}; give at most {MOST} images to draw, 4 to 8 fit a screen")
-    if not config.data.images:
+    if not config.data.unlabeled:
         raise UserError("no images are named; give a folder, as in: kerassl views photos/ --out views.png")
-    plan, files = config.pretrain, datasets.image_files(config.data.images)
+    plan, files = config.pretrain, datasets.image_files(config.data.unlabeled)
     load_size = check_image_size(plan.load_size or check_image_size(plan.image_size) + 32)
     views = augment.SimCLRViews(plan.image_size, scale=(plan.smallest_crop, 1.0), strength=plan.strength)
     paths, images = _some(files, count, config.seed)

@@ -45,7 +45,7 @@ def test_sheet_is_the_same_when_the_seed_is_and_another_when_anything_else_chang
 def test_sheet_shows_the_views_of_a_run_when_given_its_configuration(photos, tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text(
-        f"data: {{images: ['{photos}']}}\npretrain: {{image_size: 64, smallest_crop: 0.2, strength: 0.5}}"
+        f"data: {{unlabeled: ['{photos}']}}\npretrain: {{image_size: 64, smallest_crop: 0.2, strength: 0.5}}"
     )
     by_config = _drawn(tmp_path / "a.png", "--config", config, "--count", 2)
     by_flags = _drawn(tmp_path / "b.png", photos, "--count", 2, "--image-size", 64, "--mild")

@@ -146,7 +146,7 @@ def test_class_labels_are_read_by_the_supervised_variant_alone(trained, tmp_path
         Image.fromarray(np.full((40, 40, 3), number, np.uint8)).save(tmp_path / "photos" / name)
     asked, names = [], datasets.named_classes
     monkeypatch.setattr(datasets, "named_classes", lambda paths: asked.append(paths) or names(paths))
-    text = GRID.replace(SCENES, f"data: {{images: [{tmp_path / 'photos'}]}}\n") + (
+    text = GRID.replace(SCENES, f"data: {{unlabeled: [{tmp_path / 'photos'}]}}\n") + (
         "variants:\n  plain: self-supervised\n  named: {supervised: [cat, dog], pretrain: {batch_size: 4}}\n"
     )
     plan, images = planned(tmp_path, text), [str(tmp_path / "photos")]

@@ -25,8 +25,8 @@ def test_flags_override_the_file_and_the_file_the_defaults(tmp_path):
 
 def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("PHOTOS", "/somewhere")
-    path = written(tmp_path, "data: {images: ['${PHOTOS}/all']}")
-    assert read_config(path).data.images == ["/somewhere/all"]
+    path = written(tmp_path, "data: {unlabeled: ['${PHOTOS}/all']}")
+    assert read_config(path).data.unlabeled == ["/somewhere/all"]
     monkeypatch.delenv("PHOTOS")
     with pytest.raises(UserError, match="PHOTOS"):
         read_config(path)
@@ -93,7 +93,7 @@ def test_all_problems_are_reported_at_once_when_there_are_several(tmp_path, monk
     monkeypatch.delenv("NOWHERE", raising=False)
     path = written(
         tmp_path,
-        "data: {images: [$NOWHERE]}\npretrain: {epochs: 0, epoch: 3}\ndetector: {kind: yolo}\n"
+        "data: {unlabeled: [$NOWHERE]}\npretrain: {epochs: 0, epoch: 3}\ndetector: {kind: yolo}\n"
         "variants: {a: {supervised: 3}}\n",
     )
     with pytest.raises(UserError) as caught:
@@ -158,7 +158,8 @@ def numbers(section, place=()):
 
 
 NEEDED = {
-    "data.voc": {"root": "x"}, "pretrain.probe": {"train": "x"}, "compare.probe": {"train": "x"},
+    "data.voc": {"root": "x"}, "data.train": {"path": "x"}, "pretrain.probe": {"train": "x"},
+    "compare.probe": {"train": "x"},
     "compare.sanity_check": {"good": "self-supervised", "poor": "random start"},
 }  # fmt: skip
 

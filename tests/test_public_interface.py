@@ -11,21 +11,6 @@ import kerassl
 ROOT = pathlib.Path(kerassl.__file__).parent
 PACKAGES = [name for name in ("", *kerassl._PACKAGES) if not name or (ROOT / name / "__init__.py").is_file()]
 FOLDERS = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.rglob("__init__.py")}
-# Packages that are not annotated yet, and functions that still have a package's name; the aim is two empty sets.
-NOT_ANNOTATED = set(PACKAGES) - {
-    "augment",
-    "backbones",
-    "callbacks",
-    "datasets",
-    "detectors",
-    "explain",
-    "features",
-    "losses",
-    "models",
-    "optimizers",
-    "serving",
-}
-NAMED_LIKE_PACKAGES = set()
 
 pytestmark = pytest.mark.current_stack
 
@@ -58,7 +43,7 @@ def _missing(name, function):
     return missing
 
 
-@pytest.mark.parametrize("package", [name for name in PACKAGES if name not in NOT_ANNOTATED])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_parameters_and_returns_are_annotated_when_public(package):
     functions = [each for name, value in _public(package).items() for each in _functions(name, value)]
     assert [line for name, function in functions for line in _missing(name, function)] == []
@@ -67,4 +52,16 @@ def test_parameters_and_returns_are_annotated_when_public(package):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_function_has_a_packages_name_when_public(package):
     named = {f"{package}.{name}" for name, value in _public(package).items() if inspect.isfunction(value)}
-    assert {name for name in named if FOLDERS & {name, name.split(".")[-1]}} - NAMED_LIKE_PACKAGES == set()
+    assert {name for name in named if FOLDERS & {name, name.split(".")[-1]}} == set()
+
+
+def test_parameters_and_returns_are_annotated_when_a_module_reads_or_writes_files():
+    modules = [importlib.import_module(f"kerassl._io.{path.stem}") for path in (ROOT / "_io").glob("[a-z]*.py")]
+    own = {
+        f"{module.__name__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    }
+    functions = [each for name, value in own.items() for each in _functions(name, inspect.unwrap(value))]
+    assert [line for name, function in functions for line in _missing(name, function)] == []

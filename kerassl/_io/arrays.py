@@ -1,9 +1,12 @@
 """Arrays in `.npz` files: read whole and checked, or not at all."""
 
+from __future__ import annotations
+
 import io
 import os
 import struct
 import zipfile
+from typing import IO
 
 import numpy as np
 
@@ -14,7 +17,7 @@ class DamagedError(Exception):
     """The file cannot be read; the message is the reason, in one line."""
 
 
-def read_arrays(file):
+def read_arrays(file: str | os.PathLike | IO[bytes]) -> dict[str, np.ndarray]:
     """Read all arrays of an `.npz` file, without pickles.
 
     NumPy checks no checksum of an array whose damaged header asks for less than there is, and a damaged archive makes
@@ -40,17 +43,18 @@ def read_arrays(file):
         raise DamagedError(reason(error)) from error
 
 
-def check_archive(archive):
+def check_archive(archive: zipfile.ZipFile) -> None:
     """Refuse a `ZipFile` that lost parts or has one twice, or whose content would be far larger than the archive.
 
     A wrong byte in its list of parts makes Python's zipfile pass over some of them.
     """
     members = archive.infolist()
+    assert archive.fp is not None
     size = archive.fp.seek(0, os.SEEK_END)
     comment = len(archive.comment)
     archive.fp.seek(max(0, size - _END.size - comment))
-    mark, count, told = _END.unpack(archive.fp.read(_END.size))
-    if (mark, told) != (b"PK\5\6", comment) or (count != len(members) and count != 0xFFFF):
+    mark, count, stated = _END.unpack(archive.fp.read(_END.size))
+    if (mark, stated) != (b"PK\5\6", comment) or (count != len(members) and count != 0xFFFF):
         raise ValueError("its list of parts is damaged")
     if len({member.filename for member in members}) < len(members):
         raise ValueError("it holds a part twice")
@@ -59,11 +63,11 @@ def check_archive(archive):
         raise ValueError(f"it would unpack to {unpacked / 2**30:.1f} GiB")
 
 
-def reason(error):
+def reason(error: BaseException) -> str:
     """Return an exception's message as one short line."""
     lines = str(error).strip().splitlines()
-    told = lines[0].strip().rstrip(".")[:160] if lines else ""
-    return told if told and not isinstance(error, KeyError) else f"{type(error).__name__} {told}".strip()
+    line = lines[0].strip().rstrip(".")[:160] if lines else ""
+    return line if line and not isinstance(error, KeyError) else f"{type(error).__name__} {line}".strip()
 
 
 def _array(archive, name):

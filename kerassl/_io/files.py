@@ -1,5 +1,7 @@
 """Outputs that appear whole or not at all, and that never take the place of a file of the user's."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import json
@@ -9,6 +11,7 @@ import pathlib
 import shutil
 import stat
 import uuid
+from collections.abc import Iterable, Iterator, Mapping
 
 import filelock
 
@@ -23,7 +26,9 @@ _MARK = "temporary.json"
 
 
 @contextlib.contextmanager
-def whole(path, *, replace=True, overwrite=False, state=False):
+def whole(
+    path: str | os.PathLike, *, replace: bool = True, overwrite: bool = False, state: bool = False
+) -> Iterator[pathlib.Path]:
     """Give a temporary path beside `path`, and move it into place when the block ends without an exception.
 
     Works for a file and for a folder: the block creates whichever it wants at the path that it is given. What is at
@@ -109,59 +114,33 @@ def _check_place(path, manifest, replace, overwrite, state):
     raise UserError(f"{path} {changed}; choose another path or remove it first")
 
 
-def check_new(path):
-    """Refuse a path at which there is something, before work is done for it.
-
-    Args:
-        path: str or `pathlib.Path` of an output.
-
-    Raises:
-        UserError: if something is there, a link to nothing included.
-    """
+def check_new(path: str | os.PathLike) -> None:
+    """Refuse a path of an output at which there is something, a link to nothing included."""
     if os.path.lexists(path):
         raise UserError(f"{path} already exists; choose another path or remove it first")
 
 
-def check_replaceable(path):
-    """Refuse a file's path at which there is anything but a file that kerassl wrote and nobody changed since.
-
-    Args:
-        path: str or `pathlib.Path` of an output.
-
-    Raises:
-        UserError: if there is.
-    """
+def check_replaceable(path: str | os.PathLike) -> None:
+    """Refuse a file's path at which there is anything but a file that kerassl wrote and nobody changed since."""
     path = pathlib.Path(path)
-    if not path.is_symlink() and path.is_file() and _signature.is_signed(path):
-        return
-    check_new(path)
+    if path.is_symlink() or not path.is_file() or not _signature.is_signed(path):
+        check_new(path)
 
 
-def check_outside(path, inputs):
-    """Refuse an output within a folder that is read, where its images would count as input the next time.
-
-    Args:
-        path: str or `pathlib.Path` of the output.
-        inputs: sequence of str or `pathlib.Path`, or None.
-
-    Raises:
-        UserError: if `path` is one of the inputs or in one.
-    """
+def check_outside(path: str | os.PathLike, inputs: Iterable | None) -> None:
+    """Refuse an output within one of the `inputs` that is a folder: its images would count as input the next time."""
     place = pathlib.Path(os.path.realpath(path))
     for each in inputs or ():
         if each is not None and os.path.isdir(each) and pathlib.Path(os.path.realpath(each)) in (place, *place.parents):
             raise UserError(f"the output {path} is in {each}, which is read; choose a folder outside of it")
 
 
-def check_not_removed(folder, values):
-    """Refuse to replace a folder that holds an input.
+def check_not_removed(folder: str | os.PathLike, values: Mapping | Iterable) -> None:
+    """Refuse to replace the folder of a run that holds one of its inputs.
 
     Args:
-        folder: str or `pathlib.Path` of the run that is to be replaced.
-        values: settings: dicts and lists of anything, where each str may be a path.
-
-    Raises:
-        UserError: if one of them is in the folder.
+        folder: Folder of the run.
+        values: Its settings: dicts and lists of anything, where each str may be a path.
     """
     values = list(values.values()) if isinstance(values, dict) else values
     for value in values:
@@ -175,15 +154,15 @@ def check_not_removed(folder, values):
                 )
 
 
-def make_folder(folder, wanted=None):
+def make_folder(folder: str | os.PathLike, wanted: str | os.PathLike | None = None) -> list[pathlib.Path]:
     """Create a folder and those above it.
 
     Args:
-        folder: str or `pathlib.Path`.
-        wanted: the path that a message names; by default the folder.
+        folder: Path of the folder.
+        wanted: The path that a message names; by default the folder.
 
     Returns:
-        List of the `pathlib.Path`s that were created, the deepest first, as `remove_folders` takes them.
+        The folders that were created, the deepest first, as `remove_folders` takes them.
 
     Raises:
         UserError: if it cannot be created, as below a file or where the user may not write.
@@ -202,7 +181,7 @@ def make_folder(folder, wanted=None):
     return new
 
 
-def remove_folders(folders):
+def remove_folders(folders: Iterable[pathlib.Path]) -> None:
     """Remove folders that `make_folder` created, as far as they are empty."""
     with contextlib.suppress(OSError):
         for each in folders:
@@ -210,7 +189,7 @@ def remove_folders(folders):
 
 
 @contextlib.contextmanager
-def claimed(folder, kind, keep=()):
+def claimed(folder: str | os.PathLike, kind: str, keep: Iterable[str] = ()) -> Iterator[Manifest]:
     """Create a folder for outputs, with its manifest, and hold it against other processes.
 
     Args:
@@ -265,16 +244,17 @@ def claimed(folder, kind, keep=()):
         raise
 
 
-def open_log(path):
+def open_log(path: pathlib.Path) -> None:
     """Prepare a file of a run that is appended to. One that was changed since is copied first.
 
     Args:
-        path: `pathlib.Path` in a folder with a manifest, which records it.
+        path: Path in a folder with a manifest, which records it.
 
     Raises:
-        UserError: if what is there was not written by kerassl, as a link.
+        UserError: if the file there was not written by kerassl, as a link.
     """
     manifest = Manifest.above(path)
+    assert manifest is not None
     if os.path.lexists(path) and not manifest.owns(path):
         if os.path.islink(path) or not os.path.isfile(path) or not manifest.names(path):
             raise UserError(f"{path} is not kerassl's; move it away first")
@@ -282,47 +262,39 @@ def open_log(path):
     manifest.grows(path)
 
 
-def own_folder(folder, kind):
-    """Create a folder that kerassl keeps files in, with a manifest unless a folder above it has one.
-
-    Args:
-        folder: str or `pathlib.Path`.
-        kind: str, as `"checkpoints"`.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
+def own_folder(folder: str | os.PathLike, kind: str) -> None:
+    """Create a folder that kerassl keeps files in, with a manifest of that kind unless a folder above it has one."""
     make_folder(folder)
     if Manifest.above(pathlib.Path(folder) / "file") is None:
         Manifest.create(folder, kind)
 
 
-def sweep(folder):
+def sweep(folder: str | os.PathLike) -> None:
     """Remove what a killed process left half written in a folder with a manifest; only where no other one writes."""
     if (pathlib.Path(folder) / _manifest.NAME).is_file():
         Manifest.at(folder).sweep()
 
 
-def clear(folder):
+def clear(folder: str | os.PathLike) -> None:
     """Remove of a folder what kerassl wrote in it, by the manifest above, and nothing else."""
     manifest = Manifest.above(folder)
     if manifest is not None and os.path.isdir(folder) and not os.path.islink(folder):
         manifest.clear(folder)
 
 
-def owns(path):
+def owns(path: str | os.PathLike) -> bool:
     """Whether a file is as kerassl wrote it, by the manifest above."""
     manifest = Manifest.above(path)
     return manifest is not None and manifest.owns(path)
 
 
-def remove(path):
+def remove(path: str | os.PathLike) -> bool:
     """Remove a file if kerassl wrote it and nobody changed it since; returns whether it did."""
     manifest = Manifest.above(path)
     return manifest is not None and manifest.remove(path)
 
 
-def set_aside(path):
+def set_aside(path: pathlib.Path) -> None:
     """Rename a file that is in the way of a run's own state, with a line in the log."""
     os.rename(path, _aside(path))
 
@@ -335,7 +307,7 @@ def _aside(path):
 
 
 @contextlib.contextmanager
-def whole_folder(path):
+def whole_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """`whole` for a new folder that takes long; what a killed process left of it is removed first.
 
     The folder is written within a hidden one that is named after its path. Such a folder is locked, and the system
@@ -382,15 +354,11 @@ def _sweep(path):
 
 
 @contextlib.contextmanager
-def locked(folder, wait=False):
+def locked(folder: str | os.PathLike, wait: bool = False) -> Iterator[bool | None]:
     """Hold a folder's lock for as long as the block lasts; the system releases it when the process ends.
 
-    Args:
-        folder: str or `pathlib.Path` of a folder that is there.
-        wait: bool. Wait for whoever has the lock.
-
     Yields:
-        True, or False where another process has the lock, or None where the folder cannot be locked.
+        True, or False where another process has the lock (unless `wait`), or None where the folder cannot be locked.
     """
     path = pathlib.Path(folder, _manifest.LOCK)
     lock = filelock.FileLock(path, timeout=-1 if wait else 0)

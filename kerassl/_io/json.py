@@ -1,6 +1,10 @@
 """Reading JSON that other programs wrote."""
 
+from __future__ import annotations
+
 import json
+import os
+from typing import Any
 
 from kerassl._errors import UserError
 from kerassl._io.text import read_text
@@ -8,7 +12,7 @@ from kerassl._io.text import read_text
 _MOST = 4_000_000_000  # bytes; the results of COCO's largest split are a twentieth of that
 
 
-def read_json(path, remedy, most=_MOST):
+def read_json(path: str | os.PathLike, remedy: str, most: int = _MOST) -> Any:
     """Read a JSON file whose objects have every key once.
 
     Args:

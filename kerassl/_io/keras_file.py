@@ -1,7 +1,10 @@
 """`.keras` files: what is wrong with one is found before Keras opens it, and opened in safe mode alone."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
+import os
 import pathlib
 import zipfile
 
@@ -31,7 +34,7 @@ class KerasFile:
     names: tuple
 
 
-def read_keras_file(path, wanted):
+def read_keras_file(path: str | os.PathLike, wanted: str) -> KerasFile:
     """Read the description in a `.keras` file, and check that the file is whole. It takes neither Keras nor TensorFlow.
 
     Args:
@@ -69,7 +72,7 @@ def read_keras_file(path, wanted):
         raise UserError(f"{path} is damaged ({reason(error)}); copy or save it again, or {wanted}") from error
 
 
-def open_model(path, wanted, compile=True):
+def open_model(path: str | os.PathLike, wanted: str, compile: bool = True) -> keras.Model:
     """Open a `.keras` file in safe mode.
 
     Args:

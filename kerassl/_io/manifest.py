@@ -5,6 +5,8 @@ before each file is moved into place, so that it is right after a kill at any mo
 that has other bytes than were written, belongs to the user.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fnmatch
 import glob
@@ -41,16 +43,19 @@ class Manifest:
         kind: str, as `"run"`, or None where the file is no manifest of kerassl's.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = pathlib.Path(os.path.realpath(folder))
         self._path = self.folder / NAME
-        self._offset, self.kind = 0, None
-        self._written, self._growing, self._temporary, self._folders = {}, {}, [], set()
-        self._inode = None
+        self._offset, self._inode = 0, None
+        self.kind: str | None = None
+        self._written: dict[str, dict[tuple[int, str], bool]] = {}
+        self._growing: dict[str, bool] = {}
+        self._temporary: list[str] = []
+        self._folders: set[str] = set()
         self._read()
 
     @classmethod
-    def at(cls, folder):
+    def at(cls, folder: str | os.PathLike) -> Manifest:
         """The manifest in a folder, read once in a process."""
         key = os.path.abspath(folder)
         known = _opened.get(key)
@@ -59,7 +64,7 @@ class Manifest:
         return known
 
     @classmethod
-    def create(cls, folder, kind):
+    def create(cls, folder: str | os.PathLike, kind: str) -> Manifest:
         """Begin a manifest in a folder, or open the one that is there."""
         folder = pathlib.Path(folder)
         if not os.path.lexists(folder / NAME):
@@ -70,7 +75,7 @@ class Manifest:
         return manifest
 
     @classmethod
-    def above(cls, path):
+    def above(cls, path: str | os.PathLike) -> Manifest | None:
         """The manifest of the nearest folder that holds `path`, or None."""
         for folder in _place(path).parents:
             if (folder / NAME).is_file() and not (folder / NAME).is_symlink():
@@ -79,13 +84,13 @@ class Manifest:
                     return manifest
         return None
 
-    def add(self, path, at=None, state=False):
+    def add(self, path: str | os.PathLike, at: str | os.PathLike | None = None, state: bool = False) -> None:
         """Record a finished file, or all files of a folder, before it is moved into place.
 
         Args:
-            path: `pathlib.Path` of what was written.
-            at: `pathlib.Path` where it will be; None where it is already.
-            state: bool. Whether the file is the run's own state, which may be replaced if it was damaged.
+            path: Path of the file or folder.
+            at: Path where it will be; None where it is already.
+            state: Whether the file is the run's own state, which may be replaced if it was damaged.
         """
         path, at = pathlib.Path(path), pathlib.Path(path if at is None else at)
         if path.is_dir():
@@ -98,16 +103,16 @@ class Manifest:
                 entry = {"file": self._key(at / file.relative_to(path)), "bytes": file.stat().st_size}
                 self._append({**entry, "sha256": checksum(file), **({"state": True} if state else {})})
 
-    def grows(self, path, pattern=False):
+    def grows(self, path: str | os.PathLike, pattern: bool = False) -> None:
         """Record a file that is appended to, or changed in place, until `settle`; or a pattern of such files."""
         key = self._key(path)
         self._append({"grows": key if pattern else glob.escape(key)})
 
-    def temporary(self, path):
+    def temporary(self, path: str | os.PathLike) -> None:
         """Record the name of a file or folder that is about to be written, which `sweep` removes after a kill."""
         self._append({"temporary": self._key(path)})
 
-    def settle(self):
+    def settle(self) -> None:
         """Record what growing files hold now: from here on a change is the user's."""
         self._read()
         patterns = [pattern for pattern, open_ in self._growing.items() if open_]
@@ -117,7 +122,7 @@ class Manifest:
         for pattern in patterns:
             self._append({"settled": pattern})
 
-    def owns(self, path):
+    def owns(self, path: str | os.PathLike) -> bool:
         """Whether there is a regular file at `path` that kerassl wrote and nobody changed since."""
         try:
             found = os.lstat(path)
@@ -132,33 +137,29 @@ class Manifest:
         written = self._written.get(key, {})
         return any(size == found.st_size for size, _ in written) and (found.st_size, checksum(path)) in written
 
-    def is_new(self):
+    def is_new(self) -> bool:
         """Whether kerassl has written nothing into the folder yet, as far as it is still there."""
         self._read()
         return not any(path.name not in (NAME, LOCK) for path in self.folder.iterdir())
 
-    def names(self, path):
+    def names(self, path: str | os.PathLike) -> bool:
         """Whether a file of this path was ever written by kerassl, changed since or not."""
         self._read()
         key = self._key(path)
         return key in self._written or any(fnmatch.fnmatchcase(key, pattern) for pattern in self._growing)
 
-    def foreign(self, folder=None):
-        """The first file or folder that is not kerassl's, or was changed since, or None.
-
-        Args:
-            folder: `pathlib.Path` within the manifest's folder, or None for all of it.
-        """
+    def foreign(self, folder: str | os.PathLike | None = None) -> pathlib.Path | None:
+        """Return the first file or folder, there or in a folder within, that is not kerassl's or was changed."""
         self._read()
         made = self._made()
         return next((path for path in self._content(folder or self.folder, made) if not self._is_own(path, made)), None)
 
-    def made(self, folder):
+    def made(self, folder: str | os.PathLike) -> bool:
         """Whether kerassl created a folder, or one of its files is in it."""
         self._read()
         return pathlib.PurePosixPath(self._key(folder)) in self._made()
 
-    def changed(self):
+    def changed(self) -> pathlib.Path | None:
         """The first file that kerassl wrote and somebody changed since, or None; the run's own state is passed over."""
         self._read()
         for key, written in self._written.items():
@@ -167,12 +168,12 @@ class Manifest:
                 return path
         return None
 
-    def clear(self, folder=None):
-        """Remove what kerassl wrote, and the folders that are empty then; what is not kerassl's is left.
+    def clear(self, folder: str | os.PathLike | None = None) -> None:
+        """Remove the files that kerassl wrote, and the folders that are empty then.
 
         Args:
-            folder: `pathlib.Path` within the manifest's folder, which goes too if it is empty then; None for all
-                files in the manifest's folder, which stays with its manifest.
+            folder: Path within the manifest's folder, which is removed too if it is empty then; None for all files in
+                the manifest's folder, which stays with its manifest.
         """
         self._read()
         top = self.folder if folder is None else pathlib.Path(os.path.realpath(folder))
@@ -193,14 +194,14 @@ class Manifest:
             with contextlib.suppress(OSError):
                 top.rmdir()
 
-    def remove(self, path):
+    def remove(self, path: str | os.PathLike) -> bool:
         """Remove a file if kerassl wrote it and nobody changed it since; returns whether it did."""
         if self.owns(path):
             pathlib.Path(path).unlink(missing_ok=True)
             return True
         return False
 
-    def sweep(self):
+    def sweep(self) -> None:
         """Remove what a killed process left half written. Only where no other process writes to the folder."""
         self._read()
         for key in self._temporary:
@@ -212,7 +213,7 @@ class Manifest:
             else:
                 path.unlink(missing_ok=True)
 
-    def delete(self):
+    def delete(self) -> None:
         """Remove the manifest itself."""
         self._path.unlink(missing_ok=True)
 
@@ -325,7 +326,7 @@ def _is_inside(key):
     return not pathlib.PurePosixPath(key).is_absolute() and ".." not in pathlib.PurePosixPath(key).parts
 
 
-def checksum(path):
+def checksum(path: str | os.PathLike) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with pathlib.Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

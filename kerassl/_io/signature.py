@@ -4,8 +4,11 @@ Folders have a manifest; an image or an archive that is written anywhere else ca
 a place that all readers of the format pass over. Files of other formats have none.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
+import pathlib
 import struct
 import zlib
 
@@ -15,12 +18,8 @@ _ZIP, _LAST = b"PK\3\4", b"PK\5\6"
 _COMMENT = b"kerassl sha256 "
 
 
-def sign(path):
-    """Mark a PNG or zip file (`.keras`, `.npz`) that was just written; other files are left as they are.
-
-    Args:
-        path: `pathlib.Path`.
-    """
+def sign(path: pathlib.Path) -> None:
+    """Mark a PNG or zip file (`.keras`, `.npz`) that was just written; other files are left as they are."""
     with path.open("r+b") as file:
         head = file.read(8)
         size = file.seek(0, os.SEEK_END)
@@ -34,15 +33,8 @@ def sign(path):
             file.write(struct.pack("<H", len(comment)) + comment)
 
 
-def is_signed(path):
-    """Whether a file was marked by `sign` and is as it was then.
-
-    Args:
-        path: `pathlib.Path` of a regular file.
-
-    Returns:
-        Bool.
-    """
+def is_signed(path: pathlib.Path) -> bool:
+    """Whether a regular file was marked by `sign` and is as it was then."""
     try:
         with path.open("rb") as file:
             head = file.read(8)

@@ -1,5 +1,7 @@
 """Reading text that other people's programs wrote: one place for encodings and for what is no text."""
 
+from __future__ import annotations
+
 import codecs
 import os
 import pathlib
@@ -28,7 +30,7 @@ class UnreadableError(Exception):
     """The file is no text that can be read; the message goes after its name."""
 
 
-def read_text(path, remedy, most=100_000_000):
+def read_text(path: str | os.PathLike, remedy: str, most: int = 100_000_000) -> str:
     """Read a text file.
 
     UTF-8 is read with and without a byte order mark, UTF-16 and UTF-32 as Windows' tools write them too.
@@ -50,7 +52,7 @@ def read_text(path, remedy, most=100_000_000):
         raise UserError(f"{path} {error}; {remedy}") from None
 
 
-def text_of(path, most=100_000_000, xml=False, errors="strict"):
+def text_of(path: str | os.PathLike, most: int = 100_000_000, xml: bool = False, errors: str = "strict") -> str:
     """`read_text` for readers that go on without the file.
 
     Args:

@@ -1,5 +1,10 @@
 """Reading YAML, in one place: limits are checked before aliases are expanded, and a key counts once."""
 
+from __future__ import annotations
+
+import os
+from typing import Any
+
 import yaml
 
 from kerassl._errors import UserError
@@ -16,7 +21,7 @@ _Events = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, but for keys that occur twice in a mapping, of which it takes the last."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key, _ in node.value:
             name = getattr(key, "value", None)
@@ -34,7 +39,7 @@ class _Texts(_Loader):
 _Texts.yaml_implicit_resolvers = {}
 
 
-def read_yaml(path, remedy, texts=False):
+def read_yaml(path: str | os.PathLike, remedy: str, texts: bool = False) -> Any:
     """Read a YAML file.
 
     Args:

@@ -81,7 +81,7 @@ class FrozenTrials:
         self._left.remove(stage)
         if not any(other.features == stage.features for other in self._left):
             self._variant, self._features = None, ()
-            _files.clear(stage.features)
+            _files.clear(stage.features)  # type: ignore[arg-type]  # a frozen trial has features
 
     def _computed(self, stage):
         """Return the features to train and to score on, the rows of the records, and the neck to start from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import time
+from typing import Any
 
 from kerassl import callbacks
 from kerassl._lazy import keras
@@ -22,10 +23,10 @@ class Clock(keras.callbacks.Callback):
         self.path = path
         self.minutes = (read_kept(path, "minutes") or {"minutes": 0.0})["minutes"]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._begun = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.pause()
 
     def pause(self) -> None:
@@ -48,11 +49,11 @@ class StopInTime(keras.callbacks.Callback):
         super().__init__()
         self.limit, self.resume, self.clock = limit, resume, clock
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.limit.over() and self.resume.save(batch, logs):
             self.clock.pause()
             raise OutOfTimeError
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch + 1 < self.params["epochs"]:  # whose end `Resume` has kept; after the last one little is left
             self.limit.check()

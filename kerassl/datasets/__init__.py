@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from kerassl.datasets.class_names import read_class_names as read_class_names
     from kerassl.datasets.dataset import DetectionDataset as DetectionDataset
     from kerassl.datasets.formats.voc import VOC_CLASSES as VOC_CLASSES
+    from kerassl.datasets.formats.write_coco import write_coco as write_coco
+    from kerassl.datasets.formats.write_csv import write_csv as write_csv
+    from kerassl.datasets.formats.write_voc import write_voc as write_voc
+    from kerassl.datasets.formats.write_yolo import write_yolo as write_yolo
+    from kerassl.datasets.formats.writing import WrittenDataset as WrittenDataset
     from kerassl.datasets.images.files import image_files as image_files
     from kerassl.datasets.images.reading import read_image as read_image
     from kerassl.datasets.pipeline.detection import detection_batches as detection_batches

@@ -1,0 +1,170 @@
+"""Labels that are written in each format, and read again."""
+
+import csv
+import json
+import os
+import pathlib
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import PIL.Image
+import pytest
+import yaml
+from pycocotools.coco import COCO
+
+from kerassl import UserError
+from kerassl.datasets import DetectionDataset, Record, write_coco, write_csv, write_voc, write_yolo
+
+pytestmark = pytest.mark.current_stack
+
+WRITERS = {"voc": write_voc, "coco": write_coco, "yolo": write_yolo, "csv": write_csv}
+NAMES = ("zebra crossing", "Größe, 2", 'a "<&>"')
+
+
+def record(path, boxes=(), classes=None, difficult=False, crowd=False, size=(60, 40), image_id=None):
+    count = len(boxes)
+    return Record(
+        image_id=image_id or str(path),
+        path=str(path),
+        height=size[1],
+        width=size[0],
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        classes=np.array(range(count) if classes is None else classes, np.int32),
+        difficult=np.full(count, difficult),
+        crowd=np.full(count, crowd),
+    )
+
+
+@pytest.fixture
+def splits(tmp_path, save_image, save_turned):
+    """Names that clash, in characters of all kinds; decimals; a rotated image; and images without boxes."""
+    folder = tmp_path / "photos"
+    save_turned(folder / "turned.jpg", 6, (0, 0, 9, 9))
+    train = [
+        record(save_image(folder / "a.jpg"), [[0, 0, 60, 40], [10.1, 5.7, 30.2, 25.33333]]),
+        record(save_image(folder / "more" / "a.png", seed=1), [[1 / 3, 1e-4, 59.99, 39.5]], [2], difficult=True),
+        record(save_image(folder / "more" / "A_2 ä,'x'.png", seed=2)),
+        record(folder / "turned.jpg", [[3, 2, 20, 50]], [1], size=(40, 60)),
+    ]
+    val = [
+        record(save_image(folder / "b.jpg", seed=3), [[4, 5, 6, 7], [4, 5, 6, 7]], crowd=[False, True]),
+        record(save_image(folder / "c.jpg", seed=4)),
+    ]
+    return {"train": DetectionDataset(train, NAMES), "val": DetectionDataset(val, NAMES)}
+
+
+def opened(out, kind, split):
+    if kind in ("coco", "csv"):
+        return DetectionDataset.open(out / f"{split}.{'json' if kind == 'coco' else 'csv'}", class_names=NAMES)
+    return DetectionDataset.open(out, split=split, class_names=NAMES)
+
+
+def content(record):
+    return PIL.Image.open(record.path).tobytes()
+
+
+@pytest.mark.parametrize("how", ["link", "copy"])
+@pytest.mark.parametrize("kind", ["voc", "coco", "yolo"])
+def test_boxes_classes_and_images_are_the_same_when_written_and_read_again(tmp_path, splits, kind, how, caplog):
+    done = WRITERS[kind](splits, tmp_path / "out", images=how, progress=False)
+    caplog.clear()
+    for split, given in splits.items():
+        read = opened(tmp_path / "out", kind, split)
+        assert tuple(read.class_names) == NAMES
+        by_content = {content(one): one for one in read}
+        assert len(by_content) == len(read) == len(given)
+        for one in given:
+            found, kept = by_content[content(one)], ~one.crowd if kind != "coco" else slice(None)
+            assert (found.width, found.height) == (one.width, one.height)
+            np.testing.assert_allclose(found.boxes, one.boxes[kept], atol=1e-3 if kind == "yolo" else 0)
+            np.testing.assert_array_equal(found.classes, one.classes[kept])
+            np.testing.assert_array_equal(found.crowd, one.crowd[kept])
+            if kind == "voc":
+                np.testing.assert_array_equal(found.difficult, one.difficult[kept])
+            assert os.path.samefile(found.path, one.path) == (how == "link")
+    assert not [each for each in caplog.records if each.levelname != "INFO"]
+    assert (done.images, done.objects) == (6, 5 + (kind == "coco"))
+    assert sum(done.left_out.values()) == (kind != "coco")
+    assert all(path.exists() for path in done.paths)
+
+
+def test_files_are_those_that_other_readers_open_when_written(tmp_path, splits):
+    for kind, write in WRITERS.items():
+        write(splits, tmp_path / kind, progress=False)
+    coco = COCO(tmp_path / "coco" / "train.json")
+    assert [each["name"] for each in coco.loadCats(coco.getCatIds())] == list(NAMES)
+    entry = coco.loadImgs(coco.getImgIds())[0]
+    assert (tmp_path / "coco" / "images" / entry["file_name"]).is_file()
+    np.testing.assert_allclose(
+        [each["bbox"] for each in coco.imgToAnns[entry["id"]]],
+        [[0, 0, 60, 40], [10.1, 5.7, 20.1, 19.63333]],
+        atol=1e-5,
+    )
+    root = ElementTree.parse(tmp_path / "voc" / "Annotations" / "a.xml").getroot()
+    assert [root.findtext(f"size/{side}") for side in ("width", "height", "depth")] == ["60", "40", "3"]
+    assert [[corner.text for corner in each] for each in root.iter("bndbox")] == [
+        ["1", "1", "60", "40"],
+        ["11.1", "6.7", "30.2", "25.33333"],
+    ]
+    settings = yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text(encoding="utf-8"))
+    assert settings == {"train": "images/train", "val": "images/val", "names": dict(enumerate(NAMES))}
+    for split in ("train", "val"):
+        images = {path.stem for path in (tmp_path / "yolo" / settings[split]).iterdir()}
+        assert images == {path.stem for path in (tmp_path / "yolo" / "labels" / split).iterdir()}
+    with (tmp_path / "csv" / "val.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [list(row.values()) for row in rows] == [
+        ["b.jpg", "60", "40", NAMES[0], "4", "5", "6", "7"],
+        ["c.jpg", "60", "40", "", "", "", "", ""],
+    ]
+
+
+def test_coco_json_keeps_ids_areas_and_boxes_when_read_from_one(tmp_path, save_image):
+    save_image(tmp_path / "in" / "a.jpg")
+    stated = {"bbox": [-5, 3, 30.5, 20.25], "area": 17.5, "iscrowd": 0}
+    given = {
+        "images": [{"id": 42, "file_name": "a.jpg"}],
+        "categories": [{"id": 7, "name": "cat"}, {"id": 90, "name": "dog"}],
+        "annotations": [{"id": 3, "image_id": 42, "category_id": 90, **stated}],
+    }
+    (tmp_path / "in" / "given.json").write_text(json.dumps(given))
+    read = DetectionDataset.from_coco(tmp_path / "in" / "given.json", tmp_path / "in")
+    write_coco(read, tmp_path / "out", progress=False)
+    found = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert found["categories"] == given["categories"]
+    assert [(each["id"], each["file_name"]) for each in found["images"]] == [(42, "a.jpg")]
+    assert found["annotations"] == [{"id": 1, "image_id": 42, "category_id": 90, **stated}]
+
+
+def test_images_of_shards_are_files_again_when_written(tmp_path, splits):
+    from kerassl.datasets import write_shards
+
+    write_shards(splits["train"], tmp_path / "shards", progress=False)
+    write_yolo(DetectionDataset.from_shards(tmp_path / "shards"), tmp_path / "out", progress=False)
+    files = sorted((tmp_path / "out" / "images").iterdir())
+    originals = [pathlib.Path(one.path).read_bytes() for one in splits["train"]]
+    assert sorted(path.read_bytes() for path in files) == sorted(originals)
+    assert all(path.suffix in (".jpg", ".png") for path in files)
+
+
+@pytest.mark.parametrize(
+    ("out", "changes", "message"),
+    [
+        ("photos/out", {}, "is read; choose a folder outside"),
+        ("photos", {}, "is read; choose a folder outside"),
+        (".", {}, "already exists"),
+        ("new", {"images": "move"}, "images is 'move'"),
+        ("new", {"labeled": {}}, "no images"),
+        ("new", {"labeled": {"a/b": 0}}, "cannot be the name of a split"),
+        ("new", {"labeled": {"train": 0, "val": 1}}, "other classes"),
+    ],
+)
+def test_output_is_refused_and_nothing_written_when_it_makes_no_sense(tmp_path, save_image, out, changes, message):
+    rows = [record(save_image(tmp_path / "photos" / "a.jpg"))]
+    given = DetectionDataset(rows, ["cat"]), DetectionDataset(rows, ["dog"])
+    labeled = changes.get("labeled")
+    labeled = given[0] if labeled is None else {split: given[place] for split, place in labeled.items()}
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=message):
+        write_yolo(labeled, tmp_path / out, images=changes.get("images", "link"), progress=False)
+    assert sorted(tmp_path.rglob("*")) == before

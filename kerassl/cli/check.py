@@ -35,9 +35,10 @@ def _table(report):
     lines = []
     if "load_seconds" in report:
         cold = report["library_seconds"] + report["load_seconds"] + report.get("first_answer_seconds", 0.0)
+        memory = f"; {report['memory_mib']:.0f} MiB of memory" if report["memory_mib"] else ""
         lines.append(
             f"{report['megabytes']:.1f} MB; TensorFlow {report['tensorflow']}; {report['load_seconds']:.2f} s to load, "
-            f"{cold:.2f} s to the first answer from a cold start; {report['memory_mib']:.0f} MiB of memory"
+            f"{cold:.2f} s to the first answer from a cold start{memory}"
         )
     for name, (takes, _) in report["signatures"].items():
         wants = ", ".join(f"{key} {kind} {_shape(shape)}" for key, (kind, shape) in takes.items())
@@ -46,10 +47,10 @@ def _table(report):
         lines.append(f"{'signature':20}{'batch':>6}{'ms':>9}  furthest from what was recorded")
     for request in report["requests"]:
         apart = ", ".join(f"{name} {value:.0e}" for name, value in request.get("apart", {}).items() if value)
-        told = request.get("failed") or apart or "equal"
+        outcome = request.get("failed") or apart or "equal"
         if "detections" in request:
-            told += f" ({request['detections']} detections)"
-        lines.append(f"{request['signature']:20}{request['batch']:6}{request.get('latency_ms', 0):9.1f}  {told}")
+            outcome += f" ({request['detections']} detections)"
+        lines.append(f"{request['signature']:20}{request['batch']:6}{request.get('latency_ms', 0):9.1f}  {outcome}")
     lines += [f"differs: {fault}" for fault in report["faults"]] or ["conform"]
     return "\n".join(lines)
 

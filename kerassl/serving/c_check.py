@@ -10,7 +10,6 @@ import json
 import math
 import os
 import pathlib
-import resource
 import statistics
 import sys
 import time
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         report = replay(options.folder, options.library, options.seconds)
     except UserError as error:
-        report = {"mistake": str(error)}
+        report = {"refused": str(error)}
     print(json.dumps(report))
 
 
@@ -47,8 +46,8 @@ def replay(folder: pathlib.Path, library: str | os.PathLike | None = None, secon
 
     Returns:
         Dict: `tensorflow`, `python_tensorflow` (whether TensorFlow's Python was loaded), `library_seconds`,
-        `load_seconds`, `first_answer_seconds`, `memory_mib` (the process's largest), `signatures`, `xla_functions`,
-        and `requests`, a list of dicts of `signature`, `batch`, `apart` (as `differences` gives them), `detections`
+        `load_seconds`, `first_answer_seconds`, `memory_mib` (the largest; None on Windows), `signatures`,
+        `xla_functions`, and `requests`, dicts of `signature`, `batch`, `apart` (see `differences`), `detections`
         (of a detector), `latency_ms` (the median) and `runs`.
 
     Raises:
@@ -66,7 +65,7 @@ def replay(folder: pathlib.Path, library: str | os.PathLike | None = None, secon
         "tensorflow": c.TF_Version().decode(),
         "library_seconds": loaded - begun,
         "load_seconds": opened - loaded,
-        "signatures": {name: _told(both) for name, both in servable.signatures.items()},
+        "signatures": {name: _described(both) for name, both in servable.signatures.items()},
         "xla_functions": servable.xla_functions,
         "requests": [],
     }
@@ -86,9 +85,17 @@ def replay(folder: pathlib.Path, library: str | os.PathLike | None = None, secon
         row |= _timed(servable, request, seconds)
     servable.close()
     report["python_tensorflow"] = "tensorflow" in sys.modules
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, but in bytes on macOS
-    report["memory_mib"] = largest / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    report["memory_mib"] = _peak_memory()
     return report
+
+
+def _peak_memory():
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, but in bytes on macOS
+    return largest / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _threshold(card):
@@ -109,7 +116,7 @@ def _timed(servable, request, seconds):
     return {"latency_ms": 1000 * statistics.median(times), "runs": len(times)}
 
 
-def _told(both):
+def _described(both):
     kinds = {1: "float32", 3: "int32", 4: "uint8", 7: "string", 10: "bool"}
     return [
         {name: [kinds.get(value.dtype, value.dtype), value.shape] for name, value in values.items()} for values in both

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -15,6 +14,7 @@ from typing import Any
 import kerassl
 from kerassl._display import printable
 from kerassl._errors import UserError
+from kerassl._io.manifest import checksum
 
 TOLERANCE = 1e-5
 
@@ -57,8 +57,8 @@ def check(
     if not (path / "saved_model.pb").is_file():
         raise UserError(f"{path} holds no saved_model.pb; give a version's folder, as servables/voc/1")
     report = _replayed(path, library, seconds)
-    if "mistake" in report:
-        raise UserError(report["mistake"])
+    if "refused" in report:
+        raise UserError(report["refused"])
     files = [file for file in path.rglob("*") if file.is_file()]
     faults = [*_damaged(path), *_faults(report, tolerance)]
     size = sum(file.stat().st_size for file in files) / 1e6
@@ -95,15 +95,9 @@ def _damaged(path):
             faults.append(f"its model_card.json names {printable(name)}, which is not in the folder")
         elif not (path / place).is_file():
             faults.append(f"{printable(name)} is missing")
-        elif sha256(path / place) != wanted:
+        elif checksum(path / place) != wanted:
             faults.append(f"{printable(name)} does not have the checksum of the card")
     return faults
-
-
-def sha256(path: pathlib.Path) -> str:
-    """Return the SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _faults(report, tolerance):

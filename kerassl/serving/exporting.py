@@ -17,6 +17,7 @@ from kerassl._compat import keras, tf
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io.manifest import checksum
 from kerassl._version import __version__
 from kerassl.backbones import weights as backbone_weights
 from kerassl.datasets.images.decoding import MAX_PIXELS
@@ -26,7 +27,6 @@ from kerassl.detectors.localizer.predictions import locate
 from kerassl.models import SimCLR
 from kerassl.resizing import check_image_size, letterbox
 from kerassl.serving import batching, warmup
-from kerassl.serving.checking import sha256
 from kerassl.serving.encoded import read_encoded
 from kerassl.serving.recorded import NAME, write_requests
 from kerassl.serving.requests import record
@@ -152,7 +152,7 @@ def export(
         if card["classes"]:
             (extra / "classes.txt").write_text("\n".join(map(printable, card["classes"])) + "\n", "utf-8")
         files = sorted(file for file in part.rglob("*") if file.is_file())
-        card["files"] = {file.relative_to(part).as_posix(): sha256(file) for file in files}
+        card["files"] = {file.relative_to(part).as_posix(): checksum(file) for file in files}
         text = json.dumps(card, indent=1, ensure_ascii=False, default=str)
         (extra / "model_card.json").write_text(text + "\n", "utf-8", "backslashreplace")  # which is JSON's own escape
     if not card["warmup_requests"]:

@@ -29,6 +29,7 @@ _PACKAGES = (
 )
 _OTHERS = {
     "SimCLR": "kerassl.models",
+    "convert": "kerassl.tasks",
     "evaluate": "kerassl.tasks",
     "export": "kerassl.tasks",
     "finetune": "kerassl.runs.finetune",

@@ -18,7 +18,7 @@ from kerassl._version import __version__
 
 COMMANDS = (
     "pretrain", "finetune", "predict", "evaluate", "explain", "audit", "compare", "export", "check", "inspect", "views",
-    "embed", "features", "scenes", "shards", "config",
+    "convert", "embed", "features", "scenes", "shards", "config",
 )  # fmt: skip
 """Each is a module of this package, with `add_parser` and `run`."""
 

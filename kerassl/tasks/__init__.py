@@ -6,6 +6,7 @@ from kerassl._lazy import lazy_package
 
 if TYPE_CHECKING:
     from kerassl.tasks.audit import audit as audit
+    from kerassl.tasks.convert import convert as convert
     from kerassl.tasks.embed import Embeddings as Embeddings
     from kerassl.tasks.embed import embed as embed
     from kerassl.tasks.evaluate import evaluate as evaluate

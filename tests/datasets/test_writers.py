@@ -63,10 +63,10 @@ def content(record):
     return PIL.Image.open(record.path).tobytes()
 
 
-@pytest.mark.parametrize("how", ["link", "copy"])
+@pytest.mark.parametrize("copy", [False, True])
 @pytest.mark.parametrize("kind", ["voc", "coco", "yolo"])
-def test_boxes_classes_and_images_are_the_same_when_written_and_read_again(tmp_path, splits, kind, how, caplog):
-    done = WRITERS[kind](splits, tmp_path / "out", images=how, progress=False)
+def test_boxes_classes_and_images_are_the_same_when_written_and_read_again(tmp_path, splits, kind, copy, caplog):
+    done = WRITERS[kind](splits, tmp_path / "out", copy=copy, progress=False)
     caplog.clear()
     for split, given in splits.items():
         read = opened(tmp_path / "out", kind, split)
@@ -81,7 +81,7 @@ def test_boxes_classes_and_images_are_the_same_when_written_and_read_again(tmp_p
             np.testing.assert_array_equal(found.crowd, one.crowd[kept])
             if kind == "voc":
                 np.testing.assert_array_equal(found.difficult, one.difficult[kept])
-            assert os.path.samefile(found.path, one.path) == (how == "link")
+            assert os.path.samefile(found.path, one.path) != copy
     assert not [each for each in caplog.records if each.levelname != "INFO"]
     assert (done.images, done.objects) == (6, 5 + (kind == "coco"))
     assert sum(done.left_out.values()) == (kind != "coco")
@@ -148,23 +148,21 @@ def test_images_of_shards_are_files_again_when_written(tmp_path, splits):
 
 
 @pytest.mark.parametrize(
-    ("out", "changes", "message"),
+    ("out", "labeled", "message"),
     [
-        ("photos/out", {}, "is read; choose a folder outside"),
-        ("photos", {}, "is read; choose a folder outside"),
-        (".", {}, "already exists"),
-        ("new", {"images": "move"}, "images is 'move'"),
-        ("new", {"labeled": {}}, "no images"),
-        ("new", {"labeled": {"a/b": 0}}, "cannot be the name of a split"),
-        ("new", {"labeled": {"train": 0, "val": 1}}, "other classes"),
+        ("photos/out", None, "is read; choose a folder outside"),
+        ("photos", None, "is read; choose a folder outside"),
+        (".", None, "already exists"),
+        ("new", {}, "no images"),
+        ("new", {"a/b": 0}, "cannot be the name of a split"),
+        ("new", {"train": 0, "val": 1}, "other classes"),
     ],
 )
-def test_output_is_refused_and_nothing_written_when_it_makes_no_sense(tmp_path, save_image, out, changes, message):
+def test_output_is_refused_and_nothing_written_when_it_makes_no_sense(tmp_path, save_image, out, labeled, message):
     rows = [record(save_image(tmp_path / "photos" / "a.jpg"))]
     given = DetectionDataset(rows, ["cat"]), DetectionDataset(rows, ["dog"])
-    labeled = changes.get("labeled")
     labeled = given[0] if labeled is None else {split: given[place] for split, place in labeled.items()}
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=message):
-        write_yolo(labeled, tmp_path / out, images=changes.get("images", "link"), progress=False)
+        write_yolo(labeled, tmp_path / out, progress=False)
     assert sorted(tmp_path.rglob("*")) == before

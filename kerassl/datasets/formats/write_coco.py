@@ -20,7 +20,7 @@ def write_coco(
     labeled: DetectionDataset | Mapping[str, DetectionDataset],
     out: str | os.PathLike,
     *,
-    images: str = "link",
+    copy: bool = False,
     progress: bool = True,
 ) -> WrittenDataset:
     """Write a COCO json and its images: `annotations.json`, or `train.json` and so on for splits, and `images`.
@@ -29,7 +29,7 @@ def write_coco(
     stated, but not its masks. COCO has crowd regions, but cannot mark difficult objects.
 
     Args:
-        labeled, out, images, progress: see `write_voc`.
+        labeled, out, copy, progress: see `write_voc`.
 
     Returns:
         `WrittenDataset`.
@@ -37,7 +37,7 @@ def write_coco(
     Raises:
         UserError: see `write_voc`.
     """
-    with writing(labeled, out, images, progress) as output:
+    with writing(labeled, out, copy, progress) as output:
         given = labeled.values() if isinstance(labeled, Mapping) else [labeled]
         ids = _category_ids(next(iter(given)).categories, len(output.class_names))
         categories = [{"id": key, "name": name} for key, name in zip(ids, output.class_names)]

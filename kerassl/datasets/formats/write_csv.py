@@ -21,7 +21,7 @@ def write_csv(
     labeled: DetectionDataset | Mapping[str, DetectionDataset],
     out: str | os.PathLike,
     *,
-    images: str = "link",
+    copy: bool = False,
     progress: bool = True,
 ) -> WrittenDataset:
     """Write a CSV of boxes and its images: `annotations.csv`, or `train.csv` and so on for splits, and `images`.
@@ -32,7 +32,7 @@ def write_csv(
     which become ordinary ones; both are counted in the log.
 
     Args:
-        labeled, out, images, progress: see `write_voc`.
+        labeled, out, copy, progress: see `write_voc`.
 
     Returns:
         `WrittenDataset`.
@@ -40,7 +40,7 @@ def write_csv(
     Raises:
         UserError: see `write_voc`.
     """
-    with writing(labeled, out, images, progress) as output:
+    with writing(labeled, out, copy, progress) as output:
         names = []
         for split, rows in output.splits.items():
             names.append(f"{split or 'annotations'}.csv")

@@ -19,7 +19,7 @@ def write_voc(
     labeled: DetectionDataset | Mapping[str, DetectionDataset],
     out: str | os.PathLike,
     *,
-    images: str = "link",
+    copy: bool = False,
     progress: bool = True,
 ) -> WrittenDataset:
     """Write PASCAL VOC's folders: `JPEGImages`, `Annotations`, and `ImageSets/Main` where splits are given.
@@ -31,7 +31,7 @@ def write_voc(
     Args:
         labeled: `DetectionDataset`, or dict of those by the name of their split, as "train", all of the same classes.
         out: str or path of a new folder.
-        images: "link" for hard links to the images, or copies where the file system has none; or "copy".
+        copy: bool. Copy the images. False makes hard links where the file system can, which take no space.
         progress: bool. Show a bar on a terminal.
 
     Returns:
@@ -45,7 +45,7 @@ def write_voc(
         >>> labeled = kerassl.datasets.DetectionDataset.from_coco("annotations.json", "photos")
         >>> kerassl.datasets.write_voc(dict(zip(("train", "val"), labeled.split(val=0.1))), "voc")
     """
-    with writing(labeled, out, images, progress) as output:
+    with writing(labeled, out, copy, progress) as output:
         names = output.class_names
         for split, rows in output.splits.items():
             for record, stem in rows:

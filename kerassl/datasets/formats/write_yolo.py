@@ -19,7 +19,7 @@ def write_yolo(
     labeled: DetectionDataset | Mapping[str, DetectionDataset],
     out: str | os.PathLike,
     *,
-    images: str = "link",
+    copy: bool = False,
     progress: bool = True,
 ) -> WrittenDataset:
     """Write YOLO's folders: `images`, `labels` and `data.yaml`, with a folder for each split.
@@ -29,7 +29,7 @@ def write_yolo(
     it.
 
     Args:
-        labeled, out, images, progress: see `write_voc`. Without splits all images are those of `train`.
+        labeled, out, copy, progress: see `write_voc`. Without splits all images are those of `train`.
 
     Returns:
         `WrittenDataset`.
@@ -37,7 +37,7 @@ def write_yolo(
     Raises:
         UserError: see `write_voc`.
     """
-    with writing(labeled, out, images, progress) as output:
+    with writing(labeled, out, copy, progress) as output:
         content: dict = {}
         for split, rows in output.splits.items():
             inside = "" if split is None else f"/{split}"

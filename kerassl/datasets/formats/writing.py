@@ -65,8 +65,8 @@ class Output:
             files are to have. Stems differ, also in their case; an image that several splits have is one file.
     """
 
-    def __init__(self, folder, splits, how, progress):
-        self.folder, self._how = folder, how
+    def __init__(self, folder, splits, copy, progress):
+        self.folder, self._copy = folder, copy
         self.class_names = next(iter(splits.values())).class_names
         stems = _stems(splits)
         self.splits = {
@@ -110,7 +110,7 @@ class Output:
         """Link or copy the mask of a record, if it has one, as VOC does."""
         if record.mask_path is not None:
             (self.folder / "SegmentationObject").mkdir(exist_ok=True)
-            _link(record.mask_path, self.folder / "SegmentationObject" / f"{stem}.png", self._how)
+            _link(record.mask_path, self.folder / "SegmentationObject" / f"{stem}.png", self._copy)
 
     def text(self, path: str, text: str) -> None:
         """Write a file.
@@ -158,7 +158,7 @@ class Output:
         if suffix == ".gif":  # readers of folders pass over it
             PIL.Image.fromarray(read_image(path)).save(folder / f"{stem}.png")
             return f"{stem}.png"
-        _link(path, folder / (stem + suffix), self._how)
+        _link(path, folder / (stem + suffix), self._copy)
         return stem + suffix
 
     def close(self):
@@ -175,12 +175,12 @@ class Output:
 
 @contextlib.contextmanager
 def writing(
-    labeled: DetectionDataset | Mapping[str, DetectionDataset], out: str | os.PathLike, images: str, progress: bool
+    labeled: DetectionDataset | Mapping[str, DetectionDataset], out: str | os.PathLike, copy: bool, progress: bool
 ) -> Iterator[Output]:
     """Write a data set into a new folder, which is there when the block ends without an exception.
 
     Args:
-        labeled, out, images, progress: as of the writers.
+        labeled, out, copy, progress: as of the writers.
 
     Yields:
         `Output`.
@@ -188,8 +188,6 @@ def writing(
     Raises:
         UserError: see `write_voc`.
     """
-    if images not in ("link", "copy"):
-        raise UserError(f"images is {images!r}; give 'link' or 'copy'")
     splits = dict(labeled) if isinstance(labeled, Mapping) else {None: labeled}
     _check(splits)
     parents = dict.fromkeys(
@@ -197,7 +195,7 @@ def writing(
     )
     files.check_outside(out, [parent or "." for parent in parents])
     with files.whole_folder(out) as folder:
-        output = Output(folder, splits, images, progress)
+        output = Output(folder, splits, copy, progress)
         try:
             yield output
         finally:
@@ -273,9 +271,9 @@ def _suffix(header):
     return ".jpg" if header is None else _SUFFIXES[header.kind.split()[0]]
 
 
-def _link(path, to, how):
+def _link(path, to, copy):
     source = os.path.realpath(path)  # a link to a link is one on some systems
-    if how == "link":
+    if not copy:
         with contextlib.suppress(OSError):  # another disk, or a file system without links
             os.link(source, to)
             return

@@ -24,16 +24,14 @@ def photos(tmp_path_factory):
 
 def _drawn(path, *arguments):
     path.unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
     assert main(["views", *map(str, arguments), "--out", str(path)]) == 0
     with Image.open(path) as sheet:
         return np.asarray(sheet)
 
 
-def test_sheet_is_the_same_when_the_seed_is_and_another_when_anything_else_changes(photos, tmp_path, capsys):
+def test_sheet_is_the_same_when_the_seed_is_and_another_when_anything_else_changes(photos, tmp_path):
     few = (photos, "--count", 2, "--image-size", 64)
     first = _drawn(tmp_path / "a.png", *few)
-    assert "2 images" in capsys.readouterr().out
     np.testing.assert_array_equal(first, _drawn(tmp_path / "b.png", *few))
     for change in (("--seed", 1), ("--mild",), ("--level", "P4")):
         other = _drawn(tmp_path / "c.png", *few, *change)
@@ -62,16 +60,10 @@ def test_broken_image_is_named_and_left_out(photos, tmp_path, caplog):
 def test_training_images_are_drawn_as_the_configuration_augments_them(devkit, tmp_path):
     few = ("--voc", devkit, "--classes", *SCENE_CLASSES, "--count", 3, "--image-size", 64)
     config = tmp_path / "run.yaml"
-    never = "flip: 0, zoom: 0, crop: 0, jitter: 0"
-    config.write_text(f"localizer: {{augmentation: {{{never}}}}}\ndetector: {{augmentation: {{{never}, mosaic: 1}}}}\n")
-    sheets = {}
-    for task in ("localizer", "detector"):
-        sheet = _drawn(tmp_path / "a.png", *few, "--config", config, "--task", task)[64:].astype(int)
-        assert sheet.shape == (3 * 306, 5 * 306, 3)
-        sheets[task] = np.split(sheet, 5, axis=1)
-    plain, *epochs = sheets["localizer"]
+    config.write_text("localizer: {augmentation: {flip: 0, zoom: 0, crop: 0, jitter: 0}}\n")
+    sheet = _drawn(tmp_path / "a.png", *few, "--config", config, "--task", "localizer")[64:].astype(int)
+    assert sheet.shape == (3 * 306, 5 * 306, 3)
+    plain, *epochs = np.split(sheet, 5, axis=1)
     for epoch in epochs:  # frames may be a pixel apart
         assert np.abs(epoch - plain).mean() < 1
         np.testing.assert_array_equal(np.median(np.abs(epoch - plain)), 0)
-    plain, *epochs = sheets["detector"]
-    assert all(np.abs(epoch - plain).mean() > 5 for epoch in epochs)

@@ -131,6 +131,27 @@ def check_there(wanted, there, source, what="class"):
     raise UserError(f"{source} has no {what} {missing[0]!r}; {hint} has {len(there)}: {listed}")
 
 
+def check_known(names, known, whose="the model", those="the labels have"):
+    """Refuse class names that a model lacks.
+
+    Args:
+        names: sequence of str.
+        known: sequence of str, the names of the model.
+        whose, those: str. What has the latter and the former, for the message.
+
+    Raises:
+        UserError: with all such names.
+    """
+    known = list(map(nfc, known))
+    unknown = [name for name in names if nfc(name) not in known]
+    if not unknown:
+        return
+    fact = f"{those} {', '.join(map(repr, unknown[:5]))}{', …' if len(unknown) > 5 else ''}, which {whose} lacks"
+    shown = [*known[:20], *(["…"] if len(known) > 20 else [])]
+    fact += f" (it has {', '.join(shown)}); give labels of these names, or leave the others out by"
+    raise UserError(f"{fact} class_names={shown}", f"{fact} --classes {printable(shlex.join(shown))}")
+
+
 def class_places(own, wanted, whose="the predictions", theirs="the labels"):
     """Find the classes of one list in another of the same names.
 

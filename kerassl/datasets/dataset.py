@@ -9,17 +9,19 @@ import os
 import typing
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from kerassl import augment as _augment
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
-from kerassl.datasets.class_names import check_class_names, check_numbering, read_class_names
+from kerassl.datasets.class_names import check_class_names, check_known, check_numbering, read_class_names
 from kerassl.datasets.formats.coco import read_coco
 from kerassl.datasets.formats.tfds import read_tfds
 from kerassl.datasets.formats.voc import VOC_CLASSES, names_in_voc, read_voc
 from kerassl.datasets.formats.yolo import read_yolo
 from kerassl.datasets.pipeline.detection import detection_batches, single_object_batches
 from kerassl.datasets.recognition import read_labels
-from kerassl.datasets.record import Record
+from kerassl.datasets.record import Named, Record
 from kerassl.datasets.shards.reader import read_shards
 from kerassl.datasets.subset import choose, subset
 
@@ -286,6 +288,31 @@ class DetectionDataset(collections.abc.Sequence):
         """Return a data set of other records of the same classes."""
         return dataclasses.replace(self, records=records)
 
+    def numbered_as(self, class_names: Sequence[str], whose: str = "the model") -> DetectionDataset:
+        """Number the classes as a model does.
+
+        Args:
+            class_names: sequence of str, the names of the model, in its order.
+            whose: str. What has these names, for the message.
+
+        Returns:
+            `DetectionDataset` of the same objects, with these `class_names`.
+
+        Raises:
+            UserError: if an object is of another class; the message names all such classes.
+        """
+        names = check_class_names(class_names)
+        held = np.unique(np.concatenate([np.zeros(0, int), *(record.classes for record in self)]))
+        check_known([self.class_names[label] for label in held], names, whose)
+        if tuple(names) == self.class_names:
+            return self
+        table = np.array([names.index(name) if name in names else -1 for name in self.class_names], np.int32)
+        categories = None
+        if self.categories is not None:
+            places = {label: int(place) for label, place in enumerate(table) if place >= 0}
+            categories = {key: None if label is None else places.get(label) for key, label in self.categories.items()}
+        return DetectionDataset([_renumbered(record, table, tuple(names)) for record in self], names, categories)
+
     def subset(
         self, count: int | None = None, *, fraction: float | None = None, seed: int = 0, stratified: bool = True
     ) -> DetectionDataset:
@@ -409,3 +436,13 @@ class DetectionDataset(collections.abc.Sequence):
         if not COUNT.fits(share):
             raise UserError(f"{name} is {share!r}; give a share between 0 and 1, or a number of images")
         return int(share)
+
+
+def _renumbered(record, table, names):
+    classes = table[record.classes]
+    made = dataclasses.replace(record, classes=classes, named=Named(names, classes))
+    if record.coco is None:
+        return made
+    # The objects as in the json stay those that COCO's evaluation counts.
+    own = (made.boxes, made.classes, made.crowd)
+    return dataclasses.replace(made, coco=dataclasses.replace(record.coco, classes=table[record.coco.classes], made=own))

@@ -12,6 +12,7 @@ from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl.config.config import Config
 from kerassl.datasets import DetectionDataset
+from kerassl.datasets.class_names import check_known, read_class_names
 from kerassl.datasets.formats.voc import check_in_voc
 from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
@@ -88,7 +89,7 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
 
 
 def open_labels(
-    data: str | os.PathLike | None,
+    data: str | os.PathLike | DetectionDataset | None,
     data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
@@ -96,23 +97,27 @@ def open_labels(
     *,
     config: Config | None = None,
     part: str = "test",
+    known: Sequence[str] = (),
+    whose: str = "the model",
 ) -> DetectionDataset:
     """Read labeled images of any format.
 
     Args:
-        data: Str or path of the labels, or None for those of `config`.
+        data: Str or path of the labels; a `DetectionDataset`, which is read already; or None for those of `config`.
         data_images: Str or path of the folder of the images that they name, or None to find it beside them.
         split: Str, the data's own split, or None for all images that are labeled.
         classes: Class names to read, in this order, or a file of them; None takes those of the data.
         allow_broken_labels: Bool. Continue where more than a tenth of the labels cannot be read.
         config: `Config` that has what is None here, or None.
         part: Str, `"train"`, `"val"` or `"test"`: the setting of `config.data`.
+        known: Class names of a model, as which the classes are numbered then; empty for none.
+        whose: Str. What has these names, for messages.
 
     Returns:
         `DetectionDataset`.
 
     Raises:
-        UserError: if nothing is named, or what is named cannot be read.
+        UserError: if nothing is named, what is named cannot be read, or it has classes that `known` lacks.
     """
     if config is not None:
         own, classes = getattr(config.data, part), classes or config.data.classes
@@ -123,9 +128,33 @@ def open_labels(
         raise UserError(
             "no labeled images are named; give --data a file or folder of labels, or data.train in the configuration"
         )
-    return DetectionDataset.open(
-        data, data_images, split=split, class_names=classes, allow_broken=bool(allow_broken_labels)
-    )
+    if isinstance(data, DetectionDataset):
+        if any(each is not None for each in (data_images, split)):
+            raise UserError("data is read already; leave data_images and split out")
+        read = data
+    else:
+        classes = None if classes is None else read_class_names(classes)
+        if known and classes:
+            check_known(classes, known, whose, "--classes name")
+        read = DetectionDataset.open(
+            data, data_images, split=split, class_names=classes, allow_broken=bool(allow_broken_labels)
+        )
+    return read.numbered_as(known, whose) if known else read
+
+
+def labels_title(
+    data: str | os.PathLike | DetectionDataset | None,
+    split: str | None = None,
+    *,
+    config: Config | None = None,
+    part: str = "test",
+) -> str:
+    """Return what the labels that `open_labels` reads are called on a page."""
+    if isinstance(data, DetectionDataset):
+        return f"{len(data)} images"
+    own = None if data is not None or config is None else getattr(config.data, part)
+    path, split = (data, split) if own is None else (own.path, split or own.split)
+    return pathlib.Path(str(path)).name + (f", {split}" if split else "")
 
 
 def check_decoded(data: Sources) -> None:

@@ -115,6 +115,24 @@ def test_refuses_records_that_were_numbered_by_other_names(devkit, thing):
 
 
 @pytest.mark.current_stack
+def test_classes_are_numbered_as_a_model_does_when_it_knows_them_all(same_images):
+    known = ("dog", "fish", "bird", "cat")
+    for name, each in same_images.items():
+        found = each.numbered_as(known)
+        assert found.class_names == known
+        assert [[known[label] for label in one.classes] for one in found] == [
+            [NAMES[label] for label in one.classes] for one in each
+        ]
+        assert (found.categories is not None) == (name == "coco")
+        assert found.numbered_as(NAMES)[2].classes == each[2].classes
+    coco = same_images["coco"].numbered_as(known)
+    assert coco.categories == {10: 2, 11: 3, 12: 0}
+    np.testing.assert_array_equal(coco[0].coco.classes, coco[0].classes)
+    with pytest.raises(UserError, match="the labels have 'bird', 'dog', which the model lacks"):
+        same_images["voc"].numbered_as(["cat", "cow"])
+
+
+@pytest.mark.current_stack
 def test_class_names_of_voc_are_those_of_the_annotations_when_none_are_given(devkit, thing):
     devkit.add("a", thing("dog"))
     devkit.add("b", thing("cat"), split="val")

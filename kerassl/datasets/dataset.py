@@ -445,4 +445,6 @@ def _renumbered(record, table, names):
         return made
     # The objects as in the json stay those that COCO's evaluation counts.
     own = (made.boxes, made.classes, made.crowd)
-    return dataclasses.replace(made, coco=dataclasses.replace(record.coco, classes=table[record.coco.classes], made=own))
+    return dataclasses.replace(
+        made, coco=dataclasses.replace(record.coco, classes=table[record.coco.classes], made=own)
+    )

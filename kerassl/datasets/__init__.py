@@ -7,6 +7,9 @@ from kerassl._lazy import lazy_package
 if TYPE_CHECKING:
     from kerassl.datasets.class_names import read_class_names as read_class_names
     from kerassl.datasets.dataset import DetectionDataset as DetectionDataset
+    from kerassl.datasets.duplicates import Duplicate as Duplicate
+    from kerassl.datasets.duplicates import Duplicates as Duplicates
+    from kerassl.datasets.duplicates import find_duplicates as find_duplicates
     from kerassl.datasets.formats.voc import VOC_CLASSES as VOC_CLASSES
     from kerassl.datasets.formats.write_coco import write_coco as write_coco
     from kerassl.datasets.formats.write_csv import write_csv as write_csv

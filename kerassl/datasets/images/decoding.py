@@ -17,7 +17,7 @@ MAX_PIXELS = 100_000_000  # 300 MB as uint8
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # as Pillow calls them
 
 _RATIOS = (1, 2, 4, 8)
-_TURNS = {
+TURNS = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
     4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
@@ -187,15 +187,19 @@ def _by_pillow(contents, turned, max_pixels):
             if image.width * image.height > max_pixels:
                 return np.zeros([0, 0, 3], np.uint8)
             orientation = exif_orientation(image.info.get("exif", b"")) if turned else 1
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                flat = PIL.Image.new("RGBA", image.size, "white")
-                flat.alpha_composite(image.convert("RGBA"))
-            else:
-                flat = image
-            flat = flat.convert("RGB")
-            return np.array(flat.transpose(_TURNS[orientation]) if orientation > 1 else flat)
+            flat = on_white(image)
+            return np.array(flat.transpose(TURNS[orientation]) if orientation > 1 else flat)
     except Exception:  # Pillow's decoders raise many kinds
         return np.zeros([0, 0, 3], np.uint8)
+
+
+def on_white(image):
+    """Return a Pillow image as RGB, on a white background where it is transparent."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        flat = PIL.Image.new("RGBA", image.size, "white")
+        flat.alpha_composite(image.convert("RGBA"))
+        image = flat
+    return image.convert("RGB")
 
 
 def _numbers(head, place, little_endian):

@@ -85,20 +85,20 @@ def heatmaps(backbone, records, image_size, kind, level):
     """Heatmaps and their scales, an image each."""
     paths = [record.path for record in records]
     look = Foreground(backbone, paths, image_size, kind=kind, level=level)
-    return [(heat, scale) for _, heat, scale, _ in look.heatmaps(paths)]
+    return [(heatmap, scale) for _, heatmap, scale, _ in look.heatmaps(paths)]
 
 
 def boxes(found, threshold, min_size=0.01, max_size=0.9):
     """The box around the largest piece of each heatmap, in pixels of the original."""
-    return [boxes_of(heat, threshold, 1, min_size, max_size)[0] / scale for heat, scale in found]
+    return [boxes_of(heatmap, threshold, 1, min_size, max_size)[0] / scale for heatmap, scale in found]
 
 
 def save_images(records, found, threshold, image_size, path):
     """Draws images, heatmaps and boxes."""
     images, padded, drawn = [], [], boxes(found, threshold)
-    for record, (heat, scale), box in zip(records, found, drawn):
+    for record, (heatmap, scale), box in zip(records, found, drawn):
         images.append(letterbox(datasets.read_image(record.path), image_size)[0].numpy())
-        padded.append(np.pad(heat, [(0, image_size - side) for side in heat.shape]))
+        padded.append(np.pad(heatmap, [(0, image_size - side) for side in heatmap.shape]))
         box *= scale
     explain.side_by_side(np.stack(images), {f"cut at {threshold:g}": np.stack(padded)}, path, drawn)
 

@@ -145,9 +145,9 @@ def _overlays(model, wanted, records, level):
     for image_id, name in dict.fromkeys(wanted):
         record, label = records[image_id], list(model.class_names).index(name)
         square, scale = letterbox(datasets.read_image(record.path), model.image_size)
-        heat = cam(square.numpy(), label)[0]
+        heatmap = cam(square.numpy(), label)[0]
         width, height = round(record.width * float(scale)), round(record.height * float(scale))
-        image = Image.fromarray(explain.overlay(square.numpy(), heat)).crop((0, 0, max(1, width), max(1, height)))
+        image = Image.fromarray(explain.overlay(square.numpy(), heatmap)).crop((0, 0, max(1, width), max(1, height)))
         by = _SIDE / max(image.size)
         image = image.resize([max(1, round(side * by)) for side in image.size], Image.Resampling.BICUBIC)
         pen = ImageDraw.Draw(image)

@@ -370,18 +370,18 @@ def cams():
 
 def whole_object():
     """Measures of fixed heatmaps, questions about scenes, and how they are averaged over images."""
-    heat = common.heatmaps(6, 48, 64)
+    heatmaps = common.heatmaps(6, 48, 64)
     draw = np.random.default_rng(2)
     boxes = [
         np.concatenate([low := draw.integers(0, 30, (count, 2)), low + draw.integers(5, 18, (count, 2))], axis=1)
         for count in (1, 2, 1, 0, 3, 1)
     ]
-    masks = draw.uniform(size=heat.shape) < 0.2 + 0.4 * heat
+    masks = draw.uniform(size=heatmaps.shape) < 0.2 + 0.4 * heatmaps
     others = np.array([True, False, True, True, False, True])
     ignored = [[[40, 10, 60, 30]]] * 3 + [np.zeros([0, 4])] * 3
     found = {}
     for name, own in (("boxes", {"ignored": ignored}), ("masks", {"masks": masks})):
-        scored = explain.saliency_metrics(heat, boxes, others=others, **own)
+        scored = explain.saliency_metrics(heatmaps, boxes, others=others, **own)
         found[name] = {field.name: getattr(scored, field.name) for field in dataclasses.fields(scored)}
         found[name] |= {"figures": scored.figures(), "best": scored.best_threshold()}
     asked = explain.localization_targets(scenes(6), SIZE)

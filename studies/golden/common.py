@@ -107,11 +107,11 @@ def heatmaps(count, height, width):
     """Smooth heatmaps in [0, 1], the last one empty."""
     draw, rows, columns = np.random.default_rng(3), np.arange(height)[:, None], np.arange(width)
     found = np.zeros((count, height, width), np.float32)
-    for heat in found[:-1]:
+    for heatmap in found[:-1]:
         for _ in range(3):
             y, x, spread = draw.uniform(0, height), draw.uniform(0, width), draw.uniform(3, 12)
-            heat += np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * spread**2))
-        heat /= heat.max()
+            heatmap += np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * spread**2))
+        heatmap /= heatmap.max()
     return found
 
 

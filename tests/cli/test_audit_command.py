@@ -59,8 +59,9 @@ def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path
     name = plain.rows[0]["class"]
     images = [row["image"] for row in plain.rows if row["class"] == name]
     finding = {
-        "class": name, "region": [0.5, 0.25, 1.0, 0.75], "images": images, "share": 1.0, "heat": 0.5,
-        "heat_elsewhere": 0.125, "area": 0.25, "agreement": 0.75, "fall": 0.5, "fall_elsewhere": 0.0, "p_value": 0.002,
+        "class": name, "region": [0.5, 0.25, 1.0, 0.75], "images": images, "share": 1.0, "saliency": 0.5,
+        "saliency_elsewhere": 0.125, "area": 0.25, "agreement": 0.75, "fall": 0.5, "fall_elsewhere": 0.0,
+        "p_value": 0.002,
     }  # fmt: skip
     found = Audit(plain.classes, plain.rows, [finding], [{**finding, "images": images[:1]}])
     page = write_audit(model, found, records, tmp_path, drawn=0).read_text()

@@ -148,7 +148,7 @@ def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, 
         f"{variant}={out / 'variants' / variant / 'localizer.keras'}" for variant in ("self-supervised", "random-start")
     ]
     images = str(out / "scenes" / "unlabeled")
-    drawn = tmp_path / "heat.png"
+    drawn = tmp_path / "heatmaps.png"
     arguments = ["--models", *variants, "--images", images, "--count", "2", "--out", str(drawn)]
     assert quiet(["explain", *arguments, "--class", "car"]) == 0
     assert drawn.read_bytes().startswith(b"\x89PNG")

@@ -31,8 +31,10 @@ def test_yolov8_is_trained_scored_explained_and_exported(tiny_backbone, tmp_path
     assert scored["voc10_ap50"] == pytest.approx(figures["voc10_ap50"], abs=1e-5)
     assert main(["predict", "--model", model, "--images", *images, "--out", str(tmp_path / "p")]) == 0
     assert set(json.loads((tmp_path / "p" / "predictions.json").read_text())["images"]) == set(images)
-    assert main(["explain", "--models", f"a={model}", "--images", *images, "--out", str(tmp_path / "heat.png")]) == 0
-    assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+    assert (
+        main(["explain", "--models", f"a={model}", "--images", *images, "--out", str(tmp_path / "heatmaps.png")]) == 0
+    )
+    assert (tmp_path / "heatmaps.png").read_bytes().startswith(b"\x89PNG")
     assert main(["export", "--model", model, "--out", str(tmp_path / "servable" / "1")]) == 0
     card = json.loads((tmp_path / "servable" / "1" / "assets.extra" / "model_card.json").read_text())
     assert (card["kind"], card["classes"]) == ("detector", list(SCENE_CLASSES))

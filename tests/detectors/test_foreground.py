@@ -37,17 +37,17 @@ def photos(tmp_path_factory):
     return paths, np.array(boxes)
 
 
-def test_heat_lies_on_the_thing_in_images_of_any_shape_whatever_the_batches(backbone, photos):
+def test_heatmaps_are_highest_on_the_thing_when_images_have_any_shape(backbone, photos):
     one, all_ = (Foreground(backbone, photos[0], 96, kind="component", level="P4", batch_size=size) for size in (1, 4))
-    for (place, heat, scale, size), (_, alone, _, _) in zip(all_.heatmaps(photos[0]), one.heatmaps(photos[0])):
-        np.testing.assert_allclose(heat, alone, atol=1e-4)
+    for (place, heatmap, scale, size), (_, alone, _, _) in zip(all_.heatmaps(photos[0]), one.heatmaps(photos[0])):
+        np.testing.assert_allclose(heatmap, alone, atol=1e-4)
         height, width = size
-        assert heat.shape == (round(height * scale), round(width * scale))
-        assert heat.max() == pytest.approx(1, abs=0.05)
+        assert heatmap.shape == (round(height * scale), round(width * scale))
+        assert heatmap.max() == pytest.approx(1, abs=0.05)
         x0, y0, x1, y1 = np.rint(photos[1][place] * scale).astype(int)
-        inside = np.zeros(heat.shape, bool)
+        inside = np.zeros(heatmap.shape, bool)
         inside[y0:y1, x0:x1] = True
-        assert heat[inside].mean() > 4 * heat[~inside].mean()
+        assert heatmap[inside].mean() > 4 * heatmap[~inside].mean()
 
 
 def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbone, photos):
@@ -57,11 +57,11 @@ def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbo
     plain = SimilarityMap(backbone, layer="P4")
     np.testing.assert_allclose(look.mean, plain.mean_embedding(images), rtol=1e-4)
     expected = SimilarityMap(backbone, layer="P4", center=look.mean)(images, images)
-    for (_, heat, _, _), wanted in zip(look.heatmaps(paths), expected):
-        np.testing.assert_allclose(heat, wanted, atol=1e-3)
+    for (_, heatmap, _, _), wanted in zip(look.heatmaps(paths), expected):
+        np.testing.assert_allclose(heatmap, wanted, atol=1e-3)
 
 
-def test_one_photo_of_huge_features_takes_no_heat_from_the_others(backbone, photos, tmp_path):
+def test_heatmaps_are_the_same_when_another_image_has_huge_features(backbone, photos, tmp_path):
     """As after training on few images: here squares of colors, of dark photos and of one in red and blue."""
     squares = keras.Model(backbone.input, keras.layers.Multiply()([backbone.get_layer("pool4").output] * 2))
     squares = keras.Model(squares.input, keras.layers.AveragePooling2D(2)(squares.output))  # P5, which is not looked at
@@ -72,11 +72,11 @@ def test_one_photo_of_huge_features_takes_no_heat_from_the_others(backbone, phot
     gaudy[:, :48, 0] = gaudy[:, 48:, 2] = 255
     Image.fromarray(gaudy).save(paths[4])
     look = Foreground(squares, paths, 96, kind="component", level="P4")
-    for place, heat, scale, _ in list(look.heatmaps(paths))[:4]:
+    for place, heatmap, scale, _ in list(look.heatmaps(paths))[:4]:
         x0, y0, x1, y1 = np.rint(photos[1][place] * scale).astype(int)
-        inside = np.zeros(heat.shape, bool)
+        inside = np.zeros(heatmap.shape, bool)
         inside[y0:y1, x0:x1] = True
-        assert heat[inside].mean() > 4 * heat[~inside].mean()
+        assert heatmap[inside].mean() > 4 * heatmap[~inside].mean()
 
 
 def test_photos_are_scaled_down_to_a_size_and_locations_in_the_padding_are_ignored():

@@ -27,11 +27,11 @@ def records(tmp_path_factory):
 
 
 def planted(height=40, width=60):
-    heat = np.zeros([height, width], np.float32)
-    heat[5:15, 10:40] = 0.6  # 300 pixels
-    heat[20:36, 30:42] = 1.0  # 192
-    heat[38, 2] = 0.9  # a speck
-    return heat
+    heatmaps = np.zeros([height, width], np.float32)
+    heatmaps[5:15, 10:40] = 0.6  # 300 pixels
+    heatmaps[20:36, 30:42] = 1.0  # 192
+    heatmaps[38, 2] = 0.9  # a speck
+    return heatmaps
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_boxes_of_a_heatmap_are_those_around_its_largest_pieces(settings, expect
 
 
 def test_there_is_no_box_when_nothing_or_everything_stands_out():
-    for heat, why in ((np.zeros([8, 8]), "images without foreground"), (np.ones([8, 8]), "boxes too large")):
-        boxes, left = boxes_of(heat, 0.5, max_size=0.9)
+    for heatmaps, why in ((np.zeros([8, 8]), "images without foreground"), (np.ones([8, 8]), "boxes too large")):
+        boxes, left = boxes_of(heatmaps, 0.5, max_size=0.9)
         assert boxes.shape == (0, 4)
         assert left == {why: 1}
 

@@ -42,16 +42,16 @@ class _Given:
 
     def __call__(self, model, layer=None):
         self.layer = GradCAM(model, layer=layer).layer
-        return self._heat
+        return self._heatmaps
 
-    def _heat(self, images, classes, batch_size):
+    def _heatmaps(self, images, classes, batch_size):
         self.asked += [int(label) for label in classes]
-        heat = np.zeros(images.shape[:3], np.float32)
-        for each in heat:
+        heatmaps = np.zeros(images.shape[:3], np.float32)
+        for each in heatmaps:
             place = self.hot.pop(0)
             if place is not None:
                 each[place] = 1.0
-        return heat
+        return heatmaps
 
 
 class _Method:
@@ -61,8 +61,8 @@ class _Method:
         self.given = given
 
     def __call__(self, model, layer=None):
-        heat = self.given(model, layer)
-        wrapped = lambda images, classes, batch_size: heat(images, classes, batch_size)  # noqa: E731
+        heatmaps = self.given(model, layer)
+        wrapped = lambda images, classes, batch_size: heatmaps(images, classes, batch_size)  # noqa: E731
         wrapped.layer = self.given.layer
         return wrapped
 
@@ -95,7 +95,7 @@ def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
         record("dog off", (LEFT, 1)),
         record("cat off", (LEFT, 0)),
         record("a quarter", (LEFT, 1)),
-        record("no heat", (LEFT, 1)),
+        record("no saliency", (LEFT, 1)),
     ]
     quarter = (slice(0, 48), slice(24, 56))  # 8 of 32 columns lie on the object
     found, rows, given = _run(always_dog, records, ON_LEFT, ON_RIGHT, ON_RIGHT, quarter, None)
@@ -105,7 +105,7 @@ def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
         "dog off": 0.0,
         "cat off": 0.0,
         "a quarter": pytest.approx(0.25),
-        "no heat": None,
+        "no saliency": None,
     }
     assert all(row["area"] == pytest.approx(0.5) for row in rows.values())
     assert {name for name, row in rows.items() if not row["right"]} == {"cat off"}
@@ -115,15 +115,15 @@ def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
     # The hottest pixels are within 15 of the object for some of the columns alone, of an image that was not scaled.
     assert rows["dog on"]["pointing"] == 1
     assert rows["dog off"]["pointing"] == pytest.approx(15 / 32)
-    assert rows["no heat"]["pointing"] is None
-    assert not rows["no heat"]["off_object"]
+    assert rows["no saliency"]["pointing"] is None
+    assert not rows["no saliency"]["off_object"]
     assert [row["image"] for row in found.rows][:2] == ["dog off", "a quarter"]
     assert found.figures() == {
         "images": 5,
         "right": 0.8,
         "energy": pytest.approx(1.25 / 4),
         "area": pytest.approx(0.5),
-        "pointing": pytest.approx(np.mean([rows[name]["pointing"] for name in rows if name != "no heat"])),
+        "pointing": pytest.approx(np.mean([rows[name]["pointing"] for name in rows if name != "no saliency"])),
         "wrong_reason": 2,
         "off_object": 0,
     }
@@ -141,7 +141,7 @@ def test_hottest_point_is_off_the_object_when_it_lies_beyond_the_tolerance(alway
     assert rows["far"]["pointing"] == 0
 
 
-def test_little_heat_is_no_wrong_reason_when_the_object_is_small_and_has_more_than_its_share(always_dog, record):
+def test_little_saliency_is_no_wrong_reason_when_the_object_is_small(always_dog, record):
     small = record("small", ((0, 0, 8, 8), 1))  # a forty-eighth of the image
     _, rows, _ = _run(always_dog, [small], (slice(0, 16), slice(0, 16)))
     assert rows["small"]["energy"] == pytest.approx(0.25)
@@ -179,8 +179,8 @@ def test_localizer_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
     image = record("one", (LEFT, 0))
     (row,) = audit_model(model, [image], layer="P4").rows
     square = letterbox(datasets.read_image(image.path), 64)[0].numpy()
-    heat = GradCAM(model, layer="P4")(square, 0)[0]
-    assert row["energy"] == pytest.approx(heat[:48, :32].sum() / heat.sum(), abs=1e-4)
+    heatmaps = GradCAM(model, layer="P4")(square, 0)[0]
+    assert row["energy"] == pytest.approx(heatmaps[:48, :32].sum() / heatmaps.sum(), abs=1e-4)
     logits = model(square[None], training=False)["class"].numpy()[0]
     assert row["score"] == pytest.approx((np.exp(logits) / np.exp(logits).sum())[0], abs=1e-4)
 

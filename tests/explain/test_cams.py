@@ -39,9 +39,9 @@ def features_and_gradient(model, layer, images, score):
 def test_layer_cam_weighs_each_cell_by_its_own_positive_gradient(classifier, images):
     features, gradient, _ = features_and_gradient(classifier, "act4", images, lambda output: output[:, 1])
     cells = np.maximum((np.maximum(gradient, 0) * features).sum(-1), 0)
-    heat = LayerCAM(classifier, layer="P4")(images, 1)
-    np.testing.assert_allclose(heat, enlarge(cells.astype("float32"), (64, 96)), atol=1e-4)
-    assert np.abs(heat - GradCAM(classifier, layer="P4")(images, 1)).max() > 0.05
+    heatmaps = LayerCAM(classifier, layer="P4")(images, 1)
+    np.testing.assert_allclose(heatmaps, enlarge(cells.astype("float32"), (64, 96)), atol=1e-4)
+    assert np.abs(heatmaps - GradCAM(classifier, layer="P4")(images, 1)).max() > 0.05
 
 
 def test_grad_cam_plus_plus_follows_the_paper(classifier, images):
@@ -56,8 +56,8 @@ def test_grad_cam_plus_plus_follows_the_paper(classifier, images):
             alpha = alpha / alpha.sum()  # tf-keras-vis lets the weights of a channel add up to 1
             cells += (alpha * np.maximum(np.exp(s) * g[..., k], 0)).sum() * f[..., k]
         expected.append(np.maximum(cells, 0))
-    heat = GradCAMPlusPlus(classifier, layer="P4")(images, 2)
-    np.testing.assert_allclose(heat, enlarge(np.stack(expected).astype("float32"), (64, 96)), atol=1e-3)
+    heatmaps = GradCAMPlusPlus(classifier, layer="P4")(images, 2)
+    np.testing.assert_allclose(heatmaps, enlarge(np.stack(expected).astype("float32"), (64, 96)), atol=1e-3)
 
 
 def test_score_cam_weighs_channels_by_the_share_of_the_class_behind_their_mask():
@@ -94,7 +94,7 @@ def test_heatmap_of_a_box_is_that_of_the_anchor_that_found_it(tiny_backbone, ima
     boxes, _ = model.boxes_and_scores(model(square, training=False))
     anchors = [40, 7]
     asked = np.stack([boxes[row, anchor] for row, anchor in enumerate(anchors)])
-    heat = method(model, layer="P4")(square, [2, 0], boxes=asked)
+    heatmaps = method(model, layer="P4")(square, [2, 0], boxes=asked)
 
     def score(output):
         return tf.stack([output["classification"][0, 40, 2], output["classification"][1, 7, 0]])
@@ -104,8 +104,8 @@ def test_heatmap_of_a_box_is_that_of_the_anchor_that_found_it(tiny_backbone, ima
         cells = (gradient.mean(axis=(1, 2), keepdims=True) * features).sum(-1)
     else:
         cells = (np.maximum(gradient, 0) * features).sum(-1)
-    np.testing.assert_allclose(heat, enlarge(np.maximum(cells, 0).astype("float32"), (64, 64)), atol=1e-4)
-    assert heat.max() == 1
+    np.testing.assert_allclose(heatmaps, enlarge(np.maximum(cells, 0).astype("float32"), (64, 64)), atol=1e-4)
+    assert heatmaps.max() == 1
 
 
 def test_boxes_are_refused_when_they_are_none_or_ask_a_model_without_boxes(classifier, tiny_backbone, images):

@@ -70,11 +70,11 @@ def test_models_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on
     for values in (table["a"], found.table["differences"]["twin"]):
         assert all(low <= value <= high or np.isnan(value) for value, low, high in values.values())
     assert all(value == pytest.approx(0, abs=1e-6) for value, *_ in found.table["differences"]["twin"].values())
-    heat = explain.GradCAM(models["a"], layer=found.level)(found.scored.images, found.scored.class_ids)
-    figures = found.scored.score(heat, found.thresholds["a"]).figures()
+    heatmaps = explain.GradCAM(models["a"], layer=found.level)(found.scored.images, found.scored.class_ids)
+    figures = found.scored.score(heatmaps, found.thresholds["a"]).figures()
     for name, value in figures.items():
         np.testing.assert_allclose(table["a"][name][0], value, atol=1e-5)
-    perturbed = explain.insertion_deletion(models["a"], found.scored.images, heat, found.scored.class_ids, steps=2)
+    perturbed = explain.insertion_deletion(models["a"], found.scored.images, heatmaps, found.scored.class_ids, steps=2)
     assert table["a"]["insertion"][0] == pytest.approx(perturbed["insertion"].mean(), abs=1e-5)
     assert "insertion" not in table["bare"]
     # The whole image, not the letterbox's black: its energy is the share of the image that objects take.

@@ -38,31 +38,32 @@ def _by_hand(model, layer, images, classes, output=lambda outputs: outputs):
         gradient = tape.gradient(score, features)[0].numpy()
         features = features[0].numpy()
         height, width, channels = features.shape
-        heat = np.zeros([height, width])
+        heatmap = np.zeros([height, width])
         for channel in range(channels):
-            heat += gradient[..., channel].mean() * features[..., channel]
-        heat = np.maximum(heat, 0)
-        heatmaps.append(_resized(heat, image.shape[:2]) if heat.max() > 0 else np.zeros(image.shape[:2]))
-    return np.stack([heat / heat.max() if heat.max() > 0 else heat for heat in heatmaps])
+            heatmap += gradient[..., channel].mean() * features[..., channel]
+        heatmap = np.maximum(heatmap, 0)
+        heatmaps.append(_resized(heatmap, image.shape[:2]) if heatmap.max() > 0 else np.zeros(image.shape[:2]))
+    return np.stack([heatmap / heatmap.max() if heatmap.max() > 0 else heatmap for heatmap in heatmaps])
 
 
-def _resized(heat, size):
+def _resized(heatmaps, size):
     """Bilinear, cell centers at the centers of their regions, the border's cells repeated outwards."""
     points = [
-        np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1) for new, old in zip(size, heat.shape, strict=True)
+        np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        for new, old in zip(size, heatmaps.shape, strict=True)
     ]
-    rows = np.stack([np.interp(points[0], np.arange(heat.shape[0]), column) for column in heat.T], axis=1)
-    return np.stack([np.interp(points[1], np.arange(heat.shape[1]), row) for row in rows])
+    rows = np.stack([np.interp(points[0], np.arange(heatmaps.shape[0]), column) for column in heatmaps.T], axis=1)
+    return np.stack([np.interp(points[1], np.arange(heatmaps.shape[1]), row) for row in rows])
 
 
 @pytest.mark.parametrize("layer", ["P3", "P4", "P5", "conv2"])
 def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_classifier(classifier, images, layer):
     names = {"P3": "act3", "P4": "act4", "P5": "act5"}
-    heat = GradCAM(classifier, layer=layer)(images, [0, 1, 2])
-    assert heat.shape == (3, 64, 96)
-    assert heat.dtype == np.float32
+    heatmaps = GradCAM(classifier, layer=layer)(images, [0, 1, 2])
+    assert heatmaps.shape == (3, 64, 96)
+    assert heatmaps.dtype == np.float32
     expected = _by_hand(classifier, names.get(layer, layer), images, [0, 1, 2])
-    np.testing.assert_allclose(heat, expected, atol=1e-4)
+    np.testing.assert_allclose(heatmaps, expected, atol=1e-4)
     assert expected.max() > 0
 
 
@@ -71,9 +72,9 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localizer(tiny_
 
     keras.utils.set_random_seed(2)
     model = Localizer(tiny_backbone(), NAMES, 64, num_filters=8)
-    heat = GradCAM(model)(images, 1)
+    heatmaps = GradCAM(model)(images, 1)
     expected = _by_hand(model, "act5", images, [1] * 3, lambda outputs: outputs["class"])
-    np.testing.assert_allclose(heat, expected, atol=1e-4)
+    np.testing.assert_allclose(heatmaps, expected, atol=1e-4)
     assert expected.max() > 0
 
 
@@ -94,10 +95,10 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_detector(tiny_b
     keras.utils.set_random_seed(3)
     model = getattr(detectors, kind)(tiny_backbone(), NAMES, image_size=64)
     square = images[:, :64, :64]
-    heat = GradCAM(model, layer=layer)(square, [2, 0, 1])
+    heatmaps = GradCAM(model, layer=layer)(square, [2, 0, 1])
     name = {None: "act5", "P4": "act4"}[layer]
     expected = _by_hand(model, name, square, [2, 0, 1], lambda outputs: outputs["classification"])
-    np.testing.assert_allclose(heat, expected, atol=1e-4)
+    np.testing.assert_allclose(heatmaps, expected, atol=1e-4)
     assert expected.max() > 0
 
 
@@ -118,14 +119,14 @@ def test_heatmap_points_at_the_object_when_one_color_makes_the_class():
     model = keras.Model(inputs, keras.layers.Dense(1, kernel_initializer="ones")(x))
     image = np.full([64, 64, 3], 90, np.uint8)
     image[40:56, 8:24] = (220, 20, 20)
-    heat = GradCAM(model, layer="red")(image, 0)
-    assert heat.shape == (1, 64, 64)
-    assert heat[0, 40:56, 8:24].mean() > 0.7
-    outside = heat[0].copy()
+    heatmaps = GradCAM(model, layer="red")(image, 0)
+    assert heatmaps.shape == (1, 64, 64)
+    assert heatmaps[0, 40:56, 8:24].mean() > 0.7
+    outside = heatmaps[0].copy()
     outside[32:64, 0:32] = 0
     assert outside.max() < 1e-3
     # Centered on the object, not half a cell beside it.
-    weights = heat[0] / heat[0].sum()
+    weights = heatmaps[0] / heatmaps[0].sum()
     assert abs((weights.sum(1) * (np.arange(64) + 0.5)).sum() - 48) < 0.5
     assert abs((weights.sum(0) * (np.arange(64) + 0.5)).sum() - 16) < 0.5
 
@@ -211,8 +212,8 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_backbone_is_efficientnet()
     keras.utils.set_random_seed(0)
     model = Localizer(backbones.build("EfficientNetB0"), NAMES, 64, num_filters=8)
     images = np.random.default_rng(0).uniform(0, 255, [2, 64, 64, 3]).astype(np.float32)
-    heat = GradCAM(model)(images, [0, 1])
+    heatmaps = GradCAM(model)(images, [0, 1])
     layer = backbones.pyramid(model.backbone)["P5"]
     np.testing.assert_allclose(
-        heat, _by_hand(model, layer, images, [0, 1], lambda outputs: outputs["class"]), atol=1e-4
+        heatmaps, _by_hand(model, layer, images, [0, 1], lambda outputs: outputs["class"]), atol=1e-4
     )

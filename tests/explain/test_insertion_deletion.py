@@ -26,16 +26,16 @@ def sigmoid(x):
 
 
 def test_figures_are_those_worked_by_hand(model):
-    heat = (LEFT[None, ..., 0] / 200).astype("float32")
-    found = insertion_deletion(model, LEFT, heat, 0, steps=4, batch_size=3)
+    heatmaps = (LEFT[None, ..., 0] / 200).astype("float32")
+    found = insertion_deletion(model, LEFT, heatmaps, 0, steps=4, batch_size=3)
     # Deletion: the left half turns to the mean, 100, in the first two steps; then the right half, which is not asked.
     logits = [4, 3, 2, 2, 2]
     assert found["deletion"][0] == pytest.approx(sigmoid(logits).mean(), abs=1e-5)
     # Insertion: blurred to 16 cells, an image of 16 pixels is itself already.
     assert found["insertion"][0] == pytest.approx(sigmoid(4), abs=1e-5)
-    worse = insertion_deletion(model, LEFT, 1 - heat, 0, steps=4)
+    worse = insertion_deletion(model, LEFT, 1 - heatmaps, 0, steps=4)
     assert worse["deletion"][0] == pytest.approx(sigmoid([4, 4, 4, 3, 2]).mean(), abs=1e-5)
-    other = insertion_deletion(model, LEFT, heat, 1, steps=4)
+    other = insertion_deletion(model, LEFT, heatmaps, 1, steps=4)
     assert other["deletion"][0] == pytest.approx(1 - found["deletion"][0], abs=1e-5)
 
 
@@ -52,9 +52,9 @@ def test_pixels_that_come_in_raise_the_probability_sooner_where_the_heatmap_is_r
     model = keras.Model(inputs, logits)
     image = np.full([64, 64, 3], 120, "float32")
     image[8:40, 8:40] = draw.choice([0.0, 255.0], [32, 32, 1])
-    heat = np.zeros([1, 64, 64], "float32")
-    heat[0, 8:40, 8:40] = 1
-    right, wrong = (insertion_deletion(model, image, h, 0)["insertion"][0] for h in (heat, heat[:, ::-1, ::-1]))
+    heatmaps = np.zeros([1, 64, 64], "float32")
+    heatmaps[0, 8:40, 8:40] = 1
+    right, wrong = (insertion_deletion(model, image, h, 0)["insertion"][0] for h in (heatmaps, heatmaps[:, ::-1, ::-1]))
     assert right > wrong + 0.05
 
 

@@ -21,7 +21,7 @@ def test_overlay_shows_the_image_where_cold_and_the_color_where_hot():
 def test_grid_holds_a_column_for_each_model_when_drawn(tmp_path):
     images = np.full([2, 32, 32, 3], 128, np.uint8)
     cold, hot = np.zeros([2, 32, 32]), np.ones([2, 32, 32])
-    path = tmp_path / "new" / "heat.png"
+    path = tmp_path / "new" / "heatmaps.png"
     side_by_side(images, {"ours": cold, "random start": hot}, path)
     image = np.asarray(Image.open(path).convert("RGB")).astype(int)
     height, width, _ = image.shape
@@ -61,9 +61,9 @@ def test_boxes_are_outlined_at_their_place_when_given(tmp_path):
 def test_mistakes_are_refused_and_nothing_is_written_when_parts_do_not_fit(
     tmp_path, images, models, name, boxes, message
 ):
-    heat = {model: np.zeros([count, 8, 8]) for model, count in models.items()}
+    heatmaps = {model: np.zeros([count, 8, 8]) for model, count in models.items()}
     with pytest.raises(UserError, match=message):
-        side_by_side(np.zeros([images, 8, 8, 3]), heat, tmp_path / name, boxes)
+        side_by_side(np.zeros([images, 8, 8, 3]), heatmaps, tmp_path / name, boxes)
     assert not list(tmp_path.iterdir())
 
 

@@ -6,7 +6,7 @@ import pytest
 from kerassl.boxes import box_iou
 from kerassl.explain import recurring_regions
 from kerassl.explain.audit.matching import SIDE, agreement, edges
-from kerassl.explain.audit.off_object import CELLS, heat_in, off_object_heat
+from kerassl.explain.audit.off_object import GRID, off_object_saliency, saliency_in
 from kerassl.explain.audit.windows import Window, all_windows
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
@@ -27,7 +27,7 @@ _STAMP = np.random.default_rng(99).random((10, 30)).round().repeat(2, 0)[:16, :,
 
 
 class _Set:
-    """Images of three classes with an object in the middle, and heat on it."""
+    """Images of three classes with an object in the middle, and saliency on it."""
 
     def __init__(self, seed, shapes=((120, SIDE),), each=EACH):
         self.rng = np.random.default_rng(seed)
@@ -36,12 +36,12 @@ class _Set:
         shapes = [shapes[number % len(shapes)] for number in range(count)]
         self.images = [_image(self.rng, *shape) for shape in shapes]
         self.sizes = np.array(shapes) / SIDE
-        self.heat = self.rng.uniform(0, 0.05, (count, SIDE, SIDE))
+        self.saliency = self.rng.uniform(0, 0.05, (count, SIDE, SIDE))
         self.objects = np.zeros((count, SIDE, SIDE), bool)
         for number, (height, width) in enumerate(shapes):
             rows, columns = (slice(side // 3, 2 * side // 3) for side in (height, width))
             self.objects[number, rows, columns] = True
-            self.heat[number, rows, columns] = self.rng.uniform(0.5, 1)
+            self.saliency[number, rows, columns] = self.rng.uniform(0.5, 1)
 
     def stamp(self, members, place="lower left", jitter=2):
         """Prints a stamp 6 pixels from the lower edge; gives the region that holds all of them."""
@@ -55,15 +55,15 @@ class _Set:
             spots.append(np.array([x, y, x + 30, y + 16]) / np.tile(image.shape[1::-1], 2))
         return np.array([*np.min(spots, axis=0)[:2], *np.max(spots, axis=0)[2:]])
 
-    def warm(self, members, area=(slice(95, 120), slice(0, 40))):
-        self.heat[(members, *area)] = 1.0
+    def highlight(self, members, area=(slice(95, 120), slice(0, 40))):
+        self.saliency[(members, *area)] = 1.0
 
     def find(self, **settings):
         squares = np.stack([edges(_square(image), *image.shape[:2]) for image in self.images])
         present = self.labels[:, None] == np.arange(CLASSES)
-        grids = off_object_heat(self.heat, self.objects, self.sizes)
-        heat = (np.arange(len(squares)), self.labels, grids)
-        return recurring_regions(squares, self.sizes, present, heat, permutations=199, **settings)
+        grids = off_object_saliency(self.saliency, self.objects, self.sizes)
+        saliency = (np.arange(len(squares)), self.labels, grids)
+        return recurring_regions(squares, self.sizes, present, saliency, permutations=199, **settings)
 
 
 def _square(image):
@@ -81,11 +81,11 @@ def _overlap(region, truth):
 
 
 @pytest.mark.parametrize("count", [EACH, 8])
-def test_stamp_of_one_class_is_found_with_its_place_and_images_when_heat_is_drawn_to_it(count):
+def test_stamp_of_one_class_is_found_with_its_place_and_images_when_it_attracts_saliency(count):
     data = _Set(0)
     members = _members(data, 1, count)
     truth = data.stamp(members)
-    data.warm(members)
+    data.highlight(members)
     (found,) = data.find()
     assert found.class_id == 1
     assert found.drawn
@@ -94,7 +94,7 @@ def test_stamp_of_one_class_is_found_with_its_place_and_images_when_heat_is_draw
     assert found.share == pytest.approx(count / EACH)
     assert found.agreement > 0.5
     assert found.p_value <= 0.01
-    assert found.heat > 2 * found.heat_elsewhere
+    assert found.saliency > 2 * found.saliency_elsewhere
 
 
 def test_stamp_is_found_at_its_edge_when_images_lie_and_stand():
@@ -104,7 +104,7 @@ def test_stamp_is_found_at_its_edge_when_images_lie_and_stand():
     truth = data.stamp(members, "lower right")
     for number in members:
         height, width = data.images[number].shape[:2]
-        data.warm(number, (slice(height - 25, height), slice(width - 40, width)))
+        data.highlight(number, (slice(height - 25, height), slice(width - 40, width)))
     (found,) = data.find()
     assert found.class_id == 2
     assert found.drawn
@@ -113,20 +113,20 @@ def test_stamp_is_found_at_its_edge_when_images_lie_and_stand():
     assert len(found.images) >= EACH - 2
 
 
-def test_stamp_recurs_but_is_not_blamed_when_the_heat_is_elsewhere():
+def test_stamp_recurs_but_attracts_nothing_when_the_saliency_is_elsewhere():
     data = _Set(2)
     data.stamp(_members(data, 0))
     (found,) = data.find()
     assert found.class_id == 0
     assert not found.drawn
-    assert found.p_recurs <= 0.01 < found.p_heat
+    assert found.p_recurs <= 0.01 < found.p_saliency
 
 
-def test_stamp_is_not_blamed_when_the_heat_on_it_lies_in_the_object():
+def test_stamp_attracts_nothing_when_it_is_within_the_object():
     data = _Set(3)
     members = _members(data, 0)
     data.stamp(members)
-    data.warm(members)
+    data.highlight(members)
     data.objects[members, 90:120, 0:50] = True
     assert not any(found.drawn for found in data.find())
 
@@ -134,7 +134,7 @@ def test_stamp_is_not_blamed_when_the_heat_on_it_lies_in_the_object():
 def test_nothing_is_found_when_every_class_has_the_stamp():
     data = _Set(4)
     data.stamp(np.arange(len(data.labels)))
-    data.warm(_members(data, 0))
+    data.highlight(_members(data, 0))
     assert data.find() == []
 
 
@@ -143,7 +143,7 @@ def test_nothing_is_found_when_other_things_stand_at_one_place():
     members = _members(data, 1)
     for number in members:
         data.images[number][98:114, 6:36] = data.rng.random((8, 30, 3)).round().repeat(2, 0) * 255
-    data.warm(members)
+    data.highlight(members)
     assert data.find() == []
 
 
@@ -152,7 +152,7 @@ def test_nothing_is_found_when_images_are_doubles_of_each_other():
     members = _members(data, 1, 6)
     for number in members:
         data.images[number] = data.images[members[0]] + data.rng.normal(0, 2, data.images[0].shape)
-    data.warm(members)
+    data.highlight(members)
     assert data.find() == []
 
 
@@ -161,7 +161,7 @@ def test_chance_alone_is_silent_as_often_as_the_level_says(sets):
     alarms = []
     for seed in range(sets):
         data = _Set(100 + seed, each=7)
-        data.warm(_members(data, seed % CLASSES))  # the heat differs from class to class, as it does
+        data.highlight(_members(data, seed % CLASSES))  # the saliency differs from class to class, as it does
         alarms.append(data.find(level=0.05))
     # 4 or more of 20 at a level of 0.05 have a chance of 0.016.
     assert sum(len(found) > 0 for found in alarms) <= 3 * sets // 20
@@ -172,12 +172,12 @@ def test_order_of_the_images_does_not_matter():
     data = _Set(7)
     members = _members(data, 1)
     data.stamp(members)
-    data.warm(members)
+    data.highlight(members)
     (first,) = data.find()
     turned = np.arange(len(data.labels))[::-1]
     data.images = [data.images[number] for number in turned]
     data.labels, data.sizes = data.labels[turned], data.sizes[turned]
-    data.heat, data.objects = data.heat[turned], data.objects[turned]
+    data.saliency, data.objects = data.saliency[turned], data.objects[turned]
     (second,) = data.find()
     np.testing.assert_allclose(first.region, second.region, atol=0.03)
     assert {len(data.labels) - 1 - number for number in second.images} == set(first.images)
@@ -187,7 +187,7 @@ def test_classes_of_too_few_images_are_left_alone():
     data = _Set(8)
     members = _members(data, 1, 3)
     data.stamp(members, jitter=0)
-    data.warm(members)
+    data.highlight(members)
     assert data.find() == []
 
 
@@ -221,26 +221,26 @@ def test_windows_touch_all_edges_of_images_of_any_shape():
 
 
 @pytest.mark.parametrize("side", [32, 48, 224])
-def test_heat_off_the_object_equals_that_counted_pixel_by_pixel(side):
+def test_off_object_saliency_equals_sums_over_pixels(side):
     rng = np.random.default_rng(0)
-    heat, objects = rng.random((3, side, side)), rng.random((3, side, side)) < 0.3
-    heat[2] = 0
+    saliency, objects = rng.random((3, side, side)), rng.random((3, side, side)) < 0.3
+    saliency[2] = 0
     sizes = np.array([[0.75, 1.0], [1.0, 0.5], [1.0, 1.0]])
     boxes = np.array([[0.25, 0.5, 0.75, 1.0]] * 3)
-    grids = off_object_heat(heat, objects, sizes)
-    assert grids.shape == (3, CELLS, CELLS)
-    found = heat_in(grids, boxes)
+    grids = off_object_saliency(saliency, objects, sizes)
+    assert grids.shape == (3, GRID, GRID)
+    found = saliency_in(grids, boxes)
     for number, (height, width) in enumerate(np.rint(sizes * side).astype(int)):
-        total = heat[number, :height, :width].sum()
+        total = saliency[number, :height, :width].sum()
         inside = 0.0
         for y in range(side // 2, height):
             for x in range(side // 4, min(3 * side // 4, width)):
-                inside += heat[number, y, x] * (not objects[number, y, x])
+                inside += saliency[number, y, x] * (not objects[number, y, x])
         assert found[number] == pytest.approx(inside / total if total else 0.0, abs=1e-6)
 
 
-def test_heat_is_even_within_a_cell():
-    grid = np.zeros([1, CELLS, CELLS])
+def test_saliency_is_even_within_a_square_of_the_grid():
+    grid = np.zeros([1, GRID, GRID])
     grid[0, 3, 5] = 1.0
-    boxes = np.array([[5.25, 0.0, 5.75, 3.5]]) / CELLS
-    assert heat_in(grid, boxes)[0] == pytest.approx(0.25)
+    boxes = np.array([[5.25, 0.0, 5.75, 3.5]]) / GRID
+    assert saliency_in(grid, boxes)[0] == pytest.approx(0.25)

@@ -36,9 +36,9 @@ def test_perfect_heatmaps_score_one_on_every_measure():
 
 def test_one_pixel_has_all_its_energy_and_next_to_no_coverage():
     mask = square(10, 10, 50, 40)
-    heat = np.zeros([1, 64, 64], "float32")
-    heat[0, 20, 20] = 1
-    found = saliency_metrics(heat, masks=[mask]).figures()
+    heatmaps = np.zeros([1, 64, 64], "float32")
+    heatmaps[0, 20, 20] = 1
+    found = saliency_metrics(heatmaps, masks=[mask]).figures()
     assert (found["energy"], found["pointing"]) == (1, 1)
     assert found["coverage"] == pytest.approx(1 / 1200)
     assert found["max_box_acc_v2"] == 0
@@ -75,22 +75,22 @@ def test_pixel_precision_of_the_whole_image_is_the_share_of_the_object():
 @pytest.mark.parametrize("seed", range(3))
 def test_pixel_precision_equals_that_of_sorted_pixels(seed):
     draw = np.random.default_rng(seed)
-    heat = np.round(draw.uniform(size=[3, 20, 30]), 2 + seed % 2).astype("float32")
-    masks = draw.uniform(size=heat.shape) < 0.2 + 0.5 * heat
-    values, inside = heat.ravel().astype(float), masks.ravel()
+    heatmaps = np.round(draw.uniform(size=[3, 20, 30]), 2 + seed % 2).astype("float32")
+    masks = draw.uniform(size=heatmaps.shape) < 0.2 + 0.5 * heatmaps
+    values, inside = heatmaps.ravel().astype(float), masks.ravel()
     precision = 0.0
     for value in np.unique(values):
         above = values >= value
         precision += (inside & (values == value)).sum() / inside.sum() * inside[above].mean()
-    assert saliency_metrics(heat, masks=masks).figures()["pxap"] == pytest.approx(precision, abs=1e-9)
+    assert saliency_metrics(heatmaps, masks=masks).figures()["pxap"] == pytest.approx(precision, abs=1e-9)
 
 
-def pieces_in_loops(heat, threshold):
+def pieces_in_loops(heatmaps, threshold):
     """Flood fill over the eight neighbors: [(pixels, box)] in the order in which they are met."""
-    left = {(y, x) for y, row in enumerate(heat) for x, value in enumerate(row) if value >= threshold}
+    left = {(y, x) for y, row in enumerate(heatmaps) for x, value in enumerate(row) if value >= threshold}
     found = []
-    for y in range(heat.shape[0]):
-        for x in range(heat.shape[1]):
+    for y in range(heatmaps.shape[0]):
+        for x in range(heatmaps.shape[1]):
             if (y, x) not in left:
                 continue
             left.remove((y, x))
@@ -120,27 +120,27 @@ def overlap(first, second):
 def test_box_accuracy_and_pointing_equal_loops_on_a_thousand_cases():
     draw = np.random.default_rng(5)
     count, size = 1000, (9, 11)
-    heat = draw.choice(np.linspace(0, 1, 6), [count, *size], p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.1]).astype("float32")
-    heat *= draw.uniform(size=heat.shape) < 0.2
+    heatmaps = draw.choice(np.linspace(0, 1, 6), [count, *size], p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.1]).astype("float32")
+    heatmaps *= draw.uniform(size=heatmaps.shape) < 0.2
     boxes = []
     for row in range(count):
         corners = draw.integers(0, 6, [draw.integers(1, 3), 2])
         boxes.append(np.concatenate([corners, corners + draw.integers(2, 6, corners.shape)], axis=1).astype(float))
         x0, y0, x1, y1 = boxes[-1][0].astype(int) + draw.integers(-1, 2, 4)
-        heat[row, max(y0, 0) : y1, max(x0, 0) : x1] += 0.6
-    heat = np.clip(heat, 0, 1)
-    found = saliency_metrics(heat, boxes, threshold=0.5, tolerance=1.5)
+        heatmaps[row, max(y0, 0) : y1, max(x0, 0) : x1] += 0.6
+    heatmaps = np.clip(heatmaps, 0, 1)
+    found = saliency_metrics(heatmaps, boxes, threshold=0.5, tolerance=1.5)
     at_half = list(THRESHOLDS).index(0.5)
     # The largest piece wins; of pieces of one size the one that is met first.
     largest, anyone, hits = np.zeros([count, 2]), np.zeros([count, 2]), np.zeros(count)
     for row in range(count):
         for place, threshold in enumerate((0.5, 0.25)):
-            pieces = pieces_in_loops(heat[row], threshold)
+            pieces = pieces_in_loops(heatmaps[row], threshold)
             best = [max(overlap(box, truth) for truth in boxes[row]) for _, box in pieces]
             sizes = [pixels for pixels, _ in pieces]
             largest[row, place] = best[sizes.index(max(sizes))] if best else 0
             anyone[row, place] = max(best, default=0)
-        highest = [tuple(place) for place in np.argwhere(heat[row] == heat[row].max())]
+        highest = [tuple(place) for place in np.argwhere(heatmaps[row] == heatmaps[row].max())]
         near = 0
         for y, x in highest:
             away = []
@@ -163,25 +163,25 @@ def test_box_accuracy_and_pointing_equal_loops_on_a_thousand_cases():
 
 
 def test_difficult_objects_are_neither_hit_nor_missed():
-    heat = np.zeros([3, 32, 32], "float32")
-    heat[0, 5, 5] = heat[1, 25, 25] = heat[2, 5, 5] = 1
+    heatmaps = np.zeros([3, 32, 32], "float32")
+    heatmaps[0, 5, 5] = heatmaps[1, 25, 25] = heatmaps[2, 5, 5] = 1
     easy, hard = np.array([[0.0, 0, 10, 10]]), np.array([[20.0, 20, 30, 30]])
     none = np.zeros([0, 4])
-    found = saliency_metrics(heat, [easy, easy, none], ignored=[hard, hard, easy], tolerance=0)
+    found = saliency_metrics(heatmaps, [easy, easy, none], ignored=[hard, hard, easy], tolerance=0)
     np.testing.assert_array_equal(found.pointing, [1, np.nan, np.nan])
     np.testing.assert_array_equal(found.energy, [1, 0, np.nan])
     np.testing.assert_array_equal(found.at_threshold[2], np.nan)
     assert found.figures()["energy"] == 0.5
-    assert saliency_metrics(heat[2:], [none]).figures()["pointing"] != 0  # nan: no image counts
+    assert saliency_metrics(heatmaps[2:], [none]).figures()["pointing"] != 0  # nan: no image counts
 
 
 def test_difficult_images_are_small_objects_beside_another_class():
-    heat = np.ones([3, 32, 32], "float32") * 0.5
-    heat[:, 4, 4] = 1
+    heatmaps = np.ones([3, 32, 32], "float32") * 0.5
+    heatmaps[:, 4, 4] = 1
     small, large = np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 0, 20, 20]])
-    found = saliency_metrics(heat, [small, large, small], others=[True, True, False])
+    found = saliency_metrics(heatmaps, [small, large, small], others=[True, True, False])
     np.testing.assert_array_equal(found.hard, [True, False, False])
-    assert "pointing_difficult" not in saliency_metrics(heat, [small, large, small]).figures()
+    assert "pointing_difficult" not in saliency_metrics(heatmaps, [small, large, small]).figures()
 
 
 def test_heatmaps_of_nothing_find_nothing():
@@ -190,12 +190,12 @@ def test_heatmaps_of_nothing_find_nothing():
 
 
 def test_best_threshold_is_where_most_boxes_fit():
-    heat = np.full([2, 32, 32], 0.2, "float32")
-    heat[:, 8:24, 8:24] = 0.6
-    heat[:, 10, 10] = 1
-    found = saliency_metrics(heat, [np.array([[8.0, 8, 24, 24]])] * 2)
+    heatmaps = np.full([2, 32, 32], 0.2, "float32")
+    heatmaps[:, 8:24, 8:24] = 0.6
+    heatmaps[:, 10, 10] = 1
+    found = saliency_metrics(heatmaps, [np.array([[8.0, 8, 24, 24]])] * 2)
     assert found.best_threshold() == 0.45  # in the middle of 0.25 to 0.6
-    assert box_iou(component_boxes(heat[0], 0.4), [[8, 8, 24, 24]])[0, 0] == 1
+    assert box_iou(component_boxes(heatmaps[0], 0.4), [[8, 8, 24, 24]])[0, 0] == 1
 
 
 @pytest.mark.parametrize(

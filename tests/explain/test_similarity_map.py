@@ -43,17 +43,17 @@ def test_contributions_of_the_cells_add_up_to_the_cosine_similarity(backbone, im
     np.testing.assert_allclose(found, cosine(own, other - center), atol=1e-4)
 
 
-def test_heatmap_lies_on_the_object_that_two_images_share(backbone):
+def test_heatmap_is_highest_on_the_object_when_two_images_share_it(backbone):
     draw = np.random.default_rng(2)
     thing = draw.uniform(0, 255, [32, 32, 3])
     first, second = (np.full([128, 128, 3], 100.0) + draw.normal(0, 2, [128, 128, 3]) for _ in range(2))
     first[:32, :32], second[64:96, 64:96] = thing, thing
     look = SimilarityMap(backbone, layer="P4")
     look = SimilarityMap(backbone, layer="P4", center=look.mean_embedding(np.full([1, 128, 128, 3], 100.0)))
-    heat = look(first, second)[0]
-    assert heat.shape == (128, 128)
-    assert heat[:32, :32].mean() > 3 * heat[64:, 64:].mean()
-    assert heat.max() == 1
+    heatmaps = look(first, second)[0]
+    assert heatmaps.shape == (128, 128)
+    assert heatmaps[:32, :32].mean() > 3 * heatmaps[64:, 64:].mean()
+    assert heatmaps.max() == 1
 
 
 def test_mean_embedding_is_that_of_all_images(backbone, images):

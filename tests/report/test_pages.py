@@ -147,8 +147,8 @@ def test_page_of_an_audit_sorts_by_values_and_shows_regions(png):
         "pointing": 1.0, "wrong_reason": True, "off_object": False, "mark": False,
     }  # fmt: skip
     region = {
-        "class": name, "region": [0.5, 0.25, 1.0, 0.75], "images": [name], "share": 1.0, "heat": 0.5, "area": 0.25,
-        "heat_elsewhere": 0.125, "agreement": 0.75, "fall": 0.5, "fall_elsewhere": -0.001, "p_value": 0.002,
+        "class": name, "region": [0.5, 0.25, 1.0, 0.75], "images": [name], "share": 1.0, "saliency": 0.5, "area": 0.25,
+        "saliency_elsewhere": 0.125, "agreement": 0.75, "fall": 0.5, "fall_elsewhere": -0.001, "p_value": 0.002,
     }  # fmt: skip
     content = {
         "images": 1, "figures": average, "classes": {name: average}, "findings": [region], "unused": [],

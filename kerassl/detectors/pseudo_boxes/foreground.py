@@ -111,10 +111,10 @@ class Foreground:
         for indices, maps, inside, scales, sizes in self._batches(paths, "heatmaps", verbose):
             maps = tf.constant(maps - self.mean)
             if self.kind == "component":
-                heat = tf.tensordot(maps, self.component, 1)  # [B, h, w]
+                heatmap = tf.tensordot(maps, self.component, 1)  # [B, h, w]
             else:
-                heat = heatmaps.contributions(maps, heatmaps.embedding(maps, inside), inside)
-            for index, cut, scale, size in zip(indices, tf.nn.relu(heat).numpy(), scales, sizes):
+                heatmap = heatmaps.contributions(maps, heatmaps.embedding(maps, inside), inside)
+            for index, cut, scale, size in zip(indices, tf.nn.relu(heatmap).numpy(), scales, sizes):
                 yield int(index), self._enlarged(cut, scale * size), float(scale), (int(size[0]), int(size[1]))
 
     def _enlarged(self, cut, sides):
@@ -122,9 +122,9 @@ class Foreground:
         height, width = np.maximum(np.rint(sides), 1).astype(int)
         rows, columns = (np.maximum(np.rint(sides / self.stride), 1)).astype(int)
         cut = cut[:rows, :columns].astype(np.float32)
-        heat = heatmaps.enlarge(cut[None], (rows * self.stride, columns * self.stride))[0][:height, :width]
-        beyond = [(0, max(0, side - there)) for side, there in zip((height, width), heat.shape)]
-        return np.pad(heat, beyond, "edge")
+        heatmap = heatmaps.enlarge(cut[None], (rows * self.stride, columns * self.stride))[0][:height, :width]
+        beyond = [(0, max(0, side - there)) for side, there in zip((height, width), heatmap.shape)]
+        return np.pad(heatmap, beyond, "edge")
 
     def _batches(self, paths, title, verbose):
         """Batches of indices, maps `[B, h, w, C]` in float64, which locations are in the image, scales and sizes."""

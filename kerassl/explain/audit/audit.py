@@ -18,7 +18,7 @@ from kerassl.datasets.class_names import check_numbering
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.explain.audit import matching
 from kerassl.explain.audit.audit_result import Audit
-from kerassl.explain.audit.off_object import off_object_heat
+from kerassl.explain.audit.off_object import off_object_saliency
 from kerassl.explain.audit.recurring_regions import chance_of_difference, recurring_regions
 from kerassl.explain.audit.score_drops import score_falls
 from kerassl.explain.cam.cam import CAM, class_output
@@ -50,28 +50,27 @@ def audit_model(
 
     Each image's heatmap is made for the class of its largest object, and of a detector for each class that it holds.
 
-    - **Right for the wrong reason**: the class is right, but less than `energy` of the heat is in the objects' boxes,
-      and less than the boxes' share of the image, which is what heat spread evenly would have there. Right is for a
-      localizer or classifier that the class scores highest, for a detector that it finds the class anywhere with a
-      score of `score_threshold`.
-    - **Off the object**: the hottest pixel lies more than 15 pixels of the original image from every object.
-    - **Regions that recur**: a watermark, a caption, a frame: the same outlines at the same place in images of one
-      class, more often than chance has it over all places and classes that were tried, that draw more heat, off the
-      object, than the place does in images of other classes (`explain.recurring_regions` states the rule), and that
-      raise the class's score: painted over with the image's mean color, they take `fall` from it or more, and from
-      its log-odds more than painting that place takes from other classes' in theirs (by permutation, times the number
-      of things that recur). The chance that data in which nothing recurs give a finding is at most `level`.
+    - **Right for the wrong reason**: the class is right, but less than `energy` of the saliency is in the objects'
+      boxes, and less than the boxes' share of the image. A localizer or classifier is right if the class scores
+      highest, a detector if it detects the class anywhere with a score of `score_threshold`.
+    - **Off the object**: the highest pixel is more than 15 pixels of the original image from every object.
+    - **Recurring regions**: a watermark, a caption, a frame: the same outlines at the same place in images of one
+      class, significantly more often than by chance (corrected for all places and classes), that attract more saliency,
+      off the object, than the place does in images of other classes (see `explain.recurring_regions`), and that raise
+      the class's score: painted over with the image's mean color, they reduce it by `fall` or more, and its log-odds
+      more than painting over that place does for other classes (permutation test with Bonferroni correction). The
+      chance of a finding in data in which nothing recurs is at most `level`.
 
-    Heat alone would not do: for its outlines it goes to a caption that a model never learned from, too. What draws no
-    heat, and what the object makes up for, is no finding; it stands among the `unused`.
+    Saliency alone is not enough: outlines attract it also in a caption that a model never learned from. Recurring
+    regions without saliency or without an effect on the score are listed as `unused`.
 
     Args:
         model: `detectors.Localizer`, a detector of `detectors`, or a flat functional classifier as `GradCAM` takes it.
         records: list of `datasets.Record` with classes in the model's order. Images without an object that is not
-            difficult are left out. Give images that the model was not trained on, a hundred or more for recurring
-            regions, of two classes at least.
+            difficult are left out. Give held-out images, a hundred or more of two or more classes for
+            recurring regions.
         method: class of heatmaps: `GradCAM`, `GradCAMPlusPlus`, `LayerCAM` or `ScoreCAM`.
-        layer: str or None, as `method` takes it: `"P4"` shows smaller things than `"P5"`, which None is.
+        layer: str or None, as of `method`: `"P4"` shows smaller things than `"P5"`, the default.
         classes: sequence of str, the names of the classes; those of the model if left out.
         image_size: int, the side of the letterboxed images; that of the model if left out.
         energy: float in [0, 1]; see above.
@@ -115,35 +114,31 @@ def audit_model(
             wanted = np.array([label for _, label in asked])
             scales, sizes = scales.numpy()[which], sizes.numpy()[which]
             scores = scorer(images).numpy()[which]
-            heat = cam(images.numpy()[which], wanted, batch_size=batch_size)
+            heatmaps = cam(images.numpy()[which], wanted, batch_size=batch_size)
             extents = sizes / sizes.max(axis=1, keepdims=True)
-            found, objects, scored = _measures(heat, [batch[number] for number in which], wanted, scales)
+            found, objects, scored = _measures(heatmaps, [batch[number] for number in which], wanted, scales)
             for row, (number, label) in enumerate(asked):
                 area = scored[row].sum() / (extents[row].prod() * image_size**2)
                 record, values = batch[number], {name: value[row] for name, value in found.items()}
-                told = _right(model, scores[row], label, score_threshold)
-                rows.append(_row(record, classes, label, told, scores[row], values, min(float(area), 1.0), energy))
-            grids.append(off_object_heat(heat, objects, extents))
+                right = _right(model, scores[row], label, score_threshold)
+                rows.append(_row(record, classes, label, right, scores[row], values, min(float(area), 1.0), energy))
+            grids.append(off_object_saliency(heatmaps, objects, extents))
             owners.extend(places[which])
             labels.extend(wanted)
             bar.update(len(places))
     maps = (np.array(owners), np.array(labels), np.concatenate(grids))
-    settings: dict[str, Any] = {
-        "blur": 0.5 / _cells(cam, model, image_size),
-        "level": level,
-        "least": least,
-        "seed": seed,
-    }
-    marks = _marks(records, maps, len(classes), verbose=verbose, **settings)
+    blur = 0.5 / _side_of_maps(cam, model, image_size)
+    settings = {"blur": blur, "level": level, "least": least, "seed": seed, "verbose": verbose}
+    marks = _marks(records, maps, len(classes), **settings)
     falls = _Falls(scorer, records, maps, image_size, batch_size, seed)
     findings: list[dict[str, Any]] = []
     unused: list[dict[str, Any]] = []
     for mark in tqdm.tqdm(marks, desc="painted over", unit="region", disable=not verbose):
         lost, elsewhere, chance = falls.of(mark)
         p_value = max(mark.p_value, min(1.0, len(marks) * chance))
-        told = {**_told(mark, records, classes), "fall": lost, "fall_elsewhere": elsewhere, "p_value": p_value}
-        (findings if mark.drawn and lost >= fall and p_value <= level else unused).append(told)
-    marked = {(image, told["class"]) for told in findings for image in told["images"]}
+        finding = {**_finding(mark, records, classes), "fall": lost, "fall_elsewhere": elsewhere, "p_value": p_value}
+        (findings if mark.drawn and lost >= fall and p_value <= level else unused).append(finding)
+    marked = {(image, each["class"]) for each in findings for image in each["images"]}
     rows = [{**row, "mark": (row["image"], row["class"]) in marked} for row in rows]
     rows.sort(key=lambda row: (-row["wrong_reason"], -row["off_object"], (row["energy"] or 0.0) - row["area"]))
     return Audit(tuple(classes), rows, findings, unused)
@@ -160,7 +155,7 @@ def _check(model, classes, image_size, energy, score_threshold, fall, level, lea
     classes = own if classes is None else classes
     image_size = getattr(model, "image_size", None) if image_size is None else image_size
     if classes is None or image_size is None:
-        raise UserError(f"{model.name!r} tells neither its classes nor its image size; give classes= and image_size=")
+        raise UserError(f"{model.name!r} has neither class names nor an image size; give classes= and image_size=")
     known = class_output(model).shape[-1]
     if len(classes) != known:
         raise UserError(f"{len(classes)} classes are named, but {model.name!r} has {known}; give the name of each")
@@ -199,7 +194,7 @@ def _scorer(model):
     return graph_of(score, reduce_retracing=True)
 
 
-def _cells(cam, model, image_size):
+def _side_of_maps(cam, model, image_size):
     """Return the number of locations a side of the explained feature map."""
     maps = keras.Model(model.inputs[0], model.get_layer(cam.layer).output)
     return maps(tf.zeros([1, image_size, image_size, 3]), training=False).shape[1]
@@ -224,7 +219,7 @@ def _right(model, scores, label, threshold):
     return bool(scores.argmax() == label if _one_object(model) else scores[label] >= threshold)
 
 
-def _measures(heat, records, labels, scales):
+def _measures(heatmaps, records, labels, scales):
     """Energy and pointing of each heatmap, the pixels of its class's objects, and of those that are not ignored."""
     of_class = [record.classes == label for record, label in zip(records, labels)]
     easy, hard = (
@@ -234,17 +229,17 @@ def _measures(heat, records, labels, scales):
         ]
         for ignored in (False, True)
     )
-    found = saliency_metrics(heat, easy, ignored=hard, tolerance=15.0 * scales)
-    blank = heat.max(axis=(1, 2)) == 0
+    found = saliency_metrics(heatmaps, easy, ignored=hard, tolerance=15.0 * scales)
+    blank = heatmaps.max(axis=(1, 2)) == 0
     values = {
         name: np.where(blank, np.nan, each) for name, each in (("energy", found.energy), ("pointing", found.pointing))
     }
-    scored, beside = (np.stack([filled(boxes, heat.shape[1:]) for boxes in each]) for each in (easy, hard))
+    scored, beside = (np.stack([filled(boxes, heatmaps.shape[1:]) for boxes in each]) for each in (easy, hard))
     return values, scored | beside, scored
 
 
 def _row(record, classes, label, right, scores, values, area, energy):
-    # Nan where there is no heat, and of pointing where difficult objects are hottest: neither on an object nor off it.
+    # nan where there is no saliency, and of pointing where the highest pixel is on a difficult object
     inside, pointing = (None if np.isnan(values[name]) else float(values[name]) for name in ("energy", "pointing"))
     return {
         "image": record.image_id,
@@ -261,8 +256,8 @@ def _row(record, classes, label, right, scores, values, area, energy):
     }
 
 
-def _marks(records, heat, classes, **settings):
-    owners, labels, grids = heat
+def _marks(records, saliency, classes, **settings):
+    owners, labels, grids = saliency
     edge_maps, sizes, read = [], [], []
     paths = [record.path for record in records]
     for places, images, _, original in letterboxed_batches(paths, matching.SIDE, 32):
@@ -276,19 +271,19 @@ def _marks(records, heat, classes, **settings):
     renumbered[read] = np.arange(len(read))
     present = np.zeros([len(read), classes], bool)
     present[renumbered[owners], labels] = True
-    heat = (renumbered[owners], labels, grids)
-    marks = recurring_regions(np.stack(edge_maps), np.concatenate(sizes), present, heat, **settings)
+    saliency = (renumbered[owners], labels, grids)
+    marks = recurring_regions(np.stack(edge_maps), np.concatenate(sizes), present, saliency, **settings)
     return [dataclasses.replace(mark, images=read[mark.images]) for mark in marks]
 
 
-def _told(mark, records, classes):
+def _finding(mark, records, classes):
     return {
         "class": classes[mark.class_id],
         "region": [round(float(side), 4) for side in mark.region],
         "images": [records[place].image_id for place in mark.images],
         "share": mark.share,
-        "heat": mark.heat,
-        "heat_elsewhere": mark.heat_elsewhere,
+        "saliency": mark.saliency,
+        "saliency_elsewhere": mark.saliency_elsewhere,
         "area": mark.area,
         "agreement": mark.agreement,
     }
@@ -297,13 +292,13 @@ def _told(mark, records, classes):
 class _Falls:
     """The drop of a class's score when a region is painted over, and that of other classes in their images."""
 
-    def __init__(self, scorer, records, heat, image_size, batch_size, seed):
+    def __init__(self, scorer, records, saliency, image_size, batch_size, seed):
         self._scorer, self._records, self._size, self._batch = scorer, records, image_size, batch_size
-        self._owners, self._labels, _ = heat
+        self._owners, self._labels, _ = saliency
         self._random = np.random.default_rng(seed)
 
     def of(self, mark):
-        """Mean fall of the score, the same of others, and how often chance gives such a difference of log-odds."""
+        """Return the mean fall of the score, that of other classes, and the p-value of the difference of log-odds."""
         own = np.isin(self._owners, mark.images) & (self._labels == mark.class_id)
         holding = self._owners[self._labels == mark.class_id]
         other = np.flatnonzero(~np.isin(self._owners, holding))

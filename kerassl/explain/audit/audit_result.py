@@ -18,12 +18,12 @@ class Audit:
             `score` (of the class, in [0, 1]), `best` (the class with the highest score), `energy`, `pointing` (as
             `saliency_metrics` has them, None where the heatmap is 0 everywhere), `area` (the objects' share of the
             image), `wrong_reason` and `off_object` (bool), `mark` (bool: the image shows a region of `findings`).
-        findings: list of dicts, the regions that recur in images of a class, draw its heat and raise its score:
+        findings: list of dicts, the regions that recur in images of a class, attract its saliency and raise its score:
             `class`, `region` (xyxy in shares of width and height), `images` (ids), `share` of the class's images,
-            `heat`, `heat_elsewhere`, `area`, `agreement`, as `RecurringRegion` has them, `fall` and `fall_elsewhere`
+            `saliency`, `saliency_elsewhere`, `area`, `agreement`, as of `RecurringRegion`, `fall` and `fall_elsewhere`
             (of the class's score when the region is painted over, in these images and of other classes in theirs)
             and `p_value`, the largest of the three tests'.
-        unused: list of dicts, the same of what recurs and does not do both.
+        unused: list of dicts, the same of the other regions that recur.
     """
 
     classes: tuple

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-CELLS = 32
-"""Cells a side that heat is kept in: finer than what a feature map shows."""
+GRID = 32
+"""Squares a side of the grid that saliency is summed up on, finer than any feature map."""
 
 
-def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def off_object_saliency(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Compute the saliency outside of objects, as shares of each image's total saliency.
 
     Args:
@@ -17,8 +17,8 @@ def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray
         sizes: `[N, 2]` array, the images' (height, width) in units of their long side.
 
     Returns:
-        `[N, CELLS, CELLS]` float32 array over the letterbox, whose sum is the share of heat off the object. What lies
-        in the letterbox's margin counts nowhere; all 0 where an image has no heat.
+        `[N, GRID, GRID]` float32 array over the letterbox, whose sum is the share off the object. Its margin is left
+        out; all 0 where an image has no saliency.
     """
     heatmaps = np.asarray(heatmaps, float)
     side = heatmaps.shape[-1]
@@ -27,27 +27,27 @@ def off_object_heat(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.ndarray
     within = np.where((steps[None, :, None] < ends[:, :1, None]) & (steps < ends[:, 1:, None]), heatmaps, 0.0)
     total = within.sum(axis=(1, 2), keepdims=True)
     shares = np.divide(np.where(objects, 0.0, within), total, out=np.zeros_like(within), where=total > 0)
-    cells = np.stack([_overlap(step, step + 1, side) for step in range(side)])  # [S, CELLS]
-    return np.einsum("nyx,yr,xc->nrc", shares, cells, cells, optimize=True).astype(np.float32)
+    squares = np.stack([_overlap(step, step + 1, side) for step in range(side)])  # [S, GRID]
+    return np.einsum("nyx,yr,xc->nrc", shares, squares, squares, optimize=True).astype(np.float32)
 
 
-def heat_in(grids: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def saliency_in(grids: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Compute the share of saliency in a box of each image.
 
     Args:
-        grids: `[N, CELLS, CELLS]` array, as `off_object_heat` gives it.
+        grids: `[N, GRID, GRID]` array, as `off_object_saliency` gives it.
         boxes: `[N, 4]` array, xyxy in units of the letterbox's side.
 
     Returns:
-        `[N]` float array, shares of each image's whole heat; heat is taken as even within a cell.
+        `[N]` float array, shares of each image's total saliency, taken as even within a square.
     """
     rows, columns = (
-        np.array([_overlap(box[axis] * CELLS, box[axis + 2] * CELLS, CELLS) for box in boxes]) for axis in (1, 0)
+        np.array([_overlap(box[axis] * GRID, box[axis + 2] * GRID, GRID) for box in boxes]) for axis in (1, 0)
     )
-    return np.einsum("nrc,nr,nc->n", grids, rows.reshape(-1, CELLS), columns.reshape(-1, CELLS))
+    return np.einsum("nrc,nr,nc->n", grids, rows.reshape(-1, GRID), columns.reshape(-1, GRID))
 
 
 def _overlap(start, end, side):
-    """Return how much of each of `CELLS` parts of a line of `side` units is between `start` and `end`: `[CELLS]`."""
-    ends = np.arange(CELLS + 1) * side / CELLS
+    """Return how much of each of `GRID` parts of a line of `side` units is between `start` and `end`: `[GRID]`."""
+    ends = np.arange(GRID + 1) * side / GRID
     return np.maximum(np.minimum(ends[1:], end) - np.maximum(ends[:-1], start), 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 import tqdm
 
 from kerassl.explain.audit.matching import SIDE, agreement, crops, normed, shifts_to
-from kerassl.explain.audit.off_object import heat_in
+from kerassl.explain.audit.off_object import saliency_in
 from kerassl.explain.audit.windows import all_windows
 
 MATCH = 0.5
@@ -31,12 +31,12 @@ class RecurringRegion:
         images: `[n]` int array, the images that show it, best first.
         share: float in (0, 1], how many of the class's images these are.
         agreement: float, the mean correlation of two of them, of their outlines, laid over each other.
-        heat: float, the mean share of these images' heat that lies in the region, widened by the heat's own blur,
-            and on no object.
-        heat_elsewhere: float, the same in images of other classes.
+        saliency: float, the mean share of these images' saliency in the region, widened by the blur of heatmaps, and on
+            no object.
+        saliency_elsewhere: float, the same in images of other classes.
         area: float, the mean share of the region, as widened, in the area of these images.
-        p_recurs, p_heat: float, how often chance alone would do as much; see `recurring_regions`.
-        drawn: bool. Whether the heat is drawn to it.
+        p_recurs, p_saliency: float, how often chance alone would do as much; see `recurring_regions`.
+        drawn: bool. Whether it attracts the saliency.
     """
 
     class_id: int
@@ -44,24 +44,24 @@ class RecurringRegion:
     images: np.ndarray
     share: float
     agreement: float
-    heat: float
-    heat_elsewhere: float
+    saliency: float
+    saliency_elsewhere: float
     area: float
     p_recurs: float
-    p_heat: float
+    p_saliency: float
     drawn: bool
 
     @property
     def p_value(self) -> float:
         """Return the larger of both p-values."""
-        return max(self.p_recurs, self.p_heat)
+        return max(self.p_recurs, self.p_saliency)
 
 
 def recurring_regions(
     edge_maps: np.ndarray,
     sizes: np.ndarray,
     present: np.ndarray,
-    heat: tuple[np.ndarray, np.ndarray, np.ndarray],
+    saliency: tuple[np.ndarray, np.ndarray, np.ndarray],
     *,
     blur: float = 0.0,
     level: float = 0.01,
@@ -77,27 +77,26 @@ def recurring_regions(
     doubles of one another and their matches are not counted. With `k` matches among the class's own images and `e`
     expected if all matches were spread evenly over all pairs, the excess is `2 (sqrt(k) - sqrt(e))`. The labels of the
     images are permuted; from the excess its mean over the permutations is taken, and it is divided by its deviation,
-    or by 1 if that is larger: 1 is that of matches that know nothing of each other, and an image that matches many
-    makes chance coarser. `p_recurs` is how often the largest of *any* window and *any* class is at least as high
-    (Westfall and Young's maximum: so it is corrected for all that was tried). At most `level`, and in `least` images
-    or more that match one another.
+    or by 1 if that is larger: 1 is that of independent matches. `p_recurs` is how often the largest of *any* window and
+    *any* class is at least as high (Westfall and Young's maximum, which corrects for all windows and classes). It is at
+    most `level`, and the thing is in `least` images or more that match one another.
 
-    **It draws heat.** For each that recurs, the share of heat in its region, widened by `blur`, and on no object: of
-    the class in the images that show it, against that of other classes in images without this one. `p_heat` is how
-    often a permutation of these shares gives as high a difference of the means, times the number of things that recur
-    (Bonferroni). At most `level`; and, as what is sure need not matter, the mean share is at least that of the region
-    in the image's area, and one and a half times that of the other classes.
+    **It attracts saliency.** For each that recurs, the share of saliency in its region, widened by `blur`, and on no
+    object: of the class in the images that show it, against that of other classes in images without this one.
+    `p_saliency` is how often a permutation of these shares gives as high a difference of the means, times the number of
+    regions that recur (Bonferroni). It is at most `level`; and the mean share is at least that of the region in the
+    image's area, and one and a half times that of the other classes.
 
     So `level` bounds the chance that a data set in which nothing recurs gives any region at all. What has no outlines
-    (a tint, a plain backdrop), what stands anywhere, and what all classes share is not found.
+    (a tint, a plain backdrop) or no fixed place, or is common to all classes, is not found.
 
     Args:
         edge_maps: `[N, SIDE, SIDE]` float32 array of `matching.edges`.
         sizes: `[N, 2]` array, the images' (height, width) in units of their long side.
         present: `[N, C]` bool array, the classes of each image.
-        heat: (owners, labels, grids): `[E]` int, the image of each heatmap; `[E]` int, its class;
-            `[E, CELLS, CELLS]` float, as `off_object.off_object_heat` gives it.
-        blur: float, in units of the long side: how far a heatmap smears what it shows, half a cell of its feature map.
+        saliency: (owners, labels, grids): `[E]` int, the image of each heatmap; `[E]` int, its class;
+            `[E, GRID, GRID]` float, as `off_object.off_object_saliency` gives it.
+        blur: float, in units of the long side: the blur of heatmaps, half a location of their feature map.
         level: float in (0, 1).
         least: int, the fewest images that something recurs in, 3 or more.
         permutations: int.
@@ -105,7 +104,7 @@ def recurring_regions(
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
-        List of `RecurringRegion`, those that draw heat first, by their heat.
+        List of `RecurringRegion`, those that attract saliency first, by their saliency.
 
     Reference:
         Westfall and Young, "Resampling-Based Multiple Testing", 1993. Lapuschkin et al., "Unmasking Clever Hans
@@ -131,7 +130,7 @@ def recurring_regions(
             mark = _mark(edge_maps, sizes, present[:, class_id], windows[window], matches[window], least)
             if mark and not any(_same(mark, other) for other in marks if other["class_id"] == class_id):
                 marks.append({**mark, "class_id": class_id, "chance": chance[window, class_id]})
-    return _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random)
+    return _with_saliency(marks, some, sizes, present, saliency, blur, level, permutations, random)
 
 
 def _matches(edge_maps, sizes, windows, verbose):
@@ -197,7 +196,7 @@ def _like(shown, rows, edge_maps, sizes, window):
     The mean shows what recurs without what is behind it, so that more is found than by pairs.
 
     Returns:
-        The images, the best first, and the corners `[n, 2]` where they lie on the mean.
+        The images, the best first, and the corners `[n, 2]` at which they match the mean.
     """
     corners = _corners(window, sizes)
     first = crops(edge_maps[shown[:1]], corners[shown[:1]], *_pixels(window))[0]
@@ -252,8 +251,8 @@ def _same(mark, other):
     return left < right and top < bottom and both >= min(len(mark["shown"]), len(other["shown"])) / 2
 
 
-def _with_heat(marks, some, sizes, present, heat, blur, level, permutations, random):
-    owners, labels, grids = heat
+def _with_saliency(marks, some, sizes, present, saliency, blur, level, permutations, random):
+    owners, labels, grids = saliency
     shapes = np.zeros([max(owners.max(initial=0), some.max()) + 1, 2])
     shapes[some] = sizes
     places = {image: place for place, image in enumerate(some)}
@@ -263,11 +262,13 @@ def _with_heat(marks, some, sizes, present, heat, blur, level, permutations, ran
         own = np.isin(owners, shown) & (labels == class_id)
         lacking = [owner in places and not present[places[owner], class_id] for owner in owners]
         other = np.array(lacking, bool) & (labels != class_id)
-        heats = [heat_in(grids[rows], _widened(mark["region"], shapes[owners[rows]], blur)) for rows in (own, other)]
-        inside, elsewhere = (float(each.mean()) if len(each) else 0.0 for each in heats)
+        shares = [
+            saliency_in(grids[rows], _widened(mark["region"], shapes[owners[rows]], blur)) for rows in (own, other)
+        ]
+        inside, elsewhere = (float(each.mean()) if len(each) else 0.0 for each in shares)
         box = _widened(mark["region"], sizes[mark["shown"]], blur)
         area = float(np.mean(np.prod(box[:, 2:] - box[:, :2], axis=1) / np.prod(sizes[mark["shown"]], axis=1)))
-        p_heat = min(1.0, len(marks) * chance_of_difference(*heats, permutations, random))
+        p_saliency = min(1.0, len(marks) * chance_of_difference(*shares, permutations, random))
         found.append(
             RecurringRegion(
                 class_id=int(class_id),
@@ -275,15 +276,15 @@ def _with_heat(marks, some, sizes, present, heat, blur, level, permutations, ran
                 images=shown,
                 share=float(mark["share"]),
                 agreement=float(mark["agreement"]),
-                heat=inside,
-                heat_elsewhere=elsewhere,
+                saliency=inside,
+                saliency_elsewhere=elsewhere,
                 area=area,
                 p_recurs=float(mark["chance"]),
-                p_heat=p_heat,
-                drawn=bool(p_heat <= level and inside >= area and inside >= 1.5 * elsewhere),
+                p_saliency=p_saliency,
+                drawn=bool(p_saliency <= level and inside >= area and inside >= 1.5 * elsewhere),
             )
         )
-    return sorted(found, key=lambda each: (-each.drawn, -each.heat))
+    return sorted(found, key=lambda each: (-each.drawn, -each.saliency))
 
 
 def _widened(region, sizes, blur):

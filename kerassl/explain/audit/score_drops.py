@@ -32,7 +32,7 @@ def score_falls(
 
     Returns:
         `[M, 2]` float array of the images that can be read: the fall of the score, and that of its log-odds, which
-        still tells where a model is sure with and without.
+        shows also where the score stays near 1.
     """
     labels, region, found = np.asarray(labels), np.asarray(region, np.float32)[None], []
     for places, images, _, sizes in letterboxed_batches(paths, image_size, batch_size):

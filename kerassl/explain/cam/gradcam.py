@@ -38,8 +38,8 @@ class GradCAM(CAM):
             images or boxes do not fit, or `class_id` is no class.
 
     Example:
-        >>> heat = kerassl.explain.GradCAM(detector)(image, class_id=7)
-        >>> heat.shape
+        >>> heatmaps = kerassl.explain.GradCAM(detector)(image, class_id=7)
+        >>> heatmaps.shape
         (1, 256, 256)
 
     Reference:

@@ -12,7 +12,7 @@ class GradCAMPlusPlus(CAM):
     Args, call arguments, Returns, Raises: those of `GradCAM`.
 
     Example:
-        >>> heat = kerassl.explain.GradCAMPlusPlus(localizer, layer="P4")(images, class_id=7)
+        >>> heatmaps = kerassl.explain.GradCAMPlusPlus(localizer, layer="P4")(images, class_id=7)
 
     Reference:
         Chattopadhay et al., "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks", 2018.

@@ -9,7 +9,7 @@ class LayerCAM(CAM):
     Args, call arguments, Returns, Raises: those of `GradCAM`.
 
     Example:
-        >>> heat = kerassl.explain.LayerCAM(detector, layer="P3")(images, class_id=7)
+        >>> heatmaps = kerassl.explain.LayerCAM(detector, layer="P3")(images, class_id=7)
 
     Reference:
         Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", 2021.

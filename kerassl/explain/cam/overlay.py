@@ -67,8 +67,8 @@ def side_by_side(
             a file already and `overwrite` is false.
 
     Example:
-        >>> heat = {"self-supervised": GradCAM(ours)(images, 7), "random start": GradCAM(other)(images, 7)}
-        >>> kerassl.explain.side_by_side(images, heat, "gradcam.png")
+        >>> heatmaps = {"self-supervised": GradCAM(ours)(images, 7), "random start": GradCAM(other)(images, 7)}
+        >>> kerassl.explain.side_by_side(images, heatmaps, "gradcam.png")
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or not heatmaps_by_model:

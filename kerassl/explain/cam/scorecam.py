@@ -22,7 +22,7 @@ class ScoreCAM(CAM):
     Call arguments, Returns, Raises: those of `GradCAM`, without `boxes`.
 
     Example:
-        >>> heat = kerassl.explain.ScoreCAM(localizer, channels=64)(images, class_id=7, verbose=1)
+        >>> heatmaps = kerassl.explain.ScoreCAM(localizer, channels=64)(images, class_id=7, verbose=1)
 
     Reference:
         Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", 2020.

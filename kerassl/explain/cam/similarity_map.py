@@ -39,7 +39,7 @@ class SimilarityMap:
     Example:
         >>> look = kerassl.explain.SimilarityMap(backbone)
         >>> look = kerassl.explain.SimilarityMap(backbone, center=look.mean_embedding(images))
-        >>> heat = look(images)
+        >>> heatmaps = look(images)
 
     Reference:
         Stylianou et al., "Visualizing Deep Similarity Networks", 2019.

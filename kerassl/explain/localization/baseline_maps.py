@@ -17,9 +17,9 @@ def baseline_maps(size: tuple[int, int], count: int = 1) -> dict[str, np.ndarray
         side, and `"whole image"`, which is 1 everywhere.
 
     Example:
-        >>> models = {"ours": heat, **kerassl.explain.baseline_maps(heat.shape[1:3], len(heat))}
+        >>> models = {"ours": heatmaps, **kerassl.explain.baseline_maps(heatmaps.shape[1:3], len(heatmaps))}
     """
     lines = [np.exp(-0.5 * ((np.arange(side) + 0.5 - side / 2) / (side / 4)) ** 2) for side in size]
     gaussian = np.outer(*lines)
     both = {"centered Gaussian": gaussian / gaussian.max(), "whole image": np.ones(size)}
-    return {name: np.repeat(heat[None].astype(np.float32), count, axis=0) for name, heat in both.items()}
+    return {name: np.repeat(heatmap[None].astype(np.float32), count, axis=0) for name, heatmap in both.items()}

@@ -115,14 +115,14 @@ def compare_models(
         if name in models:
             raise UserError(f"a model is called {name!r}, as a baseline is; give it another name")
     thresholds = {name: score.best_threshold() for name, score in chosen[level].items()}
-    thresholds |= {name: first.score(heat).best_threshold() for name, heat in plain.items()}
+    thresholds |= {name: first.score(maps).best_threshold() for name, maps in plain.items()}
     heatmaps = {name: look(scored, verbose) for name, look in looks[level].items()} | _baselines(scored)
     figures, randomized = {}, {}
-    for name, heat in heatmaps.items():
-        score = scored.score(heat, thresholds[name])
+    for name, maps in heatmaps.items():
+        score = scored.score(maps, thresholds[name])
         extra: dict[str, np.ndarray] = {}
         if name in models and steps and not _is_backbone(models[name]):
-            extra = _perturbed(models[name], scored, heat, heatmaps["centered Gaussian"], steps, verbose)
+            extra = _perturbed(models[name], scored, maps, heatmaps["centered Gaussian"], steps, verbose)
         figures[name] = _figures(score, extra)
     few = scored.take(range(min(_CHECKED, len(scored))))
     for name, look in looks[level].items():
@@ -165,15 +165,15 @@ def _baselines(asked):
     size = asked.images.shape[1:3]
     found = {}
     for row, (height, width) in enumerate(asked.sizes):
-        for name, heat in baseline_maps((height, width)).items():
-            found.setdefault(name, np.zeros([len(asked), *size], np.float32))[row, :height, :width] = heat[0]
+        for name, maps in baseline_maps((height, width)).items():
+            found.setdefault(name, np.zeros([len(asked), *size], np.float32))[row, :height, :width] = maps[0]
     return found
 
 
 def _perturbed(model, asked, heatmaps, gaussian, steps, verbose):
     own, plain = (
-        insertion_deletion(model, asked.images, heat, asked.class_ids, steps=steps, verbose=verbose)
-        for heat in (heatmaps, gaussian)
+        insertion_deletion(model, asked.images, maps, asked.class_ids, steps=steps, verbose=verbose)
+        for maps in (heatmaps, gaussian)
     )
     return own | {f"{name}_gain": own[name] - plain[name] for name in own}
 

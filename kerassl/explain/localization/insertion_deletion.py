@@ -26,7 +26,7 @@ def insertion_deletion(
     """Compute how fast the class probability rises as salient pixels are inserted, and falls as they are deleted.
 
     Insertion starts from the image blurred to 16 cells a side and puts the image's pixels back, deletion replaces them
-    by the image's mean color; both by falling heat, `steps` equal shares of the pixels one after the other. A
+    by the image's mean color; both by falling saliency, `steps` equal shares of the pixels one after the other. A
     figure is the mean probability over the steps, beginning and end included: a heatmap that the model agrees with
     has a high insertion and a low deletion.
 
@@ -48,7 +48,7 @@ def insertion_deletion(
         UserError: if images, heatmaps or classes do not fit.
 
     Example:
-        >>> kerassl.explain.insertion_deletion(localizer, images, heat, classes)["deletion"].mean()
+        >>> kerassl.explain.insertion_deletion(localizer, images, heatmaps, classes)["deletion"].mean()
         0.18
 
     Reference:

@@ -70,8 +70,8 @@ def saliency_metrics(
         UserError: if there are neither boxes nor masks, or numbers, sizes or values do not fit.
 
     Example:
-        >>> heat = kerassl.explain.GradCAM(localizer)(images, classes)
-        >>> kerassl.explain.saliency_metrics(heat, boxes).figures()["energy"]
+        >>> heatmaps = kerassl.explain.GradCAM(localizer)(images, classes)
+        >>> kerassl.explain.saliency_metrics(heatmaps, boxes).figures()["energy"]
         0.61
 
     Reference:

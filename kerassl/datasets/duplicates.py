@@ -32,7 +32,7 @@ log = logging.getLogger("kerassl")
 SIDE = 16  # of thumbnails
 _DECODED = 64  # at least so many pixels a side are decoded for them
 _SQUARE = 8  # of the cosines that make up a hash: 64 bits
-# Measured on 7,313 photos (docs/data.md): copies differ by 4 bits at most, 4 of a million pairs of others by 10.
+# As measured in docs/duplicates.md, copies differ by 4 bits at most, and one of a million other pairs by 10 or less.
 MOST_BITS = 10
 # The largest difference of two thumbnails of one image, in 255ths, and as a share of their contrast.
 _NOISE, _SHARE = 4, 0.1
@@ -101,8 +101,8 @@ def find_duplicates(
     Args:
         images: dict from split to paths, or paths alone, which are the split `"images"`. Images may be in shards.
         within: also find copies within a split.
-        near: also find near-duplicates, for which each image is decoded at a small scale: a millisecond for one of
-            500x375 pixels, 50 for one of 4000x3000. False finds equal files alone.
+        near: also find near-duplicates, for which each image is decoded at a small scale: half a millisecond
+            for one of 500x375 pixels, 25 for one of 4000x3000. False finds equal files alone.
         workers: number of images to decode in parallel.
         progress: show a progress bar.
 

@@ -13,7 +13,7 @@ import sys
 
 _WORDS = (
     r"anew|mend(?:ed|s|ing)?|likeness(?:es)?|from nothing|kept aside|(?:not )?at hand|shared machine|other work"
-    r"|really (?:better|worse|above|below)|arms?|roads?|verdicts?|photographs?|pictures?"
+    r"|really (?:better|worse|above|below)|told|heat(?:s|ed)?|hottest|arms?|roads?|verdicts?|photographs?|pictures?"
 )
 _BRITISH = (
     r"\w*colour\w*|(?:un)?cent(?:red?|res|ring)|\w*neighbour\w*|behaviour\w*|favour\w*|modell\w+"

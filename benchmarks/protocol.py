@@ -37,7 +37,7 @@ class Worker:
             stderr=self.log,
             text=True,
             cwd=ROOT,
-            # So that the time of all its processes can be told from that of others (`machine.session_seconds`).
+            # So that `machine.session_seconds` can add up the time of all its processes.
             start_new_session=True,
             env={**os.environ, "KERASSL_BENCH_CORES": str(cores)},
         )

@@ -84,8 +84,8 @@ def _named(result):
     versions = result.get("versions", {})
     if "torch" not in versions:
         return result["label"]
-    told = [f"{name} {version.split('+')[0]}" for name, version in versions.items() if name != "torchvision"]
-    return f"{result['label']} ({', '.join(told)})"
+    parts = [f"{name} {version.split('+')[0]}" for name, version in versions.items() if name != "torchvision"]
+    return f"{result['label']} ({', '.join(parts)})"
 
 
 def _cells(result, *wanted):

@@ -7,7 +7,7 @@ import tensorflow as tf
 class UsualSimCLR(keras.Model):
     """Two encoder passes, a loss across the views alone, stock layers throughout.
 
-    Each first view is told from the batch's second views and the other way round; views of one kind are never
+    Each first view is contrasted with the batch's second views and the other way round; views of one kind are never
     contrasted with each other, so there are `N - 1` negatives instead of `2N - 2`.
 
     Args:

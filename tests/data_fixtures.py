@@ -43,12 +43,12 @@ class _Devkit:
         for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
             (self.folder / name).mkdir(parents=True)
 
-    def add(self, image_id, things=None, *, split="train", height=40, width=60, told=None):
+    def add(self, image_id, things=None, *, split="train", height=40, width=60, stated_size=None):
         _save(self.folder / "JPEGImages" / f"{image_id}.jpg", height, width)
-        told_width, told_height = told or (width, height)
+        stated_width, stated_height = stated_size or (width, height)
         self.annotate(
             image_id,
-            f"<annotation><size><width>{told_width}</width><height>{told_height}</height></size>"
+            f"<annotation><size><width>{stated_width}</width><height>{stated_height}</height></size>"
             f"{_thing() if things is None else things}</annotation>",
         )
         with (self.folder / "ImageSets" / "Main" / f"{split}.txt").open("a") as file:

@@ -30,7 +30,7 @@ NOISE = (
     ],
     ids=["noise", "other lines", "abort", "exit", "exception", "closed"],
 )  # fmt: skip
-def test_reason_is_printed_when_an_import_fails_and_noise_when_nothing_else_tells(block, status, message):
+def test_reason_is_printed_when_an_import_fails_and_noise_when_there_is_no_other(block, status, message):
     code = (
         f"import os, sys\nfrom kerassl._quiet import quiet\nnoise = {NOISE.encode()!r}\n"
         f"os.write(2, b'before\\n')\nwith quiet():\n    {block}\nos.write(2, b'after\\n')"

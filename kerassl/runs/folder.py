@@ -133,7 +133,7 @@ def _check_same(path, settings, grows, done):
     if found is not None:
         name, was, now = found
         raise UserError(
-            f"{path} was run with other settings of {name!r} ({_told(was)}, now {_told(now)}); resume with the "
+            f"{path} was run with other settings of {name!r} ({_shown(was)}, now {_shown(now)}); resume with the "
             "same, or choose another folder"
         )
 
@@ -181,5 +181,5 @@ def _difference(before, now):
     return None
 
 
-def _told(value):
+def _shown(value):
     return "left out" if value is None else "given" if isinstance(value, dict) else value

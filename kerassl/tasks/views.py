@@ -193,8 +193,8 @@ def training_sheet(config, task, count, epochs=4):
         for down, image in enumerate(column):
             x, y = across * (_PANEL + _GAP), _HEAD + down * (_PANEL + _GAP)
             sheet[y : y + _PANEL, x : x + _PANEL] = image
-    told = "flips alone" if plan.augmentation is None else _told(plan.augmentation.model_dump())
-    return _headed(sheet, f"{task}, {plan.image_size} px: {told}", epochs), len(columns[0])
+    policy = "flips alone" if plan.augmentation is None else _described(plan.augmentation.model_dump())
+    return _headed(sheet, f"{task}, {plan.image_size} px: {policy}", epochs), len(columns[0])
 
 
 def _drawn(batch, classes, size):
@@ -213,7 +213,7 @@ def _drawn(batch, classes, size):
     ]
 
 
-def _told(settings):
+def _described(settings):
     return ", ".join(
         f"{name} {'-'.join(f'{end:g}' for end in value) if isinstance(value, tuple) else format(value, 'g')}"
         for name, value in settings.items()

@@ -230,8 +230,8 @@ def run(cases):
         finally:
             os.chdir(here)
         gc.collect()
-        told = "failed after" if name in failed else "took"
-        print(f"    {name} {told} {time.perf_counter() - begun:.1f} s", flush=True)
+        result = "failed after" if name in failed else "took"
+        print(f"    {name} {result} {time.perf_counter() - begun:.1f} s", flush=True)
     sys.exit(bool(failed))
 
 

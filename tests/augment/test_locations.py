@@ -82,7 +82,7 @@ def test_matches_are_those_of_loops_over_pixels_when_crops_and_flips_are_random(
     assert 0.2 < without / compared < 0.8
 
 
-def test_cells_match_themselves_when_both_views_have_one_box():
+def test_locations_match_themselves_when_both_views_have_one_box():
     for flips in ((False, False), (True, True)):
         assert _matched(WHOLE, WHOLE, flips) == list(range(16))
 
@@ -92,23 +92,23 @@ def test_columns_are_reversed_when_one_view_is_mirrored(flips):
     assert _matched(WHOLE, WHOLE, flips) == [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]
 
 
-def test_cells_have_no_match_when_boxes_do_not_overlap():
+def test_locations_have_no_match_when_boxes_do_not_overlap():
     assert _matched([0, 0, 0.5, 1], [0.5, 0, 1, 1]) == [None] * 16
 
 
-def test_middle_cells_alone_match_when_the_second_view_shows_the_middle():
+def test_middle_locations_match_when_the_second_view_shows_the_middle():
     none = [None] * 4
     # Centers at 3/8 and 5/8 of the sides are 1/4 and 3/4 of the middle half.
     inner = [[None, 1 * 4 + 1, 1 * 4 + 3, None], [None, 3 * 4 + 1, 3 * 4 + 3, None]]
     assert _matched(WHOLE, [0.25, 0.25, 0.75, 0.75]) == none + inner[0] + inner[1] + none
 
 
-def test_cells_share_a_match_when_the_second_view_shows_more():
+def test_locations_share_a_match_when_the_second_view_shows_more():
     # The lower right quarter of the image, in cells of an eighth of the side: four of them make a cell of the whole.
     assert _matched([0.5, 0.5, 1, 1], WHOLE) == [10, 10, 11, 11, 10, 10, 11, 11, 14, 14, 15, 15, 14, 14, 15, 15]
 
 
-def test_swapped_views_match_back_when_cells_are_paired_one_to_one():
+def test_swapped_views_match_back_when_locations_are_paired_one_to_one():
     views = _views([0, 0, 0.8, 0.8], [0.2, 0.2, 1, 1], (True, False))
     there, back = match_locations(views, 16), match_locations(views.swapped(), 16)
     pairs = {(i, int(c)) for i, (c, ok) in enumerate(zip(there.locations[0], there.valid[0])) if ok}
@@ -116,7 +116,7 @@ def test_swapped_views_match_back_when_cells_are_paired_one_to_one():
     assert pairs == {(int(c), i) for i, (c, ok) in enumerate(zip(back.locations[0], back.valid[0])) if ok}
 
 
-def test_unmatched_cells_can_be_gathered_by_when_none_is_valid():
+def test_unmatched_locations_can_be_gathered_when_none_is_valid():
     matches = match_locations(_views([0, 0, 0.5, 1], [0.5, 0, 1, 1]), 32)
     assert matches.locations.numpy().tolist() == [[0, 0, 0, 0]]
 

@@ -22,7 +22,7 @@ def _places(sheet, color):
     return np.argwhere(np.all(np.abs(sheet.astype(int) - color) < 6, axis=-1))
 
 
-def test_numbers_name_both_cells_of_every_match_when_several_share_one():
+def test_numbers_mark_both_locations_of_every_match_when_several_share_one():
     _, views = _views(count=8)
     matches = match_locations(views, 16)
     for cells, valid in zip(matches.locations.numpy(), matches.valid.numpy()):

@@ -374,7 +374,7 @@ def test_configuration_comes_back_when_serialized():
         ({"image_size": 32, "strength": -1}, "strength"),
     ],
 )
-def test_mistakes_are_refused_in_one_line_when_arguments_make_no_sense(arguments, message):
+def test_arguments_are_refused_in_one_line_when_invalid(arguments, message):
     with pytest.raises(UserError, match=message) as caught:
         SimCLRViews(**arguments)
     assert "\n" not in str(caught.value)

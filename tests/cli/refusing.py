@@ -25,13 +25,13 @@ def main():
 
     before, found = _files(), []
     for arguments in json.load(sys.stdin):
-        told, began = io.StringIO(), time.process_time()
-        with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
+        errors, began = io.StringIO(), time.process_time()
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
             try:
                 status = kerassl(arguments)
             except BaseException as error:
                 status = f"{type(error).__name__}: {error}"
-        found.append([status, told.getvalue(), time.process_time() - began, sorted({*_files()} ^ {*before})])
+        found.append([status, errors.getvalue(), time.process_time() - began, sorted({*_files()} ^ {*before})])
     json.dump(found, sys.stdout)
     sys.stdout.flush()
     os._exit(0)

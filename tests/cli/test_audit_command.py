@@ -31,14 +31,14 @@ def place(tmp_path_factory, tiny_backbone):
     return folder
 
 
-def _told(place, out, *more):
+def _run(place, out, *more):
     model, voc = place / "localizer.keras", place / "devkit"
     arguments = ["audit", "--model", model, "--voc", voc, "--split", "val", "--out", out, *more]
     return main([str(each) for each in arguments])
 
 
 def test_audit_writes_a_page_that_refers_to_no_other_file_and_its_json(place, tmp_path, capsys):
-    assert _told(place, tmp_path / "out", "--count", "8", "--drawn", "3") == 0
+    assert _run(place, tmp_path / "out", "--count", "8", "--drawn", "3") == 0
     assert "8 heatmaps" in capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert len(content["rows"]) == 8

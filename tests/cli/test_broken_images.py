@@ -84,11 +84,11 @@ def test_commands_read_files_whose_names_are_no_utf8(devkit, tiny_backbone, tmp_
     assert _run("views", images, "--count", 6, "--image-size", 32, "--out", tmp_path / "views.png") == 0
     assert "5 images" in capsys.readouterr().out
     assert _run("inspect", images, "--decode", "--out", tmp_path / "card.png") == 0
-    told = capsys.readouterr().out
-    assert "images: 6 " in told
-    assert "broken: 1\n" in told
-    assert r"duplicates: 1, as " in told
-    assert r"caf\xe9.jpg" in told
+    printed = capsys.readouterr().out
+    assert "images: 6 " in printed
+    assert "broken: 1\n" in printed
+    assert r"duplicates: 1, as " in printed
+    assert r"caf\xe9.jpg" in printed
     assert _run("shards", "--images", images, "--out", tmp_path / "shards") == 0
     assert "5 images in 1 shards; 1 broken files left out" in capsys.readouterr().out
 

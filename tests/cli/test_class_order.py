@@ -102,7 +102,7 @@ def test_audit_is_the_same_when_classes_are_named_in_another_order(place, tmp_pa
 def test_other_names_are_refused_before_anything_is_read_or_written(place, tmp_path, capsys):
     voc = ["--voc", place / "devkit", "--split", "val", "--classes", *NAMES[1:], "unicorn"]
     model, out = place / "localizer.keras", tmp_path / "out"
-    told = f"({NAMES[0]!r} in the model alone; 'unicorn' in the labels alone)"
+    printed = f"({NAMES[0]!r} in the model alone; 'unicorn' in the labels alone)"
     for command in (
         ["evaluate", "--model", model, *voc],
         ["evaluate", "--model", model, "--coco", place / "coco.json", "--images", place, *voc[4:]],
@@ -113,7 +113,7 @@ def test_other_names_are_refused_before_anything_is_read_or_written(place, tmp_p
         capsys.readouterr()
         assert _run(*command) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kerassl: ")]
-        expected = told if command[0] != "explain" else told.replace("the model alone", "the model ours alone")
+        expected = printed if command[0] != "explain" else printed.replace("the model alone", "the model ours alone")
         if "--shards" in command:
             expected = "('unicorn' in --classes alone; "
         assert expected in line

@@ -62,10 +62,10 @@ def test_shards_have_the_labels_when_they_are_named(devkit, tmp_path, capsys):
         file.seek(500)
         file.write(bytes(8))
     assert main(["inspect", str(tmp_path / "shards")]) == 0
-    told = capsys.readouterr().out
-    assert "broken: 1" in told
-    assert "shard-00001.tfrecord#0 is damaged: its checksum is wrong" in told
-    assert "5 images, 0 of them without a box" in told
+    printed = capsys.readouterr().out
+    assert "broken: 1" in printed
+    assert "shard-00001.tfrecord#0 is damaged: its checksum is wrong" in printed
+    assert "5 images, 0 of them without a box" in printed
 
 
 def test_shards_of_coco_and_yolo_hold_the_same_boxes(devkit, tmp_path, capsys):
@@ -107,9 +107,9 @@ def test_shards_are_refused_as_labels_when_they_have_none(devkit, tmp_path, caps
     assert main(["shards", "--images", str(devkit / "unlabeled"), "--out", str(out)]) == 0
     capsys.readouterr()
     assert main(["inspect", str(out)]) == 0
-    told = capsys.readouterr().out
-    assert "images: 5 " in told
-    assert "class" not in told
+    printed = capsys.readouterr().out
+    assert "images: 5 " in printed
+    assert "class" not in printed
     predictions = tmp_path / "predictions.json"
     assert "without labels" in refused(capsys, "evaluate", "--predictions", predictions, "--shards", out)
     assert "leave --year" in refused(capsys, "inspect", out, "--split", "train")
@@ -128,13 +128,13 @@ def test_figures_on_shards_are_those_on_voc(devkit, tmp_path, capsys):
         for record in DetectionDataset.from_voc(devkit, split="val", class_names=classes)
     }
     save_predictions(tmp_path / "predictions.json", found)
-    told = []
+    printed = []
     for labels in (["--shards", tmp_path / "shards"], ["--voc", devkit, "--split", "val", "--classes", *classes]):
         capsys.readouterr()
         assert main([str(each) for each in ["evaluate", "--predictions", tmp_path / "predictions.json", *labels]]) == 0
-        told.append(capsys.readouterr().out)
-    assert told[0] == told[1]
-    assert all(name in told[0] for name in classes)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert all(name in printed[0] for name in classes)
     both = ["--shards", tmp_path / "shards", "--voc", devkit]
     assert "give the labels of one data set" in refused(
         capsys, "evaluate", "--predictions", tmp_path / "predictions.json", *both
@@ -143,14 +143,14 @@ def test_figures_on_shards_are_those_on_voc(devkit, tmp_path, capsys):
 
 def test_card_has_the_figures_of_images_and_of_voc(devkit, tmp_path, capsys):
     assert main(["inspect", str(devkit / "unlabeled")]) == 0
-    told = capsys.readouterr().out
-    assert "images: 6 " in told
-    assert "broken.jpg is no image" in told
-    assert "class" not in told
+    printed = capsys.readouterr().out
+    assert "images: 6 " in printed
+    assert "broken.jpg is no image" in printed
+    assert "class" not in printed
     for where in ([str(devkit)], ["--voc", str(devkit)], [str(devkit / "VOC2007")]):
         assert main(["inspect", *where, "--out", str(tmp_path / "card.png"), "--decode"]) == 0
-        told = capsys.readouterr().out
-        assert "10 images, 0 of them without a box" in told
+        printed = capsys.readouterr().out
+        assert "10 images, 0 of them without a box" in printed
         with PIL.Image.open(tmp_path / "card.png") as drawn:
             assert np.asarray(drawn).std() > 10
         (tmp_path / "card.png").unlink()
@@ -168,9 +168,9 @@ def test_card_has_the_figures_of_coco(devkit, tmp_path, capsys):
     (tmp_path / "kites.json").write_text(json.dumps(content))
     command = ["inspect", "--coco", str(tmp_path / "kites.json")]
     assert main([*command, str(photos[0].parent)]) == 0
-    told = capsys.readouterr().out
-    assert "3 images, 2 of them without a box" in told
-    assert "kite" in told
+    printed = capsys.readouterr().out
+    assert "3 images, 2 of them without a box" in printed
+    assert "kite" in printed
     assert "the one folder of its images" in refused(capsys, *command)
 
 
@@ -184,8 +184,8 @@ def test_card_has_the_figures_of_yolo(devkit, tmp_path, capsys):
     (tmp_path / "kites" / "data.yaml").write_text("names: [bird, kite]\n")
     command = ["inspect", "--yolo", str(images)]
     assert main(command) == 0
-    told = capsys.readouterr().out
-    assert "3 images, 2 of them without a box" in told
-    assert "boxes: 2" in told
-    assert told.index("kite ") < told.index("bird ")
+    printed = capsys.readouterr().out
+    assert "3 images, 2 of them without a box" in printed
+    assert "boxes: 2" in printed
+    assert printed.index("kite ") < printed.index("bird ")
     assert "the one folder of the images" in refused(capsys, *command, "--year", "2007")

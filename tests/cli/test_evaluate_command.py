@@ -59,8 +59,8 @@ def test_all_kinds_of_files_give_the_figures_of_the_evaluator(data, tmp_path, ca
             if isinstance(value, float):
                 assert figures[key] == pytest.approx(value, abs=1e-6), (name, key)
         assert figures["errors"]["counts"] == expected["errors"]["counts"]
-    told = capsys.readouterr().out
-    rows = {line.split()[0]: line.split() for line in told.splitlines() if line.strip()}
+    printed = capsys.readouterr().out
+    rows = {line.split()[0]: line.split() for line in printed.splitlines() if line.strip()}
     for name in CLASSES:
         if expected["per_class_objects"][name]:
             assert rows[name][1] == str(expected["per_class_objects"][name])

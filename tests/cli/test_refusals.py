@@ -202,7 +202,7 @@ def refused(tmp_path_factory):
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr("config.json", json.dumps(config))
     rows = [([*command, flag, value], (f"{flag} is {value}", advice)) for command, flag, value, advice in NUMBERS]
-    rows += [*_outputs(), *((arguments, told) for arguments, *told in OTHERS)]
+    rows += [*_outputs(), *((arguments, message) for arguments, *message in OTHERS)]
     done = subprocess.run(
         [sys.executable, pathlib.Path(__file__).with_name("refusing.py")],
         input=json.dumps([arguments for arguments, _ in rows]), cwd=folder, capture_output=True, text=True, check=True,
@@ -212,11 +212,11 @@ def refused(tmp_path_factory):
 
 def test_command_line_is_refused_without_tensorflow_when_it_is_invalid(refused):
     wrong = []
-    for arguments, told, status, lines, seconds, changed in refused:
+    for arguments, message, status, lines, seconds, changed in refused:
         line = lines.strip()
         one = line.startswith("kerassl: ") and "\n" not in line
-        if status != 2 or not one or not all(part in line for part in told) or changed or seconds > 2:
+        if status != 2 or not one or not all(part in line for part in message) or changed or seconds > 2:
             wrong.append(
-                f"kerassl {' '.join(arguments)[:120]}\n  {status} {seconds:.1f} s {changed} {line[:300]}\n  {told}"
+                f"kerassl {' '.join(arguments)[:120]}\n  {status} {seconds:.1f} s {changed} {line[:300]}\n  {message}"
             )
     assert not wrong, "\n".join([f"{len(wrong)} of {len(refused)}", *wrong])

@@ -78,9 +78,9 @@ def test_comparison_continues_without_a_variant_when_it_is_skipped(place, refuse
     frozen = "frozen: {image_size: 64, batch_size: 4, epochs: 1, num_filters: 8}\n"
     variants = "variants: {bad one: bad.keras, first: random}\n"
     (place / "run.yaml").write_text(CONFIG[: CONFIG.index("localizer")] + frozen + variants)
-    told = refused("compare", "--config", "run.yaml", "--out", "out")
-    assert "variant 'bad one': bad.keras" in told
-    assert told.endswith("--resume --skip 'bad one'")
+    expected = refused("compare", "--config", "run.yaml", "--out", "out")
+    assert "variant 'bad one': bad.keras" in expected
+    assert expected.endswith("--resume --skip 'bad one'")
     again = ["compare", "--out", "out", "--resume", "--skip"]
     assert "compare.skip (--skip) is 'nope'; the variants are bad one, first" in refused(*again, "nope")
     assert "names all variants" in refused(*again, "bad one", "first")

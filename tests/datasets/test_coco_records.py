@@ -81,8 +81,8 @@ def test_agrees_with_pycocotools(animals):
     assert {int(record.image_id) for record in records} == set(oracle.getImgIds())
     for record in records:
         entries = oracle.loadAnns(oracle.getAnnIds(imgIds=int(record.image_id)))
-        told = oracle.loadImgs(int(record.image_id))[0]
-        assert (record.height, record.width) == (told["height"], told["width"])
+        wanted = oracle.loadImgs(int(record.image_id))[0]
+        assert (record.height, record.width) == (wanted["height"], wanted["width"])
         corners = np.reshape([entry["bbox"] for entry in entries], [-1, 4])
         corners[:, 2:] += corners[:, :2]
         np.testing.assert_allclose(record.boxes, corners, atol=1e-4)
@@ -208,7 +208,7 @@ def test_refuses_a_missing_json_or_folder(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("as_stored", [True, False])
-def test_turns_boxes_along_when_the_json_tells_the_stored_size(animals, save_turned, white_box, orientation, as_stored):
+def test_turns_boxes_along_when_the_json_has_the_stored_size(animals, save_turned, white_box, orientation, as_stored):
     stored = [16, 8, 40, 24]
     path = animals.folder / "1.jpg"
     save_turned(path, orientation, stored)
@@ -249,7 +249,7 @@ def test_ids_are_the_same_as_numbers_and_as_strings(animals, image_id, of, categ
     assert [animals.read().class_names[label] for label in record.classes] == ["dog"]
 
 
-def test_an_id_of_another_type_is_told_from_the_one_that_is_there(animals, caplog):
+def test_an_id_of_another_type_is_another_id(animals, caplog):
     animals.image(1)
     animals.annotate(1, category="07")
     animals.refused("1 of 1 objects cannot be read.*annotation 1 of category '07'")

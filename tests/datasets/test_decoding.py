@@ -160,7 +160,7 @@ def test_is_close_to_pillow_when_given_a_jpeg(mode):
     _compare(contents, most=8, mean=1.0)
 
 
-def test_the_bytes_tell_the_format_whatever_the_file_is_called(tmp_path):
+def test_format_is_recognized_by_bytes_when_the_suffix_is_another(tmp_path):
     for kind in ("PNG", "BMP", "GIF", "WEBP"):
         (tmp_path / "a.jpg").write_bytes(_encoded(_drawn(), kind))
         np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), _seen((tmp_path / "a.jpg").read_bytes()))

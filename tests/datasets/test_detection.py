@@ -90,7 +90,7 @@ def test_draws_flips_by_seed_epoch_and_image(marked):
     assert flips(0, 1, initial_epoch=2)[0] == three[2]
 
 
-def test_leaves_out_difficult_boxes_when_told_to(marked):
+def test_leaves_out_difficult_boxes_when_requested(marked):
     records = [marked("a", 32, 32, (0, 0, 8, 8), (8, 8, 20, 20), difficult=[True, False])]
     (batch,) = detection_batches(records, 32, 1, difficult=False)
     np.testing.assert_array_equal(batch["bounding_boxes"]["boxes"], [[[8, 8, 20, 20]]])

@@ -102,9 +102,9 @@ def test_every_second_image_is_painted_where_its_mirror_image_is_when_flips_are_
         ("missing.json", "cannot be read"),
     ],
 )
-def test_mistakes_are_told_in_one_line(records, erase, says):
-    with pytest.raises(UserError) as told:
+def test_input_is_refused_in_one_line_when_invalid(records, erase, says):
+    with pytest.raises(UserError) as caught:
         single_object_batches(records, 64, 2, erase=erase)
-    assert says in str(told.value)
-    assert "shares of the image" in str(told.value)
-    assert "\n" not in str(told.value)
+    assert says in str(caught.value)
+    assert "shares of the image" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -80,21 +80,21 @@ SPOILED += [(_set("shards"), [], "names no image")]
 
 def test_index_is_refused_in_one_line_when_a_value_cannot_be(shards):
     whole = json.loads((shards / "index.json").read_text())
-    for put, value, told in SPOILED:
+    for put, value, message in SPOILED:
         content = copy.deepcopy(whole)
         put(content, value)
         (shards / "index.json").write_text(json.dumps(content))
         with pytest.raises(UserError) as error:
             open_index(shards)
         line = str(error.value)
-        assert told in line, (told, value)
+        assert message in line, (message, value)
         assert str(shards / "index.json") in line
         assert line.endswith("write the shards again into a new folder")
         assert len(line) < 400
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "is no JSON"),
         ('{"format": "kerassl shards 1", "shar', "is no JSON"),
@@ -108,9 +108,9 @@ def test_index_is_refused_in_one_line_when_a_value_cannot_be(shards):
         (b"\xff\xfe\xff", "index.json"),
     ],
 )
-def test_index_is_refused_in_one_line_when_it_is_no_index(shards, text, told):
+def test_index_is_refused_in_one_line_when_it_is_no_index(shards, text, message):
     (shards / "index.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UserError, match=told) as error:
+    with pytest.raises(UserError, match=message) as error:
         read_index(shards)
     assert "write the shards again into a new folder" in str(error.value)
 

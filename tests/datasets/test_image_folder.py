@@ -110,11 +110,11 @@ def test_replaces_broken_files_and_names_each_once(photos, caplog):
     with caplog.at_level(logging.WARNING, "kerassl"):
         epochs = [_epoch(dataset) for _ in range(2)]
     assert epochs == [[[0, 1, 2, 4, 5], [7, 8, 9, 0, 1]]] * 2
-    told = [message for message in caplog.messages if "broken image" in message]
-    assert len(told) == 2
-    assert "broken image 1" in told[0]
-    assert "3.png is empty (0 bytes)" in told[0]
-    assert "6.png cannot be decoded" in told[1]
+    logged = [message for message in caplog.messages if "broken image" in message]
+    assert len(logged) == 2
+    assert "broken image 1" in logged[0]
+    assert "3.png is empty (0 bytes)" in logged[0]
+    assert "6.png cannot be decoded" in logged[1]
 
 
 def test_fills_the_epoch_when_most_files_are_broken(photos):

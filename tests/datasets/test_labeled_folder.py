@@ -71,9 +71,11 @@ def test_leaves_broken_files_out_and_names_each_when_some_cannot_be_read(animals
         expected = [([65, 0, 5, 15], [0, 1, 1, 1]), ([20, 120, 125], [1, 2, 2])]
         assert _read(folder) == expected
         assert _read(folder) == expected
-    told = [message for message in caplog.messages if "broken image" in message and message.endswith("it is left out")]
-    assert len(told) == 3
-    for message, name in zip(told, ("cat/0.png is empty", "dog/2.png cannot be decoded", "owl/2.png is no image")):
+    logged = [
+        message for message in caplog.messages if "broken image" in message and message.endswith("it is left out")
+    ]
+    assert len(logged) == 3
+    for message, name in zip(logged, ("cat/0.png is empty", "dog/2.png cannot be decoded", "owl/2.png is no image")):
         assert name in message
 
 

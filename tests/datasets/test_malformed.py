@@ -87,9 +87,9 @@ def test_reads_each_whole_image_and_names_each_other(tmp_path, caplog, exif):
         assert images.shape == (len(places), 32, 32, 3)
         read.update(places.tolist())
     assert read == good
-    told = {re.match(r"left out .*/(\d+)\.jpg: it (.+)", line).groups() for line in caplog.messages}
-    assert {int(number) for number, _ in told} == set(range(500)) - good
-    assert all(len(reason) > 8 for _, reason in told)
+    logged = {re.match(r"left out .*/(\d+)\.jpg: it (.+)", line).groups() for line in caplog.messages}
+    assert {int(number) for number, _ in logged} == set(range(500)) - good
+    assert all(len(reason) > 8 for _, reason in logged)
     untouched = {place for place, path in enumerate(paths) if path.read_bytes() in wholes}
     assert len(untouched) > 40
     assert untouched <= good
@@ -127,15 +127,15 @@ def test_reads_or_names_each_voc_annotation(devkit, thing, caplog):
     (devkit.folder / "ImageSets" / "Main" / "train.txt").write_text("\n".join(kept))
     records = DetectionDataset.from_voc(devkit.root, class_names=classes, allow_broken=True)
     assert {record.image_id for record in records} == {name for name in kept if outcomes[name] == "read"}
-    told = {
+    logged = {
         match[1]
         for match in (re.match(r"broken file \d+: .*/(\d+)\.xml .{9}", line) for line in caplog.messages)
         if match
     }
-    assert told == {name for name in kept if outcomes[name] == "left out"}
+    assert logged == {name for name in kept if outcomes[name] == "left out"}
     assert untouched <= {record.image_id for record in records}
     assert len(records) >= len(untouched) > 4
-    assert len(told) > 50
+    assert len(logged) > 50
 
 
 @pytest.mark.timeout(60)
@@ -187,8 +187,8 @@ def test_reads_or_counts_each_line_of_yolo_files(tmp_path, save_image, caplog):
         lines += sum(bool(line.strip()) for line in text.split("\n"))
     records = DetectionDataset.from_yolo(tmp_path, class_names=["dog", "cat", "owl"], allow_broken=True)
     assert len(records) == 150
-    told = [re.match(r"(\d+) .* left out: .*\.txt, line \d", line) for line in caplog.messages]
-    assert lines == sum(len(record.classes) for record in records) + sum(int(match[1]) for match in told if match)
+    logged = [re.match(r"(\d+) .* left out: .*\.txt, line \d", line) for line in caplog.messages]
+    assert lines == sum(len(record.classes) for record in records) + sum(int(match[1]) for match in logged if match)
     assert sum(len(record.classes) for record in records) > 150
     for record in records:
         assert np.all((record.boxes >= 0) & (record.boxes <= [60, 40, 60, 40]))

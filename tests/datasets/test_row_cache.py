@@ -184,9 +184,9 @@ def test_full_disk_is_reported_once_and_reading_continues(photos, tmp_path, monk
     expected = epochs(image_folder(photos, 32, 4))
     monkeypatch.setattr(row_cache.os, "pwrite", full)
     np.testing.assert_array_equal(epochs(image_folder(photos, 32, 4, cache=tmp_path / "cache")), expected)
-    told = [message for message in caplog.messages if "keeps no more images" in message]
-    assert len(told) == 1
-    assert "No space left" in told[0]
+    logged = [message for message in caplog.messages if "keeps no more images" in message]
+    assert len(logged) == 1
+    assert "No space left" in logged[0]
 
 
 def test_refuses_a_cache_without_room(photos, tmp_path, monkeypatch):

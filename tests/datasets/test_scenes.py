@@ -88,7 +88,7 @@ def test_images_masks_and_sizes_agree_when_read_back(crowded):
         assert root.findtext("filename") == f"{image_id}.jpg"
 
 
-def test_objects_stand_out_from_the_background_when_drawn(lonely):
+def test_objects_differ_from_the_background_when_drawn(lonely):
     # The mask is the object's: colors change across its edge much more than elsewhere.
     across, elsewhere = [], []
     for record in DetectionDataset.from_voc(lonely, 2007, "train", class_names=SCENE_CLASSES):
@@ -142,7 +142,7 @@ def test_there_is_exactly_one_large_object_when_asked_for_one(lonely):
         assert (record.boxes[0, 2:] - record.boxes[0, :2]).max() >= 0.25 * 160
 
 
-def test_colors_do_not_tell_the_class_when_compared_by_their_means(tmp_path):
+def test_mean_colors_do_not_predict_the_class(tmp_path):
     root = write_scenes(tmp_path / "kit", train=400, val=0, single_object=True, image_size=(64, 80), seed=2)
     means, labels = [], []
     for record in DetectionDataset.from_voc(root, 2007, "train", class_names=SCENE_CLASSES):
@@ -189,7 +189,7 @@ def test_is_used_again_when_the_settings_are_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["scenes of other settings", "another folder", "a file", "a broken scenes.json"])
-def test_refuses_and_leaves_alone_when_something_else_stands_there(tmp_path, content):
+def test_refuses_the_folder_when_it_holds_something_else(tmp_path, content):
     path = tmp_path / "kit"
     if content == "scenes of other settings":
         write_scenes(path, train=2, val=1, image_size=(64, 64))

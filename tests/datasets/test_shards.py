@@ -104,9 +104,9 @@ def test_failure_leaves_a_folder_as_it_was_and_no_new_one(photos, tmp_path, monk
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.jpg").write_bytes(b"nothing")
     (tmp_path / "empty").mkdir()
-    for images, told in ((tmp_path / "broken", "none of 1 image"), (tmp_path / "empty", "holds no images")):
+    for images, message in ((tmp_path / "broken", "none of 1 image"), (tmp_path / "empty", "holds no images")):
         for folder in (tmp_path / "new" / "shards", tmp_path / "empty"):
-            with pytest.raises(UserError, match=told):
+            with pytest.raises(UserError, match=message):
                 write(images, folder)
     # A disk that is full from the start, and one that a user stops.
     for error, raised in (
@@ -184,7 +184,7 @@ def test_run_that_is_killed_leaves_no_half_shard_and_goes_on(photos, tmp_path, m
     np.testing.assert_array_equal(epoch(image_folder(folder, 32, 4)), epoch(image_folder(photos, 32, 4)))
 
 
-def test_full_disk_is_told_and_leaves_the_finished_shards(photos, tmp_path, monkeypatch):
+def test_finished_shards_are_left_when_the_disk_is_full(photos, tmp_path, monkeypatch):
     made = tf.io.TFRecordWriter
 
     def full(path):
@@ -246,7 +246,7 @@ def test_refuses_what_cannot_be(photos, tmp_path):
     refused("is no index of kerassl's shards", image_folder, folder, 32, 4)
 
 
-def test_tells_when_images_are_enlarged(photos, tmp_path, caplog):
+def test_warns_when_images_are_enlarged(photos, tmp_path, caplog):
     write(photos, tmp_path / "shards", image_size=40)
     image_folder(tmp_path / "shards", 32, 4)
     assert "enlarged" not in caplog.text
@@ -254,7 +254,7 @@ def test_tells_when_images_are_enlarged(photos, tmp_path, caplog):
     assert "images of 40 px at the short side; they are enlarged to 64" in caplog.text
 
 
-def test_cache_of_shards_is_told_from_another(photos, tmp_path, caplog):
+def test_cache_of_shards_is_not_used_for_others(photos, tmp_path, caplog):
     write(photos, tmp_path / "shards")
     expected = epoch(image_folder(tmp_path / "shards", 32, 4))
     for _ in range(2):

@@ -44,7 +44,7 @@ def test_takes_images_by_hand_worked_turns():
     assert stratified_order([{"a"}, {"a"}, {"b"}, {"b"}, {"a", "b"}], 1) == [4]
 
 
-def test_smaller_subsets_lie_in_larger_ones(labels):
+def test_smaller_subsets_are_in_larger_ones(labels):
     chosen = [subset(labels, count=count, seed=1, labels=labels) for count in (1, 2, *COUNTS, 2000)]
     for smaller, larger in itertools.pairwise(chosen):
         assert set(smaller) < set(larger)

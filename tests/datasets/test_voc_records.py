@@ -81,8 +81,8 @@ def test_reads_a_plain_folder_when_year_and_split_are_none(devkit, save_image):
     assert records[1].path.endswith("b.PNG")
 
 
-def test_trusts_the_image_when_its_annotation_tells_another_size(devkit, thing, caplog):
-    devkit.add("a", thing(box=(1, 1, 60, 40)), told=(40, 60))
+def test_trusts_the_image_when_its_annotation_has_another_size(devkit, thing, caplog):
+    devkit.add("a", thing(box=(1, 1, 60, 40)), stated_size=(40, 60))
     (record,) = DetectionDataset.from_voc(devkit.root)
     assert (record.height, record.width) == (40, 60)
     np.testing.assert_array_equal(record.boxes, [[0, 0, 60, 40]])
@@ -218,19 +218,19 @@ def test_leaves_out_and_names_each_annotation_that_cannot_be_read(devkit, caplog
     _refused("5 of 6 annotation files cannot be read.*image1.xml is no whole XML.*allow_broken=True", devkit.root)
     caplog.clear()
     assert [record.image_id for record in DetectionDataset.from_voc(devkit.root, allow_broken=True)] == ["image0"]
-    told = [message for message in caplog.messages if "is no whole XML file" in message]
-    assert len(told) == 5
-    for number, message in enumerate(told, start=1):
+    logged = [message for message in caplog.messages if "is no whole XML file" in message]
+    assert len(logged) == 5
+    for number, message in enumerate(logged, start=1):
         assert f"broken file {number}: " in message
         assert f"image{number}.xml" in message
     _refused("image1.xml is no whole XML", devkit.root, strict=True)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_turns_boxes_along_when_the_xml_tells_the_stored_size(devkit, save_turned, white_box, thing, orientation):
+def test_turns_boxes_along_when_the_xml_has_the_stored_size(devkit, save_turned, white_box, thing, orientation):
     stored = (16, 8, 40, 24)  # 40 high and 60 wide, and on whole blocks of the JPEG
     path = devkit.folder / "JPEGImages" / "a.jpg"
-    devkit.add("a", thing(box=(stored[0] + 1, stored[1] + 1, *stored[2:])), told=(60, 40))
+    devkit.add("a", thing(box=(stored[0] + 1, stored[1] + 1, *stored[2:])), stated_size=(60, 40))
     save_turned(path, orientation, stored)
     (record,) = DetectionDataset.from_voc(devkit.root, strict=True)
     seen = white_box(path)
@@ -240,9 +240,9 @@ def test_turns_boxes_along_when_the_xml_tells_the_stored_size(devkit, save_turne
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("told", [True, False])
-def test_leaves_boxes_as_they_are_when_the_xml_tells_the_size_that_is_seen(
-    devkit, save_turned, white_box, thing, orientation, told
+@pytest.mark.parametrize("has_size", [True, False])
+def test_leaves_boxes_as_they_are_when_the_xml_has_the_displayed_size(
+    devkit, save_turned, white_box, thing, orientation, has_size
 ):
     path = devkit.folder / "JPEGImages" / "a.jpg"
     save_turned(path, orientation, (16, 8, 40, 24))
@@ -251,7 +251,7 @@ def test_leaves_boxes_as_they_are_when_the_xml_tells_the_size_that_is_seen(
     box = thing(box=(seen[0] + 1, seen[1] + 1, *seen[2:]))
     devkit.add("a", split="val")
     save_turned(path, orientation, (16, 8, 40, 24))
-    devkit.annotate("a", f"<annotation>{size if told else ''}{box}</annotation>")
+    devkit.annotate("a", f"<annotation>{size if has_size else ''}{box}</annotation>")
     (record,) = DetectionDataset.from_voc(devkit.root, split="val", strict=True)
     np.testing.assert_array_equal(record.boxes, [seen])
 
@@ -395,7 +395,7 @@ def test_reads_other_peoples_voc_with_its_faults(real_data, caplog):
 def test_names_the_truncated_jpeg_among_other_peoples_images(real_data, caplog):
     folders = [real_data / "foreign_voc" / name for name in ("bccd", "kangaroo", "raccoon")]
     read = sum(len(images) for images in image_folder(folders, 32, 4, shuffle=False))
-    told = [message for message in caplog.messages if message.startswith("broken image")]
+    logged = [message for message in caplog.messages if message.startswith("broken image")]
     assert read == 36
-    assert len(told) == 1
-    assert "truncated" in told[0]
+    assert len(logged) == 1
+    assert "truncated" in logged[0]

@@ -65,7 +65,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("words", FAULTS)
-def test_counts_bad_lines_and_tells_file_and_number(traffic, caplog, words):
+def test_counts_bad_lines_and_logs_file_and_number(traffic, caplog, words):
     for number in range(5):
         traffic.add(f"{number}", f"1 0.5 0.5 0.5 0.25\n\n{FAULTS[words]}\n2 0.5 0.5 0.5 0.25\n")
     if "boxes" not in words:

@@ -44,9 +44,9 @@ def cropped(tiny):
 @pytest.mark.parametrize("kind", KINDS)
 def test_backbone_is_refused_in_one_line_when_its_strides_are_wrong(kind, stock_backbone):
     message = "'act3' of cropped gives 4 x 4 cells for images of 64 pixels, but P3 has 8 x 8"
-    with pytest.raises(UserError, match=message) as told:
+    with pytest.raises(UserError, match=message) as caught:
         getattr(detectors, kind)(cropped(stock_backbone()), ["car"], image_size=64)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     short = stock_backbone()
     short = keras.Model(short.input, short.get_layer("act4").output, name="short")
     with pytest.raises(UserError, match=r"short has no feature map for P5 \(stride 32\)"):
@@ -77,8 +77,8 @@ def test_weights_by_name_fit_whole_or_not_at_all(kind, tiny_detector, rectangles
         ("detector", r"detector\.npz and the model have different classes \('green' in the model alone\)"),
         ("older", r"older\.npz does not fit .*of another shape"),
     ):
-        with pytest.raises(UserError, match=message) as told:
+        with pytest.raises(UserError, match=message) as caught:
             detectors.load_weights(other, tmp_path / f"{name}.npz")
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)
     for old, new in zip(before, other.get_weights()):
         np.testing.assert_array_equal(new, old)

@@ -25,7 +25,7 @@ def slow_ciou(a, b):
     return iou - distance / diagonal - alpha * v, alpha
 
 
-def test_cells_lie_row_by_row_in_the_middle_of_their_squares():
+def test_locations_are_row_by_row_in_the_middle_of_their_squares():
     centers, strides = distances.locations(64)
     expected = [(x + s / 2, y + s / 2, s) for s in (8, 16, 32) for y in range(0, 64, s) for x in range(0, 64, s)]
     np.testing.assert_array_equal(np.concatenate([centers, strides], -1), expected)
@@ -87,7 +87,7 @@ def test_gradient_of_ciou_is_that_of_the_paper_which_holds_alpha_fixed():
 
 
 @pytest.mark.parametrize("wanted", [(0, 0, 0, 0), (3, 3, 3, 3), (-2, 1, 4, 1)])
-def test_losses_and_gradients_are_finite_when_boxes_are_empty_or_beside_their_cell(wanted):
+def test_losses_and_gradients_are_finite_when_boxes_are_empty_or_beside_their_location(wanted):
     wanted = tf.constant([wanted], tf.float32)
     for bins in (np.zeros((1, 64)), np.where(np.arange(64) % 16 == 0, 1e4, 0)[None], np.full((1, 64), -1e4)):
         bins = tf.constant(bins, tf.float32)

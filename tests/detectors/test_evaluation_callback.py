@@ -103,7 +103,7 @@ def test_figures_are_nan_when_the_model_has_diverged(small):
         (lambda r: Evaluation(r, CLASSES), "cannot predict with Sequential; give predict"),
     ],
 )
-def test_mistakes_are_refused_in_one_line(small, make, message):
+def test_input_is_refused_in_one_line_when_invalid(small, make, message):
     model, (inputs, targets) = small
 
     def fit():

@@ -88,7 +88,7 @@ def test_photos_are_scaled_down_to_a_size_and_locations_in_the_padding_are_ignor
     np.testing.assert_array_equal(bounded(cells, inside, np.inf), cells)
 
 
-def test_common_features_equal_those_of_a_decomposition_of_all_cells_whatever_the_batches():
+def test_common_features_equal_those_of_a_decomposition_when_batches_differ():
     draw = np.random.default_rng(1)
     axis = draw.normal(size=5)
     axis /= np.linalg.norm(axis)
@@ -112,7 +112,7 @@ def test_common_features_equal_those_of_a_decomposition_of_all_cells_whatever_th
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"kind": "gradcam"}, "heatmap is 'gradcam' and level 'P4'; heatmaps are component, similarity"),
         ({"level": "P6"}, "level 'P6'; heatmaps are component, similarity, levels P3, P4, P5"),
@@ -121,7 +121,7 @@ def test_common_features_equal_those_of_a_decomposition_of_all_cells_whatever_th
         ({"image_size": 64, "level": "P5"}, "all locations are at the border of their image; take a larger"),
     ],
 )
-def test_mistakes_are_told_in_one_line(backbone, photos, settings, told):
-    with pytest.raises(UserError, match=told) as caught:
+def test_input_is_refused_in_one_line_when_invalid(backbone, photos, settings, message):
+    with pytest.raises(UserError, match=message) as caught:
         Foreground(backbone, photos[0], **{"image_size": 96, "kind": "component", "level": "P4", **settings})
     assert "\n" not in str(caught.value)

@@ -88,7 +88,7 @@ def test_batches_give_each_image_once_with_the_box_of_its_view(features, records
     np.testing.assert_array_equal(plain[0][0][0], features.maps[0][:10, 0])
 
 
-def test_statistics_equal_those_of_all_cells(features):
+def test_statistics_equal_those_of_all_locations(features):
     for (mean, deviation), maps in zip(features.statistics, features.maps):
         cells = maps.astype("float64").reshape(-1, maps.shape[-1])
         np.testing.assert_allclose(mean, cells.mean(0), atol=1e-5)
@@ -146,7 +146,7 @@ def test_other_levels_are_read_learned_saved_and_predicted_with(tiny_backbone, r
         np.testing.assert_allclose(from_features[name].logits, found.logits, atol=1e-4)
 
 
-def test_what_lies_beyond_the_levels_stays_as_it_is_when_all_else_is_trained(tiny_backbone, records, caplog):
+def test_layers_beyond_the_levels_are_unchanged_when_all_others_are_trained(tiny_backbone, records, caplog):
     backbone = tiny_backbone()
     model = detectors.Localizer(backbone, CLASSES, SIZE, num_filters=4, levels=["P3", "P4"])
     flags = [layer.trainable for layer in backbone.layers]
@@ -258,7 +258,7 @@ def test_broken_file_is_left_out(tiny_backbone, records, tmp_path, caplog):
     assert features.maps[0].shape[0] == len(features.labels) == 2
 
 
-def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeypatch):
+def test_input_is_refused_in_one_line_when_invalid(tiny_backbone, records, tmp_path, monkeypatch):
     backbone = tiny_backbone()
     nothing = dataclasses.replace(records[0], difficult=np.ones(len(records[0].classes), bool))
     features = features_of(backbone, records[:3], flip=False)
@@ -269,7 +269,7 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
     one = features_of(backbone, records[:1])
     changed.backbone.get_layer("conv1").kernel.assign(tf.ones([3, 3, 3, 8]))
     monkeypatch.setattr("kerassl.detectors.localizer.frozen_features.available_memory", lambda: 2**10)
-    for call, told in (
+    for call, message in (
         (lambda: features_of(backbone, [nothing]), "none of 1 images has an object"),
         (lambda: features_of(backbone, []), "none of 0 images"),
         (lambda: fitted(features), "no mirror images"),
@@ -282,7 +282,7 @@ def test_mistakes_are_told_in_one_line(tiny_backbone, records, tmp_path, monkeyp
         (lambda: features_of(backbone, records), "GiB of memory"),
         (lambda: detectors.FrozenFeatures(backbone, records, 100), "96 or 128"),
     ):
-        with pytest.raises(UserError, match=told) as error:
+        with pytest.raises(UserError, match=message) as error:
             call()
         assert "\n" not in str(error.value)
 

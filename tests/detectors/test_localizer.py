@@ -62,7 +62,7 @@ def test_box_loss_has_a_finite_gradient_when_a_box_is_empty():
     assert np.isfinite(tape.gradient(loss, answer)).all()
 
 
-def test_cell_loss_equals_loops():
+def test_location_loss_equals_loops():
     rng = np.random.default_rng(0)
     truth, cells = random_boxes(6, 2), rng.normal(0, 1, (6, 3, 4, 5)).astype("float32")
     expected = []
@@ -98,7 +98,7 @@ def test_vote_equals_loops():
     np.testing.assert_allclose(parts.BoxVote()([tf.constant(weights), tf.constant(sides)]), expected, atol=1e-5)
 
 
-def test_weights_of_the_cells_sum_to_one():
+def test_weights_of_locations_sum_to_one():
     weights = parts.LocationSoftmax()(tf.random.normal([3, 4, 5, 1]))
     np.testing.assert_allclose(tf.reduce_sum(weights, [1, 2, 3]), 1, atol=1e-6)
 
@@ -203,7 +203,7 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"image_size": 100}, "96 or 128"),
         ({"class_names": "car"}, "list of the class names"),
@@ -213,7 +213,7 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
         ({"levels": []}, "one of P3, P4, P5"),
     ],
 )
-def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(tiny_backbone, arguments, told):
-    with pytest.raises(UserError, match=told) as error:
+def test_argument_is_refused_in_one_line_when_invalid(tiny_backbone, arguments, message):
+    with pytest.raises(UserError, match=message) as error:
         detectors.Localizer(tiny_backbone(), **{"class_names": ["car"], "image_size": 64, **arguments})
     assert "\n" not in str(error.value)

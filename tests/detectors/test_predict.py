@@ -31,7 +31,7 @@ def same(first, second, tolerance):
             np.testing.assert_allclose(getattr(first[name], part), getattr(second[name], part), atol=tolerance)
 
 
-def test_detections_lie_in_the_original_image_by_falling_score(eager_detector, photos):
+def test_detections_are_in_pixels_of_the_original_image_by_falling_score(eager_detector, photos):
     found = detectors.predict(eager_detector, photos, verbose=0)
     assert sorted(found) == sorted(str(path) for path in photos.iterdir())
     for path, detection in found.items():
@@ -92,9 +92,9 @@ def test_detections_are_the_same_when_blank_images_fill_the_batch_or_two_replica
 
 
 def test_images_of_another_size_are_refused_in_one_line(eager_detector):
-    with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64") as told:
+    with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64") as caught:
         detectors.decode(eager_detector, tf.zeros([1, 96, 96, 3]))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_detections_are_those_of_decode_when_the_letterbox_is_undone_by_hand(eager_detector, photos):

@@ -107,20 +107,20 @@ def test_photos_are_sorted_by_what_their_features_say():
     assert not _groups(features, 3, seed=0).any()
 
 
-def test_localizer_is_unchanged_and_told_in_one_line_when_something_is_wrong(tiny_backbone, records, monkeypatch):
+def test_localizer_is_unchanged_when_pretraining_is_refused(tiny_backbone, records, monkeypatch):
     localizer = localizer_of(tiny_backbone())
     before = backbone_weights.checksum(backbone_weights.table(localizer))
     flags = [layer.trainable for layer in localizer.layers]
     nan = types.SimpleNamespace(history=types.SimpleNamespace(history={"loss": [1.0, float("nan")]}))
     monkeypatch.setattr(detectors, "fit_frozen", lambda *_, **__: nan)
-    for ask, told in (
+    for ask, message in (
         (lambda: pretrain(localizer, records), "became NaN or infinite; lower its learning_rate"),
         (lambda: pretrain(localizer, records, epochs=0), "epochs is 0; give 1 or more"),
         (lambda: pretrain(localizer, records, groups=0), "groups is 0; give 1 or more"),
         (lambda: pretrain(localizer.backbone, records), "is no detectors.Localizer"),
         (lambda: detectors.pretrain_neck(localizer, records), "a localizer to pretrain_localizer"),
     ):
-        with pytest.raises(UserError, match=told) as caught:
+        with pytest.raises(UserError, match=message) as caught:
             ask()
         assert "\n" not in str(caught.value)
     assert backbone_weights.checksum(backbone_weights.table(localizer)) == before

@@ -54,7 +54,7 @@ def test_boxes_of_a_heatmap_are_those_around_its_largest_pieces(settings, expect
     assert why == left
 
 
-def test_there_is_no_box_when_nothing_or_everything_stands_out():
+def test_there_is_no_box_when_nothing_or_everything_is_salient():
     for heatmaps, why in ((np.zeros([8, 8]), "images without foreground"), (np.ones([8, 8]), "boxes too large")):
         boxes, left = boxes_of(heatmaps, 0.5, max_size=0.9)
         assert boxes.shape == (0, 4)
@@ -94,7 +94,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
         assert record.difficult.tolist() == [False]
         assert (record.boxes[:, 2:] <= [record.width, record.height]).all()
     assert "3 pseudo-boxes in 3 of 4 images; " in caplog.text
-    assert ("kerassl", logging.WARNING) not in [told[:2] for told in caplog.record_tuples]
+    assert ("kerassl", logging.WARNING) not in [record[:2] for record in caplog.record_tuples]
 
 
 def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
@@ -168,14 +168,14 @@ def test_neck_of_other_classes_fits_whole_or_not_at_all(kind, tiny_detector, tmp
     first, *rest = table
     np.savez(tmp_path / "less.npz", **{name: table[name] + 1 for name in rest})
     np.savez(tmp_path / "more.npz", **table, **{"classification_head/kernel": np.zeros(3)})
-    for file, told in (("less", f"1 missing .{first}"), ("more", "1 unknown to the network")):
-        with pytest.raises(UserError, match=told) as caught:
+    for file, message in (("less", f"1 missing .{first}"), ("more", "1 unknown to the network")):
+        with pytest.raises(UserError, match=message) as caught:
             detectors.load_neck(other, tmp_path / f"{file}.npz")
         assert "\n" not in str(caught.value)
     assert detectors.save_neck(other, tmp_path / "again.npz", overwrite=True) == checksum
 
 
-def test_detector_is_unchanged_and_told_in_one_line_when_the_loss_is_not_finite(tiny_detector, records, monkeypatch):
+def test_detector_is_unchanged_when_the_loss_is_not_finite(tiny_detector, records, monkeypatch):
     detector = tiny_detector()
     before = backbone_weights.checksum(backbone_weights.table(detector))
     flags = [layer.trainable for layer in detector.layers]
@@ -187,18 +187,18 @@ def test_detector_is_unchanged_and_told_in_one_line_when_the_loss_is_not_finite(
         return types.SimpleNamespace(history={"loss": [1.0, float("nan")]})
 
     monkeypatch.setattr(type(detector), "fit", fit)
-    with pytest.raises(UserError, match="became NaN or infinite; lower its learning_rate") as told:
+    with pytest.raises(UserError, match="became NaN or infinite; lower its learning_rate") as caught:
         detectors.pretrain_neck(detector, records, verbose=0)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     assert backbone_weights.checksum(backbone_weights.table(detector)) == before
     assert [layer.trainable for layer in detector.layers] == flags
 
 
-def test_mistakes_are_told_in_one_line(tiny_detector, tiny_backbone, records, tmp_path):
+def test_input_is_refused_in_one_line_when_invalid(tiny_detector, tiny_backbone, records, tmp_path):
     detector = tiny_detector()
     path = records[0].path
     empty = [dataclasses.replace(record, boxes=np.zeros([0, 4], np.float32)) for record in records]
-    for ask, told in (
+    for ask, message in (
         (lambda: detectors.pretrain_neck(tiny_backbone(), records), "is no detector of kerassl"),
         (lambda: detectors.pretrain_neck(detector, records, epochs=0), "epochs is 0; give 1 or more"),
         (lambda: detectors.pretrain_neck(detector, empty), "none of 8 records has a box; give those of pseudo_records"),
@@ -209,6 +209,6 @@ def test_mistakes_are_told_in_one_line(tiny_detector, tiny_backbone, records, tm
         (lambda: detectors.pseudo_records(detector.backbone, path, heatmap="center"), "heatmap is 'center'"),
         (lambda: detectors.save_neck(detector, tmp_path / "neck.h5"), "saved as a .npz file"),
     ):
-        with pytest.raises(UserError, match=told) as caught:
+        with pytest.raises(UserError, match=message) as caught:
             ask()
         assert "\n" not in str(caught.value)

@@ -133,7 +133,7 @@ def test_predict_keeps_low_scores(tiny_detector, rectangles):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"image_size": 240}, "224 or 256"),
         ({"class_names": "car"}, "list of the class names"),
@@ -143,9 +143,9 @@ def test_predict_keeps_low_scores(tiny_detector, rectangles):
         ({"num_filters": 100}, "multiple of 32"),
     ],
 )
-def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(arguments, told, tiny_backbone):
+def test_argument_is_refused_in_one_line_when_invalid(arguments, message, tiny_backbone):
     arguments = {"class_names": ["car"], "image_size": 64, **arguments}
-    with pytest.raises(UserError, match=told) as error:
+    with pytest.raises(UserError, match=message) as error:
         detectors.RetinaNet(tiny_backbone(), **arguments)
     assert "\n" not in str(error.value)
 

@@ -78,8 +78,8 @@ def slow_loss(model, outputs, boxes, classes):
         target = np.concatenate([centers[a] - wanted_boxes[i, a, :2], wanted_boxes[i, a, 2:] - centers[a]]) / strides[a]
         weights = np.exp(bins[i, a].reshape(4, 16))
         weights /= weights.sum(1, keepdims=True)
-        told = (weights * np.arange(16)).sum(1)[None]
-        overlap = float(distances.ciou(target[None].astype("float64"), told)[0])
+        expected = (weights * np.arange(16)).sum(1)[None]
+        overlap = float(distances.ciou(target[None].astype("float64"), expected)[0])
         clipped = np.clip(target, 0, 15)
         left = np.minimum(clipped.astype(int), 14)
         sides = np.arange(4)
@@ -176,7 +176,7 @@ def test_all_layers_are_layers_of_the_detector_and_fast(tiny_detector):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"image_size": 240}, "224 or 256"),
         ({"class_names": ["car", "car"]}, "'car' more than once"),
@@ -185,9 +185,9 @@ def test_all_layers_are_layers_of_the_detector_and_fast(tiny_detector):
         ({"depth": 0}, "depth of 1 to 3"),
     ],
 )
-def test_one_line_tells_what_is_accepted_when_an_argument_is_wrong(arguments, told, tiny_backbone):
+def test_argument_is_refused_in_one_line_when_invalid(arguments, message, tiny_backbone):
     arguments = {"class_names": ["car"], "image_size": 64, **arguments}
-    with pytest.raises(UserError, match=told) as error:
+    with pytest.raises(UserError, match=message) as error:
         detectors.YOLOV8(tiny_backbone(), **arguments)
     assert "\n" not in str(error.value)
 
@@ -199,9 +199,9 @@ def test_fit_refuses_in_one_line_when_images_labels_or_settings_do_not_fit(tiny_
     images, boxes, classes = rectangles(4)
     model.run_eagerly = True
     for act in (model.fit, model.evaluate):
-        with pytest.raises(UserError, match="2 classes, but a label") as told:
+        with pytest.raises(UserError, match="2 classes, but a label") as caught:
             act(batches(images, boxes, classes + 1), verbose=0)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="metrics of its own; leave metrics out"):
         model.compile("sgd", metrics=["accuracy"])
 

@@ -64,7 +64,7 @@ def test_detector_learns_and_is_the_same_when_loaded():
         assert float(each.split("differ by ")[1].split()[0]) < 1e-5
 
 
-def test_explanations_tell_models_apart_and_find_the_stamp():
+def test_explanations_differ_between_models_and_find_the_stamp():
     for each in _committed_and_run("explain.ipynb", plots=3):
         energies = dict(re.findall(r"^(20 epochs|1 epoch) +(\d+) \(", each, re.MULTILINE))
         assert int(energies["20 epochs"]) > int(energies["1 epoch"])

@@ -112,7 +112,7 @@ def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
     assert {name for name, row in rows.items() if row["wrong_reason"]} == {"dog off", "a quarter"}
     assert {name for name, row in rows.items() if row["best"] == "dog"} == set(rows)
     assert rows["cat off"]["score"] == pytest.approx(1 / (1 + np.e), abs=1e-6)
-    # The hottest pixels are within 15 of the object for some of the columns alone, of an image that was not scaled.
+    # The highest pixels are within 15 of the object for some of the columns alone, of an image that was not scaled.
     assert rows["dog on"]["pointing"] == 1
     assert rows["dog off"]["pointing"] == pytest.approx(15 / 32)
     assert rows["no saliency"]["pointing"] is None
@@ -134,7 +134,7 @@ def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
     json.dumps(found.rows)
 
 
-def test_hottest_point_is_off_the_object_when_it_lies_beyond_the_tolerance(always_dog, record):
+def test_highest_point_is_off_the_object_when_it_is_beyond_the_tolerance(always_dog, record):
     far = (slice(10, 12), slice(50, 60))
     _, rows, _ = _run(always_dog, [record("far", ((0, 0, 30, 40), 1))], far)
     assert rows["far"]["off_object"]
@@ -213,10 +213,10 @@ def test_score_falls_by_what_a_region_gives(record):
         ({"least": 2}, "least 2"),
     ],
 )
-def test_mistakes_are_told_in_one_line(always_dog, record, settings, says):
-    with pytest.raises(UserError, match=says) as told:
+def test_input_is_refused_in_one_line_when_invalid(always_dog, record, settings, says):
+    with pytest.raises(UserError, match=says) as caught:
         audit_model(always_dog, [record("one", (LEFT, 0))], **{"classes": CLASSES, "image_size": 64, **settings})
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_records_without_a_class_of_the_model_are_refused(always_dog, record):

@@ -36,7 +36,7 @@ def features_and_gradient(model, layer, images, score):
     return features.numpy().astype(float), gradient.numpy().astype(float), value.numpy().astype(float)
 
 
-def test_layer_cam_weighs_each_cell_by_its_own_positive_gradient(classifier, images):
+def test_layer_cam_weighs_each_location_by_its_own_positive_gradient(classifier, images):
     features, gradient, _ = features_and_gradient(classifier, "act4", images, lambda output: output[:, 1])
     cells = np.maximum((np.maximum(gradient, 0) * features).sum(-1), 0)
     heatmaps = LayerCAM(classifier, layer="P4")(images, 1)

@@ -191,7 +191,7 @@ def _nested(classifier):
         (lambda model, images: GradCAM(model)(images[..., :1]), r"images are \(3, 64, 96, 1\)"),
     ],
 )
-def test_mistakes_are_refused_in_one_line_when_model_layer_or_class_do_not_fit(classifier, images, call, message):
+def test_input_is_refused_in_one_line_when_model_layer_or_class_do_not_fit(classifier, images, call, message):
     with pytest.raises(UserError, match=message) as caught:
         call(classifier, images)
     assert "\n" not in str(caught.value)

@@ -58,7 +58,7 @@ def test_pixels_that_come_in_raise_the_probability_sooner_where_the_heatmap_is_r
     assert right > wrong + 0.05
 
 
-def test_mistakes_get_one_line(model):
+def test_input_is_refused_in_one_line_when_invalid(model):
     with pytest.raises(UserError, match=r"heatmaps are \(1, 8, 8\); the images ask for \(1, 16, 16\)"):
         insertion_deletion(model, LEFT, np.zeros([1, 8, 8]), 0)
     with pytest.raises(UserError, match="class_id is None"):

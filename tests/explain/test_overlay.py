@@ -58,9 +58,7 @@ def test_boxes_are_outlined_at_their_place_when_given(tmp_path):
         (1, {"model": 1}, "a.txt", None, "does not end like an image"),
     ],
 )
-def test_mistakes_are_refused_and_nothing_is_written_when_parts_do_not_fit(
-    tmp_path, images, models, name, boxes, message
-):
+def test_nothing_is_written_when_parts_do_not_fit(tmp_path, images, models, name, boxes, message):
     heatmaps = {model: np.zeros([count, 8, 8]) for model, count in models.items()}
     with pytest.raises(UserError, match=message):
         side_by_side(np.zeros([images, 8, 8, 3]), heatmaps, tmp_path / name, boxes)

@@ -97,7 +97,7 @@ def test_stamp_of_one_class_is_found_with_its_place_and_images_when_it_attracts_
     assert found.saliency > 2 * found.saliency_elsewhere
 
 
-def test_stamp_is_found_at_its_edge_when_images_lie_and_stand():
+def test_stamp_is_found_at_its_edge_when_images_are_landscape_and_portrait():
     data = _Set(1, shapes=[(120, SIDE), (SIDE, 120), (SIDE, SIDE)])
     data.labels = np.arange(len(data.labels)) // EACH  # each shape in each class
     members = _members(data, 2)
@@ -138,7 +138,7 @@ def test_nothing_is_found_when_every_class_has_the_stamp():
     assert data.find() == []
 
 
-def test_nothing_is_found_when_other_things_stand_at_one_place():
+def test_nothing_is_found_when_other_things_are_at_one_place():
     data = _Set(5)
     members = _members(data, 1)
     for number in members:

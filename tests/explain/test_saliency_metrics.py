@@ -208,7 +208,7 @@ def test_best_threshold_is_where_most_boxes_fit():
         ((np.ones([1, 8, 8]), None, [np.ones([4, 4], bool)]), r"a mask is \(4, 4\)"),
     ],
 )
-def test_mistakes_get_one_line(arguments, message):
+def test_input_is_refused_in_one_line_when_invalid(arguments, message):
     with pytest.raises(UserError, match=message) as caught:
         saliency_metrics(*arguments)
     assert "\n" not in str(caught.value)

@@ -47,7 +47,7 @@ def test_images_of_edges_stay_alike_whatever_the_weights(trained):
     assert [alike for _, alike in sanity_check(model, lambda: edges, steps=2)] == [1, 1]
 
 
-def test_mistakes_get_one_line(trained):
+def test_input_is_refused_in_one_line_when_invalid(trained):
     model, _, _ = trained
     with pytest.raises(UserError, match="steps is 0; 'localizer' has"):
         sanity_check(model, lambda: None, steps=0)

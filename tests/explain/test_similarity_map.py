@@ -27,7 +27,7 @@ def cosine(first, second):
 
 
 @pytest.mark.parametrize(("layer", "name"), [(None, "act5"), ("P3", "act3"), ("conv2", "conv2")])
-def test_contributions_of_the_cells_add_up_to_the_cosine_similarity(backbone, images, layer, name):
+def test_contributions_of_locations_add_up_to_the_cosine_similarity(backbone, images, layer, name):
     center = np.random.default_rng(1).normal(0, 0.01, embedding(backbone, images, name).shape[1])
     for of, expected in (
         (None, images[:, :, ::-1]),
@@ -68,7 +68,7 @@ def test_models_that_have_a_backbone_are_taken_whole(backbone, images):
     np.testing.assert_array_equal(SimilarityMap(model)(images), SimilarityMap(backbone)(images))
 
 
-def test_mistakes_get_one_line(backbone, images):
+def test_input_is_refused_in_one_line_when_invalid(backbone, images):
     with pytest.raises(UserError, match=r"the center is \(3,\); 'act5' has 16 channels"):
         SimilarityMap(backbone, center=np.zeros(3))
     with pytest.raises(UserError, match="'nowhere' is no feature map"):

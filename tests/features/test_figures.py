@@ -258,7 +258,7 @@ def test_homology_of_a_circle_is_the_worked_one():
     assert found["longest_loop"] == pytest.approx(math.sqrt(3) / (2 * math.sin(math.pi / 60)), rel=1e-5)
 
 
-def test_missing_ripser_is_told_in_one_line(monkeypatch):
+def test_homology_is_refused_in_one_line_when_ripser_is_missing(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "ripser", None)
@@ -287,7 +287,7 @@ def test_missing_ripser_is_told_in_one_line(monkeypatch):
         (lambda: spaces.linear_readout(np.eye(9), np.ones([8, 2])), "of 9 images and targets of 8"),
     ],
 )
-def test_mistake_is_told_in_one_line(call, says):
+def test_input_is_refused_in_one_line_when_invalid(call, says):
     with pytest.raises(UserError, match=says) as error:
         call()
     assert "\n" not in str(error.value)

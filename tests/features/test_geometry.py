@@ -182,7 +182,7 @@ def test_invariance_is_that_of_a_network_that_cannot_see_the_change(records):
 
 
 @pytest.mark.current_stack
-def test_position_is_in_the_cells_and_not_in_their_mean(tmp_path):
+def test_position_is_read_from_the_map_and_not_from_its_mean(tmp_path):
     """A bright square on black: the mean tells its size alone."""
     from PIL import Image
 
@@ -230,14 +230,14 @@ def test_images_without_labels_leave_out_what_needs_them(models, records):
 
 
 @pytest.mark.current_stack
-def test_homology_is_told_where_it_is_asked_for(models, records):
+def test_homology_is_computed_when_requested(models, records):
     pytest.importorskip("ripser")
     found = spaces.feature_geometry({"one": models["one"]}, records, image_size=SIZE, layers=["P5"], homology=True)
     assert found["models"]["one"]["homology"]["points"] == 40
 
 
 @pytest.mark.current_stack
-def test_mistakes_are_told_in_one_line(models, records, monkeypatch):
+def test_input_is_refused_in_one_line_when_invalid(models, records, monkeypatch):
     import sys
 
     one = {"one": models["one"]}

@@ -99,7 +99,7 @@ def test_tiles_give_loss_gradient_and_accuracy_of_the_whole(tile_size, places):
         np.testing.assert_allclose(tiled, whole, rtol=1e-12, atol=1e-15)
 
 
-def test_loss_is_log_of_choices_when_all_cells_are_identical():
+def test_loss_is_log_of_choices_when_all_locations_are_identical():
     same = tf.ones([3, 4, 8])
     assert float(dense_info_nce(same, same, tf.ones([3, 4], tf.bool)).loss) == pytest.approx(math.log(9), rel=1e-6)
     valid = tf.constant([[True] * 4, [True, False, False, False], [False] * 4])
@@ -109,7 +109,7 @@ def test_loss_is_log_of_choices_when_all_cells_are_identical():
 
 
 @pytest.mark.parametrize("shown", ["none", "one image"])
-def test_loss_is_0_with_gradients_of_0_when_no_cell_has_a_negative(shown):
+def test_loss_and_gradients_are_0_when_no_location_has_a_negative(shown):
     anchors, keys, valid = cells(3)
     valid &= np.array([[shown == "one image"], [False], [False]])
     views = [tf.Variable(anchors, dtype=tf.float32), tf.Variable(keys, dtype=tf.float32)]
@@ -121,7 +121,7 @@ def test_loss_is_0_with_gradients_of_0_when_no_cell_has_a_negative(shown):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_loss_is_finite_float32_when_cells_are_half_precision(dtype):
+def test_loss_is_finite_float32_when_embeddings_are_half_precision(dtype):
     anchors, keys, valid = cells(4)
     views = [tf.Variable(tf.cast(each * 100, dtype)) for each in (anchors, keys)]
     with tf.GradientTape() as tape:

@@ -98,7 +98,7 @@ def _scored(truth, results, folder, classes=None):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_all_twelve_figures_are_pycocotools_own_when_pairs_of_files_are_random(folder, tmp_path, seed):
+def test_twelve_metrics_are_those_of_pycocotools_when_files_are_random(folder, tmp_path, seed):
     truth, results = tmp_path / "truth.json", tmp_path / "results.json"
     content, found = _pair(seed)
     truth.write_text(json.dumps(content))
@@ -109,7 +109,7 @@ def test_all_twelve_figures_are_pycocotools_own_when_pairs_of_files_are_random(f
         np.testing.assert_allclose([ours[key] for key in KEYS], _oracle(truth, results), rtol=0, atol=1e-9)
 
 
-def test_figures_are_pycocotools_own_when_objects_have_no_area_lie_outside_or_have_the_id_0(folder, tmp_path, caplog):
+def test_metrics_are_those_of_pycocotools_when_objects_have_no_area_are_outside_or_have_id_0(folder, tmp_path, caplog):
     truth, results = tmp_path / "truth.json", tmp_path / "results.json"
     content, found = _pair(1)
     for one, box in zip(content["annotations"], ([30, 30, 0, 20], [300, 10, 20, 20], [5, 5, 1e-9, 1e-9])):

@@ -137,7 +137,7 @@ def spoilt(predictions, **changes):
         (lambda p, r: spoilt(p, classes=np.array([0.5])), "not a whole number"),
     ],
 )
-def test_mistakes_are_refused_in_one_line_when_predictions_do_not_fit(record, prediction, spoil, message):
+def test_predictions_are_refused_in_one_line_when_invalid(record, prediction, spoil, message):
     predictions, records = _good(record, prediction)
     spoil(predictions, records)
     with pytest.raises(UserError, match=message) as caught:
@@ -155,7 +155,7 @@ def test_relative_boxes_are_refused_when_images_are_larger(record, prediction):
     assert evaluate_detections(found, records, NAMES).voc07_ap50 > 0
 
 
-def test_line_of_the_log_warns_when_nothing_was_detected_or_boxes_lie_outside(record, prediction, caplog):
+def test_warning_is_logged_when_nothing_was_detected_or_boxes_are_outside(record, prediction, caplog):
     records = [record("a", [[0, 0, 50, 50]], [0])]
     assert evaluate_detections({"a": prediction([], [], [])}, records, NAMES).coco_ap == 0
     assert [line.message for line in caplog.records] == [

@@ -54,6 +54,6 @@ def test_topk_agrees_with_tensorflow_when_logits_are_random():
         (lambda: topk([[0.1, np.nan]], [1], k=1), "finite"),
     ],
 )
-def test_mistakes_are_refused_in_one_line_when_shapes_or_labels_do_not_fit(call, message):
+def test_arrays_are_refused_in_one_line_when_shapes_or_labels_do_not_fit(call, message):
     with pytest.raises(UserError, match=message):
         call()

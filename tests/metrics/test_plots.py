@@ -25,7 +25,7 @@ def drawn(monkeypatch):
     return figures
 
 
-def _told(figure):
+def _texts(figure):
     return [text.get_text().strip() for axes in figure.axes for text in (*axes.texts, axes.title, axes._left_title)]
 
 
@@ -42,7 +42,7 @@ def test_curves_and_figures_are_those_of_the_protocols_when_drawn(tmp_path, case
         assert np.sum(np.diff(recall, prepend=0) * falling) == pytest.approx(aps[1][name])
 
 
-def test_dot_stands_where_scores_fall_below_it(tmp_path, record, prediction, drawn):
+def test_dot_is_at_the_score_when_the_curve_is_drawn(tmp_path, record, prediction, drawn):
     places = [[0, 0, 10, 10], [20, 0, 30, 10]]
     found = {"a": prediction([places[0], [50, 50, 60, 60], places[1]], [0.9, 0.6, 0.4], [0, 0, 0])}
     records = [record("a", places, [0, 0])]
@@ -55,10 +55,10 @@ def test_dot_stands_where_scores_fall_below_it(tmp_path, record, prediction, dra
 def test_class_has_no_panel_without_objects_and_says_so_without_detections(tmp_path, record, prediction, drawn):
     records = [record("a", [[0, 0, 10, 10]] * 2, [0, 2])]
     plots.precision_recall({"a": prediction([[0, 0, 10, 10]], [0.5], [0])}, records, NAMES, tmp_path / "c.png")
-    told = _told(drawn[0])
-    assert "cat" in told
-    assert "dog" not in told
-    assert told.count("nothing detected") == 1
+    texts = _texts(drawn[0])
+    assert "cat" in texts
+    assert "dog" not in texts
+    assert texts.count("nothing detected") == 1
 
 
 def test_curves_are_refused_when_there_is_nothing_to_find(tmp_path, record, prediction):
@@ -75,4 +75,4 @@ def test_bars_are_as_long_as_the_counts_and_gains_when_drawn(tmp_path, case, dra
     assert [bar.get_width() for bar in right.patches] == pytest.approx([100 * g for g in kinds.ap50_gain.values()])
     gain = {**kinds.ap50_gain, "missed": float("nan")}
     plots.error_bars(dataclasses.replace(kinds, ap50_gain=gain), tmp_path / "nan.png")
-    assert "–" in _told(drawn[1])
+    assert "–" in _texts(drawn[1])

@@ -97,7 +97,7 @@ def slow_loss(first, second, views, temperature, min_negative_distance=math.inf)
 
 
 @pytest.mark.parametrize("min_negative_distance", [None, 1.2])
-def test_loss_and_gradient_are_those_of_slow_loops_over_cells(min_negative_distance, tiny_backbone, policy):
+def test_loss_and_gradient_are_those_of_loops_over_locations(min_negative_distance, tiny_backbone, policy):
     policy("float64")
     model = model_of(
         tiny_backbone(4),
@@ -208,7 +208,7 @@ def test_dense_loss_is_0_and_gradients_are_finite_when_views_do_not_overlap(tiny
     assert all(np.all(np.isfinite(value)) for value in state_of(model))
 
 
-def test_loss_is_log_of_choices_when_all_cells_are_identical(tiny_backbone):
+def test_loss_is_log_of_choices_when_all_locations_are_identical(tiny_backbone):
     model = model_of(tiny_backbone(), levels="P4", locations_per_image=3)
     for head in model.location_heads:
         head.layers[1].beta.assign(tf.ones_like(head.layers[1].beta))  # the same hidden layer for every cell
@@ -222,7 +222,7 @@ def test_loss_is_log_of_choices_when_all_cells_are_identical(tiny_backbone):
 
 
 @pytest.mark.current_stack
-def test_logs_are_of_the_parts_and_of_all_cells(tiny_backbone):
+def test_logs_are_of_the_parts_and_of_all_locations(tiny_backbone):
     model = model_of(tiny_backbone(), dense_weight=0.25, locations_per_image=2)
     model.compile(keras.optimizers.SGD(0.1))
     views = SimCLRViews(64)(blobs(), tf.constant([0, 1]))
@@ -234,7 +234,7 @@ def test_logs_are_of_the_parts_and_of_all_cells(tiny_backbone):
 
 
 @pytest.mark.current_stack
-def test_cells_with_a_match_are_drawn_again_at_each_step(tiny_backbone):
+def test_locations_with_a_match_are_drawn_again_at_each_step(tiny_backbone):
     model = model_of(tiny_backbone(), locations_per_image=5)
     model.compile(keras.optimizers.SGD(0.1))
     valid = np.random.default_rng(0).random((6, 2, 16)) < 0.5
@@ -256,7 +256,7 @@ def test_cells_with_a_match_are_drawn_again_at_each_step(tiny_backbone):
 
 @pytest.mark.slow
 @pytest.mark.current_stack
-def test_cells_learn_to_find_their_places(tiny_backbone):
+def test_locations_learn_to_find_their_places(tiny_backbone):
     keras.utils.set_random_seed(0)
     model = model_of(tiny_backbone(16), levels=["P3", "P4"], temperature=0.2, locations_per_image=8)
     model.compile(keras.optimizers.Adam(0.01))
@@ -340,7 +340,7 @@ def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"levels": ["P6"]}, r"levels are \['P6'\].*P3, P4, P5"),
         ({"levels": ["P4", "P4"]}, "each once"),
@@ -352,6 +352,6 @@ def test_run_that_was_stopped_goes_on_to_the_same_bits(tiny_backbone, tmp_path):
         ({"min_negative_distance": 0.5}, "min_negative_distance is 0.5"),
     ],
 )
-def test_model_is_refused_when_argument_is_wrong(arguments, told, tiny_backbone):
-    with pytest.raises(UserError, match=told):
+def test_model_is_refused_when_argument_is_wrong(arguments, message, tiny_backbone):
+    with pytest.raises(UserError, match=message):
         model_of(tiny_backbone(), **arguments)

@@ -25,7 +25,7 @@ def model_of(backbone, **kwargs):
     return kerassl.SimCLR(backbone, image_size=32, hidden_dim=16, projection_dim=8, **kwargs)
 
 
-def test_fit_teaches_to_tell_images_apart(tiny_backbone):
+def test_fit_learns_to_distinguish_images(tiny_backbone):
     keras.utils.set_random_seed(0)
     model = model_of(tiny_backbone(16), temperature=0.2)
     model.compile(keras.optimizers.Adam(0.01))
@@ -212,10 +212,10 @@ def test_trained_backbone_keeps_what_it_learned_when_saved(tmp_path, tiny_backbo
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [({"image_size": 240}, "multiple of 32"), ({"backbone": "ResNet1"}, "EfficientNetB1")]
+    ("arguments", "message"), [({"image_size": 240}, "multiple of 32"), ({"backbone": "ResNet1"}, "EfficientNetB1")]
 )
-def test_model_is_refused_when_argument_is_wrong(arguments, told):
-    with pytest.raises(UserError, match=told):
+def test_model_is_refused_when_argument_is_wrong(arguments, message):
+    with pytest.raises(UserError, match=message):
         kerassl.SimCLR(**arguments)
 
 

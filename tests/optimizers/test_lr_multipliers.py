@@ -95,8 +95,8 @@ def test_layers_decay_from_the_neck_down():
 
 
 @pytest.mark.parametrize(
-    ("rates", "told"), [({"body": 1.0}, "no part 'body'"), ({"head": 0}, "freeze"), ({"neck": "x"}, "'x' times")]
+    ("rates", "message"), [({"body": 1.0}, "no part 'body'"), ({"head": 0}, "freeze"), ({"neck": "x"}, "'x' times")]
 )
-def test_rates_are_refused_when_part_or_factor_is_wrong(rates, told, tiny_backbone):
-    with pytest.raises(UserError, match=told):
+def test_rates_are_refused_when_part_or_factor_is_wrong(rates, message, tiny_backbone):
+    with pytest.raises(UserError, match=message):
         detectors.Localizer(tiny_backbone(), ["red"], 64).compile(lr_multipliers=rates)

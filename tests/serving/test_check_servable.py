@@ -48,13 +48,13 @@ def test_a_fresh_servable_conforms_without_python_tensorflow(report):
 
 
 @pytest.mark.current_stack
-def test_the_command_tells_conform_and_what_differs(copy, report, monkeypatch, capsys):
+def test_the_command_prints_conform_or_the_differences(copy, report, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(serving, "check", lambda *_, **__: report)  # which takes ten seconds; the next is its own
         assert main(["check", str(copy), "--seconds", "0"]) == 0
-    told = capsys.readouterr().out
-    assert told.splitlines()[-1] == "conform"
-    assert "serve_bytes: image_bytes string [?]" in told
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == "conform"
+    assert "serve_bytes: image_bytes string [?]" in printed
     path = copy / "assets.extra" / NAME
     requests = read_requests(path)
     requests[5]["outputs"]["scores"] += 0.01
@@ -175,7 +175,7 @@ def test_a_name_or_a_shape_that_differs_is_infinitely_far():
 
 @pytest.mark.parametrize("fault", ["none", "no model", "no requests", "damaged requests"])
 def test_check_refuses_in_one_line(copy, capsys, fault):
-    told = {"none": "there is no folder", "no model": "no saved_model.pb", "no requests": "records requests"}
+    expected = {"none": "there is no folder", "no model": "no saved_model.pb", "no requests": "records requests"}
     if fault == "none":
         shutil.rmtree(copy)
     elif fault == "no model":
@@ -188,7 +188,7 @@ def test_check_refuses_in_one_line(copy, capsys, fault):
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("kerassl: ")
-    assert told.get(fault, "damaged") in lines[0]
+    assert expected.get(fault, "damaged") in lines[0]
 
 
 SIDES = np.ones(1, np.float32)
@@ -216,14 +216,14 @@ def test_recorded_requests_are_refused_in_one_line_when_they_do_not_fit(arrays, 
     assert "\n" not in str(error.value)
 
 
-def test_hostile_card_is_told_and_leads_nowhere(tmp_path, monkeypatch):
+def test_card_is_reported_and_leads_nowhere_when_hostile(tmp_path, monkeypatch):
     extra = tmp_path / "1" / "assets.extra"
     extra.mkdir(parents=True)
     (tmp_path / "1" / "saved_model.pb").touch()
     (tmp_path / "secret").touch()
     monkeypatch.setattr(checking, "_replayed", lambda *_: {"requests": []})
     outside = "its model_card.json names {}, which is not in the folder"
-    for files, told in (
+    for files, message in (
         ({"../../secret": "0"}, outside.format("../../secret")),
         ({str(tmp_path / "secret"): "0"}, outside.format(str(tmp_path / "secret"))),
         ({"a\0b": "0"}, outside.format(printable("a\0b"))),
@@ -233,7 +233,7 @@ def test_hostile_card_is_told_and_leads_nowhere(tmp_path, monkeypatch):
         ([1], "its model_card.json is damaged: it lists no files"),
     ):
         (extra / "model_card.json").write_text(json.dumps({"files": files, "score_threshold": 1e999}))
-        assert serving.check(tmp_path / "1")["faults"] == [told]
+        assert serving.check(tmp_path / "1")["faults"] == [message]
         assert c_check._threshold(extra / "model_card.json") == 0.0
 
 

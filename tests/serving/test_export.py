@@ -163,7 +163,7 @@ def test_card_describes_the_model(model, servable, about):
     assert (servable / "assets.extra" / "classes.txt").read_text().split() == CLASSES
 
 
-def test_export_refuses_when_a_version_stands_there(model, tmp_path):
+def test_export_refuses_when_a_version_is_there(model, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "mine.txt").write_text("keep")
     with pytest.raises(UserError, match="already exists"):
@@ -184,7 +184,7 @@ def test_nothing_half_written_stays_when_saving_fails(tiny_backbone, tmp_path, m
 
 
 @pytest.mark.current_stack
-def test_export_replaces_nothing_that_came_to_stand_there_meanwhile(tiny_backbone, tmp_path, monkeypatch):
+def test_export_replaces_nothing_when_it_appears_meanwhile(tiny_backbone, tmp_path, monkeypatch):
     def save(module, path, **kwargs):
         (pathlib.Path(path) / "saved_model.pb").write_bytes(b"half")
         (tmp_path / "1").mkdir()
@@ -251,10 +251,12 @@ def test_a_request_without_images_has_an_answer_without_rows(servable):
 
 
 @pytest.mark.parametrize(
-    ("image_size", "told"), [(None, "give image_size"), (100, "96 or 128")], ids=["none", "no multiple"]
+    ("image_size", "message"), [(None, "give image_size"), (100, "96 or 128")], ids=["none", "no multiple"]
 )
-def test_export_refuses_a_backbone_when_the_image_size_is_missing_or_wrong(tiny_backbone, tmp_path, image_size, told):
-    with pytest.raises(UserError, match=told):
+def test_export_refuses_a_backbone_when_the_image_size_is_missing_or_wrong(
+    tiny_backbone, tmp_path, image_size, message
+):
+    with pytest.raises(UserError, match=message):
         serving.export(tiny_backbone(), tmp_path / "1", image_size=image_size)
 
 

@@ -1,4 +1,4 @@
-"""What a server is told about batches, and what it asks itself before it serves."""
+"""Batching parameters and warm-up requests for a server."""
 
 import json
 import logging
@@ -95,7 +95,7 @@ def test_every_signature_is_warmed_up_with_every_batch_size(servable, card, batc
 
 
 @pytest.mark.current_stack
-def test_export_without_the_extra_tells_in_one_line_what_is_missing(tiny_backbone, tmp_path, monkeypatch, caplog):
+def test_export_logs_the_missing_package_without_the_extra(tiny_backbone, tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     with caplog.at_level(logging.INFO, logger="kerassl"):
         path = serving.export(tiny_backbone(), tmp_path / "1", image_size=64)

@@ -58,7 +58,7 @@ def side_by_side(
         images: `[N, H, W, 3]` array in [0, 255].
         heatmaps_by_model: dict from the model's name to `[N, H, W]` array in [0, 1], as `GradCAM` gives it. Explain the
             same class in all models.
-        path: str or `pathlib.Path` of the image; the suffix tells the format (`.png`, `.jpg`, `.pdf`, `.svg`).
+        path: str or `pathlib.Path` of the image; the suffix gives the format (`.png`, `.jpg`, `.pdf`, `.svg`).
         boxes: None, or for each image an `[n, 4]` array of objects to be outlined, xyxy in pixels of `images`.
         overwrite: bool. Replace a file that is there already.
 
@@ -80,7 +80,7 @@ def side_by_side(
         raise UserError(f"there are {len(boxes)} lists of boxes for {len(images)} images; give one list an image")
     rows, columns = len(images), 1 + len(heatmaps_by_model)
     figure = Figure(figsize=(2.4 * columns, 2.4 * rows + 0.3), layout="constrained")
-    canvas = FigureCanvasAgg(figure)  # not pyplot, which keeps every figure until it is told to close it
+    canvas = FigureCanvasAgg(figure)  # not pyplot, which keeps every figure until it is closed
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, image in enumerate(images):
         panels = [np.clip(image, 0, 255).astype(np.uint8)]

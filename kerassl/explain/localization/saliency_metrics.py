@@ -57,7 +57,7 @@ def saliency_metrics(
         masks: None, or `[N, H, W]` bool array, or a list with None for images that have none.
         ignored: None, or for each image an `[m, 4]` array of difficult objects of the class.
         others: None, or `[N]` bool array: whether the image holds another class. Without it `pointing_difficult` is
-            not told.
+            not known.
         threshold: float in (0, 1], for `coverage` and `box_acc`; `SaliencyMetrics.best_threshold` chooses one on images
             that are not scored.
         tolerance: float or `[N]` array, in pixels of the heatmaps. 15 pixels of the original image by custom: 15 times

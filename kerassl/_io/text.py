@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import pathlib
 import re
 import stat
 
@@ -82,16 +81,35 @@ def text_of(path: str | os.PathLike, most: int = 100_000_000, xml: bool = False,
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def _bytes(path, most):
+def beginning_of(path, length):
+    """Return the beginning of a text, whatever is wrong with it.
+
+    Args:
+        path: see `read_text`.
+        length: int, in bytes.
+
+    Returns:
+        Str; empty where the file cannot be read.
+    """
+    try:
+        contents = _bytes(path, length, whole=False)
+        encoding = next((name for mark, name in _MARKS if contents.startswith(mark)), None) or _unmarked(contents, True)
+    except UnreadableError:
+        return ""
+    return contents.decode(encoding, "replace")
+
+
+def _bytes(path, most, whole=True):
     try:
         found = os.stat(path)
         if stat.S_ISDIR(found.st_mode):
             raise UnreadableError("is a folder and no file")
         if not stat.S_ISREG(found.st_mode):  # reading a pipe without a writer would never end
             raise UnreadableError("is a pipe or a device and no file")
-        if found.st_size > most:
+        if found.st_size > most and whole:
             raise UnreadableError(f"has {found.st_size / 1e6:.0f} MB; at most {most / 1e6:.0f} MB are read")
-        return pathlib.Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return file.read(most)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         raise UnreadableError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerassl._display import printable
+from kerassl._display import printable, shortened
 from kerassl._errors import UserError
 from kerassl._io.file_names import nfc
 from kerassl._io.text import read_text
@@ -85,6 +85,16 @@ def _is_there(name):
     return os.path.isfile(name) or (os.sep in name and os.path.isdir(name))
 
 
+def names_beside(folder):
+    """Return the names in a folder's `classes.txt`, or an empty list where there is none that can be read."""
+    path = os.path.join(folder, "classes.txt")
+    try:
+        return read_class_names(path) if os.path.isfile(path) else []
+    except UserError as error:
+        log.warning("%s", error)
+        return []
+
+
 def check_class_names(classes):
     """Refuse what is no list of different names.
 
@@ -126,9 +136,32 @@ def check_there(wanted, there, source, what="class"):
     if not missing:
         return
     close = difflib.get_close_matches(missing[0], there, 1)
-    listed = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
     hint = f"did you mean {close[0]!r}? It" if close else "it"
-    raise UserError(f"{source} has no {what} {missing[0]!r}; {hint} has {len(there)}: {listed}")
+    raise UserError(f"{source} has no {what} {missing[0]!r}; {hint} has {len(there)}: {_listed(there)}")
+
+
+def check_found(wanted, found, source):
+    """Refuse class names of which no object has any, or that are written as objects' other names nearly are.
+
+    Args:
+        wanted: list of str.
+        found: collection of str, the names that objects have.
+        source: see `check_there`.
+
+    Raises:
+        UserError: with the closest name, or all that there are.
+    """
+    missing, others = [name for name in wanted if name not in found], sorted(set(found) - set(wanted))
+    close = [name for name in missing if difflib.get_close_matches(name, others, 1, 0.75)]
+    if others and (close or len(missing) == len(wanted)):
+        check_there(close or wanted, sorted(found), source)
+    if missing and others:
+        line = f"{source}: no object has the class {_listed(missing)}; there are also {_listed(others)}"
+        log.warning("%s", printable(line))
+
+
+def _listed(names):
+    return ", ".join(shortened(name, 100) for name in names[:20]) + (", …" if len(names) > 20 else "")
 
 
 def check_known(names, known, whose="the model", those="the labels have"):
@@ -213,7 +246,7 @@ def report_left_out(counts, source):
         source: str, for the message.
     """
     if counts:
-        each = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(20))
+        each = ", ".join(f"{shortened(name, 100)} {count:,}" for name, count in counts.most_common(20))
         more = ", …" if len(counts) > 20 else ""
         log.warning(
             "%s: %s objects of %d classes that were not asked for left out: %s",

@@ -14,14 +14,15 @@ import numpy as np
 from kerassl import augment as _augment
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
-from kerassl.datasets.class_names import check_class_names, check_known, check_numbering, read_class_names
+from kerassl.datasets.class_names import check_class_names, check_known, check_numbering
+from kerassl.datasets.formats.annotation import renumber
 from kerassl.datasets.formats.coco import read_coco
 from kerassl.datasets.formats.tfds import read_tfds
-from kerassl.datasets.formats.voc import VOC_CLASSES, names_in_voc, read_voc
+from kerassl.datasets.formats.voc import VOC_CLASSES, read_voc
 from kerassl.datasets.formats.yolo import read_yolo
 from kerassl.datasets.pipeline.detection import detection_batches, single_object_batches
 from kerassl.datasets.recognition import read_labels
-from kerassl.datasets.record import Named, Record
+from kerassl.datasets.record import Record
 from kerassl.datasets.shards.reader import read_shards
 from kerassl.datasets.subset import choose, subset
 
@@ -93,21 +94,32 @@ class DetectionDataset(collections.abc.Sequence):
         What they were taken for is logged. See the `from_...` methods for how each format is read.
 
         Args:
-            path: a VOCdevkit (of one year, or the folder of the year), a COCO json, a YOLO folder, a folder of labeled
-                shards, or `"tfds:voc/2007"`.
-            images: the folder of the images that the labels name. None looks beside the labels.
-            split: str, a split that the data define themselves (see `own_splits`). None takes all images.
-            class_names: see `from_voc`. Orders or selects the classes; None takes those of the data.
+            path: a VOCdevkit (of one year, or the folder of the year) or another folder of VOC's XML files; a COCO
+                json, or a folder with one, or with one of each split; a YOLO `data.yaml`, any other YAML with `names`,
+                an `obj.data`, or a folder of images and label files; a CSV of boxes, or a folder with one or with one
+                of each split; a folder of labeled shards; or `"tfds:voc/2007"`. A CSV has a header that names its
+                columns (`filename,width,height,class,xmin,ymin,xmax,ymax`), or rows of `path,x1,y1,x2,y2,class`, in
+                continuous pixels; empty cells are an image without boxes.
+            images: the folder of the images that the labels name. None looks beside the labels: in the same folder,
+                in `images`, `JPEGImages` or `data`, in the folders of those names beside it, and in those of the
+                split.
+            split: str, a split that the data define themselves (see `own_splits`), as lists in `ImageSets/Main`, as
+                `train` and `val` of a `data.yaml`, or as the folders or files `train`, `valid` and `test`. None takes
+                all images that are labeled.
+            class_names: see `from_voc`. Orders or selects the classes; None takes those of the data, in the order of a
+                file of names beside them, else sorted.
             strict, allow_broken: see `from_voc`.
 
         Returns:
             `DetectionDataset`.
 
         Raises:
-            UserError: if the format is not known, or what a reader of the format raises.
+            UserError: if the format is not known, the path holds labels in several formats, or the reader of the
+                format raises it.
 
         Example:
             >>> labeled = kerassl.datasets.DetectionDataset.open("annotations.json", "photos")
+            >>> train = kerassl.datasets.DetectionDataset.open("roboflow_export", split="train")
         """
         return cls(*read_labels(path, images, split, class_names, strict, allow_broken))
 
@@ -133,11 +145,11 @@ class DetectionDataset(collections.abc.Sequence):
             root: folder that holds `VOC2007` or another year, or holds `JPEGImages` and `Annotations` itself.
             year: int or str, or None for the only one that is there.
             split: str, a file of `ImageSets/Main` without its suffix, as "train", "trainval" or "val"; or None for
-                every image of the folder, which needs no `ImageSets`.
+                every image that has an annotation, which needs no `ImageSets`.
             class_names: sequence of str, or a file of names: a YAML with `names`, a text file with one name a line,
-                or a folder that holds `data.yaml` or `classes.txt`. An object of another class is an error. None
-                takes `VOC_CLASSES` if all annotations of the folder are of these, else the names that they have,
-                sorted.
+                or a folder that holds `data.yaml` or `classes.txt`. The classes to read; objects of others are left
+                out, and counted in the log. None takes those that the annotations of the folder have, sorted; or
+                `VOC_CLASSES` if the folder is called `VOC2007`, or another year, and has no others.
             strict: bool. Raise an error at the first fault that would be fixed or left out.
             allow_broken: bool. Continue where more than a tenth of the annotations cannot be read.
 
@@ -150,8 +162,7 @@ class DetectionDataset(collections.abc.Sequence):
         Reference:
             Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010.
         """
-        names = names_in_voc(root, year) if class_names is None else read_class_names(class_names)
-        return cls(read_voc(root, year, split, names, strict, allow_broken), names)
+        return cls(*read_voc(root, year, split, class_names, strict, allow_broken))
 
     @classmethod
     def from_coco(
@@ -306,12 +317,11 @@ class DetectionDataset(collections.abc.Sequence):
         check_known([self.class_names[label] for label in held], names, whose)
         if tuple(names) == self.class_names:
             return self
-        table = np.array([names.index(name) if name in names else -1 for name in self.class_names], np.int32)
         categories = None
         if self.categories is not None:
-            places = {label: int(place) for label, place in enumerate(table) if place >= 0}
+            places = {label: names.index(name) for label, name in enumerate(self.class_names) if name in names}
             categories = {key: None if label is None else places.get(label) for key, label in self.categories.items()}
-        return DetectionDataset([_renumbered(record, table, tuple(names)) for record in self], names, categories)
+        return DetectionDataset(renumber(self, self.class_names, names)[0], names, categories)
 
     def subset(
         self, count: int | None = None, *, fraction: float | None = None, seed: int = 0, stratified: bool = True
@@ -436,15 +446,3 @@ class DetectionDataset(collections.abc.Sequence):
         if not COUNT.fits(share):
             raise UserError(f"{name} is {share!r}; give a share between 0 and 1, or a number of images")
         return int(share)
-
-
-def _renumbered(record, table, names):
-    classes = table[record.classes]
-    made = dataclasses.replace(record, classes=classes, named=Named(names, classes))
-    if record.coco is None:
-        return made
-    # The objects as in the json stay those that COCO's evaluation counts.
-    own = (made.boxes, made.classes, made.crowd)
-    return dataclasses.replace(
-        made, coco=dataclasses.replace(record.coco, classes=table[record.coco.classes], made=own)
-    )

@@ -97,11 +97,7 @@ def test_objects_that_classes_leaves_out_are_counted(data, caplog, form, source)
     assert line.endswith(f"{source}: 4 objects of 1 classes that were not asked for left out: dog 4")
 
 
-def test_a_class_that_the_list_lacks_is_refused_with_a_flag_as_advice(data, capsys):
-    for command in (["shards", "--out", "s"], ["views", "--out", "v.png"]):
-        line = refused(capsys, *command, "--voc", "voc", "--classes", "cat")
-        assert "names the class 'dog', which is not among the 1 classes (cat)" in line
-        assert line.endswith("give its names as --classes")
+def test_a_class_that_no_object_has_is_refused(data, capsys):
     line = refused(capsys, "views", "--out", "v.png", "--voc", "voc", "--classes", "cat", "dog", "bird")
     assert "voc has no class 'bird'; it has 2: cat, dog" in line
 
@@ -135,7 +131,7 @@ def test_a_folder_without_a_year_is_read_by_flags_and_by_a_configuration(data, c
     for year in (2007, 2012):
         shutil.copytree(data / "voc", data / f"kit/VOC{year}")
     line = refused(capsys, *views, "--voc", "kit", "--classes", "cat", "dog")
-    assert line.endswith("kit holds the years 2007, 2012; give one of them as --year")
+    assert line.endswith("kit holds the years 2007, 2012; give one of them: kit/VOC2007 or kit/VOC2012")
 
 
 def test_classes_of_a_configuration_are_names_or_their_file(data):

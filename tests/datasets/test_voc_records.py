@@ -149,25 +149,39 @@ def test_refuses_a_split_without_a_line(devkit):
     _refused("split 'train' is empty", devkit.root)
 
 
-def test_refuses_a_class_that_is_not_in_the_list(devkit, thing):
-    devkit.add("a", thing("helicopter"))
-    message = _refused("a.xml names the class 'helicopter'", devkit.root, class_names=VOC_CLASSES)
-    assert "class_names=" in message
+def test_class_names_choose_among_those_of_the_annotations(devkit, thing, caplog):
+    devkit.add("a", thing("helicopter") + thing("dog"))
+    _refused("VOC2007 has no class 'cat'; it has 2: dog, helicopter", devkit.root, class_names=["cat"])
     (record,) = DetectionDataset.from_voc(devkit.root, class_names=["dog", "helicopter"])
+    assert record.classes.tolist() == [1, 0]
+    caplog.clear()
+    (record,) = DetectionDataset.from_voc(devkit.root, class_names=["cat", "helicopter"])
     assert record.classes.tolist() == [1]
+    unseen, left_out = caplog.messages
+    assert unseen.endswith("no object has the class cat; there are also dog")
+    assert left_out.endswith("1 objects of 1 classes that were not asked for left out: dog 1")
     _refused("more than once", devkit.root, class_names=["dog", "dog"])
 
 
 @pytest.mark.parametrize(
     ("folder", "suffix", "what"), [("JPEGImages", ".jpg", "image"), ("Annotations", ".xml", "annotation")]
 )
-@pytest.mark.parametrize("split", ["train", None])
-def test_refuses_an_image_or_annotation_without_the_other(devkit, folder, suffix, what, split):
+def test_refuses_an_image_or_annotation_without_the_other(devkit, folder, suffix, what):
     for image_id in "abc":
         devkit.add(image_id)
     for image_id in "bc":
         (devkit.folder / folder / f"{image_id}{suffix}").unlink()
-    _refused(rf"{folder} has no {what} for 2 of 3 .* b{suffix}", devkit.root, split=split)
+    _refused(rf"{folder} has no {what} for 2 of 3 .* b{suffix}", devkit.root)
+
+
+def test_all_images_that_are_labeled_are_read_when_no_split_is_chosen(devkit, caplog):
+    for image_id in "abc":
+        devkit.add(image_id)
+    (devkit.folder / "Annotations" / "b.xml").unlink()
+    assert [record.image_id for record in DetectionDataset.from_voc(devkit.root, split=None)] == ["a", "c"]
+    assert "1 images without an annotation left out, first " in caplog.text
+    (devkit.folder / "JPEGImages" / "c.jpg").unlink()
+    _refused("1 of 2 annotation files cannot be read.*c.xml has no image of its name in", devkit.root, split=None)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """What readers of all formats share: an image and its annotated objects become a record."""
 
+import collections
+import dataclasses
 import typing
 
 import numpy as np
 
+from kerassl._errors import UserError
+from kerassl.datasets.class_names import check_found, report_left_out
 from kerassl.datasets.images.faults import fault
 from kerassl.datasets.images.orientation import turn_boxes
 from kerassl.datasets.images.reading import read_header
@@ -34,6 +38,54 @@ class AnnotatedObject(typing.NamedTuple):
     where: str
     crowd: bool = False
     stated: tuple | None = None
+
+
+class ClassNumbers(dict):
+    """The labels of the classes that annotations name: of those that are wanted, or of all as they are found.
+
+    Args:
+        wanted: list of str, or None for all.
+    """
+
+    def __init__(self, wanted):
+        super().__init__({name: label for label, name in enumerate(wanted or ())})
+        self._wanted, self._counts = wanted, collections.Counter()
+
+    def number(self, name):
+        """Return the label of an object's class, or None where it is not wanted."""
+        self._counts[name] += 1
+        return self.get(name) if self._wanted is not None else self.setdefault(name, len(self))
+
+    def known(self, names):
+        """Take in classes of objects that are not read."""
+        for name in names:
+            self.setdefault(name, len(self))
+
+    def finish(self, records, source, official=()):
+        """Number the records for good: as wanted, or by the sorted names.
+
+        Args:
+            records: list of `Record`.
+            source: what has the annotations, for messages.
+            official: sequence of str, the names to number by where annotations name no others.
+
+        Returns:
+            List of `Record`, and list of class names.
+
+        Raises:
+            UserError: if no object has a wanted name, or no class is named.
+        """
+        if self._wanted is not None:
+            check_found(self._wanted, self._counts, source)
+            report_left_out(
+                collections.Counter({name: count for name, count in self._counts.items() if name not in self}), source
+            )
+            return records, self._wanted
+        names = list(official) if official and self.keys() <= set(official) else sorted(self)
+        if not names:
+            fact = f"{source} names no class, as no image has an object"
+            raise UserError(f"{fact}; give the names as class_names=[…]", f"{fact}; give the names as --classes")
+        return renumber(records, list(self), names)[0], names
 
 
 class ImageSize(typing.NamedTuple):
@@ -173,6 +225,39 @@ def _coco_objects(objects, made):
         ids=np.array([each.stated[5] for each in objects], np.int64),
         made=made,
     )
+
+
+def renumber(records, names, wanted):
+    """Number the classes of records by other names, and leave out the objects of the rest.
+
+    Args:
+        records: sequence of `Record`.
+        names: sequence of str, the names of their classes.
+        wanted: sequence of str.
+
+    Returns:
+        List of `Record`; and `collections.Counter` of the names of objects that were left out.
+    """
+    names, wanted = tuple(names), tuple(wanted)
+    places = {name: place for place, name in enumerate(wanted)}
+    table = np.array([places.get(name, -1) for name in names], np.int32)
+    made, others = [], collections.Counter()
+    for record in records:
+        labels = table[record.classes]
+        kept = labels >= 0
+        others.update(names[label] for label in record.classes[~kept])
+        changed = {"classes": labels[kept]}
+        if not kept.all():
+            changed |= {key: getattr(record, key)[kept] for key in ("boxes", "difficult", "crowd")}
+        one = dataclasses.replace(record, named=Named(wanted, changed["classes"]), **changed)
+        if record.coco is not None and kept.all():
+            # The objects as in the json stay those that COCO's evaluation counts.
+            coco = dataclasses.replace(
+                record.coco, classes=table[record.coco.classes], made=(one.boxes, one.classes, one.crowd)
+            )
+            one = dataclasses.replace(one, coco=coco)
+        made.append(one)
+    return made, others
 
 
 def box_text(box):

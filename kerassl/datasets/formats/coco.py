@@ -8,11 +8,12 @@ import pathlib
 import re
 
 from kerassl._errors import UserError
-from kerassl._io.file_names import find_file, nfc
+from kerassl._io.file_names import nfc
 from kerassl._io.json import read_json
 from kerassl.datasets.class_names import check_there, read_class_names, report_left_out
 from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, make_record, read_flag, read_size
 from kerassl.datasets.formats.findings import Findings
+from kerassl.datasets.formats.places import folder_of_names, locate, name_endings
 from kerassl.datasets.images.files import by_file_name
 
 log = logging.getLogger("kerassl")
@@ -21,15 +22,15 @@ _UNKNOWN = "annotations of unknown images left out"
 
 
 def read_coco(annotations, images_dir, class_names, strict, allow_broken):
-    """Read a COCO json; see `DetectionDataset.from_coco`.
+    """Read a COCO json; see `DetectionDataset.from_coco`. `images_dir` None looks for the folder beside the json.
 
     Returns:
         List of `Record`, list of class names, and dict from category id to the class, or to None for categories that
         are not wanted.
     """
-    annotations, folder = pathlib.Path(annotations), pathlib.Path(images_dir)
-    if not os.path.isdir(folder):
-        raise UserError(f"there is no folder {folder}; give the folder of the images that {annotations} names")
+    annotations = pathlib.Path(annotations)
+    if images_dir is not None and not os.path.isdir(images_dir):
+        raise UserError(f"there is no folder {images_dir}; give the folder of the images that {annotations} names")
     content = _load(annotations)
     categories = _categories(content, annotations)
     names = list(dict.fromkeys(categories.values()))
@@ -49,12 +50,14 @@ def read_coco(annotations, images_dir, class_names, strict, allow_broken):
     objects, others = _objects(
         content["annotations"], images, doubled, categories, labels, names, annotations, findings
     )
-    endings = _endings(entry["file_name"] for entry in images.values())
+    files = [entry["file_name"] for entry in images.values()]
+    endings = name_endings(files)
+    folder = folder_of_names(annotations, files, endings) if images_dir is None else pathlib.Path(images_dir)
     records, held, doubles = [], set(), []
     for image_id in sorted(images):
         entry = images[image_id]
         name, where = entry["file_name"], f"{annotations}, image {image_id}"
-        path, problem = _locate(folder, name, endings)
+        path, problem = locate(folder, name, endings)
         if path is None:
             findings.add(f"images {problem} left out", f"{where}: {name}")
             continue
@@ -134,47 +137,6 @@ def _images(entries, path, findings):
             findings.add("images whose id occurs twice left out", f"{path}, image {key}: {name}")
             doubled.add(str(key))
     return {key: entry for key, entry in found.items() if key not in doubled}, doubled
-
-
-def _endings(names):
-    """How many images have a name that ends so, by all ends of the names' paths."""
-    found = collections.Counter()
-    for name in names:
-        parts = nfc(name).replace("\\", "/").split("/")
-        found.update("/".join(parts[start:]) for start in range(len(parts)))
-    return found
-
-
-def _locate(folder, name, endings):
-    """The path of an image, or None and the reason."""
-    plain = name.replace("\\", "/")
-    for each in dict.fromkeys((name, plain)):
-        path = _inside(folder, each)
-        if path is not None:
-            return path, None
-    parts = [part for part in plain.split("/") if part not in ("", ".")]
-    absolute = re.match(r"/|[A-Za-z]:", plain)
-    if ".." in parts:
-        return None, "outside of their folder"
-    if absolute:
-        starts = range(len(parts))
-    else:
-        starts = [1] if parts and parts[0] == os.path.basename(os.path.abspath(folder)) else []
-    for start in starts:
-        path = find_file(folder, "/".join(parts[start:]))
-        if path is not None:
-            one = endings["/".join(map(nfc, parts[start:]))] == 1
-            return (path, None) if one else (None, "whose name fits several files")
-    return None, "outside of their folder" if absolute else "that are missing"
-
-
-def _inside(folder, name):
-    """A file by its path from the folder, or None: also where that leads out of it."""
-    root = os.path.abspath(folder)
-    path = os.path.normpath(os.path.join(root, name))
-    if not path.startswith(os.path.join(root, "")):
-        return None
-    return find_file(folder, os.path.relpath(path, root))
 
 
 def _objects(entries, images, doubled, categories, labels, names, path, findings):

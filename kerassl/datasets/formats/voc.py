@@ -1,16 +1,24 @@
-"""PASCAL VOC's folders: JPEGImages, Annotations, ImageSets."""
+"""PASCAL VOC's XML files, in its own folders (JPEGImages, Annotations, ImageSets) or in any other."""
 
+import collections
+import logging
 import os
 import pathlib
+import re
+import typing
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io.file_names import by_name, find_file, nfc
 from kerassl._io.text import read_text
-from kerassl.datasets.class_names import check_there
-from kerassl.datasets.formats.annotation import make_record, read_size
+from kerassl.datasets.class_names import check_there, names_beside, read_class_names
+from kerassl.datasets.formats.annotation import ClassNumbers, make_record, read_size
 from kerassl.datasets.formats.findings import Findings
+from kerassl.datasets.formats.places import images_folder, missing_images
 from kerassl.datasets.formats.voc_annotation import NoAnnotationError, annotated_names, read_voc_annotation
-from kerassl.datasets.images.files import SUFFIXES, by_file_name, is_junk
+from kerassl.datasets.images.files import SUFFIXES, by_file_name, files_inside, is_junk
+
+log = logging.getLogger("kerassl")
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -18,46 +26,121 @@ VOC_CLASSES = (
 )  # fmt: skip
 """The 20 names of PASCAL VOC in the official order."""
 
+_SETS = os.path.join("ImageSets", "Main")
 
-def read_voc(root, year, split, names, strict, allow_broken):
+
+def read_voc(root, year, split, class_names, strict, allow_broken):
     """Read the records of a VOCdevkit; see `DetectionDataset.from_voc`.
 
     Returns:
-        List of `Record`.
+        List of `Record`, and list of class names.
     """
     folder = voc_folder(root, year)
-    images, annotations = folder / "JPEGImages", folder / "Annotations"
-    for needed in (images, annotations):
-        if not os.path.isdir(needed):
-            raise UserError(f"{folder} holds no folder {needed.name}; a VOC folder has JPEGImages and Annotations")
-    paths, files = _by_stem(images, SUFFIXES), _annotations(folder)
-    ids = sorted(paths.keys() | files.keys()) if split is None else _split_ids(folder, split, paths)
-    if not ids:
-        raise UserError(f"{folder} holds no images, or its split {split!r} is empty; nothing can be read from it")
-    _check_pairs(ids, paths, files, folder)
-    findings = Findings(strict, allow_broken)
-    records = [_record(each, paths[each], files[each], names, findings, _mask(folder, each)) for each in ids]
+    for needed in ("JPEGImages", "Annotations"):
+        if not os.path.isdir(folder / needed):
+            raise UserError(f"{folder} holds no folder {needed}; a VOC folder has JPEGImages and Annotations")
+    files = files_inside(folder / "Annotations", (".xml",))
+    return read_xml(files, folder, folder / "JPEGImages", split, None, class_names, strict, allow_broken)
+
+
+def read_xml(files, root, images, split, parts, class_names, strict, allow_broken):
+    """Read VOC's XML files from any folders.
+
+    Args:
+        files: list of str, all XML files of the data set.
+        root: `pathlib.Path`, the folder that they are in, or that holds `Annotations`.
+        images: folder of the images, or None to look for them beside each folder of XML files.
+        split: str or None.
+        parts: dict from each split to its `files`; or None where splits are lists in `ImageSets/Main`.
+        class_names, strict, allow_broken: see `DetectionDataset.from_voc`.
+
+    Returns:
+        List of `Record`, and list of class names.
+    """
+    if not files:
+        raise UserError(f"{root} holds no XML files; nothing can be read from it")
+    wanted = None if class_names is None else read_class_names(class_names)
+    pairs = _pairs(files, root, images)
+    if split is None:
+        ids = sorted(pairs.files)
+        if pairs.unlabeled:
+            first = printable(pairs.unlabeled[0])
+            log.warning("%d images without an annotation left out, first %s", len(pairs.unlabeled), first)
+    elif parts:
+        own = set(parts[split])
+        ids = sorted(each for each, file in pairs.files.items() if file in own)
+    else:
+        ids = _split_ids(root, split, pairs.images)
+        if not ids:
+            raise UserError(f"{root}: its split {split!r} is empty; nothing can be read from it")
+        _check_pairs(ids, pairs, root)
+    findings, numbers = Findings(strict, allow_broken), ClassNumbers(wanted)
+    masks = root / "SegmentationObject"
+    records = [_record(each, pairs, numbers, findings, find_file(masks, f"{each}.png")) for each in ids]
     records = [record for record in records if record is not None]
     if not records:
         raise UserError(
-            f"none of the {len(ids)} images of {images} can be opened with its annotation; the first: "
-            f"{findings.files[0]}"
+            f"none of the {len(ids)} images of {root} can be opened with its annotation; the first: {findings.files[0]}"
         )
     findings.report(files=len(ids))
-    return by_file_name(records)
+    chosen = set(ids)
+    for each, file in pairs.files.items() if wanted is None else ():
+        if each not in chosen:
+            numbers.known(annotated_names(file))
+    official = VOC_CLASSES if re.fullmatch(r"VOC\d{4}", os.path.basename(os.path.abspath(root))) else ()
+    records, names = numbers.finish(records, root, names_beside(root) or official)
+    return by_file_name(records), names
 
 
-def names_in_voc(root, year=None):
-    """Return the class names of a VOC folder.
+class _Pairs(typing.NamedTuple):
+    """XML files and images by image id, the folder of images of each XML file, and the images without one."""
 
-    Args:
-        root, year: see `DetectionDataset.from_voc`.
+    files: dict
+    images: dict
+    folders: dict
+    unlabeled: list
 
-    Returns:
-        Tuple of str: `VOC_CLASSES` if all objects in the folder are of these, else the names that they have, sorted.
-    """
-    found = _annotated_names(voc_folder(root, year))
-    return VOC_CLASSES if found <= set(VOC_CLASSES) else tuple(sorted(found))
+
+def _pairs(files, root, images):
+    base = root / "Annotations" if os.path.isdir(root / "Annotations") else root
+    inside = collections.defaultdict(list)
+    for file in files:
+        inside[os.path.dirname(file)].append(file)
+    if len(inside) == 1 and base == root:
+        base = next(iter(inside))
+    found, listed, left = _Pairs({}, {}, {}, []), {}, {}
+    for folder, own in inside.items():
+        stems = by_name({pathlib.Path(file).stem: file for file in sorted(own, reverse=True)})
+        prefix = os.path.relpath(folder, base)
+        place = _images_of(folder, stems, images, listed)
+        if place is None:
+            raise missing_images(folder, f"first {min(stems)}")
+        if place not in listed:
+            listed[place] = _by_stem(place, SUFFIXES)
+        begin = "" if prefix == "." else pathlib.Path(prefix).as_posix() + "/"
+        for names, target in ((stems, found.files), (listed[place], found.images)):
+            target.update({begin + stem: path for stem, path in names.items()})
+        found.folders.update(dict.fromkeys((begin + stem for stem in stems), place))
+        left.setdefault(place, set(listed[place])).difference_update(stems)
+    found.unlabeled.extend(str(listed[place][stem]) for place, stems in left.items() for stem in sorted(stems))
+    return found
+
+
+def _images_of(folder, stems, images, listed):
+    """The folder of the images of a folder of XML files, or None."""
+    if images is not None:
+        inner = pathlib.Path(images, os.path.basename(os.path.abspath(folder)))
+        return inner if os.path.isdir(inner) else pathlib.Path(images)
+
+    def score(place):
+        if place not in listed:
+            try:
+                listed[place] = _by_stem(place, SUFFIXES)
+            except UserError:  # nothing that the user named
+                return 0
+        return len(stems.keys() & listed[place].keys())
+
+    return images_folder(folder, score, len(stems))
 
 
 def check_in_voc(names, root, year=None):
@@ -71,29 +154,47 @@ def check_in_voc(names, root, year=None):
         UserError: with the first such name.
     """
     folder = voc_folder(root, year)
-    stems = {path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt")}
+    stems = {path.stem for path in (folder / _SETS).glob("*.txt")}
     parts = (stem.rpartition("_") for stem in stems)  # `cat` of `cat_train.txt` beside `train.txt`
     listed = {nfc(name) for name, _, split in parts if name and split in stems}
     check_there(names, sorted(listed | _annotated_names(folder)), folder)
 
 
+def own_lists(folder):
+    """Return the names of the splits in `ImageSets/Main`.
+
+    Args:
+        folder: `pathlib.Path`.
+
+    Returns:
+        Set of str, without the lists of one class, as car_train.
+    """
+    found = {file.stem for file in (folder / _SETS).glob("*.txt") if not is_junk(file.name)}
+    return {name for name in found if name.rpartition("_")[2] not in found - {name}}
+
+
 def _annotated_names(folder):
-    if not os.path.isdir(folder / "Annotations"):
-        raise UserError(f"{folder} holds no folder Annotations; a VOC folder has JPEGImages and Annotations")
-    return set().union(*map(annotated_names, _annotations(folder).values()))
+    return set().union(*map(annotated_names, files_inside(folder / "Annotations", (".xml",))))
 
 
-def _record(image_id, image_path, xml_path, names, findings, mask_path):
+def _record(image_id, pairs, numbers, findings, mask_path):
     """Return None where the image or its annotation cannot be read."""
+    file = pairs.files[image_id]
     try:
-        objects, stated_size = read_voc_annotation(xml_path, names, findings)
+        annotation = read_voc_annotation(file, numbers.number, findings)
     except NoAnnotationError as error:
-        findings.broken(f"{xml_path} {error}", label=True)
+        findings.broken(f"{file} {error}", label=True)
         return None
-    size = read_size(image_path, findings)
+    path = pairs.images.get(image_id) or find_file(pairs.folders[image_id], annotation.file_name or "\0")
+    if path is None:
+        findings.broken(f"{file} has no image of its name in {pairs.folders[image_id]}", label=True)
+        return None
+    size = read_size(path, findings)
     if size is None:
         return None
-    return make_record(image_id, image_path, size, objects, stated_size, findings, xml_path, names, mask_path)
+    return make_record(
+        image_id, path, size, annotation.objects, annotation.size, findings, file, tuple(numbers), mask_path
+    )
 
 
 def voc_folder(root, year=None):
@@ -115,10 +216,8 @@ def voc_folder(root, year=None):
     if plain and os.path.basename(os.path.abspath(root)) == folder.name:
         return root
     if year is None and years:
-        raise UserError(
-            f"{root} holds the years {', '.join(years)}; give one of them",
-            f"{root} holds the years {', '.join(years)}; give one of them as --year",
-        )
+        given = " or ".join(str(root / f"VOC{each}") for each in years)
+        raise UserError(f"{root} holds the years {', '.join(years)}; give one of them: {given}")
     what = "a year" if year is None else f"VOC{year}"
     if years:
         raise UserError(f"{root} holds no {what}; it holds the years {', '.join(years)}")
@@ -134,11 +233,6 @@ def _is_voc(path):
     return os.path.isdir(path / "JPEGImages") or os.path.isdir(path / "Annotations")
 
 
-def _annotations(folder):
-    """Return the XML files by image id."""
-    return _by_stem(folder / "Annotations", (".xml",))
-
-
 def _by_stem(folder, suffixes):
     try:
         inside = sorted(folder.iterdir(), reverse=True)  # of a.jpg and a.png the first by name
@@ -149,7 +243,7 @@ def _by_stem(folder, suffixes):
 
 
 def _split_ids(folder, split, known):
-    sets = folder / "ImageSets" / "Main"
+    sets = folder / _SETS
     path = find_file(sets, f"{split}.txt")
     if path is None:
         names = sorted(file.stem for file in sets.glob("*.txt") if not is_junk(file.name))
@@ -184,10 +278,10 @@ def _stem(line):
     return stem if dot and f".{suffix.lower()}" in SUFFIXES else line
 
 
-def _check_pairs(ids, paths, files, folder):
+def _check_pairs(ids, pairs, folder):
     for what, there, place, suffix in (
-        ("image", paths, "JPEGImages", ".jpg"),
-        ("annotation", files, "Annotations", ".xml"),
+        ("image", pairs.images, "JPEGImages", ".jpg"),
+        ("annotation", pairs.files, "Annotations", ".xml"),
     ):
         missing = [each for each in ids if each not in there]
         if missing:
@@ -195,7 +289,3 @@ def _check_pairs(ids, paths, files, folder):
                 f"{folder / place} has no {what} for {len(missing)} of {len(ids)} ids, first "
                 f"{missing[0][:200]}{suffix}; add the files, or take the ids out of the split"
             )
-
-
-def _mask(folder, image_id):
-    return find_file(folder / "SegmentationObject", f"{image_id}.png")

@@ -1,13 +1,12 @@
 """The objects of a VOC XML file."""
 
-import difflib
+import typing
 import xml.etree.ElementTree
 
 import defusedxml
 import defusedxml.ElementTree
 import numpy as np
 
-from kerassl._errors import UserError
 from kerassl._io.file_names import nfc
 from kerassl._io.text import UnreadableError, text_of
 from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, read_flag
@@ -20,25 +19,40 @@ class NoAnnotationError(Exception):
     """The file is no VOC annotation; the message goes after its name."""
 
 
-def read_voc_annotation(path, names, findings):
+class VocAnnotation(typing.NamedTuple):
+    """The content of an XML file.
+
+    Attributes:
+        objects: list of `AnnotatedObject`.
+        size: (width, height) as written in the file, or None.
+        file_name: str, the image's name as written in the file; empty where it has none.
+    """
+
+    objects: list
+    size: tuple | None
+    file_name: str
+
+
+def read_voc_annotation(path, number, findings):
     """Read an XML file.
 
     Args:
-        path: `pathlib.Path`.
-        names: list of str, the classes.
+        path: `pathlib.Path` or str.
+        number: function from the name of a class to its label, or to None for a class that is left out.
         findings: `Findings`, which takes what is unclear.
 
     Returns:
-        List of `AnnotatedObject`, and (width, height) as written in the file, or None.
+        `VocAnnotation`.
 
     Raises:
         NoAnnotationError: if the file is no VOC annotation.
-        UserError: if it names a class that is not in the list.
     """
     root = _parse(path)
     size = tuple((root.findtext(f"size/{side}") or "").strip() for side in ("width", "height"))
     # An object's own <part>s are no objects.
-    return [_object(each, path, names, findings) for each in root.findall("object")], size if all(size) else None
+    objects = [_object(each, path, number, findings) for each in root.findall("object")]
+    file_name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
+    return VocAnnotation([each for each in objects if each is not None], size if all(size) else None, file_name)
 
 
 def annotated_names(path):
@@ -76,12 +90,17 @@ def _class_name(element):
     return nfc((element.findtext("name") or "").strip())
 
 
-def _object(element, path, names, findings):
-    label = _label(element, path, names)
-    x0, y0, x1, y1 = box = _box(element, names[label])
+def _object(element, path, number, findings):
+    name = _class_name(element)
+    if not name:
+        raise NoAnnotationError("has an object without a <name>; name its class")
+    x0, y0, x1, y1 = box = _box(element, name)
+    label = number(name)
+    if label is None:
+        return None
     # A box of one column is (x, ..., x, ...) in VOC, but so are the boxes of annotators who clicked twice.
     area = x1 > x0 and y1 > y0
-    where = f"{path}, {names[label]} {box_text(box)}"
+    where = f"{path}, {name[:100]} {box_text(box)}"
     difficult = _is_difficult(element, where, findings)
     return AnnotatedObject(label, (x0 - 1, y0 - 1, x1, y1) if area else None, difficult, where)
 
@@ -93,22 +112,6 @@ def _is_difficult(element, where, findings):
         kind = "objects taken as not difficult, whose <difficult> is neither 0 nor 1"
         findings.add(kind, f"{where}: {text.strip()[:40]!r}")
     return bool(difficult)
-
-
-def _label(element, path, classes):
-    name = _class_name(element)
-    if not name:
-        raise NoAnnotationError("has an object without a <name>; name its class")
-    if name not in classes:
-        listed = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
-        close = difflib.get_close_matches(name, classes, 1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        fact = f"{path} names the class {name[:100]!r}, which is not among the {len(classes)} classes ({listed}){hint}"
-        raise UserError(
-            f"{fact}; fix the file or give its names as class_names=[…]",
-            f"{fact}; fix the file or give its names as --classes",
-        )
-    return classes.index(name)
 
 
 def _box(element, name):

@@ -39,14 +39,29 @@ def read_yolo(images_dir, labels_dir, class_names, strict, allow_broken):
     labels_dir = _labels_dir(images_dir) if labels_dir is None else pathlib.Path(labels_dir)
     if not os.path.isdir(labels_dir):
         raise UserError(f"there is no folder {labels_dir}; give the folder of the label files as labels_dir")
-    numbered, names = _classes(class_names, labels_dir, images_dir)
-    places = {name: place for place, name in enumerate(names)}
+    file = find_names(labels_dir, images_dir)
     found = {pathlib.Path(os.path.relpath(path, images_dir)).as_posix(): path for path in image_files(images_dir)}
-    paths = by_name(found)
-    files = {each: _label_file(labels_dir, each) for each in paths}
-    without = sorted(each for each in paths if not os.path.lexists(files[each]))
-    if len(without) == len(paths):
-        fact = f"none of {len(paths)} images of {images_dir} has a label file, first {files[without[0]]}"
+    pairs = {each: (path, _label_file(labels_dir, each)) for each, path in by_name(found).items()}
+    return read_pairs(pairs, file, labels_dir, class_names, strict, allow_broken)
+
+
+def read_pairs(pairs, names_file, source, class_names, strict, allow_broken):
+    """Read images and their label files.
+
+    Args:
+        pairs: dict from image id to the paths of the image and of its label file, which need not be there.
+        names_file: the file of class names, or None.
+        source: what has the labels, for messages.
+        class_names, strict, allow_broken: see `DetectionDataset.from_yolo`.
+
+    Returns:
+        List of `Record`, and list of class names.
+    """
+    numbered, names = _classes(class_names, names_file, source)
+    places = {name: place for place, name in enumerate(names)}
+    without = sorted(each for each, (_, file) in pairs.items() if not os.path.lexists(file))
+    if len(without) == len(pairs):
+        fact = f"none of {len(pairs)} images of {source} has a label file, first {pairs[without[0]][1]}"
         raise UserError(
             f"{fact}; give the folder of the label files as labels_dir",
             f"{fact}; put the label files beside the images, or into a folder labels beside a folder images",
@@ -55,31 +70,28 @@ def read_yolo(images_dir, labels_dir, class_names, strict, allow_broken):
         log.warning("%d images without a label file taken as without objects, first %s", len(without), without[0])
     findings = Findings(strict, allow_broken)
     records, lines, others, empty = [], 0, collections.Counter(), set(without)
-    for each in sorted(paths):
-        size = read_size(paths[each], findings)
+    for each, (path, file) in sorted(pairs.items()):
+        size = read_size(path, findings)
         if size is None:
             continue
-        objects = [] if each in empty else _objects(files[each], size, numbered, findings)
+        objects = [] if each in empty else _objects(file, size, numbered, findings)
         if objects is None:
             continue
         lines += len(objects)
         others.update(numbered[one.label] for one in objects if numbered[one.label] not in places)
         wanted = [one._replace(label=places[numbered[one.label]]) for one in objects if numbered[one.label] in places]
-        records.append(make_record(each, paths[each], size, wanted, None, findings, files[each], names))
+        records.append(make_record(each, path, size, wanted, None, findings, file, names))
     if not records:
-        raise UserError(
-            f"none of the {len(paths)} images of {images_dir} can be opened; the first: {findings.files[0]}"
-        )
-    findings.report(len(paths) - len(without), lines + len(findings.found.get(_UNREAD, ())))
-    report_left_out(others, labels_dir)
+        raise UserError(f"none of the {len(pairs)} images of {source} can be opened; the first: {findings.files[0]}")
+    findings.report(len(pairs) - len(without), lines + len(findings.found.get(_UNREAD, ())))
+    report_left_out(others, source)
     return by_file_name(records), names
 
 
-def _classes(wanted, labels_dir, images_dir):
+def _classes(wanted, file, source):
     """The names by number, and those that are wanted."""
-    file = _find_names(labels_dir, images_dir)
     if wanted is None and file is None:
-        fact = f"there is no data.yaml or classes.txt in {labels_dir} or above it"
+        fact = f"there is no data.yaml or classes.txt in {source} or above it"
         raise UserError(
             f"{fact}; give class_names=[…] or their file", f"{fact}; give --classes, names or a file of them"
         )
@@ -94,8 +106,8 @@ def _classes(wanted, labels_dir, images_dir):
     return numbered, names
 
 
-def _find_names(*folders):
-    """The file of class names in one of the folders or up to two above, or None."""
+def find_names(*folders):
+    """Return the file of class names in one of the folders or up to two above, or None."""
     for folder in folders:
         place = pathlib.Path(os.path.abspath(folder))
         for each in (place, *place.parents[:2]):
@@ -105,25 +117,39 @@ def _find_names(*folders):
     return None
 
 
+def label_of(image):
+    """Return the path of an image's label file: in the folder `labels` for `images`, or beside the image.
+
+    Args:
+        image: str.
+
+    Returns:
+        Str. The file need not be there.
+    """
+    folder, name = os.path.split(os.path.splitext(image)[0] + ".txt")
+    folders = [*_labels_dirs(folder)[:1], folder]
+    return next(filter(None, (find_file(each, name) for each in folders)), os.path.join(folders[0], name))
+
+
 def _label_file(folder, image):
     name = pathlib.PurePosixPath(image).with_suffix(".txt")
     found = find_file(folder, str(name))
     if found is None and "images" in name.parts:  # the folder above images and labels is named
-        place = len(name.parts) - 1 - name.parts[::-1].index("images")
-        found = find_file(folder, os.path.join(*name.parts[:place], "labels", *name.parts[place + 1 :]))
+        found = find_file(folder, str(_labels_dirs(name)[0]))
     return found or os.path.join(folder, name)
 
 
 def _labels_dir(images_dir):
     """The folder of the label files that belongs to a folder of images."""
     # From where a relative path begins: `train` in the folder `images` is `images/train`.
-    parts = pathlib.Path(os.path.abspath(images_dir)).parts
-    for place in reversed(range(len(parts))):
-        if parts[place] == "images":
-            folder = pathlib.Path(*parts[:place], "labels", *parts[place + 1 :])
-            if os.path.isdir(folder):
-                return folder
-    return images_dir
+    return next(filter(os.path.isdir, _labels_dirs(os.path.abspath(images_dir))), images_dir)
+
+
+def _labels_dirs(path):
+    """A path with each of its folders called `images`, the last one first, renamed `labels`."""
+    parts = pathlib.PurePath(path).parts
+    places = [place for place, part in enumerate(parts) if part == "images"]
+    return [pathlib.PurePath(*parts[:place], "labels", *parts[place + 1 :]) for place in reversed(places)]
 
 
 def _objects(path, size, names, findings):

@@ -56,7 +56,7 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
         raise UserError("a path of images is empty; give a folder of images, or . for the current one")
     for path in map(pathlib.Path, given):
         if path.is_dir():
-            inside = _images_inside(str(path))
+            inside = files_inside(path, SUFFIXES)
             if not inside:
                 raise UserError(f"the folder {path} holds no images; files that end in {', '.join(SUFFIXES)} are read")
             found.update(dict.fromkeys(inside))
@@ -71,9 +71,19 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
     return list(found)
 
 
-def _images_inside(root):
-    """Return the image files in a folder and all folders in it; real folders before those that links lead to."""
-    files, folders, links, seen = [], [root], [], set()
+def files_inside(root, suffixes):
+    """Return the files in a folder and all folders in it.
+
+    Links are followed as by `image_files`: real folders come before those that links lead to.
+
+    Args:
+        root: str or `pathlib.Path`.
+        suffixes: tuple of str in lower case; `""` takes every file.
+
+    Returns:
+        Sorted list of str.
+    """
+    files, folders, links, seen = [], [str(root)], [], set()
     while folders or links:
         folder = folders.pop() if folders else links.pop(0)
         try:
@@ -92,7 +102,7 @@ def _images_inside(root):
                 folders.append(entry.path)
             elif entry.is_symlink() and os.path.isdir(entry.path):
                 links += [] if leads_up(entry.path) else [entry.path]
-            elif entry.name.lower().endswith(SUFFIXES):
+            elif entry.name.lower().endswith(suffixes):
                 files.append(entry.path)  # a pipe or a link to nothing, too: it is for the readers to report
     return sorted(files)
 

@@ -1,0 +1,359 @@
+"""`DetectionDataset.open`: what labelImg, CVAT, Label Studio, Roboflow, FiftyOne and others write."""
+
+import json
+import os
+import typing
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from kerassl.datasets import DetectionDataset, own_splits
+
+pytestmark = pytest.mark.current_stack
+
+NAMES = ["cat", "dog", "owl"]
+
+
+class Sample(typing.NamedTuple):
+    """An image, its split, and its objects: name of the class and xyxy."""
+
+    stem: str
+    split: str
+    width: int
+    height: int
+    objects: list
+
+    @property
+    def file(self):
+        return f"{self.stem}.jpg"
+
+
+SAMPLES = [
+    Sample("a b", "train", 60, 40, [("dog", (3, 5, 23, 16)), ("cat", (10, 20, 60, 40))]),
+    Sample("c.rf.0f3a", "train", 50, 70, [("owl", (0, 0, 9, 70))]),
+    Sample("empty", "train", 40, 30, []),
+    Sample("é", "val", 48, 48, [("dog", (1, 2, 47, 46)), ("dog", (4, 4, 20, 30))]),
+    Sample("x1", "test", 64, 32, [("cat", (16, 8, 32, 24))]),
+]
+
+
+def save(path, text=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def photo(path, sample):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(np.full((sample.height, sample.width, 3), 90, np.uint8)).save(path)
+
+
+def photos(folder, samples=SAMPLES):
+    for sample in samples:
+        photo(folder / sample.file, sample)
+
+
+def of(split):
+    return [sample for sample in SAMPLES if sample.split == split]
+
+
+SPLITS = {"train": "train", "val": "valid", "test": "test"}  # as Roboflow calls its folders
+
+
+def voc_xml(sample, file=None):
+    objects = "".join(
+        f"<object><name>{name}</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult><bndbox>"
+        f"<xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
+        for name, (x0, y0, x1, y1) in sample.objects
+    )
+    return (
+        f"<annotation><folder/><filename>{file or sample.file}</filename><source><database>Unknown</database></source>"
+        f"<size><width>{sample.width}</width><height>{sample.height}</height><depth>3</depth></size><segmented>0"
+        f"</segmented>{objects}</annotation>"
+    )
+
+
+def coco_json(samples, prefix="", first=1):
+    images = [
+        {"id": first + number, "file_name": prefix + each.file, "width": each.width, "height": each.height}
+        for number, each in enumerate(samples)
+    ]
+    boxes = [
+        {"image_id": first + number, "category_id": first + NAMES.index(name), "bbox": [x0, y0, x1 - x0, y1 - y0]}
+        | {"area": (x1 - x0) * (y1 - y0), "iscrowd": 0, "segmentation": []}
+        for number, each in enumerate(samples)
+        for name, (x0, y0, x1, y1) in each.objects
+    ]
+    boxes = [{"id": first + number, **each} for number, each in enumerate(boxes)]
+    categories = [{"id": first + number, "name": name, "supercategory": ""} for number, name in enumerate(NAMES)]
+    return json.dumps({"info": {}, "licenses": [], "images": images, "annotations": boxes, "categories": categories})
+
+
+def yolo_lines(sample):
+    wide, high = sample.width, sample.height
+    return "".join(
+        f"{NAMES.index(name)} {(x0 + x1) / 2 / wide:.6f} {(y0 + y1) / 2 / high:.6f} {(x1 - x0) / wide:.6f} "
+        f"{(y1 - y0) / high:.6f}\n"
+        for name, (x0, y0, x1, y1) in sample.objects
+    )
+
+
+def table(samples, prefix="", header=True):
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"] if header else []
+    for each in samples:
+        for name, (x0, y0, x1, y1) in each.objects or [("", [""] * 4)]:
+            size = f"{each.width},{each.height}"
+            corners = f"{x0},{y0},{x1},{y1}"
+            rows.append(
+                f"{prefix}{each.file},{size},{name},{corners}" if header else f"{prefix}{each.file},{corners},{name}"
+            )
+    return "\n".join(rows) + "\n"
+
+
+# Each writes into a folder and returns the path to open.
+
+
+def labelimg_voc(root):
+    photos(root)
+    for each in SAMPLES:
+        save(root / f"{each.stem}.xml", voc_xml(each))
+    return root
+
+
+def labelimg_voc_apart(root):
+    photos(root / "images")
+    for each in SAMPLES:
+        save(root / "annots" / f"{each.stem}.xml", voc_xml(each))
+    return root / "annots"
+
+
+def labelimg_yolo(root):
+    photos(root)
+    save(root / "classes.txt", "\n".join(NAMES) + "\n")
+    for each in SAMPLES:
+        save(root / f"{each.stem}.txt", yolo_lines(each))
+    return root
+
+
+def voc_named_by_file_name(root):
+    """Names of the XML files that are not those of the images."""
+    photos(root / "img")
+    for number, each in enumerate(SAMPLES):
+        save(root / "ann" / f"{each.stem if number else 'label-0'}.xml", voc_xml(each))
+    return root
+
+
+def cvat_voc(root):
+    photos(root / "JPEGImages")
+    for each in SAMPLES:
+        save(root / "Annotations" / f"{each.stem}.xml", voc_xml(each))
+    for split in SPLITS:
+        save(root / "ImageSets" / "Main" / f"{split}.txt", "".join(f"{each.stem}\n" for each in of(split)))
+    save(root / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:1,2,3::\n")
+    return root
+
+
+def cvat_coco(root):
+    photos(root / "images" / "default")
+    save(root / "annotations" / "instances_default.json", coco_json(SAMPLES))
+    return root
+
+
+def cvat_yolo(root):
+    photos(root / "obj_train_data")
+    for each in SAMPLES:
+        save(root / "obj_train_data" / f"{each.stem}.txt", yolo_lines(each))
+    for split in ("train", "val"):
+        chosen = [each for each in SAMPLES if (each.split == "train") == (split == "train")]
+        lines = "".join(f"data/obj_train_data/{each.file}\n" for each in chosen)
+        save(root / f"{SPLITS[split]}.txt", lines)
+    save(root / "obj.names", "\n".join(NAMES) + "\n")
+    lines = ["classes = 3", "train = data/train.txt", "valid = data/valid.txt", "names = data/obj.names"]
+    save(root / "obj.data", "\n".join([*lines, "backup = backup/"]) + "\n")
+    return root
+
+
+def cvat_ultralytics(root):
+    yolo_folders(root, "{kind}/{split}")
+    for split in SPLITS:
+        save(root / f"{split}.txt", "".join(f"data/images/{split}/{each.file}\n" for each in of(split)))
+    names = "".join(f"  {number}: {name}\n" for number, name in enumerate(NAMES))
+    save(root / "data.yaml", "path: .\n" + "".join(f"{split}: {split}.txt\n" for split in SPLITS) + f"names:\n{names}")
+    return root
+
+
+def label_studio_voc(root):
+    photos(root / "images")
+    for each in SAMPLES:
+        save(root / "Annotations" / f"{each.stem}.xml", voc_xml(each, each.stem))
+    return root
+
+
+def label_studio_coco(root):
+    photos(root / "images")
+    save(root / "result.json", coco_json(SAMPLES, "images\\", 0))
+    return root
+
+
+def label_studio_yolo(root):
+    photos(root / "images")
+    for each in SAMPLES:
+        save(root / "labels" / f"{each.stem}.txt", yolo_lines(each))
+    save(root / "classes.txt", "\n".join(NAMES) + "\n")
+    categories = [{"id": number, "name": name} for number, name in enumerate(NAMES)]
+    save(root / "notes.json", json.dumps({"categories": categories, "info": {"version": "1.0"}}))
+    return root
+
+
+def roboflow_voc(root):
+    for split, folder in SPLITS.items():
+        photos(root / folder, of(split))
+        for each in of(split):
+            save(root / folder / f"{each.stem}.xml", voc_xml(each))
+    save(root / "README.dataset.txt", "# pets\n")
+    return root
+
+
+def roboflow_coco(root):
+    for split, folder in SPLITS.items():
+        photos(root / folder, of(split))
+        save(root / folder / "_annotations.coco.json", coco_json(of(split), first=0))
+    return root
+
+
+def yolo_folders(root, pattern, splits=None):
+    for split in SPLITS:
+        name = (splits or {}).get(split, split)
+        photos(root / pattern.format(kind="images", split=name), of(split))
+        for each in of(split):
+            save(root / pattern.format(kind="labels", split=name) / f"{each.stem}.txt", yolo_lines(each))
+
+
+def roboflow_yolo(root):
+    yolo_folders(root, "{split}/{kind}", SPLITS)
+    folders = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n"
+    save(root / "data.yaml", f"{folders}\nnc: 3\nnames: ['cat', 'dog', 'owl']\n\nroboflow:\n  version: 2\n")
+    save(root / "README.roboflow.txt", "pets\n")
+    return root
+
+
+def roboflow_csv(root):
+    for split, folder in SPLITS.items():
+        photos(root / folder, of(split))
+        save(root / folder / "_annotations.csv", table(of(split)))
+    return root
+
+
+def fiftyone_voc(root):
+    photos(root / "data")
+    for each in SAMPLES:
+        save(root / "labels" / f"{each.stem}.xml", voc_xml(each))
+    return root
+
+
+def fiftyone_coco(root):
+    photos(root / "data")
+    save(root / "labels.json", coco_json(SAMPLES))
+    return root
+
+
+def fiftyone_yolo(root):
+    yolo_folders(root, "{kind}/{split}")
+    splits = "".join(f"{split}: ./images/{split}/\n" for split in SPLITS)
+    save(root / "dataset.yaml", f"path: {root}\n{splits}names:\n- cat\n- dog\n- owl\n")
+    return root / "dataset.yaml"
+
+
+def yolo_with_lists_of_folders(root):
+    yolo_folders(root / "pets", "{kind}/{split}")
+    splits = "train: [images/train]\nval:\n  - images/val\ntest: # none\n"
+    save(root / "pets.yaml", f"path: ../datasets/pets\n{splits}names: {{0: cat, 1: dog, 2: owl}}\n")
+    return root / "pets.yaml"
+
+
+def yolo_without_a_yaml(root):
+    yolo_folders(root, "{kind}/{split}")
+    save(root / "classes.txt", "\n".join(NAMES))
+    return root
+
+
+def coco_2017(root):
+    for split in SPLITS:
+        photos(root / f"{split}2017", of(split))
+        save(root / "annotations" / f"instances_{split}2017.json", coco_json(of(split)))
+    return root
+
+
+def keras_retinanet(root):
+    photos(root / "images")
+    save(root / "annotations.csv", table(SAMPLES, "images/", header=False))
+    save(root / "classes.csv", "cat,0\ndog,1\nowl,2\n")
+    return root
+
+
+def tensorflow_tutorial(root):
+    photos(root / "images")
+    for split in ("train", "test"):
+        chosen = [each for each in SAMPLES if (each.split == "train") == (split == "train")]
+        save(root / "data" / f"{split}_labels.csv", table(chosen))
+    return root
+
+
+WRITERS = [
+    labelimg_voc, labelimg_voc_apart, labelimg_yolo, voc_named_by_file_name, cvat_voc, cvat_coco, cvat_yolo,
+    cvat_ultralytics, label_studio_voc, label_studio_coco, label_studio_yolo, roboflow_voc, roboflow_coco,
+    roboflow_yolo, roboflow_csv, fiftyone_voc, fiftyone_coco, fiftyone_yolo, yolo_with_lists_of_folders,
+    yolo_without_a_yaml, coco_2017, keras_retinanet, tensorflow_tutorial,
+]  # fmt: skip
+# Where other than the splits of the samples are defined: the splits, and those in which the test image is.
+OWN = {
+    **dict.fromkeys(("labelimg_voc", "labelimg_voc_apart", "labelimg_yolo", "voc_named_by_file_name", "cvat_coco"), ()),
+    **dict.fromkeys(("label_studio_voc", "label_studio_coco", "label_studio_yolo", "fiftyone_voc"), ()),
+    **dict.fromkeys(("fiftyone_coco", "keras_retinanet"), ()),
+    "cvat_yolo": ("train", "val"),
+    "yolo_with_lists_of_folders": ("train", "val"),
+    "tensorflow_tutorial": ("train", "test"),
+}
+
+
+def content(data):
+    """The objects by file name."""
+    return {
+        os.path.basename(record.path): [
+            (data.class_names[k], tuple(box)) for k, box in zip(record.classes, record.boxes)
+        ]
+        for record in data
+    }
+
+
+def assert_same(data, samples):
+    found = content(data)
+    assert sorted(found) == sorted(each.file for each in samples)
+    for each in samples:
+        assert [name for name, _ in found[each.file]] == [name for name, _ in each.objects]
+        for (_, box), (_, expected) in zip(found[each.file], each.objects):
+            np.testing.assert_allclose(box, expected, atol=1e-3)
+    assert len({record.image_id for record in data}) == len(data)
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_gives_the_same_boxes_when_tools_export_them(tmp_path, caplog, write):
+    caplog.set_level("INFO", "kerassl")
+    path = write(tmp_path / "datasets" / "pets")
+    splits = OWN.get(write.__name__, tuple(SPLITS))
+    assert own_splits(path) == splits
+    data = DetectionDataset.open(path, strict=True)
+    (line,) = [line for line in caplog.messages if " is read as " in line]
+    assert line.startswith(f"{path} is read as ")
+    assert list(data.class_names) == NAMES
+    inside = [each for each in SAMPLES if write is not yolo_with_lists_of_folders or each.split != "test"]
+    assert_same(data, inside)
+    others = "val" if "val" in splits else "test"
+    for split in splits:
+        part = DetectionDataset.open(path, split=split, strict=True)
+        assert list(part.class_names) == NAMES
+        assert_same(part, [each for each in inside if (each.split if each.split in splits else others) == split])
+    chosen = DetectionDataset.open(path, class_names=["owl", "dog"])
+    kept = [each._replace(objects=[one for one in each.objects if one[0] != "cat"]) for each in inside]
+    assert list(chosen.class_names) == ["owl", "dog"]
+    assert_same(chosen, kept)

@@ -94,9 +94,14 @@ def _npz(path):
 
 def _json(path):
     from kerassl import metrics
+    from kerassl.metrics.prediction_files import DESCRIPTION
 
     content = _parsed(path)
-    if isinstance(content, dict) and str(content.get("format", "")).startswith("kerassl predictions"):
+    if not isinstance(content, dict):
+        return content
+    info = content.get("info")
+    found = isinstance(info, dict) and info.get("description") == DESCRIPTION
+    if found or str(content.get("format", "")).startswith("kerassl predictions"):
         return metrics.load_predictions(path)
     return content
 

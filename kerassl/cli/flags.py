@@ -124,6 +124,16 @@ def setting(
     parser.add_argument(f"--{flag or key.rpartition('.')[2].replace('_', '-')}", **kwargs)
 
 
+def part(parser: argparse.ArgumentParser) -> None:
+    """Add the share of the images that one of several processes takes."""
+    parser.add_argument(
+        "--part",
+        metavar="K/N",
+        help="take one of N shares of the images, as 3/16: by their names, on every machine the same; the "
+        "folder of all parts is read as one",
+    )
+
+
 def level(parser: argparse.ArgumentParser, advice: str, default: str | None = None) -> None:
     """Add a level of the feature pyramid."""
     parser.add_argument("--level", choices=("P3", "P4", "P5"), default=default, help=advice)

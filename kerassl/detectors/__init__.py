@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from kerassl.detectors.localizer.frozen_features import FrozenFeatures as FrozenFeatures
     from kerassl.detectors.localizer.localizer import Localizer as Localizer
     from kerassl.detectors.localizer.pretrain_localizer import pretrain_localizer as pretrain_localizer
+    from kerassl.detectors.predict import PredictedBatch as PredictedBatch
     from kerassl.detectors.predict import predict as predict
+    from kerassl.detectors.predict import predict_batches as predict_batches
     from kerassl.detectors.pseudo_boxes.foreground import Foreground as Foreground
     from kerassl.detectors.pseudo_boxes.pretrain_neck import pretrain_neck as pretrain_neck
     from kerassl.detectors.pseudo_boxes.pseudo_records import pseudo_records as pseudo_records

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tqdm
@@ -65,23 +66,16 @@ def predict(
         >>> found = kerassl.detectors.predict(detector, val)
         >>> found["000007"].boxes
     """
-    if not SHARE_BELOW_1.fits(score_threshold) or not SHARE.fits(iou_threshold) or not COUNT.fits(max_detections):
-        raise UserError(
-            f"score_threshold is {score_threshold}, iou_threshold {iou_threshold}, max_detections {max_detections}; "
-            "the thresholds are in [0, 1] and max_detections is 1 or more"
-        )
-    single = isinstance(model, Localizer)
-    if not single and not hasattr(model, "boxes_and_scores"):
-        raise UserError(f"{type(model).__name__} is not a detector; give a Detector or a Localizer")
-    if isinstance(images, FrozenFeatures) and not single:
+    _check(model, score_threshold, iou_threshold, max_detections)
+    if isinstance(images, FrozenFeatures) and not isinstance(model, Localizer):
         raise UserError("frozen features are for a Localizer; give a Detector images")
-    batch_size = batch_size or (32 if single else 8)
+    batch_size = batch_size or _batch_size(model)
     if isinstance(images, FrozenFeatures):
         ids = [record.image_id for record in images.records]
         batches = located_on_features(model, images, batch_size)
     else:
         ids, read = _read(images, model.image_size, batch_size, strict)
-        find = located if single else _detected(model, (score_threshold, iou_threshold, max_detections))
+        find = _finder(model, score_threshold, iou_threshold, max_detections)
         batches = ((places, *find(model, *batch)) for places, *batch in read)
     names, detections = tuple(model.class_names), {}
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
@@ -90,6 +84,79 @@ def predict(
                 detections[ids[place]] = _one(names, *found)
             bar.update(len(places))
     return detections
+
+
+class PredictedBatch(typing.NamedTuple):
+    """What `predict_batches` found in some images.
+
+    Attributes:
+        places: `[B]` int array, the images' places in the list of paths.
+        detections: list of `Detections`.
+        sizes: `[B, 2]` float32 array, height and width of the images.
+        end: int, the place in the list where the next batch begins.
+    """
+
+    places: np.ndarray
+    detections: list[Detections]
+    sizes: np.ndarray
+    end: int
+
+
+def predict_batches(
+    model: keras.Model,
+    paths: Sequence[str],
+    *,
+    first: int = 0,
+    score_threshold: float = 0.01,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+) -> Iterator[PredictedBatch]:
+    """Detect objects in image files, a batch at a time, as `predict` does.
+
+    Args:
+        model: `Detector` or `Localizer`.
+        paths: sequence of str, of files or of images in shards.
+        first: int, 0 or the `end` of a batch of the same paths. The place to begin at.
+        score_threshold, iou_threshold, max_detections: see `predict`.
+
+    Yields:
+        `PredictedBatch`. Broken files are named in the log and missing.
+
+    Raises:
+        UserError: if the model is not a detector, or a threshold is out of range.
+
+    Example:
+        >>> for batch in kerassl.detectors.predict_batches(detector, kerassl.datasets.image_files("photos")):
+        ...     print(len(batch.detections))
+    """
+    _check(model, score_threshold, iou_threshold, max_detections)
+    find = _finder(model, score_threshold, iou_threshold, max_detections)
+    names, size = tuple(model.class_names), _batch_size(model)
+    for places, images, scales, sizes in letterboxed_batches(
+        paths, model.image_size, size, first=first, required=False
+    ):
+        found = [_one(names, *one) for one in zip(*find(model, images, scales, sizes))]
+        # What is found in an image depends on its batch in the last bits: none begins within another.
+        end = first + (int(places[0] - first) // size + 1) * size
+        yield PredictedBatch(places, found, sizes.numpy(), min(end, len(paths)))
+
+
+def _batch_size(model):
+    return 32 if isinstance(model, Localizer) else 8
+
+
+def _check(model, score_threshold, iou_threshold, max_detections):
+    if not SHARE_BELOW_1.fits(score_threshold) or not SHARE.fits(iou_threshold) or not COUNT.fits(max_detections):
+        raise UserError(
+            f"score_threshold is {score_threshold}, iou_threshold {iou_threshold}, max_detections {max_detections}; "
+            "the thresholds are in [0, 1] and max_detections is 1 or more"
+        )
+    if not isinstance(model, Localizer) and not hasattr(model, "boxes_and_scores"):
+        raise UserError(f"{type(model).__name__} is not a detector; give a Detector or a Localizer")
+
+
+def _finder(model, *settings):
+    return located if isinstance(model, Localizer) else _detected(model, settings)
 
 
 def _one(names, boxes, scores, classes, count=None, logits=None):

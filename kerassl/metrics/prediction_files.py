@@ -13,11 +13,15 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._io.files import whole
 from kerassl._io.json import read_json
+from kerassl._io.parts import part_outputs
 from kerassl.datasets.class_names import check_class_names
 from kerassl.metrics.checks import Renaming, arrays, check_classes
 from kerassl.types import Detections
 
 log = logging.getLogger("kerassl")
+
+DESCRIPTION = "predictions of kerassl"
+"""What the `info` of a COCO json of predictions says."""
 
 _FORMAT = "kerassl predictions 1"
 _WANTED = "give a file that `kerassl predict` wrote"
@@ -67,14 +71,15 @@ def save_predictions(
 
 
 def load_predictions(path: str | os.PathLike) -> dict[str, Detections]:
-    """Read detections from a file that `save_predictions` wrote.
+    """Read detections from a file that `save_predictions` or `kerassl predict` wrote.
 
     Args:
-        path: str or `pathlib.Path`.
+        path: str or `pathlib.Path` of the file, of the folder that `kerassl predict` wrote (in the format `coco`), or
+            of the folder of all its parts.
 
     Returns:
-        Dict from image id to `Detections` with the class names of the file. A file without class names is noted in the
-        log.
+        Dict from image id, or the image's file name, to `Detections` with the class names of the file. A file without
+        class names is noted in the log.
 
     Raises:
         UserError: if there is no such file or it does not contain predictions.
@@ -83,13 +88,32 @@ def load_predictions(path: str | os.PathLike) -> dict[str, Detections]:
         >>> kerassl.metrics.load_predictions("predictions.json")["000012"].scores
     """
     path = pathlib.Path(path)
+    parts = part_outputs(path)
+    if parts:
+        found: dict[str, Detections] = {}
+        for part in parts:
+            some = load_predictions(part)
+            if not found.keys().isdisjoint(some):
+                raise UserError(f"{part} has images of another part; give the folder of the parts of one run")
+            found.update(some)
+        return found
+    if path.is_dir():
+        path = path / "predictions.json"
     if not path.exists():
         raise UserError(f"there is no file of predictions at {path}; `kerassl predict` writes one")
     return predictions_of(read_json(path, _WANTED), path)
 
 
+def holds_predictions(folder: str | os.PathLike) -> bool:
+    """Return whether a folder is one that `load_predictions` reads."""
+    path = pathlib.Path(folder)
+    return path.is_dir() and ((path / "predictions.json").is_file() or bool(part_outputs(path)))
+
+
 def predictions_of(content, path):
     """Return the predictions in the content of a file, as `load_predictions` does."""
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        return _of_coco(content, path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT or not isinstance(content.get("images"), dict):
         raise UserError(f"{path} does not contain predictions; {_WANTED}")
     names = content.get("classes")
@@ -102,6 +126,42 @@ def predictions_of(content, path):
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return {image_id: _read(f"image {image_id!r} in {path}", one, names) for image_id, one in content["images"].items()}
+
+
+def _of_coco(content, path):
+    """The predictions of a COCO json with scores, by the images' files."""
+    images, names = _by_id(content, "images", "file_name", path), _by_id(content, "categories", "name", path)
+    classes = check_class_names(list(names.values()))
+    places = {key: place for place, key in enumerate(names)}
+    found = {key: {name: [] for name in _ARRAYS} for key in images}
+    for place, entry in enumerate(content["annotations"]):
+        where = f"annotation {place} of {path}"
+        if not isinstance(entry, dict) or "score" not in entry:
+            raise UserError(f"{where} has no score: it is a label and no detection; {_WANTED}")
+        image, category, box = (entry.get(key) for key in ("image_id", "category_id", "bbox"))
+        image, category = (each if isinstance(each, int) else None for each in (image, category))
+        if image not in found or category not in places:
+            raise UserError(f"{where} is of an image or a category that is not there; {_WANTED}")
+        values = found[image]
+        x, y, width, height = box if isinstance(box, list) and len(box) == 4 else [None] * 4
+        numbers = all(isinstance(each, (int, float)) for each in (x, y, width, height))
+        values["boxes"].append([x, y, x + width, y + height] if numbers else [x, y, width, height])
+        values["scores"].append(entry["score"])
+        values["classes"].append(places[category])
+    return {images[key]: _read(f"image {images[key]!r} in {path}", one, classes) for key, one in found.items()}
+
+
+def _by_id(content, kind, key, path):
+    """The names of images or categories by their ids."""
+    found = {}
+    for entry in content[kind] if isinstance(content.get(kind), list) else [None]:
+        number, name = (entry.get("id"), entry.get(key)) if isinstance(entry, dict) else (None, None)
+        if not isinstance(number, int) or not isinstance(name, str) or number in found:
+            raise UserError(f"{path} has no {kind}, each with an id of its own and a {key}; {_WANTED}")
+        found[number] = name
+    if len(set(found.values())) < len(found):
+        raise UserError(f"{path} has {kind} of the same {key}; {_WANTED}")
+    return found
 
 
 def _read(where, content, names):

@@ -5,67 +5,110 @@ from __future__ import annotations
 import os
 import pathlib
 import typing
-from collections.abc import Sequence
-
-from PIL import Image
-from tqdm import tqdm
+from collections.abc import Iterable, Sequence
 
 from kerassl import detectors, metrics
 from kerassl._errors import UserError
-from kerassl._io import file_names, files
+from kerassl._io import files
+from kerassl._io.parts import read_part, relative_names
 from kerassl._lazy import keras
-from kerassl.datasets.images.reading import read_image
 from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.datasets.record import Record
 from kerassl.metrics.checks import class_places
 from kerassl.runs import outputs
 from kerassl.runs.model_files import check_model, load
+from kerassl.runs.prediction_formats import FORMATS
 from kerassl.runs.running import verbosity
+from kerassl.runs.streamed import Job, WrittenPredictions, predict_into
 from kerassl.types import DetectionMetrics, Detections, ImageScores, LocalizationMetrics
 
 if typing.TYPE_CHECKING:
     from kerassl.detectors.predict import Images
 
 
+@typing.overload
+def predict(model: str | os.PathLike | keras.Model, images: Images, *, out: None = None) -> dict[str, Detections]: ...
+
+
+@typing.overload
 def predict(
-    model: str | os.PathLike | keras.Model, images: Images, *, out: str | os.PathLike | None = None, score: float = 0.3
-) -> dict[str, Detections]:
-    """Detect objects in images, and write `predictions.json` and drawings if a folder is given.
+    model: str | os.PathLike | keras.Model,
+    images: Images,
+    *,
+    out: str | os.PathLike,
+    format: str = "coco",
+    score: float = 0.3,
+    draw: bool = False,
+    part: str | None = None,
+    resume: bool = False,
+) -> WrittenPredictions: ...
+
+
+def predict(
+    model: str | os.PathLike | keras.Model,
+    images: Images,
+    *,
+    out: str | os.PathLike | None = None,
+    format: str = "coco",
+    score: float = 0.3,
+    draw: bool = False,
+    part: str | None = None,
+    resume: bool = False,
+) -> dict[str, Detections] | WrittenPredictions:
+    """Detect objects in images, and return them, or write them into a folder.
+
+    With `out`, images are files, and any number of them: results are kept on disk as they are made, and the memory
+    that is needed does not grow with them. The folder holds what was asked for, with class names, and `settings.json`:
+
+    - `coco`: `predictions.json`, a COCO json whose annotations have a `score`; all from 0.01 on, as average precision
+      needs the unlikely ones. `metrics.load_predictions` and `evaluate` read it.
+    - `yolo`: `labels/` with lines of `class cx cy w h score`, and `classes.txt`.
+    - `voc`: `Annotations/` of XML with a `<score>` for each object, and `classes.txt`.
+    - `csv`: `predictions.csv`, a box a line.
+    - `labelstudio`: `labelstudio.json` of tasks with pre-annotations, for images that Label Studio serves from a local
+      folder, and `labelstudio.xml`, the labeling interface.
+
+    Images are named relative to the folder that was given.
 
     Args:
         model: Detector or localizer, or the path of its file.
         images: A file, a folder, a list of those or of `datasets.Record`s, or arrays; see `detectors.predict`.
-        out: Str or path of a new folder, or None; for images in files.
-        score: Float, 0 to 1. The lowest score that is drawn; 0.3 to 0.5 looks tidy.
+        out: Str or path of a new folder, or None to return the detections.
+        format: Str, see above.
+        score: Float, 0 to 1. The lowest score that is drawn, and written in other formats than `coco`; 0.3 to 0.5
+            looks tidy.
+        draw: Bool. Also write the images with their boxes, into `drawings/`.
+        part: Str, as `"3/16"`, or None for all: predict a share of the images alone, the same on every machine, into
+            `part-03-of-16` in the folder. `metrics.load_predictions` reads the folder of all parts.
+        resume: Bool. Continue what was stopped in the folder, with the same settings. The files are the same, to the
+            byte, as if it had not been stopped.
 
     Returns:
-        Dict from image id (a record's own; the path as str of a file; the index as str of an array) to `Detections`.
+        Without `out`, dict from image id (a record's own; the path as str of a file; the index as str of an array) to
+        `Detections`. With `out`, `WrittenPredictions`.
 
     Raises:
-        UserError: if the model or the images cannot be read, or the folder exists.
+        UserError: if the model or the images cannot be read, or the folder exists or cannot be resumed.
 
     Example:
         >>> found = kerassl.predict("runs/voc/detector.keras", "photo.jpg")["photo.jpg"]
         >>> PIL.Image.fromarray(found.plot("photo.jpg")).save("detections.png")
     """
+    share = read_part(part)
     check_model(model)
     if out is None:
+        if share is not None or resume or draw or format != "coco":
+            raise UserError("format, draw, part and resume are for files; give out, a folder to write")
         return detections(load(model), images)
-    outputs.check_folder(out)
-    given = [images] if isinstance(images, (str, os.PathLike)) else images
-    files.check_outside(out, [getattr(image, "path", image) for image in given])
-    _, paths = identified(images)  # before the model is loaded
-    network = load(model)
-    with files.whole(out, replace=False) as part:
-        found = detections(network, paths)
-        (part / "drawings").mkdir(parents=True)
-        metrics.save_predictions(part / "predictions.json", found)
-        for number, path in enumerate(tqdm(found, desc="draw", unit="image", disable=verbosity() == 2), 1):
-            # Numbered: files of two folders may share a name.
-            name = f"{number:04d}_{file_names.file_name(pathlib.Path(path).stem)}.png"
-            drawn = found[path].plot(read_image(path), score_threshold=score)
-            Image.fromarray(drawn).save(part / "drawings" / name)
-    return found
+    if format not in FORMATS:
+        raise UserError(f"format is {format!r}; give one of {', '.join(FORMATS)}")
+    folder = pathlib.Path(out) if share is None else pathlib.Path(out, share.name)
+    outputs.check_folder(folder, new=False)
+    listed: Iterable = [images] if isinstance(images, (str, os.PathLike)) else images
+    given = [str(getattr(image, "path", image)) for image in listed]
+    files.check_outside(out, given)
+    paths = list(dict.fromkeys(identified(images)[1]))  # before the model is loaded
+    return predict_into(folder, Job(model, relative_names(paths, given), paths, format, score, draw, share), resume)
 
 
 def score(

@@ -20,7 +20,7 @@ from kerassl.datasets.images.reading import decodable
 from kerassl.metrics import plots
 from kerassl.metrics.checks import class_places
 from kerassl.metrics.coco_results import coco_results_of
-from kerassl.metrics.prediction_files import predictions_of
+from kerassl.metrics.prediction_files import holds_predictions, predictions_of
 from kerassl.runs import outputs
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.predict import score as score_model
@@ -118,6 +118,8 @@ def read_predictions(paths, truth):
     """
     ids = [record.image_id for record in truth.records]
     first = pathlib.Path(paths[0])
+    if len(paths) == 1 and holds_predictions(first):
+        return _by_file(metrics.load_predictions(first), truth.records)
     if first.is_dir() or first.suffix.lower() == ".txt":
         if first.is_dir() and len(paths) > 1:
             raise UserError(f"{first} is a folder, and {paths[1]} is named too; give one folder, or files")
@@ -216,8 +218,8 @@ def evaluate(
     Args:
         model: Detector or localizer, or the path of its file; or None for `predictions`.
         data: `datasets.DetectionDataset`, the labels; or None for those that the other arguments name.
-        predictions: Sequence of paths: one json of `metrics.save_predictions` or of COCO's results, or the VOC
-            devkit's result files or their folder.
+        predictions: Sequence of paths: one json of `metrics.save_predictions` or of COCO's results, a folder that
+            `kerassl predict` wrote or that holds all its parts, or the VOC devkit's result files or their folder.
         config: Str or path of a YAML file, whose `data.voc` names the labels where nothing else does.
         voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, as of `datasets.voc_records`.
         coco, images: Str. A COCO json, and the folder of its images.

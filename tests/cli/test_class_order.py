@@ -78,7 +78,8 @@ def test_figures_are_the_same_when_labels_or_predictions_have_another_order(plac
         assert _figures(place, tmp_path / f"model{number}.json", *model, *labels) == pytest.approx(expected), labels
     images = sorted((place / "devkit" / "VOC2007" / "JPEGImages").glob("val*"))
     assert _run("predict", *model, "--images", *images, "--out", tmp_path / "p", "--score", "0.9") == 0
-    assert json.loads((tmp_path / "p" / "predictions.json").read_text())["classes"] == NAMES
+    written = json.loads((tmp_path / "p" / "predictions.json").read_text())
+    assert [each["name"] for each in written["categories"]] == NAMES
     predictions = ["--predictions", tmp_path / "p" / "predictions.json"]
     first = _figures(place, tmp_path / "p1.json", *predictions, *voc, *NAMES)
     assert first["top1"] == pytest.approx(expected["top1"])

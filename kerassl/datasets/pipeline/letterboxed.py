@@ -38,7 +38,7 @@ def identified(images):
     return paths, paths
 
 
-def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=False):
+def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=False, first=0, required=True):
     """Read image files in order; a broken one is named in the log and left out.
 
     Args:
@@ -47,6 +47,8 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=Fa
         batch_size: int.
         mirrored: bool. Give each image twice, the second time mirrored before it was letterboxed: `[B, 2, S, S, 3]`.
         strict: bool. Stop at a broken file.
+        first: int. The place to begin at.
+        required: bool. Whether it is an error that none can be read.
 
     Yields:
         `(places, images, scales, sizes)`: int `[B]`, the places of the images in `paths`; `[B, S, S, 3]` float32 in
@@ -76,9 +78,10 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=Fa
     files = (
         tf.data.Dataset.from_tensor_slices(path_tensor(paths))
         .enumerate()
+        .skip(first)
         .map(attempt, num_parallel_calls=tf.data.AUTOTUNE)
     )
-    first, broken = 0, 0
+    broken = 0
     for images, scales, sizes in read_ahead(files.batch(batch_size)):
         good = scales.numpy() > 0  # the scale of a blank is 0
         places = np.arange(first, first + len(good))
@@ -90,5 +93,5 @@ def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=Fa
             log.warning("left out %s: it %s", printable(paths[place]), reason)
         if good.any():
             yield places[good], *(tf.boolean_mask(part, good) for part in (images, scales, sizes))
-    if broken == first:
+    if required and broken == len(paths):
         raise UserError(f"none of {len(paths)} images can be read, first {paths[0]} {fault(paths[0])}")

@@ -268,7 +268,6 @@ def build_step(model: keras.Model, labels: Any) -> None:
     """Create what a compiled functional model trains with, as `TracedOnce` has it; nothing in Keras 2.15.
 
     Args:
-        model: `keras.Model`.
         labels: Keras tensors, in the structure of what the outputs are compared with.
     """
     build_optimizer(model.optimizer, model.trainable_variables)
@@ -329,9 +328,6 @@ def addons_optimizer(class_name: str, name: str) -> type:
     Args:
         class_name: str, as `"LAMB"`.
         name: str. What was asked for, for messages.
-
-    Raises:
-        UserError: if tensorflow-addons is not installed or has no such optimizer.
     """
     try:
         with warnings.catch_warnings():

@@ -43,11 +43,7 @@ def shortened(text: Any, longest: int = 60) -> str:
     """Return printable text of at most so many characters, with `…` for what is left out of its middle.
 
     Args:
-        text: str.
         longest: int, 3 or more.
-
-    Returns:
-        Str.
     """
     text = printable(text)
     if len(text) <= longest:
@@ -60,7 +56,6 @@ def plotted(text: Any, longest: int = 60) -> str:
     r"""Return text that matplotlib draws as it is: it takes what is between two dollars for mathematics.
 
     Args:
-        text: str.
         longest: int; see `shortened`.
 
     Returns:
@@ -71,12 +66,5 @@ def plotted(text: Any, longest: int = 60) -> str:
 
 
 def marked_up(text: Any) -> str:
-    """Return text for HTML, in an element or in an attribute's quotes.
-
-    Args:
-        text: str.
-
-    Returns:
-        Str.
-    """
+    """Return text for HTML, in an element or in an attribute's quotes."""
     return html.escape(printable(text), quote=True)

@@ -10,11 +10,7 @@ from kerassl._errors import UserError
 
 
 def check_environment() -> None:
-    """Refuse a backend, a switch or a setting of Keras that would fail late, in the middle of a graph.
-
-    Raises:
-        UserError: in one line.
-    """
+    """Refuse a backend, a switch or a setting of Keras that would fail late, in the middle of a graph."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         raise UserError(

@@ -114,9 +114,6 @@ def check(**arguments: Any) -> Any:
     Returns:
         The number, where there is one argument; else a list of them.
 
-    Raises:
-        UserError: in one line.
-
     Example:
         >>> seed = check(seed=seed)
     """

@@ -13,8 +13,5 @@ def fitting_dpi(figure: Any, dpi: float) -> float:
     Args:
         figure: `matplotlib.figure.Figure`.
         dpi: float. What is wanted.
-
-    Returns:
-        Float.
     """
     return min(dpi, _MOST / max(figure.get_size_inches()))

@@ -105,9 +105,6 @@ def _percentiles(values, confidence):
 def image_counts(images: int, resamples: int, seed: int) -> np.ndarray:
     """Draw images with replacement, and count how often each resample has each image.
 
-    Args:
-        images, resamples, seed: int.
-
     Returns:
         `[resamples, images]` uint16 array; each row adds up to `images`.
     """

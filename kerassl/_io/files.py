@@ -44,9 +44,6 @@ def whole(
 
     Yields:
         `pathlib.Path`, in the same folder and with the same suffix as `path`; nothing is there yet.
-
-    Raises:
-        UserError: if what is at `path` may not be replaced, or its folder cannot be created.
     """
     path = pathlib.Path(path)
     if "\0" in str(path) or len(os.fsencode(path.name)) > 255:
@@ -163,9 +160,6 @@ def make_folder(folder: str | os.PathLike, wanted: str | os.PathLike | None = No
 
     Returns:
         The folders that were created, the deepest first, as `remove_folders` takes them.
-
-    Raises:
-        UserError: if it cannot be created, as below a file or where the user may not write.
     """
     folder = pathlib.Path(folder)
     try:
@@ -199,10 +193,6 @@ def claimed(folder: str | os.PathLike, kind: str, keep: Iterable[str] = ()) -> I
 
     Yields:
         `Manifest`.
-
-    Raises:
-        UserError: if the folder holds something that is not of this kind, cannot be written, or another process
-            writes to it.
     """
     folder = pathlib.Path(folder)
     if os.path.lexists(folder) and not folder.is_dir():
@@ -249,9 +239,6 @@ def open_log(path: pathlib.Path) -> None:
 
     Args:
         path: Path in a folder with a manifest, which records it.
-
-    Raises:
-        UserError: if the file there was not written by kerassl, as a link.
     """
     manifest = Manifest.above(path)
     assert manifest is not None
@@ -318,9 +305,6 @@ def whole_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Yields:
         `pathlib.Path` of the temporary folder, which is there and empty.
-
-    Raises:
-        UserError: if `path` exists, or cannot be written.
     """
     path = pathlib.Path(path)
     check_new(path)

@@ -16,15 +16,11 @@ def read_json(path: str | os.PathLike, remedy: str, most: int = _MOST) -> Any:
     """Read a JSON file whose objects have every key once.
 
     Args:
-        path: str or `pathlib.Path`.
         remedy: str. What to do if it cannot be read, for the message, as `"give a COCO results json"`.
         most: int. A longer file, in bytes, is refused unread.
 
     Returns:
         What the file holds.
-
-    Raises:
-        UserError: in one line, if it is missing, no text, no whole JSON, nested too deeply, or has a key twice.
     """
     text = read_text(path, remedy, most)
     try:

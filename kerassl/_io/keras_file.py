@@ -38,14 +38,10 @@ def read_keras_file(path: str | os.PathLike, wanted: str) -> KerasFile:
     """Read the description in a `.keras` file, and check that the file is whole. It takes neither Keras nor TensorFlow.
 
     Args:
-        path: str or `pathlib.Path`.
         wanted: str. The advice at the end of a message, as `"give a detector.keras of a run"`.
 
     Returns:
         `KerasFile`.
-
-    Raises:
-        UserError: if there is no such file, or it is no whole `.keras` file.
     """
     path = pathlib.Path(path)
     problem = _no_archive(path)
@@ -78,12 +74,6 @@ def open_model(path: str | os.PathLike, wanted: str, compile: bool = True) -> ke
     Args:
         path, wanted: see `read_keras_file`.
         compile: bool. Whether to compile the model as it was when it was saved.
-
-    Returns:
-        `keras.Model`.
-
-    Raises:
-        UserError: as `read_keras_file`, or if the model needs code that is not installed or may not run.
     """
     found = read_keras_file(path, wanted)
     _check_code(path, found.config, keras.saving.get_custom_objects())

@@ -35,15 +35,11 @@ def read_text(path: str | os.PathLike, remedy: str, most: int = 100_000_000) -> 
     UTF-8 is read with and without a byte order mark, UTF-16 and UTF-32 as Windows' tools write them too.
 
     Args:
-        path: str or `pathlib.Path`.
         remedy: str. What to do if it cannot be read, for the message, as `"give a list of names"`.
         most: int. A longer file, in bytes, is refused unread.
 
     Returns:
         Str whose lines end in `\\n`.
-
-    Raises:
-        UserError: in one line, if there is no such file, it is a folder or a pipe, or in another encoding.
     """
     try:
         return text_of(path, most)

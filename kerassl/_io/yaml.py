@@ -43,16 +43,11 @@ def read_yaml(path: str | os.PathLike, remedy: str, texts: bool = False) -> Any:
     """Read a YAML file.
 
     Args:
-        path: str or `pathlib.Path`.
         remedy: str. What to do if it cannot be read, for the message.
         texts: bool. Keep numbers, dates, yes and no as the text that they are written as: for names.
 
     Returns:
         What it holds: dict, list, str, number, bool or None.
-
-    Raises:
-        UserError: in one line, if the file cannot be read, is no YAML, names a key twice, or is larger, deeper or
-            refers to more than settings and names do.
     """
     text = read_text(path, remedy, most=_BYTES)
     try:

@@ -18,9 +18,6 @@ def check_range(name: str, value: Sequence[float], highest: float = float("inf")
 
     Returns:
         The same as floats.
-
-    Raises:
-        UserError: if the two are not above 0, or not in this order.
     """
     if len(value) != 2 or not all(ABOVE_0.fits(end) for end in value):
         raise UserError(f"{name} is {value}; give (lowest, highest), both above 0, in this order")
@@ -36,13 +33,9 @@ def check_probability(name: str, value: float) -> float:
 
     Args:
         name: str, for the message.
-        value: float.
 
     Returns:
         The same as float.
-
-    Raises:
-        UserError: if it is not from 0 to 1.
     """
     if not SHARE.fits(value):
         raise UserError(f"{name} is {value}; it is a probability: give a number from 0 to 1")

@@ -13,9 +13,6 @@ log = logging.getLogger("kerassl")
 def read_metrics(path: str | os.PathLike) -> list[dict]:
     """Read a file that `MetricsFile` wrote.
 
-    Args:
-        path: str or `pathlib.Path`.
-
     Returns:
         List of dicts, one for each line. What is no whole line is left out and counted in the log.
     """

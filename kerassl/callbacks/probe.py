@@ -113,7 +113,6 @@ def halves(labels: np.ndarray, seed: int):
 
     Args:
         labels: `[N]` array of int.
-        seed: int.
 
     Returns:
         `[N]` array of bool: True for half of each class, rounded up, drawn from `seed` and the label.

@@ -16,9 +16,6 @@ def check_unfreezing(schedule: Mapping[str, int | None]) -> dict[str, int | None
 
     Returns:
         Dict from stages to int or None.
-
-    Raises:
-        UserError: see `GradualUnfreezing`.
     """
     for part, epochs in schedule.items():
         if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0):

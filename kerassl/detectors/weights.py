@@ -127,9 +127,6 @@ def copy_neck(source: keras.Model, target: keras.Model) -> dict[str, np.ndarray]
 
     Returns:
         Dict from `"<layer>/<weight>"` to `np.ndarray`, what was copied.
-
-    Raises:
-        UserError: if a weight is missing, unknown or of another shape; the target is unchanged then.
     """
     table = _weights.table(_neck(source))
     _weights.assign(_neck(target), table, source.name)

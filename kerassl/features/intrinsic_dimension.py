@@ -53,10 +53,6 @@ def intrinsic_dimension(features: np.ndarray, discard: float = 0.1) -> float:
 
 
 def check_discard(discard: float) -> None:
-    """Refuse what is no share of ratios to leave out.
-
-    Raises:
-        UserError: if it is not from 0 to below 1.
-    """
+    """Refuse what is no share of ratios to leave out."""
     if not 0 <= discard < 1:
         raise UserError(f"discard is {discard}; give the share of the largest ratios to leave out, 0 to below 1")

@@ -75,10 +75,6 @@ def model_features(
     Returns:
         `[N]` int array, the places of the images that could be read, `[N, 2]` float32, height and width of their
         images in the letterbox in shares of its side, and dict from name to `ModelFeatures`.
-
-    Raises:
-        UserError: if a network has no such level or gives what is not finite, no image can be read, or there is too
-            little memory.
     """
     _, paths = identified(images)
     runs = {

@@ -68,11 +68,7 @@ def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 
 
 
 def check_ripser() -> None:
-    """Raise an error if ripser is not installed.
-
-    Raises:
-        UserError: if it is not installed.
-    """
+    """Raise an error if ripser is not installed."""
     try:
         import ripser  # noqa: F401
     except ImportError:

@@ -18,9 +18,6 @@ def point_cloud(features: np.ndarray, least: int = 2) -> np.ndarray:
 
     Returns:
         `[N, D]` float64 array.
-
-    Raises:
-        UserError: if the array is no table, is too short, or holds what is not finite.
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or features.shape[1] < 1:
@@ -58,9 +55,6 @@ def nearest(features: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         `[N, k]` float64 distances, rising, and `[N, k]` int places. Of equally near ones the first come first.
-
-    Raises:
-        UserError: if there are not that many others.
     """
     features = point_cloud(features)
     count = len(features)

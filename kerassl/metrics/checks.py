@@ -30,9 +30,6 @@ def checked(predictions, records, classes, known_pixels=False):
 
     Returns:
         List of (record, boxes `[n, 4]` float64, scores `[n]` float64, classes `[n]` int64).
-
-    Raises:
-        UserError: if predictions and records are not of the same images or classes, or a value is invalid.
     """
     if not records:
         raise UserError("there is no record to score against; check the folder and the split that were read")
@@ -91,11 +88,7 @@ class Renaming:
         return self._places[names]
 
     def __call__(self, found, labels):
-        """Indices in the list of the detections' class indices.
-
-        Raises:
-            UserError: if one of the two has a name that the other lacks.
-        """
+        """Indices in the list of the detections' class indices."""
         places = self.places(found)
         return labels if places is None else places[labels]
 
@@ -134,9 +127,6 @@ def arrays(where, found):
 
     Returns:
         Boxes `[n, 4]` float64, scores `[n]` float64 and classes `[n]` int64.
-
-    Raises:
-        UserError: if a value is not finite, a class is not an index or a box is inverted.
     """
     if not isinstance(found, Detections):
         raise UserError(

@@ -51,10 +51,6 @@ def precision_recall(
         shown_score: float or None. The score of the dot; None draws none.
         overwrite: bool. Replace an existing file.
 
-    Raises:
-        UserError: if the predictions are not of these records, no object is to be found, or the file exists and
-            `overwrite` is false.
-
     Example:
         >>> kerassl.metrics.plots.precision_recall(predictions, records, kerassl.datasets.VOC_CLASSES, "curves.png")
     """
@@ -124,9 +120,6 @@ def error_bars(errors: DetectionErrors, out: str | os.PathLike, *, overwrite: bo
         errors: `DetectionErrors`, as `error_kinds` returns them.
         out: str or `pathlib.Path` of the plot; its suffix gives the format, as .png.
         overwrite: bool. Replace an existing file.
-
-    Raises:
-        UserError: if the file exists and `overwrite` is false.
 
     Example:
         >>> kinds = kerassl.metrics.error_kinds(predictions, records, classes, score_threshold=0.3)

@@ -74,8 +74,6 @@ def match_detections(checked_images, class_count, iou_threshold):
 
     Args:
         checked_images: what `checks.checked` returns.
-        class_count: int.
-        iou_threshold: float.
 
     Returns:
         List of `Matches`, one per class.

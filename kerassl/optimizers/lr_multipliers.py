@@ -20,9 +20,6 @@ def check_lr_multipliers(multipliers: Mapping[str, float] | None) -> dict[str, f
 
     Returns:
         The same as a dict of floats.
-
-    Raises:
-        UserError: if a part is unknown or a multiplier is not a number above 0.
     """
     multipliers = dict(multipliers or {})
     by_part(multipliers)

@@ -17,11 +17,7 @@ _NAMES = ("lars", "lamb", "adamw")
 
 
 def check_name(name: str) -> str:
-    """Check the name of an optimizer.
-
-    Raises:
-        UserError: if it is neither a name that `get` knows nor begins with `tfa/`.
-    """
+    """Check the name of an optimizer."""
     if name not in _NAMES and not re.fullmatch(r"tfa/\w+", str(name)):
         raise UserError(
             f"there is no optimizer {name!r}; there are {', '.join(_NAMES)}, and beside tensorflow-addons its own by "

@@ -33,9 +33,6 @@ def check_sizes(batch_sizes: Sequence[int]) -> tuple[int, ...]:
 
     Returns:
         Tuple of int.
-
-    Raises:
-        UserError: if they are something else.
     """
     try:
         sizes = tuple(operator.index(size) for size in batch_sizes)

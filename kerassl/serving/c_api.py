@@ -65,14 +65,7 @@ _FUNCTIONS: dict[str, list] = {  # the result, then the arguments
 
 
 def library_path() -> pathlib.Path:
-    """Find the C library of the installed TensorFlow without importing it.
-
-    Returns:
-        `pathlib.Path`.
-
-    Raises:
-        UserError: if TensorFlow is not installed, or its wheel holds no such library.
-    """
+    """Find the C library of the installed TensorFlow without importing it."""
     spec = importlib.util.find_spec("tensorflow")
     if spec is None or not spec.origin:
         raise UserError("TensorFlow is not installed; pip install tensorflow, whose C library runs the servable")
@@ -144,7 +137,6 @@ class CServable:
         """Answer one request.
 
         Args:
-            signature: str.
             **inputs: arrays by name; of strings, lists or arrays of bytes objects.
 
         Returns:

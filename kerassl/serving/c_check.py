@@ -49,9 +49,6 @@ def replay(folder: pathlib.Path, library: str | os.PathLike | None = None, secon
         `load_seconds`, `first_answer_seconds`, `memory_mib` (the largest; None on Windows), `signatures`,
         `xla_functions`, and `requests`, dicts of `signature`, `batch`, `apart` (see `differences`), `detections`
         (of a detector), `latency_ms` (the median) and `runs`.
-
-    Raises:
-        UserError: if the servable does not open, or holds no requests that can be read.
     """
     extra = folder / "assets.extra"
     requests = read_requests(extra / NAME)

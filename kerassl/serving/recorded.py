@@ -38,14 +38,8 @@ def write_requests(path: str | os.PathLike, requests: Sequence[Mapping[str, Any]
 def read_requests(path: pathlib.Path) -> list[dict[str, Any]]:
     """Read requests that `write_requests` wrote.
 
-    Args:
-        path: `pathlib.Path`.
-
     Returns:
         List of dicts, as `write_requests` takes it.
-
-    Raises:
-        UserError: if the file is missing or damaged.
     """
     if not path.is_file():
         raise UserError(

@@ -27,9 +27,6 @@ class Value:
 def signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, Value], dict[str, Value]]]:
     """Read the signatures of a `MetaGraphDef`.
 
-    Args:
-        meta_graph: bytes.
-
     Returns:
         Dict from a signature's name to a pair of dicts, its inputs and its outputs, from name to `Value`.
     """
@@ -42,9 +39,6 @@ def signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, Value], dict[str,
 
 def xla_functions(meta_graph: bytes) -> list[str]:
     """List the functions of a `MetaGraphDef` that only XLA can run, marked `_XlaMustCompile`.
-
-    Args:
-        meta_graph: bytes.
 
     Returns:
         List of str, their names.

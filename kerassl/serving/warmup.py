@@ -31,7 +31,6 @@ def write_warmup(path: str | os.PathLike, name: str, signatures: Mapping[str, An
         path: str or `pathlib.Path` of the file.
         name: str, the model's, as the server has it.
         signatures: dict from name to a concrete function of `images` or `image_bytes`.
-        batch_sizes: tuple of int.
 
     Returns:
         Int, the number of requests; 0, and no file, where tensorflow-serving-api is not installed.

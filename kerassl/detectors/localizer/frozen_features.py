@@ -244,12 +244,7 @@ def check_backbone(features: FrozenFeatures, backbone: keras.Model, image_size: 
 
     Args:
         features: `FrozenFeatures`.
-        backbone: `keras.Model`.
         image_size: int, in pixels.
-        levels: tuple of str.
-
-    Raises:
-        UserError: in one line.
     """
     if image_size != features.image_size:
         raise UserError(

@@ -19,9 +19,6 @@ def check_neck_levels(levels: Sequence[str]) -> tuple[str, ...]:
 
     Returns:
         Tuple of them.
-
-    Raises:
-        UserError: in one line.
     """
     levels, names = tuple(levels), tuple(LEVELS)
     if levels not in [names[first:last] for first in range(len(names)) for last in range(first + 1, len(names) + 1)]:

@@ -165,9 +165,6 @@ def mean_and_component(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tupl
     Returns:
         The mean `[C]` and the component `[C]`, float64. The component points from the locations at the border of the
         images to the inner ones.
-
-    Raises:
-        UserError: if there is no inner location.
     """
     counts, sums, second = np.zeros(2), np.zeros(()), np.zeros(())  # of locations at the border and of inner ones
     for maps, inside in batches:

@@ -28,7 +28,6 @@ def score_falls(
         labels: `[N]` int array, the class of each.
         region: `[4]` array, xyxy in shares of the image's width and height.
         image_size: int, the side of the letterboxed images.
-        batch_size: int.
 
     Returns:
         `[M, 2]` float array of the images that can be read: the fall of the score, and that of its log-odds, which

@@ -246,9 +246,11 @@ class _Metrics:
 
 
 def finite(value: typing.Any) -> typing.Any:
-    """Return a value of dicts and lists with None in place of nan and infinity, which JSON does not have."""
+    """Return a value of dicts and lists in Python's own types, with None for nan and infinity, which JSON lacks."""
     if isinstance(value, dict):
-        return {key: finite(each) for key, each in value.items()}
+        return {str(key): finite(each) for key, each in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, (list, tuple)):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

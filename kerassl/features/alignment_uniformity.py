@@ -15,7 +15,7 @@ def alignment(first: np.ndarray, second: np.ndarray) -> float:
         first, second: `[N, D]` arrays, row `i` of both from image `i`. Rows are brought to length 1.
 
     Returns:
-        float in [0, 4]: 0 if both views of every image lie on one point, 2 if they are at right angles.
+        float in [0, 4]: 0 if both views of every image are one point, 2 if they are at right angles.
 
     Raises:
         UserError: if the two do not fit together.
@@ -42,7 +42,7 @@ def uniformity(features: np.ndarray, t: float = 2.0) -> float:
         t: float > 0.
 
     Returns:
-        float, at most 0: 0 if all lie on one point, with `t` 2 about -4 if they fill a large sphere evenly. Lower is
+        float, at most 0: 0 if all are one point, with `t` 2 about -4 if they fill a large sphere evenly. Lower is
         more even.
 
     Raises:

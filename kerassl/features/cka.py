@@ -24,7 +24,7 @@ def linear_cka(first: np.ndarray, second: np.ndarray, *, debiased: bool = False)
         debiased: bool.
 
     Returns:
-        float in [0, 1]; debiased it may lie a little below 0. nan if one of them does not vary.
+        float in [0, 1]; debiased it may be a little below 0. nan if one of them does not vary.
 
     Raises:
         UserError: if the two are not of the same number of images, or of too few.

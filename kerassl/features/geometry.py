@@ -25,12 +25,12 @@ from kerassl.features.separability import knn_accuracy, scatter_ratio
 from kerassl.features.spectrum import covariance_spectrum, effective_rank, fitted_ranks, power_law_exponent
 from kerassl.features.view_invariance import view_invariance
 from kerassl.resizing import check_image_size
-from kerassl.types import LEVELS
+from kerassl.types import LEVELS, finite
 
 _LEAST = 16  # images; below, neighbors and variances say nothing
 _LEAST_READ = 40  # objects whose place is read: twenty to fit to, twenty to judge on
 TARGETS = ("x", "y", "log_size")
-"""What is read of the largest object: its center, and the logarithm of the root of its area."""
+"""Position of the largest object: its center, and the logarithm of the root of its area."""
 
 
 def feature_geometry(
@@ -80,7 +80,7 @@ def feature_geometry(
         - `cka`: `names` ([model, level] each), `linear` and `debiased`, matrices.
         - `overlap`: `names`, `matrix` and `chance`.
         - `labels`: `images`, `classes` and `most_frequent`, the share of the most frequent class.
-        - `position_by_shape`: what of the targets the image's height and width alone tell.
+        - `position_by_shape`: the targets, read from the image's height and width alone.
 
     Raises:
         UserError: if there is no model, a model lacks a level, sizes or numbers do not fit, or fewer than 16 images can
@@ -116,7 +116,7 @@ def feature_geometry(
     pairs = [[name, layer] for name in features for layer in layers]
     linear, debiased = cka_matrix([features[name].pooled[layer] for name, layer in pairs])
     overlap = [[shared(one, other) for other in near.values()] for one in near.values()]
-    return _plain(
+    return finite(
         {
             "images": len(places),
             "image_size": image_size,
@@ -207,7 +207,7 @@ class _Truth:
         if len(self._rows) < _LEAST_READ:
             return {}
         last = list(one.pooled.values())[-1]
-        return {"position": {"pooled": self._read(last, seed), "map": self._read(one.cells, seed)}}
+        return {"position": {"pooled": self._read(last, seed), "map": self._read(one.last_map, seed)}}
 
     def figures(self, shapes, seed):
         found = {}
@@ -233,19 +233,8 @@ def _target(record, place):
 
 
 def _or_none(figure, *arguments):
-    """A figure that a degenerate cloud of points does not have."""
+    """Return a figure, or None where a degenerate point cloud has none."""
     try:
         return figure(*arguments)
     except UserError:
         return None
-
-
-def _plain(value):
-    """The same in Python's own types, with None for what is not finite."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value

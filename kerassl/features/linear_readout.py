@@ -25,7 +25,7 @@ def linear_readout(features: np.ndarray, targets: np.ndarray, *, seed: int = 0) 
         seed: int, of the halves.
 
     Returns:
-        `[T]` float64 array, R² of both held-out halves together: 1 if all is read, 0 if no more than the mean is known,
+        `[T]` float64 array, R² of both held-out halves together: 1 for a perfect readout, 0 for that of the mean,
         below 0 if what was learned in one half misleads in the other. nan where a target does not vary.
 
     Raises:

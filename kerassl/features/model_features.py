@@ -29,8 +29,8 @@ class ModelFeatures(typing.NamedTuple):
 
     Attributes:
         network: str, the backbone's name.
-        pooled: dict from level to `[N, C]`, the mean over the cells of the letterboxed image.
-        cells: `[N, h * w * C]`, the last level's map of the letterboxed image.
+        pooled: dict from level to `[N, C]`, the mean over the locations of the letterboxed image.
+        last_map: `[N, h * w * C]`, the last level's map of the letterboxed image.
         plain: `[N, C]`, the last level of the image's middle square.
         changed: dict from operation to `[N, C]`, the same of that square with the operation applied.
         first, second: `[N, C]`, the same of two views of that square, by all operations.
@@ -38,7 +38,7 @@ class ModelFeatures(typing.NamedTuple):
 
     network: str
     pooled: dict
-    cells: np.ndarray
+    last_map: np.ndarray
     plain: np.ndarray
     changed: dict
     first: np.ndarray
@@ -80,7 +80,7 @@ def model_features(
     runs = {
         name: _runner(name, getattr(model, "backbone", model), image_size, layers) for name, model in models.items()
     }
-    _check_room(runs.values(), len(paths), (image_size // LEVELS[layers[-1]]) ** 2)
+    _check_memory(runs.values(), len(paths), (image_size // LEVELS[layers[-1]]) ** 2)
     change = _changer(json.dumps(views.get_config()))
     rows: dict[str, list] = {name: [] for name in models}
     places: list[np.ndarray] = []
@@ -98,7 +98,7 @@ def model_features(
             bar.update(len(some))
     found = {name: _joined(runs[name].name, rows.pop(name), layers) for name in models}
     for name, features in found.items():
-        if not all(np.isfinite(each).all() for each in (features.cells, *features.pooled.values(), features.plain)):
+        if not all(np.isfinite(each).all() for each in (features.last_map, *features.pooled.values(), features.plain)):
             raise UserError(f"the features of model {name!r} are not all finite; the network is broken, leave it out")
     return np.concatenate(places), np.concatenate(shares), found
 
@@ -131,9 +131,9 @@ def _runner(name, backbone, image_size, layers):
 
 @functools.lru_cache(maxsize=4)
 def _changer(config):
-    """From letterboxed images to their middle squares, plain and changed; drawn by an image's place alone.
+    """Return a function from letterboxed images to their middle squares, plain and changed; draws depend on the place.
 
-    Tracing it takes as long as some hundred images, so that a second call with the same views finds it made.
+    Tracing takes as long as some hundred images, so it is cached.
     """
     views = SimCLRViews(**json.loads(config))
     operations, size = view_operations(views), views.image_size
@@ -152,7 +152,7 @@ def _changer(config):
 
 
 def _middle_squares(images, sides):
-    """The middle squares of images that lie at the top left of `[B, S, S, 3]`, enlarged to that size."""
+    """Return the middle squares of images that are at the top left of `[B, S, S, 3]`, enlarged to that size."""
     short = tf.reduce_min(sides, axis=1, keepdims=True)
     corner = (sides - short) / 2.0
     # At least a pixel: half of one, in the middle of a thin image, rounds to none.
@@ -163,7 +163,7 @@ def _middle_squares(images, sides):
 def _one(run, layers, boxed, changed):
     pooled, last = run.call(boxed)
     row = {layer: part.numpy() for layer, part in zip(layers, pooled)}
-    row["cells"] = last.numpy().reshape(len(boxed), -1)
+    row["last_map"] = last.numpy().reshape(len(boxed), -1)
     return row | {f"view {name}": run.call(images)[0][-1].numpy() for name, images in changed.items()}
 
 
@@ -172,13 +172,13 @@ def _joined(network, rows, layers):
     views = {key.removeprefix("view "): value for key, value in whole.items() if key.startswith("view ")}
     plain, first, second = (views.pop(key) for key in ("plain", "first", "second"))
     return ModelFeatures(
-        network, {layer: whole[layer] for layer in layers}, whole["cells"], plain, views, first, second
+        network, {layer: whole[layer] for layer in layers}, whole["last_map"], plain, views, first, second
     )
 
 
-def _check_room(runs, count, cells):
-    widths = [cells * run.network.outputs[-1].shape[-1] for run in runs]
-    # One model's batches lie in memory beside what they are joined into.
+def _check_memory(runs, count, locations):
+    widths = [locations * run.network.outputs[-1].shape[-1] for run in runs]
+    # One model's batches are in memory beside the arrays that they are joined into.
     needed, free = 4 * count * (sum(widths) + max(widths)), available_memory()
     if free is not None and needed > free:
         raise UserError(

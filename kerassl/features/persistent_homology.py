@@ -11,7 +11,7 @@ from kerassl._numbers import check
 from kerassl.features.point_cloud import point_cloud
 
 LONG = 3.0
-"""From how many times its birth on a loop's death tells more than an accident of the sample."""
+"""A loop counts if its death is at this many times the scale of its birth or more."""
 
 
 def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 0) -> dict[str, Any]:

@@ -14,10 +14,7 @@ def point_cloud(features: np.ndarray, least: int = 2) -> np.ndarray:
 
     Args:
         features: `[N, D]` array, a row an image.
-        least: int, the fewest rows that a figure can be made of.
-
-    Returns:
-        `[N, D]` float64 array.
+        least: Fewest rows that are accepted.
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or features.shape[1] < 1:
@@ -66,7 +63,7 @@ def nearest(features: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     distances, places = np.empty([count, k]), np.empty([count, k], int)
     for start in range(0, count, _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, count))
-        # Differences of large squares are good enough to find who is near, not to tell how near.
+        # Differences of large squares are exact enough to find the nearest, not for their distances.
         rough = squares[rows, None] + squares - 2 * features[rows] @ features.T
         rough[np.arange(len(rows)), rows] = np.inf
         kept = min(k + 2, count - 1)

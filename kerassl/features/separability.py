@@ -1,7 +1,7 @@
 """Separability of classes in feature space.
 
 Two figures, neither of which trains anything: how often an image's neighbors have its class, which asks for no shape
-of the classes, and how far apart the classes' centers lie. The silhouette is left out: it asks every class to be one
+of the classes, and how far apart the classes' centers are. The silhouette is left out: it asks every class to be one
 compact cloud, and the figure for several sorts of one class would be below that for none.
 """
 
@@ -59,7 +59,7 @@ def scatter_ratio(features: np.ndarray, labels: np.ndarray) -> float:
         labels: `[N]` int array, not negative, of two classes or more, and more images than classes.
 
     Returns:
-        float; about 1 for no separation, higher is better, inf if every class lies on one point.
+        float; about 1 for no separation, higher is better, inf if every class is one point.
 
     Raises:
         UserError: if labels do not fit.

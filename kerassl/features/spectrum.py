@@ -97,12 +97,12 @@ def power_law_exponent(eigenvalues: np.ndarray, ranks: tuple[int, int]) -> float
 def fitted_ranks(eigenvalues: np.ndarray, images: int) -> tuple[int, int] | None:
     """Return the ranks that a power law can be fitted to, for `power_law_exponent`.
 
-    The first two are left out, which often stand apart, and all beyond a quarter of the number of images: those are
-    the sample's doing as much as the features'.
+    The first two are left out, which are often outliers, and all beyond a quarter of the number of images, which depend
+    on the sample as much as on the features.
 
     Args:
         eigenvalues: `[n]` array, falling, in units of their sum.
-        images: int, of how many images.
+        images: Number of images.
 
     Returns:
         (first, last), or None if fewer than five are left.

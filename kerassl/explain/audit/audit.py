@@ -11,7 +11,6 @@ import tqdm
 
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
-from kerassl._graphs import graph_of
 from kerassl._numbers import check
 from kerassl.datasets import Record
 from kerassl.datasets.class_names import check_numbering
@@ -21,7 +20,7 @@ from kerassl.explain.audit.audit_result import Audit
 from kerassl.explain.audit.off_object import off_object_saliency
 from kerassl.explain.audit.recurring_regions import chance_of_difference, recurring_regions
 from kerassl.explain.audit.score_drops import score_falls
-from kerassl.explain.cam.cam import CAM, class_output
+from kerassl.explain.cam.cam import CAM, class_output, class_probabilities
 from kerassl.explain.cam.gradcam import GradCAM
 from kerassl.explain.localization.saliency_metrics import filled, saliency_metrics
 from kerassl.metrics.checks import class_places
@@ -99,7 +98,7 @@ def audit_model(
     check_numbering(records, classes)
     records = _usable(records, len(classes))
     cam = method(model, layer=layer)
-    scorer = _scorer(model)
+    scorer = class_probabilities(model)
     rows: list[dict[str, Any]] = []
     owners: list[int] = []
     labels: list[int] = []
@@ -180,18 +179,6 @@ def _usable(records, classes):
             "records with the model's list of classes"
         )
     return kept
-
-
-def _scorer(model):
-    """A function from images to class scores `[B, C]` in [0, 1]: of a detector each class's highest."""
-    output = class_output(model)
-    graph = keras.Model(model.inputs[0], output)
-
-    def score(images):
-        found = tf.cast(graph(images, training=False), tf.float32)
-        return tf.nn.softmax(found) if len(output.shape) == 2 else tf.reduce_max(tf.sigmoid(found), axis=1)
-
-    return graph_of(score, reduce_retracing=True)
 
 
 def _side_of_maps(cam, model, image_size):

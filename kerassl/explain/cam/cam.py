@@ -10,6 +10,7 @@ import tqdm
 from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
+from kerassl._graphs import graph_of
 from kerassl.boxes import box_iou
 from kerassl.detectors.pseudo_boxes.heatmaps import enlarge
 from kerassl.resizing import check_image_size
@@ -54,7 +55,7 @@ class CAM:
         return enlarge(maps, images.shape[1:3])
 
     def _anchors(self, images, boxes):
-        """The anchor of each image whose box is nearest to the one that is asked about, or None."""
+        """Return for each image the anchor whose box overlaps the given one most, or None."""
         if boxes is None:
             return None
         found, _ = self.model.boxes_and_scores(self.model(images, training=False))
@@ -97,8 +98,8 @@ class _Pick:
 def by_gradient(kind: Callable, scorer: keras.Model, layer: str, images: tf.Tensor, score: Callable) -> np.ndarray:
     """Compute the maps of one of tf-keras-vis's gradient methods.
 
-    Its own enlargement puts the centers of the outer cells onto the image's border, half a cell too far out; so it is
-    asked for the cells alone.
+    Its own resizing puts the centers of the outer locations onto the image's border, half a location too far out; so
+    it returns the locations alone.
     """
     return kind(scorer)(
         score,
@@ -121,6 +122,18 @@ def class_output(model: keras.Model) -> keras.KerasTensor:
             "classes], or a dict with 'class' or 'classification', as Localizer and detectors make them"
         )
     return output
+
+
+def class_probabilities(model: keras.Model) -> Callable:
+    """Return a compiled function from images to class scores `[B, C]` in [0, 1]: of a detector each class's highest."""
+    output = class_output(model)
+    graph = keras.Model(model.inputs[0], output)
+
+    def score(images):
+        found = tf.cast(graph(images, training=False), tf.float32)
+        return tf.nn.softmax(found) if len(output.shape) == 2 else tf.reduce_max(tf.sigmoid(found), axis=1)
+
+    return graph_of(score, reduce_retracing=True)
 
 
 def levels_of(model: keras.Model) -> tuple[str, ...]:

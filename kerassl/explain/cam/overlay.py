@@ -24,7 +24,7 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, *, strength: float = 0.5) ->
     Args:
         image: `[H, W, 3]` array in [0, 255].
         heatmap: `[H, W]` array in [0, 1].
-        strength: float in [0, 1]. Share of the heatmap's color where it is 1; colder places show more of the image.
+        strength: float in [0, 1]. Share of the heatmap's color where it is 1; lower values show more of the image.
 
     Returns:
         `[H, W, 3]` uint8 array.
@@ -92,7 +92,7 @@ def side_by_side(
                 lines = textwrap.wrap(shortened(title, 78), 26)
                 axis.set_title("\n".join(map(plotted, lines)), fontsize=10)
             for x0, y0, x1, y1 in [] if boxes is None else np.asarray(boxes[row], float).reshape(-1, 4):
-                # Pixel centers stand at whole numbers in an image, edges half a pixel before them.
+                # Pixel centers are at whole numbers in an image, edges half a pixel before them.
                 axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor="lime"))
     if str(path).rsplit(".", 1)[-1].lower() not in canvas.get_supported_filetypes():
         raise UserError(f"{path} does not end like an image; end it in .png, .jpg, .pdf or .svg")

@@ -80,11 +80,11 @@ class SimilarityMap:
         with tqdm.tqdm(total=len(images), desc="heatmaps", unit="image", disable=not verbose) as bar:
             for start in range(0, len(images), batch_size):
                 rows = slice(start, start + batch_size)
-                cells = self._cells(images[rows]) - self.center  # [b, h, w, C]
+                maps = self._maps(images[rows]) - self.center  # [b, h, w, C]
                 other = reference[rows]
                 if other.ndim == 4:
-                    other = heatmaps.embedding(self._cells(other))
-                parts.append(heatmaps.contributions(cells, other - self.center).numpy())
+                    other = heatmaps.embedding(self._maps(other))
+                parts.append(heatmaps.contributions(maps, other - self.center).numpy())
                 bar.update(len(parts[-1]))
         return np.concatenate(parts)
 
@@ -92,12 +92,12 @@ class SimilarityMap:
         """Return the mean embedding `[C]` of images `[B, H, W, 3]`, for `center`."""
         images = image_batch(images, self.model)
         parts = [
-            np.mean(self._cells(images[start : start + batch_size]), axis=(1, 2))
+            np.mean(self._maps(images[start : start + batch_size]), axis=(1, 2))
             for start in range(0, len(images), batch_size)
         ]
         return np.concatenate(parts).mean(axis=0)
 
-    def _cells(self, images):
+    def _maps(self, images):
         return tf.cast(self._features(images, training=False), tf.float32)
 
     def _reference(self, images, reference):

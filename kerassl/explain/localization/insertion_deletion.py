@@ -7,10 +7,9 @@ import tqdm
 
 from kerassl._compat import tf
 from kerassl._errors import UserError
-from kerassl._graphs import graph_of
 from kerassl._lazy import keras
 from kerassl._numbers import check
-from kerassl.explain.cam.cam import class_ids, class_output, image_batch
+from kerassl.explain.cam.cam import class_ids, class_output, class_probabilities, image_batch
 
 
 def insertion_deletion(
@@ -25,7 +24,7 @@ def insertion_deletion(
 ) -> dict[str, np.ndarray]:
     """Compute how fast the class probability rises as salient pixels are inserted, and falls as they are deleted.
 
-    Insertion starts from the image blurred to 16 cells a side and puts the image's pixels back, deletion replaces them
+    Insertion starts from the image blurred to 16 x 16 and puts the image's pixels back, deletion replaces them
     by the image's mean color; both by falling saliency, `steps` equal shares of the pixels one after the other. A
     figure is the mean probability over the steps, beginning and end included: a heatmap that the model agrees with
     has a high insertion and a low deletion.
@@ -59,11 +58,10 @@ def insertion_deletion(
     heatmaps = np.asarray(heatmaps)
     if heatmaps.shape != images.shape[:3]:
         raise UserError(f"heatmaps are {heatmaps.shape}; the images ask for {images.shape[:3]}")
-    output = class_output(model)
     if class_id is None:
         raise UserError("class_id is None; say whose probability, a whole number or one for each image")
-    classes = class_ids(class_id, len(images), output.shape[-1])
-    scorer = graph_of(_probabilities(model, output), reduce_retracing=True)
+    classes = class_ids(class_id, len(images), class_output(model).shape[-1])
+    scorer = class_probabilities(model)
     found: dict[str, list] = {"insertion": [], "deletion": []}
     for row in tqdm.trange(len(images), desc="insertion, deletion", unit="image", disable=not verbose):
         stages = _stages(images[row], heatmaps[row], steps)  # [2, steps + 1, H, W, 3]
@@ -76,7 +74,7 @@ def insertion_deletion(
 
 
 def _stages(image, heatmap, steps):
-    """The image as its pixels come in, and as they go: `[2, steps + 1, H, W, 3]`."""
+    """Return the image while its pixels are inserted, and while they are deleted: `[2, steps + 1, H, W, 3]`."""
     order = np.argsort(-heatmap, axis=None, kind="stable")
     rank = np.empty(order.size, int)
     rank[order] = np.arange(order.size)
@@ -84,12 +82,3 @@ def _stages(image, heatmap, steps):
     blurred = tf.image.resize(tf.image.resize(image, [16, 16], method="area"), image.shape[:2]).numpy()
     mean = image.mean(axis=(0, 1))
     return np.stack([np.where(within[..., None], image, blurred), np.where(within[..., None], mean, image)])
-
-
-def _probabilities(model, output):
-    import keras
-
-    scorer = keras.Model(model.inputs[0], output)
-    if len(output.shape) == 2:
-        return lambda images: tf.nn.softmax(tf.cast(scorer(images, training=False), tf.float32))
-    return lambda images: tf.reduce_max(tf.sigmoid(tf.cast(scorer(images, training=False), tf.float32)), axis=1)

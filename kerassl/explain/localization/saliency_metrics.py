@@ -10,7 +10,6 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl.boxes import box_iou
 from kerassl.detectors.pseudo_boxes.heatmaps import component_boxes
-from kerassl.explain.localization.pixel_ap import pixel_ap
 
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 """The shares of the highest value at which heatmaps are cut for their boxes."""
@@ -33,10 +32,10 @@ def saliency_metrics(
 ) -> SaliencyMetrics:
     """Score saliency maps against the objects that they should cover.
 
-    - `energy`: the share of the heatmap's sum that lies in the objects.
+    - `energy`: the share of the heatmap's sum that is in the objects.
     - `coverage`: the share of the objects' pixels that are at least `threshold`.
-    - `pointing`: whether the highest pixel lies at most `tolerance` pixels from an object; where several are highest,
-      the share of them that do.
+    - `pointing`: whether the highest pixel is at most `tolerance` pixels from an object; where several are highest,
+      the share of them that are.
     - `pointing_difficult`: the same, on images whose objects of the class take less than a quarter and that hold
       another class, too.
     - `box_acc`: the share of images where the box around the largest piece of the heatmap from `threshold` on overlaps
@@ -86,7 +85,7 @@ def saliency_metrics(
     if boxes is None:
         if any(mask is None for mask in masks):
             raise UserError("there are neither boxes nor a mask for every image; give one of them")
-        boxes = [_around(np.asarray(mask, bool)) for mask in masks]
+        boxes = [around(np.asarray(mask, bool)) for mask in masks]
     ignored = [np.zeros([0, 4])] * count if ignored is None else ignored
     for name, each in (("boxes", boxes), ("masks", masks), ("ignored", ignored)):
         if len(each) != count:
@@ -98,7 +97,8 @@ def saliency_metrics(
         _one(heatmaps[i], _boxes(boxes[i]), masks[i], _boxes(ignored[i]), threshold, tolerance[i]) for i in range(count)
     ]
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    small = np.array([_share(_boxes(box), mask, size) < 0.25 for box, mask in zip(boxes, masks)])
+    areas = (filled(_boxes(box), size) if mask is None else np.asarray(mask, bool) for box, mask in zip(boxes, masks))
+    small = np.array([area.mean() < 0.25 for area in areas])
     hard = np.zeros(count, bool) if others is None else small & np.asarray(others, bool)
     return SaliencyMetrics(threshold=float(threshold), hard=hard, **columns)
 
@@ -129,14 +129,7 @@ class SaliencyMetrics:
     pixels: np.ndarray
 
     def figures(self, rows: np.ndarray | slice = slice(None)) -> dict[str, float]:
-        """Return the averages over images, or over some of them, as a bootstrap draws them.
-
-        Args:
-            rows: `[n]` int array or slice, the images to average.
-
-        Returns:
-            Dict of floats in [0, 1], nan where no image counts.
-        """
+        """Return the means, in [0, 1], over images or over some of them (`[n]` int array or slice); nan without any."""
         largest, any_piece = self.largest[rows], self.any_piece[rows]
         counted = ~np.isnan(self.at_threshold[rows])
         largest, any_piece = largest[counted], any_piece[counted]
@@ -151,7 +144,7 @@ class SaliencyMetrics:
         if self.hard.any():
             found["pointing_difficult"] = _mean(self.pointing[rows][self.hard[rows]])
         if self.pixels.any():
-            found["pxap"] = pixel_ap(self.pixels[rows].sum(axis=0))
+            found["pxap"] = _pixel_ap(self.pixels[rows].sum(axis=0))
         return {name: float(value) for name, value in found.items()}
 
     def best_threshold(self) -> float:
@@ -228,16 +221,25 @@ def filled(boxes: np.ndarray, size: Sequence[int]) -> np.ndarray:
     return filled
 
 
-def _share(boxes, mask, size):
-    area = filled(boxes, size) if mask is None else np.asarray(mask, bool)
-    return area.mean()
-
-
-def _around(mask):
+def around(mask: np.ndarray) -> np.ndarray:
+    """Return the box around the pixels of a mask, `[1, 4]`; `[0, 4]` without any."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return np.zeros([0, 4])
     return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], float)
+
+
+def _pixel_ap(counts):
+    """Return the average precision of pixels: the sum over thresholds of precision times the gain of recall.
+
+    Args:
+        counts: `[2, K]` int array: how many pixels outside and inside objects have each value, by rising value.
+    """
+    outside, inside = (np.cumsum(row[::-1], dtype=float) for row in counts)
+    if not inside[-1]:
+        return float("nan")
+    precision = np.divide(inside, inside + outside, out=np.ones_like(inside), where=inside + outside > 0)
+    return float(np.sum(np.diff(inside, prepend=0.0) / inside[-1] * precision))
 
 
 def _boxes(boxes):

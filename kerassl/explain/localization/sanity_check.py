@@ -18,12 +18,12 @@ def sanity_check(
     """Compute how similar maps stay when weights are randomized layer by layer, beginning at the outputs.
 
     The values within each weight are shuffled, so that their size and spread stay as they are. A method whose
-    heatmaps stay alike (SSIM near 1) shows edges of the image, not what the model learned. The weights are put back at
-    the end.
+    heatmaps stay similar (SSIM near 1) shows edges of the image, not the learned features. The weights are restored
+    at the end.
 
     Args:
         model: `keras.Model`.
-        heatmaps_of: function without arguments that gives heatmaps `[N, H, W]` in [0, 1] of the model as it stands;
+        heatmaps_of: function without arguments that gives heatmaps `[N, H, W]` in [0, 1] of the model as it is;
             name the class in it, or the best class will change with the weights.
         steps: int. Into how many shares the layers with weights are cut.
         seed: int.
@@ -61,8 +61,8 @@ def sanity_check(
                     [draw.permuted(weight.ravel()).reshape(weight.shape) for weight in layer.get_weights()]
                 )
             now = np.asarray(heatmaps_of(), np.float32)
-            alike = tf.image.ssim(before[..., None], now[..., None], max_val=1.0)
-            found.append((layers[share[-1]].name, float(tf.reduce_mean(alike))))
+            similarity = tf.image.ssim(before[..., None], now[..., None], max_val=1.0)
+            found.append((layers[share[-1]].name, float(tf.reduce_mean(similarity))))
     finally:
         model.set_weights(kept)
     return found

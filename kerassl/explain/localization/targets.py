@@ -16,7 +16,7 @@ from kerassl._errors import UserError
 from kerassl.boxes import box_iou
 from kerassl.datasets import Record
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
-from kerassl.explain.localization.saliency_metrics import SaliencyMetrics, saliency_metrics
+from kerassl.explain.localization.saliency_metrics import SaliencyMetrics, around, saliency_metrics
 
 log = logging.getLogger("kerassl")
 
@@ -53,14 +53,7 @@ class LocalizationTargets:
         return len(self.records)
 
     def take(self, places: Sequence[int] | np.ndarray) -> LocalizationTargets:
-        """Return some of the targets.
-
-        Args:
-            places: Sequence or array of int.
-
-        Returns:
-            `LocalizationTargets`.
-        """
+        """Return the targets at some places."""
         chosen: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             values = getattr(self, field.name)
@@ -102,7 +95,7 @@ def localization_targets(records: Sequence[Record], image_size: int) -> Localiza
     """
     records = [record for record in records if record.largest() is not None]
     if not records:
-        raise UserError("no image has an object that is not difficult; there is nothing to ask")
+        raise UserError("no image has an object that is not difficult; there is nothing to explain")
     rows: dict[str, Any] = {name: [] for name in (field.name for field in dataclasses.fields(LocalizationTargets))}
     for places, images, scales, sizes in letterboxed_batches([record.path for record in records], image_size, 32):
         for place, image, scale, size in zip(places, images.numpy(), scales.numpy(), sizes.numpy()):
@@ -124,7 +117,7 @@ def localization_targets(records: Sequence[Record], image_size: int) -> Localiza
 
 
 def _mask(record, wanted, size, scale):
-    """The pixels of some objects of a record in the letterbox, or None where its mask does not tell them."""
+    """The pixels of some objects of a record in the letterbox, or None where its mask lacks one."""
     if record.mask_path is None or not os.path.isfile(record.mask_path):
         return None
     try:
@@ -137,10 +130,10 @@ def _mask(record, wanted, size, scale):
     if numbers.shape != (record.height, record.width):
         return None
     things = [number for number in np.unique(numbers) if number not in (0, 255)]  # ground, and VOC's unclear edges
-    around = [_around(numbers == number) for number in things]
+    framed = [around(numbers == number)[0] for number in things]
     mask = np.zeros(numbers.shape, bool)
     for box in record.boxes[wanted]:
-        overlaps = box_iou(around, box)[:, 0] if around else np.zeros(1)
+        overlaps = box_iou(framed, box)[:, 0] if framed else np.zeros(1)
         if overlaps.max() < 0.5:
             return None
         mask |= numbers == things[int(overlaps.argmax())]
@@ -149,8 +142,3 @@ def _mask(record, wanted, size, scale):
     boxed = np.zeros([size, size], bool)
     boxed[: len(rows), : len(columns)] = mask[np.ix_(rows, columns)]
     return boxed
-
-
-def _around(mask):
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]

@@ -25,6 +25,7 @@ from kerassl.runs import outputs, running
 from kerassl.runs.model_files import Described, check_model, describe, load
 from kerassl.runs.results import machine
 from kerassl.runs.sources import labeled_split
+from kerassl.types import finite
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
 """Classes of `explain` by what `--method` calls them."""
@@ -195,7 +196,7 @@ def _score(paths, config, out, method, level, count, insertion, image_size, seed
             "minutes": (time.time() - begun) / 60,
             "machine": machine(),
         }
-        (part / "table.json").write_text(json.dumps(_finite(figures), indent=1) + "\n", encoding="utf-8")
+        (part / "table.json").write_text(json.dumps(finite(figures), indent=1) + "\n", encoding="utf-8")
         page = explain_page(figures, (part / "heatmaps.png").read_bytes())
         (part / "report.html").write_text(page, encoding="utf-8")
     return found
@@ -232,12 +233,3 @@ def _classes(models, named_classes):
     if named_classes:
         class_places(known, named_classes, f"the model {first}")  # of another order they are read in the model's
     return known
-
-
-def _finite(value):
-    """The same with null for nan, which is no JSON."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,9 +1,9 @@
-"""Refuse British spellings, and words for which the field has its own, in tracked text files.
+"""Refuse British spellings, words for which the field has its own, and docstrings that begin with "What".
 
     python .ci/glossary.py
 
 Each is replaced by the standard term: again, fix, similarity, localizer, from random initialization, tuning split,
-image, variant, pipeline, significance summary, significantly better.
+image, variant, pipeline, significance summary, significantly better, reported, saliency.
 """
 
 import pathlib
@@ -23,7 +23,7 @@ _BRITISH = (
     r"|visual|penal|discret|vector|parallel|synchron|categor|character|emphas|custom|final|special|stabil|memor)"
     r"is(?:e[sdr]?|ers|ing|ations?)"
 )
-_PATTERN = re.compile(rf"(?<![a-z])(?:{_WORDS}|{_BRITISH})(?![a-z])", re.IGNORECASE)
+_PATTERN = re.compile(rf"(?<![a-z])(?:{_WORDS}|{_BRITISH})(?![a-z])|\"\"\"What (?!do(?:es)? )", re.IGNORECASE)
 _TEXT = {".cfg", ".ipynb", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ".html", ".css", ".j2", ""}
 # The words themselves, and calls and results of an older interface.
 _EXEMPT = {".ci/glossary.py", "studies/golden/baseline.py", "studies/golden/cases.py"}

@@ -1,4 +1,4 @@
-"""What `benchmarks.step` compares: kerassl, the usual Keras example, lightly, the bare encoder and kerassl's parts."""
+"""Rows of `benchmarks.step`: kerassl, the usual Keras example, lightly, the bare encoder and kerassl's parts."""
 
 import sys
 

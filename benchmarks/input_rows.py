@@ -1,4 +1,4 @@
-"""What `benchmarks.input` compares: kerassl, lightly's transform, the usual Keras layers and albumentations."""
+"""Rows of `benchmarks.input`: kerassl, lightly's transform, the usual Keras layers and albumentations."""
 
 import sys
 

@@ -52,7 +52,7 @@ def compare(cores=2):
 
 
 def sentence(found):
-    """What the comparison found, in one line."""
+    """Return the result of the comparison, in one line."""
     if found is None:
         return "InfoNCE was not compared with lightly's NTXentLoss: not installed: make bench-lightly"
     result = "equal" if found["largest_difference"] <= TOLERANCE else "NOT EQUAL"

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class WorkerError(Exception):
-    """What went wrong in a worker, in one line."""
+    """An error of a worker, in one line."""
 
 
 class Worker:

@@ -81,7 +81,7 @@ def main(arguments=None):
 
 
 def _parts(model, served, options):
-    """What is timed, by name: functions without arguments that end when the answer is there."""
+    """Return the timed parts by name: functions without arguments that end when the answer is there."""
     import numpy as np
     import tensorflow as tf
 

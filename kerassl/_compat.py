@@ -74,7 +74,7 @@ class Reopened:
     """
 
     def compile_settings(self) -> dict | None:
-        """What `compile_again` takes, serialized; empty or None for a model that is not compiled."""
+        """Arguments of `compile_again`, serialized; empty or None for a model that is not compiled."""
         return super().get_compile_config()
 
     def compile_again(self, settings: dict) -> None:
@@ -356,7 +356,7 @@ def tf_variable(variable: Any) -> tf.Variable:
 
 
 def logs_of_all_replicas(model: keras.Model, logs: dict) -> dict:
-    """What a step of Keras's own logs, as figures of the whole batch on every replica.
+    """Return the logs of a step of Keras's own as metrics of the whole batch on every replica.
 
     Keras 3 takes the mean over replicas of what each one's metrics say by themselves, which is wrong where shares are
     uneven; Keras 2.15 adds up the metrics' sums.
@@ -369,7 +369,7 @@ def logs_of_all_replicas(model: keras.Model, logs: dict) -> dict:
 
 
 def step_logs(logs: dict) -> dict:
-    """What a `train_step` may return as logs, made of scalars.
+    """Return scalars in a form that a `train_step` may return as logs.
 
     Keras 3 averages the logs of several workers along their first axis, and so fails on scalars.
     """

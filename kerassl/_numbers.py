@@ -50,7 +50,7 @@ class Number:
 
     @property
     def accepted(self) -> str:
-        """What is accepted, as advice."""
+        """Return the accepted values, as advice."""
         if self.low == -math.inf:
             return "give a finite number"
         kind = "a whole number" if self.whole else "a number"

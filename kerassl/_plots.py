@@ -1,4 +1,4 @@
-"""What all figures of matplotlib have in common."""
+"""Common to all figures of matplotlib."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ PROTOCOLS = {"frozen": "frozen features", "localizer": "localizer", "detector": 
 
 
 class MetricName(typing.NamedTuple):
-    """How a metric is shown.
+    """Display of a metric.
 
     Attributes:
         name: str, for the head of a table or a plot.
@@ -229,7 +229,7 @@ def _numbers(key, values):
 
 
 class _Metrics:
-    """What metrics have in common: they are written as dicts and as JSON."""
+    """Base class of metrics, which are written as dicts and as JSON."""
 
     def to_dict(self) -> dict:
         """Return the metrics by name, without those that are None."""
@@ -258,7 +258,7 @@ def finite(value: typing.Any) -> typing.Any:
 
 @dataclasses.dataclass(frozen=True)
 class LocalizationMetrics(_Metrics):
-    """How well the best box of each image fits its largest object, and the best class is that object's.
+    """Fit of the best box of each image with its largest object, and accuracy of the best class.
 
     Attributes:
         mean_iou: float in [0, 1], the mean IoU.
@@ -455,7 +455,7 @@ class DetectionMetrics(_Metrics):
 
     @property
     def objects(self) -> int:
-        """How many objects are to be found."""
+        """Number of objects to be found."""
         return sum(one.objects for one in self.per_class.values())
 
     def _totals(self, columns):

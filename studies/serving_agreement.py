@@ -131,7 +131,7 @@ def _joined(function, inputs, count, batch):
 
 
 def _in_memory(model, paths, batch):
-    """What prediction from files gives, in a servable's form."""
+    """Return predictions from files in the form of a servable."""
     import numpy as np
     import tensorflow as tf
 

@@ -62,7 +62,7 @@ def main(arguments=None):
 
 
 def _found(run, record, size):
-    """What a file finds in an image, in its pixels, as prediction gives it."""
+    """Return the detections of a file in pixels of the image."""
     import numpy as np
 
     import kerassl

@@ -1,4 +1,4 @@
-"""What all tests share: four CPU devices for replica tests, and the smallest network with a pyramid."""
+"""Common to all tests: four CPU devices for replica tests, and the smallest network with a pyramid."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""What a command says on the standard error: of Python, of warnings, of loggers and of native libraries."""
+"""Standard error of a command: of Python, of warnings, of loggers and of native libraries."""
 
 import contextlib
 import logging

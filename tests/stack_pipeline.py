@@ -1,4 +1,4 @@
-"""What crosses from one stack to the other: made by a process of one, checked by a process of the other.
+"""Files that cross from one stack to the other: made by a process of one, checked by a process of the other.
 
 python tests/stack_pipeline.py make FOLDER
 python tests/stack_pipeline.py check FOLDER

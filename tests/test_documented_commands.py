@@ -44,7 +44,7 @@ def test_command_is_accepted_with_its_configuration_when_it_is_documented(name, 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """What the README's commands are run on: images, and a VOCdevkit."""
+    """Data of the README's commands: images, and a VOCdevkit."""
     draw = np.random.default_rng(0)
 
     def save(path):

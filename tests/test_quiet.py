@@ -1,4 +1,4 @@
-"""What TensorFlow's libraries say at their import is dropped, and nothing else, whatever ends the import."""
+"""Messages of TensorFlow's libraries at their import are dropped, and nothing else, whatever ends the import."""
 
 import os
 import subprocess

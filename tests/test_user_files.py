@@ -60,7 +60,7 @@ def run(path, **again):
 
 @dataclasses.dataclass
 class Made:
-    """What is written."""
+    """Return the written files."""
 
     backbone: keras.Model
     localizer: detectors.Localizer

@@ -89,7 +89,7 @@ def open_model(path: str | os.PathLike, wanted: str, compile: bool = True) -> ke
 
 
 def _no_archive(path):
-    """Why a path is no zip archive, or None."""
+    """Return why a path is no zip archive, or None."""
     if path.is_dir():
         what = "a SavedModel" if (path / "saved_model.pb").exists() else "a folder"
         return f"{path} is {what}, no .keras file"

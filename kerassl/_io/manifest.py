@@ -314,7 +314,7 @@ def _is_log(path):
 
 
 def _place(path):
-    """Where a file is, with links to its folder resolved, but not one that it is itself."""
+    """Return the path of a file with links to its folder resolved, but not one that it is itself."""
     folder, name = os.path.split(os.path.abspath(path))
     return pathlib.Path(os.path.realpath(folder), name)
 

@@ -35,7 +35,7 @@ def gaussian_blur(images: tf.Tensor, sigmas: tf.Tensor, radius: int) -> tf.Tenso
 
 
 def _kept(weights, size):
-    """How much of the kernel lies within the image, for each place along a side: `[N, size]`."""
+    """Return the share of the kernel within the image, for each place along a side: `[N, size]`."""
     radius = weights.shape[1] // 2
     place = tf.range(size)[None] + tf.range(-radius, radius + 1)[:, None]  # [taps, size]
     return tf.matmul(weights, tf.cast(tf.logical_and(place >= 0, place < size), tf.float32))

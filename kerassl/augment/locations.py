@@ -84,7 +84,7 @@ def location_centers(views: Views, stride: int) -> tf.Tensor:
 
 
 def _grid(images, stride):
-    """How many locations a side has."""
+    """Number of locations a side."""
     size = images.shape[1]
     if not COUNT.fits(stride) or (size is not None and size % int(stride)):
         raise UserError(f"stride is {stride} for views of {size} px; give one that divides them: 8, 16 or 32")
@@ -98,7 +98,7 @@ def _centers(grid):
 
 
 def _places(boxes, flips, points):
-    """Where points of views `[n, 2]`, in shares of their sides, lie in shares of the images' sides: `[B, n, 2]`."""
+    """Map points of views `[n, 2]`, in shares of their sides, to shares of the images' sides: `[B, n, 2]`."""
     points = _mirrored(points[None], flips)
     return boxes[:, None, :2] + points * (boxes[:, None, 2:] - boxes[:, None, :2])
 

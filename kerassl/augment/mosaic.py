@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from kerassl._compat import tf
 
 CENTER = (0.3, 0.7)
-"""Where the four meet, in shares of the side."""
+"""Range of the point at which the four meet, in shares of the side."""
 
 
 class Mosaic(typing.NamedTuple):

@@ -1,4 +1,4 @@
-"""Which part of an image is shown, and how large, so that an object is left in it."""
+"""Windows: the part of an image that is shown, and its size, so that an object is left in it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _share = threading.local()  # each replica is traced in a thread of its own
 
 
 def on_share(network: Callable, inputs: Any) -> Any:
-    """What a network returns for a replica's share of a batch, which may be empty.
+    """Return a network's outputs for a replica's share of a batch, which may be empty.
 
     TensorFlow's convolutions on CPUs (oneDNN, 2.15 to 2.21) return the shape of their input where there is no image. So
     a blank one goes in its place, which nothing counts: `FastBatchNormalization` leaves it out by `images_counted`, and

@@ -1,4 +1,4 @@
-"""What the probes of frozen features have in common."""
+"""Base class of the probes of frozen features."""
 
 from __future__ import annotations
 

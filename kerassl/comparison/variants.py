@@ -1,4 +1,4 @@
-"""What the variants of a comparison have seen."""
+"""Training data of the variants of a comparison."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def _coco_of(parts, images):
 
 
 def _merged(parts):
-    """What was read of several splits as one, with image ids that also hold the split, as each split has its own."""
+    """Records of several splits as one, with image ids that also hold the split, as each split has its own."""
     (records, names, categories), *others = parts.values()
     if not others:
         return records, names, categories

@@ -87,7 +87,7 @@ def predict(
 
 
 class PredictedBatch(typing.NamedTuple):
-    """What `predict_batches` found in some images.
+    """Predictions of `predict_batches` for some images.
 
     Attributes:
         places: `[B]` int array, the images' places in the list of paths.

@@ -14,7 +14,7 @@ def several() -> tf.distribute.ReplicaContext | None:
 
 
 def place_in_global_batch(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many images the replicas before this one hold, and how many all hold together.
+    """Count the images of the replicas before this one, and those of all replicas.
 
     Args:
         batch: scalar int32, the images that this replica holds.

@@ -17,7 +17,7 @@ def log_sum_exp(logits: tf.Tensor) -> tf.Tensor:
 def in_tiles(
     rows: Callable, anchors: tf.Tensor, keys: tf.Tensor, beside: Sequence[tf.Tensor], tile_size: int | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a function finds of every anchor among the keys, without holding all similarities at once.
+    """Apply a function to every anchor's similarities to the keys, without holding all at once.
 
     Args:
         rows: function of anchors `[m, D]`, all keys and the `m` rows of each tensor in `beside`, which gives a value

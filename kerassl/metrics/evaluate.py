@@ -147,7 +147,7 @@ def _means(ious, ranks):
 
 
 def _rank(found, rename, order, labels, wanted):
-    """How many other classes score higher than the wanted one; 3 if that many, or if it was not detected."""
+    """Count the other classes that score higher than the wanted one; 3 if that many, or if it was not detected."""
     if found.logits is not None and len(order):
         places = rename.places(found)
         logits = found.logits[order[:1]]

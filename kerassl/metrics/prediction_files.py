@@ -21,7 +21,7 @@ from kerassl.types import Detections
 log = logging.getLogger("kerassl")
 
 DESCRIPTION = "predictions of kerassl"
-"""What the `info` of a COCO json of predictions says."""
+"""The `info` of a COCO json of predictions."""
 
 _FORMAT = "kerassl predictions 1"
 _WANTED = "give a file that `kerassl predict` wrote"

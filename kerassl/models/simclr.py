@@ -16,7 +16,7 @@ from kerassl.models.projection import projection_head
 from kerassl.models.view_model import ViewModel
 
 STATISTICS = ("embedding_std", "effective_rank", "alignment", "uniformity")
-"""What a step logs besides its loss and its accuracy: `embedding_statistics` of the last batch."""
+"""Logs of a step besides loss and accuracy: `embedding_statistics` of the last batch."""
 
 
 class _Latest(keras.metrics.Mean):

@@ -13,7 +13,7 @@ from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras, tf
 
 _NAMES = ("lars", "lamb", "adamw")
-"""What `get` knows, beside `tfa/…`."""
+"""Names that `get` accepts, beside `tfa/…`."""
 
 
 def check_name(name: str) -> str:

@@ -52,7 +52,7 @@ class Table:
 
 
 class Column(typing.NamedTuple):
-    """How `figures_table` shows a figure: heading, description, format, factor, and whether the best one is bold."""
+    """Display of a metric in `figures_table`: heading, description, format, factor, and whether the best is bold."""
 
     name: str
     text: str = ""

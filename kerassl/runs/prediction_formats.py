@@ -51,7 +51,7 @@ class Predicted:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What a format is written from.
+    """Data that a format is written from.
 
     Attributes:
         folder: `pathlib.Path` of the output.

@@ -86,7 +86,7 @@ def minutes(task: str, out: pathlib.Path) -> float | None:
 
 
 def seen(sections: Mapping[str, Protocol]) -> str:
-    """What necks have seen before the labels, as a sentence that follows another.
+    """Describe the pre-training of necks, as a sentence that follows another.
 
     Args:
         sections: dict from `"frozen"`, `"localizer"` or `"detector"` to that section.

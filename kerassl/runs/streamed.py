@@ -51,7 +51,7 @@ class WrittenPredictions:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What is predicted, and how it is written.
+    """Images to predict, and the format of the output.
 
     Attributes:
         model: as of `predict`.

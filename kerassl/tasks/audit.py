@@ -158,7 +158,7 @@ def _overlays(model, wanted, records, level):
 
 
 def _mean_patch(finding, records):
-    """What recurs: the mean of its images in the region, which is sharp where they agree."""
+    """Return the mean of the images in the region, which is sharp where they agree."""
     patches = []
     for image_id in finding["images"][:100]:
         image = Image.fromarray(datasets.read_image(records[image_id].path))

@@ -31,7 +31,7 @@ log = logging.getLogger("kerassl")
 
 
 class Truth(typing.NamedTuple):
-    """What is scored against.
+    """Ground truth.
 
     Attributes:
         records: `datasets.DetectionDataset`.

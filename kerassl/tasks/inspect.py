@@ -1,4 +1,4 @@
-"""What a data set holds."""
+"""Summary of a data set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kerassl.runs.running import verbosity
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found; `str` of it is the card in words.
+    """Result of `inspect`; its `str` is the card as text.
 
     Attributes:
         images: `datasets.card.ImageCard`.

@@ -168,7 +168,7 @@ def git(*arguments):
 
 
 def key(python):
-    """What the baseline's results depend on, as a folder's name."""
+    """Return a key of all that the baseline's results depend on, as a folder's name."""
     versions = "import importlib.metadata as m, sys; names = {d.name.lower(): d.version for d in m.distributions()}"
     command = [python, "-c", f"{versions}; print(sys.version, [names.get(name) for name in {PACKAGES}])"]
     installed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

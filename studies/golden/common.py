@@ -1,4 +1,4 @@
-"""What both sides share: inputs and weights drawn by NumPy, and the loop that runs the cases and saves their results.
+"""Common to both sides: inputs and weights drawn by NumPy, and the loop that runs the cases and saves their results.
 
 Nothing here imports kerassl, whose interface differs between the sides.
 """
@@ -164,7 +164,7 @@ def by_name(logs_of_steps):
 
 
 def flatten(value, name=""):
-    """What a case returned as a flat dict from name to array."""
+    """Flatten the result of a case to a dict from name to array."""
     if isinstance(value, dict):
         found = {}
         for key, item in value.items():
@@ -244,7 +244,7 @@ def save(path, arrays):
 
 
 def load(path):
-    """What `save` wrote."""
+    """Load the results that `save` wrote."""
     with np.load(path) as file:
         return {name.replace("|", "/"): file[name] for name in file.files}
 

@@ -1,4 +1,4 @@
-"""What kerassl knows to be its own."""
+"""Files that kerassl wrote."""
 
 import hashlib
 import json

@@ -25,7 +25,7 @@ def photos():
 
 
 def _chain(image, jitter, index):
-    """What `tf.image` makes of one image in [0, 255], in steps as SimCLR's code takes them."""
+    """Apply `tf.image` to one image in [0, 255], in steps as SimCLR's code takes them."""
     x = tf.constant(image, tf.float32) / 255.0
     operations = {
         0: lambda x: x * jitter.brightness[index],

@@ -29,7 +29,7 @@ def assert_equal_to_stock(stock, fast, x):
 
 
 def swapped(layer, x):
-    """What `backbones.with_fast_layers` puts in a layer's place."""
+    """Return the layer that `backbones.with_fast_layers` replaces another with."""
     inputs = keras.Input(x.shape[1:])
     return backbones.with_fast_layers(keras.Model(inputs, layer(inputs))).layers[-1]
 

@@ -12,7 +12,7 @@ STEPS = [0.0, 0.25, 0.5, 0.5 * 0.5 * (1 + np.cos(np.pi / 4)), 0.25, 0.5 * 0.5 * 
 
 
 class Recorder(keras.callbacks.Callback):
-    """What a callback after it finds in the logs."""
+    """Record the logs that a later callback sees."""
 
     def on_train_begin(self, logs=None):
         self.steps = []

@@ -1,4 +1,4 @@
-"""How commands take labels: classes by name or from a file, broken labels, folders without a year."""
+"""Arguments of commands that take labels: classes by name or from a file, broken labels, folders without a year."""
 
 import json
 import shutil

@@ -31,7 +31,7 @@ def _encoded(drawn, kind, **settings):
 
 
 def _seen(contents):
-    """What Pillow shows, on white."""
+    """Decode with Pillow, on white."""
     with PIL.Image.open(io.BytesIO(contents)) as image:
         upright = PIL.ImageOps.exif_transpose(image).convert("RGBA")
     page = PIL.Image.new("RGBA", upright.size, "white")

@@ -13,7 +13,7 @@ import kerassl
 
 
 def step(strategy):
-    """What a step changes, variable by variable, and the `logs`; the policy is that of whoever calls."""
+    """Return the changes of a step, variable by variable, and the `logs`; the policy is that of whoever calls."""
     keras.utils.set_random_seed(0)
     with strategy.scope():
         inputs = keras.Input((None, None, 3))

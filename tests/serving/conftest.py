@@ -49,5 +49,5 @@ def batch_sizes():
 
 @pytest.fixture(scope="session")
 def about():
-    """What the card of the detector's servable was given."""
+    """Extra entries of the detector's model card."""
     return ABOUT

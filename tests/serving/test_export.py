@@ -36,7 +36,7 @@ def servable(vivid_detector):
 
 
 def predicted(model, photos, folder):
-    """What `predict` finds in the same pixels, in order."""
+    """Return the predictions of `predict` in the same pixels, in order."""
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(folder / f"{number}.png")
     found = detectors.predict(model, [folder / f"{number}.png" for number in range(len(photos))], verbose=0)

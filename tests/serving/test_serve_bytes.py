@@ -69,7 +69,7 @@ def mixed(good, bad):
 
 
 def predicted(model, files, folder):
-    """What prediction from files gives, with a detection a row also for a localizer."""
+    """Return predictions from files, with a detection a row also for a localizer."""
     paths = []
     for name, contents in files.items():
         paths.append(folder / name)

@@ -1,4 +1,4 @@
-"""What readers of all formats share: an image and its annotated objects become a record."""
+"""Common to readers of all formats: an image and its annotated objects become a record."""
 
 import collections
 import dataclasses

@@ -79,7 +79,7 @@ _UNREAD = "rows that cannot be read left out"
 
 
 class _Image:
-    """What a table has of an image."""
+    """Rows of a table for one image."""
 
     def __init__(self, line):
         self.line, self.objects, self.size = line, [], None

@@ -1,4 +1,4 @@
-"""What a reader of annotations left out or fixed."""
+"""Annotations that a reader left out or fixed."""
 
 import collections
 import logging

@@ -1,4 +1,4 @@
-"""What writers of all formats share: splits, names of the images, and a folder that appears whole or not at all."""
+"""Common to writers of all formats: splits, names of the images, and a folder that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def _check(splits):
 
 
 def _keys(labeled):
-    """What distinguishes the image files of a split: the path, and which one of several records of it."""
+    """Return the identity of the image files of a split: the path, and which one of several records of it."""
     seen: collections.Counter = collections.Counter()
     for record in labeled:
         yield record.path, seen[record.path]

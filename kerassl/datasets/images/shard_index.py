@@ -104,7 +104,7 @@ def read_index(folder):
 
 
 def _wrong(content):
-    """What is wrong with the content of an index, or None."""
+    """Return the problem of an index's content, or None."""
     settings, shards = content.get("settings"), content.get("shards")
     if not isinstance(content.get("complete"), bool):
         return f"complete is {_short(content.get('complete'))}, not true or false"

@@ -58,7 +58,7 @@ def read_shards(folder, strict):
 
 
 def _wrong(row, classes):
-    """What is wrong with labels that were read, in words that go after the record's name, or None."""
+    """Return the problem of labels that were read, in words that go after the record's name, or None."""
     boxes, labels = row["image/object/bbox/pixels"], row["image/object/class/label"]
     counts = {len(boxes), len(labels), len(row["image/object/difficult"])}
     if len(counts | {len(row["image/object/is_crowd"]) or len(boxes)}) > 1:  # shards of an earlier version have none

@@ -36,7 +36,7 @@ log = logging.getLogger("kerassl")
 
 
 class WrittenShards(typing.NamedTuple):
-    """What `write_shards` wrote.
+    """Result of `write_shards`.
 
     Attributes:
         images: int, in all shards.
@@ -171,7 +171,7 @@ def _check_ids(records):
 
 
 def _source(part):
-    """What distinguishes a shard's images and labels from others, and from themselves after a change."""
+    """Return the identity of a shard's images and labels, which changes with them."""
     identity = files_identity([path for path, _ in part])
     if part[0][1] is None:
         return identity

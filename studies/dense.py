@@ -44,7 +44,10 @@ def main(arguments=None):
     columns = ("ms", "processor_ms", "memory_mib")
     figures = [(result["label"], *(f"{result[name]:.0f}" for name in columns)) for result in results]
     ratios = [f"{results[1][name] / results[0][name]:.3f}" for name in columns]
-    print(f"{settings}, {options.locations} locations; {options.cores} cores; commit {machine.about()['commit']}", end="\n\n")
+    print(
+        f"{settings}, {options.locations} locations; {options.cores} cores; commit {machine.about()['commit']}",
+        end="\n\n",
+    )
     header = ("step", "ms", "processor's ms", "peak memory, MiB")
     print(tables.table(header, [*figures, ("ratio", *ratios)]))
     if any(result["disturbed"] for result in results):

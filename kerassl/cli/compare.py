@@ -14,6 +14,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(subparsers, "compare", "run the whole pipeline for several variants, into one report.html")
     flags.run_folder(parser)
     flags.setting(parser, "backbone")
+    flags.labels(parser, part="train")
+    flags.held_out(parser)
     parser.add_argument(
         "--minutes", type=flags.number(_numbers.ABOVE_0), metavar="N",
         help="stop after the training or the checkpoint in which so many minutes are over, with exit status 3; the "

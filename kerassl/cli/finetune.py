@@ -8,13 +8,14 @@ from kerassl.cli import flags
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = flags.command(subparsers, "finetune", "train a detector or a localizer on VOC labels")
+    parser = flags.command(subparsers, "finetune", "train a detector or a localizer on labels")
     flags.run_folder(parser)
     parser.add_argument("--task", choices=("detector", "localizer"), help="what to train (default detector)")
     flags.setting(parser, "detector.kind", "detector")
     parser.add_argument("--backbone", help="backbone.keras of a pre-training, a file of weights, or a network's name")
-    flags.voc(parser, "train")
-    for key in ("data.voc.fraction", "data.voc.count", "detector.batch_size", "detector.epochs", "seed"):
+    flags.labels(parser, part="train")
+    flags.held_out(parser)
+    for key in ("detector.batch_size", "detector.epochs", "seed"):
         flags.setting(parser, key)
     flags.setting(parser, "detector.image_size", default=False)
 
@@ -27,6 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     task = found.model.stem
     ((_, variant),) = found.results["variants"].items()
+    print(found.results["summary"])
     flags.print_figures(variant[task])
     print(f"{task}: {found.model}")
     print(f"report: {found.report}")

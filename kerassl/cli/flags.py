@@ -80,6 +80,21 @@ def labels(parser: argparse.ArgumentParser, *, broken: bool = True, part: str = 
         setting(parser, "data.allow_broken_labels")
 
 
+def held_out(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the labeled images to choose and to score on, and of how many are used to train."""
+    for part, use, default in (("val", "choose the best epoch on", 0.1), ("test", "score on", 0.2)):
+        either = parser.add_mutually_exclusive_group()
+        either.add_argument(
+            f"--{part}",
+            metavar="PATH",
+            help=f"labels to {use} (default: the data's own split {part}, else {default} of --data, where neither "
+            "--val nor --test is given)",
+        )
+        setting(either, f"data.{part}.share", f"{part}-split")
+    for key in ("data.group_by", "data.count", "data.fraction"):
+        setting(parser, key, metavar="REGEX")
+
+
 def other_labels(parser: argparse.ArgumentParser, coco: str, yolo: str) -> None:
     """Add the flags of labels in other formats, with their help."""
     form = parser.add_mutually_exclusive_group()
@@ -93,12 +108,17 @@ def model(parser: argparse.ArgumentParser) -> None:
 
 
 def setting(
-    parser: argparse.ArgumentParser, key: str, flag: str | None = None, *, metavar: str = "NAME", default: bool = True
+    parser: argparse._ActionsContainer,
+    key: str,
+    flag: str | None = None,
+    *,
+    metavar: str = "NAME",
+    default: bool = True,
 ) -> None:
     """Add a flag that overrides a setting, with the type, the description and the default of that.
 
     Args:
-        parser: `argparse.ArgumentParser`.
+        parser: `argparse.ArgumentParser`, or a group of it.
         key: Str, with dots, as `"pretrain.epochs"`.
         flag: Str, the flag without its hyphens, or None for the last part of the key.
         metavar: Str, what the help calls a value that is a text.

@@ -19,7 +19,7 @@ from kerassl.comparison import frozen, probe, trials
 from kerassl.comparison.summary import summarize
 from kerassl.comparison.variant_images import variant_images
 from kerassl.comparison.variants import seen_by
-from kerassl.config.config import without
+from kerassl.config.config import label_settings, without
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import pretrain_neck as neck
@@ -28,7 +28,7 @@ from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.model_files import load, run_card
 from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Training, plan_comparison
 from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.sources import Sources, check_decoded, some_labels, sources, tuning_ids
+from kerassl.runs.sources import Sources, check_decoded, some_labels, sources
 from kerassl.runs.start import check_network, check_start
 from kerassl.types import PROTOCOLS
 
@@ -40,6 +40,18 @@ def run_comparison(
     out: str | os.PathLike,
     config: str | os.PathLike | None = None,
     backbone: str | None = None,
+    data: str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    val: str | os.PathLike | Mapping[str, object] | None = None,
+    val_split: float | None = None,
+    test: str | os.PathLike | Mapping[str, object] | None = None,
+    test_split: float | None = None,
+    group_by: str | None = None,
+    count: int | None = None,
+    fraction: float | None = None,
     seed: int | None = None,
     skip: Sequence[str] | None = None,
     minutes: float | None = None,
@@ -56,6 +68,8 @@ def run_comparison(
         out: Str or path of the run's folder.
         config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
         backbone: Str, the network of every variant.
+        data, data_images, split, classes, allow_broken_labels, val, val_split, test, test_split, group_by, count,
+            fraction: The labels, as of `kerassl.finetune`. Without images of `test`, those of `val` are scored.
         seed: Int.
         skip: Sequence of the names of variants to leave out.
         minutes: Float, after which it stops at the next checkpoint.
@@ -76,7 +90,21 @@ def run_comparison(
         >>> found.results["variants"]["self-supervised"]["frozen"]["mean_iou"]
     """
     limit = running.TimeLimit(minutes)
-    flags = {**(settings or {}), "backbone": backbone, "seed": seed, "compare.skip": skip}
+    labels = label_settings(
+        data,
+        data_images,
+        split,
+        classes,
+        allow_broken_labels,
+        val,
+        val_split,
+        test,
+        test_split,
+        group_by,
+        count,
+        fraction,
+    )
+    flags = {**(settings or {}), **labels, "backbone": backbone, "seed": seed, "compare.skip": skip}
     read = run_config(out, config, flags, resume)
     check_network(read)
     planned = plan_comparison(without(read, read.compare.skip), out)
@@ -103,7 +131,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     config, limit, begun = plan.config, limit or running.TimeLimit(), time.time()
     _check_weights(plan)
     data, aside = _split(config, plan.folder)
-    labeled = functools.cache(functools.partial(some_labels, config, plan.folder, data))
+    labeled = functools.cache(functools.partial(some_labels, data))
     # What is wrong there is found before anything is trained.
     _check_data(plan, data, labeled)
     check_decoded(data)
@@ -129,9 +157,8 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     return write_results(
         plan.folder,
         "kerassl: variants compared",
-        f"{len(data.train)} labeled images to fine-tune on, {len(data.test)} to score on, which no variant has "
-        f"seen{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(records)}Servable: "
-        f"{servable.relative_to(plan.folder)}.",
+        f"{data.describe()}{aside}. Network: {config.backbone}{_cut(config)}{_levels(config)}. {_grid(records)}"
+        f"Servable: {servable.relative_to(plan.folder)}.",
         begun,
         generated=data.generated,
         pretrain=plain,
@@ -207,14 +234,17 @@ def _split(config, folder) -> tuple[Sources, str]:
     data, common = sources(config, folder), config.compare
     if not common.tuning_images:
         return data, ""
-    chosen = tuning_ids(config, folder, data, common.tuning_images)
+    # The seed is always 0, so that no seed reports on images that another one was tuned on.
+    chosen = {record.image_id for record in data.test.subset(common.tuning_images, seed=0)}
     test = [record for record in data.test if (record.image_id in chosen) == (common.split == "tuning")]
     if not test:
         raise UserError(
             f"compare.tuning_images is {common.tuning_images}, which leaves no image to report on; keep fewer aside"
         )
     which = "those" if common.split == "tuning" else "without those"
-    return dataclasses.replace(data, test=test), f" ({which} {common.tuning_images} that settings are chosen on)"
+    return dataclasses.replace(
+        data, test=data.test.with_records(test)
+    ), f" ({which} {common.tuning_images} that settings are chosen on)"
 
 
 def _significance(config, records, probed):

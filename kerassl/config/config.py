@@ -212,29 +212,47 @@ def voc_settings(
 
 
 def label_settings(
-    part: str = "train",
-    *,
     data: str | os.PathLike | None = None,
     data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
+    val: str | os.PathLike | Mapping[str, Any] | None = None,
+    val_split: float | None = None,
+    test: str | os.PathLike | Mapping[str, Any] | None = None,
+    test_split: float | None = None,
+    group_by: str | None = None,
+    count: int | None = None,
+    fraction: float | None = None,
 ) -> dict[str, Any]:
-    """Return as flags what the arguments for labels change.
+    """Return as settings the arguments for labels to train on.
 
     Args:
-        part: Str, the setting of `data` that they name, `"train"`, `"val"` or `"test"`.
-        data: Str or path of labels. Given, nothing is left of what the file has for the part.
-        data_images, split: Str or path, or str, of it.
-        classes, allow_broken_labels: As the settings of `data`.
+        data, data_images, split: Str or path, and str: those of `data.train`. `data` leaves nothing of what the file
+            has there.
+        val, val_split, test, test_split: Str, path or dict, or float: those of `data.val` and `data.test`.
+        classes, allow_broken_labels, group_by, count, fraction: As the settings of `data`.
+
+    Raises:
+        UserError: if labels are named by a path and by a share.
     """
-    own = {"images": data_images and os.fspath(data_images), "split": split}
-    named = (
-        {f"data.{part}.{key}": value for key, value in own.items()}
-        if data is None
-        else {f"data.{part}": {"path": os.fspath(data), **own}}
-    )
-    return {**named, "data.classes": classes, "data.allow_broken_labels": allow_broken_labels}
+    found: dict[str, Any] = {
+        "data.classes": classes,
+        "data.allow_broken_labels": allow_broken_labels,
+        "data.group_by": group_by,
+        "data.count": count,
+        "data.fraction": fraction,
+    }
+    own = {"images": data_images if data_images is None else os.fspath(data_images), "split": split}
+    if data is None:
+        found |= {f"data.train.{key}": value for key, value in own.items()}
+    else:
+        found["data.train"] = {"path": os.fspath(data), **own}
+    for part, path, share in (("val", val, val_split), ("test", test, test_split)):
+        if path is not None and share is not None:
+            raise UserError(f"--{part} {path} and --{part}-split {share} are both given; give one of them")
+        found[f"data.{part}"] = os.fspath(path) if isinstance(path, (str, os.PathLike)) else share or path
+    return found
 
 
 def setting_of(key: str) -> pydantic.fields.FieldInfo:
@@ -350,7 +368,7 @@ def _grid_problems(config):
                 yield f"compare.sanity_check needs {name!r} on frozen features; add it to frozen.variants"
     if common.split == "tuning" and not common.tuning_images:
         yield "compare.split is 'tuning', but there are no images for it; give compare.tuning_images, as 200"
-    voc = config.data.voc
+    chosen = config.data.count or config.data.fraction
     for section in ("compare", *PROTOCOLS):
         own = getattr(config, section)
         if own is None:
@@ -360,8 +378,8 @@ def _grid_problems(config):
             if len(set(values)) < len(values):
                 yield f"{section}.{key} are {values}; give each once"
         yield from _unknown(f"{section}.variants", named, variants)
-        if any(labels) and voc is not None and (voc.count or voc.fraction):
-            yield f"{section}.labels and data.voc's count or fraction both choose labels; leave the latter out"
+        if any(labels) and chosen:
+            yield f"{section}.labels and data.count or data.fraction both choose labels; leave the latter out"
     measured = [name for protocol in protocols(config) for name in axes(config, protocol)[0]]
     left = [name for name in variants if name not in measured]
     if measured and left:

@@ -352,7 +352,8 @@ class Finetune(Protocol):
     freeze: bool = Field(False, description="Train neck and head alone.")
     evaluate_every: Count | None = Field(
         None,
-        description="Also score the test images every so many epochs, into metrics.jsonl; nothing is chosen by it.",
+        description="Epochs between scores of the images of data.val, by which the best epoch is kept; null is a tenth "
+        "of the epochs.",
     )
     augmentation: ObjectAugmentation | None = Field(
         None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --voc draws it."

@@ -6,6 +6,8 @@ import collections
 import collections.abc
 import dataclasses
 import os
+import pathlib
+import re
 import typing
 from collections.abc import Mapping, Sequence
 
@@ -348,7 +350,9 @@ class DetectionDataset(collections.abc.Sequence):
         chosen = set(subset(ids, count=count, fraction=fraction, seed=seed, labels=held))
         return self.with_records([record for record in self if record.image_id in chosen])
 
-    def split(self, *, val: float = 0, test: float = 0, seed: int = 0) -> tuple[DetectionDataset, ...]:
+    def split(
+        self, *, val: float = 0, test: float = 0, seed: int = 0, group_by: str | None = None
+    ) -> tuple[DetectionDataset, ...]:
         """Split into training, validation and test images.
 
         The split is stratified, the same on every machine, and depends on the seed, the image ids and the classes
@@ -357,12 +361,16 @@ class DetectionDataset(collections.abc.Sequence):
         Args:
             val, test: float in (0, 1), share of all images; or int, number of images; or 0 for none.
             seed: int.
+            group_by: str, a regular expression. Images for whose file names it matches the same text (its first
+                group, where it has one) stay together, as the frames of a video; parts are then as large as whole
+                groups allow. An image that it does not match is a group of its own.
 
         Returns:
             Tuple of `DetectionDataset`s: training, then validation and test if they are not 0.
 
         Raises:
-            UserError: if a share is out of range, or no image would be left for training.
+            UserError: if a share is out of range, `group_by` matches no file name, or no image would be left for
+                training.
 
         Example:
             >>> train, val, test = labeled.split(val=0.1, test=0.2, seed=0)
@@ -374,10 +382,13 @@ class DetectionDataset(collections.abc.Sequence):
                 f"val={val} and test={test} leave none of {len(self)} images for training; give smaller shares"
             )
         left, held, parts = self._ids(), self._held(), {}
+        groups = None if group_by is None else self._groups(group_by)
         for name, size in sizes.items():
-            chosen = set(choose(left, size, f"split {seed}", held)) if size else set()
+            chosen = set(choose(left, size, f"split {seed}", held, groups)) if size else set()
             parts[name] = self.with_records([record for record in self if record.image_id in chosen])
             left = [each for each in left if each not in chosen]
+        if self and not left:
+            raise UserError(f"group_by {group_by!r} leaves no group for training; give another, or smaller shares")
         kept = set(left)
         train = self.with_records([record for record in self if record.image_id in kept])
         return (train, *(parts[name] for name in ("val", "test") if sizes[name]))
@@ -434,6 +445,18 @@ class DetectionDataset(collections.abc.Sequence):
             doubled = collections.Counter(ids).most_common(1)[0][0]
             raise UserError(f"the image id {doubled!r} is there more than once; give each record an id of its own")
         return ids
+
+    def _groups(self, expression):
+        """The group of each image id, by what the regular expression matches in the file name."""
+        found = {}
+        for record in self:
+            match = re.search(expression, pathlib.PurePath(record.path).name)
+            text = None if match is None else match[1 if match.re.groups else 0]
+            found[record.image_id] = f"image {record.image_id}" if text is None else f"group {text}"
+        if self and not any(group.startswith("group") for group in found.values()):
+            name = pathlib.PurePath(self[0].path).name
+            raise UserError(f"group_by {expression!r} matches no file name, as {name}; give one that does")
+        return found
 
     def _held(self):
         return {record.image_id: set(record.classes[~record.crowd].tolist()) for record in self}

@@ -54,7 +54,7 @@ def subset(ids, *, fraction=None, count=None, seed=0, labels=None):
     return sorted(choose(ids, int(count), seed, labels))
 
 
-def choose(ids, count, key, labels=None):
+def choose(ids, count, key, labels=None, groups=None):
     """Choose by hashes of names.
 
     Args:
@@ -62,10 +62,22 @@ def choose(ids, count, key, labels=None):
         count: int, at most as many.
         key: mixed into the hashes.
         labels: see `subset`.
+        groups: mapping from id to the str of its group, or None. Given, groups are taken whole, one at least, and
+            those that would make more than `count` are passed over. `labels` is then a mapping.
 
     Returns:
-        List of str. Shorter ones of the same key are the beginnings of longer ones.
+        List of str. Without groups, shorter ones of the same key are the beginnings of longer ones.
     """
+    if groups is not None:
+        members, held, chosen = collections.defaultdict(list), collections.defaultdict(set), []
+        for each in ids:
+            members[groups[each]].append(each)
+            held[groups[each]] |= set(labels[each])
+        ranked = choose(list(members), len(members), key)
+        for place in stratified_order([held[group] for group in ranked], len(ranked)):
+            if not chosen or len(chosen) + len(members[ranked[place]]) <= count:
+                chosen += members[ranked[place]]
+        return chosen
     ranked = sorted(ids, key=lambda each: hashlib.sha256(f"{key}:{each}".encode("utf-8", "surrogatepass")).digest())
     if labels is not None and count < len(ranked):
         look = labels.__getitem__ if isinstance(labels, collections.abc.Mapping) else labels

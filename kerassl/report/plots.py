@@ -55,8 +55,16 @@ def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
     shown = {
         names[kind]: {stage.partition(":")[2]: one for stage, one in own.items()} for kind, own in stages.items() if own
     }
+    for kind, key in (("localizer", "mean_iou"), ("detector", "coco_ap")):
+        curves: dict[str, dict] = {}
+        for line in epochs:
+            stage, _, name = line["stage"].partition(":")
+            if stage == kind and f"val_{key}" in line:
+                curves.setdefault(name, {})[line["epoch"]] = 100 * line[f"val_{key}"]
+        if curves:
+            shown[f"validation {METRIC_NAMES[key].name}, {PROTOCOLS[kind]}, %"] = curves
     chance = pretrain and math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
-    text = "Loss by epoch." + (f" Dashed: {chance:.2f}, the loss of guessing." if chance else "")
+    text = "Loss and validation metric by epoch." + (f" Dashed: {chance:.2f}, the loss of guessing." if chance else "")
     found = [Plot("Training", text, _curves(shown, {names["pretrain"]: chance}))] if shown else []
     watched = [line for line in epochs if line["stage"] == "pretrain"]
     monitored = {title: own for title, keys in _MONITORS.items() if (own := _by_epoch(watched, keys))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pathlib
 import time
@@ -15,7 +16,7 @@ from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
 from kerassl.config import schema
-from kerassl.config.config import read_config, voc_settings
+from kerassl.config.config import label_settings, read_config
 from kerassl.config.schema import Finetune
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.folder import run_config, run_folder
@@ -25,6 +26,7 @@ from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
 from kerassl.runs.sources import Sources, check_decoded, sources
 from kerassl.runs.start import check_network, check_start, seen, start
+from kerassl.types import METRIC_NAMES
 
 log = logging.getLogger("kerassl")
 
@@ -36,13 +38,18 @@ def finetune(
     detector: str | None = None,
     backbone: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
-    voc: str | None = None,
-    year: int | None = None,
+    data: str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
-    fraction: float | None = None,
+    val: str | os.PathLike | Mapping[str, object] | None = None,
+    val_split: float | None = None,
+    test: str | os.PathLike | Mapping[str, object] | None = None,
+    test_split: float | None = None,
+    group_by: str | None = None,
     count: int | None = None,
+    fraction: float | None = None,
     image_size: int | None = None,
     batch_size: int | None = None,
     epochs: int | None = None,
@@ -52,7 +59,10 @@ def finetune(
     replace: bool = False,
     plan: bool = False,
 ) -> RunResult | Plan:
-    """Train a detector or a localizer on labels and score it.
+    """Train a detector or a localizer on labels, keep its best epoch and score it.
+
+    The validation images are scored about ten times while it trains, and the weights of the best epoch are kept. Where
+    there are no validation images, which `test` alone leaves, those of the last epoch are.
 
     Args:
         out: Str or path of the run's folder.
@@ -60,8 +70,13 @@ def finetune(
         detector: `"retinanet"` or `"yolov8"`.
         backbone: Str or path of a `backbone.keras` or a file of weights, or a network's name.
         config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
-        voc, year, split, classes, allow_broken_labels: The labels to train on, as of `datasets.voc_records`.
-        fraction, count: Share or number of the training images whose labels are used.
+        data, data_images, split, classes, allow_broken_labels: The labels to train on, as of `DetectionDataset.open`.
+        val, val_split: Str or path of other labels (or dict of path, images and split), or share of `data`, to choose
+            the best epoch on.
+        test, test_split: The same, to score on. By default both are the data's
+            own splits; where it has none and neither is given, 0.1 and 0.2 of `data`.
+        group_by: Str, a regular expression; shares keep together the images in whose names it matches the same text.
+        count, fraction: Number or share of the training images whose labels are used.
         image_size: Int, side in pixels, a multiple of 32.
         batch_size: Int.
         epochs: Int.
@@ -78,18 +93,30 @@ def finetune(
         UserError: if a setting, an image or a label cannot be used.
 
     Example:
-        >>> found = kerassl.finetune(backbone="runs/photos/backbone.keras", voc="VOCdevkit", out="runs/detector")
+        >>> found = kerassl.finetune(data="annotations.json", backbone="backbone.keras", out="runs/detector")
         >>> detector = kerassl.load(found.model)
     """
     task, weights = _resumed(out, task, backbone) if resume else (task or "detector", backbone or "random")
     if detector is not None and task != "detector":
         raise UserError(f"--detector is {detector}, but --task is {task}; leave one of them out")
+    labels = label_settings(
+        data,
+        data_images,
+        split,
+        classes,
+        allow_broken_labels,
+        val,
+        val_split,
+        test,
+        test_split,
+        group_by,
+        count,
+        fraction,
+    )
     flags = {
         **(settings or {}),
-        **voc_settings("train", voc, year, split, classes, allow_broken_labels),
+        **labels,
         "detector.kind": detector,
-        "data.voc.fraction": fraction,
-        "data.voc.count": count,
         "seed": seed,
         f"{task}.image_size": image_size,
         f"{task}.batch_size": batch_size,
@@ -104,18 +131,18 @@ def finetune(
     (stage,), ((name, variant),) = planned.of(Training), planned.variants.items()
     grows, done = f"{task}.epochs", f"{task}.json"
     with run_folder(out, planned.config, resume, replace, grows, done) as folder:
-        data = sources(planned.config, folder)
+        labeled = sources(planned.config, folder)
         neck.check(stage.settings, task, stage.weights)
-        check_decoded(data)
+        check_decoded(labeled)
         prepare(planned.config)
-        figures = run(stage, data)
+        figures = run(stage, labeled)
         return write_results(
             folder,
             f"kerassl: a {task} fine-tuned",
-            f"{len(data.train)} labeled images to fine-tune on, {len(data.test)} to score on, which it has not seen.",
+            f"{labeled.describe()}. {kept(figures)}".rstrip(),
             begun,
             folder / f"{task}.keras",
-            generated=data.generated,
+            generated=labeled.generated,
             variants={
                 name: {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures},
             },
@@ -155,7 +182,8 @@ def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
         limit: `TimeLimit`, or None.
 
     Returns:
-        Dict of figures, as in `<task>.json`; those of each image are in `<task>_images.json`.
+        Dict of figures, as in `<task>.json`, with the `best` epoch and its metrics on the validation images, where
+        there are some; those of each image are in `<task>_images.json`.
 
     Raises:
         OutOfTimeError: if the limit is over; started again, it continues from its checkpoint.
@@ -172,12 +200,14 @@ def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
     checkpoints = out / f"{task}_checkpoints"
     clock = runs.Clock(checkpoints / "minutes.json")
     train = _frozen if _features_will_do(stage) else _tuned
-    model = train(stage, data, batches, [lines, clock], limit)
+    model, best = train(stage, data, batches, [lines, clock], limit)
     begun = time.perf_counter()
     with _files.whole(out / f"{task}.keras") as part:
         model.save(part)
     found, predictions, each = score(model, data.test, data.classes)
     figures = found.to_dict()
+    if best is not None:
+        figures["best"] = {"epoch": best.epoch + 1, "epochs": plan.epochs, "chosen_by": best.monitor, **best.metrics}
     if task == "detector":
         figures["kind"] = plan.kind
     if plan.neck:
@@ -188,6 +218,15 @@ def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
     write_json(out / f"{task}.json", figures)
     _files.clear(checkpoints)
     return figures
+
+
+def kept(figures: dict) -> str:
+    """Return in a sentence which epoch of a training was kept; nothing where none was chosen."""
+    best = figures.get("best")
+    if best is None:
+        return ""
+    name, value = METRIC_NAMES[best["chosen_by"]].name, best[best["chosen_by"]]
+    return f"Epoch {best['epoch']} of {best['epochs']} is kept, the best by {name} ({100 * value:.1f} %)."
 
 
 def training_batches(section: Finetune, task: str, records: Sequence[datasets.Record], seed: int, **changes):
@@ -217,13 +256,16 @@ def training_batches(section: Finetune, task: str, records: Sequence[datasets.Re
 
 
 def _tuned(stage, data, batches, watching, limit):
-    """Train a localizer or a detector on the images, from its checkpoint where there is one."""
+    """Train a localizer or a detector on the images, from its checkpoint where there is one; its best epoch."""
     plan, task, out = stage.settings, stage.protocol, stage.folder
     model = _untrained(stage, data.classes, batches.steps * plan.epochs)
     if plan.neck:
         neck.pretrain_neck(plan, task, model, data, out, stage.seed)
     ema = None if plan.ema is None else callbacks.EMA(plan.ema)
-    beside = [] if ema is None else [ema]
+    every, evaluation = plan.evaluate_every or math.ceil(plan.epochs / 10), None
+    if data.val is not None:
+        evaluation = detectors.Evaluation(data.val, data.classes, every, ema=ema, keep_best=True)
+    beside = [each for each in (ema, evaluation) if each is not None]
     resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)
     nan = callbacks.StopAtNaN(out / f"{task}_nan", batches, resume)
     recipe = [nan, *beside]
@@ -232,15 +274,13 @@ def _tuned(stage, data, batches, watching, limit):
     if plan.batch_norm == "re-estimated":
         plain = training_batches(plan, task, data.train, stage.seed, flip=False, augmentation=None)
         recipe.append(callbacks.ReestimateBatchNorm(plain, steps=200))
-    if plan.evaluate_every is not None:
-        recipe.append(detectors.Evaluation(data.test, data.classes, plan.evaluate_every, ema=ema))
     lines, clock = watching
     in_time = [] if limit is None else [runs.StopInTime(limit, resume, clock)]
     watching = [*recipe, lines, resume, clock, *in_time]
     model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=watching)
     if nan.message:
         raise UserError(f"{task}: {nan.message}; lower the learning_rate, or fix the labels")
-    return model
+    return model, None if evaluation is None else evaluation.best
 
 
 def _untrained(stage, classes, steps):
@@ -281,7 +321,7 @@ def _features_will_do(stage):
 
 
 def _frozen(stage, data, batches, watching, limit):
-    """Train the head of a localizer on features that are computed once."""
+    """Train the head of a localizer on features that are computed once; no epoch is chosen."""
     plan = stage.settings
     with scope(stage.network):
         backbone = start(stage.network, stage.weights, stage.seed)
@@ -300,4 +340,4 @@ def _frozen(stage, data, batches, watching, limit):
         verbose=verbosity(),
     )
     check_finite(model.history.history, stage.protocol)
-    return model
+    return model, None

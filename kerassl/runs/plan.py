@@ -488,10 +488,8 @@ def _needed(variant, features=True):
 def _seen(config, section, labels):
     """How many labeled images a training sees, where the configuration tells."""
     data = config.data
-    if labels is None and data.voc is not None:
-        labels = data.voc.count
-    elif labels is None and data.scenes is not None:
-        labels = data.scenes.train
+    if labels is None:
+        labels = data.scenes.train if data.train is None and data.scenes is not None else data.count
     return None if labels is None else labels * section.epochs
 
 
@@ -502,7 +500,7 @@ def _unlabeled(config):
     if data.unlabeled:
         with contextlib.suppress(UserError):
             count = len(datasets.image_files(data.unlabeled))
-    if data.voc is not None:
+    if data.train is not None:
         return None if data.use_training_images else count
     if data.scenes is not None:
         return count + (data.scenes.unlabeled or 0) + data.use_training_images * data.scenes.train

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from kerassl import datasets
 from kerassl._errors import UserError
 from kerassl.config.config import Config
+from kerassl.config.schema import HeldOut
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.class_names import check_known, read_class_names
 from kerassl.datasets.formats.voc import check_in_voc
@@ -20,28 +23,48 @@ from kerassl.datasets.subset import subset
 
 log = logging.getLogger("kerassl")
 
+_NO_LABELS = "no labeled images are named; give --data a file or folder of labels, or data.train in the configuration"
+
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
     """The images and labels of a run.
 
     Attributes:
-        images: list of folders and files to pre-train on.
-        train: sequence of `datasets.Record` with the labels that fine-tuning may use.
-        test: sequence of `datasets.Record` to score on; no variant has seen them.
-        classes: tuple of str.
+        images: List of folders and files to pre-train on.
+        train: `DetectionDataset` with the labels that fine-tuning may use.
+        val: `DetectionDataset` that the best epoch is chosen on, or None.
+        test: `DetectionDataset` to score on: images that no variant has seen, or those of `val` where there are none.
         generated: Bool. Whether these are toy scenes.
     """
 
     images: list
-    train: Sequence[datasets.Record]
-    test: Sequence[datasets.Record]
-    classes: tuple
-    generated: bool
+    train: DetectionDataset
+    val: DetectionDataset | None
+    test: DetectionDataset
+    generated: bool = False
 
-    def with_labels(self, records: Sequence[datasets.Record]) -> Sources:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names."""
+        return tuple(self.train.class_names)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether `test` is other images than those that epochs are chosen on."""
+        return self.test is not self.val
+
+    def with_labels(self, records: DetectionDataset) -> Sources:
         """Return the same with other images to fine-tune on."""
         return dataclasses.replace(self, train=records)
+
+    def describe(self) -> str:
+        """Return in words how many labeled images there are for what."""
+        text = f"{len(self.train)} labeled images to train on"
+        if not self.unseen:
+            return f"{text}, {len(self.test)} to validate and to score on: new images will score lower"
+        text += "" if self.val is None else f", {len(self.val)} to validate on"
+        return f"{text}, {len(self.test)} others to score on"
 
 
 def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> Sources:
@@ -59,33 +82,74 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
         UserError: if nothing is named, or what is named cannot be read.
     """
     data = config.data
-    if data.scenes is not None and data.voc is None:
+    if data.train is None and data.scenes is not None:
         return _scenes(config, pathlib.Path(folder) / "scenes")
-    if data.voc is None:
+    if data.train is None:
         if labels:
-            raise UserError(
-                "no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration"
-            )
+            raise UserError(_NO_LABELS)
         if not data.unlabeled:
             raise UserError("no images are named; give --images a folder, or data.unlabeled in the configuration")
-        return Sources(list(data.unlabeled), [], [], (), False)
-    voc = data.voc
-    classes = tuple(voc.classes or datasets.VOC_CLASSES)
-    whole = labeled_split(config, voc.train, classes)
-    train = whole.subset(voc.count, fraction=voc.fraction, seed=config.seed)
-    test = labeled_split(config, voc.test, classes)
-    seen = {record.image_id for record in train} & {record.image_id for record in test}
-    if seen:
-        log.warning(
-            "%d of the %d images to score on are trained on too (as %s is in both %s and %s): new images will "
-            "score lower; score on another split",
-            len(seen), len(test), min(seen), voc.train, voc.test,
-        )  # fmt: skip
-    images = list(data.unlabeled)
+        nothing = DetectionDataset([], ["none"])
+        return Sources(list(data.unlabeled), nothing, None, nothing)
+    whole, val, test = _parts(config)
+    train = whole.subset(data.count, fraction=data.fraction, seed=config.seed)
+    found = Sources(list(data.unlabeled), train, val, val if test is None else test)
+    _check_parts(found)
     if data.use_training_images:
-        # All of the split, whatever share of its labels is used: pre-training needs none.
-        images += [record.path for record in whole]
-    return Sources(images, train, test, classes, False)
+        # All of the images, whatever share of their labels is used: pre-training needs none.
+        found.images.extend(record.path for record in whole)
+    return found
+
+
+def _parts(config):
+    """The labeled images to train, to choose and to score on, the latter two None where there are none."""
+    data = config.data
+    train, named = data.train, {"val": data.val, "test": data.test}
+    own = datasets.own_splits(train.path) if train.split is None and None in named.values() else ()
+    if "train" in own:
+        given = [(part.path, part.split) for part in named.values() if part is not None]
+        train = train.model_copy(update={"split": "train"})
+        for name in named:
+            if named[name] is None and name in own and (train.path, name) not in given:
+                named[name] = HeldOut(**{**train.model_dump(), "split": name})
+    if not any(named.values()):
+        named = {"val": HeldOut(share=0.1), "test": HeldOut(share=0.2)}
+    allow = data.allow_broken_labels
+    whole = open_labels(train.path, train.images, train.split, data.classes, allow)
+    shares = {name: part.share for name, part in named.items() if part is not None and part.share is not None}
+    found: dict[str, Any] = dict.fromkeys(named)
+    if shares:
+        # The seed is always 0, so that no seed scores images that another one was trained on or chosen by.
+        whole, *rest = whole.split(**shares, seed=0, group_by=data.group_by)
+        found |= zip((name for name in named if name in shares), rest)
+    for name, part in named.items():
+        if part is not None and part.path is not None:
+            # Of the same path the names are known; other labels may lack some of them.
+            classes, known = (whole.class_names, ()) if part.path == train.path else (data.classes, whole.class_names)
+            own = {"known": known, "whose": "the images to train on"}
+            found[name] = open_labels(part.path, part.images, part.split, classes, allow, **own)
+    return whole, found["val"], found["test"]
+
+
+def _check_parts(data):
+    """Refuse parts without an object, and report images that are in more than one."""
+    parts = {"to train on": data.train, "to validate on": data.val, "to score on": data.test}
+    if not data.unseen:
+        del parts["to score on"]
+    paths = {}
+    for name, records in parts.items():
+        if records is None:
+            continue
+        if not any(record.largest() is not None for record in records):
+            raise UserError(f"none of the {len(records)} images {name} has an object to be found; give others")
+        paths[name] = {os.path.realpath(record.path) for record in records}
+    for (name, own), (other, more) in itertools.combinations(paths.items(), 2):
+        both = own & more
+        if both:
+            log.warning(
+                "%d of the %d images %s are also %s, as %s: new images will score lower; use other images",
+                len(both), len(more), other, name, pathlib.Path(min(both)).name,
+            )  # fmt: skip
 
 
 def open_labels(
@@ -125,9 +189,7 @@ def open_labels(
         if data is None and own is not None:
             data, data_images, split = own.path, data_images or own.images, split or own.split
     if data is None:
-        raise UserError(
-            "no labeled images are named; give --data a file or folder of labels, or data.train in the configuration"
-        )
+        raise UserError(_NO_LABELS)
     if isinstance(data, DetectionDataset):
         if any(each is not None for each in (data_images, split)):
             raise UserError("data is read already; leave data_images and split out")
@@ -166,8 +228,9 @@ def check_decoded(data: Sources) -> None:
     Raises:
         UserError: in one line.
     """
-    for records in (data.train, data.test):
-        check_readable([record.path for record in records])
+    for records in (data.train, data.val, data.test):
+        if records is not None:
+            check_readable([record.path for record in records])
 
 
 def labeled_split(config: Config, split: str, classes: Sequence[str]) -> DetectionDataset:
@@ -210,7 +273,7 @@ def without_labels(data: Sources, count: int, seed: int) -> list[str]:
     return subset(paths, count=min(count, len(paths)), seed=seed)
 
 
-def some_labels(config: Config, folder: str | os.PathLike, data: Sources, count: int | None, seed: int):
+def some_labels(data: Sources, count: int | None, seed: int) -> DetectionDataset:
     """Return the labeled images that a trial of a comparison is trained on.
 
     They depend on the number and the seed alone, so that all variants are trained on the same images, and those of a
@@ -218,55 +281,24 @@ def some_labels(config: Config, folder: str | os.PathLike, data: Sources, count:
     effect of the choice.
 
     Args:
-        config: `Config`.
-        folder: Str or path of the run.
         data: `Sources`.
         count: Int, or None for all that the configuration names.
         seed: Int.
 
-    Returns:
-        `datasets.DetectionDataset`.
-
     Raises:
         UserError: if there are fewer.
     """
-    if count is None:
-        return data.train
-    root, year, train, _ = _devkit(config, folder)
-    allow = config.data.allow_broken_labels
-    whole = DetectionDataset.from_voc(root, year, train, class_names=data.classes, allow_broken=allow)
-    return whole.subset(count, seed=seed)
-
-
-def tuning_ids(config: Config, folder: str | os.PathLike, data: Sources, count: int) -> set[str]:
-    """Return the ids of the images of the tuning split, on which settings are chosen and no metric is reported.
-
-    Their seed is always 0, so that no seed reports on images that another one was tuned on.
-    """
-    root, year, _, test = _devkit(config, folder)
-    allow = config.data.allow_broken_labels
-    whole = DetectionDataset.from_voc(root, year, test, class_names=data.classes, allow_broken=allow)
-    return {record.image_id for record in whole.subset(count, seed=0)}
-
-
-def _devkit(config, folder):
-    """Root, year, and the splits to fine-tune and to score on."""
-    voc = config.data.voc
-    if voc is None:
-        return pathlib.Path(folder) / "scenes", 2007, "train", "val"
-    return voc.root, voc.year, voc.train, voc.test
+    return data.train if count is None else data.train.subset(count, seed=seed)
 
 
 def _scenes(config, path):
     made = config.data.scenes
     splits = {"train": made.train, "val": made.val}
     datasets.write_scenes(path, **splits, unlabeled=made.unlabeled, single_object=made.single_object, seed=config.seed)
-    classes = tuple(datasets.SCENE_CLASSES)
-    train = DetectionDataset.from_voc(path, 2007, "train", class_names=classes)
-    test = DetectionDataset.from_voc(path, 2007, "val", class_names=classes)
+    train, test = (DetectionDataset.from_voc(path, 2007, split, class_names=datasets.SCENE_CLASSES) for split in splits)
     images = list(config.data.unlabeled)
     if made.unlabeled:
         images.append(str(path / "unlabeled"))
     if config.data.use_training_images:
         images += [record.path for record in train]
-    return Sources(images, train, test, classes, True)
+    return Sources(images, train, None, test, generated=True)

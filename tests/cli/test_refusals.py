@@ -16,7 +16,7 @@ pytestmark = pytest.mark.current_stack
 
 PHOTOS, MODEL, VOC = ["--images", "photos"], ["--model", "model.keras"], ["--voc", "voc"]
 PRETRAIN = ["pretrain", *PHOTOS, "--image-size", "32", "--batch-size", "2", "--out", "new"]
-FINETUNE = ["finetune", *VOC, "--out", "new"]
+FINETUNE = ["finetune", "--data", "voc", "--out", "new"]
 PREDICT = ["predict", *MODEL, *PHOTOS, "--out", "new"]
 EVALUATE = ["evaluate", *MODEL, *VOC]
 EXPLAIN = ["explain", "--models", "a=model.keras", *PHOTOS, "--out", "new.png"]
@@ -50,8 +50,9 @@ NUMBERS = [
     *((PRETRAIN, "--temperature", value, ABOVE_0) for value in ("0", "nan", "inf", "-1")),
     *((COMPARE, "--minutes", value, ABOVE_0) for value in ("0", "nan", "inf", "-1")),
     *((FINETUNE, "--fraction", value, "above 0 and at most 1") for value in ("0", "nan", "1.5")),
+    *((FINETUNE, flag, value, "at most 0.9") for flag in ("--val-split", "--test-split") for value in ("0", "1")),
     *((SHARDS, "--quality", value, "from 1 to 100") for value in ("0", "101")),
-    *((command, "--year", value, "from 2007 to 2012") for command in (FINETUNE, EVALUATE) for value in ("207", "2013")),
+    *((command, "--year", value, "from 2007 to 2012") for command in (EVALUATE,) for value in ("207", "2013")),
     (EXPLAIN, "--insertion", "-1", "from 0 up"),
     (AUDIT, "--drawn", "-1", "from 0 up"),
     (SCENES, "--unlabeled", "-1", "from 0 up"),
@@ -79,9 +80,11 @@ OTHERS = [
     ([*PRETRAIN, "--config", "none.yaml"], "none.yaml", "kerassl config"),
     ([*PRETRAIN, "--config", "typo.yaml"], "'pretrain.epoch'", "'epochs'"),
     ([*PRETRAIN, "--config", "text.yaml"], "text.yaml", "sections"),
-    (["finetune", "--out", "new"], "no labeled images", "--voc"),
-    (["finetune", "--voc", "nowhere", "--out", "new"], "nowhere", "VOCdevkit"),
-    ([*FINETUNE, "--split", "test", "--year", "2007"], "test"),
+    (["finetune", "--out", "new"], "no labeled images", "--data"),
+    (["finetune", "--data", "nowhere", "--out", "new"], "nowhere", "COCO json"),
+    ([*FINETUNE, "--split", "test"], "test"),
+    ([*FINETUNE, "--val", "voc", "--val-split", "0.1"], "--val-split", "--val"),
+    ([*FINETUNE, "--test-split", "0.2", "--group-by", "x{9}"], "'x{9}'", "train_000000"),
     ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", ".keras"),
     ([*FINETUNE, "--classes", *SCENE_CLASSES, "--count", "100"], "count is 100", "from 1 to 3"),
     ([*FINETUNE, "--task", "localizer", "--detector", "yolov8"], "--detector is yolov8", "leave one"),
@@ -127,8 +130,7 @@ OTHERS = [
     (["shards", "--split", "train", "--out", "new"], "--year, --split and --classes are for labels"),
     (["compare", "--out", "new"], "nothing to compare", "frozen"),
     (["compare", "--config", "start.yaml", "--out", "new"], "variants.a.start is gone.npz", "imagenet"),
-    (FINETUNE, "names the class", "--classes"),
-    (["finetune", "--voc", "broken", "--out", "new"], "broken", "VOC2007"),
+    (["finetune", "--data", "broken", "--out", "new"], "broken", "JPEGImages"),
     (["pretrain", "--images", "packed", "--out", "new"], "packed/index.json", "new folder"),
     ([*EVALUATE, "--year", "2012"], "VOC2012", "2007"),
     (["evaluate", *MODEL, "--coco", "bad.json", "--images", "photos"], "bad.json"),
@@ -150,14 +152,13 @@ OTHERS = [
     ([*PRETRAIN, "--batchsize", "3"], "--batchsize", "kerassl"),
 ]  # fmt: skip
 
-SCENES_OF_VOC = list(SCENE_CLASSES)
 CONFIGS = {
     "typo.yaml": "pretrain: {epoch: 3}",
     "text.yaml": "only words",
-    "compare.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\nvariants: {a: random, b: random}",
-    "few.yaml": f"data: {{voc: {{root: voc, classes: {SCENES_OF_VOC}}}}}\nfrozen: {{image_size: 64, labels: [50]}}",
+    "compare.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: random, b: random}",
+    "few.yaml": "data: {train: voc}\nfrozen: {image_size: 64, labels: [50]}",
     "shared.yaml": "variants: {a b: random, a-b: imagenet}",
-    "start.yaml": "data: {voc: {root: voc}}\nfrozen: {image_size: 64}\nvariants: {a: gone.npz}",
+    "start.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: gone.npz}",
 }
 
 

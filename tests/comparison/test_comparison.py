@@ -88,7 +88,7 @@ def test_labels_of_a_seed_are_nested_and_the_same_for_all_variants(tmp_path):
     ids = {}
     for stage in plan.of(Training):
         key = (stage.labels, stage.seed)
-        own = {record.image_id for record in some_labels(plan.config, tmp_path, data, *key)}
+        own = {record.image_id for record in some_labels(data, *key)}
         assert len(own) == stage.labels
         assert ids.setdefault(key, own) == own
     assert ids[4, 0] <= ids[8, 0]

@@ -16,11 +16,13 @@ def written(tmp_path, text):
 
 
 def test_flags_override_the_file_and_the_file_the_defaults(tmp_path):
-    path = written(tmp_path, "pretrain: {epochs: 7, batch_size: 32}\nseed: 4\n")
-    config = read_config(path, {"pretrain.epochs": 9, "seed": None, "data.voc.root": "devkit"})
+    path = written(tmp_path, "pretrain: {epochs: 7, batch_size: 32}\nseed: 4\ndata: {train: a.json, val: 0.2}\n")
+    config = read_config(path, {"pretrain.epochs": 9, "seed": None, "data.train.images": "photos"})
     assert (config.pretrain.epochs, config.pretrain.batch_size, config.seed) == (9, 32, 4)
     assert config.pretrain.temperature == 0.1
-    assert (config.data.voc.root, config.data.voc.test) == ("devkit", "val")
+    labels = config.data.train
+    assert (labels.path, labels.images, labels.split) == ("a.json", "photos", None)
+    assert (config.data.val.share, config.data.val.path, config.data.test) == (0.2, None, None)
 
 
 def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
@@ -37,16 +39,20 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
     [
         ("pretrain: {epoch: 3}", r"'pretrain.epoch'; did you mean 'epochs'\?"),
         ("hue: red", "no setting 'hue'; accepted are backbone"),
-        ("data: {voc: {root: x, yaer: 2007}}", r"'data.voc.yaer'; did you mean 'year'\?"),
+        ("data: {train: {path: x, splitt: val}}", r"'data.train.splitt'; did you mean 'split'\?"),
         ("pretrain: {optimizer: lambs}", "there is no optimizer 'lambs'; there are lars, lamb, adamw"),
         ("pretrain: {epochs: many}", "pretrain.epochs is 'many'"),
         ("pretrain: {epochs: 0}", "pretrain.epochs is 0"),
         ("precision: float8", "precision is 'float8'"),
         ("detector: {kind: yolo}", "detector.kind is 'yolo': input should be 'retinanet' or 'yolov8'"),
-        ("data: {voc: {year: 2007}}", "data.voc.root"),
+        ("data: {train: {split: val}}", "data.train.path"),
+        ("data: {val: 1}", "data.val.share is 1: give a number above 0 and at most 0.9"),
+        ("data: {test: {split: val}}", "data.test: images and split belong to a path"),
+        ("data: {test: {path: x, share: 0.2}}", "data.test: path and share are both given"),
+        ("data: {group_by: '('}", "data.group_by is '\\(': it is no regular expression"),
         ("pretrain: [1, 2", "no YAML at line"),
         ("just words", "sections"),
-        ("data: {voc: {root: x, fraction: 1.5}}", "fraction is 1.5"),
+        ("data: {fraction: 1.5}", "data.fraction is 1.5"),
         ("detector: {augmentation: {flip: 2}}", "detector.augmentation.flip is 2"),
         ("detector: {augmentation: {mozaic: 1}}", r"'detector.augmentation.mozaic'; did you mean 'mosaic'\?"),
         ("localizer: {augmentation: {mosaic: 1}}", "there is no setting 'localizer.augmentation.mosaic'"),
@@ -81,7 +87,7 @@ def test_environment_variables_in_paths_are_expanded(tmp_path, monkeypatch):
         ("compare: {split: tuning}", "there are no images for it; give compare.tuning_images"),
         ("compare: {sanity_check: {good: x, poor: random start}}", "compare.sanity_check.good is 'x'"),
         ("compare: {sanity_check: {good: self-supervised, poor: random start}}", "add a section 'frozen:'"),
-        ("data: {voc: {root: x, count: 3}}\nlocalizer: {labels: [2]}", "both choose labels"),
+        ("data: {train: x, count: 3}\nlocalizer: {labels: [2]}", "both choose labels"),
     ],
 )
 def test_configuration_is_refused_when_key_or_value_is_wrong(tmp_path, text, message):

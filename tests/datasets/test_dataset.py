@@ -178,6 +178,20 @@ def test_splits_are_disjoint_stratified_and_the_same_for_one_seed():
 
 
 @pytest.mark.current_stack
+def test_split_keeps_groups_together_and_is_nearly_as_large_as_asked():
+    records = [
+        dataclasses.replace(each, path=f"x/video{number // 7}_{number}.png" if number < 140 else f"x/{number}.png")
+        for number, each in enumerate(records_of(160))
+    ]
+    parts = train, val, test = DetectionDataset(records, NAMES).split(val=0.1, test=0.2, group_by=r"video(\d+)")
+    assert sorted(ids(train) + ids(val) + ids(test)) == ids(records)
+    groups = [{record.path.partition("_")[0] for record in part} for part in parts]
+    assert not groups[0] & groups[1]
+    assert not (groups[0] | groups[1]) & groups[2]
+    assert (len(val), len(test)) == (16, 32)
+
+
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -189,6 +203,8 @@ def test_splits_are_disjoint_stratified_and_the_same_for_one_seed():
         (lambda data: data.split(val=1.5), "val is 1.5"),
         (lambda data: data.split(test=-1), "test is -1"),
         (lambda data: data.split(val=0.5, test=3), "leave none of 5 images"),
+        (lambda data: data.split(val=0.2, group_by="x{9}"), "matches no file name"),
+        (lambda data: data.split(val=0.2, group_by="."), "leaves no group for training"),
         (lambda data: data.with_records([*data, data[0]]).subset(2), "'0000' is there more than once"),
     ],
 )

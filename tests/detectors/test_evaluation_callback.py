@@ -7,9 +7,11 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from kerassl import UserError, datasets, detectors, metrics
+from kerassl.callbacks import EMA, Resume
 from kerassl.datasets import Record
 from kerassl.detectors import Evaluation
 from kerassl.types import Detections
@@ -112,6 +114,52 @@ def test_input_is_refused_in_one_line_when_invalid(small, make, message):
     with pytest.raises(UserError, match=message) as caught:
         fit()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("decay", [None, 0.5])
+def test_weights_of_the_best_epoch_are_kept_and_a_resumed_run_keeps_the_same(tmp_path, small, decay):
+    _, (inputs, targets) = small
+    record = _record("a", [[0, 0, 20, 20]], [0])
+    quality = {0: 10, 2: 20, 4: 20, 5: 15}  # the wider the box, the better; of equal epochs the later is kept
+
+    def fit(folder, stop=None):
+        keras.utils.set_random_seed(1)
+        model, seen = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), {}
+        model.compile("sgd", "mse")
+        ema = None if decay is None else EMA(decay)
+        scores = Evaluation([record], CLASSES, 2, ema=ema, keep_best=True, predict=lambda *_: predict())
+        resume = Resume(tmp_path / folder, beside=[each for each in (ema, scores) if each is not None])
+
+        def predict():
+            seen[scores.epoch] = [np.array(weight) for weight in model.get_weights()]
+            return {"a": _found([[0, 0, 20, quality[scores.epoch]]], [0])}
+
+        class Epoch(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                scores.epoch = epoch
+
+            def on_epoch_end(self, epoch, logs=None):
+                if epoch == stop:
+                    raise KeyboardInterrupt
+
+        watching = [each for each in (ema, Epoch(), scores, resume) if each is not None]
+        data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(2)
+        logs = resume.wrap_fit(model, model.fit, data, epochs=6, callbacks=watching, verbose=0).history
+        return model.get_weights(), scores.best, logs, seen
+
+    whole, best, logs, seen = fit("whole")
+    assert (best.epoch, best.monitor, best.metrics["mean_iou"]) == (4, "coco_ap", 1)
+    assert logs["val_coco_ap"][1] == logs["val_coco_ap"][0] < logs["val_coco_ap"][2]
+    for weight, expected in zip(whole, seen[4], strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    with pytest.raises(KeyboardInterrupt):
+        fit("stopped", stop=3)
+    again, resumed, more, measured = fit("stopped")
+    assert list(measured) == [4, 5]  # the epochs of a run that was not stopped
+    assert resumed == best
+    assert more["val_coco_ap"] == logs["val_coco_ap"][-len(more["val_coco_ap"]) :]
+    for weight, expected in zip(again, whole, strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from kerassl.runs.model_files import run_card
 
 CONFIG = """# As resolved
 backbone: MobileNet
-data: {voc: {root: VOCdevkit, train: trainval}}
+data: {train: annotations.json}
 detector: {image_size: 64}
 localizer: null
 """
@@ -21,7 +21,7 @@ def test_card_has_data_settings_and_figures_of_the_models_run(tmp_path, place):
     (folder / "detector.json").write_text(json.dumps({"voc07_ap50": 0.25}))
     assert run_card(folder / "detector.keras") == {
         "backbone": "MobileNet",
-        "data": {"voc": {"root": "VOCdevkit", "train": "trainval"}},
+        "data": {"train": "annotations.json"},
         "training": {"image_size": 64},
         "metrics": {"voc07_ap50": 0.25},
     }

@@ -33,11 +33,11 @@ def finetune(tiny_backbone, tmp_path, monkeypatch):
     """`finetune(out, text, *flags)`: the command's exit status, on 10 scenes with the tiny backbone."""
     monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
     monkeypatch.setattr(finetuning, "EVERY", 1)
-    voc = write_scenes(tmp_path / "scenes", train=10, val=4, unlabeled=2, single_object=True)
+    scenes = write_scenes(tmp_path / "scenes", train=10, val=4, unlabeled=2, single_object=True)
 
     def run(out, text, *flags):
         (tmp_path / "run.yaml").write_text(text)
-        data = ["--voc", str(voc), "--classes", *SCENE_CLASSES]
+        data = ["--data", str(scenes), "--classes", *SCENE_CLASSES]
         config = ["--config", str(tmp_path / "run.yaml"), "--out", str(tmp_path / out)]
         return main(["finetune", "--task", "localizer", *data, *config, *flags])
 
@@ -71,6 +71,7 @@ def test_killed_finetuning_resumes_to_the_same_bits_with_all_options(finetune, t
         np.testing.assert_array_equal(value, expected)
     figures = [json.loads((folder / "localizer.json").read_text()) for folder in (whole, killed)]
     assert figures[0]["mean_iou"] == figures[1]["mean_iou"]
+    assert figures[0]["best"] == figures[1]["best"]
     assert not (killed / "localizer_checkpoints").exists()
 
 

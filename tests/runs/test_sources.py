@@ -1,22 +1,77 @@
 """The images and labels of a run."""
 
+import shutil
+
 import pytest
 
-from kerassl import datasets
+from kerassl import UserError, datasets
 from kerassl.config import read_config
 from kerassl.runs.sources import sources
 
 pytestmark = pytest.mark.current_stack
 
 
-def test_warning_names_images_when_they_are_trained_and_scored_on(tmp_path, caplog):
-    root = datasets.write_scenes(tmp_path / "scenes", train=3, val=2, image_size=(64, 64))
-    lists = root / "VOC2007" / "ImageSets" / "Main"
-    (lists / "mixed.txt").write_text((lists / "val.txt").read_text() + (lists / "train.txt").read_text().split()[0])
-    voc = {"root": str(root), "train": "train", "test": "mixed", "classes": list(datasets.SCENE_CLASSES)}
-    data = sources(read_config(None, {"data.voc": voc}), tmp_path)
-    assert len(data.test) == 3
-    assert "1 of the 3 images to score on are trained on too (as train_000000 is in both" in caplog.text
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """The same 20 images as a folder with the splits train (12) and val (8), and as one without splits."""
+    folder = tmp_path_factory.mktemp("data")
+    devkit = datasets.write_scenes(folder / "devkit", train=12, val=8, image_size=(64, 64)) / "VOC2007"
+    shutil.copytree(devkit, folder / "plain", ignore=shutil.ignore_patterns("ImageSets"))
+    names = (devkit / "ImageSets" / "Main" / "val.txt").read_text() + "train_000000\n"
+    (devkit / "ImageSets" / "Main" / "mixed.txt").write_text(names)
+    return {"devkit": str(devkit), "plain": str(folder / "plain")}
+
+
+def read(scenes, **data):
+    """The labels that `data` names, where `devkit` and `plain` are short for the folders."""
+    for part in ("train", "val", "test"):
+        path, _, split = str(data.get(part, "")).partition(":")
+        if path in scenes:
+            data[part] = {"path": scenes[path], "split": split or None}
+    return sources(read_config(None, {f"data.{key}": value for key, value in data.items()}), "")
+
+
+@pytest.mark.parametrize(
+    ("data", "sizes"),
+    [
+        ({"train": "plain"}, (14, 2, 4)),
+        ({"train": "plain", "val": 0.25}, (15, 5, None)),
+        ({"train": "plain", "test": 0.25}, (15, None, 5)),
+        ({"train": "plain", "val": 0.1, "test": "devkit:val"}, (18, 2, 8)),
+        ({"train": "devkit"}, (12, 8, None)),
+        ({"train": "devkit", "test": 0.25}, (9, 8, 3)),
+        ({"train": "devkit", "test": "devkit:val"}, (12, None, 8)),
+        ({"train": "devkit:train", "test": "devkit:val"}, (12, None, 8)),
+        ({"train": "devkit:train"}, (9, 1, 2)),
+        ({"train": "plain", "count": 6}, (6, 2, 4)),
+    ],
+)
+def test_parts_are_those_that_are_named_or_the_datas_own_or_held_out(scenes, data, sizes):
+    found = read(scenes, **data)
+    assert found.unseen == (sizes[2] is not None)
+    parts = [found.train, found.val, found.test if found.unseen else None]
+    assert tuple(part and len(part) for part in parts) == sizes
+    if "test" not in data:
+        ids = [record.image_id for part in parts if part is not None for record in part]
+        assert len(ids) == len(set(ids))
+    assert len(found.images) == (14 if "count" in data else sizes[0])  # pre-training needs no labels
+
+
+def test_shares_are_those_of_split_and_no_seed_changes_them(scenes):
+    whole = datasets.DetectionDataset.open(scenes["plain"])
+    for found in (read(scenes, train="plain"), read(scenes, train="plain", count=3)):
+        for part, expected in zip((found.val, found.test), whole.split(val=0.1, test=0.2)[1:], strict=True):
+            assert [record.image_id for record in part] == [record.image_id for record in expected]
+
+
+def test_warning_names_images_when_they_are_in_two_parts(scenes, caplog):
+    read(scenes, train="devkit:train", test="devkit:mixed", val="devkit:val")
+    assert [record.args[0] for record in caplog.records if record.levelname == "WARNING"] == [1, 8]
     caplog.clear()
-    sources(read_config(None, {"data.voc": {**voc, "test": "val"}}), tmp_path)
-    assert "trained on too" not in caplog.text
+    read(scenes, train="devkit", test="devkit:val")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_labels_are_refused_when_there_are_none(scenes):
+    with pytest.raises(UserError, match="no labeled images are named; give --data"):
+        read(scenes)

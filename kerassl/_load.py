@@ -7,9 +7,12 @@ import os
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from kerassl._errors import UserError
 from kerassl._io.arrays import DamagedError, read_arrays
 from kerassl._io.keras_file import open_model, read_keras_file
+from kerassl._io.parts import part_outputs
 from kerassl._lazy import tf
 
 _ACCEPTED = (
@@ -38,7 +41,7 @@ def load(path: str | os.PathLike) -> Any:
             - an `.npz` file of weights by name, of features (`kerassl embed`), or a checkpoint.
             - `predictions.json`, or another `.json` of a run.
             - `metrics.jsonl`, or `config.yaml`.
-            - the folder of a servable.
+            - the folder of a servable, of `kerassl predict`, or of all parts of `predict` or `embed`.
             - the folder of a run with one model in it, or several: then its detector, else its localizer, else its
               backbone.
 
@@ -73,6 +76,14 @@ def _folder(path):
     for name in _MODELS:
         if (path / name).is_file():
             return _model(path / name)
+    from kerassl.metrics.prediction_files import holds_predictions, load_predictions
+
+    parts = part_outputs(path)
+    if parts and all(part.suffix == ".npz" for part in parts):
+        arrays = [_npz(part) for part in parts]
+        return {name: np.concatenate([each[name] for each in arrays]) for name in arrays[0]}
+    if holds_predictions(path):
+        return load_predictions(path)
     raise UserError(f"{path} is a folder without a servable and without a model of a run; {_ACCEPTED}")
 
 

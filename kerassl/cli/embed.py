@@ -14,10 +14,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--backbone", required=True, help="backbone.keras of a pre-training")
     parser.add_argument("--images", nargs="+", required=True, metavar="PATH", help="images or folders of them")
-    parser.add_argument("--out", required=True, metavar="FILE", help="the .npz file to write")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="the .npz file to write; with --part a folder for them"
+    )
     parser.add_argument(
         "--image-size", type=flags.image_size, default=128, help="side in pixels, a multiple of 32 (default 128)"
     )
+    flags.part(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -95,7 +95,7 @@ def predict(
         >>> PIL.Image.fromarray(found.plot("photo.jpg")).save("detections.png")
     """
     share = read_part(part)
-    check_model(model)
+    described = check_model(model)
     if out is None:
         if share is not None or resume or draw or format != "coco":
             raise UserError("format, draw, part and resume are for files; give out, a folder to write")
@@ -108,7 +108,9 @@ def predict(
     given = [str(getattr(image, "path", image)) for image in listed]
     files.check_outside(out, given)
     paths = list(dict.fromkeys(identified(images)[1]))  # before the model is loaded
-    return predict_into(folder, Job(model, relative_names(paths, given), paths, format, score, draw, share), resume)
+    names = relative_names(paths, given)
+    job = Job(model, described.class_names, names, paths, format, score, draw, share)
+    return predict_into(folder, job, resume)
 
 
 def score(

@@ -55,6 +55,7 @@ class Job:
 
     Attributes:
         model: as of `predict`.
+        class_names: sequence of str, the model's.
         names: sequence of str, those of all images.
         paths: sequence of str, their files.
         format: str, of `prediction_formats.FORMATS`.
@@ -64,6 +65,7 @@ class Job:
     """
 
     model: str | os.PathLike | keras.Model
+    class_names: Sequence[str]
     names: Sequence[str]
     paths: Sequence[str]
     format: str
@@ -106,11 +108,10 @@ def predict_into(folder: pathlib.Path, job: Job, resume: bool) -> WrittenPredict
         return WrittenPredictions(folder, **done)
     chosen = range(len(job.names)) if job.part is None else job.part.places(job.names)
     names, paths = [job.names[place] for place in chosen], [job.paths[place] for place in chosen]
-    network = load(job.model)
     with files.claimed(folder, "predictions", keep=(_SETTINGS, _JOURNAL)):
         _write_settings(folder, settings, None)
         files.open_log(folder / _JOURNAL)
-        _predict(folder, job, network, names, paths)
+        _predict(folder, job, names, paths)
         images = objects = 0
         for each in _entries(folder):
             images += 1
@@ -118,7 +119,7 @@ def predict_into(folder: pathlib.Path, job: Job, resume: bool) -> WrittenPredict
         if paths and not images and job.part is None:
             raise UserError(f"none of {len(paths)} images can be read, first {paths[0]} {fault(paths[0])}")
         into = Written(
-            folder, tuple(network.class_names), lambda: _entries(folder), text_stems(job.names), job.score
+            folder, job.class_names, lambda: _entries(folder), text_stems(job.names), job.score
         )  # fmt: skip
         FORMATS[job.format](into)
         result = {"images": images, "objects": objects, "broken": len(paths) - images}
@@ -151,11 +152,12 @@ def _write_settings(folder, settings, result):
         part.write_text(json.dumps({**settings, "result": result}, indent=1) + "\n", encoding="utf-8")
 
 
-def _predict(folder, job, network, names, paths):
+def _predict(folder, job, names, paths):
     """Append to the journal what is missing in it."""
     first = _repair(folder / _JOURNAL)
     if first >= len(paths):
         return
+    network = load(job.model)
     with (
         (folder / _JOURNAL).open("a", encoding="utf-8", newline="\n") as journal,
         tqdm(total=len(paths), initial=first, desc="predict", unit="image", disable=verbosity() == 2) as bar,

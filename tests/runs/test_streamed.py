@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
+import pathlib
 import shutil
+import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import keras
@@ -12,12 +15,14 @@ from pycocotools.coco import COCO
 
 import kerassl
 from kerassl import UserError, detectors
-from kerassl._io.parts import Part
+from kerassl._io.parts import Part, part_outputs
+from kerassl.cli.main import main
 from kerassl.metrics import load_predictions
 from kerassl.runs.prediction_formats import FORMATS, Predicted, Written, text_stems
 
 pytestmark = pytest.mark.current_stack
 
+SCRIPT = pathlib.Path(__file__).parents[2] / "examples" / "predict_array.sh"
 NAMES = ("red", "green", "blue")
 
 
@@ -152,18 +157,27 @@ def test_files_are_equal_to_the_byte_when_a_killed_run_is_resumed(model, photos,
     assert not places
 
 
-def test_parts_are_read_as_one_when_all_are_there(model, tmp_path, save_image):
+def test_parts_are_read_as_one_when_a_job_array_wrote_them_all(model, tmp_path, save_image, monkeypatch):
     names = [f"{number}.png" for number in range(20)]
-    first = Part(1, 3).places(names)
-    chosen = [names[place] for place in (*first[:2], Part(3, 3).places(names)[0])]
-    paths = [str(save_image(tmp_path / "photos" / name)) for name in chosen]
-    out = tmp_path / "out"
-    done = [kerassl.predict(model, paths, out=out, part=f"{number}/3").images for number in (1, 2, 3)]
-    assert done == [2, 0, 1]
-    assert list(load_predictions(out)) == chosen
-    shutil.rmtree(out / "part-2-of-3")
-    with pytest.raises(UserError, match="lacks 1 of 3 parts, 2/3 first"):
-        load_predictions(out)
+    chosen = [names[place] for place in Part(1, 2).places(names)[:2]]
+    for name in chosen:
+        save_image(tmp_path / "photos" / name)
+    model.save(tmp_path / "detector.keras")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kerassl").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "bin" / "kerassl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        task = {**os.environ, "SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": "2"}
+        command = ["bash", str(SCRIPT), "detector.keras", "photos", "out", "--format", "coco"]
+        arguments = subprocess.run(command, env=task, check=True, capture_output=True, text=True).stdout.split("\n")
+        assert main(arguments[:-1]) == 0
+    assert [len(load_predictions(part)) for part in part_outputs(tmp_path / "out")] == [2, 0]
+    assert list(load_predictions("out")) == list(kerassl.load("out")) == chosen
+    shutil.rmtree(tmp_path / "out" / "part-2-of-2")
+    with pytest.raises(UserError, match="lacks 1 of 2 parts, 2/2 first"):
+        load_predictions("out")
 
 
 def test_no_image_that_can_be_read_is_refused_and_nothing_left(model, tmp_path):

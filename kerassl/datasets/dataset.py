@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections
 import collections.abc
 import dataclasses
+import logging
 import os
-import pathlib
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kerassl import augment as _augment
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, check
 from kerassl.datasets.class_names import check_class_names, check_known, check_numbering
@@ -22,15 +23,18 @@ from kerassl.datasets.formats.coco import read_coco
 from kerassl.datasets.formats.tfds import read_tfds
 from kerassl.datasets.formats.voc import VOC_CLASSES, read_voc
 from kerassl.datasets.formats.yolo import read_yolo
+from kerassl.datasets.images.shard_index import shard_place
 from kerassl.datasets.pipeline.detection import detection_batches, single_object_batches
 from kerassl.datasets.recognition import read_labels
 from kerassl.datasets.record import Record
 from kerassl.datasets.shards.reader import read_shards
-from kerassl.datasets.subset import choose, subset
+from kerassl.datasets.subset import choose, choose_groups, subset
 
 if typing.TYPE_CHECKING:
     from kerassl.augment import BoxAugmentation
     from kerassl.datasets.pipeline.resumable import ResumableDataset
+
+log = logging.getLogger("kerassl")
 
 Paths = str | os.PathLike
 
@@ -355,25 +359,28 @@ class DetectionDataset(collections.abc.Sequence):
     ) -> tuple[DetectionDataset, ...]:
         """Split into training, validation and test images.
 
-        The split is stratified, the same on every machine, and depends on the seed, the image ids and the classes
-        alone. The test images do not depend on `val`.
+        The split is stratified, the same on every machine, and depends on the seed, the image ids (with `group_by` the
+        groups) and the classes alone. The test images do not depend on `val`.
 
         Args:
             val, test: float in (0, 1), share of all images; or int, number of images; or 0 for none.
             seed: int.
-            group_by: str, a regular expression. Images for whose file names it matches the same text (its first
-                group, where it has one) stay together, as the frames of a video; parts are then as large as whole
-                groups allow. An image that it does not match is a group of its own.
+            group_by: str, a regular expression that is searched for in the name of each image's file, or in its whole
+                path if the expression holds a `/`. Images with the same match stay together, or with the same groups
+                `(…)` where the expression has some: `"^(.*)_frame"` keeps the frames of one video together,
+                `"([^/]+)/[^/]+$"` the images of one folder. Shares are kept as nearly as the groups allow. An image
+                that does not match is its own group.
 
         Returns:
             Tuple of `DetectionDataset`s: training, then validation and test if they are not 0.
 
         Raises:
-            UserError: if a share is out of range, `group_by` matches no file name, or no image would be left for
-                training.
+            UserError: if a share is out of range, no image would be left for training, or `group_by` is no regular
+                expression, matches no image, or leaves too few groups.
 
         Example:
             >>> train, val, test = labeled.split(val=0.1, test=0.2, seed=0)
+            >>> train, val = videos.split(val=0.2, group_by=r"^([a-z]+)_")
         """
         check(seed=seed)
         sizes = {name: self._size(name, share) for name, share in (("test", test), ("val", val))}
@@ -383,12 +390,21 @@ class DetectionDataset(collections.abc.Sequence):
             )
         left, held, parts = self._ids(), self._held(), {}
         groups = None if group_by is None else self._groups(group_by)
+        if groups is not None and len(groups) <= sum(map(bool, sizes.values())):
+            raise UserError(
+                f"group_by {group_by!r} makes {len(groups)} groups of {len(self)} images, too few for one in each "
+                "part; give another expression"
+            )
         for name, size in sizes.items():
-            chosen = set(choose(left, size, f"split {seed}", held, groups)) if size else set()
+            key = f"split {seed}"
+            chosen = set()
+            if size and groups is None:
+                chosen = set(choose(left, size, key, held))
+            elif size:
+                chosen = set(choose_groups(groups, size, key, held))
+                groups = {group: ids for group, ids in groups.items() if chosen.isdisjoint(ids)}
             parts[name] = self.with_records([record for record in self if record.image_id in chosen])
             left = [each for each in left if each not in chosen]
-        if self and not left:
-            raise UserError(f"group_by {group_by!r} leaves no group for training; give another, or smaller shares")
         kept = set(left)
         train = self.with_records([record for record in self if record.image_id in kept])
         return (train, *(parts[name] for name in ("val", "test") if sizes[name]))
@@ -446,20 +462,34 @@ class DetectionDataset(collections.abc.Sequence):
             raise UserError(f"the image id {doubled!r} is there more than once; give each record an id of its own")
         return ids
 
-    def _groups(self, expression):
-        """The group of each image id, by what the regular expression matches in the file name."""
-        found = {}
-        for record in self:
-            match = re.search(expression, pathlib.PurePath(record.path).name)
-            text = None if match is None else match[1 if match.re.groups else 0]
-            found[record.image_id] = f"image {record.image_id}" if text is None else f"group {text}"
-        if self and not any(group.startswith("group") for group in found.values()):
-            name = pathlib.PurePath(self[0].path).name
-            raise UserError(f"group_by {expression!r} matches no file name, as {name}; give one that does")
-        return found
-
     def _held(self):
         return {record.image_id: set(record.classes[~record.crowd].tolist()) for record in self}
+
+    def _groups(self, group_by):
+        """Dict from the text of each group to the ids of its images."""
+        try:
+            pattern = re.compile(group_by)
+        except (re.error, TypeError, RecursionError, OverflowError) as error:
+            raise UserError(
+                f"group_by {group_by!r} is no regular expression ({error}); give one, as '^(.*)_frame'"
+            ) from None
+        groups, apart = collections.defaultdict(list), []
+        for record in self:
+            name = record.image_id if shard_place(record.path) else record.path
+            name = name.replace(os.sep, "/") if "/" in group_by else os.path.basename(name)
+            match = pattern.search(name)
+            if match is None:
+                apart.append(name)
+            group = "\0" + record.image_id if match is None else "\0\0".join(map(str, match.groups() or [match[0]]))
+            groups[group].append(record.image_id)
+        if len(apart) == len(self):
+            raise UserError(f"group_by {group_by!r} matches no image file, as {apart[0]}; give an expression that does")
+        if apart:
+            log.warning(
+                "group_by %s matches %d images not, each of which is its own group, first %s",
+                printable(repr(group_by)), len(apart), printable(apart[0]),
+            )  # fmt: skip
+        return dict(groups)
 
     def _size(self, name, share):
         if isinstance(share, float) and 0 < share < 1:

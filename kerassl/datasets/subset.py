@@ -54,7 +54,7 @@ def subset(ids, *, fraction=None, count=None, seed=0, labels=None):
     return sorted(choose(ids, int(count), seed, labels))
 
 
-def choose(ids, count, key, labels=None, groups=None):
+def choose(ids, count, key, labels=None):
     """Choose by hashes of names.
 
     Args:
@@ -62,27 +62,36 @@ def choose(ids, count, key, labels=None, groups=None):
         count: int, at most as many.
         key: mixed into the hashes.
         labels: see `subset`.
-        groups: mapping from id to the str of its group, or None. Given, groups are taken whole, one at least, and
-            those that would make more than `count` are passed over. `labels` is then a mapping.
 
     Returns:
-        List of str. Without groups, shorter ones of the same key are the beginnings of longer ones.
+        List of str. Shorter ones of the same key are the beginnings of longer ones.
     """
-    if groups is not None:
-        members, held, chosen = collections.defaultdict(list), collections.defaultdict(set), []
-        for each in ids:
-            members[groups[each]].append(each)
-            held[groups[each]] |= set(labels[each])
-        ranked = choose(list(members), len(members), key)
-        for place in stratified_order([held[group] for group in ranked], len(ranked)):
-            if not chosen or len(chosen) + len(members[ranked[place]]) <= count:
-                chosen += members[ranked[place]]
-        return chosen
     ranked = sorted(ids, key=lambda each: hashlib.sha256(f"{key}:{each}".encode("utf-8", "surrogatepass")).digest())
     if labels is not None and count < len(ranked):
         look = labels.__getitem__ if isinstance(labels, collections.abc.Mapping) else labels
         ranked = [ranked[place] for place in stratified_order([look(each) for each in ranked], count)]
     return ranked[:count]
+
+
+def choose_groups(groups, count, key, labels):
+    """Choose whole groups of names by hashes, as nearly as possible of so many names together.
+
+    Args:
+        groups: dict from the name of each group to the list of its members.
+        count: int, the number of members wanted.
+        key: see `choose`.
+        labels: mapping from member to an iterable of hashable classes.
+
+    Returns:
+        List of members, of one group or more, but never of all groups.
+    """
+    held = {group: set().union(*(labels[each] for each in members)) for group, members in groups.items()}
+    ranked = choose(list(groups), len(groups) - 1, key, held)
+    chosen = []
+    for group in ranked:
+        if len(chosen) + len(groups[group]) / 2 <= count:
+            chosen += groups[group]
+    return chosen or list(min((groups[group] for group in ranked), key=len, default=[]))
 
 
 def stratified_order(labels, length):

@@ -178,23 +178,43 @@ def test_splits_are_disjoint_stratified_and_the_same_for_one_seed():
 
 
 @pytest.mark.current_stack
-def test_split_keeps_groups_together_and_is_nearly_as_large_as_asked():
-    records = [
-        dataclasses.replace(each, path=f"x/video{number // 7}_{number}.png" if number < 140 else f"x/{number}.png")
-        for number, each in enumerate(records_of(160))
-    ]
-    parts = train, val, test = DetectionDataset(records, NAMES).split(val=0.1, test=0.2, group_by=r"video(\d+)")
-    assert sorted(ids(train) + ids(val) + ids(test)) == ids(records)
-    groups = [{record.path.partition("_")[0] for record in part} for part in parts]
-    assert not groups[0] & groups[1]
-    assert not (groups[0] | groups[1]) & groups[2]
-    assert (len(val), len(test)) == (16, 32)
+@pytest.mark.parametrize("group_by", [r"^(.+)_\d+\.jpg$", r"/frames/([^/]+)/", "^[a-z]+_(?=x)|^[a-z]+"])
+def test_images_of_one_group_stay_together_when_they_are_split(group_by):
+    rng, made = np.random.default_rng(0), []
+    for record in records_of(400):
+        video = "abcdefghijklmnopqrst"[rng.integers(20)]
+        path = f"videos/frames/{video}/{video}_{record.image_id}.jpg"
+        made.append(dataclasses.replace(record, path=path))
+    dataset = DetectionDataset(made, NAMES)
+    parts = dataset.split(val=0.1, test=0.2, seed=1, group_by=group_by)
+    videos = [{record.path.split("/")[2] for record in part} for part in parts]
+    assert sum(map(len, videos)) == len(set.union(*videos)) == 20
+    assert sum(map(len, parts)) == 400
+    np.testing.assert_allclose([len(part) / 400 for part in parts], [0.7, 0.1, 0.2], atol=0.04)
+    shares = [np.bincount([record.classes[0] for record in each], minlength=3) / len(each) for each in parts]
+    np.testing.assert_allclose(shares, [shares[0]] * 3, atol=0.1)
+    again = dataset.with_records(dataset.records[::-1]).split(val=0.1, test=0.2, seed=1, group_by=group_by)
+    assert [sorted(ids(each)) for each in again] == [ids(each) for each in parts]
+    assert ids(dataset.split(test=0.2, seed=1, group_by=group_by)[1]) == ids(parts[2])
+    assert ids(dataset.split(test=0.2, seed=2, group_by=group_by)[1]) != ids(parts[2])
+
+
+@pytest.mark.current_stack
+def test_an_image_of_no_group_is_its_own_when_they_are_split(caplog):
+    dataset = DetectionDataset(records_of(40), NAMES)
+    train, test = dataset.split(test=0.5, group_by="^000.")
+    assert len({record.image_id[:3] == "000" for record in train if record.image_id < "0010"}) <= 1
+    assert len(test) == 20
+    assert "matches 30 images not, each of which is its own group, first 0010.jpg" in caplog.text
 
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda data: data.split(val=0.4, group_by="("), r"group_by '\(' is no regular expression \(missing \)"),
+        (lambda data: data.split(val=0.4, group_by="video"), "matches no image file, as 0000.jpg; give"),
+        (lambda data: data.split(val=0.4, test=1, group_by="^000"), "makes 1 groups of 5 images, too few"),
         (lambda data: data.subset(6), "count is 6, but 5 images"),
         (lambda data: data.subset(0), "count is 0"),
         (lambda data: data.subset(1.5), "count is 1.5"),
@@ -203,8 +223,6 @@ def test_split_keeps_groups_together_and_is_nearly_as_large_as_asked():
         (lambda data: data.split(val=1.5), "val is 1.5"),
         (lambda data: data.split(test=-1), "test is -1"),
         (lambda data: data.split(val=0.5, test=3), "leave none of 5 images"),
-        (lambda data: data.split(val=0.2, group_by="x{9}"), "matches no file name"),
-        (lambda data: data.split(val=0.2, group_by="."), "leaves no group for training"),
         (lambda data: data.with_records([*data, data[0]]).subset(2), "'0000' is there more than once"),
     ],
 )

@@ -84,11 +84,11 @@ def read_labels(path, images, split, class_names, strict, allow_broken):
     return found.read(chosen, class_names, strict, allow_broken)
 
 
-def own_splits(path: str | os.PathLike) -> tuple[str, ...]:
+def own_splits(path: str | os.PathLike, images: str | os.PathLike | None = None) -> tuple[str, ...]:
     """Return the splits that labeled data define themselves.
 
     Args:
-        path: see `DetectionDataset.open`.
+        path, images: see `DetectionDataset.open`.
 
     Returns:
         Tuple of str, as `("train", "val", "test")`: those that `DetectionDataset.open` takes as `split`. Empty where
@@ -97,7 +97,7 @@ def own_splits(path: str | os.PathLike) -> tuple[str, ...]:
     Raises:
         UserError: if the format is not known.
     """
-    return recognize(path).splits
+    return recognize(path, images).splits
 
 
 def recognize(path: str | os.PathLike, images: str | os.PathLike | None = None) -> Labels:

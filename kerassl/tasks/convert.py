@@ -66,7 +66,7 @@ def convert(
     def read(split):
         return open_labels(data, data_images, split, classes, allow_broken_labels)
 
-    own = {} if split is not None else _own_splits(data)
+    own = {} if split is not None else _own_splits(data, data_images)
     labeled = {name: read(each) for name, each in own.items()} or read(split)
     if own:
         _report_left(read(None), labeled)
@@ -76,9 +76,9 @@ def convert(
     return write(labeled, out, copy=copy, progress=verbosity() != 2)
 
 
-def _own_splits(data):
+def _own_splits(data, images):
     """Dict from `train`, `val` and `test` to what the data call that split."""
-    there = datasets.own_splits(data)
+    there = datasets.own_splits(data, images)
     found = {name: next((each for each in calls if each in there), None) for name, calls in _SPLITS.items()}
     return {name: each for name, each in found.items() if each is not None}
 

@@ -9,7 +9,7 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kerassl import serving
@@ -26,9 +26,9 @@ from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import running, supervised
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.model_files import load, run_card
-from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Training, plan_comparison
+from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Stage, Training, plan_comparison
 from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.sources import Sources, check_decoded, some_labels, sources
+from kerassl.runs.sources import Sources, check_images, some_labels, sources
 from kerassl.runs.start import check_network, check_start
 from kerassl.types import PROTOCOLS
 
@@ -134,7 +134,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     labeled = functools.cache(functools.partial(some_labels, data))
     # What is wrong there is found before anything is trained.
     _check_data(plan, data, labeled)
-    check_decoded(data)
+    check_images(data)
     running.prepare(config)
     for stage in plan.of(Probing)[:1]:
         probe.make_probes(stage)
@@ -168,32 +168,67 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     )
 
 
+@dataclasses.dataclass
+class _Work:
+    """What the stages of a comparison share while they are done.
+
+    Attributes:
+        data: `Sources`.
+        labeled: Function from number of labels and seed to the records to train on.
+        limit: `TimeLimit`.
+        left: The stages that are to be done.
+        on_features: `FrozenTrials`.
+        found: Dict from the names of the stages that are done to their figures.
+    """
+
+    data: Sources
+    labeled: Callable
+    limit: running.TimeLimit
+    left: Sequence[Stage]
+    on_features: frozen.FrozenTrials
+    found: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
 def _execute(plan, data, labeled, limit):
     """Do the stages that are left, and return what each found by its name."""
-    found, left = {}, plan.left()
-    on_features = frozen.FrozenTrials(plan, left, data, labeled, limit)
+    left = plan.left()
+    work = _Work(data, labeled, limit, left, frozen.FrozenTrials(plan, left, data, labeled, limit))
     for stage in plan.stages:
         with _of_variant(stage.variant):
-            if isinstance(stage, Pretraining):
-                if not stage.outputs[-1].exists():
-                    limit.check()
-                    log.info("the pre-training of %s", stage.variant)
-                run = supervised.run if stage.supervised else pretraining.run
-                found[stage.name] = run(stage, data.images, limit)
-            elif isinstance(stage, Reestimation):
-                if any(stage.name in other.after for other in left):
-                    limit.check()
-                    frozen.reestimate(stage, data)
-            elif isinstance(stage, Probing):
-                found[stage.name] = probe.run(stage, found, limit)
-            else:
-                if stage in left and stage.protocol == "frozen":
-                    on_features.run(stage)
-                elif stage in left:
-                    trials.finetune(stage, data, labeled, limit)
-                found[stage.name] = stage.kept()
+            work.found[stage.name] = _RUNNERS[type(stage)](stage, work)
     _files.clear(plan.folder / "features")
-    return found
+    return work.found
+
+
+def _pretrain(stage, work):
+    if not stage.outputs[-1].exists():
+        work.limit.check()
+        log.info("the pre-training of %s", stage.variant)
+    run = supervised.run if stage.supervised else pretraining.run
+    return run(stage, work.data.images, work.limit)
+
+
+def _reestimate(stage, work):
+    if any(stage.name in other.after for other in work.left):
+        work.limit.check()
+        frozen.reestimate(stage, work.data)
+
+
+def _train(stage, work):
+    if stage in work.left and stage.protocol == "frozen":
+        work.on_features.run(stage)
+    elif stage in work.left:
+        trials.finetune(stage, work.data, work.labeled, work.limit)
+    return stage.kept()
+
+
+_RUNNERS: Mapping[type[Stage], Callable[[Any, _Work], Any]] = {
+    Pretraining: _pretrain,
+    Reestimation: _reestimate,
+    Probing: lambda stage, work: probe.run(stage, work.found, work.limit),
+    Training: _train,
+}
+"""How a stage of each kind is done."""
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from kerassl.runs.plan import Plan, Training, plan_finetuning
 from kerassl.runs.predict import score
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
-from kerassl.runs.sources import Sources, check_decoded, sources
+from kerassl.runs.sources import Sources, check_images, sources
 from kerassl.runs.start import check_network, check_start, seen, start
 from kerassl.types import METRIC_NAMES
 
@@ -133,7 +133,7 @@ def finetune(
     with run_folder(out, planned.config, resume, replace, grows, done) as folder:
         labeled = sources(planned.config, folder)
         neck.check(stage.settings, task, stage.weights)
-        check_decoded(labeled)
+        check_images(labeled)
         prepare(planned.config)
         figures = run(stage, labeled)
         return write_results(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import logging
 import os
 import pathlib
@@ -11,15 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerassl import datasets
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl.config.config import Config
 from kerassl.config.schema import HeldOut
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.class_names import check_known, read_class_names
+from kerassl.datasets.duplicates import warn_of_leakage
 from kerassl.datasets.formats.voc import check_in_voc
 from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.subset import subset
+from kerassl.runs.running import verbosity
 
 log = logging.getLogger("kerassl")
 
@@ -132,24 +134,10 @@ def _parts(config):
 
 
 def _check_parts(data):
-    """Refuse parts without an object, and report images that are in more than one."""
-    parts = {"to train on": data.train, "to validate on": data.val, "to score on": data.test}
-    if not data.unseen:
-        del parts["to score on"]
-    paths = {}
-    for name, records in parts.items():
-        if records is None:
-            continue
-        if not any(record.largest() is not None for record in records):
-            raise UserError(f"none of the {len(records)} images {name} has an object to be found; give others")
-        paths[name] = {os.path.realpath(record.path) for record in records}
-    for (name, own), (other, more) in itertools.combinations(paths.items(), 2):
-        both = own & more
-        if both:
-            log.warning(
-                "%d of the %d images %s are also %s, as %s: new images will score lower; use other images",
-                len(both), len(more), other, name, pathlib.Path(min(both)).name,
-            )  # fmt: skip
+    """Refuse parts without an object."""
+    for use, records in {"train": data.train, "validate": data.val, "score": data.test}.items():
+        if records is not None and not any(record.largest() is not None for record in records):
+            raise UserError(f"none of the {len(records)} images to {use} on has an object to be found; give others")
 
 
 def open_labels(
@@ -219,8 +207,10 @@ def labels_title(
     return pathlib.Path(str(path)).name + (f", {split}" if split else "")
 
 
-def check_decoded(data: Sources) -> None:
-    """Refuse labeled images of which none can be decoded, before anything is trained; it loads TensorFlow.
+def check_images(data: Sources) -> None:
+    """Refuse labeled images of which none can be decoded, and report copies, before anything is trained.
+
+    It loads TensorFlow.
 
     Args:
         data: `Sources`.
@@ -231,6 +221,18 @@ def check_decoded(data: Sources) -> None:
     for records in (data.train, data.val, data.test):
         if records is not None:
             check_readable([record.path for record in records])
+    if data.generated:
+        return
+    warn_of_leakage(data.train, data.val or (), data.test if data.unseen else (), progress=verbosity() == 1)
+    if data.val is not None and data.unseen:
+        paths = {record.path for record in data.val}
+        both = [record.path for record in data.test if record.path in paths]
+        if both:
+            log.warning(
+                "%d of %d images to score on are those that the best epoch is chosen on (as %s): their metrics are too "
+                "high; score on others",
+                len(both), len(data.test), printable(both[0]),
+            )  # fmt: skip
 
 
 def labeled_split(config: Config, split: str, classes: Sequence[str]) -> DetectionDataset:

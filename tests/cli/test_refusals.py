@@ -130,7 +130,7 @@ OTHERS = [
     (["shards", "--split", "train", "--out", "new"], "--year, --split and --classes are for labels"),
     (["compare", "--out", "new"], "nothing to compare", "frozen"),
     (["compare", "--config", "start.yaml", "--out", "new"], "variants.a.start is gone.npz", "imagenet"),
-    (["finetune", "--data", "broken", "--out", "new"], "broken", "JPEGImages"),
+    (["finetune", "--data", "broken", "--out", "new"], "broken", "known format"),
     (["pretrain", "--images", "packed", "--out", "new"], "packed/index.json", "new folder"),
     ([*EVALUATE, "--year", "2012"], "VOC2012", "2007"),
     (["evaluate", *MODEL, "--coco", "bad.json", "--images", "photos"], "bad.json"),

@@ -6,7 +6,7 @@ import pytest
 
 from kerassl import UserError, datasets
 from kerassl.config import read_config
-from kerassl.runs.sources import sources
+from kerassl.runs.sources import check_images, sources
 
 pytestmark = pytest.mark.current_stack
 
@@ -65,10 +65,11 @@ def test_shares_are_those_of_split_and_no_seed_changes_them(scenes):
 
 
 def test_warning_names_images_when_they_are_in_two_parts(scenes, caplog):
-    read(scenes, train="devkit:train", test="devkit:mixed", val="devkit:val")
-    assert [record.args[0] for record in caplog.records if record.levelname == "WARNING"] == [1, 8]
+    check_images(read(scenes, train="devkit:train", test="devkit:mixed", val="devkit:val"))
+    first, second = [record.args for record in caplog.records if record.levelname == "WARNING"]
+    assert (first[0], second[:2]) == ("1 of 9 test images", (8, 9))
     caplog.clear()
-    read(scenes, train="devkit", test="devkit:val")
+    check_images(read(scenes, train="devkit", test="devkit:val"))
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 

@@ -40,7 +40,7 @@ def _escaped(character):
 
 
 def shortened(text: Any, longest: int = 60) -> str:
-    """Return printable text of at most so many characters, with `…` for what is left out of its middle.
+    """Return printable text of at most `longest` characters, with `…` for the part left out of its middle.
 
     Args:
         longest: int, 3 or more.

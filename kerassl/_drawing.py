@@ -43,7 +43,7 @@ def draw(image, found, truth, width=None):
 
 
 def color(label, count):
-    """The color of a class out of so many, as (red, green, blue)."""
+    """Return the color of a class among `count`, as (red, green, blue)."""
     # Even steps around the color circle but for its greens, in turns of two brightnesses.
     hue = (0.47 + 0.71 * label / max(count, 6)) % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 1.0 if label % 2 == 0 else 0.8)

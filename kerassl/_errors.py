@@ -8,7 +8,7 @@ from kerassl._display import printable
 class UserError(ValueError):
     """Invalid input, in one line: what was wrong, what is accepted, what to do.
 
-    It is a `ValueError` for whoever calls from Python; the `kerassl` command prints it without a traceback and
+    In Python it is a `ValueError`; the `kerassl` command prints it without a traceback and
     exits with status 2. Names in it may hold line breaks or undecodable bytes, which are escaped.
 
     Args:

@@ -25,7 +25,7 @@ def check_image_size(size: float) -> int:
     """
     if isinstance(size, (bool, np.bool_)) or not isinstance(size, (int, float, np.number)):
         raise UserError(
-            f"image size {short(size)} is no number; give the side of the square in pixels, a multiple of 32"
+            f"image size {short(size)} is not a number; give the side of the square in pixels, a multiple of 32"
         )
     if not 32 <= size <= MOST or size % 32:  # NaN too
         below = int(min(max(32, size), MOST - 32)) // 32 * 32 if size == size else 224

@@ -49,7 +49,7 @@ def mosaic(draws: Mapping[str, tf.Tensor], regions: tf.Tensor, size: int) -> Mos
     sources = tf.gather(tf.concat([own, others], axis=1), order, batch_dims=1)  # [B, 4]
     corners = tf.cast(tf.gather(regions, sources), tf.int32)  # [B, 4, 4]
     first, sides = corners[..., :2] // 2, (corners[..., 2:] - corners[..., :2]) // 2  # [B, 4, 2]
-    after = tf.constant([[0, 0], [1, 0], [0, 1], [1, 1]]) == 1  # whether a quarter lies behind the center, in x and y
+    after = tf.constant([[0, 0], [1, 0], [0, 1], [1, 1]]) == 1  # whether a quarter is behind the center, in x and y
     begin = tf.where(after, center[:, None], 0)
     end = tf.where(after, size, center[:, None])
     spare = sides - (end - begin)  # what does not fit into the quarter

@@ -13,7 +13,7 @@ from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.callbacks.learning_rate import current_rate
-from kerassl.callbacks.state import goes_on
+from kerassl.callbacks.state import has_more_steps
 
 log = logging.getLogger("kerassl")
 
@@ -38,7 +38,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     - **not learning**: the loss is still that of random guessing.
 
     While the learning rate is warming up, a loss that stays is no reason for an alarm. When training ends, the last
-    steps are looked at in any case, however short the run was; under 20 steps only for a loss that is no number and for
+    steps are checked in any case, however short the run was; under 20 steps only for a loss that is not finite and for
     a collapse, as no network learns more than chance in so few.
 
     Args:
@@ -118,7 +118,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             self._look(np.array(self._recent), slow=self._steps >= self._slow)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if goes_on(self.model) or not (self._steps or self.alarms):
+        if has_more_steps(self.model) or not (self._steps or self.alarms):
             return
         broken, self._now = "broken" in self._now, []
         if broken:
@@ -155,7 +155,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             self._alarm(
                 "collapsed",
                 f"the embeddings of all images are alike (deviation {deviation:.3f} of 1, {rank:.1f} directions): "
-                "lower the learning rate, or look whether the images differ",
+                "lower the learning rate, or check that the images differ",
             )
         elif end and guessing and later_rank < 0.5 * self._first:
             self._alarm(
@@ -183,7 +183,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             self._alarm(
                 "at chance",
                 f"the other view of an image is found in {accuracy:.2%} of cases, which is guessing "
-                f"({self.chance_accuracy:.2%}): look whether the images differ, take milder views, or lower the "
+                f"({self.chance_accuracy:.2%}): check that the images differ, take milder views, or lower the "
                 "learning rate",
             )
         if guessing and "collapsed" not in self._now:

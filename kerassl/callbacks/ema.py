@@ -10,7 +10,7 @@ from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import SHARE_BELOW_1
 from kerassl.callbacks.shadow import Shadow
-from kerassl.callbacks.state import goes_on, set_ema
+from kerassl.callbacks.state import has_more_steps, set_ema
 
 
 class EMA(keras.callbacks.Callback):
@@ -107,4 +107,4 @@ class EMA(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         self._training = False
         set_ema(self.model, None)
-        self._put(not goes_on(self.model))
+        self._put(not has_more_steps(self.model))

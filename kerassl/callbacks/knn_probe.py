@@ -29,7 +29,7 @@ class KNNProbe(Probe):
         image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
         k: int > 0. Neighbors that vote; no more than there are training images. 20 suits 40 images a class.
         temperature: float > 0. Lower gives the nearest more weight; 0.07 is usual.
-        every: int > 0. Measure at the end of every so many epochs, and of the last.
+        every: int > 0. Measure after every `every` epochs, and after the last.
         batch_size: int. Images that are embedded at once.
         seed: int. Of the halves, where `test` is None.
 

@@ -18,24 +18,16 @@ class LinearProbe(Probe):
     A multinomial logistic regression is fitted to all training images at once, until it has converged: it has no
     learning rate and draws nothing. With two classes there is no `linear_top3`.
 
-    The figures depend on the weights and the images alone, and nothing of the training is touched: a run that is
-    resumed gives the same figures, and a run with the probe the same weights as one without. Features that are not
-    finite give nan. Put it before the callbacks that write logs.
+    As `KNNProbe` it is reproducible, changes nothing in training, and goes before the callbacks that write logs.
 
     Args:
-        train: folder with one sub-folder a class, as `datasets.labeled_folder` reads it.
-        test: the same, of the same classes; or None to score one half of each class of `train` by the other.
-        image_size: int. Side of the images in pixels, a multiple of 32; that of the views suits.
+        train, test, image_size, every, batch_size, seed: those of `KNNProbe`.
         l2: float > 0. Half of it times the squared norm of the weights is added to the mean cross-entropy, features
             being standardized and divided by the square root of their number. 1e-4 to 1e-2 suits some 40 images a
             class.
-        every: int > 0. Measure at the end of every so many epochs, and of the last.
-        batch_size: int. Images that are embedded at once.
-        seed: int. Of the halves, where `test` is None.
 
     Raises:
-        UserError: if a folder is missing or unfit, the two hold different classes, or a number is out of range; when
-            training begins, if the model has no `embed`.
+        UserError: as `KNNProbe`.
 
     Example:
         >>> probe = kerassl.callbacks.LinearProbe("animals/train", "animals/test", image_size=96, every=5)

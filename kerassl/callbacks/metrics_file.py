@@ -24,9 +24,9 @@ class MetricsFile(keras.callbacks.Callback):
 
     Args:
         path: str or `pathlib.Path` of the file, as `metrics.jsonl`. An older file is continued.
-        stage: str. Written into each line, to tell several runs in one file apart.
+        stage: str. Written into each line, to distinguish several runs in one file.
         images_per_step: int or None. The global batch, for `images_per_second`.
-        every: int or None. Also write a line every so many steps, with `"kind": "step"`.
+        every: int or None. Also write a line every `every` steps, with `"kind": "step"`.
         rewind: bool or None. Whether to drop the lines of this stage that are beyond the step at which `fit` begins:
             what comes after the last checkpoint is trained again, and each epoch is in the file once. None does so when
             `Resume` took up a checkpoint.

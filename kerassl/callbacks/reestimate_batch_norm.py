@@ -8,7 +8,7 @@ from typing import Any
 from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl.backbones.batch_norm import batch_norms, measurer, reestimate_batch_norm
-from kerassl.callbacks.state import goes_on
+from kerassl.callbacks.state import has_more_steps
 
 
 class ReestimateBatchNorm(keras.callbacks.Callback):
@@ -20,7 +20,7 @@ class ReestimateBatchNorm(keras.callbacks.Callback):
     Args:
         batches: `tf.data.Dataset` as `backbones.reestimate_batch_norm` takes it: not the very one that `fit` is given,
             whose epochs it would disturb.
-        steps: int > 0 or None. At most so many batches; 100 to 200 suffice.
+        steps: int > 0 or None. Maximum number of batches; 100 to 200 suffice.
 
     Raises:
         UserError: if `steps` is no whole number above 0.
@@ -46,7 +46,7 @@ class ReestimateBatchNorm(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self._training = False
-        if not goes_on(self.model):
+        if not has_more_steps(self.model):
             self._measure()
 
     def _measure(self):

@@ -1,4 +1,4 @@
-"""Continuing a run that was stopped."""
+"""Checkpoints of a run, and its continuation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.arrays import DamagedError, read_arrays
 from kerassl._numbers import COUNT
-from kerassl.callbacks.state import ema_of, metric_variables, set_goes_on, set_resumed, weights
+from kerassl.callbacks.state import ema_of, metric_variables, set_more_steps, set_resumed, weights
 from kerassl.datasets import ResumableDataset
 
 log = logging.getLogger("kerassl")
@@ -144,11 +144,11 @@ class Resume(keras.callbacks.Callback):
             # A call of its own, for Keras takes every epoch to be as long as the first.
             self.offset = self.step
             rest = self.data.at(epoch, self.step, self._saved["broken"])  # type: ignore[union-attr]
-            set_goes_on(model, True)
+            set_more_steps(model, True)
             try:
                 before = fit(rest, epochs=epoch + 1, initial_epoch=epoch, **arguments)
             finally:
-                set_goes_on(model, False)
+                set_more_steps(model, False)
             self.offset = 0
             epoch += 1
             if model.stop_training:
@@ -229,7 +229,7 @@ class Resume(keras.callbacks.Callback):
         return [*own, *_compat.optimizer_variables(model.optimizer), *beside]
 
     def _checkpoints(self):
-        """Newest first; other files in the folder are not looked at."""
+        """Newest first; other files in the folder are ignored."""
         found = [(_NAME.fullmatch(path.name), path) for path in self.directory.glob("checkpoint-*.npz")]
         found = [(int(name[1]), int(name[2]), path) for name, path in found if name]
         return [path for *_, path in sorted(found, reverse=True)]

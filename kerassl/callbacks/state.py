@@ -17,9 +17,9 @@ def metric_variables(model: keras.Model) -> list:
     return [variable for metric in model.metrics for variable in metric.variables]
 
 
-def goes_on(model: keras.Model) -> bool:
+def has_more_steps(model: keras.Model) -> bool:
     """Whether the present `fit` is the rest of an epoch, with another `fit` of the same run behind it."""
-    return getattr(model, "_fit_goes_on", False) and not model.stop_training
+    return getattr(model, "_fit_has_more_steps", False) and not model.stop_training
 
 
 def was_resumed(model: keras.Model) -> bool:
@@ -31,8 +31,8 @@ def set_resumed(model: keras.Model) -> None:
     object.__setattr__(model, "_was_resumed", True)
 
 
-def set_goes_on(model: keras.Model, value: bool) -> None:
-    object.__setattr__(model, "_fit_goes_on", value)  # past Keras, which would track it
+def set_more_steps(model: keras.Model, value: bool) -> None:
+    object.__setattr__(model, "_fit_has_more_steps", value)  # past Keras, which would track it
 
 
 def set_ema(model: keras.Model, ema: Any) -> None:

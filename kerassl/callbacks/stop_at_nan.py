@@ -29,8 +29,8 @@ class StopAtNaN(keras.callbacks.Callback):
     side, values that are not finite in red).
 
     Nothing is kept of the data while training runs: the batch is read again by its epoch and step, which the readers
-    can do without reading what comes before. The weights are put back to those before the step, moving statistics
-    included, for which they are copied once a step; the optimizer's slots are not, so go on from a checkpoint. Put it
+    can do without reading what comes before. The weights are restored to those before the step, moving statistics
+    included, for which they are copied once a step; the optimizer's slots are not: continue from a checkpoint. Put it
     before all other callbacks.
 
     Args:
@@ -77,7 +77,7 @@ class StopAtNaN(keras.callbacks.Callback):
             self._shadow.copy()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        loss = float(logs["loss"])  # a mean over the epoch so far, which is no number from the first bad step on
+        loss = float(logs["loss"])  # a mean over the epoch so far, nan from the first bad step on
         finite = math.isfinite(loss)
         if self.message is not None or (finite and self._shadow.finite()):
             return

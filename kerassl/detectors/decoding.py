@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerassl._compat import tf
 
 if TYPE_CHECKING:
     from kerassl.detectors.detector import Detector
 
-    Detections = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+    Padded = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 
 CANDIDATES = 1000  # anchors of an image before suppression, as many as the paper takes of each level
 
@@ -22,7 +22,7 @@ def select(
     score_threshold: float = 0.01,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
-) -> Detections:
+) -> Padded:
     """Select the best boxes of each image by non-maximum suppression, class by class.
 
     Args:
@@ -80,7 +80,7 @@ def decode(
     score_threshold: float = 0.01,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
-) -> Detections:
+) -> Padded:
     """Detect objects in letterboxed images, in the graph; the batch may be of any size.
 
     Args:
@@ -111,35 +111,17 @@ def decode(
     )
 
 
-def detect(
-    model: Detector,
-    images: tf.Tensor,
-    scales: tf.Tensor,
-    sizes: tf.Tensor,
-    score_threshold: float = 0.01,
-    iou_threshold: float = 0.5,
-    max_detections: int = 100,
-) -> Detections:
+def detect(model: Detector, images: tf.Tensor, scales: tf.Tensor, sizes: tf.Tensor, *settings: Any) -> Padded:
     """Detect objects as `decode`, in pixels of the images before letterboxing.
 
     Args:
-        model: `Detector`, as `detectors.RetinaNet` or `detectors.YOLOV8`.
-        images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
+        model, images: those of `decode`.
         scales: `[B]` float32, letterboxed over original pixels.
         sizes: `[B, 2]` float32, height and width of the originals in pixels.
-        score_threshold, iou_threshold, max_detections: those of `predict`.
-
-    Returns:
-        What `decode` returns; every box is within its image.
+        *settings: score_threshold, iou_threshold and max_detections of `decode`.
     """
-    boxes, scores, classes, counts = decode(
-        model,
-        images,
-        areas=sizes * scales[:, None],
-        score_threshold=score_threshold,
-        iou_threshold=iou_threshold,
-        max_detections=max_detections,
-    )
+    named: dict[str, Any] = dict(zip(("score_threshold", "iou_threshold", "max_detections"), settings))
+    boxes, scores, classes, counts = decode(model, images, areas=sizes * scales[:, None], **named)
     limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)[:, None]  # width, height, width, height
     # Clipped again: the division may round up beyond the border.
     return tf.minimum(boxes / scales[:, None, None], limits), scores, classes, counts

@@ -14,7 +14,7 @@ from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.callbacks import EMA
 from kerassl.callbacks.shadow import Shadow
-from kerassl.callbacks.state import goes_on, was_resumed
+from kerassl.callbacks.state import has_more_steps, was_resumed
 from kerassl.datasets.class_names import check_numbering
 from kerassl.datasets.record import Record
 from kerassl.metrics.checks import FARTHEST, class_places
@@ -150,7 +150,7 @@ class Evaluation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         # Where `fit` is the rest of an epoch, its last epoch is not that of the run.
-        last = self.model.stop_training or (epoch + 1 == self.params["epochs"] and not goes_on(self.model))
+        last = self.model.stop_training or (epoch + 1 == self.params["epochs"] and not has_more_steps(self.model))
         if last or epoch % self.every == 0 or int(self._epochs[0]) < 0:
             with contextlib.nullcontext() if self.ema is None else self.ema.held():
                 self._evaluate(epoch)
@@ -158,7 +158,7 @@ class Evaluation(keras.callbacks.Callback):
             logs.update({f"val_{name}": value for name, value in self._metrics(0).items()})
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self.keep_best and self.best is not None and not goes_on(self.model):
+        if self.keep_best and self.best is not None and not has_more_steps(self.model):
             self._weights.restore()
 
     def _evaluate(self, epoch):

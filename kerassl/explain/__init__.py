@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from kerassl.explain.audit.recurring_regions import RecurringRegion as RecurringRegion
     from kerassl.explain.audit.recurring_regions import recurring_regions as recurring_regions
     from kerassl.explain.cam.gradcam import GradCAM as GradCAM
-    from kerassl.explain.cam.gradcam_plus_plus import GradCAMPlusPlus as GradCAMPlusPlus
-    from kerassl.explain.cam.layercam import LayerCAM as LayerCAM
+    from kerassl.explain.cam.gradcam import GradCAMPlusPlus as GradCAMPlusPlus
+    from kerassl.explain.cam.gradcam import LayerCAM as LayerCAM
     from kerassl.explain.cam.overlay import overlay as overlay
     from kerassl.explain.cam.overlay import side_by_side as side_by_side
     from kerassl.explain.cam.scorecam import ScoreCAM as ScoreCAM

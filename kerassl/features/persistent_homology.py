@@ -22,7 +22,7 @@ def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 
 
     Args:
         features: `[N, D]` array.
-        sample: int. At most so many points, drawn at random; the time grows with about their cube.
+        sample: int. Maximum number of points, drawn at random; the time grows with about their cube.
         seed: int, of the sample.
 
     Returns:

@@ -58,7 +58,7 @@ class DenseSimCLR(SimCLR):
         dense_temperature: float > 0 or None, which takes the global loss's.
         dense_hidden_dim: int. Length of the hidden layer of the locations' heads. The global one's for each of hundreds
             of locations would cost more than the rest of the loss.
-        locations_per_image: int > 0. At most so many locations of each view that have a match are drawn, at each level
+        locations_per_image: int > 0. Maximum number of matched locations of each view that are drawn, at each level
             and step. The draw depends on the seed, the step and the image's place in the global batch alone.
         min_negative_distance: float >= 1 or None. Locations of the same image are negatives, too, if they are more than
             this many diagonals of a location apart on the image (the larger of both views'). None takes those of other

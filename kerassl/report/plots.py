@@ -186,7 +186,7 @@ def cka(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> bytes:
 
 
 def subplots(count: int, columns: int = 3, size: tuple[float, float] = (4.2, 3.2)) -> tuple:
-    """Return a figure and its axes in a grid of so many columns, each of a size in inches."""
+    """Return a figure and its axes in a grid of `columns`, each of a size in inches."""
     from matplotlib.figure import Figure  # here: it takes a third of a second, and many commands draw nothing
 
     columns = min(count, columns)

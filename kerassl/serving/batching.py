@@ -14,7 +14,7 @@ _TEXT = """\
 max_batch_size {{ value: {largest} }}
 # How long the first request waits for others: more fills batches better, and costs every request that comes alone.
 batch_timeout_micros {{ value: 2000 }}
-# Beyond so many waiting batches requests are refused, so that nobody waits for long.
+# Requests beyond are refused, so that none waits for long.
 max_enqueued_batches {{ value: 64 }}
 # Batches that run side by side; at most the machine's cores.
 num_batch_threads {{ value: 2 }}

@@ -34,8 +34,8 @@ def check(
 
     Args:
         path: str or `pathlib.Path` of a version's folder, as `export` wrote it.
-        tolerance: float. Scores, probabilities and embeddings (in their largest value) may be apart by so much, boxes
-            by so many sides of their image.
+        tolerance: float. Accepted difference of scores, probabilities and embeddings (in their largest value), and of
+            boxes (in sides of their image).
         library: str or `pathlib.Path` of the `libtensorflow_cc` of another TensorFlow, or None for the installed one.
         seconds: float, for the latency of each recorded request.
 

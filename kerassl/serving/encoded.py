@@ -19,7 +19,7 @@ def read_encoded(
         contents: `[B]` string tensor, whole JPEG, PNG or BMP files. GIF, WebP and BMPs of other than 24 bits need
             Pillow, and so Python: here they are not valid.
         image_size: int, the side of the letterbox in pixels.
-        max_pixels: int. An image of more pixels, as its header tells, is refused before memory is taken for it.
+        max_pixels: int. An image of more pixels, by its header, is refused before memory is taken for it.
 
     Returns:
         Images `[B, S, S, 3]` float32 in [0, 255]; scales `[B]` float32, letterboxed over original pixels; sizes

@@ -68,9 +68,9 @@ def export(
     - of a localizer: `box` `[B, 4]`, `probabilities` `[B, C]`, `class` int32 `[B]`, `class_name` string `[B]`.
     - of `SimCLR` or a backbone: `embeddings` `[B, D]`, as of `embed`.
 
-    The graph holds no random augmentation and nothing that only XLA can run. In `assets.extra/` stand a
+    The graph holds no random augmentation and nothing that only XLA can run. `assets.extra/` holds a
     `model_card.json` (preprocessing, classes, data, command, metrics, checksums, versions), the class names, one a
-    line, and a few requests with the answers of the model in memory, which `check` replays. A server finds there
+    line, and a few requests with the answers of the model in memory, which `check` replays. It also holds
     `batching.config`, its `--batching_parameters_file`, and where `pip install 'kerassl[serving]'` was run also
     `tf_serving_warmup_requests`, which it asks itself before it serves the version.
 
@@ -82,7 +82,7 @@ def export(
         image_size: int, the letterbox's side in pixels, a multiple of 32, for embeddings. None takes the model's own,
             which a backbone has not.
         score_threshold, iou_threshold, max_detections: of a detector, those of `detectors.predict`.
-        max_pixels: int. An encoded image of more, as its header tells, is refused before memory is taken for it. The
+        max_pixels: int. An encoded image of more, by its header, is refused before memory is taken for it. The
             images of a batch are decoded side by side, as many as there are cores.
         batch_sizes: rising sequence of int. A server that puts requests together fills a batch up to the next of them,
             and takes no more than the last; each is warmed up.
@@ -92,7 +92,7 @@ def export(
         `path` as `pathlib.Path`. The folder appears whole or not at all.
 
     Raises:
-        UserError: if something stands at `path`, the model is none of those, the image size is missing or no multiple
+        UserError: if something is at `path`, the model is none of those, the image size is missing or no multiple
             of 32, or the batch sizes do not rise from 1 up.
 
     Example:

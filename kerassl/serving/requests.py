@@ -1,4 +1,4 @@
-"""The requests that a new servable is asked once, so that whoever loads it later can compare."""
+"""Requests that are recorded at an export, with their answers, for later comparison."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Signatures of a SavedModel, read from its protocol buffers without TensorFlow.
 
 Of the wire format this needs: each field is a key, `8 * number + kind`, and a value; kind 0 is a whole number of seven
-bits a byte, kind 2 a length and so many bytes, kinds 1 and 5 are eight and four bytes.
+bits a byte, kind 2 a length and that many bytes, kinds 1 and 5 are eight and four bytes.
 """
 
 from __future__ import annotations

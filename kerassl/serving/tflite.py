@@ -61,7 +61,7 @@ def export_tflite(
         `path` as `pathlib.Path`.
 
     Raises:
-        UserError: if the model is neither, the precision or the suffix is another, or something stands there.
+        UserError: if the model is neither, the precision or the suffix is another, or something is there.
 
     Example:
         >>> kerassl.serving.export_tflite(detector, "detector.tflite", precision="float16")

@@ -152,7 +152,7 @@ def _size(maps, inside):
 
 
 def _some(paths, count):
-    """At most so many of them, evenly chosen."""
+    """Choose at most `count` of them, evenly."""
     return [paths[index] for index in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))]
 
 

@@ -12,7 +12,11 @@ SIDE = 160
 REACH = 4
 """The pixels that one image may be shifted by against another: a fortieth of the long side."""
 
-_FINE, _BROAD, _AROUND = 0.5, 2.5, 10.0  # pixels: between the first two lie the outlines, the last is their contrast's
+_FINE, _BROAD, _AROUND = (
+    0.5,
+    2.5,
+    10.0,
+)  # pixels: outlines are between the first two, their contrast is that of the last
 _FLOOR = 4.0  # gray levels: contrast below it is noise of the camera or the JPEG
 _FLAT = 0.15  # a window with less contrast, after each place was divided by that around it, shows nothing
 

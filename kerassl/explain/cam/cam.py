@@ -95,22 +95,6 @@ class _Pick:
         return tf.gather(output, self._anchors, batch_dims=1)
 
 
-def by_gradient(kind: Callable, scorer: keras.Model, layer: str, images: tf.Tensor, score: Callable) -> np.ndarray:
-    """Compute the maps of one of tf-keras-vis's gradient methods.
-
-    Its own resizing puts the centers of the outer locations onto the image's border, half a location too far out; so
-    it returns the locations alone.
-    """
-    return kind(scorer)(
-        score,
-        images,
-        penultimate_layer=layer,
-        seek_penultimate_conv_layer=False,
-        expand_cam=False,
-        normalize_cam=False,
-    )
-
-
 def class_output(model: keras.Model) -> keras.KerasTensor:
     """Return the symbolic class scores of a model, `[B, C]` logits or, of a detector, `[B, A, C]`."""
     output = model.output

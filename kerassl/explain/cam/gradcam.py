@@ -1,6 +1,8 @@
-"""Grad-CAM of classifiers, localizers and detectors."""
+"""Class activation maps from gradients, of classifiers, localizers and detectors."""
 
-from kerassl.explain.cam.cam import CAM, by_gradient
+import importlib
+
+from kerassl.explain.cam.cam import CAM
 
 
 class GradCAM(CAM):
@@ -46,7 +48,50 @@ class GradCAM(CAM):
         Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
     """
 
-    def _maps(self, images, score):
-        from tf_keras_vis.gradcam import Gradcam  # slow to import, and scipy's with it
+    _kind = "gradcam", "Gradcam"  # of tf-keras-vis
 
-        return by_gradient(Gradcam, self._scorer, self.layer, images, score)
+    def _maps(self, images, score):
+        module, name = self._kind
+        kind = getattr(importlib.import_module(f"tf_keras_vis.{module}"), name)  # slow to import, and scipy with it
+        # Its own resizing puts the centers of the outer locations onto the image's border, half a location too far out.
+        return kind(self._scorer)(
+            score,
+            images,
+            penultimate_layer=self.layer,
+            seek_penultimate_conv_layer=False,
+            expand_cam=False,
+            normalize_cam=False,
+        )
+
+
+class GradCAMPlusPlus(GradCAM):
+    """Compute Grad-CAM++: as `GradCAM`, with weights by locations that raise the score, not by the mean over all.
+
+    Shows several things of one class where Grad-CAM shows the strongest. The exponential of the score is what is
+    explained, as in the paper.
+
+    Args, call arguments, Returns, Raises: those of `GradCAM`.
+
+    Example:
+        >>> heatmaps = kerassl.explain.GradCAMPlusPlus(localizer, layer="P4")(images, class_id=7)
+
+    Reference:
+        Chattopadhay et al., "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks", 2018.
+    """
+
+    _kind = "gradcam_plus_plus", "GradcamPlusPlus"
+
+
+class LayerCAM(GradCAM):
+    """Compute Layer-CAM: each location weighted by its own positive gradient, which is sharp at levels P3 and P4.
+
+    Args, call arguments, Returns, Raises: those of `GradCAM`.
+
+    Example:
+        >>> heatmaps = kerassl.explain.LayerCAM(detector, layer="P3")(images, class_id=7)
+
+    Reference:
+        Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", 2021.
+    """
+
+    _kind = "layercam", "Layercam"  # whose defaults keep positive values, of the gradient and of the sum

@@ -17,7 +17,7 @@ class ScoreCAM(CAM):
 
     Args:
         model, layer: those of `GradCAM`; no detector, whose anchors have no softmax over classes.
-        channels: int or None. Use only the channels that vary most, so many of them ("Faster Score-CAM").
+        channels: int or None. Use only this many channels, those that vary most ("Faster Score-CAM").
 
     Call arguments, Returns, Raises: those of `GradCAM`, without `boxes`.
 

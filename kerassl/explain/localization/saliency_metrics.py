@@ -47,7 +47,7 @@ def saliency_metrics(
 
     Objects are the masks where there are some, else the boxes; boxes are scored against boxes always, which are those
     around the masks where none are given. A difficult object (`ignored`) is none to be found: an image without any
-    other is left out (nan), and so is an image whose highest pixel lies on one, for `pointing`. A heatmap that is 0
+    other is left out (nan), and so is an image whose highest pixel is on one, for `pointing`. A heatmap that is 0
     everywhere finds nothing.
 
     Args:

@@ -128,7 +128,8 @@ def check_outside(path: str | os.PathLike, inputs: Iterable | None) -> None:
     """Refuse an output within one of the `inputs` that is a folder: its images would count as input the next time."""
     place = pathlib.Path(os.path.realpath(path))
     for each in inputs or ():
-        if each is not None and os.path.isdir(each) and pathlib.Path(os.path.realpath(each)) in (place, *place.parents):
+        named = isinstance(each, (str, os.PathLike)) and os.path.isdir(each)
+        if named and pathlib.Path(os.path.realpath(each)) in (place, *place.parents):
             raise UserError(f"the output {path} is in {each}, which is read; choose a folder outside of it")
 
 

@@ -15,7 +15,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers, "audit", "find where a model is right for the wrong reason; writes report.html and JSON"
     )
     flags.model(parser)
-    flags.voc(parser, "test")
+    flags.labels(parser)
     parser.add_argument(
         "--count",
         type=flags.number(_numbers.COUNT),

@@ -9,7 +9,7 @@ from kerassl.cli import flags
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = flags.command(subparsers, "evaluate", "score a detector, or saved predictions, on VOC or COCO labels")
+    parser = flags.command(subparsers, "evaluate", "score a detector, or saved predictions, on labels")
     parser.add_argument("--model", help="detector.keras or localizer.keras")
     parser.add_argument(
         "--predictions",
@@ -18,10 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="in place of --model: predictions.json, a COCO results json, or the devkit's comp4_det_<set>_<class>.txt "
         "files or their folder",
     )
-    flags.voc(parser, "test")
-    parser.add_argument("--coco", metavar="FILE", help="a COCO json of boxes, in place of --voc")
-    parser.add_argument("--images", metavar="FOLDER", help="the folder of the images that --coco names")
-    parser.add_argument("--shards", metavar="FOLDER", help="a folder of labeled shards, in place of --voc")
+    flags.labels(parser)
     parser.add_argument(
         "--score",
         type=flags.number(_numbers.REAL),

@@ -15,10 +15,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="+",
         required=True,
         metavar="NAME=FILE",
-        help="as ours=a/detector.keras random=b/…; with --voc backbones, too",
+        help="as ours=a/detector.keras random=b/…; with --data backbones, too",
     )
     parser.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them: CAMs alone")
-    flags.voc(parser, "test")
+    flags.labels(parser)
     parser.add_argument(
         "--class", dest="class_name", help="whose evidence to draw of --images; default: the best-scoring class"
     )
@@ -27,12 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="scorecam takes minutes an image (default gradcam)",
     )  # fmt: skip
     flags.level(
-        parser, "feature map; P5 is coarse and sure (default the deepest; with --voc the best on images not scored)"
+        parser, "feature map; P5 is coarse and sure (default the deepest; with --data the best on images not scored)"
     )
     parser.add_argument(
         "--count",
         type=flags.number(_numbers.COUNT),
-        help="at most so many images (default 8; of --voc 400, a quarter of them for tuning)",
+        help="at most so many images (default 8; of --data 400, a quarter of them for tuning)",
     )
     parser.add_argument(
         "--insertion", type=flags.number(_numbers.COUNT_OR_NONE), default=0, metavar="STEPS",
@@ -43,7 +43,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--seed", type=flags.number(_numbers.SEED), help="draws the images, those for tuning, and the bootstrap"
     )
     parser.add_argument(
-        "--out", required=True, metavar="PATH", help="the .png file to write; with --voc the folder of table and images"
+        "--out",
+        required=True,
+        metavar="PATH",
+        help="the .png file to write; with --data the folder of table and images",
     )
 
 

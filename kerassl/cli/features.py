@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="backbone.keras, localizer.keras or detector.keras each, or a network's name for random initialization",
     )
     parser.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them, without labels")
-    flags.voc(parser, "test")
+    flags.labels(parser)
     parser.add_argument(
         "--image-size",
         type=flags.image_size,

@@ -55,19 +55,20 @@ def voc(parser: argparse.ArgumentParser, split: str | None, *, broken: bool = Tr
         setting(parser, "data.allow_broken_labels")
 
 
-def labels(parser: argparse.ArgumentParser, *, broken: bool = True, part: str = "test") -> None:
+def labels(parser: argparse.ArgumentParser, *, broken: bool = True, part: str | None = "test") -> None:
     """Add the flags of labeled images.
 
     Args:
         parser: `argparse.ArgumentParser`.
         broken: Bool. Whether labels that cannot be read are refused at all.
-        part: Str, the setting of `data` that they override, `"train"` or `"test"`.
+        part: Str, the setting of `data` that they override, `"train"` or `"test"`, or None.
     """
+    default = "" if part is None else f" (default: data.{part} of the configuration)"
     parser.add_argument(
         "--data",
         metavar="PATH",
         help="labels: a COCO json, a YOLO data.yaml or folder, a folder of VOC's XML, a CSV of boxes, shards, or "
-        f"tfds:NAME (default: data.{part} of the configuration)",
+        f"tfds:NAME{default}",
     )
     parser.add_argument(
         "--data-images", metavar="FOLDER", help="folder of the images that the labels name (default: found beside them)"

@@ -10,13 +10,8 @@ from kerassl.cli import flags
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(subparsers, "inspect", "describe a data set: sizes, classes, boxes, broken files")
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="images or folders of them, a VOCdevkit, or shards")
-    flags.other_labels(
-        parser,
-        coco="a COCO json of boxes; PATH is then the folder of its images",
-        yolo="PATH is a folder of images with YOLO's label files",
-    )
-    flags.voc(parser, None, broken=False)  # the command is for finding them
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="images or folders of them, or one path as of --data")
+    flags.labels(parser, broken=False, part="train")  # the command is for finding them
     parser.add_argument("--decode", action="store_true", help="decode each image; finds files that are cut off")
     parser.add_argument("--out", metavar="FILE", help="also draw the card into this .png file")
 

@@ -12,13 +12,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(
         subparsers, "shards", "pack images into a few large files, shrunk, to read like their folder"
     )
-    parser.add_argument(
-        "--images", nargs="+", metavar="FOLDER", help="folders of images; with --coco or --yolo the one folder"
-    )
-    flags.other_labels(
-        parser, coco="pack the boxes of this COCO json, too", yolo="pack the boxes of YOLO's label files, too"
-    )
-    flags.voc(parser, None)
+    parser.add_argument("--images", nargs="+", metavar="FOLDER", help="folders of images without labels")
+    flags.labels(parser, part=None)
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="the folder to write; the same command again continues"
     )

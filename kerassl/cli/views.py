@@ -10,7 +10,7 @@ from kerassl.cli import flags
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(
-        subparsers, "views", "draw the views that pre-training makes of images, or with --voc what fine-tuning sees"
+        subparsers, "views", "draw the views that pre-training makes of images, or with --data what fine-tuning sees"
     )
     parser.add_argument("images", nargs="*", metavar="PATH", help="images or folders of them (or data.unlabeled)")
     parser.add_argument("--out", required=True, metavar="FILE", help="the .png or .jpg file to write")
@@ -20,9 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--image-size", type=flags.image_size, help="side of the views in pixels, a multiple of 32 (default 128)"
     )
-    flags.voc(parser, "train")
+    flags.labels(parser, part="train")
     parser.add_argument(
-        "--task", choices=("detector", "localizer"), help="whose training images to draw of --voc (default detector)"
+        "--task", choices=("detector", "localizer"), help="whose training images to draw of --data (default detector)"
     )
     parser.add_argument("--mild", action="store_true", help="crops from a fifth up and half the jitter: small networks")
     flags.level(parser, "feature map whose matched locations are numbered (default P5)", default="P5")

@@ -356,7 +356,7 @@ class Finetune(Protocol):
         "of the epochs.",
     )
     augmentation: ObjectAugmentation | None = Field(
-        None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --voc draws it."
+        None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --data draws it."
     )
     erase: str | None = Field(
         None,
@@ -402,7 +402,7 @@ class Detector(Finetune):
     )
     image_size: ImageSize = Field(160, description="Side in pixels, a multiple of 32; 160 on a CPU, 512 on a GPU.")
     augmentation: BoxAugmentation | None = Field(
-        None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --voc draws it."
+        None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --data draws it."
     )
 
 

@@ -13,7 +13,7 @@ from kerassl import datasets
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl.config.config import Config
-from kerassl.config.schema import HeldOut
+from kerassl.config.schema import Data, HeldOut
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.class_names import check_known, read_class_names
 from kerassl.datasets.duplicates import warn_of_leakage
@@ -93,7 +93,7 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
             raise UserError("no images are named; give --images a folder, or data.unlabeled in the configuration")
         nothing = DetectionDataset([], ["none"])
         return Sources(list(data.unlabeled), nothing, None, nothing)
-    whole, val, test = _parts(config)
+    whole, val, test = _parts(config.data)
     train = whole.subset(data.count, fraction=data.fraction, seed=config.seed)
     found = Sources(list(data.unlabeled), train, val, val if test is None else test)
     _check_parts(found)
@@ -103,9 +103,8 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
     return found
 
 
-def _parts(config):
+def _parts(data):
     """The labeled images to train, to choose and to score on, the latter two None where there are none."""
-    data = config.data
     train, named = data.train, {"val": data.val, "test": data.test}
     own = datasets.own_splits(train.path) if train.split is None and None in named.values() else ()
     if "train" in own:
@@ -171,25 +170,36 @@ def open_labels(
     Raises:
         UserError: if nothing is named, what is named cannot be read, or it has classes that `known` lacks.
     """
-    if config is not None:
-        own, classes = getattr(config.data, part), classes or config.data.classes
-        allow_broken_labels = config.data.allow_broken_labels if allow_broken_labels is None else allow_broken_labels
-        if data is None and own is not None:
-            data, data_images, split = own.path, data_images or own.images, split or own.split
-    if data is None:
-        raise UserError(_NO_LABELS)
+    settings = Data() if config is None else config.data
+    classes = settings.classes if classes is None else read_class_names(classes)
+    allow = settings.allow_broken_labels if allow_broken_labels is None else allow_broken_labels
+    if known and classes:
+        check_known(classes, known, whose, "--classes name")
     if isinstance(data, DetectionDataset):
         if any(each is not None for each in (data_images, split)):
             raise UserError("data is read already; leave data_images and split out")
         read = data
+    elif data is None:
+        settings = settings.model_copy(update={"classes": classes, "allow_broken_labels": allow})
+        read = _of_part(settings, part, data_images, split)
     else:
-        classes = None if classes is None else read_class_names(classes)
-        if known and classes:
-            check_known(classes, known, whose, "--classes name")
-        read = DetectionDataset.open(
-            data, data_images, split=split, class_names=classes, allow_broken=bool(allow_broken_labels)
-        )
+        read = DetectionDataset.open(data, data_images, split=split, class_names=classes, allow_broken=allow)
     return read.numbered_as(known, whose) if known else read
+
+
+def _of_part(data, part, images, split):
+    """The labels of a part of a section `data`, or of another split of what it names."""
+    own = getattr(data, part)
+    if own is None or own.path is None:
+        own = data.train
+    if own is None:
+        raise UserError(_NO_LABELS)
+    if split is None and images is None and data.train is not None:
+        found = dict(zip(("train", "val", "test"), _parts(data)))
+        read = found["val"] if found[part] is None else found[part]
+        if read is not None:
+            return read
+    return open_labels(own.path, images or own.images, split or own.split, data.classes, data.allow_broken_labels)
 
 
 def labels_title(
@@ -202,9 +212,12 @@ def labels_title(
     """Return what the labels that `open_labels` reads are called on a page."""
     if isinstance(data, DetectionDataset):
         return f"{len(data)} images"
-    own = None if data is not None or config is None else getattr(config.data, part)
-    path, split = (data, split) if own is None else (own.path, split or own.split)
-    return pathlib.Path(str(path)).name + (f", {split}" if split else "")
+    if data is None and config is not None:
+        own = getattr(config.data, part)
+        named = own is not None and own.path is not None
+        own = own if named else config.data.train
+        data, split = own.path, split or (own.split if named else part)
+    return pathlib.Path(str(data)).name + (f", {split}" if split else "")
 
 
 def check_images(data: Sources) -> None:

@@ -13,11 +13,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from kerassl import datasets, explain
-from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
-from kerassl.config.config import read_config, voc_settings
-from kerassl.metrics.checks import class_places
+from kerassl.config.config import read_config
 from kerassl.report.audit import EXAMPLES, audit_page
 from kerassl.report.render import data_uri
 from kerassl.resizing import letterbox
@@ -25,7 +23,7 @@ from kerassl.runs import outputs
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.results import machine
 from kerassl.runs.running import verbosity
-from kerassl.runs.sources import labeled_split
+from kerassl.runs.sources import labels_title, open_labels
 
 _SIDE = 200  # px, of an image on the page
 
@@ -35,8 +33,8 @@ def audit(
     *,
     out: str | os.PathLike,
     config: str | os.PathLike | None = None,
-    voc: str | None = None,
-    year: int | None = None,
+    data: datasets.DetectionDataset | str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
@@ -51,7 +49,8 @@ def audit(
         model: Str or path of a `detector.keras` or `localizer.keras`.
         out: Str or path of a new folder for `report.html`, `audit.json` and `regions.json`.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
+        data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`;
+            None takes those of `data.test` in the configuration.
         count: Int. At most so many images, chosen by the seed; None is all. 300 and more show most.
         level: `"P3"`, `"P4"` or `"P5"`, the feature map. Finer ones show smaller things.
         drawn: Int. The images that the page draws, the worst first.
@@ -63,16 +62,10 @@ def audit(
     Raises:
         UserError: if labels or the model cannot be read, or the folder exists.
     """
-    settings = voc_settings("test", voc, year, split, classes, allow_broken_labels)
-    read = read_config(config, {**settings, "seed": seed})
-    labels = read.data.voc
-    if labels is None:
-        raise UserError("no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
+    read = read_config(config, {"seed": seed})
     outputs.check_folder(out)
-    known = list(check_model(model).class_names)
-    if labels.classes:
-        class_places(known, labels.classes, "the model")  # of another order they are read in the model's
-    records = labeled_split(read, labels.test, known)
+    known = check_model(model).class_names
+    records = open_labels(data, data_images, split, classes, allow_broken_labels, config=read, known=known)
     if count is not None and count < len(records):
         records = records.subset(count, seed=read.seed)
     network = load(model)
@@ -80,7 +73,7 @@ def audit(
     found = explain.audit_model(network, records, layer=level, seed=read.seed, verbose=int(verbosity() == 1))
     about = {
         "model": str(model),
-        "split": labels.title(labels.test),
+        "data": labels_title(data, split, config=read),
         "level": level,
         "seconds": round(time.perf_counter() - begun),
     }

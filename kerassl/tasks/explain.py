@@ -15,16 +15,15 @@ from kerassl import explain as explaining
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
-from kerassl.config.config import read_config, voc_settings
+from kerassl.config.config import read_config
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
-from kerassl.datasets.subset import subset
 from kerassl.metrics.checks import class_places
 from kerassl.report.explain import explain_page
 from kerassl.resizing import check_image_size
 from kerassl.runs import outputs, running
 from kerassl.runs.model_files import Described, check_model, describe, load
 from kerassl.runs.results import machine
-from kerassl.runs.sources import labeled_split
+from kerassl.runs.sources import open_labels
 from kerassl.types import finite
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
@@ -79,8 +78,8 @@ def explain_models(
     out: str | os.PathLike,
     images: Sequence[str] | None = None,
     config: str | os.PathLike | None = None,
-    voc: str | None = None,
-    year: int | None = None,
+    data: datasets.DetectionDataset | str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
@@ -101,7 +100,8 @@ def explain_models(
             `report.html`.
         images: Sequence of folders or files to draw, or None for labeled images.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
+        data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`;
+            None takes those of `data.test` in the configuration.
         class_name: Str, of `images` alone: whose evidence to draw. None is the best-scoring class of each image.
         method: `"gradcam"`, `"gradcam++"`, `"layercam"` or `"scorecam"`, which takes minutes an image.
         level: `"P3"`, `"P4"` or `"P5"`, the feature map. None is the deepest; on labeled images the best of those that
@@ -117,15 +117,22 @@ def explain_models(
     Raises:
         UserError: if images or models cannot be read or do not fit each other, or `out` cannot be written.
     """
-    if (images is None) == (voc is None and not config):
-        raise UserError("give either --images to draw, or --voc to draw and score")
+    if (images is None) == (data is None and not config):
+        raise UserError("give either --images to draw, or --data to draw and score")
     paths = named(models)
     if images is not None:
         return _draw(paths, images, out, class_name, method, level, count or 8, image_size)
     if class_name is not None:
-        raise UserError("--class is for --images; of --voc each image is asked about the class of its largest object")
-    read = read_config(config, voc_settings("test", voc, year, split, classes, allow_broken_labels))
-    return _score(paths, read, out, method, level, count or _COUNT, insertion, image_size, seed or 0)
+        raise UserError("--class is for --images; of --data each image is asked about the class of its largest object")
+    read = read_config(config)
+    outputs.check_folder(out)
+    described = {name: describe(path) for name, path in paths.items()}
+    size = one_size(described, image_size)
+    known, whose = _classes(described)
+    labels = open_labels(
+        data, data_images, split, classes, allow_broken_labels, config=read, known=known, whose=f"the model {whose}"
+    )
+    return _score(paths, labels, out, method, level, count or _COUNT, insertion, size, seed or 0)
 
 
 def _draw(paths, images, out, class_name, method, level, count, image_size):
@@ -154,24 +161,17 @@ def _class_id(model, class_name):
     return list(model.class_names).index(class_name)
 
 
-def _score(paths, config, out, method, level, count, insertion, image_size, seed):
+def _score(paths, labels, out, method, level, count, insertion, size, seed):
     begun = time.time()
-    voc = config.data.voc
-    if voc is None:
-        raise UserError("no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
-    outputs.check_folder(out)
-    described = {name: describe(path) for name, path in paths.items()}
-    size = one_size(described, image_size)
-    records = labeled_split(config, voc.test, _classes(described, voc.classes))
-    records = [record for record in records if record.largest() is not None]
+    records = labels.with_records([record for record in labels if record.largest() is not None])
     if len(records) < 2:
-        raise UserError(f"{len(records)} images of {voc.test} have an object; give 2 or more, and 200 for figures")
-    labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
-    chosen = set(subset(list(labels), count=min(count, len(records)), seed=seed, labels=labels))
+        raise UserError(
+            f"{len(records)} of {len(labels)} images have an object to be found; give 2 or more, and 200 for figures"
+        )
     networks = {name: load_network(path) for name, path in paths.items()}
     found = explaining.compare_models(
         networks,
-        explaining.localization_targets([record for record in records if record.image_id in chosen], size),
+        explaining.localization_targets(records.subset(min(count, len(records)), seed=seed), size),
         level=level,
         method=getattr(explaining, METHODS[method]),
         steps=insertion,
@@ -217,12 +217,10 @@ def load_network(path: str | os.PathLike) -> keras.Model:
             raise error from None
 
 
-def _classes(models, named_classes):
-    """Return the classes of the models that have some, which must be the same."""
+def _classes(models):
+    """Return the classes of the models that have some, which must be the same, and the first such model."""
     lists = {name: tuple(model.class_names) for name, model in models.items() if model.class_names}
-    if not lists:
-        return tuple(named_classes or datasets.VOC_CLASSES)
-    first, known = next(iter(lists.items()))
+    first, known = next(iter(lists.items()), ("", ()))
     for name, own in lists.items():
         class_places(own, known, f"the model {name}", f"the model {first}")
         if own != known:
@@ -230,6 +228,4 @@ def _classes(models, named_classes):
                 f"the models {name} and {first} have the same classes in different orders ({', '.join(own)} and "
                 f"{', '.join(known)}); explain each in a command of its own"
             )
-    if named_classes:
-        class_places(known, named_classes, f"the model {first}")  # of another order they are read in the model's
-    return known
+    return known, first

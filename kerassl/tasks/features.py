@@ -14,13 +14,13 @@ from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
-from kerassl.config.config import read_config, voc_settings
+from kerassl.config.config import read_config
 from kerassl.datasets.subset import subset
 from kerassl.report.features import features_page
 from kerassl.runs import outputs, running
 from kerassl.runs.model_files import describe
 from kerassl.runs.results import machine
-from kerassl.runs.sources import labeled_split
+from kerassl.runs.sources import labels_title, open_labels
 from kerassl.tasks.explain import load_network, named, one_size
 
 
@@ -30,8 +30,8 @@ def describe_features(
     out: str | os.PathLike,
     images: Sequence[str] | None = None,
     config: str | os.PathLike | None = None,
-    voc: str | None = None,
-    year: int | None = None,
+    data: datasets.DetectionDataset | str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
@@ -48,7 +48,8 @@ def describe_features(
         out: Str or path of the `.html` page to write; the figures are written beside it as `.json`.
         images: Sequence of folders or files without labels, or None.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
+        data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`;
+            None takes those of `data.test` in the configuration.
         image_size: Int, side in pixels, for models that are backbones.
         count: Int. At most so many images, chosen by the seed; 200 to 2,000.
         homology: Bool. Whether loops are counted, too.
@@ -61,19 +62,19 @@ def describe_features(
         UserError: if images or models cannot be read, or the page cannot be written.
     """
     begun = time.time()
-    settings = {} if voc is None else voc_settings("test", voc, year, split, classes, allow_broken_labels)
-    read = read_config(config, {**settings, "seed": seed})
+    read = read_config(config, {"seed": seed})
     page = pathlib.Path(out)
     outputs.check_file(page, (".html", ".htm"), "a page")
     outputs.check_file(page.with_suffix(".json"))
     paths = named(models)
-    if images and voc:
-        raise UserError(f"both --images {images[0]} and --voc {voc} are named; give one of them")
-    chosen, source = (
-        _labeled(read, count)
-        if read.data.voc is not None and not images
-        else _unlabeled(images or read.data.unlabeled, count, read.seed)
-    )
+    if images and data is not None:
+        raise UserError(f"both --images {images[0]} and --data are named; give one of them")
+    if images or (data is None and read.data.train is None and read.data.test is None):
+        chosen, source = _unlabeled(images or read.data.unlabeled, count, read.seed)
+    else:
+        labels = open_labels(data, data_images, split, classes, allow_broken_labels, config=read)
+        chosen = labels.subset(min(count, len(labels)), seed=read.seed)
+        source = labels_title(data, split, config=read)
     size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, image_size)
     networks, seen = {}, {}
     for name, path in paths.items():
@@ -94,20 +95,10 @@ def describe_features(
     return figures
 
 
-def _labeled(config, count):
-    """Return records of the test split, and where they are from in words."""
-    voc = config.data.voc
-    records = labeled_split(config, voc.test, tuple(voc.classes or datasets.VOC_CLASSES))
-    labels = {record.image_id: set(record.classes[~record.crowd].tolist()) for record in records}
-    chosen = set(subset(list(labels), count=min(count, len(records)), seed=config.seed, labels=labels))
-    records = [record for record in records if record.image_id in chosen]
-    return records, f"{pathlib.Path(voc.root).name}, {voc.title(voc.test)}"
-
-
 def _unlabeled(images, count, seed):
     """Return paths of images, and where they are from in words."""
     if not images:
-        raise UserError("no images are named; give --voc a VOCdevkit, or --images a folder of them")
+        raise UserError("no images are named; give --data labels, or --images a folder")
     paths = datasets.image_files(images)
     names = ", ".join(pathlib.Path(path).name for path in images[:3])
     return subset(paths, count=min(count, len(paths)), seed=seed), names

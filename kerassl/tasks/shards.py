@@ -10,7 +10,7 @@ from kerassl._errors import UserError
 from kerassl.config.config import read_config
 from kerassl.runs import outputs
 from kerassl.runs.running import verbosity
-from kerassl.tasks.inspect import find
+from kerassl.runs.sources import open_labels
 
 
 def shards(
@@ -18,12 +18,10 @@ def shards(
     *,
     out: str | os.PathLike,
     config: str | os.PathLike | None = None,
-    voc: str | None = None,
-    year: int | None = None,
+    data: datasets.DetectionDataset | str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
-    coco: str | None = None,
-    yolo: bool = False,
     allow_broken_labels: bool | None = None,
     image_size: int | None = None,
     quality: int = 90,
@@ -33,13 +31,11 @@ def shards(
     """Pack images into shards, with their labels where labels are named.
 
     Args:
-        images: Sequence of folders or files; with `coco` or `yolo` the one folder of the labeled images. None is
-            `data.unlabeled` of the configuration.
+        images: Sequence of folders or files without labels. None is `data.unlabeled` of the configuration, where there
+            is no `data`.
         out: Str or path of the folder to write; the same call again continues.
         config: Str or path of a YAML file.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
-        coco: Str or path of a COCO json.
-        yolo: Bool. Whether the images have YOLO's label files.
+        data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`.
         image_size, quality, per_shard, workers: As of `datasets.write_shards`.
 
     Returns:
@@ -49,18 +45,18 @@ def shards(
         UserError: if nothing is named or found, or the folder cannot be written.
     """
     outputs.check_folder(out, new=False)
-    chosen = (year, split, classes)
-    if voc is not None or coco is not None or yolo:
-        found = find(images or [], voc, coco, *chosen, yolo, bool(allow_broken_labels))
-        images = found.records
-    elif any(each is not None for each in chosen):
-        raise UserError("--year, --split and --classes are for labels; give --voc, --coco or --yolo, or leave them out")
+    if data is not None:
+        if images:
+            raise UserError(f"both --images {images[0]} and --data are named; give one of them")
+        packed = open_labels(data, data_images, split, classes, allow_broken_labels)
+    elif any(each is not None for each in (data_images, split, classes)):
+        raise UserError("--data-images, --split and --classes are for labels; give --data, or leave them out")
     else:
-        images = read_config(config, {"data.unlabeled": images}).data.unlabeled
-    if not images:
+        packed = read_config(config, {"data.unlabeled": images}).data.unlabeled
+    if not packed:
         raise UserError("no images are named; give --images a folder, or data.unlabeled in the configuration")
     return datasets.write_shards(
-        images,
+        packed,
         out,
         image_size=image_size,
         quality=quality,

@@ -14,11 +14,11 @@ from kerassl import augment, datasets
 from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._lazy import tf
-from kerassl.config.config import read_config, voc_settings
+from kerassl.config.config import read_config
 from kerassl.resizing import center_crop, check_image_size
 from kerassl.runs import outputs
 from kerassl.runs.finetune import training_batches
-from kerassl.runs.sources import labeled_split
+from kerassl.runs.sources import open_labels
 from kerassl.types import LEVELS, Detections
 
 log = logging.getLogger("kerassl")
@@ -36,8 +36,8 @@ def views(
     config: str | os.PathLike | None = None,
     count: int = 6,
     image_size: int | None = None,
-    voc: str | None = None,
-    year: int | None = None,
+    data: datasets.DetectionDataset | str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
@@ -54,7 +54,8 @@ def views(
         config: Str or path of a YAML file.
         count: Int. At most so many images, chosen by the seed.
         image_size: Int, side in pixels.
-        voc, year, split, classes, allow_broken_labels: The labels of a VOCdevkit, see `DetectionDataset.from_voc`.
+        data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`;
+            None takes those of `data.train` in the configuration.
         task: `"detector"` or `"localizer"`. Whose training images to draw of labeled ones.
         mild: Bool. Crops from a fifth up and half the jitter, as small networks want them.
         level: `"P3"`, `"P4"` or `"P5"`, whose matched locations are numbered.
@@ -67,17 +68,15 @@ def views(
         UserError: if no image is named, found or readable, or a size does not fit.
     """
     outputs.check_file(out, (".png", ".jpg"), "an image")
-    files.check_outside(out, [*images, voc])
-    if voc is not None or task is not None:
+    files.check_outside(out, [*images, data, data_images])
+    if data is not None or task is not None:
         if images:
             raise UserError(f"both {images[0]} and labeled images are named; give one of them")
         task = task or "detector"
-        settings = {
-            **voc_settings("train", voc, year, split, classes, allow_broken_labels),
-            f"{task}.image_size": image_size,
-            "seed": seed,
-        }
-        sheet, drawn = training_sheet(_training(config, task, settings), task, count)
+        read = _training(config, task, {f"{task}.image_size": image_size, "seed": seed})
+        _check_count(count)
+        labels = open_labels(data, data_images, split, classes, allow_broken_labels, config=read, part="train")
+        sheet, drawn = training_sheet(labels, read, task, count)
     else:
         settings = {
             "data.unlabeled": list(images) or None,
@@ -114,8 +113,7 @@ def contact_sheet(config, count, level):
     Raises:
         UserError: if no image is named, found or readable, or a size does not fit.
     """
-    if count > MOST:
-        raise UserError(f"count is {count}; give at most {MOST} images to draw, 4 to 8 fit a screen")
+    _check_count(count)
     if not config.data.unlabeled:
         raise UserError("no images are named; give a folder, as in: kerassl views photos/ --out views.png")
     plan, files = config.pretrain, datasets.image_files(config.data.unlabeled)
@@ -137,6 +135,11 @@ def contact_sheet(config, count, level):
     return sheet, len(paths)
 
 
+def _check_count(count):
+    if count > MOST:
+        raise UserError(f"count is {count}; give at most {MOST} images to draw, 4 to 8 fit a screen")
+
+
 def _some(files, count, seed):
     """Return paths and pixels of the first images of a seeded order that can be read."""
     paths, images, broken = [], [], None
@@ -155,11 +158,12 @@ def _some(files, count, seed):
     return paths, images
 
 
-def training_sheet(config, task, count, epochs=4):
+def training_sheet(labels, config, task, count, epochs=4):
     """Draw some labeled images, chosen by the seed, in a row each: as it is, and as epochs show it.
 
     Args:
-        config: `Config`; `data.voc`, the task's section and `seed` are used.
+        labels: `DetectionDataset`.
+        config: `Config`; the task's section and `seed` are used.
         task: `"localizer"` or `"detector"`.
         count: int. How many images; fewer if there are fewer.
         epochs: int. How many epochs' images are drawn, from the first on.
@@ -168,15 +172,9 @@ def training_sheet(config, task, count, epochs=4):
         `[height, width, 3]` uint8 array, and the number of images in it.
 
     Raises:
-        UserError: if no VOCdevkit is named, nothing in it can be read, or a setting is not accepted.
+        UserError: if a setting is not accepted.
     """
-    if count > MOST:
-        raise UserError(f"count is {count}; give at most {MOST} images to draw, 4 to 8 fit a screen")
-    voc, plan = config.data.voc, getattr(config, task)
-    if voc is None:
-        raise UserError("no labeled images are named; give --voc a VOCdevkit, or data.voc.root in the configuration")
-    classes = tuple(voc.classes or datasets.VOC_CLASSES)
-    records = labeled_split(config, voc.train, classes)
+    plan, records = getattr(config, task), list(labels)
     if task == "localizer":
         records = [record for record in records if record.largest() is not None]
     # Four at least, for mosaics.
@@ -187,7 +185,7 @@ def training_sheet(config, task, count, epochs=4):
     plain = training_batches(plan, task, chosen, config.seed, flip=False, augmentation=None, **settings)
     trained = training_batches(plan, task, chosen, config.seed, **settings)  # each iteration is an epoch
     batches = [*plain, *(batch for _ in range(epochs) for batch in trained)]
-    columns = [_drawn(batch, classes, plan.image_size)[:count] for batch in batches]
+    columns = [_drawn(batch, labels.class_names, plan.image_size)[:count] for batch in batches]
     sheet = np.full([_HEAD + len(columns[0]) * (_PANEL + _GAP), len(columns) * (_PANEL + _GAP), 3], 255, np.uint8)
     for across, column in enumerate(columns):
         for down, image in enumerate(column):

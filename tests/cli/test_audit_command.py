@@ -32,8 +32,8 @@ def place(tmp_path_factory, tiny_backbone):
 
 
 def _run(place, out, *more):
-    model, voc = place / "localizer.keras", place / "devkit"
-    arguments = ["audit", "--model", model, "--voc", voc, "--split", "val", "--out", out, *more]
+    model, data = place / "localizer.keras", place / "devkit"
+    arguments = ["audit", "--model", model, "--data", data, "--split", "val", "--out", out, *more]
     return main([str(each) for each in arguments])
 
 

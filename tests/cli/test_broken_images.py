@@ -53,7 +53,7 @@ def _run(*arguments):
 def test_detector_is_scored_on_the_other_images_when_one_is_cut_off(devkit, tiny_backbone, tmp_path, caplog):
     model = detectors.RetinaNet(tiny_backbone(), CLASSES, image_size=64, num_filters=32)
     model.save(tmp_path / "detector.keras")
-    common = ("evaluate", "--model", tmp_path / "detector.keras", "--voc", devkit, "--classes", *CLASSES)
+    common = ("evaluate", "--model", tmp_path / "detector.keras", "--data", devkit, "--classes", *CLASSES)
     plots = ("--plots", tmp_path / "plots", "--out", tmp_path / "figures.json")
     assert _run(*common, "--split", "val", *plots) == 0
     figures = json.loads((tmp_path / "figures.json").read_text())

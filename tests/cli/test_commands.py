@@ -111,10 +111,20 @@ def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path,
     assert quiet(["predict", *given, "--draw", "--out", str(tmp_path / "p")]) == 0
     assert {path.name for path in (tmp_path / "p" / "drawings").iterdir()} == {path.name for path in images}
     capsys.readouterr()
-    by_model = ["evaluate", "--model", str(model), "--voc", str(voc), "--out", str(tmp_path / "m.json")]
+    by_model = [
+        "evaluate",
+        "--model",
+        str(model),
+        "--data",
+        str(voc),
+        "--split",
+        "val",
+        "--out",
+        str(tmp_path / "m.json"),
+    ]
     assert quiet(by_model) == 0
     predictions = out / "variants" / "random-start" / "localizer_predictions.json"
-    by_file = ["evaluate", "--predictions", str(predictions), "--voc", str(voc), "--classes", *SCENE_CLASSES]
+    by_file = ["evaluate", "--predictions", str(predictions), "--data", str(voc), "--split", "val"]
     assert quiet([*by_file, "--out", str(tmp_path / "f.json")]) == 0
     figures = [json.loads((tmp_path / name).read_text()) for name in ("m.json", "f.json")]
     assert figures[0]["mean_iou"] == pytest.approx(figures[1]["mean_iou"], abs=1e-6)

@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 
 def evaluated(data, predictions, tmp_path, *more):
     folder = data[0]
-    labels = ["--voc", folder / "devkit", "--split", "val", "--classes", *CLASSES]
+    labels = ["--data", folder / "devkit", "--split", "val", "--classes", *CLASSES]
     out = tmp_path / f"{predictions.stem}_figures.json"
     arguments = ["evaluate", "--predictions", predictions, *labels, "--out", out, *more]
     return main([str(each) for each in arguments]), json.loads(out.read_text()) if out.exists() else None
@@ -86,7 +86,7 @@ def test_plots_are_drawn_and_errors_counted_from_a_score_when_asked_for(data, tm
 
 def test_figures_are_json_with_null_when_a_class_has_no_objects(data, tmp_path):
     out = tmp_path / "figures.json"
-    labels = ["--voc", data[0] / "devkit", "--split", "val", "--classes", *CLASSES, "--out", out]
+    labels = ["--data", data[0] / "devkit", "--split", "val", "--classes", *CLASSES, "--out", out]
     assert main([str(each) for each in ["evaluate", "--predictions", data[0] / "own.json", *labels]]) == 0
     assert json.loads(out.read_text())["per_class_voc07"]["fish"] is None  # of which the devkit has lists alone
     assert "NaN" not in out.read_text()
@@ -120,7 +120,7 @@ def test_coco_labels_and_results_give_the_figures_of_the_evaluator(data, coco, t
     _, records, predictions = data
     truth, results, images = coco
     out = tmp_path / "figures.json"
-    arguments = ["--coco", truth, "--images", images, "--out", out]
+    arguments = ["--data", truth, "--data-images", images, "--out", out]
     assert main([str(each) for each in ["evaluate", "--predictions", results, *arguments]]) == 0
     figures, expected = (
         json.loads(out.read_text()),
@@ -138,7 +138,7 @@ def test_broken_image_is_left_out_when_its_predictions_are_missing(data, tmp_pat
         path.write_bytes(path.read_bytes()[:900])
     rest = {record.image_id: predictions[record.image_id] for record in records[2:]}
     metrics.save_predictions(tmp_path / "p.json", rest, CLASSES)
-    arguments = ["--voc", tmp_path / "devkit", "--split", "val", "--classes", *CLASSES, "--out", tmp_path / "f.json"]
+    arguments = ["--data", tmp_path / "devkit", "--split", "val", "--classes", *CLASSES, "--out", tmp_path / "f.json"]
     assert main([str(each) for each in ["evaluate", "--predictions", tmp_path / "p.json", *arguments]]) == 0
     assert "2 images that cannot be decoded left out: val_000000, val_000001" in caplog.text
     expected = metrics.evaluate_detections(rest, records[2:], CLASSES).to_dict()
@@ -147,8 +147,8 @@ def test_broken_image_is_left_out_when_its_predictions_are_missing(data, tmp_pat
 
 def test_labels_and_predictions_are_refused_when_they_do_not_fit(data, coco, tmp_path, capsys):
     folder, _, predictions = data
-    truth, results, images = coco
-    voc = ["--voc", folder / "devkit", "--split", "val", "--classes", *CLASSES]
+    _, results, _ = coco
+    voc = ["--data", folder / "devkit", "--split", "val", "--classes", *CLASSES]
     relative = {
         name: dataclasses.replace(one, boxes=one.boxes / 1000) for name, one in predictions.items()
     }  # all below a pixel
@@ -161,10 +161,7 @@ def test_labels_and_predictions_are_refused_when_they_do_not_fit(data, coco, tmp
         (["--predictions", tmp_path / "comp4_det_val_unicorn.txt", *voc], "named after no class"),
         (["--predictions", tmp_path / "none.json", *voc], "there is no file of predictions"),
         (["--predictions", folder / "own.json", results, *voc], "of json files give one"),
-        (["--predictions", results, *voc], "give --coco"),
-        (["--predictions", results, "--coco", truth], "give --images"),
-        (["--predictions", results, "--coco", truth, "--images", images, *voc], "labels of one data set"),
-        (["--predictions", results, "--images", images, *voc], "--images .* is for --coco"),
+        (["--predictions", results, *voc], "give --data the json"),
         (["--predictions", results], "no labeled images are named"),
         (["--predictions", results, "--model", "x.keras", *voc], "either --model or --predictions"),
     ]

@@ -32,9 +32,9 @@ def folder(tmp_path, tiny_backbone, monkeypatch):
 
 def test_page_has_plots_and_json_every_figure_and_without_labels_what_needs_none(folder):
     models = [f"ours={folder}/backbone.keras", f"a <b>={folder}/localizer.keras"]
-    voc = ["--voc", str(folder / "scenes"), "--split", "val", "--classes", *SCENE_CLASSES]
+    data = ["--data", str(folder / "scenes"), "--split", "val"]
     out = folder / "out" / "page.html"
-    assert main(["features", "--models", *models, *voc, "--count", "18", "--out", str(out)]) == 0
+    assert main(["features", "--models", *models, *data, "--count", "18", "--out", str(out)]) == 0
     page, figures = out.read_text(), json.loads(out.with_suffix(".json").read_text())
     assert page.count('src="data:image/png;base64,') == 3  # invariance, spectra, CKA
     assert figures["images"] == 18

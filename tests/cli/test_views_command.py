@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kerassl.cli.main import main
-from kerassl.datasets import SCENE_CLASSES, write_scenes
+from kerassl.datasets import write_scenes
 
 pytestmark = pytest.mark.current_stack
 
@@ -58,7 +58,7 @@ def test_broken_image_is_named_and_left_out(photos, tmp_path, caplog):
 
 
 def test_training_images_are_drawn_as_the_configuration_augments_them(devkit, tmp_path):
-    few = ("--voc", devkit, "--classes", *SCENE_CLASSES, "--count", 3, "--image-size", 64)
+    few = ("--data", devkit, "--split", "train", "--count", 3, "--image-size", 64)
     config = tmp_path / "run.yaml"
     config.write_text("localizer: {augmentation: {flip: 0, zoom: 0, crop: 0, jitter: 0}}\n")
     sheet = _drawn(tmp_path / "a.png", *few, "--config", config, "--task", "localizer")[64:].astype(int)

@@ -28,7 +28,10 @@ def test_yolov8_is_trained_scored_explained_and_exported(tiny_backbone, tmp_path
 
     model = str(tmp_path / "run" / "detector.keras")
     images = [str(path) for path in sorted((devkit / "VOC2007" / "JPEGImages").glob("*.jpg"))[:2]]
-    assert main(["evaluate", "--model", model, *voc, "--split", "val", "--out", str(tmp_path / "m.json")]) == 0
+    assert (
+        main(["evaluate", "--model", model, "--data", str(devkit), "--split", "val", "--out", str(tmp_path / "m.json")])
+        == 0
+    )
     scored = json.loads((tmp_path / "m.json").read_text())
     assert scored["voc10_ap50"] == pytest.approx(figures["voc10_ap50"], abs=1e-5)
     assert main(["predict", "--model", model, "--images", *images, "--out", str(tmp_path / "p")]) == 0

@@ -100,8 +100,8 @@ def test_command_writes_table_grid_and_page(tiny_backbone, devkit, tmp_path, cap
     localizer(tiny_backbone, 0).save(tmp_path / "a.keras")
     backbones.save(tiny_backbone(), tmp_path / "b.keras")
     models = ["--models", f"ours={tmp_path / 'a.keras'}", f"<bare>={tmp_path / 'b.keras'}"]
-    voc = ["--voc", str(devkit), "--count", "8"]
-    assert main(["explain", *models, *voc, "--insertion", "2", "--level", "P4", "--out", str(tmp_path / "out")]) == 0
+    data = ["--data", str(devkit), "--split", "val", "--count", "8"]
+    assert main(["explain", *models, *data, "--insertion", "2", "--level", "P4", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "centered Gaussian" in printed
     figures = json.loads((tmp_path / "out" / "table.json").read_text())
@@ -113,13 +113,13 @@ def test_command_writes_table_grid_and_page(tiny_backbone, devkit, tmp_path, cap
 
     bare = ["--models", str(tmp_path / "b.keras")]
     for arguments, message in (
-        ([*models, *voc, "--out", str(tmp_path / "out")], "already exists"),
-        ([*models, "--out", str(tmp_path / "no")], "give either --images to draw, or --voc"),
-        ([*models, *voc, "--class", "car", "--out", str(tmp_path / "no")], "--class is for --images"),
-        ([*bare, *voc, "--classes", *CLASSES, "--out", str(tmp_path / "no")], "give --image-size"),
-        ([*bare, *bare[1:], *voc, "--out", str(tmp_path / "no")], "two models are called 'b'"),
-        ([*models, *voc, "--image-size", "96", "--out", str(tmp_path / "no")], "the models take 64"),
-        (["--models", str(tmp_path / "table.json"), *voc, "--out", str(tmp_path / "no")], "there is no model"),
+        ([*models, *data, "--out", str(tmp_path / "out")], "already exists"),
+        ([*models, "--out", str(tmp_path / "no")], "give either --images to draw, or --data"),
+        ([*models, *data, "--class", "car", "--out", str(tmp_path / "no")], "--class is for --images"),
+        ([*bare, *data, "--classes", *CLASSES, "--out", str(tmp_path / "no")], "give --image-size"),
+        ([*bare, *bare[1:], *data, "--out", str(tmp_path / "no")], "two models are called 'b'"),
+        ([*models, *data, "--image-size", "96", "--out", str(tmp_path / "no")], "the models take 64"),
+        (["--models", str(tmp_path / "table.json"), *data, "--out", str(tmp_path / "no")], "there is no model"),
     ):
         assert main(["explain", *arguments]) == 2
         assert message in capsys.readouterr().err

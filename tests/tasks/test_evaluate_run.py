@@ -17,7 +17,7 @@ def test_figures_of_a_model_and_a_data_set_are_those_of_their_files(tmp_path, ti
     keras.utils.set_random_seed(0)
     model = kerassl.detectors.Localizer(tiny_backbone(), SCENE_CLASSES, 64, num_filters=8)
     model.save(tmp_path / "localizer.keras")
-    named = {"voc": str(root), "split": "val", "classes": list(SCENE_CLASSES)}
+    named = {"data": str(root), "split": "val"}
     expected = kerassl.evaluate(tmp_path / "localizer.keras", **named, out=tmp_path / "figures.json")
     assert kerassl.evaluate(model, data) == pytest.approx(expected)
     found = kerassl.predict(model, [record.path for record in data])

@@ -27,7 +27,7 @@ def read_shards(folder, strict):
     if index.classes is None:
         raise UserError(
             f"the shards in {folder} hold images without labels; write new ones of labeled images (kerassl shards "
-            "--voc), or read them with datasets.image_folder"
+            "--data), or read them with datasets.image_folder"
         )
     names, classes = index.names(folder), tuple(index.classes)
     read = example_bytes(names)

@@ -14,7 +14,7 @@ from kerassl.datasets import SCENE_CLASSES, write_scenes
 
 pytestmark = pytest.mark.current_stack
 
-PHOTOS, MODEL, VOC = ["--images", "photos"], ["--model", "model.keras"], ["--voc", "voc"]
+PHOTOS, MODEL = ["--images", "photos"], ["--model", "model.keras"]
 PRETRAIN = ["pretrain", *PHOTOS, "--image-size", "32", "--batch-size", "2", "--out", "new"]
 FINETUNE = ["finetune", "--data", "voc", "--out", "new"]
 PREDICT = ["predict", *MODEL, *PHOTOS, "--out", "new"]

@@ -16,9 +16,8 @@ from kerassl.datasets import SCENE_CLASSES, write_scenes
 def test_yolov8_is_trained_scored_explained_and_exported(tiny_backbone, tmp_path, capsys):
     devkit = write_scenes(tmp_path / "scenes", train=8, val=4, single_object=True)
     backbones.save(tiny_backbone(), tmp_path / "backbone.keras")
-    voc = ["--voc", str(devkit), "--classes", *SCENE_CLASSES]
     sizes = ["--image-size", "64", "--batch-size", "4", "--epochs", "1", "--backbone", str(tmp_path / "backbone.keras")]
-    arguments = ["finetune", "--data", str(devkit), *voc[2:], *sizes, "--detector", "yolov8"]
+    arguments = ["finetune", "--data", str(devkit), "--classes", *SCENE_CLASSES, *sizes, "--detector", "yolov8"]
     assert main([*arguments, "--task", "localizer", "--out", str(tmp_path / "no")]) == 2
     assert "--detector is yolov8, but --task is localizer" in capsys.readouterr().err
     assert main([*arguments, "--out", str(tmp_path / "run")]) == 0

@@ -9,6 +9,7 @@ from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import FROM_0, SHARE, check
 from kerassl.augment.arguments import check_probability, check_range
+from kerassl.augment.box_weights import BoxWeights
 from kerassl.augment.color import drawn_jitter, mean_colors, recolor
 from kerassl.augment.lanes import lanewise
 from kerassl.augment.mosaic import mosaic, mosaic_images
@@ -184,38 +185,59 @@ class BoxAugmentation:
         return Placed(tf.ensure_shape(square, [size, size, 3]), boxes, region, numbers)
 
     def finish(
-        self, placed: Placed, classes: tf.Tensor, most: int | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        self, placed: Placed, classes: tf.Tensor, most: int | None = None, weights: BoxWeights | None = None
+    ) -> tuple:
         """Finish a batch: colors, mosaics, and which boxes are left.
 
         Args:
             placed: `Placed` of a batch; every field has one more axis in front.
             classes: `[B, n]` float32, -1 where there is no box.
             most: int or None. Rows of boxes of the result; None is `n`, with mosaics `4 * n`.
+            weights: `BoxWeights` of a batch, or None. A region that is ignored is clipped, never dropped while a part
+                of it is visible.
 
         Returns:
             `[B, S, S, 3]` float32 images, `[B, most, 4]` float32 boxes and `[B, most]` float32 classes. Both hold -1
-            where there is no box, behind those that there are.
+            where there is no box, behind those that there are. With `weights` also a dict of `weight`, `box_weight`,
+            `ignore` `[B, most]`, `background` `[B, 4]` of the quarters of a mosaic and `center` `[B, 2]`, where they
+            meet.
         """
         draws = _named(placed.draws)
         images = self._colored(placed, draws)
         boxes, regions = placed.boxes[:, None], placed.region[:, None]  # [B, 1, n, 4], [B, 1, 4]
-        classes = classes[:, None]
+        rows = classes[..., None] if weights is None else tf.concat([classes[..., None], weights.boxes], axis=-1)
+        rows, size = rows[:, None], images.shape[1]  # [B, 1, n, k]
+        background = None if weights is None else tf.tile(weights.background[:, None], [1, 4])
+        center = tf.fill([tf.shape(images)[0], 2], size)
         if self.mosaic:
             mixed = (draws["mosaic"][:, 0] < self.mosaic) & (tf.shape(images)[0] >= 4)
-            layout = mosaic(draws, placed.region, images.shape[1])
-            rows = tf.where(mixed)  # [m, 1]
-            chosen = type(layout)(*(tf.gather_nd(field, rows) for field in layout))
-            images = tf.tensor_scatter_nd_update(images, rows, mosaic_images(images, chosen))
+            layout = mosaic(draws, placed.region, size)
+            places = tf.where(mixed)  # [m, 1]
+            chosen = type(layout)(*(tf.gather_nd(field, places) for field in layout))
+            images = tf.tensor_scatter_nd_update(images, places, mosaic_images(images, chosen))
             shifts = tf.tile(tf.cast(layout.shifts, tf.float32), [1, 1, 2])[:, :, None]  # [B, 4, 1, 4]
             quarters = tf.gather(placed.boxes, layout.sources) / 2 + shifts  # [B, 4, n, 4]
             boxes = tf.where(mixed[:, None, None, None], quarters, boxes)
             regions = tf.where(mixed[:, None, None], tf.cast(layout.regions, tf.float32), regions)
-            single = tf.concat([classes, tf.fill(tf.shape(tf.tile(classes, [1, 3, 1])), -1.0)], axis=1)
-            classes = tf.where(mixed[:, None, None], tf.gather(classes[:, 0], layout.sources), single)
+            single = tf.concat([rows, tf.fill(tf.shape(tf.tile(rows, [1, 3, 1, 1])), -1.0)], axis=1)
+            rows = tf.where(mixed[:, None, None, None], tf.gather(rows[:, 0], layout.sources), single)
+            center = tf.where(mixed[:, None], layout.centers, center)
+            if weights is not None:
+                quarters = tf.gather(weights.background, layout.sources)
+                background = tf.where(mixed[:, None], quarters, background)
         images = tf.ensure_shape(images, placed.image.shape)
         boxes, kept = visible_boxes(boxes, regions[:, :, None], self.min_visibility, self.min_size, 2 * ROUNDING)
-        return images, *_packed(boxes, classes, kept & (classes >= 0), most)
+        if weights is None:
+            boxes, rows = _packed(boxes, rows, kept & (rows[..., 0] >= 0), most)
+            return images, boxes, rows[..., 0]
+        classes, weight, box_weight, ignore, ignored_if_cut = tf.unstack(rows, axis=-1)
+        ignore = tf.where(kept, ignore, tf.maximum(ignore, ignored_if_cut))
+        visible = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], axis=-1)
+        rows = tf.stack([classes, weight, box_weight, ignore], axis=-1)
+        boxes, rows = _packed(boxes, rows, (kept | visible & (ignore > 0)) & (classes >= 0), most)
+        names = dict(zip(BoxWeights.COLUMNS[:3], tf.unstack(rows[..., 1:], axis=-1)))
+        own = {**names, "background": background, "center": tf.cast(center, tf.float32)}
+        return images, boxes, rows[..., 0], own
 
     def _colored(self, placed, draws):
         if not self.jitter or not self.strength:
@@ -272,13 +294,11 @@ def _moved(boxes, origin, factors, mirrored, shown, offset):
     return moved + tf.tile(offset, [2])
 
 
-def _packed(boxes, classes, kept, most):
-    """Boxes `[B, q, n, 4]` as `[B, most, 4]`, those that are kept in front, and their classes."""
-    quarters, rows = boxes.shape[1], boxes.shape[2]
-    boxes, classes, kept = (tf.reshape(each, [-1, quarters * rows, *each.shape[3:]]) for each in (boxes, classes, kept))
-    order = tf.argsort(tf.cast(~kept, tf.int32), axis=1, stable=True)[:, : most or quarters * rows]
-    boxes, classes, kept = (tf.gather(each, order, batch_dims=1) for each in (boxes, classes, kept))
-    boxes, classes = tf.where(kept[..., None], boxes, -1.0), tf.where(kept, classes, -1.0)
-    missing = max(0, (most or 0) - quarters * rows)
-    boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]], constant_values=-1.0)
-    return boxes, tf.pad(classes, [[0, 0], [0, missing]], constant_values=-1.0)
+def _packed(boxes, rows, kept, most):
+    """Boxes `[B, q, n, 4]` and what belongs to them as `[B, most, ...]`, those that are kept in front."""
+    parts, count = (boxes, rows), boxes.shape[1] * boxes.shape[2]
+    flat = [tf.reshape(each, [-1, count, *each.shape[3:]]) for each in (*parts, kept)]
+    order = tf.argsort(tf.cast(~flat[-1], tf.int32), axis=1, stable=True)[:, : most or count]
+    *parts, kept = (tf.gather(each, order, batch_dims=1) for each in flat)
+    missing = [[0, 0], [0, max(0, (most or 0) - count)], [0, 0]]
+    return [tf.pad(tf.where(kept[..., None], each, -1.0), missing, constant_values=-1.0) for each in parts]

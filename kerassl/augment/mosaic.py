@@ -18,11 +18,13 @@ class Mosaic(typing.NamedTuple):
         sources: `[B, 4]` int32, the images in the batch.
         shifts: `[B, 4, 2]` int32, (x, y) in the mosaic less (x, y) in the image at half its size.
         regions: `[B, 4, 4]` int32, xyxy of what each shows, in pixels of the mosaic.
+        centers: `[B, 2]` int32, (x, y) in pixels, where the four meet.
     """
 
     sources: tf.Tensor
     shifts: tf.Tensor
     regions: tf.Tensor
+    centers: tf.Tensor
 
 
 def mosaic(draws: Mapping[str, tf.Tensor], regions: tf.Tensor, size: int) -> Mosaic:
@@ -57,7 +59,7 @@ def mosaic(draws: Mapping[str, tf.Tensor], regions: tf.Tensor, size: int) -> Mos
     touching = tf.where(after, begin, end - sides)
     placed = tf.where(spare > 0, begin - moved, touching)
     shown = tf.concat([tf.maximum(placed, begin), tf.minimum(placed + sides, end)], axis=-1)
-    return Mosaic(sources, placed - first, shown)
+    return Mosaic(sources, placed - first, shown, center)
 
 
 def mosaic_images(images: tf.Tensor, layout: Mosaic) -> tf.Tensor:

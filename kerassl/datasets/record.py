@@ -42,6 +42,23 @@ class Named(typing.NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class LabelWeights:
+    """How much the labels of an image count in training, as those that a detector made.
+
+    Attributes:
+        weight: `[n]` float32, factor of a box's loss terms, and of its share of the loss's normalizer.
+        box_weight: `[n]` float32, factor of its box regression on top of that; 0 trains its class alone.
+        ignore: `[n]` bool. Regions in which objects of their class are neither right nor wrong.
+        background: float, factor of the loss of locations without an object.
+    """
+
+    weight: np.ndarray
+    box_weight: np.ndarray
+    ignore: np.ndarray
+    background: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """An image on disk with its boxes.
 
@@ -66,6 +83,7 @@ class Record:
         coco: `CocoObjects` of the same objects, or None: a copy with other boxes, classes or crowds has none.
         named: `Named`, the names that the classes were numbered by, or None where they are not known: a copy with
             other classes has none.
+        weights: `LabelWeights` of the same boxes, or None where all count alike.
     """
 
     image_id: str
@@ -79,6 +97,7 @@ class Record:
     mask_path: str | None = None
     coco: CocoObjects | None = None
     named: Named | None = None
+    weights: LabelWeights | None = None
 
     def __post_init__(self):
         if self.crowd is None and self.difficult is not None:
@@ -91,8 +110,9 @@ class Record:
 
     @property
     def ignored(self) -> np.ndarray:
-        """`[n]` bool, the boxes that need not be found: difficult objects and crowd regions."""
-        return np.asarray(self.difficult, bool) | np.asarray(self.crowd, bool)
+        """`[n]` bool, the boxes that need not be found: difficult objects, crowd and ignored regions."""
+        found = np.asarray(self.difficult, bool) | np.asarray(self.crowd, bool)
+        return found if self.weights is None else found | self.weights.ignore
 
     def plot(self, width: int | None = None) -> np.ndarray:
         """Draw the boxes as thin green frames over the image file, without crowd regions.

@@ -8,6 +8,7 @@ from typing import Any
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.detectors.decoding import select
+from kerassl.detectors.label_weights import Labels
 from kerassl.detectors.supervised import Supervised
 from kerassl.losses.replicas import OverReplicas
 
@@ -19,7 +20,8 @@ class Detector(Supervised):
 
     `fit` and `evaluate` take batches of (images, labels) or of dicts with `"images"` and `"bounding_boxes"`, as
     `datasets.detection_batches` returns them; labels are a dict of boxes `[B, M, 4]`, xyxy in pixels, and classes
-    `[B, M]`, negative in padding. `predict` decodes boxes of letterboxed images; `detectors.predict` takes files.
+    `[B, M]`, negative in padding, and may have weights, see `label_weights.Labels`. `predict` decodes boxes of
+    letterboxed images; `detectors.predict` takes files.
     """
 
     def boxes_and_scores(self, outputs: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -84,12 +86,13 @@ class Detector(Supervised):
         return data.map(_pair)
 
     def _labels(self, images, labels):
-        """Boxes and classes of a batch, once the images' size and the classes have been checked."""
+        """The `Labels` of a batch, once the images' size and the classes have been checked."""
         self.check_images(images.shape)
-        classes = tf.cast(labels["classes"], self.variable_dtype)
+        read = {name: tf.cast(value, self.variable_dtype) for name, value in labels.items()}
+        classes = read["classes"]
         known = tf.debugging.assert_less(classes, tf.cast(len(self.class_names), classes.dtype), _BEYOND)
         with tf.control_dependencies([known] if known is not None else []):
-            return tf.cast(labels["boxes"], self.variable_dtype), tf.identity(classes)
+            return Labels(**{**read, "classes": tf.identity(classes)})
 
     @contextlib.contextmanager
     def _labels_reported(self):

@@ -11,6 +11,7 @@ from scipy import stats
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
 from kerassl.augment.box_augmentation import _DRAWS, Placed
+from kerassl.augment.box_weights import BoxWeights
 from kerassl.augment.mosaic import CENTER, mosaic
 from kerassl.augment.windows import ATTEMPTS
 from kerassl.resizing import letterbox
@@ -201,6 +202,38 @@ def test_mosaic_is_that_of_plain_loops(batch):
             assert np.all(kept[len(objects) :] == -1)
             np.testing.assert_allclose(kept[: len(objects)], np.reshape(objects, [-1, 5]), atol=2e-3)
     assert (0 < mixed < 12 * batch) if batch >= 4 else mixed == 0
+
+
+@pytest.mark.parametrize("mosaic_share", [0.0, 0.7])
+def test_cut_off_boxes_become_ignored_regions_when_they_have_weights(mosaic_share):
+    augmentation = BoxAugmentation(jitter=0.0, mosaic=mosaic_share, crop=1.0, scale=(0.1, 0.3), min_visibility=0.6)
+    cut, quarters = 0, 0
+    for _, classes, placed, (_, plain, _) in _batches(augmentation, 6, 4, 3, seed=5):
+        own = np.zeros([4, 3, 4], np.float32)
+        own[..., 0] = 1 + np.arange(12).reshape(4, 3)  # tells the objects apart
+        own[..., 1], own[:, 1, 2], own[:, :2, 3] = 0.5, 1, 1  # the second is ignored; the last is a human's
+        background = np.arange(1.0, 5, dtype=np.float32)
+        _, boxes, labels, found = augmentation.finish(
+            placed, tf.cast(classes, tf.float32), None, BoxWeights(tf.constant(own), tf.constant(background))
+        )
+        found = {name: value.numpy() for name, value in found.items()}
+        for row, (box, label) in enumerate(zip(boxes.numpy(), labels.numpy())):
+            real = label >= 0
+            whole = {tuple(each) for each in plain[row] if each[0] >= 0}
+            kept = {tuple(each) for each in box[real]}
+            assert whole <= kept
+            assert (found["weight"][row, ~real] == -1).all()
+            for each, weight, ignore in zip(box[real], found["weight"][row], found["ignore"][row]):
+                source, place = divmod(int(weight) - 1, 3)
+                assert place < 2 or tuple(each) in whole
+                assert ignore == (place == 1 or tuple(each) not in whole)
+                assert (each[2:] > each[:2]).all()
+                cut += tuple(each) not in whole
+                behind = (each[:2] + each[2:]) / 2 > found["center"][row]
+                assert found["background"][row, behind[0] + 2 * behind[1]] == background[source]
+            quarters += len(set(found["background"][row])) == 4
+    assert cut > 5
+    assert (quarters > 5) == (mosaic_share > 0)
 
 
 # ---- objects by their colors

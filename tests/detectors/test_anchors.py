@@ -68,7 +68,7 @@ def test_targets_equal_loops_when_rows_pad(count):
     anchors = random_boxes(rng, 200)
     objects, classes = random_boxes(rng, 5, count + 2), rng.integers(0, 4, (5, count + 2)).astype("float32")
     objects[:, count:], classes[:, count:] = -1, -1
-    offsets, labels = (tensor.numpy() for tensor in boxes.targets(anchors, objects, classes))
+    offsets, labels, _ = (tensor.numpy() for tensor in boxes.targets(anchors, objects, classes))
     encoded = boxes.encode(objects[:, :, None], anchors).numpy()  # [B, M, A, 4]
     for i in range(5):
         for a, (owner, label) in enumerate(slow_targets(anchors, objects[i], classes[i])):
@@ -87,7 +87,7 @@ def test_targets_equal_those_of_keras_cv_when_every_object_has_a_fitting_anchor(
     objects = (anchors[chosen] + rng.uniform(-1, 1, (4, 3, 4))).astype("float32")
     classes = rng.integers(0, 5, (4, 3)).astype("float32")
     expected = encoder(tf.zeros([4, 64, 64, 3]), {"boxes": tf.constant(objects), "classes": tf.constant(classes)})
-    offsets, labels = boxes.targets(anchors, objects, classes)
+    offsets, labels, _ = boxes.targets(anchors, objects, classes)
     np.testing.assert_array_equal(labels, expected[1])
     assert (labels.numpy() >= 0).sum() >= 12
     found = labels.numpy() >= 0
@@ -96,7 +96,7 @@ def test_targets_equal_those_of_keras_cv_when_every_object_has_a_fitting_anchor(
 
 def test_targets_are_background_when_there_is_no_object():
     anchors = random_boxes(np.random.default_rng(0), 20)
-    _, labels = boxes.targets(anchors, np.full((2, 3, 4), -1, "float32"), np.full((2, 3), -1, "float32"))
+    _, labels, _ = boxes.targets(anchors, np.full((2, 3, 4), -1, "float32"), np.full((2, 3), -1, "float32"))
     assert (labels.numpy() == -1).all()
-    _, labels = boxes.targets(anchors, np.zeros((2, 0, 4), "float32"), np.zeros((2, 0), "float32"))
+    _, labels, _ = boxes.targets(anchors, np.zeros((2, 0, 4), "float32"), np.zeros((2, 0), "float32"))
     assert (labels.numpy() == -1).all()

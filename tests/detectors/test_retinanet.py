@@ -38,7 +38,7 @@ def slow_focal(labels, logits, alpha=0.25, gamma=2.0):
 def test_loss_equals_the_paper_when_computed_in_numpy(tiny_detector, rectangles):
     model, (images, boxes, classes) = tiny_detector(), rectangles(8)
     outputs = {name: np.array(value) for name, value in model(images[:8], training=False).items()}
-    offsets, labels = (t.numpy() for t in targets(model.anchors(), boxes[:8], classes[:8]))
+    offsets, labels, _ = (t.numpy() for t in targets(model.anchors(), boxes[:8], classes[:8]))
     one_hot = (labels[..., None] == np.arange(2)).astype("float64")
     found = labels >= 0
     error = np.abs(offsets - outputs["box"])

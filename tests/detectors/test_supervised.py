@@ -79,9 +79,18 @@ def loss_and_gradient(model, images, labels, outputs):
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize("kind", ["RetinaNet", "YOLOV8"])
-def test_loss_and_gradient_are_those_of_the_whole_batch_when_replicas_share_it(kind, float64, tiny_backbone, mirrored):
+def test_loss_and_gradient_are_those_of_the_whole_weighted_batch_when_replicas_share_it(
+    kind, float64, tiny_backbone, mirrored
+):
     """Eagerly, given outputs: to trace the steps of these models takes half a minute."""
     images, labels, _ = scenes()
+    labels |= {  # the second box of each image is a region that is ignored
+        "weight": np.tile([[0.5, 1]], (4, 1)),
+        "box_weight": np.full((4, 2), 0.7),
+        "ignore": np.tile([[0.0, 1]], (4, 1)),
+        "background": np.tile(np.array([[1.0], [0.2], [0.5], [0.1]]), (1, 4)),
+        "center": np.full((4, 2), 32.0),
+    }
     model = getattr(detectors, kind)(tiny_backbone(), ["red", "blue"], 32, num_filters=32)
     model.compile()
     rng = np.random.default_rng(1)

@@ -53,7 +53,7 @@ def scene(images=6, objects=5, pads=2, kinds=3, seed=0):
 @pytest.mark.parametrize("count", [1, 3, 10, 200])
 def test_targets_equal_loops_when_objects_overlap_and_rows_pad(count):
     centers, boxes, classes, predicted, scores = scene()
-    owned, wanted = (part.numpy() for part in task_aligned.targets(*scene(), count=count))
+    owned, wanted, _ = (part.numpy() for part in task_aligned.targets(*scene(), count=count))
     small = []
     for i in range(len(boxes)):
         answers = slow_targets(centers, boxes[i], classes[i], predicted[i], scores[i], count)
@@ -83,6 +83,6 @@ def test_targets_do_not_change_with_the_rows_that_pad():
 def test_nothing_is_wanted_when_there_is_no_object(rows):
     centers, _, _, predicted, scores = scene()
     boxes, classes = np.full((6, rows, 4), -1, "float32"), np.full((6, rows), -1, "float32")
-    owned, wanted = task_aligned.targets(centers, boxes, classes, predicted, scores)
+    owned, wanted, _ = task_aligned.targets(centers, boxes, classes, predicted, scores)
     assert not wanted.numpy().any()
     assert owned.shape == predicted.shape

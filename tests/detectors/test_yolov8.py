@@ -68,7 +68,7 @@ def slow_loss(model, outputs, boxes, classes):
     """The loss of a batch in NumPy, but for the targets, which have a slow twin of their own."""
     bins, logits = (np.array(outputs[name], "float64") for name in ("box", "classification"))
     centers, strides = distances.locations(model.image_size)
-    wanted_boxes, wanted = (
+    wanted_boxes, wanted, _ = (
         part.numpy() for part in task_aligned.targets(centers, boxes, classes, *model.boxes_and_scores(outputs))
     )
     share = 1 / (1 + np.exp(-logits))

@@ -12,6 +12,7 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl._numbers import check
+from kerassl.augment.box_weights import BoxWeights
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.pipeline.erase import erased_regions, paint_over
 from kerassl.datasets.pipeline.stream import resumable
@@ -63,7 +64,9 @@ def detection_batches(
     Returns:
         `ResumableDataset` of `{"images": [B, S, S, 3], "bounding_boxes": {"boxes": [B, M, 4], "classes": [B, M]}}`, all
         float32. Boxes are xyxy in pixels of the letterboxed image; rows without a box hold -1. `M` is the most boxes
-        that a record has, and with mosaics the most that four records have together.
+        that a record has, and with mosaics the most that four records have together. Where a record has `weights`,
+        the boxes have `weight`, `box_weight`, `ignore`, `background` and `center` beside them, as of
+        `detectors.label_weights.Labels`; a box of such a record that augmentation cuts off is ignored, not dropped.
 
     Raises:
         UserError: if there are no records, none of their images can be read, `flip` is given with an augmentation,
@@ -77,25 +80,28 @@ def detection_batches(
     size, batch_size = check_image_size(image_size), check(batch_size=batch_size)
     _check_flip(flip, augmentation)
     erased = erased_regions(erase)
-    kept = [~record.crowd if difficult else ~record.ignored for record in records]
+    kept = [~(record.crowd if difficult else record.crowd | record.difficult) for record in records]
     most = max([1, *(int(each.sum()) for each in kept)])
     boxes = np.full([len(kept), most, 4], -1, np.float32)
     classes = np.full([len(kept), most], -1, np.float32)
     for row, (record, keep) in enumerate(zip(records, kept)):
         boxes[row, : keep.sum()] = record.boxes[keep]
         classes[row, : keep.sum()] = record.classes[keep]
+    weights = _weights(records, kept, most)
     boxes, classes = tf.constant(boxes), tf.constant(classes)
 
     def load(image, index, draw, shrunk):
         square, placed = _letterboxed(paint_over(image, erased), boxes[index] / shrunk, size, draw, flip)
         real = classes[index] >= 0
-        return _batch(square, tf.where(real[:, None], placed, -1.0), classes[index])
+        own = weights and BoxWeights(*(each[index] for each in weights)).whole(size)
+        return _batch(square, tf.where(real[:, None], placed, -1.0), classes[index], own)
 
     def place(image, index, draw, shrunk):
-        return augmentation.place(paint_over(image, erased), boxes[index] / shrunk, size, draw), classes[index]
+        placed = augmentation.place(paint_over(image, erased), boxes[index] / shrunk, size, draw)
+        return placed, classes[index], *(weights and (BoxWeights(*(each[index] for each in weights)),))
 
-    def finish(placed, classes):
-        return _batch(*augmentation.finish(placed, classes, rows))
+    def finish(placed, classes, own=None):
+        return _batch(*augmentation.finish(placed, classes, rows, own))
 
     order = (shuffle, seed, drop_remainder, strict, initial_epoch)
     if augmentation is None:
@@ -178,8 +184,24 @@ def _check_flip(flip, augmentation):
         raise UserError("flip is given with an augmentation, which mirrors too; leave flip out")
 
 
-def _batch(images, boxes, classes):
-    return {"images": images, "bounding_boxes": {"boxes": boxes, "classes": classes}}
+def _batch(images, boxes, classes, weights=None):
+    return {"images": images, "bounding_boxes": {"boxes": boxes, "classes": classes, **(weights or {})}}
+
+
+def _weights(records, kept, most):
+    """The `BoxWeights` of all records as constants, or () where none has weights."""
+    if all(record.weights is None for record in records):
+        return ()
+    boxes = np.zeros([len(kept), most, len(BoxWeights.COLUMNS)], np.float32)
+    boxes[..., :2] = 1
+    background = np.ones([len(kept)], np.float32)
+    for row, (record, keep) in enumerate(zip(records, kept)):
+        own = record.weights
+        if own is not None:
+            columns = (own.weight[keep], own.box_weight[keep], own.ignore[keep], np.ones(keep.sum()))
+            boxes[row, : keep.sum()] = np.stack(columns, -1)
+            background[row] = own.background
+    return BoxWeights(tf.constant(boxes), tf.constant(background))
 
 
 def _letterboxed(image, boxes, size, draw, flip):

@@ -12,6 +12,8 @@ VARIANCE = (0.1, 0.1, 0.2, 0.2)
 # A side is at most 62 times its anchor's: the exponential of a large offset would be infinite.
 _MAX_GROWTH = math.log(1000 / 16)
 
+NEGATIVE = 0.4
+"""The IoU below which an anchor is background."""
 BACKGROUND = -1.0
 IGNORED = -2.0
 
@@ -51,8 +53,8 @@ def decode_offsets(offsets: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
 
 
 def targets(
-    anchors: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor, *, positive: float = 0.5, negative: float = 0.4
-) -> tuple[tf.Tensor, tf.Tensor]:
+    anchors: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor, *, positive: float = 0.5, negative: float = NEGATIVE
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Assign an object, the background or nothing to each anchor.
 
     An anchor is assigned the object that it overlaps most, if by `positive` or more; it is background below `negative`
@@ -65,7 +67,8 @@ def targets(
         classes: `[B, M]` float tensor; negative in padding.
 
     Returns:
-        Offsets `[B, A, 4]`, and classes `[B, A]` in which -1 is background and -2 ignored.
+        Offsets `[B, A, 4]`, classes `[B, A]` in which -1 is background and -2 ignored, and the rows `[B, A]` of the
+        objects that anchors are assigned to, `M` for none.
     """
     # One more row of padding: a batch in which no image has an object may have no row.
     boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0]], constant_values=-1)
@@ -83,4 +86,12 @@ def targets(
     label = tf.gather(classes, owner, batch_dims=1)  # [B, A]
     label = tf.where(found, label, tf.where(best < negative, tf.cast(BACKGROUND, label.dtype), IGNORED))
     offsets = tf.where(found[..., None], encode(owned, anchors), 0.0)
-    return offsets, label
+    nothing = tf.cast(tf.shape(boxes)[1] - 1, owner.dtype)  # the row of padding
+    return offsets, label, tf.where(found, owner, nothing)
+
+
+def near(anchors: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """Return `[B, A, M]` bool: the anchors that are not background for a box, were it the only one."""
+    overlap = pairwise_iou(anchors, boxes)
+    best = tf.one_hot(tf.argmax(overlap, 1), tf.shape(anchors)[0], on_value=True, off_value=False, axis=1)
+    return tf.logical_or(overlap >= NEGATIVE, best)

@@ -12,6 +12,7 @@ from kerassl._compat import keras, keras_cv, tf
 from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors.detector import Detector, SummedLoss, over_replicas
+from kerassl.detectors.label_weights import counted, location_weights, mask_ignored
 from kerassl.detectors.retinanet import anchors as _boxes
 from kerassl.detectors.retinanet.head import RetinaNetHead
 from kerassl.resizing import check_image_size
@@ -132,17 +133,20 @@ class RetinaNet(Detector):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **kwargs
     ) -> tf.Tensor:
-        offsets, labels = _boxes.targets(self.anchors(), *self._labels(x, y))
-        found = tf.cast(labels >= 0, labels.dtype)  # [B, A]
-        counted = tf.cast(labels != _boxes.IGNORED, labels.dtype)
+        labels, anchors = self._labels(x, y), self.anchors()
+        offsets, classes, owner = _boxes.targets(anchors, labels.boxes, labels.objects())
+        weight, box_weight = location_weights(labels, owner, (anchors[:, :2] + anchors[:, 2:]) / 2)
+        found = tf.cast(classes >= 0, classes.dtype)  # [B, A]
+        clear = tf.cast(classes != _boxes.IGNORED, classes.dtype)
         # A batch without objects still trains the background.
-        count = tf.maximum(over_replicas(tf.reduce_sum(found)), 1.0)
-        one_hot = tf.one_hot(tf.cast(labels, tf.int32), len(self.class_names), dtype=labels.dtype)
+        count = tf.maximum(over_replicas(tf.reduce_sum(found * weight)), 1.0)
+        one_hot = tf.one_hot(tf.cast(classes, tf.int32), len(self.class_names), dtype=classes.dtype)
+        wanted = mask_ignored(one_hot, labels, lambda boxes: _boxes.near(anchors, boxes))
         return super().compute_loss(
             x=x,
-            y={"box": offsets, "classification": one_hot},
+            y={"box": offsets, "classification": wanted},
             y_pred=y_pred,
-            sample_weight={"box": found / count, "classification": counted / count},
+            sample_weight={"box": found * box_weight / count, "classification": clear * weight / count},
         )
 
     def get_config(self) -> dict:
@@ -155,9 +159,13 @@ def _smooth_l1(wanted, offsets):
     return tf.reduce_mean(tf.where(size < 1.0, 0.5 * difference**2, size - 0.5), -1)
 
 
-def _focal(wanted, logits, alpha=0.25, gamma=2.0):
+def _focal(wanted, logits):
+    return tf.reduce_sum(counted(_focal_of_logits, wanted, logits), -1)
+
+
+def _focal_of_logits(wanted, logits, alpha=0.25, gamma=2.0):
     score = tf.sigmoid(logits)
     wrong = wanted * (1 - score) + (1 - wanted) * score
     weight = wanted * alpha + (1 - wanted) * (1 - alpha)
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits)
-    return tf.reduce_sum(weight * wrong**gamma * entropy, -1)
+    return weight * wrong**gamma * entropy

@@ -18,7 +18,7 @@ def targets(
     count: int = 10,
     alpha: float = 0.5,
     beta: float = 6.0,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Compute each location's targets, given its predictions.
 
     The candidates of an object are the locations whose center is in its box. It keeps the `count` that are best aligned
@@ -39,7 +39,8 @@ def targets(
         alpha, beta: floats, exponents of score and overlap.
 
     Returns:
-        Boxes `[B, A, 4]`, and scores `[B, A, C]` that are 0 for locations without object. No gradient passes.
+        Boxes `[B, A, 4]`, scores `[B, A, C]` that are 0 for locations without object, and the rows `[B, A]` of the
+        objects that locations are assigned to, `M` for none. No gradient passes.
 
     References:
         Feng et al., "TOOD: Task-aligned One-stage Object Detection", 2021, section 3.2.
@@ -48,7 +49,7 @@ def targets(
     centers = tf.cast(centers, boxes.dtype)
     boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0]], constant_values=-1)
     classes = tf.pad(classes, [[0, 0], [0, 1]], constant_values=-1)
-    candidate = tf.logical_and(_candidates(centers, boxes), (classes >= 0)[:, None])  # [B, A, M]
+    candidate = tf.logical_and(candidates(centers, boxes), (classes >= 0)[:, None])  # [B, A, M]
     overlap = pairwise_iou(predicted, boxes)
     own = tf.gather(scores, tf.cast(tf.maximum(classes, 0), tf.int32), axis=2, batch_dims=1)  # [B, A, M]
     alignment = tf.where(candidate, own**alpha * overlap**beta, 0.0)
@@ -65,11 +66,14 @@ def targets(
     wanted = tf.reduce_max(share * best, -1, keepdims=True)  # [B, A, 1]
     label = tf.cast(tf.gather(classes, owner, batch_dims=1), tf.int32)
     wanted *= tf.one_hot(label, tf.shape(scores)[2], dtype=wanted.dtype)
-    return tf.stop_gradient(tf.gather(boxes, owner, batch_dims=1)), tf.stop_gradient(wanted)
+    owned = tf.gather(boxes, owner, batch_dims=1)
+    nothing = tf.cast(tf.shape(boxes)[1] - 1, owner.dtype)  # the row of padding
+    owner = tf.where(tf.reduce_any(kept, -1), owner, nothing)
+    return tf.stop_gradient(owned), tf.stop_gradient(wanted), owner
 
 
-def _candidates(centers, boxes):
-    """`[B, A, M]`: the locations whose center is in a box, or else the nearest one."""
+def candidates(centers: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """Return `[B, A, M]` bool: the locations whose center is in a box, or else the nearest one."""
     inside = tf.logical_and(
         tf.reduce_all(centers[:, None] > boxes[:, None, :, :2], -1),
         tf.reduce_all(centers[:, None] < boxes[:, None, :, 2:], -1),

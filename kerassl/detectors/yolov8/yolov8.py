@@ -14,6 +14,7 @@ from kerassl._errors import UserError
 from kerassl._numbers import COUNT
 from kerassl.datasets.class_names import check_class_names
 from kerassl.detectors.detector import Detector, SummedLoss, over_replicas
+from kerassl.detectors.label_weights import counted, location_weights, mask_ignored
 from kerassl.detectors.yolov8 import distances, task_aligned
 from kerassl.detectors.yolov8 import layers as yolo_layers
 from kerassl.resizing import check_image_size
@@ -122,15 +123,17 @@ class YOLOV8(Detector):
     ) -> tf.Tensor:
         centers, strides = self.locations()
         labels, predicted = self._labels(x, y), self.boxes_and_scores(y_pred)
-        boxes, scores = task_aligned.targets(centers, labels[0], labels[1], predicted[0], predicted[1])
-        weight = tf.reduce_sum(scores, -1)  # [B, A]
+        boxes, scores, owner = task_aligned.targets(centers, labels.boxes, labels.objects(), *predicted)
+        weight, box_weight = location_weights(labels, owner, tf.cast(centers, labels.boxes.dtype))
+        share = tf.reduce_sum(scores, -1)  # [B, A]
         # A batch without objects still trains the background.
-        total = tf.maximum(over_replicas(tf.reduce_sum(weight)), 1.0)
+        total = tf.maximum(over_replicas(tf.reduce_sum(share * weight)), 1.0)
+        wanted = mask_ignored(scores, labels, lambda boxes: task_aligned.candidates(centers, boxes))
         return super().compute_loss(
             x=x,
-            y={"box": distances.to_distances(boxes, centers, strides), "classification": scores},
+            y={"box": distances.to_distances(boxes, centers, strides), "classification": wanted},
             y_pred=y_pred,
-            sample_weight={"box": weight / total, "classification": tf.ones_like(weight) / total},
+            sample_weight={"box": share * box_weight / total, "classification": weight / total},
         )
 
     def get_config(self) -> dict:
@@ -143,4 +146,4 @@ def _box_loss(wanted, bins):
 
 
 def _class_loss(wanted, logits):
-    return _CLASS * tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits), -1)
+    return _CLASS * tf.reduce_sum(counted(tf.nn.sigmoid_cross_entropy_with_logits, wanted, logits), -1)

@@ -9,7 +9,7 @@ from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import FROM_0, SHARE, check
 from kerassl.augment.arguments import check_probability, check_range
-from kerassl.augment.box_weights import BoxWeights
+from kerassl.augment.box_weights import COLUMNS, BoxWeights
 from kerassl.augment.color import drawn_jitter, mean_colors, recolor
 from kerassl.augment.lanes import lanewise
 from kerassl.augment.mosaic import mosaic, mosaic_images
@@ -235,7 +235,7 @@ class BoxAugmentation:
         visible = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], axis=-1)
         rows = tf.stack([classes, weight, box_weight, ignore], axis=-1)
         boxes, rows = _packed(boxes, rows, (kept | visible & (ignore > 0)) & (classes >= 0), most)
-        names = dict(zip(BoxWeights.COLUMNS[:3], tf.unstack(rows[..., 1:], axis=-1)))
+        names = dict(zip(COLUMNS[:3], tf.unstack(rows[..., 1:], axis=-1)))
         own = {**names, "background": background, "center": tf.cast(center, tf.float32)}
         return images, boxes, rows[..., 0], own
 

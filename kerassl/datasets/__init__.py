@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kerassl.datasets.pipeline.resumable import ResumableDataset as ResumableDataset
     from kerassl.datasets.pipeline.stream import user_error as user_error
     from kerassl.datasets.recognition import own_splits as own_splits
+    from kerassl.datasets.record import LabelWeights as LabelWeights
     from kerassl.datasets.record import Record as Record
     from kerassl.datasets.scenes.scenes import SCENE_CLASSES as SCENE_CLASSES
     from kerassl.datasets.scenes.scenes import write_scenes as write_scenes

@@ -1,5 +1,7 @@
 """One annotated image."""
 
+from __future__ import annotations
+
 import dataclasses
 import typing
 
@@ -113,6 +115,13 @@ class Record:
         """`[n]` bool, the boxes that need not be found: difficult objects, crowd and ignored regions."""
         found = np.asarray(self.difficult, bool) | np.asarray(self.crowd, bool)
         return found if self.weights is None else found | self.weights.ignore
+
+    def without_weights(self) -> Record:
+        """Return the record with its boxes as plain labels, without the regions that are ignored."""
+        if self.weights is None:
+            return self
+        parts = {name: getattr(self, name)[~self.weights.ignore] for name in ("boxes", "classes", "difficult", "crowd")}
+        return dataclasses.replace(self, weights=None, **parts)
 
     def plot(self, width: int | None = None) -> np.ndarray:
         """Draw the boxes as thin green frames over the image file, without crowd regions.

@@ -48,7 +48,7 @@ def location_weights(labels: Labels, owner: tf.Tensor, centers: tf.Tensor) -> tu
         Factors of the class loss and of the box loss, `[B, A]` each; the latter is that of 0 objects for the
         background too, whose box loss is not counted.
     """
-    if labels.weight is None:
+    if labels.weight is None or labels.center is None:
         ones = tf.ones(tf.shape(owner), labels.boxes.dtype)
         return ones, ones
     rows = tf.shape(labels.weight)[1]

@@ -1,6 +1,7 @@
 """Labels that are written in each format, and read again."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -13,7 +14,16 @@ import yaml
 from pycocotools.coco import COCO
 
 from kerassl import UserError
-from kerassl.datasets import DetectionDataset, Record, write_coco, write_csv, write_voc, write_yolo
+from kerassl.datasets import (
+    DetectionDataset,
+    LabelWeights,
+    Record,
+    write_coco,
+    write_csv,
+    write_shards,
+    write_voc,
+    write_yolo,
+)
 
 pytestmark = pytest.mark.current_stack
 
@@ -130,9 +140,31 @@ def test_coco_json_keeps_ids_areas_and_boxes_when_read_from_one(tmp_path, save_i
     assert found["annotations"] == [{"id": 1, "image_id": 42, "category_id": 90, **stated}]
 
 
-def test_images_of_shards_are_files_again_when_written(tmp_path, splits):
-    from kerassl.datasets import write_shards
+def test_weights_reach_the_batches_when_a_coco_json_keeps_them(tmp_path, save_image, caplog):
+    boxes = [[2, 3, 30, 33], [20, 4, 58, 38], [5, 5, 25, 15]]
+    own = LabelWeights(np.float32([0.75, 1, 0.1]), np.float32([1, 0, 1]), np.array([False, False, True]), 0.25)
+    first = dataclasses.replace(record(save_image(tmp_path / "photos" / "a.png"), boxes, [0, 1, 1]), weights=own)
+    labeled = DetectionDataset([first, record(save_image(tmp_path / "photos" / "b.png", seed=1), boxes[:1])], NAMES)
+    write_coco(labeled, tmp_path / "coco", progress=False)
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    read = DetectionDataset.open(tmp_path / "coco" / "annotations.json")
+    labels = next(iter(read.batches(32, 2, shuffle=False)))["bounding_boxes"]
+    assert labels["boxes"].shape == (2, 3, 4)
+    np.testing.assert_array_equal(labels["weight"][:, :1], [[0.75], [1]])
+    np.testing.assert_array_equal(labels["box_weight"][0], [1, 0, 1])
+    np.testing.assert_array_equal(labels["ignore"], [[0, 0, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(labels["background"], [[0.25] * 4, [1] * 4])
+    np.testing.assert_array_equal(labels["center"], [[32, 32]] * 2)
+    assert read[0].ignored.tolist() == [False, False, True]
+    write_voc(read, tmp_path / "voc", progress=False)
+    assert [each.args[0] for each in caplog.records if each.levelname == "WARNING"] == [1, 2]
+    write_shards(read, tmp_path / "shards", progress=False)
+    for folder in ("voc", "shards"):
+        plain = DetectionDataset.open(tmp_path / folder)
+        assert [(len(each.boxes), each.weights) for each in plain] == [(2, None), (1, None)]
 
+
+def test_images_of_shards_are_files_again_when_written(tmp_path, splits):
     write_shards(splits["train"], tmp_path / "shards", progress=False)
     write_yolo(DetectionDataset.from_shards(tmp_path / "shards"), tmp_path / "out", progress=False)
     files = sorted((tmp_path / "out" / "images").iterdir())

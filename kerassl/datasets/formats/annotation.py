@@ -11,7 +11,7 @@ from kerassl.datasets.class_names import check_found, report_left_out
 from kerassl.datasets.images.faults import fault
 from kerassl.datasets.images.orientation import turn_boxes
 from kerassl.datasets.images.reading import read_header
-from kerassl.datasets.record import CocoObjects, Named, Record
+from kerassl.datasets.record import CocoObjects, LabelWeights, Named, Record
 
 _SLACK = 0.01  # of a pixel: rounding by other programs is no fault
 _FLAGS = {
@@ -30,6 +30,7 @@ class AnnotatedObject(typing.NamedTuple):
         where: str, for messages: file, class and box as they are written there.
         crowd: bool. Whether it is a region of many objects.
         stated: tuple of x, y, width, height, area and id as a COCO json has them, or None.
+        weights: tuple of weight, box_weight and ignore, see `LabelWeights`, or None where none is given.
     """
 
     label: int
@@ -38,6 +39,7 @@ class AnnotatedObject(typing.NamedTuple):
     where: str
     crowd: bool = False
     stated: tuple | None = None
+    weights: tuple | None = None
 
 
 class ClassNumbers(dict):
@@ -149,7 +151,7 @@ def read_flag(value):
     return None
 
 
-def make_record(image_id, path, size, objects, stated_size, findings, source, names, mask_path=None):
+def make_record(image_id, path, size, objects, stated_size, findings, source, names, mask_path=None, background=None):
     """Make the record of an image and its objects.
 
     Where the size in the annotation is that of the stored image and not that of the displayed image, the boxes are
@@ -166,6 +168,7 @@ def make_record(image_id, path, size, objects, stated_size, findings, source, na
         source: str, where the size is written, for messages.
         names: sequence of str, the names of the labels.
         mask_path: str or None.
+        background: float or None, see `LabelWeights`.
 
     Returns:
         `Record`.
@@ -210,7 +213,16 @@ def make_record(image_id, path, size, objects, stated_size, findings, source, na
         mask_path=mask_path if orientation == 1 else None,
         coco=None if turned else _coco_objects(objects, (boxes, classes, crowd)),
         named=Named(tuple(names), classes),
+        weights=_label_weights(kept, background),
     )
+
+
+def _label_weights(objects, background):
+    given = [each.weights for each in objects]
+    if background is None and not any(given):
+        return None
+    columns = np.array([each or (1.0, 1.0, False) for each in given], np.float32).reshape(-1, 3).T
+    return LabelWeights(columns[0], columns[1], columns[2] > 0, 1.0 if background is None else background)
 
 
 def _coco_objects(objects, made):

@@ -69,7 +69,10 @@ def read_coco(annotations, images_dir, class_names, strict, allow_broken):
             stated = tuple(entry.get(side) for side in ("width", "height"))
             stated = None if None in stated else tuple(map(_plain, stated))
             found = objects.get(image_id, ())
-            records.append(make_record(image_id, path, size, found, stated, findings, where, names))
+            background = _number(entry, "background", None, where, findings)
+            records.append(
+                make_record(image_id, path, size, found, stated, findings, where, names, background=background)
+            )
     if not records:
         raise UserError(
             f"none of the {len(images)} images of {annotations} can be opened in {folder}{_first(findings)}"
@@ -180,7 +183,8 @@ def _objects(entries, images, doubled, categories, labels, names, path, findings
             continue
         box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
         named = f"{where}, {names[label]} {box_text((x, y, width, height))}"
-        found[image_id].append(AnnotatedObject(label, box, False, named, _is_crowd(entry, where), _stated(entry)))
+        crowd, weights = _is_crowd(entry, where), _weights(entry, where, findings)
+        found[image_id].append(AnnotatedObject(label, box, False, named, crowd, _stated(entry), weights))
     if again:
         log.warning("%d annotations kept whose id another has: %s", len(again), "; ".join(again[:3]))
     return found, others
@@ -205,6 +209,28 @@ def _is_crowd(entry, where):
             f"{where} has the iscrowd {str(entry['iscrowd'])[:40]!r}; give 1 for a crowd region, 0 for an object"
         )
     return crowd
+
+
+def _weights(entry, where, findings):
+    """Weight, box weight and whether the region is ignored, or None where none of them is given."""
+    if not any(key in entry for key in ("weight", "box_weight", "ignore")):
+        return None
+    ignore = read_flag(entry.get("ignore"))
+    if ignore is None:
+        raise UserError(f"{where} has the ignore {str(entry['ignore'])[:40]!r}; give 1 for a region, 0 for an object")
+    weights = [_number(entry, key, 1.0, where, findings) for key in ("weight", "box_weight")]
+    return None if weights == [1, 1] and not ignore else (*weights, ignore)
+
+
+def _number(entry, key, default, where, findings):
+    """A weight, from 0."""
+    value = entry.get(key)
+    if value is None:
+        return default
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9:
+        return float(value)
+    findings.add(f"values of {key} that are no number from 0 taken as 1", f"{where}: {str(value)[:40]}")
+    return 1.0
 
 
 def _stated(entry):

@@ -26,7 +26,9 @@ def write_coco(
     """Write a COCO json and its images: `annotations.json`, or `train.json` and so on for splits, and `images`.
 
     Boxes are those of the displayed image. What was read from a COCO json keeps its ids, areas and boxes as they were
-    stated, but not its masks. COCO has crowd regions, but cannot mark difficult objects.
+    stated, but not its masks. COCO has crowd regions, but cannot mark difficult objects. The weights of a record are
+    written as `weight`, `box_weight` and `ignore` of an annotation and `background` of an image, as
+    `DetectionDataset.from_coco` reads them; other programs pass over these keys.
 
     Args:
         labeled, out, copy, progress: see `write_voc`.
@@ -46,6 +48,7 @@ def write_coco(
             numbers = _image_ids([record.image_id for record, _ in rows])
             entries = [
                 image_entry(number, output.image(record, "images", stem), record.width, record.height)
+                | ({} if record.weights is None else {"background": float(record.weights.background)})
                 for number, (record, stem) in zip(numbers, rows)
             ]
             annotations = _annotations(numbers, rows, ids, output)
@@ -58,16 +61,27 @@ def write_coco(
 def _annotations(numbers, rows, ids, output):
     count = 0
     for number, (record, _) in zip(numbers, rows):
-        kept = output.kept(record, crowd=True)
-        if record.coco is None:
+        kept = output.kept(record, crowd=True, weights=True)
+        more = _weights(record.weights, len(kept))
+        if record.coco is None or record.weights is not None:
             corners = record.boxes[kept].astype(np.float64)
             boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
             found = zip(boxes, boxes[:, 2] * boxes[:, 3], record.classes[kept], record.crowd[kept])
         else:
             found = zip(record.coco.boxes, record.coco.areas, record.coco.classes, record.coco.crowd)
-        for box, area, label, crowd in found:
+            more = [{}] * len(record.coco.boxes)
+        for (box, area, label, crowd), weights in zip(found, more):
             count += 1
-            yield annotation_entry(count, number, ids[label], box.tolist(), float(area), int(crowd))
+            yield annotation_entry(count, number, ids[label], box.tolist(), float(area), int(crowd), **weights)
+
+
+def _weights(weights, count):
+    if weights is None:
+        return [{}] * count
+    return [
+        {"weight": float(weight), "box_weight": float(box_weight), "ignore": int(ignore)}
+        for weight, box_weight, ignore in zip(weights.weight, weights.box_weight, weights.ignore)
+    ]
 
 
 def image_entry(number: int, file: str, width: int, height: int) -> dict:

@@ -122,7 +122,7 @@ class Output:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_text(text, encoding="utf-8", newline="\n")
 
-    def kept(self, record: Record, *, crowd: bool, difficult: bool = False) -> np.ndarray:
+    def kept(self, record: Record, *, crowd: bool, difficult: bool = False, weights: bool = False) -> np.ndarray:
         """Select the boxes of a record that a format can hold, and count them.
 
         Args:
@@ -130,12 +130,18 @@ class Output:
             crowd: bool. Whether the format can mark crowd regions; otherwise they are left out, as they would become
                 objects.
             difficult: bool. Whether it can mark difficult objects; otherwise they become ordinary ones.
+            weights: bool. Whether it can hold weights; otherwise ignored regions are left out and boxes are plain.
 
         Returns:
             `[k]` int array, indices of boxes.
         """
         places = np.arange(len(record.boxes)) if crowd else np.flatnonzero(~np.asarray(record.crowd, bool))
         self.leave_out("crowd regions left out", len(record.boxes) - len(places))
+        if record.weights is not None and not weights:
+            ignored = record.weights.ignore[places]
+            self.leave_out("ignored regions left out", int(ignored.sum()))
+            places = places[~ignored]
+            self.counts.update(weighted=len(places))
         if not difficult:
             self.counts.update(difficult=int(np.sum(np.asarray(record.difficult, bool)[places])))
         self.counts.update(objects=len(places))
@@ -168,6 +174,8 @@ class Output:
         """Write one line to the log for each kind of loss."""
         for reason, count in self.left_out.items():
             log.warning("%d %s: the format has no place for them", count, reason)
+        if self.counts["weighted"]:
+            log.warning("%d boxes written without their weights: only a COCO json keeps them", self.counts["weighted"])
         if self.counts["difficult"]:
             log.warning("%d difficult objects written as ordinary ones: the format has no such flag",
                         self.counts["difficult"])  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl._numbers import check
-from kerassl.augment.box_weights import BoxWeights
+from kerassl.augment.box_weights import COLUMNS, BoxWeights
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.pipeline.erase import erased_regions, paint_over
 from kerassl.datasets.pipeline.stream import resumable
@@ -192,7 +192,7 @@ def _weights(records, kept, most):
     """The `BoxWeights` of all records as constants, or () where none has weights."""
     if all(record.weights is None for record in records):
         return ()
-    boxes = np.zeros([len(kept), most, len(BoxWeights.COLUMNS)], np.float32)
+    boxes = np.zeros([len(kept), most, len(COLUMNS)], np.float32)
     boxes[..., :2] = 1
     background = np.ones([len(kept)], np.float32)
     for row, (record, keep) in enumerate(zip(records, kept)):

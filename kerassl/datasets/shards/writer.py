@@ -103,7 +103,12 @@ def write_shards(
     classes, records = getattr(images, "class_names", ()), getattr(images, "records", ())
     if classes:
         settings["classes"] = list(classes)
-        files, labels = [record.path for record in records], records
+        weighted = sum(record.weights is not None for record in records)
+        if weighted:
+            log.warning("%d images packed without the weights of their labels: only a COCO json keeps them", weighted)
+        records = [record.without_weights() for record in records]
+        files: list = [record.path for record in records]
+        labels: Sequence = records
         _check_ids(records)
     else:
         files = image_files(images)

@@ -51,6 +51,18 @@ def variable_name(layer: keras.layers.Layer, variable: Any) -> str:
     return name
 
 
+def operations(model: keras.Model) -> list[tuple[Any, list, Any]]:
+    """The operations of a functional model in their order, each with the symbolic tensors that it takes and returns.
+
+    Those that are no layers, as `x + y`, are operations of their own in Keras 3, and layers in Keras 2.15.
+    """
+    if KERAS_3:
+        nodes = [(each, each._inbound_nodes[-1]) for each in model.operations]
+        return [(each, list(node.input_tensors), node.output_tensors[0]) for each, node in nodes]
+    nodes = [(each, each.inbound_nodes[-1]) for each in model.layers]
+    return [(each, [] if node.is_input else list(node.keras_inputs), node.outputs) for each, node in nodes]
+
+
 class Loss(keras.losses.Loss):
     """A loss that reduces itself: `call` returns the scalar that is to be minimized.
 

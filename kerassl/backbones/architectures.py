@@ -8,10 +8,12 @@ import re
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras
-from kerassl.backbones import fast_layers, mobilenet_v3
+from kerassl.backbones import fast_layers, matching, mobilenet_v3
 from kerassl.backbones import weights as _weights
-from kerassl.backbones.families import canonical, list_backbones
+from kerassl.backbones.families import Family, find
+from kerassl.backbones.published import imagenet_file
 
 # The mean and the standard deviation of ImageNet's pixels, in [0, 1].
 _MEAN = (0.485, 0.456, 0.406)
@@ -19,8 +21,6 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 # The mean of ImageNet's pixels in [0, 255], blue first, which ResNet50's published weights expect taken away.
 _MEAN_BGR = (103.939, 116.779, 123.68)
-
-_TOP_LAYERS = ("predictions", "conv_preds", "conv_2", "logits")
 
 
 def build(
@@ -38,8 +38,9 @@ def build(
 
     Args:
         name: one of `list_backbones()`, as `"EfficientNetB1"`.
-        weights: None for a random start, `"imagenet"` for the ones that Keras downloads, or the path of a `.npz`
-            (`<layer>/<weight>`), a Keras `.h5` or a `.keras` file that `save` wrote. They must fit whole.
+        weights: None for a random start, `"imagenet"` for the ones that Keras publishes, or the path of a file, with
+            or without classifier: `.h5`, `.weights.h5` or `.keras` of either Keras version, a `.keras` file that `save`
+            wrote, or `.npz` (`<layer>/<weight>`). They must fit whole. No code in a file is run.
         cut_at: str or None. The name of the layer after which the network is cut.
         batch_norm_momentum: float in (0, 1). Keras's own 0.99 lags behind the weights for hundreds of steps.
         drop_connect: float in [0, 1). The share of residual blocks that are dropped while training. Noise between
@@ -56,16 +57,12 @@ def build(
         >>> backbone(tf.zeros([1, 224, 224, 3])).shape
         TensorShape([1, 7, 7, 1280])
     """
-    family = canonical(name)
-    if family is None:
-        raise UserError(f"there is no network {name!r}; there are {', '.join(list_backbones())}")
+    family = find(name).name
     arrays = None
-    if weights == "imagenet":
-        arrays = _imagenet(family)
-    elif weights is not None:
+    if weights is not None:
+        weights = imagenet_file(family) if weights == "imagenet" else weights
         arrays, _ = _weights.read(weights)
-    source = "Keras's ImageNet file" if weights == "imagenet" else weights
-    return from_table(family, arrays, source, cut_at, batch_norm_momentum, drop_connect)
+    return from_table(family, arrays, weights, cut_at, batch_norm_momentum, drop_connect)
 
 
 def from_table(
@@ -77,23 +74,28 @@ def from_table(
     drop_connect: float = 0.0,
 ) -> keras.Model:
     """Build a backbone from weights by name, or with random weights for None."""
-    arrays = _renamed(arrays, family)
-    mean, variance = _take_input_scale(arrays, family)
-    model = _whole(family)
-    names = {layer.name for layer in model.layers}
+    model = _stock(find(family))
+    layers = matching.leaves(model)
+    names = matching.lasting_names(layers)
+    top = set(matching.TOP)
+    if arrays is not None:
+        rename = mobilenet_v3.canonical if family.startswith("MobileNetV3") else _without_slashes
+        arrays, top = matching.match(arrays, matching.targets(model, names), rename)
+    mean, variance = _take_input_scale(arrays)
+    if family.startswith("ConvNeXt"):
+        model = _flat(model, names)
     if cut_at is not None:
-        if cut_at not in names:
-            tail = ", ".join(layer.name for layer in model.layers[-3:])
+        last = next((layer for layer in model.layers if names[layer.name] == cut_at), None)
+        if last is None:
+            tail = ", ".join(names[layer.name] for layer in model.layers[-3:])
             raise UserError(f"{family} has no layer {cut_at!r} to cut after; its last ones are {tail}")
-        model = keras.Model(model.input, model.get_layer(cut_at).output)
+        model = keras.Model(model.input, last.output)
 
     def prepare(layer):
-        config = layer.get_config()
+        config = {**layer.get_config(), "name": names[layer.name]}
         if isinstance(layer, keras.layers.Normalization):
             # As constants of the layer, not as weights: they cannot be lost when weights are copied.
             return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
-        if re.fullmatch(r"rescaling_\d+", layer.name):
-            config["name"] = "rescaling"  # Keras numbers the ones of a process
         if isinstance(layer, keras.layers.Dropout):
             # Keras's rates rise linearly from the first to the last block, up to 0.2.
             config["rate"] = config["rate"] / 0.2 * drop_connect
@@ -102,24 +104,79 @@ def from_table(
         return fast_layers.to_fast(layer.__class__.from_config(config))
 
     model = keras.models.clone_model(model, clone_function=prepare)
-    model = keras.Model(model.input, model.output, name=family.lower())
+    model = keras.Model(model.inputs[0], model.output, name=family.lower())
     if arrays is not None:
-        _weights.assign(model, arrays, source, may_be_left=names.union(_TOP_LAYERS))
+        _weights.assign(model, arrays, source, may_be_left=top.union(names.values()))
     return model
 
 
-def _whole(family):
-    if family.startswith("MobileNetV3"):
-        return mobilenet_v3.network(family)
-    application = getattr(keras.applications, family)
-    if family.startswith("EfficientNet"):
+def _stock(family: Family):
+    """The network as Keras has it, for images in [0, 255]."""
+    if family.name.startswith("MobileNetV3"):
+        return mobilenet_v3.network(family.name)
+    application = getattr(keras.applications, family.name)
+    if family.name.startswith("ConvNeXt"):  # `_flat` adds the scale
+        return application(include_top=False, weights=None, input_shape=(None, None, 3), include_preprocessing=False)
+    if family.scale == "own":
         return application(include_top=False, weights=None, input_shape=(None, None, 3))
     inputs = keras.Input((None, None, 3))
-    if family == "ResNet50":
+    if family.scale == "caffe":
         scaled = keras.layers.Rescaling(1.0, offset=[-mean for mean in _MEAN_BGR], name="rescaling")(_as_bgr(inputs))
-    else:
+    elif family.scale == "tf":
         scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
+    else:
+        scaled = _normalized(inputs)
     return application(include_top=False, weights=None, input_tensor=scaled)
+
+
+def _normalized(images):
+    scaled = keras.layers.Rescaling(1 / 255, name="rescaling")(images)
+    return keras.layers.Normalization(mean=_MEAN, variance=np.square(_DEVIATION), name="normalization")(scaled)
+
+
+def _flat(model, names):
+    """ConvNeXt, with its scale, of layers of plain Keras alone: no models in it, no sums of tensors that are no layers.
+
+    Args:
+        model: functional `keras.Model`.
+        names: dict of the names that its layers have; those of new ones are added.
+    """
+    outputs: dict[int, keras.KerasTensor] = {}
+    names |= {"rescaling": "rescaling", "normalization": "normalization"}
+    sums = 0
+    for operation, inputs, output in _compat.operations(model):
+        given = [outputs[id(each)] for each in inputs]
+        if not inputs:
+            result = _normalized(output)
+        elif len(inputs) == 2:
+            name = f"add_{sums}" if sums else "add"
+            names[name], sums = name, sums + 1
+            result = keras.layers.Add(name=name)(given)
+        else:
+            result = given[0]
+            for layer in matching.leaves(operation) if isinstance(operation, keras.Model) else [operation]:
+                if not isinstance(layer, keras.layers.InputLayer):
+                    result = _plain(layer)(result)
+        outputs[id(output)] = result
+    return keras.Model(model.input, outputs[id(model.output)])
+
+
+def _plain(layer):
+    """The layer again; a product by a weight for each channel, and a convolution of each by itself, as Keras has them.
+
+    Keras compiles a convolution of groups on a CPU, which no servable can hold.
+    """
+    config = layer.get_config()
+    if type(layer).__name__ == "LayerScale":
+        return keras.layers.EinsumDense(
+            "...c,c->...c",
+            output_shape=(config["projection_dim"],),
+            kernel_initializer=keras.initializers.Constant(config["init_values"]),
+            name=layer.name,
+        )
+    if config.get("groups", 1) > 1:
+        return keras.layers.DepthwiseConv2D(config["kernel_size"], padding=config["padding"], name=layer.name)
+    return layer.__class__.from_config(config)
 
 
 def _as_bgr(images):
@@ -134,33 +191,19 @@ def _as_bgr(images):
     return keras.layers.Concatenate(name="bgr")(colors)
 
 
-def _imagenet(family):
-    try:
-        application = getattr(keras.applications, family)
-        model = application(include_top=False, weights="imagenet", input_shape=(None, None, 3))
-    except Exception as error:  # a download fails in many ways, and some Keras versions cannot read their own file
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(
-            f"Keras could not get its ImageNet weights of {family} ({reason}); give the path of a .h5 or .npz file"
-        ) from error
-    return _weights.table(model)
+def _without_slashes(name):
+    """The name of a layer on Keras 3, which has a _ where Keras 2.15 has a slash."""
+    return name.replace("/", "_")
 
 
-def _renamed(arrays, family):
-    if arrays is None or not family.startswith("MobileNetV3"):
-        return arrays
-    parts = {name: name.rsplit("/", 1) for name in arrays}
-    return {f"{mobilenet_v3.canonical(layer)}/{weight}": arrays[name] for name, (layer, weight) in parts.items()}
-
-
-def _take_input_scale(arrays, family):
-    """Take the input normalization out of a table of weights; ImageNet's where there is none.
+def _take_input_scale(arrays):
+    """Take the input normalization out of weights by name; ImageNet's where there is none.
 
     EfficientNet's published files hold the standard deviation in the place of the variance. Keras makes up for it by
     a second rescaling layer, but only if the weights are asked for as `"imagenet"`; here the square does it.
     """
     mean, variance = np.array(_MEAN), np.square(_DEVIATION)
-    if arrays is None or not family.startswith("EfficientNet"):
+    if arrays is None:
         return tuple(mean), tuple(variance)
     scale = {name: name.split("/")[1] for name in arrays if re.match(r"normalization(_\d+)?/", name)}
     scale = {weight: np.asarray(arrays.pop(name), "float64").reshape(-1) for name, weight in scale.items()}

@@ -18,6 +18,7 @@ from kerassl._io.keras_file import open_model
 from kerassl._version import __version__
 from kerassl.backbones import architectures, fast_layers
 from kerassl.backbones import weights as _weights
+from kerassl.backbones.families import canonical
 
 
 def save(backbone: keras.Model, path: str | os.PathLike, *, overwrite: bool = False) -> str:
@@ -44,7 +45,7 @@ def save(backbone: keras.Model, path: str | os.PathLike, *, overwrite: bool = Fa
     if path.suffix != ".keras":
         raise UserError(f"a backbone is saved as a .keras file, not as {path.name}; try {path.stem}.keras")
     weights = _weights.table(backbone)
-    family = architectures.canonical(backbone.name)
+    family = canonical(backbone.name)
     description = {
         "network": family or backbone.name,
         "cut_at": backbone.layers[-1].name,
@@ -90,7 +91,12 @@ def load(path: str | os.PathLike) -> keras.Model:
     if path.suffix != ".keras":
         raise UserError(f"{path} is not a .keras file; give a file of weights alone to backbones.build(weights=…)")
     weights, description = _weights.read(path)
-    if description is not None and description["known_network"]:
+    if description is None:
+        raise UserError(
+            f"{path} was not written by kerassl.backbones.save; give it to backbones.build(NAME, weights=…), or save "
+            "the backbone of kerassl.load(path)"
+        )
+    if description["known_network"]:
         if description["input_scale"]:
             mean, variance = description["input_scale"]
             weights.update({"normalization/mean": mean, "normalization/variance": variance})

@@ -61,8 +61,8 @@ def last_by_stride(backbone: keras.Model) -> dict[int | None, str]:
 
 def _check_maps(backbone, levels, image_size):
     maps = keras.Model(backbone.input, [backbone.get_layer(name).output for name in levels.values()])
-    shapes = maps.compute_output_shape((1, image_size, image_size, 3))
-    for (level, name), shape in zip(levels.items(), shapes):
+    found = maps(keras.Input((image_size, image_size, 3)))
+    for (level, name), shape in zip(levels.items(), (each.shape for each in found)):
         cells = image_size // LEVELS[level]
         if tuple(shape[1:3]) != (cells, cells):
             raise UserError(

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import zipfile
 from collections.abc import Iterable
 
@@ -18,6 +19,12 @@ from kerassl._io.arrays import read_arrays, reason
 from kerassl._io.keras_file import read_keras_file
 from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras
+
+
+def snake_case(name: str) -> str:
+    """The name of a class as Keras writes it into files, as `"batch_normalization"`."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _variables(model):
@@ -102,7 +109,7 @@ def assign(
     """
     variables = _variables(model)
     missing = [name for name in variables if name not in weights]
-    left = [name for name in weights if name not in variables and name.split("/")[0] not in may_be_left]
+    left = [name for name in weights if name not in variables and name.rpartition("/")[0] not in may_be_left]
     wrong = [name for name in variables if name in weights and weights[name].shape != tuple(variables[name].shape)]
     problems = []
     for what, names in (("missing", missing), ("of another shape", wrong), ("unknown to the network", left)):
@@ -118,14 +125,14 @@ def assign(
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict | None]:
-    """Read a table of weights from `.npz`, legacy Keras `.h5` or a `.keras` file that kerassl wrote.
+    """Read a table of weights from `.npz`, Keras's `.h5` and `.weights.h5`, or a `.keras` file.
 
     Args:
         path: str or `pathlib.Path`.
 
     Returns:
-        Dict from `"<layer>/<weight>"` to `np.ndarray`, and the description that a kerassl file carries (else None);
-        of a detector's or localizer's `.npz` file `{"classes": names}`.
+        Dict from `"<layer>/<weight>"` to `np.ndarray`, as the file names them, and the description that a kerassl file
+        carries (else None); of a detector's or localizer's `.npz` file `{"classes": names}`.
 
     Raises:
         UserError: if the file is missing, of another kind, or damaged.
@@ -154,25 +161,57 @@ def _read_npz(path):
 
 
 def _read_h5(path):
-    # The form of the files of keras.applications: <layer>/<layer>/<weight>:0, at any depth. Names of layers may hold
-    # slashes (MobileNetV3's), so that a file's own list of them is asked first.
-    weights = {}
+    with h5py.File(path) as file:
+        weights = _legacy(file) if "layers" not in file else _numbered(file)
+    if not weights:
+        raise UserError(f"{path} holds no weights")
+    return weights, None
+
+
+def _legacy(file):
+    """Weights of an `.h5` file of a model or of its weights, as the files of keras.applications: a group a layer."""
+    group, weights = file.get("model_weights", file), {}
+    for layer in map(_text, group.attrs.get("layer_names", ())):
+        names = [_text(name) for name in group[layer].attrs["weight_names"]]
+        owners = [name.removeprefix(f"{layer}/").rpartition("/")[0] for name in names]
+        for name, owner in zip(names, owners):
+            # A model in the model has the weights of several layers.
+            holder = owner.rpartition("/")[2] if len(set(owners)) > 1 else layer
+            weights[f"{holder}/{name.rpartition('/')[2].partition(':')[0]}"] = _values(group[layer][name], file)
 
     def collect(name, item):
         if isinstance(item, h5py.Dataset):
             parts = [part for part in name.split("/") if part != "model_weights"]
-            weights[f"{parts[0]}/{parts[-1].split(':')[0]}"] = item[()]
+            weights[f"{parts[0]}/{parts[-1].split(':')[0]}"] = _values(item, file)
 
-    with h5py.File(path) as file:
-        group = file.get("model_weights", file)
-        for layer in map(_text, group.attrs.get("layer_names", ())):
-            for weight in map(_text, group[layer].attrs["weight_names"]):
-                weights[f"{layer}/{weight.split('/')[-1].split(':')[0]}"] = group[layer][weight][()]
-        if not weights:
-            file.visititems(collect)
-    if not weights:
-        raise UserError(f"{path} holds no weights")
-    return weights, None
+    if not weights:  # <layer>/<layer>/<weight>:0, at any depth, without a list of them
+        file.visititems(collect)
+    return weights
+
+
+def _numbered(file):
+    """Weights of a `.weights.h5` file: `layers/<class>_<number>/vars/<number>`."""
+    weights = {}
+
+    def collect(name, item):
+        layer, _, place = name.partition("/vars/")
+        own = layer.startswith("layers/") and not layer.endswith("/seed_generator")
+        if isinstance(item, h5py.Dataset) and own:
+            weights[f"{layer}/{place}"] = _values(item, file)
+
+    file.visititems(collect)
+    return weights
+
+
+def _values(dataset, file):
+    """The array of a dataset; refused where it is in another file, or would be far larger than this one."""
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub":
+        raise ValueError(f"its weight {dataset.name} is no array of numbers")
+    if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
+        raise ValueError(f"its weight {dataset.name} is in another file")
+    if dataset.nbytes > 200 * file.id.get_filesize() + 2**20:
+        raise ValueError(f"its weight {dataset.name} would unpack to {dataset.nbytes / 2**30:.1f} GiB")
+    return dataset[()]
 
 
 def _text(name):
@@ -185,10 +224,7 @@ DESCRIPTION, WEIGHTS = "kerassl/backbone.json", "kerassl/weights.npz"
 def _read_keras(path):
     found = read_keras_file(path, "give a backbone.keras that kerassl.backbones.save wrote")
     if DESCRIPTION not in found.names:
-        raise UserError(
-            f"{path} holds a {found.kind} and was not written by kerassl.backbones.save; save the backbone of "
-            "kerassl.load(path) by it"
-        )
+        return _read_foreign(path, found), None
     with zipfile.ZipFile(path) as archive:
         description = json.loads(archive.read(DESCRIPTION))
         weights = read_arrays(io.BytesIO(archive.read(WEIGHTS)))
@@ -200,5 +236,36 @@ def _read_keras(path):
     return weights, description
 
 
+def _read_foreign(path, found):
+    """Weights of a `.keras` file that `model.save` wrote, under the names that its configuration has."""
+    with zipfile.ZipFile(path) as archive:
+        if _STATE not in found.names:
+            raise UserError(f"{path} holds a {found.kind} without {_STATE}; save the model again by model.save")
+        with h5py.File(io.BytesIO(archive.read(_STATE))) as file:
+            weights = _numbered(file)
+    names = dict(_layer_names(found.config, ""))
+    unknown = [key for key in weights if key.rpartition("/")[0] not in names]
+    if not weights or unknown:
+        raise UserError(
+            f"{path} holds a {found.kind}, whose layers cannot be found by name"
+            f"{f' ({unknown[0]})' if unknown else ''}; save the backbone alone, or give a .weights.h5 file"
+        )
+    order = {layer: number for number, layer in enumerate(names)}
+    keys = sorted((key.rpartition("/")[::2] for key in weights), key=lambda key: (order[key[0]], int(key[1])))
+    return {f"{names[layer]}/{place}": weights[f"{layer}/{place}"] for layer, place in keys}
+
+
+def _layer_names(config, before):
+    """Yield the place of each layer in a file and its name, by the configuration of a model."""
+    counts: dict[str, int] = {}
+    for layer in config["config"].get("layers", ()):
+        kind = snake_case(layer["class_name"])
+        counts[kind] = counts.get(kind, -1) + 1
+        place = f"{before}layers/{kind}_{counts[kind]}" if counts[kind] else f"{before}layers/{kind}"
+        yield place, str(layer["config"]["name"])
+        yield from _layer_names(layer, f"{place}/")
+
+
+_STATE = "model.weights.h5"
 _DESCRIBED = ("network", "cut_at", "known_network", "input_scale", "checksum", "keras")
 _READERS = {".keras": _read_keras, ".h5": _read_h5, ".npz": _read_npz}

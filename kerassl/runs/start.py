@@ -7,7 +7,7 @@ import pathlib
 from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._lazy import keras
-from kerassl.backbones.families import canonical
+from kerassl.backbones.families import find
 from kerassl.config.config import Config
 from kerassl.runs.plan import Network
 
@@ -47,8 +47,7 @@ def start(network: Network, weights: str, seed: int) -> keras.Model:
 
 def check_network(config: Config) -> None:
     """Refuse an unknown network, before TensorFlow is loaded for it."""
-    if canonical(config.backbone) is None:
-        raise UserError(f"there is no network {config.backbone!r}; there are {', '.join(backbones.list_backbones())}")
+    find(config.backbone)
 
 
 def seen(start: str) -> str:

@@ -137,7 +137,7 @@ def match(
 
 
 def _turned(array, shape):
-    """The kernel of a convolution of each channel by itself: [h, w, 1, C] in one layer of Keras, [h, w, C, 1] in another."""
+    """The kernel of a depthwise convolution: [h, w, 1, C] in one layer of Keras, [h, w, C, 1] in another."""
     return np.reshape(array, shape) if 1 in shape[-2:] and np.shape(array)[-2:] == shape[-2:][::-1] else array
 
 

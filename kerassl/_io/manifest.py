@@ -94,14 +94,16 @@ class Manifest:
         """
         path, at = pathlib.Path(path), pathlib.Path(path if at is None else at)
         if path.is_dir():
-            for folder in [path, *(each for each in sorted(path.rglob("*")) if each.is_dir())]:
-                self._append({"folder": self._key(at / folder.relative_to(path))})
+            folders = [path, *(each for each in sorted(path.rglob("*")) if each.is_dir())]
+            self._append(*({"folder": self._key(at / folder.relative_to(path))} for folder in folders))
         if os.path.lexists(path / NAME):
             return  # a folder with a manifest of its own
+        entries = []
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 entry = {"file": self._key(at / file.relative_to(path)), "bytes": file.stat().st_size}
-                self._append({**entry, "sha256": checksum(file), **({"state": True} if state else {})})
+                entries.append({**entry, "sha256": checksum(file), **({"state": True} if state else {})})
+        self._append(*entries)
 
     def grows(self, path: str | os.PathLike, pattern: bool = False) -> None:
         """Record a file that is appended to, or changed in place, until `settle`; or a pattern of such files."""
@@ -254,18 +256,19 @@ class Manifest:
             return True
         return found.st_ino != self._inode or found.st_size < self._offset
 
-    def _append(self, line):
-        self._append_to(self._path, line)
+    def _append(self, *lines):
+        self._append_to(self._path, *lines)
         self._read()
 
     @staticmethod
-    def _append_to(path, line):
+    def _append_to(path, *lines):
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         handle = os.open(path, flags, 0o666)
         try:
             half = bool(os.fstat(handle).st_size) and os.lseek(handle, -1, os.SEEK_END) >= 0
             half = half and os.read(handle, 1) != b"\n"
-            os.write(handle, b"\n" * half + json.dumps(line).encode() + b"\n")
+            text = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+            os.write(handle, b"\n" * (half and bool(lines)) + text)
         finally:
             os.close(handle)
 

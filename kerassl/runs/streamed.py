@@ -108,10 +108,11 @@ def predict_into(folder: pathlib.Path, job: Job, resume: bool) -> WrittenPredict
         return WrittenPredictions(folder, **done)
     chosen = range(len(job.names)) if job.part is None else job.part.places(job.names)
     names, paths = [job.names[place] for place in chosen], [job.paths[place] for place in chosen]
-    with files.claimed(folder, "predictions", keep=(_SETTINGS, _JOURNAL)):
+    empty = [_SETTINGS, _JOURNAL]  # no results, as long as there is no batch in the journal
+    with files.claimed(folder, "predictions", keep=empty):
         _write_settings(folder, settings, None)
         files.open_log(folder / _JOURNAL)
-        _predict(folder, job, names, paths)
+        _predict(folder, job, names, paths, empty)
         images = objects = 0
         for each in _entries(folder):
             images += 1
@@ -131,7 +132,7 @@ def predict_into(folder: pathlib.Path, job: Job, resume: bool) -> WrittenPredict
 def _begun(folder, settings, resume):
     """The result of a finished run; None where there is something left to do."""
     if not os.path.lexists(folder / _SETTINGS):
-        if os.path.lexists(folder):
+        if os.path.lexists(folder) and not resume:
             raise UserError(f"{folder} already exists; choose another path or remove it first")
         return None
     if not resume:
@@ -152,9 +153,11 @@ def _write_settings(folder, settings, result):
         part.write_text(json.dumps({**settings, "result": result}, indent=1) + "\n", encoding="utf-8")
 
 
-def _predict(folder, job, names, paths):
+def _predict(folder, job, names, paths, empty):
     """Append to the journal what is missing in it."""
     first = _repair(folder / _JOURNAL)
+    if first:
+        empty.clear()
     if first >= len(paths):
         return
     network = load(job.model)
@@ -171,6 +174,7 @@ def _predict(folder, job, names, paths):
                 rows.append([names[place], int(width), int(height), *values])
             journal.write(json.dumps({"end": batch.end, "images": rows}) + "\n")
             journal.flush()
+            empty.clear()
             bar.update(batch.end - bar.n)
 
 

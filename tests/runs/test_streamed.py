@@ -18,7 +18,9 @@ from kerassl import UserError, detectors
 from kerassl._io.parts import Part, part_outputs
 from kerassl.cli.main import main
 from kerassl.metrics import load_predictions
+from kerassl.runs import streamed
 from kerassl.runs.prediction_formats import FORMATS, Predicted, Written, text_stems
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack
 
@@ -155,6 +157,27 @@ def test_files_are_equal_to_the_byte_when_a_killed_run_is_resumed(model, photos,
     places.clear()
     assert kerassl.predict(model, photos, out=killed, resume=True, **given) == resumed
     assert not places
+
+
+@pytest.mark.parametrize("batches", [0, 2])
+def test_stopped_run_leaves_its_results_if_it_has_any(tmp_path, monkeypatch, batches):
+    names, found = [f"{number}.jpg" for number in range(9)], Detections([[1, 2, 3, 4]], [0.5], [0], NAMES)
+
+    def predicted(network, paths, first=0):
+        for start in range(first, 9, 3):
+            if start == 3 * batches and first == 0:
+                raise KeyboardInterrupt
+            yield detectors.PredictedBatch(np.arange(start, start + 3), [found] * 3, np.ones([3, 2]), start + 3)
+
+    monkeypatch.setattr(detectors, "predict_batches", predicted)
+    monkeypatch.setattr(streamed, "load", lambda model: model)
+    job = streamed.Job(None, NAMES, names, names, "csv", 0.3, False, None)
+    with pytest.raises(KeyboardInterrupt):
+        streamed.predict_into(tmp_path / "out", job, False)
+    assert (tmp_path / "out").exists() == (batches > 0)
+    if batches:
+        assert streamed.predict_into(tmp_path / "out", job, True).images == 9
+        assert len((tmp_path / "out" / "predictions.csv").read_text().splitlines()) == 10
 
 
 def test_parts_are_read_as_one_when_a_job_array_wrote_them_all(model, tmp_path, save_image, monkeypatch):

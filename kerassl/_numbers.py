@@ -93,7 +93,6 @@ SHARE_HELD_OUT = Number(False, 0, 0.9, above=True)
 SEED = Number(True, 0, 2**32 - 1)
 QUALITY = Number(True, 1, 100)
 REAL = Number(False, -math.inf, math.inf)
-YEAR = Number(True, 2007, 2012)
 
 _BY_NAME = {
     "seed": SEED,

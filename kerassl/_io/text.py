@@ -77,7 +77,7 @@ def text_of(path: str | os.PathLike, most: int = 100_000_000, xml: bool = False,
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def beginning_of(path, length):
+def beginning_of(path: str | os.PathLike, length: int) -> str:
     """Return the beginning of a text, whatever is wrong with it.
 
     Args:

@@ -38,23 +38,6 @@ def run_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="print the stages, done and left, and do nothing")
 
 
-def voc(parser: argparse.ArgumentParser, split: str | None, *, broken: bool = True) -> None:
-    """Add the flags of a VOCdevkit.
-
-    Args:
-        parser: `argparse.ArgumentParser`.
-        split: `"train"` or `"test"`, the setting of `data.voc` that `--split` overrides; None reads every image.
-        broken: Bool. Whether labels that cannot be read are refused at all.
-    """
-    setting(parser, "data.voc.root", "voc", metavar="FOLDER")
-    setting(parser, "data.voc.year")
-    default = "every image" if split is None else f"data.voc.{split} of the configuration"
-    parser.add_argument("--split", help=f"a list in ImageSets/Main (default: {default})")
-    setting(parser, "data.voc.classes")
-    if broken:
-        setting(parser, "data.allow_broken_labels")
-
-
 def labels(parser: argparse.ArgumentParser, *, broken: bool = True, part: str | None = "test") -> None:
     """Add the flags of labeled images.
 
@@ -94,13 +77,6 @@ def held_out(parser: argparse.ArgumentParser) -> None:
         setting(either, f"data.{part}.share", f"{part}-split")
     for key in ("data.group_by", "data.count", "data.fraction"):
         setting(parser, key, metavar="REGEX")
-
-
-def other_labels(parser: argparse.ArgumentParser, coco: str, yolo: str) -> None:
-    """Add the flags of labels in other formats, with their help."""
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--coco", metavar="FILE", help=coco)
-    form.add_argument("--yolo", action="store_true", help=yolo)
 
 
 def model(parser: argparse.ArgumentParser) -> None:

@@ -193,24 +193,6 @@ def read_config(
     return config
 
 
-def voc_settings(
-    which: str,
-    voc: str | None,
-    year: int | None,
-    split: str | None,
-    classes: Sequence[str] | None,
-    allow_broken_labels: bool | None,
-) -> dict:
-    """Return as flags what the arguments for a VOCdevkit change; `which` is the split of `data.voc`, train or test."""
-    return {
-        "data.voc.root": voc,
-        "data.voc.year": year,
-        f"data.voc.{which}": split,
-        "data.voc.classes": classes,
-        "data.allow_broken_labels": allow_broken_labels,
-    }
-
-
 def label_settings(
     data: str | os.PathLike | None = None,
     data_images: str | os.PathLike | None = None,

@@ -26,7 +26,7 @@ def _number(kind, type_=int):
 
 
 Count, CountOrNone = _number(_numbers.COUNT), _number(_numbers.COUNT_OR_NONE)
-Seed, Year, ImageSize = _number(_numbers.SEED), _number(_numbers.YEAR), _number(check_image_size)
+Seed, ImageSize = _number(_numbers.SEED), _number(check_image_size)
 Above0, From0, From1 = (_number(kind, float) for kind in (_numbers.ABOVE_0, _numbers.FROM_0, _numbers.FROM_1))
 Share, ShareAbove0, ShareBelow1, ShareHeldOut = (
     _number(kind, float)
@@ -50,35 +50,6 @@ class Scenes(Section):
     val: Count = Field(200, description="Labeled images to score on; with fewer than 200 the metrics are noisy.")
     unlabeled: CountOrNone = Field(1000, description="Images without labels, for pre-training; 500 to 5,000.")
     single_object: bool = Field(True, description="One object an image, which is what a localizer learns from.")
-
-
-class Voc(Section):
-    """A VOCdevkit: labels to fine-tune on and to score on."""
-
-    root: str = Field(
-        examples=["VOCdevkit"],
-        description="A VOCdevkit, which holds VOC2007, or a folder of JPEGImages and Annotations.",
-    )
-    year: Year | None = Field(None, description="2007 to 2012; null is the only year in the VOCdevkit.")
-    train: str = Field("train", description="The list in ImageSets/Main to train on.")
-    test: str = Field("val", description="The list in ImageSets/Main to score on; choose settings on another one.")
-    classes: list[str] | None = Field(
-        None,
-        description="Class names in your order, or a file of them (one a line, or a data.yaml); null is the 20 of VOC.",
-    )
-    count: Count | None = Field(None, description="Training images whose labels are used, a stratified subset by seed.")
-    fraction: ShareAbove0 | None = Field(
-        None, description="Share of the training images whose labels are used, above 0 to 1; instead of count."
-    )
-
-    @pydantic.field_validator("classes", mode="before")
-    @classmethod
-    def _names(cls, value):
-        return value if value is None else read_class_names(value)
-
-    def title(self, split):
-        """Return the name of a split on a page."""
-        return split if self.year is None else f"{self.year} {split}"
 
 
 class Labels(Section):
@@ -152,7 +123,6 @@ class Data(Section):
         description="Regular expression on file names; shares of train keep together the images for which it matches "
         "the same text, as the frames of a video by '^[a-z]+[0-9]+'.",
     )
-    voc: Voc | None = Field(None, description="Labels in VOC's format.")
     scenes: Scenes | None = Field(None, description="Generated scenes, where there are no images of your own.")
     use_training_images: bool = Field(
         True, description="Pre-train on the images of data.train, too, without their labels."

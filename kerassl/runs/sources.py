@@ -17,7 +17,6 @@ from kerassl.config.schema import Data, HeldOut
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.class_names import check_known, read_class_names
 from kerassl.datasets.duplicates import warn_of_leakage
-from kerassl.datasets.formats.voc import check_in_voc
 from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.subset import subset
@@ -246,28 +245,6 @@ def check_images(data: Sources) -> None:
                 "high; score on others",
                 len(both), len(data.test), printable(both[0]),
             )  # fmt: skip
-
-
-def labeled_split(config: Config, split: str, classes: Sequence[str]) -> DetectionDataset:
-    """Read the labels of a split of `config.data.voc`.
-
-    Args:
-        config: `Config`.
-        split: Str.
-        classes: Sequence of str.
-
-    Returns:
-        `datasets.DetectionDataset`.
-
-    Raises:
-        UserError: if they cannot be read, or the configuration names a class that no annotation has.
-    """
-    voc, allow = config.data.voc, config.data.allow_broken_labels
-    assert voc is not None
-    read = DetectionDataset.from_voc(voc.root, voc.year, split, class_names=classes, allow_broken=allow)
-    if voc.classes:
-        check_in_voc(voc.classes, voc.root, voc.year)
-    return read
 
 
 def without_labels(data: Sources, count: int, seed: int) -> list[str]:

@@ -164,7 +164,7 @@ def numbers(section, place=()):
 
 
 NEEDED = {
-    "data.voc": {"root": "x"}, "data.train": {"path": "x"}, "pretrain.probe": {"train": "x"},
+    "data.train": {"path": "x"}, "pretrain.probe": {"train": "x"},
     "compare.probe": {"train": "x"},
     "compare.sanity_check": {"good": "self-supervised", "poor": "random start"},
 }  # fmt: skip

@@ -11,7 +11,7 @@ from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io.file_names import by_name, find_file, nfc
 from kerassl._io.text import read_text
-from kerassl.datasets.class_names import check_there, names_beside, read_class_names
+from kerassl.datasets.class_names import names_beside, read_class_names
 from kerassl.datasets.formats.annotation import ClassNumbers, make_record, read_size
 from kerassl.datasets.formats.findings import Findings
 from kerassl.datasets.formats.places import images_folder, missing_images
@@ -143,23 +143,6 @@ def _images_of(folder, stems, images, listed):
     return images_folder(folder, score, len(stems))
 
 
-def check_in_voc(names, root, year=None):
-    """Refuse class names that no annotation of a VOC folder has, and that it lists no images of.
-
-    Args:
-        names: sequence of str.
-        root, year: see `DetectionDataset.from_voc`.
-
-    Raises:
-        UserError: with the first such name.
-    """
-    folder = voc_folder(root, year)
-    stems = {path.stem for path in (folder / _SETS).glob("*.txt")}
-    parts = (stem.rpartition("_") for stem in stems)  # `cat` of `cat_train.txt` beside `train.txt`
-    listed = {nfc(name) for name, _, split in parts if name and split in stems}
-    check_there(names, sorted(listed | _annotated_names(folder)), folder)
-
-
 def own_lists(folder):
     """Return the names of the splits in `ImageSets/Main`.
 
@@ -171,10 +154,6 @@ def own_lists(folder):
     """
     found = {file.stem for file in (folder / _SETS).glob("*.txt") if not is_junk(file.name)}
     return {name for name in found if name.rpartition("_")[2] not in found - {name}}
-
-
-def _annotated_names(folder):
-    return set().union(*map(annotated_names, files_inside(folder / "Annotations", (".xml",))))
 
 
 def _record(image_id, pairs, numbers, findings, mask_path):

@@ -1,8 +1,7 @@
-"""Names that users gave (of files, classes, variants) as text that can be printed, drawn and marked up."""
+"""Names that users gave (of files, classes, variants) as text that can be printed and drawn."""
 
 from __future__ import annotations
 
-import html
 import unicodedata
 from typing import Any
 
@@ -63,8 +62,3 @@ def plotted(text: Any, longest: int = 60) -> str:
     """
     text = shortened(text, longest).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text  # legends leave out what begins with an underscore
-
-
-def marked_up(text: Any) -> str:
-    """Return text for HTML, in an element or in an attribute's quotes."""
-    return html.escape(printable(text), quote=True)

@@ -1,5 +1,7 @@
 """Boxes drawn over an image."""
 
+from __future__ import annotations
+
 import colorsys
 import os
 
@@ -42,7 +44,7 @@ def draw(image, found, truth, width=None):
     return np.asarray(canvas.resize(image.size, Image.LANCZOS))
 
 
-def color(label, count):
+def color(label: int, count: int) -> tuple[int, int, int]:
     """Return the color of a class among `count`, as (red, green, blue)."""
     # Even steps around the color circle but for its greens, in turns of two brightnesses.
     hue = (0.47 + 0.71 * label / max(count, 6)) % 1

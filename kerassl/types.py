@@ -204,7 +204,7 @@ class Detections:
         ]
 
 
-def truth_boxes(truth):
+def truth_boxes(truth: typing.Any) -> np.ndarray:
     """`[m, 4]` boxes of labels without their crowd regions; of none for None."""
     if truth is None:
         return np.zeros([0, 4])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from kerassl._display import marked_up, plotted, printable, shortened
+from kerassl._display import plotted, printable, shortened
 from kerassl._errors import UserError
 from kerassl._plots import fitting_dpi
 
@@ -37,10 +37,6 @@ def test_name_is_one_line_that_can_be_encoded(name):
 def test_long_name_loses_its_middle():
     assert shortened("a" * 30 + "b" * 30, 11) == "aaaaa…bbbbb"
     assert shortened("short", 5) == "short"
-
-
-def test_html_shows_a_name_as_it_is():
-    assert marked_up("<b a='\"'>&\n") == r"&lt;b a=&#x27;&quot;&#x27;&gt;&amp;\n"
 
 
 def _pixels(text, **settings):

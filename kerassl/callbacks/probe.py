@@ -108,7 +108,7 @@ class Probe(keras.callbacks.Callback):
         raise NotImplementedError
 
 
-def halves(labels: np.ndarray, seed: int):
+def halves(labels: np.ndarray, seed: int) -> np.ndarray:
     """Split images in two, each class by itself.
 
     Args:

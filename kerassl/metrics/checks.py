@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-import collections.abc
 import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_class_names, check_numbering, class_places
+from kerassl.datasets.record import Record
 from kerassl.types import Detections
 
 log = logging.getLogger("kerassl")
+
+CheckedImage = tuple[Record, np.ndarray, np.ndarray, np.ndarray]
+"""A record with the boxes `[n, 4]` float64, scores `[n]` float64 and classes `[n]` int64 that were predicted for it."""
 
 FARTHEST = 1e9
 """Pixels. No image has a box with a corner beyond, and areas of such boxes would overflow."""
 
 
-def checked(predictions, records, classes, known_pixels=False):
+def checked(
+    predictions: Mapping[str, Detections], records: Sequence[Record], classes: Sequence[str], known_pixels: bool = False
+) -> list[CheckedImage]:
     """Return predictions as arrays, in the order of the records.
 
     Log a warning if nothing was detected, or if boxes are entirely outside their images.
 
     Args:
-        predictions: dict from image id to `Detections`, whose classes are matched with the records' by name.
-        records: list of `datasets.Record`.
-        classes: sequence of str, the class names of the records.
-        known_pixels: bool. Whether boxes are known to be in pixels; otherwise boxes that look relative are refused.
-
-    Returns:
-        List of (record, boxes `[n, 4]` float64, scores `[n]` float64, classes `[n]` int64).
+        predictions: By image id; their classes are matched with the records' by name.
+        records: Ground truth.
+        classes: Class names of the records.
+        known_pixels: Whether boxes are known to be in pixels; otherwise boxes that look relative are refused.
     """
     if not records:
         raise UserError("there is no record to score against; check the folder and the split that were read")
-    if not isinstance(predictions, collections.abc.Mapping):
+    if not isinstance(predictions, Mapping):
         raise UserError(f"the predictions are a {type(predictions).__name__}; give a dict from image id to Detections")
     ids = [record.image_id for record in records]
     known = set(ids)
@@ -74,10 +77,11 @@ class Renaming:
         theirs: str. What has these names, for the message.
     """
 
-    def __init__(self, classes, theirs="the labels"):
-        self.classes, self.theirs, self._places = classes, theirs, {}
+    def __init__(self, classes: Sequence[str] | None, theirs: str = "the labels") -> None:
+        self.classes, self.theirs = classes, theirs
+        self._places: dict[Sequence[str], np.ndarray] = {}
 
-    def places(self, found):
+    def places(self, found: Detections) -> np.ndarray | None:
         """`[C]` int: for each class of the detections its index in the list; None where either has no names."""
         names = found.class_names
         if names is None or self.classes is None:
@@ -87,7 +91,7 @@ class Renaming:
             self._places[names] = class_places(names, self.classes, "the predictions", self.theirs)
         return self._places[names]
 
-    def __call__(self, found, labels):
+    def __call__(self, found: Detections, labels: np.ndarray) -> np.ndarray:
         """Indices in the list of the detections' class indices."""
         places = self.places(found)
         return labels if places is None else places[labels]
@@ -118,16 +122,8 @@ def _check_places(images, known_pixels):
         )  # fmt: skip
 
 
-def arrays(where, found):
-    """Return the arrays of one image's detections.
-
-    Args:
-        where: str, the image, for messages.
-        found: `Detections`.
-
-    Returns:
-        Boxes `[n, 4]` float64, scores `[n]` float64 and classes `[n]` int64.
-    """
+def arrays(where: str, found: Detections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return boxes `[n, 4]` float64, scores `[n]` float64 and classes `[n]` int64 of the image `where`."""
     if not isinstance(found, Detections):
         raise UserError(
             f"the detections of {where} are a {type(found).__name__}; give kerassl.types.Detections(boxes, scores, "
@@ -154,7 +150,7 @@ def arrays(where, found):
     return boxes, scores, classes.astype(np.int64)
 
 
-def check_classes(where, classes, count):
+def check_classes(where: str, classes: np.ndarray, count: int) -> None:
     """Refuse classes beyond the class names; `where` has them, for the message."""
     wrong = classes[(classes < 0) | (classes >= count)]
     if len(wrong):

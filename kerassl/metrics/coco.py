@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from kerassl.datasets.record import Record
-from kerassl.metrics.checks import checked
+from kerassl.metrics.checks import CheckedImage, checked
 from kerassl.types import COCOMetrics, Detections
 
 log = logging.getLogger("kerassl")
@@ -69,7 +69,12 @@ def coco_ap(
     return coco_scores(checked(predictions, records, classes), classes, predictions, sizes)
 
 
-def coco_scores(checked_images, classes, predictions, sizes=False):
+def coco_scores(
+    checked_images: Sequence[CheckedImage],
+    classes: Sequence[str],
+    predictions: Mapping[str, Detections],
+    sizes: bool = False,
+) -> COCOMetrics:
     """Return what `coco_ap` does, of what `checks.checked` returns for the predictions."""
     objects, found = [], []
     for number, (record, boxes, scores, labels) in enumerate(_in_cocos_order(checked_images), start=1):

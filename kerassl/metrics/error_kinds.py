@@ -10,7 +10,7 @@ from kerassl._errors import UserError
 from kerassl._numbers import REAL
 from kerassl.boxes import box_iou
 from kerassl.datasets.record import Record
-from kerassl.metrics.checks import checked
+from kerassl.metrics.checks import CheckedImage, checked
 from kerassl.metrics.voc import Matches, average_precision
 from kerassl.types import ERROR_KINDS, DetectionErrors, Detections
 
@@ -75,15 +75,16 @@ def error_kinds(
     images = checked(predictions, records, classes)
     if score_threshold is not None:
         images = [
-            (record, *(part[scores >= score_threshold] for part in (boxes, scores, labels)))
+            (record, boxes[kept], scores[kept], labels[kept])
             for record, boxes, scores, labels in images
+            for kept in [scores >= score_threshold]
         ]
     return kinds_of_errors(images, classes)
 
 
-def kinds_of_errors(checked_images, classes):
+def kinds_of_errors(checked_images: Sequence[CheckedImage], classes: Sequence[str]) -> DetectionErrors:
     """Return what `error_kinds` does, of what `checks.checked` returns."""
-    scores, labels, kinds, owners, truth, difficult = ([] for _ in range(6))
+    scores, labels, kinds, owners, truth, easy = ([] for _ in range(6))
     objects = 0
     for record, boxes, image_scores, image_labels in checked_images:
         order = np.argsort(-image_scores, kind="stable")
@@ -94,10 +95,9 @@ def kinds_of_errors(checked_images, classes):
         kinds.append(kind)
         owners.append(owner + objects)
         truth.append(np.asarray(record.classes, np.int64))
-        difficult.append(hard)
+        easy.append(~hard)
         objects += len(hard)
-    table = _Table(*map(np.concatenate, (scores, labels, kinds, owners, truth)), ~np.concatenate(difficult))
-    return table.summary(classes)
+    return _Table(*map(np.concatenate, (scores, labels, kinds, owners, truth, easy))).summary(classes)
 
 
 def _image(boxes, labels, objects, truth, difficult):

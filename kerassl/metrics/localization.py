@@ -29,7 +29,9 @@ def localization(boxes: np.ndarray, targets: np.ndarray) -> LocalizationMetrics:
     return localization_of_ious(paired_iou(boxes, targets))
 
 
-def localization_of_ious(ious, ranks=None, class_count=3):
+def localization_of_ious(
+    ious: np.ndarray, ranks: np.ndarray | None = None, class_count: int = 3
+) -> LocalizationMetrics:
     """Return `LocalizationMetrics` from the IoU and, if given, the rank of the correct class of each image."""
     top1 = top3 = None
     if ranks is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl.boxes import box_iou
 from kerassl.datasets.record import Record
-from kerassl.metrics.checks import checked
+from kerassl.metrics.checks import CheckedImage, checked
 from kerassl.types import Detections, VOCMetrics
 
 
@@ -69,16 +69,10 @@ def voc_ap(
     )
 
 
-def match_detections(checked_images, class_count, iou_threshold):
-    """Sort the detections into correct and wrong.
-
-    Args:
-        checked_images: what `checks.checked` returns.
-
-    Returns:
-        List of `Matches`, one per class.
-    """
-    scores, right, count = ([[] for _ in range(class_count)] for _ in range(3))
+def match_detections(checked_images: Sequence[CheckedImage], class_count: int, iou_threshold: float) -> list[Matches]:
+    """Sort the detections of each class into correct and wrong."""
+    lists: tuple[list[list], ...] = tuple([[] for _ in range(class_count)] for _ in range(3))
+    scores, right, count = lists
     for record, boxes, image_scores, image_classes in checked_images:
         truth_classes, difficult = np.asarray(record.classes), record.ignored
         order = np.argsort(-image_scores, kind="stable")
@@ -88,7 +82,7 @@ def match_detections(checked_images, class_count, iou_threshold):
             scores[label].append(image_scores[mine][state >= 0])
             right[label].append(state[state >= 0] == 1)
             count[label].append(np.sum(~difficult[objects]))
-    return [_by_score(*lists) for lists in zip(scores, right, count)]
+    return [_by_score(*each) for each in zip(*lists)]
 
 
 def _match_image(boxes, objects, difficult, iou_threshold):
@@ -110,7 +104,7 @@ def _by_score(scores, right, count):
     return Matches(right[order], int(sum(count)), scores[order])
 
 
-def average_precision(matches_by_class, classes, protocol):
+def average_precision(matches_by_class: Sequence[Matches], classes: Sequence[str], protocol: str) -> VOCMetrics:
     """Return what `voc_ap` does, of what `match_detections` returns."""
     if protocol not in ("voc07", "voc10"):
         raise UserError(f"protocol is {protocol!r}; give 'voc07' (11 points) or 'voc10' (area, from 2010 on)")

@@ -123,7 +123,7 @@ def load_voc_results(
     return {image_id: of_rows(own, tuple(classes)) for image_id, own in rows.items()}
 
 
-def of_rows(rows, class_names=None):
+def of_rows(rows: Sequence[tuple], class_names: Sequence[str] | None = None) -> Detections:
     """Return `Detections` of an image from a list of (class, score, x0, y0, x1, y1)."""
     table = np.array(rows, np.float64).reshape(-1, 6)
     return Detections(table[:, 2:], table[:, 1], table[:, 0].astype(np.int32), class_names)

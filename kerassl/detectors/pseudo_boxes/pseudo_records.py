@@ -102,7 +102,9 @@ def pseudo_records(
     return records
 
 
-def boxes_of(heatmap, threshold, max_boxes=1, min_size=0.0, max_size=1.0):
+def boxes_of(
+    heatmap: np.ndarray, threshold: float, max_boxes: int = 1, min_size: float = 0.0, max_size: float = 1.0
+) -> tuple[np.ndarray, dict[str, int]]:
     """Return the boxes around the largest components of a heatmap.
 
     Args:

@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--format",
         required=True,
         choices=("voc", "coco", "yolo", "csv", "shards"),
-        help="voc holds difficult objects, coco crowd regions, shards both; yolo and csv hold plain boxes",
+        help="coco and shards hold difficult objects and crowd regions, voc the former, yolo and csv plain boxes",
     )
     parser.add_argument(
         "--data-images", metavar="FOLDER", help="folder of the images that the labels name (default: found beside them)"

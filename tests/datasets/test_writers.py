@@ -83,7 +83,7 @@ def test_boxes_classes_and_images_are_the_same_when_written_and_read_again(tmp_p
             np.testing.assert_allclose(found.boxes, one.boxes[kept], atol=1e-3 if kind == "yolo" else 0)
             np.testing.assert_array_equal(found.classes, one.classes[kept])
             np.testing.assert_array_equal(found.crowd, one.crowd[kept])
-            if kind == "voc":
+            if kind in ("voc", "coco"):
                 np.testing.assert_array_equal(found.difficult, one.difficult[kept])
             assert os.path.samefile(found.path, one.path) != copy
     assert not [each for each in caplog.records if each.levelname != "INFO"]

@@ -226,8 +226,8 @@ def _label_weights(objects, background):
 
 
 def _coco_objects(objects, made):
-    if not objects or any(each.stated is None for each in objects):
-        return None
+    if not objects or any(each.stated is None or each.difficult for each in objects):
+        return None  # COCO has no difficult objects
     stated = np.array([each.stated[:5] for each in objects], np.float64)
     return CocoObjects(
         boxes=stated[:, :4],

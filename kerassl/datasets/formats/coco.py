@@ -184,7 +184,8 @@ def _objects(entries, images, doubled, categories, labels, names, path, findings
         box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
         named = f"{where}, {names[label]} {box_text((x, y, width, height))}"
         crowd, weights = _is_crowd(entry, where), _weights(entry, where, findings)
-        found[image_id].append(AnnotatedObject(label, box, False, named, crowd, _stated(entry), weights))
+        difficult = bool(read_flag(entry.get("difficult")))  # a key of `write_coco`
+        found[image_id].append(AnnotatedObject(label, box, difficult, named, crowd, _stated(entry), weights))
     if again:
         log.warning("%d annotations kept whose id another has: %s", len(again), "; ".join(again[:3]))
     return found, others

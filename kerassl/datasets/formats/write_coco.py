@@ -26,9 +26,9 @@ def write_coco(
     """Write a COCO json and its images: `annotations.json`, or `train.json` and so on for splits, and `images`.
 
     Boxes are those of the displayed image. What was read from a COCO json keeps its ids, areas and boxes as they were
-    stated, but not its masks. COCO has crowd regions, but cannot mark difficult objects. The weights of a record are
-    written as `weight`, `box_weight` and `ignore` of an annotation and `background` of an image, as
-    `DetectionDataset.from_coco` reads them; other programs pass over these keys.
+    stated, but not its masks. What COCO does not know are keys that `DetectionDataset.from_coco` reads and other
+    programs pass over: `difficult`, and the weights of a record as `weight`, `box_weight` and `ignore` of an annotation
+    and `background` of an image.
 
     Args:
         labeled, out, copy, progress: see `write_voc`.
@@ -61,8 +61,8 @@ def write_coco(
 def _annotations(numbers, rows, ids, output):
     count = 0
     for number, (record, _) in zip(numbers, rows):
-        kept = output.kept(record, crowd=True, weights=True)
-        more = _weights(record.weights, len(kept))
+        kept = output.kept(record, crowd=True, difficult=True, weights=True)
+        more = _more(record)
         if record.coco is None or record.weights is not None:
             corners = record.boxes[kept].astype(np.float64)
             boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
@@ -75,13 +75,14 @@ def _annotations(numbers, rows, ids, output):
             yield annotation_entry(count, number, ids[label], box.tolist(), float(area), int(crowd), **weights)
 
 
-def _weights(weights, count):
-    if weights is None:
-        return [{}] * count
-    return [
-        {"weight": float(weight), "box_weight": float(box_weight), "ignore": int(ignore)}
-        for weight, box_weight, ignore in zip(weights.weight, weights.box_weight, weights.ignore)
-    ]
+def _more(record):
+    """What COCO itself does not have, for each box."""
+    found: list[dict] = [{"difficult": 1} if difficult else {} for difficult in record.difficult]
+    if record.weights is not None:
+        rows = zip(record.weights.weight, record.weights.box_weight, record.weights.ignore)
+        for entry, (weight, box_weight, ignore) in zip(found, rows):
+            entry |= {"weight": float(weight), "box_weight": float(box_weight), "ignore": int(ignore)}
+    return found
 
 
 def image_entry(number: int, file: str, width: int, height: int) -> dict:

@@ -154,24 +154,25 @@ def find_duplicates(
 def warn_of_leakage(
     train: Sequence[Record], val: Sequence[Record] = (), test: Sequence[Record] = (), *, progress: bool = True
 ) -> None:
-    """Log one line if images to validate or test on are copies of training images.
+    """Log one line if splits share images, which makes metrics too high.
 
     Args:
         train, val, test: records.
         progress: see `find_duplicates`.
     """
-    splits = {"train": train, "val": val, "test": test}
+    splits = {"training": train, "validation": val, "test": test}
     paths = {name: [record.path for record in records] for name, records in splits.items()}
     found = find_duplicates(paths, within=False, progress=progress)
-    leaked = {name: found.between("train", name) for name in ("val", "test")}
-    if any(leaked.values()):
-        first = next(each for own in leaked.values() for each in own)
+    if found.found:
+        pairs = collections.Counter((each.original_split, each.split) for each in found.found)
         log.warning(
-            "%s are copies of training images (as %s of %s): their metrics are too high; leave them out of one of the "
-            "splits (kerassl inspect lists them)",
-            " and ".join(f"{len(own)} of {len(splits[name])} {name} images" for name, own in leaked.items() if own),
-            printable(first.path),
-            printable(first.original),
+            "%s, as %s of %s: metrics are too high; keep each image in one split (kerassl inspect lists the copies)",
+            " and ".join(
+                f"{count} of {len(splits[split])} {split} images are copies of {earlier} images"
+                for (earlier, split), count in pairs.items()
+            ),
+            printable(found.found[0].path),
+            printable(found.found[0].original),
         )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from kerassl import datasets
-from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl.config.config import Config
 from kerassl.config.schema import Data, HeldOut
@@ -21,8 +19,6 @@ from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.subset import subset
 from kerassl.runs.running import verbosity
-
-log = logging.getLogger("kerassl")
 
 _NO_LABELS = "no labeled images are named; give --data a file or folder of labels, or data.train in the configuration"
 
@@ -233,18 +229,8 @@ def check_images(data: Sources) -> None:
     for records in (data.train, data.val, data.test):
         if records is not None:
             check_readable([record.path for record in records])
-    if data.generated:
-        return
-    warn_of_leakage(data.train, data.val or (), data.test if data.unseen else (), progress=verbosity() == 1)
-    if data.val is not None and data.unseen:
-        paths = {record.path for record in data.val}
-        both = [record.path for record in data.test if record.path in paths]
-        if both:
-            log.warning(
-                "%d of %d images to score on are those that the best epoch is chosen on (as %s): their metrics are too "
-                "high; score on others",
-                len(both), len(data.test), printable(both[0]),
-            )  # fmt: skip
+    if not data.generated:
+        warn_of_leakage(data.train, data.val or (), data.test if data.unseen else (), progress=verbosity() == 1)
 
 
 def without_labels(data: Sources, count: int, seed: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Matched cells against loops that follow pixels through the views, and against cases worked by hand."""
+"""Matched locations against loops that follow pixels through the views, and against cases worked by hand."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def _views(first_box, second_box, flips=(False, False), size=64):
 def _matched(*arguments, stride=16, **settings):
     """The matches as a list, None where there is none."""
     matches = match_locations(_views(*arguments, **settings), stride)
-    return [int(cell) if valid else None for cell, valid in zip(matches.locations[0], matches.valid[0])]
+    return [int(location) if valid else None for location, valid in zip(matches.locations[0], matches.valid[0])]
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +63,20 @@ def test_matches_are_those_of_loops_over_pixels_when_crops_and_flips_are_random(
         matches = match_locations(views, stride)
         assert matches.locations.dtype == tf.int32
         assert matches.locations.shape == matches.valid.shape == (250, grid * grid)
-        cells, valid = matches.locations.numpy(), matches.valid.numpy()
+        locations, valid = matches.locations.numpy(), matches.valid.numpy()
         for pair, (first, second) in enumerate(zip(views.first.numpy(), views.second.numpy())):
             rows, columns = _line(second[:, 32, 0]), _line(second[32, :, 1])
-            for cell in range(grid * grid):
-                middle = np.array(divmod(cell, grid)) * stride + stride // 2
+            for location in range(grid * grid):
+                middle = np.array(divmod(location, grid)) * stride + stride // 2
                 around = first[middle[0] - 1 : middle[0] + 1, middle[1] - 1 : middle[1] + 1]  # four about the center
                 y, x, _ = around.mean((0, 1))
                 (row, close), (column, closer) = _holder(*rows, y, stride), _holder(*columns, x, stride)
                 expected = None if row is None or column is None else row * grid + column
-                found = int(cells[pair, cell]) if valid[pair, cell] else None
+                found = int(locations[pair, location]) if valid[pair, location] else None
                 compared += 1
                 without += expected is None
                 unsure += bool(close or closer)
-                assert found == expected or close or closer, (pair, cell)
+                assert found == expected or close or closer, (pair, location)
     assert compared == 1000 * grid * grid
     assert unsure < 0.02 * compared
     assert 0.2 < without / compared < 0.8
@@ -104,7 +104,7 @@ def test_middle_locations_match_when_the_second_view_shows_the_middle():
 
 
 def test_locations_share_a_match_when_the_second_view_shows_more():
-    # The lower right quarter of the image, in cells of an eighth of the side: four of them make a cell of the whole.
+    # The lower right quarter of the image: four of its locations make one of the whole.
     assert _matched([0.5, 0.5, 1, 1], WHOLE) == [10, 10, 11, 11, 10, 10, 11, 11, 14, 14, 15, 15, 14, 14, 15, 15]
 
 

@@ -25,13 +25,15 @@ def _places(sheet, color):
 def test_numbers_mark_both_locations_of_every_match_when_several_share_one():
     _, views = _views(count=8)
     matches = match_locations(views, 16)
-    for cells, valid in zip(matches.locations.numpy(), matches.valid.numpy()):
-        first, second = _numbers(cells, valid)
-        pairs = {number: [cell] for cell, (number,) in first.items()}
-        for cell, numbers in second.items():
+    for locations, valid in zip(matches.locations.numpy(), matches.valid.numpy()):
+        first, second = _numbers(locations, valid)
+        pairs = {number: [location] for location, (number,) in first.items()}
+        for location, numbers in second.items():
             for number in numbers:
-                pairs[number].append(cell)
-        assert sorted(map(tuple, pairs.values())) == [(cell, cells[cell]) for cell in np.flatnonzero(valid)]
+                pairs[number].append(location)
+        assert sorted(map(tuple, pairs.values())) == [
+            (location, locations[location]) for location in np.flatnonzero(valid)
+        ]
         assert sorted(pairs) == list(range(1, valid.sum() + 1))
 
 

@@ -14,7 +14,7 @@ from kerassl.resizing import letterbox
 
 @pytest.fixture(scope="module")
 def backbone():
-    """The mean colors of the squares that cells stand for."""
+    """The mean colors of the squares of locations."""
     inputs = x = keras.Input((None, None, 3))
     for level in range(1, 6):
         x = keras.layers.AveragePooling2D(2, name=f"pool{level}")(x)
@@ -80,33 +80,33 @@ def test_heatmaps_are_the_same_when_another_image_has_huge_features(backbone, ph
 
 
 def test_photos_are_scaled_down_to_a_size_and_locations_in_the_padding_are_ignored():
-    cells = np.zeros([3, 1, 2, 2])
-    cells[:, 0, 0] = [[3, 4], [30, 40], [0, 0]]
-    cells[:, 0, 1] = 1e3
+    locations = np.zeros([3, 1, 2, 2])
+    locations[:, 0, 0] = [[3, 4], [30, 40], [0, 0]]
+    locations[:, 0, 1] = 1e3
     inside = np.array([[[True, False]]] * 3)
-    np.testing.assert_allclose(bounded(cells, inside, 10.0)[:, 0, 0], [[3, 4], [6, 8], [0, 0]])
-    np.testing.assert_array_equal(bounded(cells, inside, np.inf), cells)
+    np.testing.assert_allclose(bounded(locations, inside, 10.0)[:, 0, 0], [[3, 4], [6, 8], [0, 0]])
+    np.testing.assert_array_equal(bounded(locations, inside, np.inf), locations)
 
 
 def test_common_features_equal_those_of_a_decomposition_when_batches_differ():
     draw = np.random.default_rng(1)
     axis = draw.normal(size=5)
     axis /= np.linalg.norm(axis)
-    cells = 3 + 0.1 * draw.normal(size=[6, 4, 5, 5])
+    locations = 3 + 0.1 * draw.normal(size=[6, 4, 5, 5])
     inside = np.ones([6, 4, 5], bool)
     inside[3:, :, 4:] = False
-    cells[~inside] = 1e3  # what counts not
-    cells[:, 1:3, 1:3] += axis
-    cells[:, 1:3, 3] -= axis  # not within where the last column is beyond the image
-    chosen = cells[inside]
+    locations[~inside] = 1e3  # what counts not
+    locations[:, 1:3, 1:3] += axis
+    locations[:, 1:3, 3] -= axis  # not within where the last column is beyond the image
+    chosen = locations[inside]
     _, _, axes = np.linalg.svd(chosen - chosen.mean(0))
-    # From the border to within, by hand: a neighbor beyond the image makes a cell border.
+    # From the border to within, by hand: a neighbor beyond the image makes a location border.
     within = np.zeros_like(inside)
     within[:3, 1:3, 1:4] = within[3:, 1:3, 1:3] = True
-    apart = cells[within].mean(0) - cells[inside & ~within].mean(0)
+    apart = locations[within].mean(0) - locations[inside & ~within].mean(0)
     expected = axes[0] * np.sign(axes[0] @ apart)
     for size in (1, 4, 6):
-        found = mean_and_component((cells[at : at + size], inside[at : at + size]) for at in range(0, 6, size))
+        found = mean_and_component((locations[at : at + size], inside[at : at + size]) for at in range(0, 6, size))
         np.testing.assert_allclose(found[0], chosen.mean(0), rtol=1e-12)
         np.testing.assert_allclose(found[1], expected, atol=1e-9)
 

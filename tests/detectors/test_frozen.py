@@ -90,9 +90,9 @@ def test_batches_give_each_image_once_with_the_box_of_its_view(features, records
 
 def test_statistics_equal_those_of_all_locations(features):
     for (mean, deviation), maps in zip(features.statistics, features.maps):
-        cells = maps.astype("float64").reshape(-1, maps.shape[-1])
-        np.testing.assert_allclose(mean, cells.mean(0), atol=1e-5)
-        np.testing.assert_allclose(deviation, cells.std(0), rtol=1e-4)
+        locations = maps.astype("float64").reshape(-1, maps.shape[-1])
+        np.testing.assert_allclose(mean, locations.mean(0), atol=1e-5)
+        np.testing.assert_allclose(deviation, locations.std(0), rtol=1e-4)
     # The scale of random networks, and a channel that is silent in these images.
     small = features.maps[1] * np.float32(1e-18)
     np.testing.assert_allclose(statistics([small])[0][1], 1e-18 * deviation, rtol=1e-4)

@@ -64,23 +64,23 @@ def test_box_loss_has_a_finite_gradient_when_a_box_is_empty():
 
 def test_location_loss_equals_loops():
     rng = np.random.default_rng(0)
-    truth, cells = random_boxes(6, 2), rng.normal(0, 1, (6, 3, 4, 5)).astype("float32")
+    truth, locations = random_boxes(6, 2), rng.normal(0, 1, (6, 3, 4, 5)).astype("float32")
     expected = []
-    for box, grid in zip(truth, cells):
+    for box, grid in zip(truth, locations):
         naming, drawing, shares = [], [], []
         for i in range(3):
             for j in range(4):
-                cell = np.array([j / 4, i / 3, (j + 1) / 4, (i + 1) / 3])
-                common = np.prod(np.maximum(np.minimum(box[2:], cell[2:]) - np.maximum(box[:2], cell[:2]), 0))
+                location = np.array([j / 4, i / 3, (j + 1) / 4, (i + 1) / 3])
+                common = np.prod(np.maximum(np.minimum(box[2:], location[2:]) - np.maximum(box[:2], location[:2]), 0))
                 share = common * 12
                 score, distance = grid[i, j, 0], np.log1p(np.exp(grid[i, j, 1:]))
                 naming.append(np.log1p(np.exp(-score)) * share + np.log1p(np.exp(score)) * (1 - share))
-                center = (cell[:2] + cell[2:]) / 2
+                center = (location[:2] + location[2:]) / 2
                 proposed = np.concatenate([center - distance[:2], center + distance[2:]])
                 drawing.append(1 - slow_giou(box, proposed)[0] + 5 * np.abs(box - proposed).mean())
                 shares.append(share)
         expected.append(np.mean(naming) + np.average(drawing, weights=shares))
-    assert float(LocationLoss()(truth, cells)) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert float(LocationLoss()(truth, locations)) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_vote_equals_loops():

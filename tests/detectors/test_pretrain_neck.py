@@ -62,7 +62,7 @@ def test_there_is_no_box_when_nothing_or_everything_is_salient():
 
 
 def colors():
-    """A network whose cells tell the mean color of the square that they stand for."""
+    """A network whose locations have the mean color of their squares."""
     inputs = x = keras.Input((None, None, 3))
     for level in range(1, 6):
         x = keras.layers.AveragePooling2D(2, name=f"pool{level}")(x)

@@ -11,7 +11,7 @@ def slow_iou(a, b):
 
 
 def slow_targets(centers, objects, classes, predicted, scores, count):
-    """The rule of `targets` for one image, in loops: `{cell: (object, score)}`."""
+    """The rule of `targets` for one image, in loops: `{location: (object, score)}`."""
     real = [m for m in range(len(objects)) if classes[m] >= 0]
     kept = {}
     for m in real:
@@ -40,7 +40,7 @@ def scene(images=6, objects=5, pads=2, kinds=3, seed=0):
     centers, strides = distances.locations(64)
     corner = rng.uniform(0, 50, (images, objects + pads, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(2, 40, corner.shape)], -1).astype("float32")
-    boxes[:, 0] = [13, 29, 15, 31]  # holds no cell's center
+    boxes[:, 0] = [13, 29, 15, 31]  # holds no location's center
     classes = rng.integers(0, kinds, (images, objects + pads)).astype("float32")
     boxes[:, objects:], classes[:, objects:] = -1, -1
     predicted = distances.to_boxes(

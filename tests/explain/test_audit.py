@@ -71,7 +71,7 @@ class _Method:
 def always_dog():
     """A classifier with two feature maps that says dog whatever it sees."""
     inputs = keras.Input((None, None, 3))
-    x = keras.layers.Conv2D(4, 3, strides=8, padding="same", name="cells")(inputs)
+    x = keras.layers.Conv2D(4, 3, strides=8, padding="same", name="locations")(inputs)
     x = keras.layers.GlobalAveragePooling2D()(x)
     logits = keras.layers.Dense(
         2, kernel_initializer="zeros", bias_initializer=lambda *_, **__: tf.constant([0.0, 1.0])

@@ -57,10 +57,10 @@ def _split(records):
 
 
 def _trained(backbone, records, erase=None):
-    """A classifier on P4, of images of one size, whose evidence is the mean of what its cells say."""
+    """A classifier on P4, of images of one size, whose evidence is the mean over its locations."""
     keras.utils.set_random_seed(0)
-    cells = backbone.get_layer(backbones.pyramid(backbone)["P4"]).output
-    logits = keras.layers.Dense(len(CLASSES))(keras.layers.GlobalAveragePooling2D()(cells))
+    locations = backbone.get_layer(backbones.pyramid(backbone)["P4"]).output
+    logits = keras.layers.Dense(len(CLASSES))(keras.layers.GlobalAveragePooling2D()(locations))
     model = keras.Model(backbone.input, logits, name="classifier")
     model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = datasets.single_object_batches(records, 64, 20, shuffle=True, erase=erase)
@@ -85,7 +85,7 @@ def test_watermark_is_caught_when_a_classifier_learned_it_and_passes_once_it_was
     assert finding["fall"] > 0.5
     assert {row["image"] for row in found.rows if row["mark"]} == set(finding["images"])
 
-    # The mark still stands in the images of the audit, but tells a model that never saw it little.
+    # The mark is still in the images of the audit, but means little to a model that never saw it.
     repaired = _audited(_trained(tiny_backbone(16), train, found.regions()), held)
     assert repaired.findings == []
     (unused,) = repaired.unused

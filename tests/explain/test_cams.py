@@ -38,9 +38,9 @@ def features_and_gradient(model, layer, images, score):
 
 def test_layer_cam_weighs_each_location_by_its_own_positive_gradient(classifier, images):
     features, gradient, _ = features_and_gradient(classifier, "act4", images, lambda output: output[:, 1])
-    cells = np.maximum((np.maximum(gradient, 0) * features).sum(-1), 0)
+    locations = np.maximum((np.maximum(gradient, 0) * features).sum(-1), 0)
     heatmaps = LayerCAM(classifier, layer="P4")(images, 1)
-    np.testing.assert_allclose(heatmaps, enlarge(cells.astype("float32"), (64, 96)), atol=1e-4)
+    np.testing.assert_allclose(heatmaps, enlarge(locations.astype("float32"), (64, 96)), atol=1e-4)
     assert np.abs(heatmaps - GradCAM(classifier, layer="P4")(images, 1)).max() > 0.05
 
 
@@ -49,13 +49,13 @@ def test_grad_cam_plus_plus_follows_the_paper(classifier, images):
     expected = []
     for f, g, s in zip(features, gradient, score):
         # The gradients are those of exp(score), a deep network's second and third derivatives their powers.
-        cells = np.zeros(f.shape[:2])
+        locations = np.zeros(f.shape[:2])
         for k in range(f.shape[-1]):
             denominator = 2 * g[..., k] ** 2 + f[..., k].sum() * g[..., k] ** 3
             alpha = np.where(g[..., k] != 0, g[..., k] ** 2 / np.where(g[..., k] != 0, denominator, 1), 0)
             alpha = alpha / alpha.sum()  # tf-keras-vis lets the weights of a channel add up to 1
-            cells += (alpha * np.maximum(np.exp(s) * g[..., k], 0)).sum() * f[..., k]
-        expected.append(np.maximum(cells, 0))
+            locations += (alpha * np.maximum(np.exp(s) * g[..., k], 0)).sum() * f[..., k]
+        expected.append(np.maximum(locations, 0))
     heatmaps = GradCAMPlusPlus(classifier, layer="P4")(images, 2)
     np.testing.assert_allclose(heatmaps, enlarge(np.stack(expected).astype("float32"), (64, 96)), atol=1e-3)
 
@@ -70,7 +70,7 @@ def test_score_cam_weighs_channels_by_the_share_of_the_class_behind_their_mask()
     pooled = keras.layers.GlobalMaxPooling2D()(colors)
     model = keras.Model(inputs, keras.layers.Dense(2, kernel_initializer="identity", name="logits")(pooled))
     image = np.zeros([32, 32, 3], "float32")
-    image[:8, :8, 0], image[24:, 24:, 1] = 4, 3  # a red and a green cell
+    image[:8, :8, 0], image[24:, 24:, 1] = 4, 3  # a red and a green location
     maps = np.zeros([4, 4, 2], "float32")
     maps[0, 0, 0], maps[3, 3, 1] = 4, 3
     for label in (0, 1):
@@ -101,10 +101,10 @@ def test_heatmap_of_a_box_is_that_of_the_anchor_that_found_it(tiny_backbone, ima
 
     features, gradient, _ = features_and_gradient(model, "act4", square, score)
     if method is GradCAM:
-        cells = (gradient.mean(axis=(1, 2), keepdims=True) * features).sum(-1)
+        locations = (gradient.mean(axis=(1, 2), keepdims=True) * features).sum(-1)
     else:
-        cells = (np.maximum(gradient, 0) * features).sum(-1)
-    np.testing.assert_allclose(heatmaps, enlarge(np.maximum(cells, 0).astype("float32"), (64, 64)), atol=1e-4)
+        locations = (np.maximum(gradient, 0) * features).sum(-1)
+    np.testing.assert_allclose(heatmaps, enlarge(np.maximum(locations, 0).astype("float32"), (64, 64)), atol=1e-4)
     assert heatmaps.max() == 1
 
 

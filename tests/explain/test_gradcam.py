@@ -47,7 +47,7 @@ def _by_hand(model, layer, images, classes, output=lambda outputs: outputs):
 
 
 def _resized(heatmaps, size):
-    """Bilinear, cell centers at the centers of their regions, the border's cells repeated outwards."""
+    """Bilinear, centers of locations at the centers of their regions, the border's locations repeated outwards."""
     points = [
         np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
         for new, old in zip(size, heatmaps.shape, strict=True)
@@ -125,7 +125,7 @@ def test_heatmap_points_at_the_object_when_one_color_makes_the_class():
     outside = heatmaps[0].copy()
     outside[32:64, 0:32] = 0
     assert outside.max() < 1e-3
-    # Centered on the object, not half a cell beside it.
+    # Centered on the object, not half a location beside it.
     weights = heatmaps[0] / heatmaps[0].sum()
     assert abs((weights.sum(1) * (np.arange(64) + 0.5)).sum() - 48) < 0.5
     assert abs((weights.sum(0) * (np.arange(64) + 0.5)).sum() - 16) < 0.5

@@ -31,7 +31,7 @@ def test_figures_are_those_worked_by_hand(model):
     # Deletion: the left half turns to the mean, 100, in the first two steps; then the right half, which is not asked.
     logits = [4, 3, 2, 2, 2]
     assert found["deletion"][0] == pytest.approx(sigmoid(logits).mean(), abs=1e-5)
-    # Insertion: blurred to 16 cells, an image of 16 pixels is itself already.
+    # Insertion: blurred to 16 x 16, an image of 16 pixels is itself already.
     assert found["insertion"][0] == pytest.approx(sigmoid(4), abs=1e-5)
     worse = insertion_deletion(model, LEFT, 1 - heatmaps, 0, steps=4)
     assert worse["deletion"][0] == pytest.approx(sigmoid([4, 4, 4, 3, 2]).mean(), abs=1e-5)

@@ -1,4 +1,4 @@
-"""Dense contrast against loops over images, cells and negatives, in tiles, and dealt to replicas."""
+"""Dense contrast against loops over images, locations and negatives, in tiles, and dealt to replicas."""
 
 import math
 
@@ -11,34 +11,34 @@ from kerassl.losses import dense_info_nce
 
 
 def plain_loop(anchors, keys, valid, temperature, places=None):
-    """One image, one cell and one negative at a time."""
+    """One image, one location and one negative at a time."""
     losses, right = [], []
 
-    def far(image, cell, other, place):
+    def far(image, location, other, place):
         if image != other:
             return True
-        return places is not None and math.dist(places[image][cell], places[other][place]) > 1
+        return places is not None and math.dist(places[image][location], places[other][place]) > 1
 
     def similarity(one, other):
         return float(one @ other) / math.sqrt(float(one @ one) * float(other @ other)) / temperature
 
     for image in range(len(anchors)):
-        for cell in range(len(anchors[image])):
-            if not valid[image][cell]:
+        for location in range(len(anchors[image])):
+            if not valid[image][location]:
                 continue
-            positive = similarity(anchors[image][cell], keys[image][cell])
+            positive = similarity(anchors[image][location], keys[image][location])
             negatives = [
-                similarity(anchors[image][cell], keys[other][place])
+                similarity(anchors[image][location], keys[other][place])
                 for other in range(len(keys))
                 for place in range(len(keys[other]))
-                if far(image, cell, other, place) and valid[other][place]
+                if far(image, location, other, place) and valid[other][place]
             ]
             losses.append(-math.log(math.exp(positive) / (math.exp(positive) + sum(map(math.exp, negatives)))))
             right.append(all(positive > negative for negative in negatives))
     return np.mean(losses), np.mean(right)
 
 
-def cells(images, pairs=5, dimensions=6, seed=0):
+def locations(images, pairs=5, dimensions=6, seed=0):
     random = np.random.default_rng(seed)
     anchors = random.normal(size=(images, pairs, dimensions))
     return anchors, anchors + random.normal(size=anchors.shape), random.random((images, pairs)) < 0.7
@@ -53,7 +53,7 @@ def places_of(images, pairs=5, seed=1):
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("images", [2, 7])
 def test_loss_and_accuracy_are_those_of_plain_loops(images, dtype, tolerance, tile_size, within):
-    anchors, keys, valid = cells(images)
+    anchors, keys, valid = locations(images)
     assert 0 < valid.sum() < valid.size
     places = places_of(images) if within else None
     found = dense_info_nce(
@@ -68,7 +68,7 @@ def test_loss_and_accuracy_are_those_of_plain_loops(images, dtype, tolerance, ti
 
 @pytest.mark.parametrize("tile_size", [None, 7])
 def test_gradient_is_that_of_finite_differences_of_plain_loops(tile_size):
-    anchors, keys, valid = cells(4)
+    anchors, keys, valid = locations(4)
     variables = [tf.Variable(anchors), tf.Variable(keys)]
     with tf.GradientTape() as tape:
         loss = dense_info_nce(*variables, tf.constant(valid), 0.3, tile_size).loss
@@ -85,9 +85,11 @@ def test_gradient_is_that_of_finite_differences_of_plain_loops(tile_size):
         assert not np.any(gradient.numpy()[~valid])
 
 
-@pytest.mark.parametrize(("tile_size", "places"), [(1, None), (8, places_of(7)), (35, None), (100, None)])  # 35 cells
+@pytest.mark.parametrize(
+    ("tile_size", "places"), [(1, None), (8, places_of(7)), (35, None), (100, None)]
+)  # 35 locations
 def test_tiles_give_loss_gradient_and_accuracy_of_the_whole(tile_size, places):
-    *views, valid = cells(7)
+    *views, valid = locations(7)
     views = [tf.Variable(view) for view in views]
 
     def found(tile_size):
@@ -110,7 +112,7 @@ def test_loss_is_log_of_choices_when_all_locations_are_identical():
 
 @pytest.mark.parametrize("shown", ["none", "one image"])
 def test_loss_and_gradients_are_0_when_no_location_has_a_negative(shown):
-    anchors, keys, valid = cells(3)
+    anchors, keys, valid = locations(3)
     valid &= np.array([[shown == "one image"], [False], [False]])
     views = [tf.Variable(anchors, dtype=tf.float32), tf.Variable(keys, dtype=tf.float32)]
     with tf.GradientTape() as tape:
@@ -122,7 +124,7 @@ def test_loss_and_gradients_are_0_when_no_location_has_a_negative(shown):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_loss_is_finite_float32_when_embeddings_are_half_precision(dtype):
-    anchors, keys, valid = cells(4)
+    anchors, keys, valid = locations(4)
     views = [tf.Variable(tf.cast(each * 100, dtype)) for each in (anchors, keys)]
     with tf.GradientTape() as tape:
         loss = dense_info_nce(*views, tf.constant(valid), 0.01).loss
@@ -134,7 +136,7 @@ def test_loss_is_finite_float32_when_embeddings_are_half_precision(dtype):
 
 def under_replicas(strategy, dtype, sizes, tile_size=None):
     """Loss, accuracy and gradient with the batch dealt to replicas, each holding its own `sizes[r]` images."""
-    starts, arrays = np.cumsum([0, *sizes]), (*cells(sum(sizes)), places_of(sum(sizes)))
+    starts, arrays = np.cumsum([0, *sizes]), (*locations(sum(sizes)), places_of(sum(sizes)))
     with strategy.scope():
         weight = tf.Variable(np.eye(6), dtype=dtype)
 

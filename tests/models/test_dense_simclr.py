@@ -57,26 +57,26 @@ def place_of(box, flip, row, column, grid):
 
 
 def cell_of(box, flip, y, x, grid):
-    """Row and column of the cell that shows a place of the image, or None."""
+    """Row and column of the location that shows a place of the image, or None."""
     y, x = (y - box[0]) / (box[2] - box[0]), (x - box[1]) / (box[3] - box[1])
     x = 1 - x if flip else x
     return (int(y * grid), int(x * grid)) if 0 <= y < 1 and 0 <= x < 1 else None
 
 
 def slow_loss(first, second, views, temperature, min_negative_distance=math.inf):
-    """The dense loss of one level from the cells' embeddings `[B, g, g, D]`, by loops over images, cells and negatives.
+    """The dense loss of one level from embeddings `[B, g, g, D]`, by loops over images, locations and negatives.
 
-    Also the share of cells that have a match.
+    Also the share of locations that have a match.
     """
     one = (first, views.first_boxes.numpy(), views.first_flips.numpy())
     two = (second, views.second_boxes.numpy(), views.second_flips.numpy())
     images, grid = first.shape[:2]
-    pairs, cells = [], 0  # image, anchor, key, place
+    pairs, locations = [], 0  # image, anchor, key, place
     for (maps, boxes, flips), (others, other_boxes, other_flips) in ((one, two), (two, one)):
         for image in range(images):
             for row in range(grid):
                 for column in range(grid):
-                    cells += 1
+                    locations += 1
                     place = place_of(boxes[image], flips[image], row, column, grid)
                     there = cell_of(other_boxes[image], other_flips[image], *place, grid)
                     if there is not None:
@@ -93,7 +93,7 @@ def slow_loss(first, second, views, temperature, min_negative_distance=math.inf)
             if at != image or math.dist(there, place) > near
         ]
         losses.append(tf.math.log(tf.add_n([tf.exp(value) for value in [positive, *negatives]])) - positive)
-    return tf.add_n(losses) / len(losses), len(pairs) / cells
+    return tf.add_n(losses) / len(losses), len(pairs) / locations
 
 
 @pytest.mark.parametrize("min_negative_distance", [None, 1.2])
@@ -126,9 +126,9 @@ def test_loss_and_gradient_are_those_of_loops_over_locations(min_negative_distan
         embeddings = model.projection_head(tf.reduce_mean(features, [1, 2]), training=False)
         dense, shares = [], []
         for head, each in zip(model.location_heads, maps):
-            cells = head(tf.reshape(each, [-1, each.shape[-1]]), training=False)
+            locations = head(tf.reshape(each, [-1, each.shape[-1]]), training=False)
             loss, share = slow_loss(
-                *tf.split(tf.reshape(cells, [*each.shape[:3], 8]), 2), views, 0.3, min_negative_distance or math.inf
+                *tf.split(tf.reshape(locations, [*each.shape[:3], 8]), 2), views, 0.3, min_negative_distance or math.inf
             )
             dense.append(loss)
             shares.append(share)
@@ -211,13 +211,13 @@ def test_dense_loss_is_0_and_gradients_are_finite_when_views_do_not_overlap(tiny
 def test_loss_is_log_of_choices_when_all_locations_are_identical(tiny_backbone):
     model = model_of(tiny_backbone(), levels="P4", locations_per_image=3)
     for head in model.location_heads:
-        head.layers[1].beta.assign(tf.ones_like(head.layers[1].beta))  # the same hidden layer for every cell
+        head.layers[1].beta.assign(tf.ones_like(head.layers[1].beta))  # the same hidden layer for every location
         head.layers[1].gamma.assign(tf.zeros_like(head.layers[1].gamma))
     model.compile(keras.optimizers.SGD(0.1))
     views = apart(count=4)
-    views = views._replace(second_boxes=views.first_boxes)  # every cell has a match
+    views = views._replace(second_boxes=views.first_boxes)  # every location has a match
     logs = model.evaluate(tf.data.Dataset.from_tensors(views), verbose=0, return_dict=True)
-    assert logs["dense_loss"] == pytest.approx(math.log(1 + 3 * 2 * 3), rel=1e-5)  # 3 images, 2 directions, 3 cells
+    assert logs["dense_loss"] == pytest.approx(math.log(1 + 3 * 2 * 3), rel=1e-5)  # 3 images, 2 directions, 3 locations
     assert logs["matched"] == 1
 
 
@@ -242,14 +242,14 @@ def test_locations_with_a_match_are_drawn_again_at_each_step(tiny_backbone):
     draws = []
     for step in range(2):
         model.optimizer.iterations.assign(step)
-        cells, known = (part.numpy() for part in model._draw(tf.constant(valid), 0, 0, 6))
-        assert cells.shape == known.shape == (6, 2, 5)
+        locations, known = (part.numpy() for part in model._draw(tf.constant(valid), 0, 0, 6))
+        assert locations.shape == known.shape == (6, 2, 5)
         assert np.array_equal(known.sum(-1), np.minimum(valid.sum(-1), 5))
-        assert np.all(np.take_along_axis(valid, cells, -1)[known])
-        assert all(len(set(row)) == 5 for row in cells.reshape(-1, 5))
+        assert np.all(np.take_along_axis(valid, locations, -1)[known])
+        assert all(len(set(row)) == 5 for row in locations.reshape(-1, 5))
         rest = model._draw(tf.constant(valid[4:]), 0, 4, 6)[0].numpy()  # a replica's share
-        np.testing.assert_array_equal(rest, cells[4:])
-        draws.append(cells)
+        np.testing.assert_array_equal(rest, locations[4:])
+        draws.append(locations)
     assert np.any(draws[0] != draws[1])
     assert np.any(model._draw(tf.constant(valid), 1, 0, 6)[0] != draws[1])  # of another level
 

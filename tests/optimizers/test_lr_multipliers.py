@@ -72,7 +72,7 @@ def test_parts_learn_as_with_an_optimizer_each(optimizer, tiny_backbone):
 
 def weights(model, name):
     found = list(enumerate(model.get_layer(name).trainable_variables))
-    # The softmax over cells takes no notice of their bias, whose gradient is rounding error.
+    # The softmax over locations takes no notice of their bias, whose gradient is rounding error.
     return found[:1] if name == "cell_scores" else found
 
 

@@ -225,10 +225,10 @@ def _moments(level):
     first = level[0].reshape(-1, level.shape[-1]).mean(0) / unit  # sums of small numbers keep their digits
     total, squares, count = 0.0, 0.0, 0
     for start in range(0, len(level), 16):
-        cells = level[start : start + 16].reshape(-1, level.shape[-1]) / unit - first
-        total = total + cells.mean(0).astype(np.float64) * len(cells)
-        squares = squares + np.einsum("nc,nc->c", cells, cells).astype(np.float64)
-        count += len(cells)
+        rows = level[start : start + 16].reshape(-1, level.shape[-1]) / unit - first
+        total = total + rows.mean(0).astype(np.float64) * len(rows)
+        squares = squares + np.einsum("nc,nc->c", rows, rows).astype(np.float64)
+        count += len(rows)
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
     return ((first + mean) * unit).astype(np.float32), (deviation * unit).astype(np.float32)

@@ -159,6 +159,7 @@ def localizer_outputs(
         "box": BoxVote(name="box", dtype=wide)([weights, sides]),
     }
     if locations:
+        # This name sorts between "box" and "class": another order of the losses changes the last bit of their sum.
         outputs["cells"] = keras.layers.Concatenate(name="cells", dtype=wide)([scores, sides])
     return outputs
 

@@ -9,6 +9,7 @@ from said import quiet
 
 from kerassl import _compat, backbones
 from kerassl.cli.main import main
+from kerassl.comparison import execute
 from kerassl.datasets import SCENE_CLASSES
 
 # Where there is tensorflow-addons, its optimizers are used.
@@ -22,17 +23,23 @@ pretrain: {{image_size: 32, batch_size: 16, epochs: 2, optimizer: {PRETRAINING}}
 localizer: {{image_size: 64, batch_size: 8, epochs: 1, optimizer: {LOCALIZER}}}
 explain: {{images: 2, level: P4}}
 """
+ALONE = "variants: {self-supervised: {pretrain: {}}}\n"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, tiny_backbone):
-    """The folder of a finished comparison, whose MobileNets are the smallest network: theirs would take minutes."""
+    """The folder of a finished comparison of one variant, whose MobileNet is the smallest network.
+
+    Neither images nor a servable are made of it: they have tests of their own, and take as long as the training.
+    """
     folder = tmp_path_factory.mktemp("run")
-    (folder / "tiny.yaml").write_text(CONFIG)
+    (folder / "tiny.yaml").write_text(CONFIG + ALONE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
+        patch.setattr(execute, "variant_images", lambda *_: [])
+        patch.setattr(execute, "_servable", lambda plan: plan.folder / "servables")
         assert quiet(["compare", "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]) == 0
-    return folder
+        yield folder
 
 
 def refused(capsys, *arguments):
@@ -44,13 +51,13 @@ def refused(capsys, *arguments):
     return lines[-1]
 
 
-def test_comparison_has_figures_of_every_variant(run):
+def test_comparison_has_figures_of_its_variant(run):
     out = run / "out"
     results = json.loads((out / "results.json").read_text())
-    assert list(results["variants"]) == ["self-supervised", "random start"]
-    for variant in results["variants"].values():
-        assert all(0 <= variant["localizer"][key] <= 1 for key in ("mean_iou", "top3"))
-        assert variant["localizer"]["minutes"] > 0
+    assert list(results["variants"]) == ["self-supervised"]
+    figures = results["variants"]["self-supervised"]["localizer"]
+    assert all(0 <= figures[key] <= 1 for key in ("mean_iou", "top3"))
+    assert figures["minutes"] > 0
     assert results["generated"]
     stages = {json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()}
     assert stages == {"pretrain", *(f"localizer:{variant}" for variant in results["variants"])}
@@ -59,7 +66,7 @@ def test_comparison_has_figures_of_every_variant(run):
 
 def test_report_refers_to_no_other_file(run):
     page = (run / "out" / "report.html").read_text()
-    assert page.count('src="data:image/png;base64,') == 4  # curves; detections and class activation maps
+    assert page.count('src="data:image/png;base64,') == 2  # curves and monitors
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "generated scenes" in page
 
@@ -70,24 +77,24 @@ def test_comparison_repeats_nothing_when_it_is_resumed(run, capsys):
     assert refused(capsys, "compare", "--config", run / "tiny.yaml", "--out", out).count("--resume")
     assert quiet(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")} == before
-    assert len(before) == 3
+    assert len(before) == 2
 
 
 def test_comparison_is_resumed_when_its_state_files_are_damaged(run, caplog):
     out = run / "out"
     before = (out / "metrics.jsonl").read_text()
-    trial = out / "trials" / "random-start" / "localizer-all-0.json"
+    trial = out / "trials" / "self-supervised" / "localizer-all-0.json"
     figures = json.loads(trial.read_text())["figures"]
     for name, content in {
         "metrics.jsonl": (before + '{"kind": "ep').encode(),
         "checkpoints/minutes.json": b'{"minu',
-        "trials/random-start/localizer-all-0.json": trial.read_bytes()[:200],
+        "trials/self-supervised/localizer-all-0.json": trial.read_bytes()[:200],
     }.items():
         (out / name).write_bytes(content)
     assert main(["compare", "--config", str(run / "tiny.yaml"), "--out", str(out), "--resume"]) == 0
     assert json.loads(trial.read_text())["figures"] == figures
     assert any("localizer-all-0.json is damaged" in record.message for record in caplog.records)
-    assert any("1 of 5 lines" in record.message for record in caplog.records)
+    assert any("1 of 4 lines" in record.message for record in caplog.records)
 
 
 @pytest.mark.slow
@@ -105,7 +112,7 @@ def test_comparison_trains_both_tasks(tmp_path):
 
 def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path, capsys):
     out = run / "out"
-    model, voc = out / "variants" / "random-start" / "localizer.keras", out / "scenes"
+    model, voc = out / "variants" / "self-supervised" / "localizer.keras", out / "scenes"
     images = sorted((voc / "VOC2007" / "JPEGImages").glob("*.jpg"))[:3]
     given = ["--model", str(model), "--images", *map(str, images)]
     assert quiet(["predict", *given, "--draw", "--out", str(tmp_path / "p")]) == 0
@@ -123,12 +130,12 @@ def test_predictions_are_written_drawn_and_scored_as_the_model_is(run, tmp_path,
         str(tmp_path / "m.json"),
     ]
     assert quiet(by_model) == 0
-    predictions = out / "variants" / "random-start" / "localizer_predictions.json"
+    predictions = model.with_name("localizer_predictions.json")
     by_file = ["evaluate", "--predictions", str(predictions), "--data", str(voc), "--split", "val"]
     assert quiet([*by_file, "--out", str(tmp_path / "f.json")]) == 0
     figures = [json.loads((tmp_path / name).read_text()) for name in ("m.json", "f.json")]
     assert figures[0]["mean_iou"] == pytest.approx(figures[1]["mean_iou"], abs=1e-6)
-    recorded = json.loads((out / "variants" / "random-start" / "localizer.json").read_text())
+    recorded = json.loads(model.with_suffix(".json").read_text())
     assert figures[0]["mean_iou"] == pytest.approx(recorded["mean_iou"], abs=1e-5)
 
 
@@ -145,17 +152,14 @@ def test_embeddings_are_named_and_follow_the_backbone(run, tmp_path):
 
 def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, capsys):
     out = run / "out"
-    variants = [
-        f"{variant}={out / 'variants' / variant / 'localizer.keras'}" for variant in ("self-supervised", "random-start")
-    ]
+    model = out / "variants" / "self-supervised" / "localizer.keras"
     images = str(out / "scenes" / "unlabeled")
     drawn = tmp_path / "heatmaps.png"
-    arguments = ["--models", *variants, "--images", images, "--count", "2", "--out", str(drawn)]
+    arguments = ["--models", f"one={model}", f"same={model}", "--images", images, "--count", "2", "--out", str(drawn)]
     assert quiet(["explain", *arguments, "--class", "car"]) == 0
     assert drawn.read_bytes().startswith(b"\x89PNG")
     arguments[-1] = str(tmp_path / "other.png")
     assert "'unicorn'" in refused(capsys, "explain", *arguments, "--class", "unicorn")
-    model = out / "variants" / "random-start" / "localizer.keras"
     assert quiet(["export", "--model", str(model), "--out", str(tmp_path / "servable" / "1")]) == 0
     assert (tmp_path / "servable" / "1" / "saved_model.pb").exists()
     card = json.loads((tmp_path / "servable" / "1" / "assets.extra" / "model_card.json").read_text())
@@ -165,7 +169,7 @@ def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, 
 
 
 @pytest.mark.current_stack
-def test_pretrain_on_shards_then_finetune_by_flags(run, tmp_path, monkeypatch, tiny_backbone):
+def test_pretrain_on_shards_scores_its_features_on_labeled_images(run, tmp_path, monkeypatch, tiny_backbone):
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     photos, shards = run / "out" / "scenes" / "unlabeled", tmp_path / "shards"
     assert quiet(["shards", "--images", str(photos), "--out", str(shards), "--image-size", "64"]) == 0
@@ -181,9 +185,13 @@ def test_pretrain_on_shards_then_finetune_by_flags(run, tmp_path, monkeypatch, t
     assert 0 <= last["knn_top1"] <= 1
     assert 0 <= last["linear_top1"] <= 1
     assert (tmp_path / "a" / "report.html").read_text().count('src="data:image/png;base64,') == 2
+
+
+@pytest.mark.current_stack
+def test_finetune_by_flags_keeps_the_best_epoch(run, tmp_path):
     labels = ["--data", str(run / "out" / "scenes"), "--classes", *SCENE_CLASSES, "--count", "8"]
     sizes = ["--image-size", "64", "--batch-size", "8", "--epochs", "2"]
-    backbone = ["--backbone", str(tmp_path / "a" / "backbone.keras")]
+    backbone = ["--backbone", str(run / "out" / "backbone.keras")]
     arguments = ["finetune", "--task", "localizer", *labels, *sizes, *backbone, "--out", str(tmp_path / "b")]
     assert quiet(arguments) == 0
     assert (tmp_path / "b" / "localizer.keras").exists()

@@ -10,14 +10,11 @@ from kerassl.cli import flags
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(subparsers, "explain", "draw class activation maps, and score them on labeled images")
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        required=True,
-        metavar="NAME=FILE",
-        help="as ours=a/detector.keras random=b/…; with --data backbones, too",
+    flags.models(
+        parser,
+        "as ours=a/detector.keras random=b/…; with --data backbones, too",
+        "images or folders of them: CAMs alone",
     )
-    parser.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them: CAMs alone")
     flags.labels(parser)
     parser.add_argument(
         "--class", dest="class_name", help="whose evidence to draw of --images; default: the best-scoring class"
@@ -38,7 +35,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--insertion", type=flags.number(_numbers.COUNT_OR_NONE), default=0, metavar="STEPS",
         help="also insert and delete pixels by falling saliency, in so many steps; 10 to 20, slow (default 0: no)",
     )  # fmt: skip
-    parser.add_argument("--image-size", type=flags.image_size, help="side in pixels, for models that are backbones")
     parser.add_argument(
         "--seed", type=flags.number(_numbers.SEED), help="draws the images, those for tuning, and the bootstrap"
     )

@@ -12,20 +12,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(
         subparsers, "features", "describe and compare the feature spaces of several models, on one page"
     )
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        required=True,
-        metavar="NAME=FILE",
-        help="backbone.keras, localizer.keras or detector.keras each, or a network's name for random initialization",
+    flags.models(
+        parser,
+        "backbone.keras, localizer.keras or detector.keras each, or a network's name for random initialization",
+        "images or folders of them, without labels",
     )
-    parser.add_argument("--images", nargs="+", metavar="PATH", help="images or folders of them, without labels")
     flags.labels(parser)
-    parser.add_argument(
-        "--image-size",
-        type=flags.image_size,
-        help="side in pixels, a multiple of 32, for models that are backbones",
-    )
     parser.add_argument(
         "--count",
         type=flags.number(_numbers.COUNT),

@@ -84,6 +84,15 @@ def model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="FILE", help="detector.keras or localizer.keras of a run")
 
 
+def models(parser: argparse.ArgumentParser, advice: str, images: str) -> None:
+    """Add the files of several models, with their help, and images without labels for them."""
+    parser.add_argument("--models", nargs="+", required=True, metavar="NAME=FILE", help=advice)
+    parser.add_argument("--images", nargs="+", metavar="PATH", help=images)
+    parser.add_argument(
+        "--image-size", type=image_size, help="side in pixels, a multiple of 32, for models that are backbones"
+    )
+
+
 def setting(
     parser: argparse._ActionsContainer,
     key: str,

@@ -179,10 +179,13 @@ def check_known(names, known, whose="the model", those="the labels have"):
     unknown = [name for name in names if nfc(name) not in known]
     if not unknown:
         return
-    fact = f"{those} {', '.join(map(repr, unknown[:5]))}{', …' if len(unknown) > 5 else ''}, which {whose} lacks"
-    shown = [*known[:20], *(["…"] if len(known) > 20 else [])]
-    fact += f" (it has {', '.join(shown)}); give labels of these names, or leave the others out by"
-    raise UserError(f"{fact} class_names={shown}", f"{fact} --classes {printable(shlex.join(shown))}")
+    listed = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+    fact = f"{those} {listed}, which {whose} lacks; it has {_listed(known)}: give labels of these names"
+    shared = [name for name in names if name not in unknown][:20]
+    if not shared:
+        raise UserError(fact)
+    fact += ", or leave the others out by"
+    raise UserError(f"{fact} class_names={shared}", f"{fact} --classes {printable(shlex.join(shared))}")
 
 
 def class_places(own, wanted, whose="the predictions", theirs="the labels"):

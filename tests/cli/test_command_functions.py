@@ -22,8 +22,8 @@ def test_function_takes_the_arguments_of_its_command(command):
     name = NAMES.get(command, command)
     function = getattr(kerassl if name in kerassl.__all__ and name not in kerassl._PACKAGES else tasks, name)
     arguments = inspect.signature(function).parameters
-    # Without a flag: labels that Python has read already, and settings.
-    assert set(flags) - {"data"} == set(arguments) - {"data", "settings"}
+    # Settings have no flag.
+    assert set(flags) == set(arguments) - {"settings"}
     for name, flag in flags.items():
         default = arguments[name].default
         assert flag.required >= (default is inspect.Parameter.empty) or not flag.option_strings, name

@@ -88,13 +88,17 @@ def knn_scores(
         that no temperature overflows.
     """
     train, test = _unit(train), _unit(test)
-    votes = tf.one_hot(labels, count, dtype=tf.float64)  # [N, C]
     scores = []
     for start in range(0, len(test), 1024):  # [1024, N] similarities at a time
         near, places = tf.math.top_k(tf.matmul(test[start : start + 1024], train, transpose_b=True), min(k, len(train)))
-        weights = tf.exp((near - near[:, :1]) / temperature)  # [M, k]
-        scores.append(tf.einsum("mk,mkc->mc", weights, tf.gather(votes, places)))
+        scores.append(votes(near, tf.gather(labels, places), count, temperature))
     return tf.concat(scores, axis=0).numpy()
+
+
+def votes(similarities: tf.Tensor, labels: tf.Tensor, count: int, temperature: float) -> tf.Tensor:
+    """Return votes `[M, count]` of neighbors by their cosine similarities `[M, k]` float64 and labels `[M, k]` int."""
+    weights = tf.exp((similarities - tf.reduce_max(similarities, axis=1, keepdims=True)) / temperature)
+    return tf.einsum("mk,mkc->mc", weights, tf.one_hot(labels, count, dtype=tf.float64))
 
 
 def _unit(features):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerassl._errors import UserError
+from kerassl.callbacks.knn_probe import votes
 from kerassl.features.point_cloud import nearest, point_cloud, unit_rows
 
 
@@ -42,10 +43,8 @@ def knn_accuracy(features: np.ndarray, labels: np.ndarray, k: int = 10, temperat
     units = unit_rows(features)
     _, places = nearest(units, k)
     cosines = np.einsum("nd,nkd->nk", units, units[places])
-    weights = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / temperature)
-    votes = np.zeros([len(labels), labels.max() + 1])
-    np.add.at(votes, (np.arange(len(labels))[:, None], labels[places]), weights)
-    return float(np.mean(votes.argmax(axis=1) == labels))
+    found = votes(cosines, labels[places], int(labels.max()) + 1, temperature).numpy()
+    return float(np.mean(found.argmax(axis=1) == labels))
 
 
 def scatter_ratio(features: np.ndarray, labels: np.ndarray) -> float:

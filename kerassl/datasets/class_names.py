@@ -95,11 +95,12 @@ def names_beside(folder):
         return []
 
 
-def check_class_names(classes):
+def check_class_names(classes, source="class_names"):
     """Refuse what is no list of different names.
 
     Args:
         classes: sequence of str.
+        source: str or `pathlib.Path`. What has them, for the message.
 
     Returns:
         List of str, in Unicode's composed form (NFC).
@@ -108,15 +109,15 @@ def check_class_names(classes):
         UserError: if there is no name, one is not a string, or one is there twice.
     """
     if isinstance(classes, (str, int)) or not classes:
-        raise UserError(f"class_names is {classes!r}; give the list of the class names, as [cat, dog]")
+        raise UserError(f"{source} is {classes!r}; give the list of the class names, as [cat, dog]")
     classes = list(classes)
     wrong = [name for name in classes if not isinstance(name, str)]
     if wrong:
-        raise UserError(f"class_names holds {wrong[0]!r}, which is no string; give the list of the class names")
+        raise UserError(f"{source} holds {wrong[0]!r}, which is no string; give the list of the class names")
     classes = [nfc(name) for name in classes]
     doubled = sorted({name for name in classes if classes.count(name) > 1})
     if doubled:
-        raise UserError(f"class_names has {doubled[0]!r} more than once; each class needs a name of its own")
+        raise UserError(f"{source} has {doubled[0]!r} more than once; each class needs a name of its own")
     return classes
 
 
@@ -270,7 +271,7 @@ def _read(path):
         names = _of_lines(read_text(path, remedy, _MOST))
     if not names:
         raise UserError(f"{path} names no class; give one name a line, or names: […] in a YAML")
-    return check_class_names(names)
+    return check_class_names(names, path)
 
 
 def _of_lines(text):

@@ -47,6 +47,7 @@ _HEAD = 1_000_000  # bytes of a file by which it is recognized
 _FEW = 50  # more files of one suffix in a folder are about one image each
 _SAMPLE = 200
 _USUAL = ("train", "val", "test")
+_SPLIT_FOLDERS = (*_USUAL, "valid", "validation")
 
 
 class Labels(typing.NamedTuple):
@@ -123,9 +124,9 @@ def recognize(path: str | os.PathLike, images: str | os.PathLike | None = None) 
         return _file(path, images)
     if is_shards(path):
         return _shards({None: path}, images)
-    shards = {split_name(each.name): each for each in sorted(path.iterdir()) if is_shards(each)}
-    if shards and None not in shards:
-        return _shards({each: shards[each] for each in _USUAL if each in shards}, images)
+    shards = {split_name(name): path / name for name in _SPLIT_FOLDERS if is_shards(path / name)}
+    if shards:
+        return _shards(shards, images)
     if any(os.path.isdir(each) for each in path.glob("VOC[0-9]*")) and not os.path.isdir(path / "Annotations"):
         path = voc_folder(path)
     files = _by_suffix(path)

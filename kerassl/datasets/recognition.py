@@ -168,7 +168,7 @@ def _by_suffix(folder):
 
 
 def _summary(files):
-    counts = sorted(((len(own), suffix or "without a suffix") for suffix, own in files.items()), reverse=True)
+    counts = sorted(((len(own), suffix or "without a suffix") for suffix, own in files.items() if own), reverse=True)
     return ", ".join(f"{count:,} {suffix}" for count, suffix in counts[:5]) or "it is empty"
 
 

@@ -52,9 +52,9 @@ def same_images(devkit, thing, tmp_path):
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     images = devkit.folder / "JPEGImages"
     return {
-        "voc": DetectionDataset.from_voc(devkit.root, class_names=NAMES),
-        "coco": DetectionDataset.from_coco(tmp_path / "boxes.json", images),
-        "yolo": DetectionDataset.from_yolo(images, labels),
+        "voc": DetectionDataset.open(devkit.root, class_names=NAMES),
+        "coco": DetectionDataset.open(tmp_path / "boxes.json", images),
+        "yolo": DetectionDataset.open(labels, images),
     }
 
 
@@ -62,9 +62,9 @@ def test_records_are_in_the_order_of_file_names_when_formats_differ(same_images,
     voc = same_images["voc"]
     for name, each in list(same_images.items()):
         write_shards(each, tmp_path / name, per_shard=2, progress=False)
-        same_images[f"{name} shards"] = DetectionDataset.from_shards(tmp_path / name)
+        same_images[f"{name} shards"] = DetectionDataset.open(tmp_path / name)
     write_shards(same_images["coco shards"], tmp_path / "twice", progress=False)
-    same_images["twice"] = DetectionDataset.from_shards(tmp_path / "twice")
+    same_images["twice"] = DetectionDataset.open(tmp_path / "twice")
     assert ids(voc) == ["a", "a-b", "b c", "z", "é"]
     for each in same_images.values():
         assert each.class_names == NAMES

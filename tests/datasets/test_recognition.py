@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 import typing
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from kerassl import UserError
 from kerassl.datasets import DetectionDataset, own_splits
 
 pytestmark = pytest.mark.current_stack
@@ -357,3 +360,188 @@ def test_gives_the_same_boxes_when_tools_export_them(tmp_path, caplog, write):
     kept = [each._replace(objects=[one for one in each.objects if one[0] != "cat"]) for each in inside]
     assert list(chosen.class_names) == ["owl", "dog"]
     assert_same(chosen, kept)
+
+
+@pytest.mark.parametrize("name", [".", "..", "labels", "../images"])
+def test_relative_folders_are_read_like_whole_ones(tmp_path, monkeypatch, name):
+    root = tmp_path / "pets"
+    photos(root / "images")
+    for each in SAMPLES:
+        save(root / "labels" / f"{each.stem}.txt", yolo_lines(each))
+    save(root / "data.yaml", "names: [cat, dog, owl]\n")
+    monkeypatch.chdir({".": root, "labels": root}.get(name, root / "labels"))
+    assert_same(DetectionDataset.open(name, strict=True), SAMPLES)
+
+
+@pytest.mark.parametrize("kind", ["voc", "coco", "csv", "yolo", "data.yaml"])
+def test_images_are_those_of_the_folder_that_is_named(tmp_path, kind):
+    photos(tmp_path / "elsewhere")
+    root = tmp_path / "labels"
+    for each in SAMPLES if kind in ("voc", "yolo", "data.yaml") else ():
+        suffix, text = ("xml", voc_xml(each)) if kind == "voc" else ("txt", yolo_lines(each))
+        save(root / f"{each.stem}.{suffix}", text)
+    if kind == "coco":
+        save(root / "boxes.json", coco_json(SAMPLES, "/data/pets/"))
+    if kind == "csv":
+        save(root / "boxes.csv", table(SAMPLES))
+    if kind in ("yolo", "data.yaml"):
+        save(root / "data.yaml", "train: gone\nnames: [cat, dog, owl]\n")
+    path = root / kind if kind == "data.yaml" else root
+    assert_same(DetectionDataset.open(path, tmp_path / "elsewhere", strict=True), SAMPLES)
+    if kind not in ("yolo", "data.yaml"):
+        assert "give the folder of the images as images" in refused(path)
+
+
+def refused(path, *args, **options):
+    with pytest.raises(UserError) as error:
+        DetectionDataset.open(path, *args, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def both(root):
+    labelimg_voc(root)
+    save(root / "boxes.json", coco_json(SAMPLES))
+    return root
+
+
+def two_jsons(root):
+    photos(root)
+    for name in ("first", "second"):
+        save(root / f"{name}.json", coco_json(SAMPLES))
+    return root
+
+
+def two_yamls(root):
+    yolo_folders(root, "{kind}/{split}")
+    for name in ("first", "second"):
+        save(root / f"{name}.yaml", "train: images/train\nnames: [cat, dog, owl]\n")
+    return root
+
+
+def two_years(root):
+    for year in (2007, 2012):
+        cvat_voc(root / f"VOC{year}")
+    return root
+
+
+def file(name, text=""):
+    def write(root):
+        photos(root)
+        save(root / name, text)
+        return root / name
+
+    return write
+
+
+def only_images(root):
+    photos(root)
+    save(root / "notes.txt", "walks")
+    return root
+
+
+def captions(root):
+    photos(root)
+    for each in SAMPLES:
+        save(root / f"{each.stem}.txt", "a dog on a lawn\n")
+    return root
+
+
+def cvat_own_xml(root):
+    photos(root)
+    save(root / "annotations.xml", "<annotations><version>1.1</version></annotations>")
+    return root
+
+
+# What is given, how, and what the message holds.
+REFUSALS = [
+    (lambda root: root / "nowhere", {}, ["there is no '", "nowhere'; give a VOCdevkit"]),
+    (lambda root: "", {}, ["there is no ''; give"]),
+    (lambda root: "tfds:cats/1", {}, ["tfds:cats/1 is no data set that can be read; give tfds:voc/2007"]),
+    (only_images, {}, ["holds no labels of a known format (5 .jpg, 1 .txt); give"]),
+    (captions, {}, ["holds no labels of a known format"]),
+    (cvat_own_xml, {}, ["holds no labels of a known format (5 .jpg, 1 .xml)"]),
+    (both, {}, ["holds 5 XML files of VOC (", ") and a COCO json (", "boxes.json); give the path of one of them"]),
+    (two_jsons, {}, ["holds 2 COCO jsons: ", "first.json, ", "second.json; give one of them"]),
+    (two_yamls, {}, ["first.yaml, ", "second.yaml; give one of them"]),
+    (two_years, {}, ["holds the years 2007, 2012; give one of them: ", "VOC2007 or ", "VOC2012"]),
+    (cvat_voc, {"split": "dev"}, ["has no split 'dev'; it has train, val, test"]),
+    (fiftyone_coco, {"split": "train"}, ["has no split 'train'; it defines none; leave the split out"]),
+    (fiftyone_coco, {"images": "gone"}, ["there is no folder gone; give the folder of the images"]),
+    (fiftyone_coco, {"class_names": ["dgo"]}, ["has no category 'dgo'; did you mean 'dog'"]),
+    (keras_retinanet, {"class_names": ["dogg", "cat"]}, ["has no class 'dogg'; did you mean 'dog'"]),
+    (file("a.xml", "<annotation/>"), {}, ["a.xml is one file; give the folder of the XML files"]),
+    (file("a.zip"), {}, ["a.zip is an archive; unpack it"]),
+    (file("a.docx"), {}, ["a.docx is no file of labels of a known format; give"]),
+    (file("classes.txt", "cat\n"), {}, ["classes.txt is beside no label files of YOLO"]),
+    (file("a.csv", "image,caption\na b.jpg,walk\n"), {}, ["a.csv is no table of boxes", "'image,caption'"]),
+    (file("a.csv", "a b.jpg,0.1,0.2,0.3,0.4,cat\n"), {}, ["boxes in shares of the image, from 0 to 0.4", "in pixels"]),
+    (file("a.csv", "gone.jpg,1,2,3,4,cat\n"), {}, ["none of the images", "first gone.jpg", "as images"]),
+    (file("a.csv", "a b.jpg,,,,,\n"), {}, ["names no class", "class_names="]),
+    (file("a.csv", "a b.jpg,1,2,3,4,cat\na b.jpg,1,2,x,4,cat\n"), {}, ["line 2: 'a b.jpg,1,2,x,4,cat' has no four"]),
+    (
+        file("a.yaml", "names: [cat]\ntrain: ../gone/images\n"),
+        {},
+        ["has train: ../gone/images, which is not in"],
+    ),
+    (
+        file("a.yaml", "names: [cat]\ntrain: {a: b}\n"),
+        {},
+        ["a.yaml has train: ", "give a folder, a text file"],
+    ),
+    (file("a.yaml", "train: .\n"), {}, ["a.yaml has no list of names"]),
+    (file("obj.data", "train = .\n"), {}, ["obj.data names no file of class names"]),
+]
+
+
+@pytest.mark.parametrize(("write", "options", "words"), REFUSALS, ids=map(str, range(len(REFUSALS))))
+def test_refuses_in_one_line_what_is_no_labels_or_ambiguous(tmp_path, write, options, words):
+    line = refused(write(tmp_path / "pets"), **options)
+    place = 0
+    for word in words:
+        assert word in line[place:], line
+        place = line.index(word, place)
+
+
+def test_each_of_two_readings_is_chosen_by_its_path(tmp_path):
+    root = both(tmp_path / "pets")
+    assert_same(DetectionDataset.open(root / "boxes.json", strict=True), SAMPLES)
+    (root / "apart").mkdir()
+    for path in root.glob("*.xml"):
+        path.rename(root / "apart" / path.name)
+    assert f"({root / 'apart'}) and a COCO json ({root / 'boxes.json'})" in refused(root)
+    assert_same(DetectionDataset.open(root / "apart", strict=True), SAMPLES)
+
+
+def test_labels_are_recognized_and_read_without_tensorflow(tmp_path):
+    paths = [str(write(tmp_path / write.__name__)) for write in (cvat_voc, coco_2017, roboflow_yolo, roboflow_csv)]
+    code = f"""
+import sys
+from kerassl import UserError
+from kerassl import UserError
+from kerassl.datasets import DetectionDataset, own_splits
+for path in {paths!r}:
+    assert len(own_splits(path)) == 3
+    assert len(DetectionDataset.open(path)) == {len(SAMPLES)}
+try:
+    DetectionDataset.open({str(tmp_path / "gone")!r})
+except UserError:
+    assert "tensorflow" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.realdata
+def test_reads_other_peoples_voc_as_it_is(real_data, caplog):
+    found = {name: DetectionDataset.open(real_data / "foreign_voc" / name) for name in ("bccd", "kangaroo", "raccoon")}
+    assert {name: (len(each), sum(len(record.classes) for record in each)) for name, each in found.items()} == {
+        "bccd": (12, 156),  # of 158: two have no area
+        "kangaroo": (12, 19),
+        "raccoon": (12, 12),
+    }
+    assert [each.class_names for each in found.values()] == [("Platelets", "RBC", "WBC"), ("kangaroo",), ("raccoon",)]
+    assert "2 boxes without an area left out" in caplog.text
+    folder = real_data / "foreign_voc" / "kangaroo"
+    for path, images in ((folder / "Annotations", None), (folder / "Annotations", folder / "JPEGImages")):
+        apart = DetectionDataset.open(path, images, class_names=["kangaroo"])
+        assert [record.path for record in apart] == [record.path for record in found["kangaroo"]]

@@ -11,7 +11,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._io.arrays import DamagedError, read_arrays
-from kerassl._io.keras_file import open_model, read_keras_file
+from kerassl._io.keras_file import open_model
 from kerassl._io.parts import part_outputs
 from kerassl._lazy import tf
 
@@ -89,9 +89,9 @@ def _folder(path):
 
 def _model(path):
     from kerassl import backbones
-    from kerassl.backbones.weights import DESCRIPTION
+    from kerassl.backbones.description import read_description
 
-    if DESCRIPTION in read_keras_file(path, _ACCEPTED).names:
+    if read_description(path, _ACCEPTED) is not None:
         return backbones.load(path)
     return open_model(path, _ACCEPTED)
 

@@ -18,6 +18,7 @@ from kerassl._io.keras_file import open_model
 from kerassl._version import __version__
 from kerassl.backbones import architectures, fast_layers
 from kerassl.backbones import weights as _weights
+from kerassl.backbones.description import DESCRIPTION
 from kerassl.backbones.families import canonical
 
 
@@ -61,7 +62,7 @@ def save(backbone: keras.Model, path: str | os.PathLike, *, overwrite: bool = Fa
         fast_layers.with_keras_layers(backbone).save(part)
         with zipfile.ZipFile(part, "a") as archive:
             archive.writestr(_weights.WEIGHTS, packed.getvalue())
-            archive.writestr(_weights.DESCRIPTION, json.dumps(description, indent=1))
+            archive.writestr(DESCRIPTION, json.dumps(description, indent=1))
     return description["checksum"]
 
 

@@ -19,6 +19,7 @@ from kerassl._io.arrays import read_arrays, reason
 from kerassl._io.keras_file import read_keras_file
 from kerassl._lazy import compat as _compat
 from kerassl._lazy import keras
+from kerassl.backbones.description import read_description
 
 
 def snake_case(name: str) -> str:
@@ -218,26 +219,24 @@ def _text(name):
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-DESCRIPTION, WEIGHTS = "kerassl/backbone.json", "kerassl/weights.npz"
+WEIGHTS = "kerassl/weights.npz"
+"""Where a `.keras` file that kerassl wrote has the weights by name."""
 
 
 def _read_keras(path):
-    found = read_keras_file(path, "give a backbone.keras that kerassl.backbones.save wrote")
-    if DESCRIPTION not in found.names:
-        return _read_foreign(path, found), None
+    description = read_description(path)
+    if description is None:
+        return _read_foreign(path), None
     with zipfile.ZipFile(path) as archive:
-        description = json.loads(archive.read(DESCRIPTION))
         weights = read_arrays(io.BytesIO(archive.read(WEIGHTS)))
-    missing = [key for key in _DESCRIBED if key not in description]
-    if missing:
-        raise UserError(f"{path} is damaged: its description lacks {missing[0]!r}; save the backbone again")
     if checksum(weights) != description["checksum"]:
         raise UserError(f"{path} is damaged: its weights do not have the checksum that was written with them")
     return weights, description
 
 
-def _read_foreign(path, found):
+def _read_foreign(path):
     """Weights of a `.keras` file that `model.save` wrote, under the names that its configuration has."""
+    found = read_keras_file(path, "save the model again by model.save")
     with zipfile.ZipFile(path) as archive:
         if _STATE not in found.names:
             raise UserError(f"{path} holds a {found.kind} without {_STATE}; save the model again by model.save")
@@ -267,5 +266,4 @@ def _layer_names(config, before):
 
 
 _STATE = "model.weights.h5"
-_DESCRIBED = ("network", "cut_at", "known_network", "input_scale", "checksum", "keras")
 _READERS = {".keras": _read_keras, ".h5": _read_h5, ".npz": _read_npz}

@@ -13,7 +13,7 @@ from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(subparsers, "compare", "run the whole pipeline for several variants, into one report.html")
     flags.run_folder(parser)
-    flags.setting(parser, "backbone")
+    flags.network(parser, "random")
     flags.labels(parser, part="train")
     flags.held_out(parser)
     parser.add_argument(

@@ -14,8 +14,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     flags.models(
         parser,
-        "backbone.keras, localizer.keras or detector.keras each, or a network's name for random initialization",
+        "backbone.keras, localizer.keras or detector.keras each, or a network's name, with --weights",
         "images or folders of them, without labels",
+    )
+    parser.add_argument(
+        "--weights",
+        default="random",
+        metavar="imagenet|random|FILE",
+        help="weights of the models that are networks' names (default random)",
     )
     flags.labels(parser)
     parser.add_argument(

@@ -12,7 +12,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     flags.run_folder(parser)
     parser.add_argument("--task", choices=("detector", "localizer"), help="what to train (default detector)")
     flags.setting(parser, "detector.kind", "detector")
-    parser.add_argument("--backbone", help="backbone.keras of a pre-training, a file of weights, or a network's name")
+    flags.network(parser, "imagenet")
     flags.labels(parser, part="train")
     flags.held_out(parser)
     for key in ("detector.batch_size", "detector.epochs", "seed"):

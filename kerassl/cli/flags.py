@@ -140,6 +140,27 @@ def part(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def network(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the network that is trained and the weights that it starts with.
+
+    Args:
+        parser: `argparse.ArgumentParser`.
+        default: Str, the weights where neither a flag nor the configuration names any.
+    """
+    parser.add_argument(
+        "--backbone",
+        metavar="NAME|FILE.keras",
+        help="network, as EfficientNetB1 or MobileNet, the fastest on a CPU (default EfficientNetB1); or a "
+        "backbone.keras, with its weights",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="imagenet|random|FILE",
+        help="what the network starts with: Keras's own, random ones, or a .keras, .weights.h5, .h5 or .npz file "
+        f"(default {default})",
+    )
+
+
 def level(parser: argparse.ArgumentParser, advice: str, default: str | None = None) -> None:
     """Add a level of the feature pyramid."""
     parser.add_argument("--level", choices=("P3", "P4", "P5"), default=default, help=advice)

@@ -11,8 +11,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = flags.command(subparsers, "pretrain", "learn a backbone from images without labels")
     flags.run_folder(parser)
     flags.setting(parser, "data.unlabeled", "images", metavar="FOLDER")
+    flags.network(parser, "random")
     for key in (
-        "backbone", "pretrain.image_size", "pretrain.batch_size", "pretrain.epochs", "pretrain.temperature", "seed",
+        "pretrain.image_size", "pretrain.batch_size", "pretrain.epochs", "pretrain.temperature", "seed",
     ):  # fmt: skip
         flags.setting(parser, key)
 

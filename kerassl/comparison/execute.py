@@ -29,7 +29,7 @@ from kerassl.runs.model_files import load, run_card
 from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Stage, Training, plan_comparison
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.sources import Sources, check_images, some_labels, sources
-from kerassl.runs.start import check_network, check_start
+from kerassl.runs.start import check_network, check_start, fetch_weights, start_settings
 from kerassl.types import PROTOCOLS
 
 log = logging.getLogger("kerassl")
@@ -40,6 +40,7 @@ def run_comparison(
     out: str | os.PathLike,
     config: str | os.PathLike | None = None,
     backbone: str | None = None,
+    weights: str | os.PathLike | None = None,
     data: str | os.PathLike | None = None,
     data_images: str | os.PathLike | None = None,
     split: str | None = None,
@@ -68,6 +69,8 @@ def run_comparison(
         out: Str or path of the run's folder.
         config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
         backbone: Str, the network of every variant.
+        weights: What variants start with that have no `start`: `"random"` (default), `"imagenet"`, or str or path of a
+            file of weights.
         data, data_images, split, classes, allow_broken_labels, val, val_split, test, test_split, group_by, count,
             fraction: The labels, as of `kerassl.finetune`. Without images of `test`, those of `val` are scored.
         seed: Int.
@@ -104,7 +107,7 @@ def run_comparison(
         count,
         fraction,
     )
-    flags = {**(settings or {}), **labels, "backbone": backbone, "seed": seed, "compare.skip": skip}
+    flags = {**(settings or {}), **labels, **start_settings(backbone, weights), "seed": seed, "compare.skip": skip}
     read = run_config(out, config, flags, resume)
     check_network(read)
     planned = plan_comparison(without(read, read.compare.skip), out)
@@ -134,6 +137,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     labeled = functools.cache(functools.partial(some_labels, data))
     # What is wrong there is found before anything is trained.
     _check_data(plan, data, labeled)
+    fetch_weights(plan.left())
     check_images(data)
     running.prepare(config)
     for stage in plan.of(Probing)[:1]:

@@ -57,6 +57,11 @@ class Config(Section):
     backbone: str = Field(
         "EfficientNetB1", description="Network, as EfficientNetB1, EfficientNetB0 or MobileNet, the fastest on a CPU."
     )
+    weights: str | None = Field(
+        None,
+        description="What the network starts with: random, imagenet (Keras's own) or a file of weights; null is "
+        "imagenet for finetune, else random.",
+    )
     cut_at: str | None = Field(
         None, description="Layer after which the network is cut, as conv_pw_12_relu; null is its last feature map."
     )
@@ -73,7 +78,7 @@ class Config(Section):
     detector: Detector | None = Field(None, description="A detector, trained on labels.")
     explain: Explain = Field(default_factory=Explain, description="Images that a report draws.")
     variants: dict[str, Variant] = Field(
-        default_factory=lambda: {"self-supervised": Variant(pretrain={}), "random start": Variant()},
+        default_factory=lambda: {"self-supervised": Variant(pretrain={}), "random start": Variant(start="random")},
         min_length=1,
         description="Networks to compare by name. A word is short for one: self-supervised, random, imagenet, or a "
         "file of weights.",
@@ -84,6 +89,8 @@ class Config(Section):
     def _grid(self):
         problems = []
         for name, variant in self.variants.items():
+            if "start" not in variant.model_fields_set:
+                variant.start = self.weights or "random"
             if variant.pretrain is not None:
                 try:
                     changed_section(self.pretrain, variant.pretrain, f"variants.{name}.pretrain")

@@ -388,7 +388,8 @@ class Variant(Section):
 
     start: str = Field(
         "random",
-        description="random, imagenet, a file of weights, or the name of a variant above, whose training continues.",
+        description="random, imagenet, a file of weights, or the name of a variant above, whose training continues; "
+        "left out, it is weights.",
     )
     pretrain: dict | None = Field(
         None, description="Changes over the section pretrain; {} is the section as it is, null no pre-training."

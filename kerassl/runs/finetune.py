@@ -14,7 +14,6 @@ from kerassl import augment, backbones, callbacks, datasets, detectors, metrics,
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._lazy import keras
-from kerassl.backbones.families import canonical
 from kerassl.config import schema
 from kerassl.config.config import label_settings, read_config
 from kerassl.config.schema import Finetune
@@ -25,7 +24,7 @@ from kerassl.runs.predict import score
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
 from kerassl.runs.sources import Sources, check_images, sources
-from kerassl.runs.start import check_network, check_start, seen, start
+from kerassl.runs.start import check_network, check_start, fetch_weights, seen, start, start_settings
 from kerassl.types import METRIC_NAMES
 
 log = logging.getLogger("kerassl")
@@ -37,6 +36,7 @@ def finetune(
     task: str | None = None,
     detector: str | None = None,
     backbone: str | os.PathLike | None = None,
+    weights: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
     data: str | os.PathLike | None = None,
     data_images: str | os.PathLike | None = None,
@@ -68,7 +68,8 @@ def finetune(
         out: Str or path of the run's folder.
         task: `"detector"` (default) or `"localizer"`.
         detector: `"retinanet"` or `"yolov8"`.
-        backbone: Str or path of a `backbone.keras` or a file of weights, or a network's name.
+        backbone: Str, a network's name; or str or path of a `backbone.keras`, which has weights of its own.
+        weights: `"imagenet"` (default), which Keras publishes, `"random"`, or str or path of a file of weights.
         config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
         data, data_images, split, classes, allow_broken_labels: The labels to train on, as of `DetectionDataset.open`.
         val, val_split: Str or path of other labels (or dict of path, images and split), or share of `data`, to choose
@@ -96,7 +97,7 @@ def finetune(
         >>> found = kerassl.finetune(data="annotations.json", backbone="backbone.keras", out="runs/detector")
         >>> detector = kerassl.load(found.model)
     """
-    task, weights = _resumed(out, task, backbone) if resume else (task or "detector", backbone or "random")
+    task = _resumed(out, task) if resume else task or "detector"
     if detector is not None and task != "detector":
         raise UserError(f"--detector is {detector}, but --task is {task}; leave one of them out")
     labels = label_settings(
@@ -117,6 +118,7 @@ def finetune(
         **(settings or {}),
         **labels,
         "detector.kind": detector,
+        **start_settings(backbone, weights),
         "seed": seed,
         f"{task}.image_size": image_size,
         f"{task}.batch_size": batch_size,
@@ -125,7 +127,7 @@ def finetune(
     begun, read = time.time(), run_config(out, config, flags, resume)
     if getattr(read, task) is None:
         read = run_config(out, config, {task: {}, **flags}, resume)
-    planned = plan_finetuning(_alone(read, task, os.fspath(weights)), out)
+    planned = plan_finetuning(_alone(read, task), out)
     if plan:
         return planned
     (stage,), ((name, variant),) = planned.of(Training), planned.variants.items()
@@ -133,6 +135,7 @@ def finetune(
     with run_folder(out, planned.config, resume, replace, grows, done) as folder:
         labeled = sources(planned.config, folder)
         neck.check(stage.settings, task, stage.weights)
+        fetch_weights(planned.left())
         check_images(labeled)
         prepare(planned.config)
         figures = run(stage, labeled)
@@ -149,28 +152,26 @@ def finetune(
         )
 
 
-def _resumed(out, task, backbone):
-    """Return the task and the start of a run that is resumed."""
+def _resumed(out, task):
+    """Return the task of a run that is resumed."""
     path = pathlib.Path(out) / "config.yaml"
     if not path.is_file():
-        return task or "detector", backbone or "random"
-    before = read_config(path, expand=False)
-    trained = "detector" if before.localizer is None else "localizer"
+        return task or "detector"
+    trained = "detector" if read_config(path, expand=False).localizer is None else "localizer"
     if task not in (None, trained):
         raise UserError(f"--task is {task}, but {out} trains a {trained}; leave --task out")
-    return trained, backbone or next(iter(before.variants.values())).start
+    return trained
 
 
-def _alone(config, task, start):
+def _alone(config, task):
     """Return a configuration with one variant and one protocol, with all that is needed to resume it."""
-    if canonical(start) is not None:
-        config, start = config.model_copy(update={"backbone": start}), "random"
-    elif start != "random":
-        check_start(start, "--backbone")
+    start = config.weights or "imagenet"
+    check_start(start, "weights")
     check_network(config)
     section = getattr(config, task).model_copy(update={"variants": None, "labels": None, "seeds": None})
     changed = {"frozen": None, "localizer": None, "detector": None, task: section, "compare": schema.Compare()}
-    return config.model_copy(update={**changed, "variants": {"finetuned": schema.Variant(start=start)}})
+    variants = {"finetuned": schema.Variant(start=start)}
+    return config.model_copy(update={**changed, "weights": start, "variants": variants})
 
 
 def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:

@@ -293,7 +293,7 @@ class Plan:
 def plan_pretraining(config: Config, folder: str | os.PathLike) -> Plan:
     """Resolve the run of `kerassl.pretrain`."""
     folder = pathlib.Path(folder)
-    return Plan(config, folder, (_pretraining(config, folder, "random", config.pretrain),))
+    return Plan(config, folder, (_pretraining(config, folder, config.weights or "random", config.pretrain),))
 
 
 def plan_finetuning(config: Config, folder: str | os.PathLike) -> Plan:

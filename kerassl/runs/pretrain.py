@@ -21,7 +21,7 @@ from kerassl.runs.plan import Plan, Pretraining, plan_pretraining
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
 from kerassl.runs.sources import sources
-from kerassl.runs.start import check_network, start
+from kerassl.runs.start import check_network, check_start, fetch_weights, start, start_settings
 
 log = logging.getLogger("kerassl")
 
@@ -34,7 +34,8 @@ def pretrain(
     *,
     out: str | os.PathLike,
     config: str | os.PathLike | None = None,
-    backbone: str | None = None,
+    backbone: str | os.PathLike | None = None,
+    weights: str | os.PathLike | None = None,
     image_size: int | None = None,
     batch_size: int | None = None,
     epochs: int | None = None,
@@ -51,7 +52,8 @@ def pretrain(
         images: Folder or folders of images; a few thousand at least.
         out: Str or path of the run's folder.
         config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
-        backbone: Str, the network, as `"EfficientNetB1"`.
+        backbone: Str, the network, as `"EfficientNetB1"`; or str or path of a `backbone.keras`, which has weights.
+        weights: `"random"` (default), `"imagenet"`, which Keras publishes, or str or path of a file of weights.
         image_size: Int, side of the views in pixels, a multiple of 32.
         batch_size: Int.
         epochs: Int.
@@ -75,7 +77,7 @@ def pretrain(
     flags = {
         **(settings or {}),
         "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
-        "backbone": backbone,
+        **start_settings(backbone, weights),
         "pretrain.image_size": image_size,
         "pretrain.batch_size": batch_size,
         "pretrain.epochs": epochs,
@@ -84,6 +86,7 @@ def pretrain(
     }
     begun, read = time.time(), run_config(out, config, flags, resume)
     check_network(read)
+    check_start(read.weights or "random", "weights")
     planned = plan_pretraining(read, out)
     if plan:
         return planned
@@ -91,6 +94,7 @@ def pretrain(
         data = sources(read, folder, labels=False)
         (stage,) = planned.of(Pretraining)
         check(stage.settings, data.images)
+        fetch_weights(planned.left())
         prepare(read)
         figures = run(stage, data.images)
         text = summary(stage.network.backbone, figures)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+from collections.abc import Iterable
 
 from kerassl import backbones
 from kerassl._errors import UserError
 from kerassl._lazy import keras
-from kerassl.backbones.families import find
+from kerassl.backbones.description import read_description
+from kerassl.backbones.families import canonical, find
+from kerassl.backbones.published import imagenet_file
 from kerassl.config.config import Config
-from kerassl.runs.plan import Network
+from kerassl.runs.plan import Network, Stage
 
 _SEEN = {
     "random": "no image before its fine-tuning.",
@@ -34,7 +38,7 @@ def start(network: Network, weights: str, seed: int) -> keras.Model:
     if weights == "random":
         keras.utils.set_random_seed(seed)
         return backbones.build(network.backbone, cut_at=network.cut_at)
-    if not str(weights).endswith(".keras"):
+    if not str(weights).endswith(".keras") or read_description(weights) is None:
         return backbones.build(network.backbone, weights=weights, cut_at=network.cut_at)
     backbone = backbones.load(weights)
     if network.cut_at is not None and backbone.layers[-1].name != network.cut_at:
@@ -43,6 +47,45 @@ def start(network: Network, weights: str, seed: int) -> keras.Model:
             "cut_at out, or give a file of the network that is cut there"
         )
     return backbone
+
+
+def start_settings(backbone: str | os.PathLike | None, weights: str | os.PathLike | None) -> dict:
+    """Return as flags what the arguments `backbone` and `weights` change.
+
+    Args:
+        backbone: Str, the name of a network; or str or path of a `backbone.keras`, which is a network with weights.
+        weights: `"random"`, `"imagenet"`, or str or path of a file of weights.
+
+    Raises:
+        UserError: in one line, if a file is missing or of another kind, or the two do not go together.
+    """
+    file = None if backbone is None or canonical(str(backbone)) else os.fspath(backbone)
+    if weights is not None:
+        weights = os.fspath(weights)
+        check_start(weights, "--weights")
+    if file is None or not file.endswith((".keras", ".h5", ".npz")):  # what is no network is refused by `check_network`
+        return {"backbone": backbone, "weights": weights}
+    if weights is not None:
+        raise UserError(f"--backbone is {file}, a file with weights, but --weights is {weights}; leave one of them out")
+    check_start(file, "--backbone")
+    described = read_description(file) if file.endswith(".keras") else None
+    if described is None:
+        raise UserError(
+            f"--backbone is {file}, which kerassl.backbones.save did not write; give --weights {file}, and the name of "
+            "its network as --backbone"
+        )
+    return {"backbone": described["network"] if described["known_network"] else None, "weights": file}
+
+
+def fetch_weights(stages: Iterable[Stage]) -> None:
+    """Find or download the ImageNet weights that stages start with, before TensorFlow is loaded.
+
+    Raises:
+        UserError: in one line, if they are not there and cannot be downloaded.
+    """
+    for stage in stages:
+        if stage.weights == "imagenet":
+            imagenet_file(stage.network.backbone)
 
 
 def check_network(config: Config) -> None:

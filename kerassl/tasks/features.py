@@ -36,6 +36,7 @@ def describe_features(
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
     image_size: int | None = None,
+    weights: str = "random",
     count: int = 500,
     homology: bool = False,
     seed: int | None = None,
@@ -44,13 +45,14 @@ def describe_features(
 
     Args:
         models: Dict from name to path, or sequence of `"NAME=FILE"`: a `backbone.keras`, `localizer.keras` or
-            `detector.keras` each, or the name of a network for random initialization.
+            `detector.keras` each, or the name of a network, which has `weights`.
         out: Str or path of the `.html` page to write; the figures are written beside it as `.json`.
         images: Sequence of folders or files without labels, or None.
         config: Str or path of a YAML file.
         data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`;
             None takes those of `data.test` in the configuration.
         image_size: Int, side in pixels, for models that are backbones.
+        weights: `"random"`, `"imagenet"`, or str, a file of weights, of the models that are names of networks.
         count: Int. At most so many images, chosen by the seed; 200 to 2,000.
         homology: Bool. Whether loops are counted, too.
         seed: Int.
@@ -78,7 +80,7 @@ def describe_features(
     size = one_size({name: describe(path) for name, path in paths.items() if not _is_network(path)}, image_size)
     networks, seen = {}, {}
     for name, path in paths.items():
-        networks[name], seen[name] = _network(path, read.seed)
+        networks[name], seen[name] = _network(path, read.seed, weights)
     figures = feature_spaces.feature_geometry(
         networks, chosen, image_size=size, homology=homology, seed=read.seed, verbose=int(running.verbosity() != 2)
     )
@@ -108,9 +110,11 @@ def _is_network(path):
     return canonical(path) is not None and not pathlib.Path(path).exists()
 
 
-def _network(path, seed):
+def _network(path, seed, weights):
     """Return a network, and what it was made from in words."""
     if _is_network(path):
         keras.utils.set_random_seed(seed)
-        return backbones.build(path), f"{canonical(path)} with random weights (seed {seed})"
+        described = f"random weights (seed {seed})" if weights == "random" else f"the weights {weights}"
+        built = backbones.build(path, weights=None if weights == "random" else weights)
+        return built, f"{canonical(path)} with {described}"
     return load_network(path), f"{pathlib.Path(path).name}"

@@ -65,7 +65,7 @@ def test_detector_is_scored_on_the_other_images_when_one_is_cut_off(devkit, tiny
 def test_training_is_refused_before_it_begins_when_no_test_image_can_be_read(devkit, tmp_path, capsys):
     config = tmp_path / "run.yaml"
     config.write_text(f"data: {{train: '{devkit}/VOC2007'}}\n")
-    command = ("finetune", "--config", config, "--classes", *CLASSES, "--backbone", "MobileNet")
+    command = ("finetune", "--config", config, "--classes", *CLASSES, "--weights", "random")
     assert _run(*command, "--out", tmp_path / "run") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "none of 1 image files can be read, first " in line

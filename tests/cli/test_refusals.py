@@ -1,6 +1,7 @@
 """Command lines that are refused: in one line, with status 2, before TensorFlow is loaded, and nothing is created."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -66,6 +67,13 @@ OUTPUTS = [
     (["inspect", "photos", "--out", "new"], ".png"),
 ]  # fmt: skip
 
+# The refusal of ImageNet weights that cannot be downloaded.
+OFFLINE = (
+    "weights of EfficientNetB1 are not in keras/models/efficientnetb1_notop.h5",
+    "https://storage.googleapis.com/keras-applications/efficientnetb1_notop.h5 cannot be downloaded",
+    "give --weights random or --weights FILE",
+)
+
 # Everything else: arguments, and what the line has to contain.
 OTHERS = [
     (["pretrain", "--out", "new"], "no images", "--images"),
@@ -85,6 +93,13 @@ OTHERS = [
     ([*FINETUNE, "--val", "voc", "--val-split", "0.1"], "--val-split", "--val"),
     ([*FINETUNE, "--test-split", "0.2", "--group-by", "x{9}"], "'x{9}'", "train_000000"),
     ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", ".keras"),
+    ([*FINETUNE, "--backbone", "network.keras"], "--backbone is network.keras", "--weights network.keras"),
+    ([*FINETUNE, "--backbone", "model.keras", "--weights", "random"], "model.keras", "leave one of them out"),
+    ([*FINETUNE, "--weights", "gone.npz"], "--weights is gone.npz", "imagenet"),
+    ([*FINETUNE, "--backbone", "NASNetMobile"], "NASNetMobile cannot be a backbone: ", "EfficientNetV2B0"),
+    ([*FINETUNE, "--classes", *SCENE_CLASSES], *OFFLINE),
+    ([*PRETRAIN, "--weights", "imagenet"], *OFFLINE),
+    (["compare", "--config", "published.yaml", "--out", "new"], *OFFLINE),
     ([*FINETUNE, "--classes", *SCENE_CLASSES, "--count", "100"], "count is 100", "from 1 to 3"),
     ([*FINETUNE, "--task", "localizer", "--detector", "yolov8"], "--detector is yolov8", "leave one"),
     ([*FINETUNE, "--task", "segmenter"], "'segmenter'", "localizer"),
@@ -156,6 +171,7 @@ CONFIGS = {
     "compare.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: random, b: random}",
     "few.yaml": "data: {train: voc}\nfrozen: {image_size: 64, labels: [50]}",
     "shared.yaml": "variants: {a b: random, a-b: imagenet}",
+    "published.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: imagenet}",
     "start.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: gone.npz}",
 }
 
@@ -205,6 +221,7 @@ def refused(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, pathlib.Path(__file__).with_name("refusing.py")],
         input=json.dumps([arguments for arguments, _ in rows]), cwd=folder, capture_output=True, text=True, check=True,
+        env={**os.environ, "KERAS_HOME": "keras", "https_proxy": "http://127.0.0.1:9"},  # where nothing answers
     )  # fmt: skip
     return [(*row, *found) for row, found in zip(rows, json.loads(done.stdout), strict=True)]
 

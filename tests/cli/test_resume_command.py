@@ -69,7 +69,7 @@ def test_finetuning_has_its_task_and_start_when_its_folder_is_resumed(place, ref
     assert (place / "out" / "localizer.keras").stat().st_mtime_ns == before
     again = ["finetune", "--out", "out", "--resume"]
     assert "is finished after 1 epochs" in refused(*again, "--epochs", "3")
-    assert "'variants.finetuned.start' (start.keras, now random)" in refused(*again, "--backbone", "MobileNet")
+    assert "'weights' (start.keras, now random)" in refused(*again, "--weights", "random")
     assert "--task is detector, but out trains a localizer; leave --task out" in refused(*again, "--task", "detector")
 
 

@@ -183,3 +183,10 @@ def test_number_is_refused_by_its_name_when_it_is_out_of_range():
                 continue  # a learning rate that large is no use, but a number
             with pytest.raises(UserError, match=name):
                 read_config(None, {**flags, name: given})
+
+
+def test_variants_without_a_start_have_the_weights_of_the_run():
+    read = read_config(None, {"weights": "imagenet"})
+    assert [variant.start for variant in read.variants.values()] == ["imagenet", "random"]
+    again = read_config(None, {"weights": "imagenet", "variants": {"a": "random", "b": {"pretrain": {}}}})
+    assert [variant.start for variant in again.variants.values()] == ["random", "imagenet"]

@@ -39,7 +39,7 @@ def finetune(tiny_backbone, tmp_path, monkeypatch):
         (tmp_path / "run.yaml").write_text(text)
         data = ["--data", str(scenes), "--classes", *SCENE_CLASSES]
         config = ["--config", str(tmp_path / "run.yaml"), "--out", str(tmp_path / out)]
-        return main(["finetune", "--task", "localizer", *data, *config, *flags])
+        return main(["finetune", "--task", "localizer", "--weights", "random", *data, *config, *flags])
 
     return run
 

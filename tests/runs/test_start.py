@@ -3,7 +3,7 @@ import pytest
 from kerassl import UserError, backbones
 from kerassl.config import read_config
 from kerassl.runs.plan import Network
-from kerassl.runs.start import check_start, start
+from kerassl.runs.start import check_start, start, start_settings
 
 
 @pytest.mark.parametrize("weights", ["random", "imagenet", "weights.npz"])
@@ -28,3 +28,13 @@ def test_file_of_weights_is_refused_when_it_is_missing(tmp_path):
     with pytest.raises(UserError, match="but there is no such file"):
         check_start("none.npz", "variants.mine.start")
     check_start("random", "variants.random.start")
+
+
+def test_file_of_a_backbone_names_its_network_and_its_weights(tiny_backbone, tmp_path):
+    own, known = str(tmp_path / "own.keras"), str(tmp_path / "known.keras")
+    backbones.save(tiny_backbone(), own)
+    backbones.save(tiny_backbone(name="mobilenet"), known)
+    assert start_settings(own, None) == {"backbone": None, "weights": own}
+    assert start_settings(known, None) == {"backbone": "MobileNet", "weights": known}
+    assert start_settings("mobilenet", "imagenet") == {"backbone": "mobilenet", "weights": "imagenet"}
+    assert start_settings(None, None) == {"backbone": None, "weights": None}

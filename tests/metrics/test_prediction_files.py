@@ -162,6 +162,49 @@ def test_file_is_refused_in_one_line_when_it_holds_no_predictions(tmp_path, text
     assert "\n" not in str(error.value)
 
 
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 5, "file_name": "b.jpg"}],
+    "categories": [{"id": 3, "name": "cat"}, {"id": 1, "name": "dog"}],
+    "annotations": [{"image_id": 5, "category_id": 3, "bbox": [5, 6, 20, 10], "score": 0.9}],
+}
+
+
+def test_coco_json_with_scores_is_read_with_its_names(tmp_path):
+    (tmp_path / "predictions.json").write_text(json.dumps(COCO))
+    for path in (tmp_path, tmp_path / "predictions.json"):
+        found = load_predictions(path)
+        assert {name: len(one) for name, one in found.items()} == {"a.jpg": 0, "b.jpg": 1}
+        one = found["b.jpg"]
+        assert (one.class_names, one.classes.tolist(), one.scores.tolist()) == (("cat", "dog"), [0], [0.9])
+        assert one.boxes.tolist() == WHOLE["boxes"]
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("annotations", {"score": None}, "None among their scores"),
+        ("annotations", {"score": ...}, "annotation 0 of .* has no score"),
+        ("annotations", {"image_id": 7}, "annotation 0 of .* of an image or a category that is not there"),
+        ("annotations", {"category_id": [1]}, "annotation 0 of .* of an image or a category that is not there"),
+        ("annotations", {"bbox": [1, 2, 3]}, "image 'b.jpg' in .* None among their boxes"),
+        ("annotations", {"bbox": [1, 2, -3, 4]}, "image 'b.jpg' in .* inverted box"),
+        ("annotations", {"bbox": "1234"}, "image 'b.jpg' in .* None among their boxes"),
+        ("images", {"id": 5}, "no images, each with an id of its own"),
+        ("images", {"file_name": "b.jpg"}, "images of the same file_name"),
+        ("categories", {"name": 5}, "no categories, each with an id of its own and a name"),
+        ("categories", {"name": "dog"}, "categories of the same name"),
+    ],
+)
+def test_coco_json_is_refused_in_one_line_when_it_is_malformed(tmp_path, part, changes, message):
+    first, *others = COCO[part]
+    first = {key: value for key, value in {**first, **changes}.items() if value is not ...}
+    (tmp_path / "p.json").write_text(json.dumps({**COCO, part: [first, *others]}))
+    with pytest.raises(UserError, match=message) as error:
+        load_predictions(tmp_path / "p.json")
+    assert "p.json" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("predictions", "message"),
     [

@@ -3,10 +3,13 @@
 import pathlib
 
 import keras
+import numpy as np
 import pytest
 
 import kerassl
-from kerassl.datasets import SCENE_CLASSES, DetectionDataset, write_scenes
+from kerassl.datasets import SCENE_CLASSES, DetectionDataset, Record, write_scenes
+from kerassl.metrics import save_predictions
+from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack
 
@@ -27,3 +30,19 @@ def test_figures_of_a_model_and_a_data_set_are_those_of_their_files(tmp_path, ti
     assert list(kept) == [pathlib.Path(path).name for path in found]
     for one, other in zip(kept.values(), found.values()):
         assert one.boxes.tolist() == other.boxes.tolist()
+
+
+def test_parts_of_predictions_are_scored_as_one(tmp_path, save_image):
+    records = []
+    for number in range(4):
+        path = save_image(tmp_path / "photos" / str(number % 2) / f"{number // 2}.jpg", seed=number)
+        box = np.array([[number, 2, 20, 30]], np.float32)
+        records.append(Record(str(number), str(path), 40, 60, box, np.array([number % 2]), np.zeros(1, bool)))
+    data = DetectionDataset(records, ["cat", "dog"])
+    found = [Detections(one.boxes, [0.5], one.classes, ("cat", "dog")) for one in records]
+    for part in (1, 2):  # as `predict` names images and parts
+        names = [f"{number % 2}/{number // 2}.jpg" for number in range(4)]
+        some = dict(zip(names[part - 1 :: 2], found[part - 1 :: 2]))
+        save_predictions(tmp_path / "out" / f"part-{part}-of-2" / "predictions.json", some)
+    figures = kerassl.evaluate(predictions=[str(tmp_path / "out")], data=data)
+    assert (figures.coco_ap, figures.mean_iou) == (1, 1)

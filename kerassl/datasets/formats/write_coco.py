@@ -76,7 +76,7 @@ def _annotations(numbers, rows, ids, output):
 
 
 def _more(record):
-    """What COCO itself does not have, for each box."""
+    """The keys of each box that COCO itself does not have."""
     found: list[dict] = [{"difficult": 1} if difficult else {} for difficult in record.difficult]
     if record.weights is not None:
         rows = zip(record.weights.weight, record.weights.box_weight, record.weights.ignore)

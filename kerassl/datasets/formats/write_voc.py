@@ -31,7 +31,8 @@ def write_voc(
     Args:
         labeled: `DetectionDataset`, or dict of those by the name of their split, as "train", all of the same classes.
         out: str or path of a new folder.
-        copy: bool. Copy the images. False makes hard links where the file system can, which take no space.
+        copy: bool. Copy the images. False makes hard links where the file system can, which take no space; they are
+            the same files, so copy them if you are going to change them.
         progress: bool. Show a bar on a terminal.
 
     Returns:

@@ -38,8 +38,8 @@ class InfoNCE(_compat.Loss):
     The values of the replicas add up to the loss of the whole batch, and so do their gradients: do not divide again.
 
     Args:
-        temperature: float > 0. Divides the cosine similarities. Lower looks harder at near negatives; 0.1 to 0.2
-            suits small networks.
+        temperature: float > 0. Divides the cosine similarities. Smaller values weight hard negatives more; 0.1
+            to 0.2 suits small networks.
         decoupled: bool. Leave the positive out of the denominator (DCL), which helps at batches under 1024.
         tile_size: int > 0 or None. How many views' similarities are held at once: memory then grows with
             `N * tile_size` and not with `N * N`, for a third more time; the loss and its gradient are the same. None

@@ -8,20 +8,13 @@ from kerassl._compat import tf
 
 
 def several() -> tf.distribute.ReplicaContext | None:
-    """The replica context where there is more than one replica, or None."""
+    """Return the replica context where there is more than one replica, or None."""
     context = tf.distribute.get_replica_context()
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
 def place_in_global_batch(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Count the images of the replicas before this one, and those of all replicas.
-
-    Args:
-        batch: scalar int32, the images that this replica holds.
-
-    Returns:
-        `offset` and `total`, int or scalar int32; 0 and `batch` on one replica.
-    """
+    """Count the images of the replicas before this one, and those of all replicas, from those of this one (`batch`)."""
     context = several()
     if context is None:
         return 0, batch
@@ -30,14 +23,7 @@ def place_in_global_batch(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def of_all_replicas(rows: tf.Tensor) -> tf.Tensor:
-    """The rows of all replicas in their order, with the gradient: that of each row is the sum over the replicas.
-
-    Args:
-        rows: `[B, ...]`, this replica's; the other sides are those of every replica.
-
-    Returns:
-        `[N, ...]`; what was given, on one replica.
-    """
+    """Gather rows `[B, ...]` of all replicas in their order, `[N, ...]`; a row's gradient is the sum over replicas."""
     context = several()
     if context is None:
         return rows
@@ -67,7 +53,7 @@ class OverReplicas:
 
 
 def shares_added_up(*shares: tf.Tensor) -> list[tf.Tensor]:
-    """Figures of the global batch, float32, from scalars that are this replica's shares of them."""
+    """Add up the shares of all replicas, as float32."""
     own = [tf.cast(share, tf.float32) for share in shares]
     context = several()
     return own if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, own)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kerassl import _compat
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.augment import Views
 from kerassl.backbones.shares import on_share
 from kerassl.losses import InfoNCE
-from kerassl.losses.replicas import shares_added_up
 from kerassl.models.embedding_statistics import embedding_statistics
 from kerassl.models.projection import projection_head
 from kerassl.models.view_model import ViewModel
@@ -101,7 +99,7 @@ class SimCLR(ViewModel):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.loss_tracker, self.accuracy_tracker, *self.statistics_trackers]
+        return [*super().metrics, *self.statistics_trackers]
 
     def _views(self, data):
         if isinstance(data, Views):
@@ -125,13 +123,10 @@ class SimCLR(ViewModel):
         return beside._replace(loss=self.objective(first, second))
 
     def _log(self, contrast):
-        loss, accuracy = shares_added_up(contrast.loss, contrast.accuracy)
-        self.loss_tracker.update_state(loss)
-        self.accuracy_tracker.update_state(accuracy)
         statistics = embedding_statistics(contrast.views)  # of all replicas already
         for tracker in self.statistics_trackers:
             tracker.update_state(statistics[tracker.name])
-        return _compat.step_logs({metric.name: metric.result() for metric in self.metrics})
+        return super()._log(contrast)
 
     def get_config(self) -> dict:
         return {

@@ -5,11 +5,10 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Sequence
 
-from kerassl import _compat
 from kerassl._compat import keras, tf
 from kerassl.augment import Views
 from kerassl.backbones.shares import on_share
-from kerassl.losses.replicas import place_in_global_batch, shares_added_up
+from kerassl.losses.replicas import place_in_global_batch
 from kerassl.models.view_model import ViewModel
 
 
@@ -72,10 +71,6 @@ class ViewClassifier(ViewModel):
         """Return logits `[B, C]` of images `[B, H, W, 3]` in [0, 255]."""
         return on_share(lambda images: self.classifier(self.pool(self.backbone(images, training=training))), images)
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.loss_tracker, self.accuracy_tracker]
-
     def _views(self, data):
         images, labels = data[:2]
         views = self._drawn(images)
@@ -90,12 +85,6 @@ class ViewClassifier(ViewModel):
         _, count = place_in_global_batch(tf.shape(images)[0])
         count = tf.cast(count, logits.dtype)
         return _Shares(tf.reduce_sum(losses) / count, tf.reduce_sum(right) / count)
-
-    def _log(self, shares):
-        loss, accuracy = shares_added_up(*shares)
-        self.loss_tracker.update_state(loss)
-        self.accuracy_tracker.update_state(accuracy)
-        return _compat.step_logs({metric.name: metric.result() for metric in self.metrics})
 
     def get_config(self) -> dict:
         return {**super().get_config(), "class_names": list(self.class_names)}

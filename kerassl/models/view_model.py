@@ -9,7 +9,7 @@ from kerassl import _compat, backbones, optimizers
 from kerassl._compat import keras, tf
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews, Views
-from kerassl.losses.replicas import place_in_global_batch
+from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.over_replicas import OverReplicas
 from kerassl.resizing import check_image_size
 
@@ -17,8 +17,8 @@ from kerassl.resizing import check_image_size
 class ViewModel(OverReplicas, _compat.Model):
     """Base class of models that train a backbone on two random views of each image.
 
-    Draws depend on `seed`, the step and the image's place in the global batch alone. Subclasses define `_views(data)`
-    and `_shares(views, training)`, a tuple with this replica's share of the `loss`, and `_log(shares)`.
+    Draws depend on `seed`, the step and the image's place in the global batch alone. Subclasses define `loss_tracker`,
+    `accuracy_tracker`, `_views(data)` and `_shares(views, training)`, this replica's shares of `loss` and `accuracy`.
     """
 
     def __init__(
@@ -84,6 +84,17 @@ class ViewModel(OverReplicas, _compat.Model):
 
     def test_step(self, data: Any) -> dict:
         return self._log(self._shares(self._views(data), training=False))
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [self.loss_tracker, self.accuracy_tracker]
+
+    def _log(self, shares):
+        """Update the metrics, and return them as logs."""
+        loss, accuracy = shares_added_up(shares.loss, shares.accuracy)
+        self.loss_tracker.update_state(loss)
+        self.accuracy_tracker.update_state(accuracy)
+        return _compat.step_logs({metric.name: metric.result() for metric in self.metrics})
 
     def _drawn(self, images):
         """Two random views of this replica's images."""

@@ -400,7 +400,7 @@ class DetectionDataset(collections.abc.Sequence):
             chosen = set()
             if size and groups is None:
                 chosen = set(choose(left, size, key, held))
-            elif size:
+            elif size and groups is not None:
                 chosen = set(choose_groups(groups, size, key, held))
                 groups = {group: ids for group, ids in groups.items() if chosen.isdisjoint(ids)}
             parts[name] = self.with_records([record for record in self if record.image_id in chosen])

@@ -184,17 +184,22 @@ def open_labels(
 
 def _of_part(data, part, images, split):
     """The labels of a part of a section `data`, or of another split of what it names."""
+    own = _named(data, part)
+    if split is None and images is None and own is data.train:
+        train, val, test = _parts(data)
+        found = {"train": train, "val": val, "test": val if test is None else test}[part]
+        if found is not None:
+            return found
+    return open_labels(own.path, images or own.images, split or own.split, data.classes, data.allow_broken_labels)
+
+
+def _named(data, part):
+    """The labels that a section `data` names for a part, or those to train on, of which it is a split or a share."""
     own = getattr(data, part)
-    if own is None or own.path is None:
-        own = data.train
+    own = data.train if own is None or own.path is None else own
     if own is None:
         raise UserError(_NO_LABELS)
-    if split is None and images is None and data.train is not None:
-        found = dict(zip(("train", "val", "test"), _parts(data)))
-        read = found["val"] if found[part] is None else found[part]
-        if read is not None:
-            return read
-    return open_labels(own.path, images or own.images, split or own.split, data.classes, data.allow_broken_labels)
+    return own
 
 
 def labels_title(
@@ -208,10 +213,8 @@ def labels_title(
     if isinstance(data, DetectionDataset):
         return f"{len(data)} images"
     if data is None and config is not None:
-        own = getattr(config.data, part)
-        named = own is not None and own.path is not None
-        own = own if named else config.data.train
-        data, split = own.path, split or (own.split if named else part)
+        own = _named(config.data, part)
+        data, split = own.path, split or own.split or (part if own is config.data.train else None)
     return pathlib.Path(str(data)).name + (f", {split}" if split else "")
 
 

@@ -75,15 +75,15 @@ def evaluate(
     for path in plot_files(plots):
         outputs.check_file(path)
     read = read_config(config)
-    if predictions is None:
-        content, known, whose = None, check_model(model).class_names, "the model"
-    else:
+    content, known, whose = None, (), "the model"
+    if model is not None:
+        known = check_model(model).class_names
+    elif predictions is not None:
         content, whose = _read(predictions), str(predictions[0])
-        known = next((one.class_names for one in content.values()), None) if isinstance(content, dict) else None
-    labels = open_labels(
-        data, data_images, split, classes, allow_broken_labels, config=read, known=known or (), whose=whose
-    )
-    if predictions is None:
+        if isinstance(content, dict):
+            known = next((one.class_names for one in content.values() if one.class_names), ())
+    labels = open_labels(data, data_images, split, classes, allow_broken_labels, config=read, known=known, whose=whose)
+    if model is not None:
         result, found, _ = score_model(load(model), labels, labels.class_names, sizes=True)
     else:
         if data is None and read.data.test is not None:

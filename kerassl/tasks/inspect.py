@@ -75,7 +75,7 @@ def inspect(
     read = read_config(config)
     options = [each for each in (data_images, split, classes) if each is not None]
     if len(paths) == 1 and (options or _is_labeled(paths[0])):
-        paths, data = (), paths[0]
+        data, paths = paths[0], []
     elif paths and options:
         raise UserError("--data-images, --split and --classes are for labels; give --data, or leave them out")
     elif data is None and read.data.train is None:

@@ -45,6 +45,7 @@ def shards(
         UserError: if nothing is named or found, or the folder cannot be written.
     """
     outputs.check_folder(out, new=False)
+    packed: datasets.DetectionDataset | list[str]
     if data is not None:
         if images:
             raise UserError(f"both --images {images[0]} and --data are named; give one of them")

@@ -7,7 +7,7 @@ import pytest
 
 from kerassl import UserError, datasets
 from kerassl.config import read_config
-from kerassl.runs.sources import check_images, sources
+from kerassl.runs.sources import check_images, open_labels, sources
 
 pytestmark = pytest.mark.current_stack
 
@@ -23,13 +23,17 @@ def scenes(tmp_path_factory):
     return {"devkit": str(devkit), "plain": str(folder / "plain")}
 
 
-def read(scenes, **data):
-    """The labels that `data` names, where `devkit` and `plain` are short for the folders."""
+def config_of(scenes, **data):
+    """A configuration of `data`, where `devkit` and `plain` are short for the folders."""
     for part in ("train", "val", "test"):
         path, _, split = str(data.get(part, "")).partition(":")
         if path in scenes:
             data[part] = {"path": scenes[path], "split": split or None}
-    return sources(read_config(None, {f"data.{key}": value for key, value in data.items()}), "")
+    return read_config(None, {f"data.{key}": value for key, value in data.items()})
+
+
+def read(scenes, **data):
+    return sources(config_of(scenes, **data), "")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,25 @@ def test_parts_are_those_that_are_named_or_the_datas_own_or_held_out(scenes, dat
         ids = [record.image_id for part in parts if part is not None for record in part]
         assert len(ids) == len(set(ids))
     assert len(found.images) == (14 if "count" in data else sizes[0])  # pre-training needs no labels
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"train": "plain"},
+        {"train": "devkit"},
+        {"train": "plain", "test": "devkit:val"},
+        {"train": "plain", "val": 0.25},
+    ],
+)
+def test_labels_of_a_configuration_are_those_that_a_run_trains_and_scores_on(scenes, data):
+    config = config_of(scenes, **data)
+    found = sources(config, "")
+    for part, expected in (("train", found.train), ("test", found.test)):
+        labels = open_labels(None, config=config, part=part)
+        assert [record.image_id for record in labels] == [record.image_id for record in expected]
+    if data == {"train": "devkit"}:
+        assert len(open_labels(None, split="mixed", config=config)) == 9
 
 
 def test_shares_are_those_of_split_and_no_seed_changes_them(scenes):

@@ -20,8 +20,8 @@ from kerassl._numbers import COUNT, check
 from kerassl.datasets.class_names import check_class_names, check_known, check_numbering
 from kerassl.datasets.formats.annotation import renumber
 from kerassl.datasets.formats.coco import read_coco
-from kerassl.datasets.formats.tfds import read_tfds
-from kerassl.datasets.formats.voc import VOC_CLASSES, read_voc
+from kerassl.datasets.formats.tfds import TfdsLabels
+from kerassl.datasets.formats.voc import read_voc
 from kerassl.datasets.formats.yolo import read_yolo
 from kerassl.datasets.images.shard_index import shard_place
 from kerassl.datasets.pipeline.detection import detection_batches, single_object_batches
@@ -103,9 +103,9 @@ class DetectionDataset(collections.abc.Sequence):
             path: a VOCdevkit (of one year, or the folder of the year) or another folder of VOC's XML files; a COCO
                 json, or a folder with one, or with one of each split; a YOLO `data.yaml`, any other YAML with `names`,
                 an `obj.data`, or a folder of images and label files; a CSV of boxes, or a folder with one or with one
-                of each split; a folder of labeled shards; or `"tfds:voc/2007"`. A CSV has a header that names its
-                columns (`filename,width,height,class,xmin,ymin,xmax,ymax`), or rows of `path,x1,y1,x2,y2,class`, in
-                continuous pixels; empty cells are an image without boxes.
+                of each split; a folder of labeled shards; or `"tfds:"` and a name, as `"tfds:coco/2017"`. A CSV has a
+                header that names its columns (`filename,width,height,class,xmin,ymin,xmax,ymax`), or rows of
+                `path,x1,y1,x2,y2,class`, in continuous pixels; empty cells are an image without boxes.
             images: the folder of the images that the labels name. None looks beside the labels: in the same folder,
                 in `images`, `JPEGImages` or `data`, in the folders of those names beside it, and in those of the
                 split.
@@ -244,16 +244,17 @@ class DetectionDataset(collections.abc.Sequence):
 
     @classmethod
     def from_tfds(
-        cls, name: str = "voc/2007", split: str = "train", *, data_dir: Paths | None = None, strict: bool = False
+        cls, name: str = "voc/2007", split: str | None = "train", *, data_dir: Paths | None = None, strict: bool = False
     ) -> DetectionDataset:
-        """Read a VOC data set that tensorflow-datasets has prepared. Nothing is downloaded.
+        """Read a data set with boxes that tensorflow-datasets has prepared. Nothing is downloaded.
 
-        The boxes are those of `from_voc`: tensorflow-datasets keeps VOC's corners as they are, counted from 1, and the
-        pixel is subtracted here. Images are read from where tensorflow-datasets keeps them.
+        VOC's boxes are those of `from_voc`: tensorflow-datasets keeps VOC's corners as they are, counted from 1, and
+        the pixel is subtracted here. Images are read from where tensorflow-datasets keeps them.
 
         Args:
-            name: "voc/2007" or "voc/2012".
-            split: str as tensorflow-datasets takes it: "train", "validation", "train+validation", "train[:10%]".
+            name: "voc/2007", "coco/2017", or another name whose data set has a sequence of boxes with labels.
+            split: str as tensorflow-datasets takes it: "train", "validation" (or "val"), "train+validation",
+                "train[:10%]"; or None for every split that has objects.
             data_dir: the folder of prepared data sets; None is tensorflow-datasets' own.
             strict: see `from_voc`.
 
@@ -261,9 +262,10 @@ class DetectionDataset(collections.abc.Sequence):
             `DetectionDataset`.
 
         Raises:
-            UserError: if the name or the split is not known, or the data set is not prepared in `data_dir`.
+            UserError: if the name or the split is not known, it has no boxes, or is not prepared in `data_dir`.
         """
-        return cls(read_tfds(name, split, data_dir, strict), VOC_CLASSES)
+        found = TfdsLabels(name, data_dir)
+        return cls(found.read(split, strict), found.class_names)
 
     @classmethod
     def from_shards(cls, folder: Paths, *, strict: bool = False) -> DetectionDataset:

@@ -28,8 +28,8 @@ from kerassl.datasets.formats.places import (
     missing_images,
     split_name,
 )
-from kerassl.datasets.formats.tfds import SPLITS, read_tfds
-from kerassl.datasets.formats.voc import VOC_CLASSES, own_lists, read_xml, voc_folder
+from kerassl.datasets.formats.tfds import TfdsLabels
+from kerassl.datasets.formats.voc import own_lists, read_xml, voc_folder
 from kerassl.datasets.formats.yolo import find_names, label_of, read_pairs
 from kerassl.datasets.formats.yolo_file import YoloFile
 from kerassl.datasets.images.files import SUFFIXES, by_file_name, files_inside, image_files
@@ -40,7 +40,7 @@ log = logging.getLogger("kerassl")
 
 _ACCEPTED = (
     "a VOCdevkit or another folder of VOC XML, a COCO json, a YOLO data.yaml or folder, a CSV of boxes, a folder of "
-    "labeled shards, or tfds:voc/2007"
+    "labeled shards, or tfds: and a name of tensorflow-datasets, as tfds:voc/2007"
 )
 _TFDS = "tfds:"
 _HEAD = 1_000_000  # bytes of a file by which it is recognized
@@ -401,16 +401,12 @@ def _shards(parts, images):
 
 def _tfds(name, images):
     _refuse_images(_TFDS + name, images)
-    if name not in SPLITS:
-        known = " or ".join(_TFDS + each for each in SPLITS)
-        raise UserError(f"{_TFDS}{name} is no data set that can be read; give {known}")
+    found = TfdsLabels(name)
 
     def read(split, class_names, strict, allow_broken):
-        chosen = SPLITS[name] if split is None else (split,)
-        theirs = "+".join("validation" if each == "val" else each for each in chosen)
-        return *_selected(read_tfds(name, theirs, None, strict), VOC_CLASSES, class_names, _TFDS + name), None
+        return *_selected(found.read(split, strict), found.class_names, class_names, _TFDS + name), None
 
-    return Labels("a data set of tensorflow-datasets", _TFDS + name, SPLITS[name], read)
+    return Labels("a data set of tensorflow-datasets", _TFDS + name, found.splits, read)
 
 
 def _refuse_images(path, images):

@@ -457,7 +457,7 @@ def cvat_own_xml(root):
 REFUSALS = [
     (lambda root: root / "nowhere", {}, ["there is no '", "nowhere'; give a VOCdevkit"]),
     (lambda root: "", {}, ["there is no ''; give"]),
-    (lambda root: "tfds:cats/1", {}, ["tfds:cats/1 is no data set that can be read; give tfds:voc/2007"]),
+    (lambda root: "tfds:cats/1", {}, ["tensorflow-datasets has no 'cats/1' (", "); give its name, as voc/2007"]),
     (only_images, {}, ["holds no labels of a known format (5 .jpg, 1 .txt); give"]),
     (captions, {}, ["holds no labels of a known format"]),
     (cvat_own_xml, {}, ["holds no labels of a known format (5 .jpg, 1 .xml)"]),

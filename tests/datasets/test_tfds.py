@@ -100,9 +100,57 @@ def test_a_damaged_image_is_left_out_and_named(prepared, tmp_path, caplog):
     assert "is damaged: its checksum is wrong" in caplog.text
 
 
+class FewBoxes(tensorflow_datasets.core.GeneratorBasedBuilder):
+    """Images with boxes, of which one split has none."""
+
+    VERSION = tensorflow_datasets.core.Version("1.0.0")
+
+    def _info(self):
+        kinds = tensorflow_datasets.features
+        objects = {"bbox": kinds.BBoxFeature(), "label": kinds.ClassLabel(names=["cat", "dog"]), "is_crowd": np.bool_}
+        features = kinds.FeaturesDict({"image": kinds.Image(), "objects": kinds.Sequence(objects)})
+        return tensorflow_datasets.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, manager):
+        return {
+            "train": self._generate_examples(3, 2),
+            "validation": self._generate_examples(2, 1),
+            "test": self._generate_examples(2, 0),
+        }
+
+    def _generate_examples(self, images, boxes):
+        for number in range(images):
+            box = tensorflow_datasets.features.BBox(ymin=0.25, xmin=0.5, ymax=0.5, xmax=1.0)
+            objects = [{"bbox": box, "label": number % 2, "is_crowd": place > 0} for place in range(boxes)]
+            yield number, {"image": np.full((40, 60, 3), 9 * number, np.uint8), "objects": objects}
+
+
+def test_any_data_set_with_boxes_is_opened_by_its_name(tmp_path, monkeypatch):
+    builder = tensorflow_datasets.builder("few_boxes", data_dir=tmp_path)
+    with unittest.mock.patch.dict(sys.modules, {"importlib_resources": importlib.resources}):
+        builder.download_and_prepare()
+    monkeypatch.setattr(tensorflow_datasets, "builder", lambda name, data_dir: builder)
+    assert datasets.own_splits("tfds:few_boxes") == ("train", "val", "test")
+    train, val, every = (DetectionDataset.open("tfds:few_boxes", split=split) for split in ("train", "val", None))
+    assert [len(each) for each in (train, val, every)] == [3, 2, 5]
+    assert every.class_names == ("cat", "dog")
+    for record in train:
+        np.testing.assert_array_equal(record.boxes, [[30, 10, 60, 20]] * 2)
+        assert record.crowd.tolist() == [False, True]
+    assert {int(record.classes[0]) for record in train} == {0, 1}
+    dogs = DetectionDataset.open("tfds:few_boxes", class_names=["dog"])
+    assert sum(len(record.boxes) for record in dogs) == 3
+    assert datasets.read_image(train[0].path).shape == (40, 60, 3)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"name": "voc/2008"}, ["'voc/2008'", "voc/2007"]), ({"split": "val"}, ["'val'", "validation"])],
+    [
+        ({"name": "voc/2008"}, ["'voc/2008'", "voc/2007"]),
+        ({"name": "no_such_boxes"}, ["'no_such_boxes'", "voc/2007"]),
+        ({"name": "mnist"}, ["mnist", "no boxes"]),
+        ({"split": "dev"}, ["'dev'", "validation"]),
+    ],
 )
 def test_says_what_is_accepted_when_an_argument_is_wrong(prepared, options, words):
     with pytest.raises(UserError) as caught:

@@ -1,4 +1,4 @@
-"""PASCAL VOC as tensorflow-datasets keeps it."""
+"""Data sets of tensorflow-datasets that have boxes."""
 
 import io
 import os
@@ -9,77 +9,131 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, displayed_size, make_record
 from kerassl.datasets.formats.findings import Findings
-from kerassl.datasets.formats.voc import VOC_CLASSES
 from kerassl.datasets.images.files import by_file_name
 from kerassl.datasets.images.reading import read_header
 
-SPLITS = {"voc/2007": ("train", "val", "test"), "voc/2012": ("train", "val")}
-"""The splits of each data set that can be read, by its name; what is "val" here is "validation" there."""
+_VALIDATION = "validation"  # what is "val" elsewhere
 
 
-def read_tfds(name, split, data_dir, strict):
-    """Read a VOC data set; see `DetectionDataset.from_tfds`.
+class TfdsLabels:
+    """A data set of tensorflow-datasets with boxes: one of whose features is a sequence of boxes and labels.
 
-    Returns:
-        List of `Record`, whose paths are places in the TFRecord files of tensorflow-datasets.
+    Args:
+        name: str, as `"voc/2007"` or `"coco/2017"`.
+        data_dir: folder of prepared data sets, or None for tensorflow-datasets' own.
+
+    Attributes:
+        name: str.
+        class_names: tuple of str.
+        splits: tuple of str, with "val" for "validation".
+
+    Raises:
+        UserError: if there is no such data set, it has no boxes, or it is not prepared.
     """
-    import tensorflow_datasets  # slow to import, and needed by nobody else
 
-    if name not in SPLITS:
-        raise UserError(f"name is {name!r}; give {' or '.join(SPLITS)}")
-    builder = tensorflow_datasets.builder(name, data_dir=None if data_dir is None else str(data_dir))
-    labels = builder.info.features["objects"]["label"].names
-    if tuple(labels) != VOC_CLASSES:
-        raise UserError(
-            f"{name} of this tensorflow-datasets has the classes {labels} in another order than VOC_CLASSES"
+    def __init__(self, name, data_dir=None):
+        import tensorflow_datasets  # slow to import, and needed by nobody else
+
+        self.name, self._tfds = name, tensorflow_datasets
+        try:
+            self._builder = tensorflow_datasets.builder(name, data_dir=None if data_dir is None else str(data_dir))
+        except (ValueError, tensorflow_datasets.core.DatasetNotFoundError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(f"tensorflow-datasets has no {name!r} ({reason}); give its name, as voc/2007") from None
+        self._keys = self._box_features(self._builder.info.features)
+        if not self._builder.info.splits:
+            where = "" if data_dir is None else f", data_dir={str(data_dir)!r}"
+            folder = pathlib.Path(self._builder.data_dir).parents[self._builder.info.full_name.count("/")]
+            raise UserError(
+                f"{name} is not prepared in {folder}; prepare it once with tensorflow_datasets.builder({name!r}{where})"
+                ".download_and_prepare(), or name its folder as data_dir"
+            )
+        objects, _, label = self._keys
+        self.class_names = tuple(self._builder.info.features[objects][label].names)
+        self.splits = tuple("val" if each == _VALIDATION else each for each in self._builder.info.splits)
+        if self._builder.info.file_format is not tensorflow_datasets.core.FileFormat.TFRECORD:
+            raise UserError(
+                f"{name} is prepared as {self._builder.info.file_format.value} files; prepare it as tfrecord"
+            )
+
+    def _box_features(self, features):
+        """The names of the features of objects, of their boxes and of their labels."""
+        kinds = self._tfds.features
+        features = dict(features.items()) if isinstance(features, kinds.FeaturesDict) else {}
+        for objects, feature in features.items() if isinstance(features.get("image"), kinds.Image) else ():
+            inner = getattr(feature, "feature", None)
+            inner = dict(inner.items()) if isinstance(inner, kinds.FeaturesDict) else {}
+            boxes = [key for key, each in inner.items() if isinstance(each, kinds.BBoxFeature)]
+            labels = [key for key, each in inner.items() if isinstance(each, kinds.ClassLabel)]
+            if boxes and labels:
+                return objects, boxes[0], "label" if "label" in labels else labels[0]
+        raise UserError(f"{self.name} of tensorflow-datasets has no boxes with labels; give one that has, as voc/2007")
+
+    def read(self, split, strict):
+        """Read the records of a split.
+
+        Args:
+            split: str as tensorflow-datasets takes it, but for "val", or None for every split that has objects.
+            strict: see `DetectionDataset.from_voc`.
+
+        Returns:
+            List of `Record`, whose paths are places in the TFRecord files of tensorflow-datasets.
+
+        Raises:
+            UserError: if there is no such split.
+        """
+        findings, rows = Findings(strict), []
+        for each in self.splits if split is None else (split,):
+            found = self._read(_VALIDATION if each == "val" else each, findings)
+            if split is not None or any(len(record.boxes) for _, record in found):
+                rows += found
+        findings.report()
+        names, records = zip(*rows) if rows else ((), ())
+        return by_file_name(records, names)
+
+    def _read(self, split, findings):
+        try:
+            examples = self._builder.as_dataset(
+                split=split,
+                decoders={"image": self._tfds.decode.SkipDecoding()},
+                read_config=self._tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
+            )
+        except (KeyError, ValueError) as error:
+            known = ", ".join(sorted(self._builder.info.splits))
+            reason = str(error).strip("'\"").splitlines()[0]
+            raise UserError(f"{self.name} gives no split {split!r} ({reason}); its splits are {known}") from None
+        found = ((_name(example), self._record(example, findings)) for example in examples.as_numpy_iterator())
+        return [(name, record) for name, record in found if record is not None]
+
+    def _record(self, example, findings):
+        file, _, number = example["tfds_id"].decode().rpartition("__")
+        name, path = _name(example), f"{pathlib.Path(self._builder.data_path) / file}#{number}"
+        header = read_header(io.BytesIO(example["image"]))
+        if header is None:
+            findings.broken(f"{path} ({name}) is no image that can be read")
+            return None
+        objects, boxes, labels = self._keys
+        objects = example[objects]
+        top, left, bottom, right = objects[boxes].T  # float32, each [n], as a share of the stored sides
+        # VOC counts pixels from 1 and its corners are inclusive, so that only the first corner moves.
+        first = np.float32(self.name.startswith("voc/"))
+        height, width = np.float32(header.height), np.float32(header.width)
+        boxes = np.stack([left * width - first, top * height - first, right * width, bottom * height], axis=-1)
+        boxes = np.clip(boxes, 0, [width, height, width, height])
+        labels = objects[labels].tolist()
+        difficult, crowd = (objects.get(key, np.zeros(len(labels))) for key in ("is_difficult", "is_crowd"))
+        annotated = [
+            AnnotatedObject(
+                label, tuple(box), bool(hard), f"{path}, {self.class_names[label]} {box_text(box)}", crowd=bool(many)
+            )
+            for label, box, hard, many in zip(labels, boxes.tolist(), difficult, crowd)
+        ]
+        stored = (header.width, header.height)
+        return make_record(
+            os.path.splitext(name)[0], path, displayed_size(header), annotated, stored, findings, path, self.class_names
         )
-    if builder.info.file_format is not tensorflow_datasets.core.FileFormat.TFRECORD:
-        raise UserError(f"{name} is prepared as {builder.info.file_format.value} files; prepare it as tfrecord")
-    try:
-        examples = builder.as_dataset(
-            split=split,
-            decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
-            read_config=tensorflow_datasets.ReadConfig(add_tfds_id=True, try_autocache=False),
-        )
-    except AssertionError:  # what tensorflow-datasets raises where there is no data
-        where = "" if data_dir is None else f", data_dir={str(data_dir)!r}"
-        raise UserError(
-            f"{name} is not prepared in {builder.data_path.parent.parent.parent}; prepare it once with "
-            f"tensorflow_datasets.builder({name!r}{where}).download_and_prepare(), or name its folder as data_dir"
-        ) from None
-    except (KeyError, ValueError) as error:
-        known = ", ".join(sorted(builder.info.splits)) or "none"
-        reason = str(error).strip("'\"").splitlines()[0]
-        raise UserError(f"{name} gives no split {split!r} ({reason}); its splits are {known}") from None
-    findings, folder = Findings(strict), pathlib.Path(builder.data_path)
-    records, names = [], []
-    for example in examples.as_numpy_iterator():
-        name = os.fsdecode(example["image/filename"])
-        record = _record(example, name, folder, findings)
-        if record is not None:
-            records.append(record)
-            names.append(name)
-    findings.report()
-    return by_file_name(records, names)
 
 
-def _record(example, name, folder, findings):
-    file, _, number = example["tfds_id"].decode().rpartition("__")
-    path = f"{folder / file}#{number}"
-    header = read_header(io.BytesIO(example["image"]))
-    if header is None:
-        findings.broken(f"{path} ({name}) is no image that can be read")
-        return None
-    top, left, bottom, right = example["objects"]["bbox"].T  # float32, each [n], as a share of the stored sides
-    # VOC counts pixels from 1 and its corners are inclusive, so that only the first corner moves.
-    height, width = np.float32(header.height), np.float32(header.width)
-    boxes = np.stack([left * width - 1, top * height - 1, right * width, bottom * height], axis=-1)
-    boxes = np.clip(boxes, 0, [width, height, width, height])
-    labels = example["objects"]["label"].tolist()
-    objects = [
-        AnnotatedObject(label, tuple(box), bool(difficult), f"{path}, {VOC_CLASSES[label]} {box_text(box)}")
-        for label, box, difficult in zip(labels, boxes.tolist(), example["objects"]["is_difficult"])
-    ]
-    stored = (header.width, header.height)
-    image_id = os.path.splitext(name)[0]
-    return make_record(image_id, path, displayed_size(header), objects, stored, findings, path, VOC_CLASSES)
+def _name(example):
+    """The image's file, or the name that tensorflow-datasets gives to an image without one."""
+    return os.fsdecode(example.get("image/filename", example["tfds_id"]))

@@ -18,16 +18,12 @@ _TRUTH = (60, 255, 60)
 
 
 def draw(image, found, truth, width=None):
-    """Draw boxes over an image.
+    """Draw boxes over an image (a path, or `[H, W, 3]` array in [0, 255]); returns a `[H', W', 3]` uint8 array.
 
     Args:
-        image: path, or `[H, W, 3]` array in [0, 255].
-        found: list of (box, color, caption), the last on top.
+        found: List of (box, color, caption), the last on top.
         truth: `[m, 4]` array of boxes to draw as thin green frames.
-        width: int, the width of the result in pixels, or None: that of the image, and at least 480.
-
-    Returns:
-        `[H', W', 3]` uint8 array.
+        width: Width of the result in pixels, or None: that of the image, and at least 480.
     """
     image = _read(image)
     factor = min((width or max(image.width, 480)) / image.width, _LARGEST / max(image.size))

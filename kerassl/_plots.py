@@ -11,7 +11,6 @@ def fitting_dpi(figure: Any, dpi: float) -> float:
     """Return the dots per inch at which a figure is drawn, fewer where it would become too large to be opened.
 
     Args:
-        figure: `matplotlib.figure.Figure`.
         dpi: float. What is wanted.
     """
     return min(dpi, _MOST / max(figure.get_size_inches()))

@@ -66,15 +66,7 @@ def _area(low, high):
 
 
 def pairwise_iou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Compute the intersection over union of every pair of boxes, in the graph.
-
-    Args:
-        first: `[..., A, 4]` float tensor, xyxy in pixels.
-        second: `[..., M, 4]` float tensor, xyxy in pixels.
-
-    Returns:
-        `[..., A, M]` float tensor in [0, 1]; 0 where both boxes are empty.
-    """
+    """Compute the IoU `[..., A, M]` of every pair of boxes `[..., A, 4]` and `[..., M, 4]` in the graph; 0 if empty."""
     first, second = first[..., :, None, :], second[..., None, :, :]
     sides = tf.minimum(first[..., 2:], second[..., 2:]) - tf.maximum(first[..., :2], second[..., :2])
     common = tf.reduce_prod(tf.maximum(sides, 0), -1)  # [..., A, M]

@@ -64,15 +64,7 @@ def letterbox(image: np.ndarray | tf.Tensor, size: int) -> tuple[tf.Tensor, tf.T
 
 
 def center_crop(image: np.ndarray | tf.Tensor, size: int) -> tf.Tensor:
-    """Scale an image so that its short side fills a square, and crop the square in the center.
-
-    Args:
-        image: `[H, W, 3]`, uint8 or float, in [0, 255].
-        size: int. Side of the square in pixels.
-
-    Returns:
-        `[size, size, 3]` float32.
-    """
+    """Scale an image so that its short side fills a square of `size` pixels, and crop the square's center; float32."""
     sides = tf.shape(image)[:2]
     short = tf.reduce_min(sides)
     # Cutting first resizes fewer pixels.
@@ -86,13 +78,8 @@ def center_crop(image: np.ndarray | tf.Tensor, size: int) -> tf.Tensor:
 
 
 def resize(image: np.ndarray | tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
-    """Resize an image with anti-aliasing, without which fine texture of a large image turns into noise.
+    """Resize an image `[H, W, 3]` or a batch to `sides`, (height, width), as float32 in [0, 255], with anti-aliasing.
 
-    Args:
-        image: `[H, W, 3]` or `[B, H, W, 3]`, uint8 or float, in [0, 255].
-        sides: `[2]` int32, (height, width) in pixels.
-
-    Returns:
-        Float32, in [0, 255].
+    Without it, fine texture of a large image turns into noise.
     """
     return tf.clip_by_value(tf.image.resize(image, sides, antialias=True), 0.0, 255.0)

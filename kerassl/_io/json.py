@@ -16,11 +16,9 @@ def read_json(path: str | os.PathLike, remedy: str, most: int = _MOST) -> Any:
     """Read a JSON file whose objects have every key once.
 
     Args:
-        remedy: str. What to do if it cannot be read, for the message, as `"give a COCO results json"`.
-        most: int. A longer file, in bytes, is refused unread.
-
-    Returns:
-        What the file holds.
+        path: Path of the file.
+        remedy: Advice if it cannot be read, for the message, as `"give a COCO results json"`.
+        most: A longer file, in bytes, is refused unread.
     """
     text = read_text(path, remedy, most)
     try:

@@ -39,9 +39,6 @@ def read_keras_file(path: str | os.PathLike, wanted: str) -> KerasFile:
 
     Args:
         wanted: str. The advice at the end of a message, as `"give a detector.keras of a run"`.
-
-    Returns:
-        `KerasFile`.
     """
     path = pathlib.Path(path)
     problem = _no_archive(path)
@@ -69,12 +66,7 @@ def read_keras_file(path: str | os.PathLike, wanted: str) -> KerasFile:
 
 
 def open_model(path: str | os.PathLike, wanted: str, compile: bool = True) -> keras.Model:
-    """Open a `.keras` file in safe mode.
-
-    Args:
-        path, wanted: see `read_keras_file`.
-        compile: bool. Whether to compile the model as it was when it was saved.
-    """
+    """Open a `.keras` file in safe mode; `path` and `wanted` are those of `read_keras_file`."""
     found = read_keras_file(path, wanted)
     _check_code(path, found.config, keras.saving.get_custom_objects())
     try:

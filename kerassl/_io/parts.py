@@ -53,11 +53,7 @@ class Part(typing.NamedTuple):
 
 
 def read_part(part: str | Part | None) -> Part | None:
-    """Return the share that `"3/16"` names; None for None.
-
-    Raises:
-        UserError: if it names none.
-    """
+    """Return the share that `"3/16"` names; None for None."""
     if part is None or isinstance(part, Part):
         return part
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(part).strip(), re.ASCII)
@@ -83,14 +79,7 @@ def relative_names(paths: Sequence[str | os.PathLike], given: Iterable[str | os.
 
 
 def part_outputs(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """Return the outputs of all shares in a folder, in their order; none where it holds no such outputs.
-
-    Args:
-        folder: str or `pathlib.Path`.
-
-    Raises:
-        UserError: if a share is missing, or they are of different numbers of shares.
-    """
+    """Return the outputs of all shares in a folder, in their order; none where it holds no such outputs."""
     folder = pathlib.Path(folder)
     found = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():

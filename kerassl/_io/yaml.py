@@ -40,14 +40,12 @@ _Texts.yaml_implicit_resolvers = {}
 
 
 def read_yaml(path: str | os.PathLike, remedy: str, texts: bool = False) -> Any:
-    """Read a YAML file.
+    """Read a YAML file; one that names a key twice, or is too large, too deep or refers to too much, is refused.
 
     Args:
-        remedy: str. What to do if it cannot be read, for the message.
-        texts: bool. Keep numbers, dates, yes and no as the text that they are written as: for names.
-
-    Returns:
-        What it holds: dict, list, str, number, bool or None.
+        path: Path of the file.
+        remedy: Advice if it cannot be read, for the message.
+        texts: Keep numbers, dates, yes and no as the text that they are written as: for names.
     """
     text = read_text(path, remedy, most=_BYTES)
     try:

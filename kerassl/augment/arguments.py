@@ -9,16 +9,7 @@ from kerassl._numbers import ABOVE_0, SHARE
 
 
 def check_range(name: str, value: Sequence[float], highest: float = float("inf")) -> tuple[float, float]:
-    """Check a range of numbers above 0.
-
-    Args:
-        name: str, for the message.
-        value: (lowest, highest).
-        highest: float. The most that either may be.
-
-    Returns:
-        The same as floats.
-    """
+    """Return a range (lowest, highest) of numbers above 0, at most `highest`, as floats, or refuse it."""
     if len(value) != 2 or not all(ABOVE_0.fits(end) for end in value):
         raise UserError(f"{name} is {value}; give (lowest, highest), both above 0, in this order")
     low, high = (float(end) for end in value)
@@ -29,14 +20,7 @@ def check_range(name: str, value: Sequence[float], highest: float = float("inf")
 
 
 def check_probability(name: str, value: float) -> float:
-    """Check a probability.
-
-    Args:
-        name: str, for the message.
-
-    Returns:
-        The same as float.
-    """
+    """Return a probability as float, or refuse it."""
     if not SHARE.fits(value):
         raise UserError(f"{name} is {value}; it is a probability: give a number from 0 to 1")
     return float(value)

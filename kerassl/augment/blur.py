@@ -7,19 +7,16 @@ from kerassl.augment.lanes import lanewise
 
 
 def gaussian_blur(images: tf.Tensor, sigmas: tf.Tensor, radius: int) -> tf.Tensor:
-    """Blur images, along the height and then along the width.
+    """Blur images `[N, H, W, 3]` float32 in [0, 255], along the height and then along the width.
 
     Each direction is a sum of shifted images. On a CPU, shifted sums of ops take ten times as long as one compiled
     kernel, for every product goes through memory. At the borders the kernel is cut off and divided by what is left
     of it, so that edges do not darken.
 
     Args:
-        images: `[N, H, W, 3]` float32 in [0, 255], of known height and width.
+        images: Images of known height and width.
         sigmas: `[N]` float32, in pixels; 0 leaves the image as it is.
-        radius: int. The kernel has `2 * radius + 1` taps.
-
-    Returns:
-        `[N, H, W, 3]` float32 in [0, 255].
+        radius: The kernel has `2 * radius + 1` taps.
     """
     _, height, width, channels = images.shape
     distance = tf.range(-radius, radius + 1, dtype=tf.float32)

@@ -48,9 +48,6 @@ def drawn_jitter(
         order: `[N, 4]` float32 in [0, 1), uniform.
         grayscale: `[N]` bool.
         strength: float >= 0.
-
-    Returns:
-        `Jitter`.
     """
     reach = 0.8 * strength
     low = max(0.0, 1.0 - reach)  # a negative factor would invert the image
@@ -74,7 +71,6 @@ def recolor(images: tf.Tensor, jitter: Jitter, mean: tf.Tensor | None = None) ->
 
     Args:
         images: `[N, S, S, 3]` float32 in [0, 255].
-        jitter: `Jitter`.
         mean: `[N, 3]` float32, the mean colors where these are not those of all pixels; or None.
 
     Returns:
@@ -109,13 +105,6 @@ def recolor_in_turn(images: tf.Tensor, jitter: Jitter) -> tf.Tensor:
 
     The operations are those of `tf.image`: contrast is about the mean of each channel, saturation and hue are those of
     HSV, and values are clipped to [0, 255] after each. It takes some seventy times as long as `recolor`.
-
-    Args:
-        images: `[N, S, S, 3]` float32 in [0, 255].
-        jitter: `Jitter`.
-
-    Returns:
-        `[N, S, S, 3]` float32 in [0, 255].
     """
     for slot in range(4):
         chosen = jitter.order[:, slot, None, None, None]

@@ -54,11 +54,8 @@ def whole_pixels(boxes: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Te
     """Move the edges of boxes to the nearest edges of pixels, at least one pixel apart.
 
     Args:
-        boxes: `[N, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides.
-        height, width: scalar int32, sides of the images in pixels.
-
-    Returns:
-        `[N, 4]` float32, in shares of the image's sides.
+        boxes: `[N, 4]` float32, (y0, x0, y1, x1) in shares of the image's sides; so is the result.
+        height, width: Scalar int32, sides of the images in pixels.
     """
     sides = tf.cast(tf.stack([height, width]), tf.float32)
     low = tf.minimum(tf.round(boxes[:, :2] * sides), sides - 1.0)

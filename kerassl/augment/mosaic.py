@@ -38,9 +38,6 @@ def mosaic(draws: Mapping[str, tf.Tensor], regions: tf.Tensor, size: int) -> Mos
             `[B, 4]`, `"parts"` `[B, 8]`.
         regions: `[B, 4]` float32 xyxy: the images in their squares. Whole numbers, the first two even.
         size: int. Side of the squares in pixels, even.
-
-    Returns:
-        `Mosaic`.
     """
     count = tf.shape(regions)[0]
     low, high = (round(size * each) for each in CENTER)
@@ -63,15 +60,7 @@ def mosaic(draws: Mapping[str, tf.Tensor], regions: tf.Tensor, size: int) -> Mos
 
 
 def mosaic_images(images: tf.Tensor, layout: Mosaic) -> tf.Tensor:
-    """Draw mosaics.
-
-    Args:
-        images: `[B, S, S, 3]` float32.
-        layout: `Mosaic` of them or of some of its rows.
-
-    Returns:
-        `[rows, S, S, 3]` float32, black where nothing is shown.
-    """
+    """Draw the mosaics of a layout of images `[B, S, S, 3]`, black where nothing is shown."""
     size = images.shape[1]
     half = size // 2
     halves = tf.nn.avg_pool2d(images, 2, 2, "VALID")  # two by two pixels to one: no fine texture is passed over

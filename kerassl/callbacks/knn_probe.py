@@ -73,19 +73,16 @@ class KNNProbe(Probe):
 def knn_scores(
     train: np.ndarray, labels: np.ndarray, test: np.ndarray, count: int, k: int, temperature: float
 ) -> np.ndarray:
-    """Weighted votes of the nearest neighbors.
+    """Return weighted votes `[M, count]` float64 of the nearest neighbors.
+
+    Each row is a multiple of the votes, its nearest neighbor's weight being 1, so that no temperature overflows.
 
     Args:
-        train: `[N, D]` float32 features.
-        labels: `[N]` int in [0, `count`).
+        train, labels: Features `[N, D]` float32 and classes `[N]` int to learn from.
         test: `[M, D]` float32 features.
-        count: int. Number of classes.
-        k: int. Neighbors; at most `N` count. Of equally near ones the first of `train` are taken.
-        temperature: float > 0.
-
-    Returns:
-        `[M, count]` float64 array. Each row is a multiple of the votes, its nearest neighbor's weight being 1, so
-        that no temperature overflows.
+        count: Number of classes.
+        k: Neighbors; at most `N` count. Of equally near ones the first of `train` are taken.
+        temperature: Float > 0.
     """
     train, test = _unit(train), _unit(test)
     scores = []

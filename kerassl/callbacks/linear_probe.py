@@ -57,17 +57,13 @@ class LinearProbe(Probe):
 
 
 def linear_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray, count: int, l2: float) -> np.ndarray:
-    """Logits of a multinomial logistic regression.
+    """Return logits `[M, count]` float64 of a multinomial logistic regression; the biases are not penalized.
 
     Args:
-        train: `[N, D]` float32 features.
-        labels: `[N]` int in [0, `count`).
+        train, labels: Features `[N, D]` float32 and classes `[N]` int to learn from.
         test: `[M, D]` float32 features.
-        count: int. Number of classes.
-        l2: float > 0, as `LinearProbe` has it. The biases are not penalized.
-
-    Returns:
-        `[M, count]` float64 array.
+        count: Number of classes.
+        l2: As of `LinearProbe`.
     """
     train, test = tf.cast(train, tf.float64), tf.cast(test, tf.float64)
     mean, deviation = tf.reduce_mean(train, axis=0), tf.math.reduce_std(train, axis=0)

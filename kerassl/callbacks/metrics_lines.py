@@ -11,11 +11,7 @@ log = logging.getLogger("kerassl")
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict]:
-    """Read a file that `MetricsFile` wrote.
-
-    Returns:
-        List of dicts, one for each line. What is no whole line is left out and counted in the log.
-    """
+    """Read the lines of a file that `MetricsFile` wrote; damaged ones are left out and counted in the log."""
     lines = [line for line in pathlib.Path(path).read_bytes().split(b"\n") if line.strip()]
     found = [line for line in map(parsed, lines) if line is not None and {"kind", "stage", "epoch"} <= line.keys()]
     if len(found) < len(lines):

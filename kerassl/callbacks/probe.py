@@ -63,10 +63,10 @@ class Probe(keras.callbacks.Callback):
         """Score a network that is not being trained.
 
         Args:
-            embed: function of images `[B, S, S, 3]` in [0, 255] to features `[B, D]`.
+            embed: Function of images `[B, S, S, 3]` in [0, 255] to features `[B, D]`.
 
         Returns:
-            Dict of the figures that training would have in its logs.
+            The metrics that training would have in its logs.
         """
         self._trace(embed)
         return self._figures()
@@ -109,14 +109,7 @@ class Probe(keras.callbacks.Callback):
 
 
 def halves(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Split images in two, each class by itself.
-
-    Args:
-        labels: `[N]` array of int.
-
-    Returns:
-        `[N]` array of bool: True for half of each class, rounded up, drawn from `seed` and the label.
-    """
+    """Choose half of the images of each class, rounded up, drawn from `seed` and the label: `[N]` bool."""
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)

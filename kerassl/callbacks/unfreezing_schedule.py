@@ -9,14 +9,7 @@ from kerassl.backbones.parts import STAGES, by_part
 
 
 def check_unfreezing(schedule: Mapping[str, int | None]) -> dict[str, int | None]:
-    """Check an unfreezing schedule.
-
-    Args:
-        schedule: as `GradualUnfreezing` takes it.
-
-    Returns:
-        Dict from stages to int or None.
-    """
+    """Check a schedule of unfreezing, which maps stages to epochs or None, and return it as a dict."""
     for part, epochs in schedule.items():
         if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0):
             raise UserError(f"{part} is to be frozen for {epochs!r} epochs; give a whole number, or None to the end")

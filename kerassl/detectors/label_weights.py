@@ -40,7 +40,6 @@ def location_weights(labels: Labels, owner: tf.Tensor, centers: tf.Tensor) -> tu
     """Compute how much each location counts.
 
     Args:
-        labels: `Labels`.
         owner: `[B, A]` int tensor, the row of the object that a location is assigned to; `M` for the background.
         centers: `[A, 2]` float tensor, (x, y) of the locations in pixels.
 
@@ -68,7 +67,6 @@ def mask_ignored(wanted: tf.Tensor, labels: Labels, hits: Callable[[tf.Tensor], 
 
     Args:
         wanted: `[B, A, C]` float tensor, the target scores.
-        labels: `Labels`.
         hits: function from boxes `[B, M, 4]` to a bool tensor `[B, A, M]`: whether a location belongs to a box.
 
     Returns:

@@ -27,14 +27,7 @@ def point_cloud(features: np.ndarray, least: int = 2) -> np.ndarray:
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
-    """Divide rows by their lengths; rows of zeros stay as they are.
-
-    Args:
-        features: `[N, D]` array.
-
-    Returns:
-        `[N, D]` float64 array.
-    """
+    """Divide the rows of `[N, D]` features by their lengths, in float64; rows of zeros stay as they are."""
     features = np.asarray(features, np.float64)
     # Random networks give features of 1e-18 and less: their squares are taken of numbers about 1.
     scale = np.abs(features).max(axis=1, keepdims=True, initial=0.0)
@@ -44,11 +37,7 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
 
 
 def nearest(features: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest neighbors of each point among the others, by Euclidean distance.
-
-    Args:
-        features: `[N, D]` array.
-        k: int, at most `N - 1`.
+    """Find the `k` nearest neighbors of each point among the others, by Euclidean distance.
 
     Returns:
         `[N, k]` float64 distances, rising, and `[N, k]` int places. Of equally near ones the first come first.

@@ -95,7 +95,7 @@ def power_law_exponent(eigenvalues: np.ndarray, ranks: tuple[int, int]) -> float
 
 
 def fitted_ranks(eigenvalues: np.ndarray, images: int) -> tuple[int, int] | None:
-    """Return the ranks that a power law can be fitted to, for `power_law_exponent`.
+    """Return the ranks (first, last) that a power law can be fitted to, or None if fewer than five are left.
 
     The first two are left out, which are often outliers, and all beyond a quarter of the number of images, which depend
     on the sample as much as on the features.
@@ -103,9 +103,6 @@ def fitted_ranks(eigenvalues: np.ndarray, images: int) -> tuple[int, int] | None
     Args:
         eigenvalues: `[n]` array, falling, in units of their sum.
         images: Number of images.
-
-    Returns:
-        (first, last), or None if fewer than five are left.
     """
     last = min(int(np.sum(np.asarray(eigenvalues) > 1e-12)), images // 4)
     return (3, last) if last >= 7 else None

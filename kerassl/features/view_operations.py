@@ -13,15 +13,7 @@ OPERATIONS = ("crop", "flip", *_COLORS, "grayscale", "blur")
 
 
 def view_operations(views: SimCLRViews) -> dict[str, SimCLRViews]:
-    """Split a policy of views into its operations.
-
-    Args:
-        views: `augment.SimCLRViews`.
-
-    Returns:
-        Dict from each of `OPERATIONS` to a `SimCLRViews` that does this alone, and to every view, in the strength that
-        the policy has.
-    """
+    """Split a policy of views into `OPERATIONS`: views that have one alone, always, in the strength of the policy."""
     config = views.get_config()
     one = {
         "crop": {"scale": config["scale"], "ratio": config["ratio"]},

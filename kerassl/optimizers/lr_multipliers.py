@@ -12,15 +12,7 @@ from kerassl.backbones.parts import by_part, parts
 
 
 def check_lr_multipliers(multipliers: Mapping[str, float] | None) -> dict[str, float]:
-    """Validate multipliers of the learning rate.
-
-    Args:
-        multipliers: dict from a part (`"backbone"`, `"stem"`, `"P3"`, `"P4"`, `"P5"`, `"neck"`, `"head"`) to a float
-            > 0, or None.
-
-    Returns:
-        The same as a dict of floats.
-    """
+    """Check multipliers of the learning rate by part of a model, and return them as a dict of floats."""
     multipliers = dict(multipliers or {})
     by_part(multipliers)
     for part, value in multipliers.items():

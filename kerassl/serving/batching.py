@@ -26,14 +26,7 @@ pad_variable_length_inputs: false
 
 
 def check_sizes(batch_sizes: Sequence[int]) -> tuple[int, ...]:
-    """Check the sizes that batches are padded to.
-
-    Args:
-        batch_sizes: sequence of int, each larger than the one before.
-
-    Returns:
-        Tuple of int.
-    """
+    """Return the sizes that batches are padded to, rising from 1 up, as a tuple; refuse others."""
     try:
         sizes = tuple(operator.index(size) for size in batch_sizes)
     except TypeError:
@@ -48,14 +41,6 @@ def check_sizes(batch_sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def parameters(batch_sizes: Sequence[int]) -> str:
-    """Return the batching parameters as text.
-
-    Args:
-        batch_sizes: tuple of int, as `check_sizes` returns it. A batch is filled up to the next of them; none is
-            larger than the last.
-
-    Returns:
-        Str, a `tensorflow.serving.BatchingParameters` in the text format of protocol buffers.
-    """
+    """Return `tensorflow.serving.BatchingParameters` as text: a batch is filled up to the next of `batch_sizes`."""
     allowed = "\n".join(f"allowed_batch_sizes: {size}" for size in batch_sizes)
     return _TEXT.format(largest=batch_sizes[-1], allowed=allowed)

@@ -77,14 +77,7 @@ def library_path() -> pathlib.Path:
 
 
 def load_library(path: str | os.PathLike | None = None) -> ctypes.CDLL:
-    """Load the C library and declare its functions' types.
-
-    Args:
-        path: str or `pathlib.Path` of it, or None for `library_path()`.
-
-    Returns:
-        `ctypes.CDLL`.
-    """
+    """Load the C library, by default that of `library_path`, and declare its functions' types."""
     path = path or library_path()
     try:
         library = ctypes.CDLL(str(path))
@@ -137,13 +130,11 @@ class CServable:
         """Answer one request.
 
         Args:
-            **inputs: arrays by name; of strings, lists or arrays of bytes objects.
+            signature: Name of the signature.
+            **inputs: Arrays by name; of strings, lists or arrays of bytes objects.
 
         Returns:
             Dict from name to array; strings are arrays of bytes objects.
-
-        Raises:
-            RuntimeError: if the call fails, with TensorFlow's message.
         """
         if signature not in self.signatures:
             raise UserError(f"there is no signature {signature!r}; there are {', '.join(self.signatures)}")

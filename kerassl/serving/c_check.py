@@ -40,15 +40,15 @@ def replay(folder: pathlib.Path, library: str | os.PathLike | None = None, secon
     """Send a servable each recorded request, and compare and time its answers.
 
     Args:
-        folder: `pathlib.Path` of a version.
-        library: str, the C library; None for that of the installed TensorFlow.
-        seconds: float, for the latency of each request, after its first answer.
+        folder: Folder of a version.
+        library: The C library; None for that of the installed TensorFlow.
+        seconds: Time for the latency of each request, after its first answer.
 
     Returns:
         Dict: `tensorflow`, `python_tensorflow` (whether TensorFlow's Python was loaded), `library_seconds`,
         `load_seconds`, `first_answer_seconds`, `memory_mib` (the largest; None on Windows), `signatures`,
-        `xla_functions`, and `requests`, dicts of `signature`, `batch`, `apart` (see `differences`), `detections`
-        (of a detector), `latency_ms` (the median) and `runs`.
+        `xla_functions`, and `requests`, dicts of `signature`, `batch`, `apart` (see `differences`), `detections` (of a
+        detector), `latency_ms` (the median) and `runs`.
     """
     extra = folder / "assets.extra"
     requests = read_requests(extra / NAME)

@@ -13,19 +13,16 @@ def differences(
     sides: Sequence[float] | np.ndarray,
     score_threshold: float = 0.0,
 ) -> dict[str, float]:
-    """Compute the largest difference of each output.
+    """Compute the largest difference of each output, infinite where shapes, numbers or names are not the same.
 
-    Detections are matched, for equal scores may come in either order: each with the nearest one of its class. One that
-    has no match counts by how far its score is above the lowest that could have been kept.
+    Detections are matched, since equal scores may come in either order: each with the nearest one of its class. One
+    without a match counts by how far its score is above the lowest that could have been kept. Boxes differ in sides of
+    their image, embeddings in largest values.
 
     Args:
-        found, expected: dicts from an output's name to array, rows by image.
+        found, expected: Arrays by the output's name, rows by image.
         sides: `[B]`, the long side of each image in pixels.
-        score_threshold: float, below which a detector keeps nothing.
-
-    Returns:
-        Dict from name to float: of boxes in sides of their image, of embeddings in largest values, of others as they
-        are; infinite where shapes, numbers or names are not the same.
+        score_threshold: Lowest score that a detector keeps.
     """
     if set(found) != set(expected):
         return dict.fromkeys(set(found) ^ set(expected), np.inf)

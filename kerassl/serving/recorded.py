@@ -17,12 +17,12 @@ NAME = "recorded.npz"  # in assets.extra/
 
 
 def write_requests(path: str | os.PathLike, requests: Sequence[Mapping[str, Any]]) -> None:
-    """Write requests with their answers.
+    """Write requests with their answers to an `.npz` file.
 
     Args:
-        path: str or `pathlib.Path` of the `.npz` file.
-        requests: list of dicts: `signature` str; `inputs` and `outputs`, dicts from name to array, whose strings are
-            arrays of bytes objects; `sides` `[B]`, the long side of each image in pixels, which boxes are measured by.
+        path: Path of the file.
+        requests: Dicts: `signature` str; `inputs` and `outputs`, dicts from name to array, whose strings are arrays of
+            bytes objects; `sides` `[B]`, the long side of each image in pixels, which boxes are measured by.
     """
     arrays: dict[str, Any] = {}
     names = []
@@ -36,11 +36,7 @@ def write_requests(path: str | os.PathLike, requests: Sequence[Mapping[str, Any]
 
 
 def read_requests(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Read requests that `write_requests` wrote.
-
-    Returns:
-        List of dicts, as `write_requests` takes it.
-    """
+    """Read requests that `write_requests` wrote, in the form that it takes."""
     if not path.is_file():
         raise UserError(
             f"there is no {path}; the servable was not written by this kerassl's export, which records requests"

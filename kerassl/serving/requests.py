@@ -14,13 +14,9 @@ _SIDES = (96, 128)  # small, so that the records are
 
 
 def record(signatures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Record the answers of signatures to generated images.
+    """Record the answers of signatures (concrete functions by name) to generated images, for `recorded.write_requests`.
 
-    Args:
-        signatures: dict from name to a concrete function of `images` or `image_bytes`.
-
-    Returns:
-        List of dicts, as `recorded.write_requests` takes it. The last image of the larger batch of files is cut off.
+    The last image of the larger batch of files is cut off.
     """
     requests = []
     for name, function in signatures.items():
@@ -36,15 +32,9 @@ def record(signatures: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def drawn(spec: tf.TensorSpec, count: int, sides: tuple[int, int]) -> tuple[np.ndarray, list[int]]:
-    """Generate images as a signature takes them.
+    """Generate `count` images as a signature's input takes them, and return their long sides in pixels, too.
 
-    Args:
-        spec: `tf.TensorSpec` of its input: strings for files, else pixels.
-        count: int, of images.
-        sides: height and width of pixels; files are each of their own size.
-
-    Returns:
-        Array of `count` rows, files as bytes objects, JPEG and PNG in turns; and the long sides in pixels, a list.
+    Files are JPEG and PNG in turns, each of its own size; pixels are of (height, width) `sides`.
     """
     if spec.dtype == tf.string:
         images = [_drawn(number, 64 + 16 * (number % 8), 160 - 8 * (number % 8)) for number in range(count)]

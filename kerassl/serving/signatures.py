@@ -25,11 +25,7 @@ class Value:
 
 
 def signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, Value], dict[str, Value]]]:
-    """Read the signatures of a `MetaGraphDef`.
-
-    Returns:
-        Dict from a signature's name to a pair of dicts, its inputs and its outputs, from name to `Value`.
-    """
+    """Read the signatures of a `MetaGraphDef`: by name their inputs and outputs, each by name."""
     found = {}
     for name, body in _map(meta_graph, 5):
         inputs, outputs = ({key: _value(info) for key, info in _map(body, part)} for part in (1, 2))
@@ -38,11 +34,7 @@ def signatures(meta_graph: bytes) -> dict[str, tuple[dict[str, Value], dict[str,
 
 
 def xla_functions(meta_graph: bytes) -> list[str]:
-    """List the functions of a `MetaGraphDef` that only XLA can run, marked `_XlaMustCompile`.
-
-    Returns:
-        List of str, their names.
-    """
+    """List the functions of a `MetaGraphDef` that only XLA can run, marked `_XlaMustCompile`."""
     found = []
     for graph in _all(meta_graph, 2):
         for library in _all(graph, 2):

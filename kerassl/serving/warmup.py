@@ -25,15 +25,9 @@ def protos() -> ModuleType | None:
 
 
 def write_warmup(path: str | os.PathLike, name: str, signatures: Mapping[str, Any], batch_sizes: Sequence[int]) -> int:
-    """Write one request for every signature and every batch size.
+    """Write one request for every signature (a concrete function by name) and every batch size; return their number.
 
-    Args:
-        path: str or `pathlib.Path` of the file.
-        name: str, the model's, as the server has it.
-        signatures: dict from name to a concrete function of `images` or `image_bytes`.
-
-    Returns:
-        Int, the number of requests; 0, and no file, where tensorflow-serving-api is not installed.
+    Without tensorflow-serving-api, nothing is written and the number is 0. The server calls the model `name`.
     """
     module = protos()
     if module is None:

@@ -240,12 +240,7 @@ def _norm(deviation):
 
 
 def check_backbone(features: FrozenFeatures, backbone: keras.Model, image_size: int, levels: tuple[str, ...]) -> None:
-    """Refuse features of another backbone, of one whose weights have changed since, of another size or other levels.
-
-    Args:
-        features: `FrozenFeatures`.
-        image_size: int, in pixels.
-    """
+    """Refuse features of another backbone, image size or levels than given, or of one that was changed since."""
     if image_size != features.image_size:
         raise UserError(
             f"these features are those of images of {features.image_size} px, and the localizer takes {image_size} px; "

@@ -176,7 +176,6 @@ def feature_head(localizer: keras.Model, shapes: Iterable[tuple[int, ...]]) -> k
     localizer.
 
     Args:
-        localizer: `Localizer`.
         shapes: those of the maps, (h, w, C) each.
 
     Returns:

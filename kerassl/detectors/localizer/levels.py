@@ -12,14 +12,7 @@ NECK_LEVELS = ("P4", "P5")
 
 
 def check_neck_levels(levels: Sequence[str]) -> tuple[str, ...]:
-    """Refuse levels that the neck of a localizer cannot join.
-
-    Args:
-        levels: sequence of str: one level of the pyramid, or adjacent ones from the finest to the deepest.
-
-    Returns:
-        Tuple of them.
-    """
+    """Return the levels of a localizer's neck as a tuple: one, or adjacent ones from the finest to the deepest."""
     levels, names = tuple(levels), tuple(LEVELS)
     if levels not in [names[first:last] for first in range(len(names)) for last in range(first + 1, len(names) + 1)]:
         raise UserError(

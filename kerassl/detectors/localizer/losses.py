@@ -30,19 +30,9 @@ class ClassLoss(OverReplicas, keras.losses.SparseCategoricalCrossentropy):
 
 
 class BoxLoss(OverReplicas, keras.losses.Loss):
-    """Generalized IoU loss plus the mean absolute error of the corners.
+    """Generalized IoU loss plus `l1_weight` times the mean absolute error of boxes `[B, 4]`, xyxy in [0, 1].
 
     The first follows the metric, the second still has a useful gradient where two boxes are far apart.
-
-    Args:
-        l1_weight: float >= 0. Multiplies the absolute error, which is in units of the image's side.
-        **kwargs: those of `keras.losses.Loss`.
-
-    Call arguments:
-        y_true, y_pred: `[B, 4]` float tensors, xyxy in [0, 1].
-
-    Returns:
-        The mean over the batch, float32.
 
     References:
         Rezatofighi et al., "Generalized Intersection over Union", 2019.

@@ -8,10 +8,7 @@ from kerassl.detectors.localizer.head import feature_head
 
 
 def located(model, images, scales, sizes):
-    """Locate the object of each image of a batch.
-
-    Args:
-        model, images, scales, sizes: see `locate`.
+    """Locate the object of each image of a batch as `locate` does, in NumPy.
 
     Returns:
         Boxes `[B, 1, 4]` float32, scores `[B, 1]` float32 (the probability of the class), classes `[B, 1]` int32,
@@ -63,7 +60,6 @@ def locate(model, images, scales, sizes):
     """Locate objects in pixels of the images before letterboxing, in the graph.
 
     Args:
-        model: `Localizer`.
         images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
         scales: `[B]` float32, letterboxed over original pixels.
         sizes: `[B, 2]` float32, height and width of the originals in pixels.

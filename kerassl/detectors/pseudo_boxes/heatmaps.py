@@ -10,15 +10,7 @@ _ADJACENT = np.ones([3, 3], int)  # pixels that touch at a corner are connected
 
 
 def embedding(maps: tf.Tensor, inside: tf.Tensor | None = None) -> tf.Tensor:
-    """Compute the mean of a feature map over its locations.
-
-    Args:
-        maps: `[B, h, w, C]` float tensor.
-        inside: `[B, h, w]` bool tensor of the locations that count, or None for all.
-
-    Returns:
-        `[B, C]` float tensor; 0 where no location counts.
-    """
+    """Compute the mean `[B, C]` of maps `[B, h, w, C]` over all locations, or those `inside` (`[B, h, w]` bool)."""
     if inside is None:
         return tf.reduce_mean(maps, axis=[1, 2])
     counted = tf.cast(inside, maps.dtype)
@@ -46,15 +38,7 @@ def contributions(maps: tf.Tensor, other: tf.Tensor, inside: tf.Tensor | None = 
 
 
 def enlarge(maps: tf.Tensor | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize maps bilinearly and scale each to a maximum of 1.
-
-    Args:
-        maps: `[B, h, w]` float tensor that is not negative.
-        size: (height, width) in pixels.
-
-    Returns:
-        `[B, height, width]` float32 array in [0, 1]; all 0 where the map is.
-    """
+    """Resize maps `[B, h, w]`, which are not negative, bilinearly, and scale each to a maximum of 1; float32."""
     maps = tf.image.resize(maps[..., None], size)[..., 0]
     return tf.math.divide_no_nan(maps, tf.reduce_max(maps, axis=[1, 2], keepdims=True)).numpy()
 

@@ -105,16 +105,7 @@ def pseudo_records(
 def boxes_of(
     heatmap: np.ndarray, threshold: float, max_boxes: int = 1, min_size: float = 0.0, max_size: float = 1.0
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Return the boxes around the largest components of a heatmap.
-
-    Args:
-        heatmap: `[H, W]` array in [0, 1].
-        threshold, max_boxes, min_size, max_size: those of `pseudo_records`.
-
-    Returns:
-        `[n, 4]` float64 array, xyxy in pixels of the heatmap, the largest component first; and a dict from the reason
-        to the number of boxes left out.
-    """
+    """Return boxes `[n, 4]` around the largest components of a heatmap, and counts of those left out by reason."""
     if not heatmap.any():
         return np.zeros([0, 4]), {"images without foreground": 1}
     boxes = component_boxes(heatmap, threshold)[:max_boxes]

@@ -36,15 +36,7 @@ def encode(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
 
 
 def decode_offsets(offsets: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-    """Decode offsets from anchors, as `encode` returns them.
-
-    Args:
-        offsets: `[..., A, 4]` float tensor.
-        anchors: `[A, 4]` float tensor, xyxy in pixels.
-
-    Returns:
-        `[..., A, 4]` float tensor, xyxy in pixels, not clipped.
-    """
+    """Decode offsets `[..., A, 4]` from anchors `[A, 4]`, as of `encode`: boxes xyxy in pixels, not clipped."""
     offsets = offsets * VARIANCE
     anchor_size = anchors[..., 2:] - anchors[..., :2]
     center = offsets[..., 1::-1] * anchor_size + (anchors[..., 2:] + anchors[..., :2]) / 2

@@ -21,14 +21,7 @@ _TINY = 1e-7
 
 
 def locations(image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the locations of P3, P4 and P5, in the order of the outputs.
-
-    Args:
-        image_size: int, the side of the letterboxed images in pixels, a multiple of 32.
-
-    Returns:
-        Centers `[A, 2]` (x, y) in pixels and strides `[A, 1]` in pixels, float32 arrays.
-    """
+    """Return centers `[A, 2]` (x, y) and strides `[A, 1]` of the locations of P3, P4 and P5, row by row, in pixels."""
     centers, strides = [], []
     for stride in STRIDES:
         steps = np.arange(stride / 2, image_size, stride, dtype="float32")
@@ -39,14 +32,7 @@ def locations(image_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expected(bins: tf.Tensor) -> tf.Tensor:
-    """Compute the mean of distributions of distances.
-
-    Args:
-        bins: `[..., 64]` float logits, 16 for each of left, top, right and bottom.
-
-    Returns:
-        `[..., 4]` of the same type, in [0, 15], in strides.
-    """
+    """Return the expected distances to the four sides, `[..., 4]` in strides, of logits `[..., 64]` of 16 bins each."""
     bins = tf.reshape(bins, tf.concat([tf.shape(bins)[:-1], [4, BINS]], 0))
     return tf.reduce_sum(tf.nn.softmax(bins) * tf.range(BINS, dtype=bins.dtype), -1)
 

@@ -32,14 +32,11 @@ def off_object_saliency(heatmaps: np.ndarray, objects: np.ndarray, sizes: np.nda
 
 
 def saliency_in(grids: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Compute the share of saliency in a box of each image.
+    """Compute the share of saliency `[N]` in a box of each image, taken as even within a square of the grid.
 
     Args:
-        grids: `[N, GRID, GRID]` array, as `off_object_saliency` gives it.
+        grids: `[N, GRID, GRID]` array of `off_object_saliency`.
         boxes: `[N, 4]` array, xyxy in units of the letterbox's side.
-
-    Returns:
-        `[N]` float array, shares of each image's total saliency, taken as even within a square.
     """
     rows, columns = (
         np.array([_overlap(box[axis] * GRID, box[axis + 2] * GRID, GRID) for box in boxes]) for axis in (1, 0)

@@ -28,13 +28,9 @@ class Window:
     height: float
 
     def corners(self, sizes: np.ndarray) -> np.ndarray:
-        """Return the upper left corner in each image.
+        """Return the upper left corners `[N, 2]`, (y, x), in images of `sizes` `[N, 2]`, in units of their long sides.
 
-        Args:
-            sizes: `[N, 2]` array, the images' (height, width) in units of their long side.
-
-        Returns:
-            `[N, 2]` array, (y, x) in units of the long side; 0 where an image is smaller than the window.
+        0 where an image is smaller than the window.
         """
         room = np.asarray(sizes) - [self.height, self.width]
         return np.maximum(room * [self.down, self.across], 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import pathlib
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.subset import subset
 from kerassl.runs.running import verbosity
+
+log = logging.getLogger("kerassl")
 
 _NO_LABELS = "no labeled images are named; give --data a file or folder of labels, or data.train in the configuration"
 
@@ -178,8 +181,18 @@ def open_labels(
         settings = settings.model_copy(update={"classes": classes, "allow_broken_labels": allow})
         read = _of_part(settings, part, data_images, split)
     else:
+        if config is not None and part == "test" and split is None:
+            _warn_of_training_images(data)
         read = DetectionDataset.open(data, data_images, split=split, class_names=classes, allow_broken=allow)
     return read.numbered_as(known, whose) if known else read
+
+
+def _warn_of_training_images(path):
+    own = datasets.own_splits(path)
+    if "train" in own:
+        other = next((name for name in ("test", "val") if name in own), own[-1])
+        log.warning("%s has the splits %s, and all of them are read; give --split %s to leave training images out",
+                    path, ", ".join(own), other)  # fmt: skip
 
 
 def _of_part(data, part, images, split):

@@ -81,6 +81,13 @@ def test_labels_of_a_configuration_are_those_that_a_run_trains_and_scores_on(sce
         assert len(open_labels(None, split="mixed", config=config)) == 9
 
 
+def test_all_images_are_read_with_a_warning_when_the_data_have_a_training_split(scenes, caplog):
+    for path, split, warnings in (("devkit", None, 1), ("devkit", "val", 0), ("plain", None, 0)):
+        caplog.clear()
+        open_labels(scenes[path], split=split, config=read_config(None))
+        assert len([record for record in caplog.records if record.levelname == "WARNING"]) == warnings
+
+
 def test_shares_are_those_of_split_and_no_seed_changes_them(scenes):
     whole = datasets.DetectionDataset.open(scenes["plain"])
     for found in (read(scenes, train="plain"), read(scenes, train="plain", count=3)):

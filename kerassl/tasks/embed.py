@@ -71,17 +71,25 @@ def embed(
         chosen = share.places(relative_names(paths, [images] if isinstance(images, str) else images))
         names, paths = [names[place] for place in chosen], [paths[place] for place in chosen]
     network = backbones.load(backbone)
-    pool = graph_of(
-        lambda pixels: tf.reduce_mean(network(pixels, training=False), [1, 2]),
-        input_signature=[tf.TensorSpec([None, size, size, 3])],
-    )
-    kept, features = [], [np.zeros([0, pool(tf.zeros([1, size, size, 3])).shape[-1]], np.float32)]
+    kept, features = [], [np.zeros([0, network.output_shape[-1]], np.float32)]
     with tqdm(total=len(paths), desc="embed", unit="image", disable=verbosity() == 2) as bar:
-        for places, pixels, _, _ in letterboxed_batches(paths, size, 32, required=share is None):
+        for places, some in _pooled(network, size, paths, share is None):
             kept += [names[place] for place in places]
-            features.append(pool(pixels).numpy())
+            features.append(some)
             bar.update(len(places))
     found = Embeddings(tuple(kept), np.concatenate(features), len(paths) - len(kept))
     with files.whole(file, overwrite=True) as new, new.open("wb") as content:
         np.savez(content, names=np.array(found.names, str), features=found.features)
     return found
+
+
+def _pooled(network, size, paths, required):
+    """Yield the places of images and their features, a batch at a time."""
+    if not paths:
+        return
+    pool = graph_of(
+        lambda pixels: tf.reduce_mean(network(pixels, training=False), [1, 2]),
+        input_signature=[tf.TensorSpec([None, size, size, 3])],
+    )
+    for places, pixels, _, _ in letterboxed_batches(paths, size, 32, required=required):
+        yield places, pool(pixels).numpy()

@@ -122,6 +122,10 @@ def _beside(labels, hints):
     here = pathlib.Path(os.path.abspath(labels))
     words = {each.lower() for each in (here.name, *hints)}
     seen = set()
+
+    def as_named(path):  # relative where the labels are
+        return labels if path == here else pathlib.Path(os.path.normpath(labels / os.path.relpath(path, here)))
+
     for level, base in enumerate((here, here.parent, here.parent.parent)):
         folders = _folders(base)
         usual = [folders[name] for name in _FOLDERS if name in folders]
@@ -130,8 +134,9 @@ def _beside(labels, hints):
         for path in (*([base] if level == 0 else ()), *inner, *usual, *named, *([base] if level == 1 else ())):
             if path not in seen:
                 seen.add(path)
-                # As the labels were named: relative where they are.
-                yield labels if path == here else pathlib.Path(os.path.normpath(labels / os.path.relpath(path, here)))
+                yield as_named(path)
+    # A name of the user's own, as photos.
+    yield from (as_named(path) for path in sorted(_folders(here).values()) if path not in seen)
 
 
 def _folders(folder):

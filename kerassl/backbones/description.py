@@ -1,4 +1,4 @@
-"""What a `backbone.keras` states of itself."""
+"""Description in a `backbone.keras`."""
 
 from __future__ import annotations
 

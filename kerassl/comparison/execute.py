@@ -174,7 +174,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
 
 @dataclasses.dataclass
 class _Work:
-    """What the stages of a comparison share while they are done.
+    """State that the stages of a comparison share while they are done.
 
     Attributes:
         data: `Sources`.

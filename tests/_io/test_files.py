@@ -70,7 +70,7 @@ def test_killed_folders_are_swept_when_nobody_writes_them_and_only_of_that_name(
     assert names(tmp_path) == sorted([*keep, "1", "3"])
 
 
-def test_what_kerassl_wrote_is_replaced_and_what_was_changed_is_not(tmp_path):
+def test_own_file_is_replaced_unless_it_was_changed(tmp_path):
     Manifest.create(tmp_path, "run")
     path = tmp_path / "deep" / "report.html"
     write(path, "one")

@@ -59,7 +59,7 @@ def test_knows_a_users_file_and_clears_all_but_that(run, tmp_path, mine):
     assert run.foreign() is not None
 
 
-def test_a_growing_file_is_its_own_until_the_run_has_ended(run):
+def test_growing_file_is_own_until_the_run_has_ended(run):
     log = run.folder / "log.txt"
     with _files.claimed(run.folder, "run"):
         _files.open_log(log)
@@ -86,7 +86,7 @@ def test_half_files_of_a_killed_process_are_swept_and_half_lines_passed_over(run
     assert Manifest(run.folder).owns(run.folder / "new.json")
 
 
-def test_hostile_manifest_leads_nowhere_else(run, tmp_path):
+def test_nothing_outside_the_folder_is_removed_when_the_manifest_is_hostile(run, tmp_path):
     precious = tmp_path / ".kerassl-01234567.part"
     precious.write_text("mine")
     (run.folder / "notes.md").write_text("mine")

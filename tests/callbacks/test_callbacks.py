@@ -23,7 +23,7 @@ def batches(units=3):
     return tf.data.Dataset.from_tensor_slices((x.astype("float32"), y.astype("float32"))).batch(4)
 
 
-def test_metrics_file_holds_a_line_an_epoch_and_every_so_many_steps(tmp_path):
+def test_metrics_file_holds_a_line_an_epoch_and_every_given_number_of_steps(tmp_path):
     path = tmp_path / "deep" / "metrics.jsonl"
     small_model().fit(batches(), epochs=2, verbose=0, callbacks=[MetricsFile(path, "probe", 4, every=2)])
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -37,7 +37,7 @@ def test_metrics_file_holds_a_line_an_epoch_and_every_so_many_steps(tmp_path):
     assert all(line["stage"] == "probe" and line["loss"] > 0 and line["images_per_second"] > 0 for line in lines)
 
 
-def test_metrics_file_is_continued_behind_what_a_killed_process_left(tmp_path, caplog):
+def test_metrics_file_is_continued_when_a_process_was_killed(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     other = {"kind": "epoch", "stage": "other", "epoch": 9, "step": 99}
     own = [{"kind": kind, "stage": "probe", "epoch": 1, "step": step} for kind, step in (("step", 2), ("epoch", 3))]

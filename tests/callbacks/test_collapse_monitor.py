@@ -69,13 +69,13 @@ def health(short_run):
     return made
 
 
-def test_embeddings_that_are_all_alike_are_flagged(health):
+def test_collapse_is_flagged_when_embeddings_are_equal(health):
     health._look(np.tile([3.4, 0.2, 0.01, 1.2, 0.1], (100, 1)))
     assert health.alarms[0][1] == "collapsed"
     assert "embeddings of all images are alike (deviation 0.010 of 1, 1.2 directions)" in health.alarms[0][2]
 
 
-def test_warm_up_is_waited_for(health):
+def test_no_alarm_is_given_when_the_rate_is_warming_up(health):
     rates = np.linspace(0, 1, 100)
     recent = np.stack([np.full_like(rates, value) for value in (3.43, 0.03, 0.5, 5.0)] + [rates], axis=1)
     health._look(recent)
@@ -83,7 +83,7 @@ def test_warm_up_is_waited_for(health):
 
 
 @pytest.mark.current_stack
-def test_one_image_again_and_again_is_flagged(tiny_backbone):
+def test_run_is_flagged_when_all_images_are_the_same(tiny_backbone):
     same = tf.repeat(photos(1), 32, axis=0)
     health, _ = watched(tiny_backbone, same)
     messages = {kind: message for _, kind, message in health.alarms}
@@ -97,7 +97,7 @@ def test_alarm_is_logged_once_and_stops_the_run_where_asked(tiny_backbone, caplo
     assert health.alarms[0][0] == 10
 
 
-def test_short_run_is_judged_at_its_end(tiny_backbone):
+def test_run_is_judged_at_its_end_when_short(tiny_backbone):
     health, history = watched(tiny_backbone, photos(), steps=24, learning_rate=1e4)
     assert history["loss"][-1] > 0.98 * math.log(31)
     assert health.learned is False
@@ -106,7 +106,7 @@ def test_short_run_is_judged_at_its_end(tiny_backbone):
     assert "train for more epochs (a few hundred steps are too few), lower the learning rate" in message
 
 
-def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(health):
+def test_collapse_is_flagged_at_the_end_when_the_rank_fell_and_the_loss_is_chance(health):
     assert health.learned is None  # too short to tell
     health._first, last = 33.0, np.tile([3.43, 0.05, 0.5, 4.5, 0.1], (14, 1))
     for loss, end, kinds in [(3.43, True, ["collapsed"]), (3.0, True, []), (3.43, False, [])]:
@@ -118,7 +118,7 @@ def test_fall_of_the_rank_is_a_collapse_at_the_end_of_a_run_that_guesses(health)
 
 
 @pytest.mark.current_stack  # the blur that TensorFlow 2.15 compiles turns pixels that are NaN into numbers
-def test_loss_that_is_not_a_number_stops_the_run(tiny_backbone, caplog):
+def test_run_stops_when_the_loss_is_nan(tiny_backbone, caplog):
     images = photos().numpy()
     images[3] = np.nan
     health, history = watched(tiny_backbone, images)

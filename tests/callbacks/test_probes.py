@@ -192,7 +192,7 @@ def test_probes_judge_the_test_images_by_the_training_ones_when_labels_disagree(
     assert history["knn_top1"] == history["linear_top1"] == [pytest.approx(1 / 3)]
 
 
-def test_probes_measure_every_so_many_epochs_and_the_last(colors):
+def test_probes_measure_every_given_number_of_epochs_and_the_last(colors):
     model = Color()
     model.compile(keras.optimizers.SGD(0.1))
     seen = []

@@ -39,7 +39,7 @@ class Before(keras.callbacks.Callback):
         self.step, self.weights = batch, weights_of(self.model)
 
 
-def test_run_stops_at_the_step_shows_its_batch_and_puts_the_weights_back(classifier, planted, tmp_path):
+def test_run_stops_and_restores_weights_and_writes_the_batch_when_the_loss_is_nan(classifier, planted, tmp_path):
     model, before = classifier("sgd"), Before()
     nan = StopAtNaN(tmp_path / "nan", planted)
     model.fit(planted, epochs=3, verbose=0, callbacks=[nan, before])
@@ -76,7 +76,7 @@ def test_run_stops_when_a_finite_loss_spoils_the_weights(classifier, classed, tm
     np.testing.assert_equal(weights_of(model), before.weights)
 
 
-def test_nothing_is_written_while_all_is_well(classifier, classed, tmp_path):
+def test_nothing_is_written_when_the_loss_is_finite(classifier, classed, tmp_path):
     nan, history = StopAtNaN(tmp_path / "nan", restore=False), keras.callbacks.History()
     classifier("sgd").fit(classed(), verbose=0, callbacks=[nan, history])
     assert nan.message is None

@@ -191,7 +191,7 @@ def test_minutes_left_count_the_epochs_that_remain_when_a_run_goes_on():
     assert_left(logs, 8)
 
 
-def test_figures_show_in_the_progress_bar(capsys):
+def test_throughput_is_shown_in_the_progress_bar(capsys):
     throughput = Throughput(BATCH)
     fit(throughput.watch(images(4)), throughput, seconds=0.01, verbose=1)
     shown = capsys.readouterr().out
@@ -199,7 +199,7 @@ def test_figures_show_in_the_progress_bar(capsys):
         assert f"{name}: " in shown
 
 
-def test_watched_data_are_what_they_were():
+def test_data_are_unchanged_when_watched():
     def views(step):
         image = tf.fill([BATCH, 4, 4, 3], tf.cast(step, tf.float32))
         return Views(image, image + 1, image[:, 0], image[:, 1], step > tf.range(8, dtype=tf.int64), step > 1)

@@ -89,7 +89,7 @@ def _run(model, records, *hot, **settings):
     return found, {row["image"]: row for row in found.rows}, given
 
 
-def test_rows_say_what_is_right_for_the_wrong_reason(always_dog, record):
+def test_rows_state_wrong_reasons_when_saliency_is_off_the_object(always_dog, record):
     records = [
         record("dog on", (LEFT, 1)),
         record("dog off", (LEFT, 1)),
@@ -148,7 +148,7 @@ def test_little_saliency_is_no_wrong_reason_when_the_object_is_small(always_dog,
     assert not rows["small"]["wrong_reason"]
 
 
-def test_the_largest_object_that_is_not_difficult_is_asked_of_a_classifier(always_dog, record):
+def test_largest_object_is_explained_when_the_model_is_a_classifier(always_dog, record):
     things = [((0, 0, 40, 48), 0), ((40, 0, 60, 40), 1), ((40, 0, 50, 10), 0)]
     found, _, given = _run(always_dog, [record("two", *things, difficult=[True, False, False])], ON_LEFT)
     assert given.asked == [1]
@@ -157,7 +157,7 @@ def test_the_largest_object_that_is_not_difficult_is_asked_of_a_classifier(alway
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.slow)])
-def test_each_class_of_an_image_is_asked_of_a_detector(record, tiny_backbone, kind):
+def test_each_class_is_explained_when_the_model_is_a_detector(record, tiny_backbone, kind):
 
     model = getattr(detectors, kind)(tiny_backbone(), CLASSES, image_size=64)
     images = [record("both", (LEFT, 0), (RIGHT, 1), (LEFT, 1)), record("one", (LEFT, 0))]
@@ -185,7 +185,7 @@ def test_localizer_is_audited_by_grad_cam_of_its_level(record, tiny_backbone):
     assert row["score"] == pytest.approx((np.exp(logits) / np.exp(logits).sum())[0], abs=1e-4)
 
 
-def test_score_falls_by_what_a_region_gives(record):
+def test_score_falls_when_its_region_is_painted_over(record):
     image = record("one", (LEFT, 0))
     region = np.array([0.5, 0.0, 1.0, 0.5])
 
@@ -219,7 +219,7 @@ def test_input_is_refused_in_one_line_when_invalid(always_dog, record, settings,
     assert "\n" not in str(caught.value)
 
 
-def test_records_without_a_class_of_the_model_are_refused(always_dog, record):
+def test_records_are_refused_when_the_model_lacks_their_class(always_dog, record):
     with pytest.raises(UserError, match="has class 2, but the model has 2 classes"):
         audit_model(always_dog, [record("one", (LEFT, 2))], classes=CLASSES, image_size=64)
     with pytest.raises(UserError, match="none of 1 images has an object"):

@@ -36,7 +36,7 @@ def features_and_gradient(model, layer, images, score):
     return features.numpy().astype(float), gradient.numpy().astype(float), value.numpy().astype(float)
 
 
-def test_layer_cam_weighs_each_location_by_its_own_positive_gradient(classifier, images):
+def test_layer_cam_equals_its_formula_when_gradients_are_given(classifier, images):
     features, gradient, _ = features_and_gradient(classifier, "act4", images, lambda output: output[:, 1])
     locations = np.maximum((np.maximum(gradient, 0) * features).sum(-1), 0)
     heatmaps = LayerCAM(classifier, layer="P4")(images, 1)
@@ -44,7 +44,7 @@ def test_layer_cam_weighs_each_location_by_its_own_positive_gradient(classifier,
     assert np.abs(heatmaps - GradCAM(classifier, layer="P4")(images, 1)).max() > 0.05
 
 
-def test_grad_cam_plus_plus_follows_the_paper(classifier, images):
+def test_grad_cam_plus_plus_equals_its_formula_when_gradients_are_given(classifier, images):
     features, gradient, score = features_and_gradient(classifier, "act4", images, lambda output: output[:, 2])
     expected = []
     for f, g, s in zip(features, gradient, score):

@@ -30,7 +30,7 @@ def localizer(tiny_backbone, seed):
     return Localizer(tiny_backbone(), CLASSES, 64, num_filters=8)
 
 
-def test_questions_are_about_the_largest_object_and_all_of_its_class(records):
+def test_targets_are_all_objects_of_the_class_of_the_largest(records):
     asked = explain.localization_targets(records, 64)
     for row, record in enumerate(asked.records):
         wanted = record.classes[record.largest()]
@@ -49,7 +49,7 @@ def test_questions_are_about_the_largest_object_and_all_of_its_class(records):
     assert asked.score(np.stack(asked.masks)).figures()["pxap"] == 1
 
 
-def test_questions_without_a_mask_or_an_object(records):
+def test_targets_are_left_out_when_there_is_no_object_and_lack_masks_when_there_is_none(records):
     bare = [dataclasses.replace(record, mask_path=None) for record in records[:2]]
     asked = explain.localization_targets(bare, 64)
     assert asked.masks == [None, None]
@@ -59,7 +59,7 @@ def test_questions_without_a_mask_or_an_object(records):
         explain.localization_targets([empty], 64)
 
 
-def test_models_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on(tiny_backbone, records):
+def test_models_and_baselines_are_scored_on_images_outside_the_tuning_split(tiny_backbone, records):
     asked = explain.localization_targets(records, 64)
     models = {"a": localizer(tiny_backbone, 0), "twin": localizer(tiny_backbone, 0), "bare": tiny_backbone()}
     found = explain.compare_models(models, asked, choose=4, steps=2, resamples=20)
@@ -87,7 +87,7 @@ def test_models_are_scored_beside_baselines_on_images_that_nothing_was_chosen_on
         explain.compare_models({"whole image": models["a"]}, asked, choose=2, level="P5")
 
 
-def test_level_is_chosen_among_those_that_all_models_look_at(tiny_backbone, records):
+def test_level_is_chosen_among_those_that_all_models_use(tiny_backbone, records):
     models = {
         "whole": localizer(tiny_backbone, 0),
         "fine": Localizer(tiny_backbone(), CLASSES, 64, num_filters=8, levels=["P3"]),

@@ -78,7 +78,7 @@ def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_localizer(tiny_
     assert expected.max() > 0
 
 
-def test_deepest_level_that_a_localizer_looks_at_is_explained_and_no_deeper_one(tiny_backbone, images):
+def test_deepest_level_that_a_localizer_uses_is_explained_by_default(tiny_backbone, images):
     from kerassl.detectors import Localizer
 
     model = Localizer(tiny_backbone(), NAMES, 64, num_filters=8, levels=["P3", "P4"])

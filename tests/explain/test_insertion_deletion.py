@@ -25,7 +25,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-np.asarray(x)))
 
 
-def test_figures_are_those_worked_by_hand(model):
+def test_metrics_are_those_worked_by_hand(model):
     heatmaps = (LEFT[None, ..., 0] / 200).astype("float32")
     found = insertion_deletion(model, LEFT, heatmaps, 0, steps=4, batch_size=3)
     # Deletion: the left half turns to the mean, 100, in the first two steps; then the right half, which is not asked.
@@ -39,7 +39,7 @@ def test_figures_are_those_worked_by_hand(model):
     assert other["deletion"][0] == pytest.approx(1 - found["deletion"][0], abs=1e-5)
 
 
-def test_pixels_that_come_in_raise_the_probability_sooner_where_the_heatmap_is_right(tiny_backbone):
+def test_insertion_is_higher_and_deletion_lower_when_the_heatmap_is_right(tiny_backbone):
     keras.utils.set_random_seed(0)
     draw = np.random.default_rng(0)
     inputs = keras.Input((64, 64, 3))

@@ -8,7 +8,7 @@ from kerassl import UserError
 from kerassl.explain import overlay, side_by_side
 
 
-def test_overlay_shows_the_image_where_cold_and_the_color_where_hot():
+def test_overlay_shows_the_image_where_low_and_the_color_where_high():
     image = np.full([2, 2, 3], 100, np.uint8)
     out = overlay(image, [[0.0, 0.25], [1.0, 1.0]])
     assert out.dtype == np.uint8

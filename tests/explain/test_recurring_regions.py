@@ -157,7 +157,7 @@ def test_nothing_is_found_when_images_are_doubles_of_each_other():
 
 
 @pytest.mark.parametrize("sets", [4, pytest.param(20, marks=pytest.mark.slow)])
-def test_chance_alone_is_silent_as_often_as_the_level_says(sets):
+def test_false_findings_are_as_rare_as_the_level_when_nothing_recurs(sets):
     alarms = []
     for seed in range(sets):
         data = _Set(100 + seed, each=7)
@@ -191,7 +191,7 @@ def test_classes_of_too_few_images_are_left_alone():
     assert data.find() == []
 
 
-def test_agreement_sees_outlines_up_to_small_shifts_and_no_light():
+def test_agreement_is_high_when_outlines_are_shifted_a_little_or_light_differs():
     rng = np.random.default_rng(0)
     first = _image(rng, SIDE, SIDE)
     moved = np.roll(0.5 * first + 80, (2, -4), axis=(0, 1))  # darker, flatter, and beside its place

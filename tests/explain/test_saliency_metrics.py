@@ -184,7 +184,7 @@ def test_difficult_images_are_small_objects_beside_another_class():
     assert "pointing_difficult" not in saliency_metrics(heatmaps, [small, large, small]).figures()
 
 
-def test_heatmaps_of_nothing_find_nothing():
+def test_scores_are_zero_when_heatmaps_are_empty():
     found = saliency_metrics(np.zeros([1, 32, 32]), masks=[square(0, 0, 8, 8, (32, 32))]).figures()
     assert found["energy"] == found["coverage"] == found["pointing"] == found["max_box_acc"] == 0
 

@@ -28,7 +28,7 @@ def trained(tiny_backbone, tmp_path_factory):
     return model, images, np.array([record.classes[0] for record in val])
 
 
-def test_heatmaps_fall_apart_with_the_weights_and_the_weights_come_back(trained):
+def test_heatmaps_change_with_randomized_weights_which_are_restored(trained):
     model, images, classes = trained
     cam, before = GradCAM(model, layer="P4"), [weight.copy() for weight in model.get_weights()]
     found = sanity_check(model, lambda: cam(images, classes), steps=4)
@@ -41,7 +41,7 @@ def test_heatmaps_fall_apart_with_the_weights_and_the_weights_come_back(trained)
     np.testing.assert_allclose([s for _, s in again], [s for _, s in found], atol=1e-5)
 
 
-def test_images_of_edges_stay_alike_whatever_the_weights(trained):
+def test_similarity_stays_high_when_heatmaps_are_edges_of_the_image(trained):
     model, images, _ = trained
     edges = np.abs(np.diff(images.mean(-1), axis=1, append=0)) / 255
     assert [alike for _, alike in sanity_check(model, lambda: edges, steps=2)] == [1, 1]

@@ -61,7 +61,7 @@ def test_mean_embedding_is_that_of_all_images(backbone, images):
     np.testing.assert_allclose(found, embedding(backbone, images).mean(axis=0), atol=1e-5)
 
 
-def test_models_that_have_a_backbone_are_taken_whole(backbone, images):
+def test_model_is_accepted_when_it_has_a_backbone(backbone, images):
     from kerassl.detectors import Localizer
 
     model = Localizer(backbone, ["a", "b"], 64, num_filters=8)

@@ -42,7 +42,7 @@ def photos():
 
 
 @pytest.mark.current_stack
-def test_operations_of_views_do_one_thing_each(photos):
+def test_each_operation_of_views_changes_one_property(photos):
     views = SimCLRViews(SIZE)
     operations = view_operations(views)
     assert tuple(operations) == OPERATIONS
@@ -124,7 +124,7 @@ def test_geometry_does_not_depend_on_the_batch_size(models, records, found):
     assert again["alignment"] == pytest.approx(own["alignment"], abs=1e-3)
 
 
-def test_geometry_of_scenes_is_whole_and_json(found, records):
+def test_geometry_is_complete_and_json_when_images_are_scenes(found, records):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["images"] == len(records) == 40
     for model in found["models"].values():
@@ -146,7 +146,7 @@ def test_geometry_of_scenes_is_whole_and_json(found, records):
 
 
 @pytest.mark.current_stack
-def test_figures_are_those_of_the_functions(found, models, records):
+def test_geometry_equals_the_functions_of_each_metric(found, models, records):
     features = pooled(models["one"], records, "act5").mean(axis=(1, 2))
     labels = np.array([record.classes[record.largest()] for record in records])
     own = found["models"]["one"]["layers"]["P5"]
@@ -218,7 +218,7 @@ def _sees(*weights):
 
 
 @pytest.mark.current_stack
-def test_images_without_labels_leave_out_what_needs_them(models, records):
+def test_metrics_of_labels_are_left_out_when_images_have_none(models, records):
     found = spaces.feature_geometry(
         {"one": models["one"]}, [record.path for record in records], image_size=SIZE, layers=["P5"]
     )

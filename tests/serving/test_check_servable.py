@@ -165,7 +165,7 @@ def test_detections_are_compared_by_their_matches(found, wanted):
     assert apart["class_names"] == 0
 
 
-def test_a_name_or_a_shape_that_differs_is_infinitely_far():
+def test_difference_is_infinite_when_names_or_shapes_differ():
     expected = {"box": np.zeros([1, 4]), "class_name": np.array([b"red"], object), "class": np.array([0])}
     assert differences(expected, expected, [100]) == {"box": 0, "class_name": 0, "class": 0}
     assert differences({**expected, "class_name": np.array([b"blue"], object)}, expected, [100])["class_name"] == np.inf

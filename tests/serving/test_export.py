@@ -125,7 +125,7 @@ def test_the_graph_has_nothing_random_and_nothing_for_xla_alone(model, servable,
     assert [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
 
 
-def test_a_localizer_names_and_finds_the_object(vivid_localizer, photos, tmp_path):
+def test_localizer_returns_class_and_box_of_the_object(vivid_localizer, photos, tmp_path):
     model, path = vivid_localizer
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")

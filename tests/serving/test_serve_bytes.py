@@ -180,7 +180,7 @@ def test_an_oversized_image_is_refused_before_memory_is_taken_for_it(simclr, goo
 
 
 @pytest.mark.current_stack
-def test_the_limit_of_pixels_is_the_one_that_was_asked_for(limited_backbone, good):
+def test_limit_of_pixels_is_that_of_the_export(limited_backbone, good):
     served = tf.saved_model.load(str(limited_backbone[1])).signatures["serve_bytes"]
     answer = served(image_bytes=tf.constant([good["photo.jpg"], good["gray.jpg"]]))  # 90 x 50 and 200 x 70
     assert answer["valid"].numpy().tolist() == [True, False]

@@ -73,7 +73,7 @@ def test_a_localizers_file_gives_its_box_and_class_in_half_the_bytes(tiny_backbo
 
 
 @pytest.mark.current_stack
-def test_export_refuses_other_models_names_and_precisions_and_replaces_nothing(tiny_backbone, tmp_path):
+def test_export_refuses_invalid_arguments_and_replaces_nothing(tiny_backbone, tmp_path):
     model = localizer(tiny_backbone())
     with pytest.raises(UserError, match="give float32 or float16"):
         serving.export_tflite(model, tmp_path / "a.tflite", precision="int8")

@@ -8,7 +8,6 @@ import logging
 import os
 import pathlib
 import re
-import stat
 import typing
 from collections.abc import Callable
 
@@ -223,10 +222,10 @@ def _coco(folder, files, images):
 
 def _is_coco(path):
     """Whether two of COCO's three keys are at the beginning or the end of a json."""
+    if not os.path.isfile(path):  # opening a pipe would wait for a writer
+        return False
     try:
         with open(path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return False
             content = file.read(_HEAD)
             file.seek(max(os.path.getsize(path) - _HEAD, 0))
             content += file.read(_HEAD)

@@ -220,7 +220,10 @@ def roboflow_voc(root):
 def roboflow_coco(root):
     for split, folder in SPLITS.items():
         photos(root / folder, of(split))
-        save(root / folder / "_annotations.coco.json", coco_json(of(split), first=0))
+        content = json.loads(coco_json(of(split)))
+        pets = {"id": 0, "name": "pets", "supercategory": "none"}
+        content["categories"] = [pets, *({**each, "supercategory": "pets"} for each in content["categories"])]
+        save(root / folder / "_annotations.coco.json", json.dumps(content))
     return root
 
 
@@ -274,6 +277,14 @@ def yolo_with_lists_of_folders(root):
     return root / "pets.yaml"
 
 
+def darknet_voc(root):
+    photos(root / "JPEGImages")
+    for each in SAMPLES:
+        save(root / "labels" / f"{each.stem}.txt", yolo_lines(each))
+    save(root / "pets.names", "\n".join(NAMES))
+    return root
+
+
 def yolo_without_a_yaml(root):
     yolo_folders(root, "{kind}/{split}")
     save(root / "classes.txt", "\n".join(NAMES))
@@ -306,12 +317,12 @@ WRITERS = [
     labelimg_voc, labelimg_voc_apart, labelimg_yolo, voc_named_by_file_name, cvat_voc, cvat_coco, cvat_yolo,
     cvat_ultralytics, label_studio_voc, label_studio_coco, label_studio_yolo, roboflow_voc, roboflow_coco,
     roboflow_yolo, roboflow_csv, fiftyone_voc, fiftyone_coco, fiftyone_yolo, yolo_with_lists_of_folders,
-    yolo_without_a_yaml, coco_2017, keras_retinanet, tensorflow_tutorial,
+    darknet_voc, yolo_without_a_yaml, coco_2017, keras_retinanet, tensorflow_tutorial,
 ]  # fmt: skip
 # Where other than the splits of the samples are defined: the splits, and those in which the test image is.
 OWN = {
     **dict.fromkeys(("labelimg_voc", "labelimg_voc_apart", "labelimg_yolo", "voc_named_by_file_name", "cvat_coco"), ()),
-    **dict.fromkeys(("label_studio_voc", "label_studio_coco", "label_studio_yolo", "fiftyone_voc"), ()),
+    **dict.fromkeys(("label_studio_voc", "label_studio_coco", "label_studio_yolo", "fiftyone_voc", "darknet_voc"), ()),
     **dict.fromkeys(("fiftyone_coco", "keras_retinanet"), ()),
     "cvat_yolo": ("train", "val"),
     "yolo_with_lists_of_folders": ("train", "val"),
@@ -381,7 +392,7 @@ def test_images_are_those_of_the_folder_that_is_named(tmp_path, kind):
         suffix, text = ("xml", voc_xml(each)) if kind == "voc" else ("txt", yolo_lines(each))
         save(root / f"{each.stem}.{suffix}", text)
     if kind == "coco":
-        save(root / "boxes.json", coco_json(SAMPLES, "/data/pets/"))
+        save(root / "boxes.json", coco_json(SAMPLES, "../../label-studio/data/media/upload/1/"))
     if kind == "csv":
         save(root / "boxes.csv", table(SAMPLES))
     if kind in ("yolo", "data.yaml"):
@@ -438,7 +449,8 @@ def file(name, text=""):
 
 def only_images(root):
     photos(root)
-    save(root / "notes.txt", "walks")
+    for suffix in ("txt", "json", "csv", "yaml", "xml", "data"):
+        os.mkfifo(root / f"pipe.{suffix}")
     return root
 
 
@@ -460,7 +472,7 @@ REFUSALS = [
     (lambda root: root / "nowhere", {}, ["there is no '", "nowhere'; give a VOCdevkit"]),
     (lambda root: "", {}, ["there is no ''; give"]),
     (lambda root: "tfds:cats/1", {}, ["tensorflow-datasets has no 'cats/1' (", "); give its name, as voc/2007"]),
-    (only_images, {}, ["holds no labels of a known format (5 .jpg, 1 .txt); give"]),
+    (only_images, {}, ["holds no labels of a known format (5 .jpg, 1 ", "); give"]),
     (captions, {}, ["holds no labels of a known format"]),
     (cvat_own_xml, {}, ["holds no labels of a known format (5 .jpg, 1 .xml)"]),
     (both, {}, ["holds 5 XML files of VOC (", ") and a COCO json (", "boxes.json); give the path of one of them"]),

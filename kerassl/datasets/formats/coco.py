@@ -34,7 +34,9 @@ def read_coco(annotations, images_dir, class_names, strict, allow_broken):
     content = _load(annotations)
     categories = _categories(content, annotations)
     names = list(dict.fromkeys(categories.values()))
-    if class_names is not None:
+    if class_names is None:
+        names = [name for name in names if name not in _roots(content)] or names
+    else:
         wanted = read_class_names(class_names)
         check_there(wanted, names, annotations, "category")
         names = wanted
@@ -118,6 +120,18 @@ def _categories(content, path):
     if not found:
         raise UserError(f"{path} has no categories; give each class a category with an id and a name")
     return dict(sorted(found.items(), key=lambda pair: (isinstance(pair[0], str), pair[0])))
+
+
+def _roots(content):
+    """Names of categories that only others belong to: Roboflow adds one of the data set's name, without objects."""
+    entries = [entry for entry in content["categories"] if entry.get("supercategory") == "none"]
+    if not entries:
+        return set()
+    above = {
+        entry.get("supercategory") for entry in content["categories"] if isinstance(entry.get("supercategory"), str)
+    }
+    used = {as_id(entry.get("category_id")) for entry in content["annotations"] if isinstance(entry, dict)}
+    return {nfc(entry["name"]) for entry in entries if entry["name"] in above and as_id(entry["id"]) not in used}
 
 
 def _report_doubled(categories, path):

@@ -170,8 +170,8 @@ def locate(folder, name, endings):
 
     Args:
         folder: `pathlib.Path` of the images.
-        name: str, a path relative to the folder; or one that is absolute or has the folder's name in it, of which an
-            end is relative to the folder.
+        name: str, a path relative to the folder; or one that is absolute, leads out of the folder, is a URL or has
+            the folder's name in it, of which an end is relative to the folder.
         endings: see `name_endings`.
 
     Returns:
@@ -183,11 +183,10 @@ def locate(folder, name, endings):
         if path is not None:
             return path, None
     parts = [part for part in plain.split("/") if part not in ("", ".")]
-    absolute = re.match(r"/|[A-Za-z]:", plain)
-    if ".." in parts:
-        return None, "outside of their folder"
-    if absolute:
-        starts = range(len(parts))
+    above = max((place + 1 for place, part in enumerate(parts) if part == ".."), default=0)
+    elsewhere = above or re.match(r"/|[A-Za-z]:|[a-z]+://", plain)
+    if elsewhere:
+        starts = range(above, len(parts))
     else:
         starts = [1] if parts and parts[0] == os.path.basename(os.path.abspath(folder)) else []
     for start in starts:
@@ -195,7 +194,7 @@ def locate(folder, name, endings):
         if path is not None:
             one = endings["/".join(map(nfc, parts[start:]))] == 1
             return (path, None) if one else (None, "whose name fits several files")
-    return None, "outside of their folder" if absolute else "that are missing"
+    return None, "outside of their folder" if elsewhere else "that are missing"
 
 
 def _inside(folder, name):

@@ -134,8 +134,8 @@ def label_of(image):
 def _label_file(folder, image):
     name = pathlib.PurePosixPath(image).with_suffix(".txt")
     found = find_file(folder, str(name))
-    if found is None and "images" in name.parts:  # the folder above images and labels is named
-        found = find_file(folder, str(_labels_dirs(name)[0]))
+    if found is None:  # the folder above images and labels may be named
+        found = next(filter(None, (find_file(folder, str(each)) for each in _labels_dirs(name)[:1])), None)
     return found or os.path.join(folder, name)
 
 
@@ -146,9 +146,9 @@ def _labels_dir(images_dir):
 
 
 def _labels_dirs(path):
-    """A path with each of its folders called `images`, the last one first, renamed `labels`."""
+    """A path with each of its folders called `images` or `JPEGImages`, the last one first, renamed `labels`."""
     parts = pathlib.PurePath(path).parts
-    places = [place for place, part in enumerate(parts) if part == "images"]
+    places = [place for place, part in enumerate(parts) if part in ("images", "JPEGImages")]
     return [pathlib.PurePath(*parts[:place], "labels", *parts[place + 1 :]) for place in reversed(places)]
 
 

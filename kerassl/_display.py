@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+_MOST = 20_000  # pixels a side: matplotlib draws less than 65,536, and few programs open as many
 # Marks that change the direction of what follows them: a line would show its characters in another order.
 _DIRECTIONS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
@@ -62,3 +63,8 @@ def plotted(text: Any, longest: int = 60) -> str:
     """
     text = shortened(text, longest).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text  # legends leave out what begins with an underscore
+
+
+def fitting_dpi(figure: Any, dpi: float) -> float:
+    """Return the dots per inch at which a matplotlib figure is drawn: `dpi`, or fewer where it would be too large."""
+    return min(dpi, _MOST / max(figure.get_size_inches()))

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from kerassl._display import plotted, printable, shortened
+from kerassl._display import fitting_dpi, plotted, printable, shortened
 from kerassl._errors import UserError
-from kerassl._plots import fitting_dpi
 
 pytestmark = pytest.mark.current_stack
 

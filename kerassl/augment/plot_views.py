@@ -11,9 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from kerassl._display import plotted
+from kerassl._display import fitting_dpi, plotted
 from kerassl._errors import UserError
-from kerassl._plots import fitting_dpi
 from kerassl.augment.locations import match_locations
 from kerassl.augment.views import Views
 

@@ -9,10 +9,9 @@ import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 
-from kerassl._display import plotted
+from kerassl._display import fitting_dpi, plotted
 from kerassl._errors import UserError
 from kerassl._io import files as _files
-from kerassl._plots import fitting_dpi
 from kerassl.datasets.record import Record
 from kerassl.metrics.checks import checked
 from kerassl.metrics.voc import average_precision, match_detections

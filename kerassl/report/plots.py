@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kerassl._display import plotted
-from kerassl._plots import fitting_dpi
+from kerassl._display import fitting_dpi, plotted
 from kerassl.types import METRIC_NAMES, PROTOCOLS
 
 # Okabe and Ito's colors without the yellow, which readers with any color vision can tell apart, and two more.

@@ -12,10 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from kerassl._display import plotted, shortened
+from kerassl._display import fitting_dpi, plotted, shortened
 from kerassl._errors import UserError
 from kerassl._io.files import whole
-from kerassl._plots import fitting_dpi
 
 
 def overlay(image: np.ndarray, heatmap: np.ndarray, *, strength: float = 0.5) -> np.ndarray:

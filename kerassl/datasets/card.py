@@ -6,10 +6,10 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import io
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -17,11 +17,17 @@ from tqdm import tqdm
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl.datasets.class_names import check_numbering
+from kerassl.datasets.formats.annotation import box_text
+from kerassl.datasets.formats.findings import Findings
 from kerassl.datasets.images.faults import fault, never_read
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.images.reading import Header, decodable, read_header, read_image
 from kerassl.datasets.images.shard_index import shard_place
 from kerassl.datasets.record import Record
+
+QUANTILES = {"min": 0, "5 %": 5, "25 %": 25, "50 %": 50, "75 %": 75, "95 %": 95, "max": 100}
+_TINY = 0.01
+_TINY_BOXES = f"boxes with a side under {_TINY:.0%} of the image's longer side"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +41,6 @@ class ImageCard:
         formats: number of files by format and mode, as "JPEG RGB".
         rotated: number of files whose EXIF orientation is not upright.
         broken: (path, reason) of each file that readers leave out, as far as they were checked.
-        duplicates: lists of paths with the same content.
     """
 
     count: int
@@ -45,7 +50,13 @@ class ImageCard:
     formats: collections.Counter
     rotated: int
     broken: list[tuple[str, str]]
-    duplicates: list[list[str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with quantiles of the sizes."""
+        sizes = {name: quantiles(values) for name, values in (("height", self.heights), ("width", self.widths))}
+        broken = [{"path": path, "reason": reason} for path, reason in self.broken]
+        counts = {"count": self.count, "bytes": self.bytes, "formats": dict(self.formats), "rotated": self.rotated}
+        return {**counts, **sizes, "broken": broken}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +71,7 @@ class LabelCard:
         per_image: `[records]` int array, boxes of each image.
         sizes: `[boxes]` float array, the root of a box's area over the root of its image's.
         crowds: number of crowd regions, which no other figure counts.
+        faults: the places of what readers fixed or left out, and of tiny boxes, by the kind of fault.
     """
 
     classes: tuple[str, ...]
@@ -69,10 +81,33 @@ class LabelCard:
     per_image: np.ndarray
     sizes: np.ndarray
     crowds: int = 0
+    faults: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with quantiles of what is counted by image and by box."""
+        columns = (self.boxes.tolist(), self.images.tolist(), self.difficult.tolist())
+        keys = ("name", "boxes", "images", "difficult")
+        return {
+            "images": len(self.per_image),
+            "empty": int((self.per_image == 0).sum()),
+            "boxes": int(self.boxes.sum()),
+            "crowds": self.crowds,
+            "classes": [dict(zip(keys, each)) for each in zip(self.classes, *columns)],
+            "boxes_per_image": quantiles(self.per_image),
+            "relative_size": quantiles(self.sizes),
+            "faults": {kind: list(places) for kind, places in self.faults.items()},
+        }
+
+
+def quantiles(values: np.ndarray) -> dict[str, float]:
+    """Return the quantiles of values that a card has, by name; none of no values."""
+    if not len(values):
+        return {}
+    return dict(zip(QUANTILES, np.percentile(values, list(QUANTILES.values())).tolist()))
 
 
 def image_card(paths: Sequence[str], decode: bool = False, workers: int = 8, progress: bool = True) -> ImageCard:
-    """Read the headers of image files, and the content of those of equal size to find duplicates.
+    """Read the headers of image files.
 
     Args:
         paths: files, or images in shards. The latter are read completely, which finds damaged ones.
@@ -107,11 +142,6 @@ def image_card(paths: Sequence[str], decode: bool = False, workers: int = 8, pro
         if decode:
             whole = tqdm(decodable(paths), total=len(paths), desc="decode", unit="image", disable=not progress)
             looked = [(length, header if good else None) for (length, header), good in zip(looked, whole)]
-        lengths = collections.Counter(length for length, *_ in looked)
-        alike = [place for place, (length, *_) in enumerate(looked) if length and lengths[length] > 1]
-        contents = collections.defaultdict(list)
-        for place, digest in zip(alike, pool.map(lambda place: _digest(lambda: opened(place)), alike)):
-            contents[digest].append(paths[place])
     good = [header for _, header in looked if header is not None]
     return ImageCard(
         count=len(paths),
@@ -121,7 +151,6 @@ def image_card(paths: Sequence[str], decode: bool = False, workers: int = 8, pro
         formats=collections.Counter(header.kind for header in good),
         rotated=sum(header.orientation > 1 for header in good),
         broken=[(path, fault(path)) for path, (_, header) in zip(paths, looked) if header is None],
-        duplicates=[same for digest, same in contents.items() if digest and len(same) > 1],
     )
 
 
@@ -141,20 +170,13 @@ def _look(path, opened):
     return length, header
 
 
-def _digest(opened):
-    try:
-        with opened()[0] as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, tf.errors.OpError):
-        return None
-
-
-def label_card(records: Sequence[Record], classes: Sequence[str]) -> LabelCard:
+def label_card(records: Sequence[Record], classes: Sequence[str], findings: Sequence[Findings] = ()) -> LabelCard:
     """Count the boxes of records by class and by image.
 
     Args:
         records: records, or a `DetectionDataset`.
         classes: names of the records' classes.
+        findings: what their readers fixed or left out, as `findings.collected` collects it.
 
     Example:
         >>> records = kerassl.datasets.DetectionDataset.from_voc("VOCdevkit", 2007, "trainval")
@@ -163,15 +185,21 @@ def label_card(records: Sequence[Record], classes: Sequence[str]) -> LabelCard:
     """
     check_numbering(records, classes)
     boxes, images, difficult = (np.zeros(len(classes), int) for _ in range(3))
-    sizes = []
+    sizes, faults = [], collections.defaultdict[str, list[str]](list)
+    for each in findings:
+        for kind, places in (("files left out", each.files), *each.found.items()):
+            faults[kind] += places
     for record in records:
         own = record.classes[~record.crowd]
         np.add.at(boxes, own, 1)
         np.add.at(difficult, record.classes[record.difficult & ~record.crowd], 1)
         images[np.unique(own)] += 1
         sides = (record.boxes[:, 2:] - record.boxes[:, :2])[~record.crowd]
+        tiny = sides.min(axis=1) < _TINY * max(record.height, record.width)
+        faults[_TINY_BOXES] += [f"{record.path}: {box_text(box)}" for box in record.boxes[~record.crowd][tiny]]
         sizes.append(np.sqrt(sides[:, 0] * sides[:, 1] / (record.height * record.width)))
     per_image = np.array([np.sum(~record.crowd) for record in records], int)
     crowds = sum(int(record.crowd.sum()) for record in records)
     relative = np.concatenate([*sizes, np.zeros(0)])
-    return LabelCard(tuple(classes), boxes, images, difficult, per_image, relative, crowds)
+    found = {kind: tuple(places) for kind, places in faults.items() if places}
+    return LabelCard(tuple(classes), boxes, images, difficult, per_image, relative, crowds, found)

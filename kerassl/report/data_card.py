@@ -8,22 +8,21 @@ import numpy as np
 
 from kerassl._display import plotted, printable
 from kerassl._io import files as _files
-from kerassl.datasets.card import ImageCard, LabelCard
+from kerassl.datasets.card import QUANTILES, ImageCard, LabelCard, quantiles
+from kerassl.datasets.duplicates import Duplicates
 from kerassl.report import plots
 from kerassl.report.render import Table
 
-_QUANTILES = {"min": 0, "5 %": 5, "25 %": 25, "50 %": 50, "75 %": 75, "95 %": 95, "max": 100}
 _CLASSES = 40  # in the plot
 
 
-def card_text(images: ImageCard, labels: LabelCard | None = None) -> str:
+def card_text(images: ImageCard, labels: LabelCard | None = None, duplicates: Duplicates | None = None) -> str:
     """Return the card of a data set as lines of text."""
-    extra = _duplicates(images)
     lines = [
         f"images: {images.count:,} ({images.bytes / 2**20:,.1f} MiB)",
         "formats: " + ", ".join(f"{name} {count:,}" for name, count in images.formats.most_common()),
         f"rotated by EXIF: {images.rotated:,}",
-        f"duplicates: {extra:,}" + (f", as {' = '.join(images.duplicates[0][:2])}" if extra else ""),
+        *_duplicate_lines(duplicates),
         f"broken: {len(images.broken):,}",
         *(f"  {path} {reason}" for path, reason in images.broken[:10]),
     ]
@@ -38,6 +37,7 @@ def card_text(images: ImageCard, labels: LabelCard | None = None) -> str:
         empty = int((labels.per_image == 0).sum())
         lines.append(f"annotated: {len(labels.per_image):,} images, {empty:,} of them without a box")
         lines.append(f"boxes: {total:,}, {difficult:,} of them difficult; {labels.crowds:,} crowd regions not counted")
+        lines += [f"{kind}: {len(places):,}, as {places[0]}" for kind, places in labels.faults.items()]
         if total:
             rows.append(_quantiles("boxes per image", labels.per_image, ".0f"))
             # The side of a square of the box's area, over that of its image's.
@@ -47,21 +47,47 @@ def card_text(images: ImageCard, labels: LabelCard | None = None) -> str:
             for name, boxes, own, hard in zip(labels.classes, labels.boxes, labels.images, labels.difficult)
         ]
         classes = [classes[place] for place in np.argsort(-labels.boxes, kind="stable")]
-    tables = [Table(dict.fromkeys(["", *_QUANTILES], ""), rows)] if rows else []
+    tables = [Table(dict.fromkeys(["", *QUANTILES], ""), rows)] if rows else []
     tables += [Table(dict.fromkeys(["class", "boxes", "share", "images", "difficult"], ""), classes)] if classes else []
     return "\n\n".join(["\n".join(map(printable, lines)), *(table.to_text() for table in tables)])
 
 
 def _quantiles(name, values, form):
-    return [name, *(format(value, form) for value in np.percentile(values, list(_QUANTILES.values())))]
+    return [name, *(format(value, form) for value in quantiles(values).values())]
 
 
-def _duplicates(images):
-    return sum(len(same) - 1 for same in images.duplicates)
+def _duplicate_lines(duplicates):
+    """Return the number of copies in all, and those of each pair of splits with the first names."""
+    if duplicates is None:
+        return ["duplicates: not searched"]
+    several = len(duplicates.images) > 1
+    compared = f" (of {', '.join(duplicates.images)})" if several else ""
+    lines = [f"duplicates{compared}: {_counted(duplicates.found)}"]
+    for number, split in enumerate(duplicates.images):
+        for earlier in list(duplicates.images)[: number + 1]:
+            found = duplicates.between(earlier, split)
+            if found and several:
+                where = f"within {split}" if earlier == split else f"in {split} of {earlier}"
+                lines.append(f"  copies {where}: {_counted(found)}")
+            lines += [f"  {each.path} {'=' if each.kind == 'exact' else '~'} {each.original}" for each in found[:3]]
+            if len(found) > 3:
+                lines.append(f"  and {len(found) - 3:,} more")
+    return lines
+
+
+def _counted(found):
+    near = sum(each.kind == "near" for each in found)
+    return f"{len(found):,}" + (f", {near:,} of them resized, re-encoded or turned" if near else "")
 
 
 def draw_card(
-    images: ImageCard, labels: LabelCard | None, path: str | os.PathLike, title: str, *, overwrite: bool = False
+    images: ImageCard,
+    labels: LabelCard | None,
+    path: str | os.PathLike,
+    title: str,
+    *,
+    duplicates: Duplicates | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Draw the card of one readable image or more into an image file, whose suffix selects the format."""
     short = np.minimum(images.heights, images.widths)
@@ -70,7 +96,11 @@ def draw_card(
         shown |= {"boxes per image": labels.per_image, "box: side relative to image": labels.sizes}
     tall = 0 if labels is None else max(3.2, 0.2 * min(len(labels.classes), _CLASSES))
     figure, panels = plots.subplots(len(shown) + (labels is not None), size=(3.8, 0.5 * tall + 1.6 if tall else 3.2))
-    counts = {"images": images.count, "broken": len(images.broken), "duplicates": _duplicates(images)}
+    counts = {"images": images.count, "broken": len(images.broken)}
+    if duplicates is not None:
+        across = sum(each.split != each.original_split for each in duplicates.found)
+        counts["duplicates"] = len(duplicates.found) - across
+        counts |= {"duplicates across splits": across} if len(duplicates.images) > 1 else {}
     counts |= {} if labels is None else {"boxes": labels.boxes.sum(), "classes": len(labels.classes)}
     figure.suptitle(f"{plotted(title)}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
     for axes, (name, values) in zip(panels, shown.items()):

@@ -91,7 +91,7 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
             raise UserError("no images are named; give --images a folder, or data.unlabeled in the configuration")
         nothing = DetectionDataset([], ["none"])
         return Sources(list(data.unlabeled), nothing, None, nothing)
-    whole, val, test = _parts(config.data)
+    whole, val, test = labeled_parts(config.data)
     train = whole.subset(data.count, fraction=data.fraction, seed=config.seed)
     found = Sources(list(data.unlabeled), train, val, val if test is None else test)
     _check_parts(found)
@@ -101,8 +101,8 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
     return found
 
 
-def _parts(data):
-    """The labeled images to train, to choose and to score on, the latter two None where there are none."""
+def labeled_parts(data):
+    """Return the labeled images to train, to choose and to score on, the latter two None where there are none."""
     train, named = data.train, {"val": data.val, "test": data.test}
     own = datasets.own_splits(train.path) if train.split is None and None in named.values() else ()
     if "train" in own:
@@ -199,7 +199,7 @@ def _of_part(data, part, images, split):
     """The labels of a part of a section `data`, or of another split of what it names."""
     own = _named(data, part)
     if split is None and images is None and own is data.train:
-        train, val, test = _parts(data)
+        train, val, test = labeled_parts(data)
         found = {"train": train, "val": val, "test": val if test is None else test}[part]
         if found is not None:
             return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from kerassl import datasets
 from kerassl._display import printable
@@ -14,11 +16,14 @@ from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl.config.config import read_config
 from kerassl.datasets.card import ImageCard, LabelCard, image_card, label_card
+from kerassl.datasets.class_names import read_class_names
+from kerassl.datasets.duplicates import Duplicates, find_duplicates
+from kerassl.datasets.formats.findings import collected
 from kerassl.datasets.images.shard_index import is_shards, open_index
 from kerassl.report.data_card import card_text, draw_card
 from kerassl.runs import outputs
 from kerassl.runs.running import verbosity
-from kerassl.runs.sources import labels_title, open_labels
+from kerassl.runs.sources import labeled_parts, labels_title, open_labels
 
 log = logging.getLogger("kerassl")
 
@@ -30,13 +35,20 @@ class Inspection:
     Attributes:
         images: `datasets.card.ImageCard`.
         labels: `datasets.card.LabelCard`, or None where there are none.
+        duplicates: `datasets.Duplicates`, or None where they were not searched.
     """
 
     images: ImageCard
     labels: LabelCard | None
+    duplicates: Duplicates | None = None
 
     def __str__(self) -> str:
-        return card_text(self.images, self.labels)
+        return card_text(self.images, self.labels, self.duplicates)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        parts = {"images": self.images, "labels": self.labels, "duplicates": self.duplicates}
+        return {name: None if part is None else part.to_dict() for name, part in parts.items()}
 
 
 def inspect(
@@ -47,10 +59,13 @@ def inspect(
     data_images: str | os.PathLike | None = None,
     split: str | None = None,
     classes: Sequence[str] | None = None,
+    val: datasets.DetectionDataset | str | os.PathLike | None = None,
+    test: datasets.DetectionDataset | str | os.PathLike | None = None,
     decode: bool = False,
+    duplicates: bool = True,
     out: str | os.PathLike | None = None,
 ) -> Inspection:
-    """Describe a data set: sizes, classes, boxes, broken files.
+    """Describe a data set: sizes, classes, boxes, broken files, duplicates.
 
     Args:
         paths: Sequence of images or folders of them, which have no labels; or of one path of labels, in place of
@@ -58,8 +73,11 @@ def inspect(
         config: Str or path of a YAML file.
         data, data_images, split, classes: The labels of any format, see `DetectionDataset.open`. Those that cannot be
             read are reported in the log.
+        val, test: Other labels, whose images are compared with those of `data`. By default the parts of the
+            configuration or the data's own splits are compared; of several `paths` the images of each.
         decode: Bool. Whether each image is decoded, which finds files that are cut off.
-        out: Str or path of a `.png` file to draw the card into, or None.
+        duplicates: Bool. Whether duplicates are searched, see `datasets.find_duplicates`.
+        out: Str or path of a `.png` file to draw the card into, or of a `.json` file to write it to, or None.
 
     Returns:
         `Inspection`.
@@ -67,9 +85,9 @@ def inspect(
     Raises:
         UserError: if nothing is named or found, or the file cannot be written.
     """
-    outputs.check_file(out, (".png",), "an image")
+    outputs.check_file(out, (".png", ".json"), "an image or JSON")
     if out is not None:
-        files.check_outside(out, [*paths, data, data_images])
+        files.check_outside(out, [*paths, data, data_images, val, test])
     if paths and data is not None:
         raise UserError(f"both {paths[0]} and --data are named; give one of them")
     read = read_config(config)
@@ -82,19 +100,28 @@ def inspect(
         paths = paths or read.data.unlabeled
     if paths:
         title = pathlib.Path(paths[0]).name + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
-        labels, images = None, _without_labels(paths)
+        labels, splits = None, _without_labels(paths)
+        images = [path for each in splits.values() for path in each]
     elif data is None and read.data.train is None:
         raise UserError("nothing is named to inspect; give a folder of images, or --data labels")
     else:
         title = labels_title(data, split, config=read, part="train")
-        found = open_labels(data, data_images, split, classes, True, config=read, part="train")
-        labels, images = label_card(found, found.class_names), _images_of(found, data, split)
+        with collected() as findings:
+            found = open_labels(data, data_images, split, classes, True, config=read, part="train")
+        labels, images = label_card(found, found.class_names, findings), _images_of(found, data, split)
+        if duplicates:
+            splits = _splits(images, read, data, data_images, split, classes, {"val": val, "test": test})
     card = image_card(images, decode, progress=verbosity() != 2)
-    if out is not None:
+    copies = find_duplicates(splits, progress=verbosity() != 2) if duplicates else None
+    inspection = Inspection(card, labels, copies)
+    if out is not None and pathlib.Path(out).suffix.lower() == ".json":
+        with files.whole(out, overwrite=True) as file:
+            file.write_text(json.dumps(inspection.to_dict(), indent=1) + "\n", encoding="utf-8")
+    elif out is not None:
         if not len(card.heights):
             raise UserError(f"none of {card.count} images can be opened; there is nothing to draw")
-        draw_card(card, labels, out, title, overwrite=True)
-    return Inspection(card, labels)
+        draw_card(card, labels, out, title, duplicates=copies, overwrite=True)
+    return inspection
 
 
 def _is_labeled(path):
@@ -108,10 +135,37 @@ def _is_labeled(path):
 
 
 def _without_labels(paths):
+    """Paths of the images in each of the paths, each image once."""
     log.info("%s is read as images without labels", printable(str(paths[0])))
     if len(paths) == 1 and is_shards(paths[0]):
-        return open_index(paths[0]).names(pathlib.Path(paths[0]))
-    return datasets.image_files(paths)
+        return {"images": open_index(paths[0]).names(pathlib.Path(paths[0]))}
+    left = dict.fromkeys(datasets.image_files(paths))
+    parts = {}
+    for path in paths:
+        own = [each for each in datasets.image_files(path) if left.pop(each, 0) is None]
+        parts.setdefault(str(path) if len(paths) > 1 else "images", own)
+    return parts
+
+
+def _splits(images, read, data, data_images, split, classes, given):
+    """Paths of the images to compare: of the configuration or the data's own splits, of those given, and of neither."""
+    level, parts = log.level, {}
+    log.setLevel(logging.ERROR)  # the faults of these labels were reported before
+    try:
+        if split is None and data is None:
+            names = read.data.classes if classes is None else read_class_names(classes)
+            settings = read.data.model_copy(update={"classes": names, "allow_broken_labels": True})
+            parts = dict(zip(("train", "val", "test"), labeled_parts(settings)))
+        elif split is None and not isinstance(data, datasets.DetectionDataset):
+            own = [name for name in ("train", "val", "test") if name in datasets.own_splits(data)]
+            parts = {name: open_labels(data, data_images, name, classes, True) for name in own}
+    finally:
+        log.setLevel(level)
+    parts |= {name: open_labels(path, None, None, classes, True) for name, path in given.items() if path is not None}
+    paths = {name: [record.path for record in part] for name, part in parts.items() if part is not None}
+    inside = {path for part in paths.values() for path in part}
+    others = [path for path in images if path not in inside]
+    return {"others" if "train" in paths else "train" if paths else "images": others, **paths} if others else paths
 
 
 def _images_of(labels, data, split):

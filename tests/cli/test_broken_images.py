@@ -87,7 +87,7 @@ def test_commands_read_files_whose_names_are_no_utf8(devkit, tiny_backbone, tmp_
     printed = capsys.readouterr().out
     assert "images: 6 " in printed
     assert "broken: 1\n" in printed
-    assert r"duplicates: 1, as " in printed
+    assert "duplicates: 1\n" in printed
     assert r"caf\xe9.jpg" in printed
     assert _run("shards", "--images", images, "--out", tmp_path / "shards") == 0
     assert "5 images in 1 shards; 1 broken files left out" in capsys.readouterr().out

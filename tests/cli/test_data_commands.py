@@ -1,10 +1,15 @@
 """`kerassl shards` and `kerassl inspect`."""
 
+import json
+import pathlib
+import shutil
+
 import numpy as np
 import PIL.Image
 import pytest
 from said import quiet
 
+from kerassl import tasks
 from kerassl.cli.main import main
 from kerassl.datasets import DetectionDataset, image_folder, write_scenes
 from kerassl.metrics import save_predictions
@@ -96,3 +101,32 @@ def test_card_has_the_figures_of_images_and_of_voc(devkit, tmp_path, capsys):
         (tmp_path / "card.png").unlink()
     assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
     assert "6 images, 0 of them without" in capsys.readouterr().out
+
+
+def test_duplicates_are_listed_of_each_pair_of_splits(devkit, tmp_path):
+    copy = shutil.copytree(devkit, tmp_path / "copy")
+    images = copy / "VOC2007" / "JPEGImages"
+    with PIL.Image.open(images / "train_000001.jpg") as image:
+        image.resize((100, 100)).save(images / "val_000002.jpg", quality=60)
+    shutil.copy(min((copy / "unlabeled").glob("*0*.jpg")), copy / "unlabeled" / "zz_copy.jpg")
+    (tmp_path / "run.yaml").write_text(f"data: {{train: '{copy}', val: {{path: '{devkit}', split: val}}}}")
+    splits, near = {"train": 6, "val": 4}, ("train", "val", "val_000002.jpg", "near")
+    for arguments, counts, expected in (
+        ({"paths": [copy]}, splits, [near]),
+        ({"config": tmp_path / "run.yaml"}, splits, []),
+        ({"data": copy, "split": "train", "test": DetectionDataset.open(copy, split="val")},
+         {"train": 6, "test": 4}, [("train", "test", *near[2:])]),
+        ({"data": copy, "split": "val"}, {"images": 4}, []),
+        ({"paths": [copy / "unlabeled"]}, {"images": 7}, [("images", "images", "zz_copy.jpg", "exact")]),
+        ({"paths": [images / "train_000001.jpg", images]}, {str(images / "train_000001.jpg"): 1, str(images): 9},
+         [(str(images / "train_000001.jpg"), str(images), *near[2:])]),
+    ):  # fmt: skip
+        found = tasks.inspect(**arguments).duplicates
+        assert dict(found.images) == counts
+        kinds = [(each.original_split, each.split, pathlib.Path(each.path).name, each.kind) for each in found.found]
+        assert kinds == expected
+    for flags, count in (([], 1), (["--no-duplicates"], None)):
+        assert quiet(["inspect", str(copy), *flags, "--out", str(tmp_path / f"{count}.json")]) == 0
+        written = json.loads((tmp_path / f"{count}.json").read_text())
+        assert written["labels"]["boxes"] == sum(each["boxes"] for each in written["labels"]["classes"]) > 9
+        assert (written["duplicates"] and len(written["duplicates"]["found"])) == count

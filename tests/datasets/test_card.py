@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 
 from kerassl.datasets import VOC_CLASSES, DetectionDataset, Record, card, image_files
+from kerassl.datasets.formats.findings import collected
 
 pytestmark = pytest.mark.current_stack
 
@@ -38,7 +39,7 @@ def records():
 
 
 @pytest.mark.parametrize("decode", [False, True])
-def test_counts_images_formats_duplicates_and_faults_with_and_without_decoding(photos, decode):
+def test_counts_images_formats_and_faults_with_and_without_decoding(photos, decode):
     found = card.image_card(image_files(photos), decode=decode, progress=False)
     assert found.count == 6
     assert found.bytes == sum(path.stat().st_size for path in photos.iterdir())
@@ -47,7 +48,6 @@ def test_counts_images_formats_duplicates_and_faults_with_and_without_decoding(p
     assert found.widths.tolist() == [60, 60, 30, 100] + [60] * (not decode)
     assert found.formats == {"JPEG RGB": 3 + (not decode), "PNG L": 1}
     assert found.rotated == 1
-    assert found.duplicates == [[str(photos / "a.jpg"), str(photos / "b.jpg")]]
     broken = dict(found.broken)
     assert broken.pop(str(photos / "f.jpg")) == "is empty (0 bytes)"
     assert list(broken) == [str(photos / "e.jpg")] * decode
@@ -61,6 +61,22 @@ def test_counts_boxes_images_and_relative_sizes_by_class(records):
     assert found.per_image.tolist() == [3, 1, 0]
     np.testing.assert_allclose(found.sizes, [0.5, 0.25, 1.0, 0.5])
     assert card.label_card([], ["cat"]).sizes.shape == (0,)
+
+
+def test_lists_boxes_that_are_clipped_left_out_or_tiny(tmp_path, devkit, thing):
+    devkit.add("a", thing(box=(1, 1, 61, 20)) + thing(box=(5, 5, 4, 20)) + thing(box=(5, 5, 20, 20)))
+    devkit.add("b", thing(box=(11, 11, 15, 13)), width=600)
+    with collected() as findings:
+        records = DetectionDataset.from_voc(devkit.root, 2007)
+    found = card.label_card(records, records.class_names, findings)
+    counts = {kind: len(places) for kind, places in found.faults.items()}
+    assert sorted(counts.values()) == [1, 1, 1]
+    tiny = found.faults["boxes with a side under 1% of the image's longer side"]
+    assert tiny == (f"{records[1].path}: (10, 10, 15, 13)",)
+    assert found.to_dict()["faults"].keys() == counts.keys()
+    with collected() as later:
+        pass
+    assert not later
 
 
 @pytest.mark.realdata

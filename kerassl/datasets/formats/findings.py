@@ -1,6 +1,8 @@
 """Annotations that a reader left out or fixed."""
 
 import collections
+import contextlib
+import contextvars
 import logging
 
 from kerassl._display import printable
@@ -8,7 +10,19 @@ from kerassl._errors import UserError
 
 log = logging.getLogger("kerassl")
 
+_COLLECTED: contextvars.ContextVar = contextvars.ContextVar("collected", default=None)
 _MOST = 0.1  # share of the labels that may be unreadable
+
+
+@contextlib.contextmanager
+def collected():
+    """Collect what is left out or fixed by all readers in the block; the list of their `Findings`."""
+    found = []
+    token = _COLLECTED.set(found)
+    try:
+        yield found
+    finally:
+        _COLLECTED.reset(token)
 
 
 class Findings:
@@ -29,6 +43,8 @@ class Findings:
         self.files = []
         self.found = collections.defaultdict(list)
         self._unread = {"annotation files": [], "objects": []}
+        if _COLLECTED.get() is not None:
+            _COLLECTED.get().append(self)
 
     def broken(self, message, label=False):
         """Note a file that cannot be read, and name it in the log at once.

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 pytest_plugins = ["data_fixtures", "detector_fixtures", "training_fixtures"]
 
+# Grappler takes a third of the first step of a detector, and tests run few steps of a graph.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
@@ -55,15 +57,16 @@ def stock_backbone():
 
 @pytest.fixture
 def mirrored():
-    """`mirrored(replicas)`: a `MirroredStrategy` over that many CPU devices.
+    """`mirrored(replicas, eagerly=False)`: a `MirroredStrategy` over that many CPU devices.
 
     Strategies of one process number their collective calls alike, and TensorFlow takes those of the second for calls
-    of the first; it has this base for tests.
+    of the first; it has this base for tests. Collective calls need a graph: eager steps add up on one device.
     """
 
-    def strategy(replicas):
+    def strategy(replicas, eagerly=False):
         tf.distribute.MirroredStrategy._collective_key_base += 1_000_000
-        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+        reduction = tf.distribute.ReductionToOneDevice() if eagerly else None
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)], cross_device_ops=reduction)
 
     return strategy
 

@@ -104,6 +104,7 @@ def test_unfrozen_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_o
 @pytest.mark.current_stack
 def test_batch_norm_that_is_frozen_by_itself_does_not_unfreeze(localizer, labeled):
     model = localizer()
+    model.run_eagerly = True
     assert backbones.freeze_batch_norm(model.backbone) == 5
     before = [layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name]
     kernel = model.get_layer("conv4").get_weights()[0]
@@ -115,7 +116,7 @@ def test_batch_norm_that_is_frozen_by_itself_does_not_unfreeze(localizer, labele
 @pytest.mark.current_stack
 def test_pre_training_unfreezes_too(tiny_backbone):
     model = SimCLR(tiny_backbone(), 32, hidden_dim=8, projection_dim=4)
-    model.compile("lars")
+    model.compile("lars", run_eagerly=True)
     images = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
     kernels = [model.backbone.get_layer(name).get_weights()[0] for name in ("conv2", "conv5")]
     model.fit(images, batch_size=4, epochs=2, verbose=0, callbacks=[GradualUnfreezing({"stem": None, "P5": 1})])

@@ -137,9 +137,9 @@ def colors(tmp_path):
     return tmp_path
 
 
-def model_of(backbone):
+def model_of(backbone, eagerly=False):
     model = kerassl.SimCLR(backbone, 32, hidden_dim=8, projection_dim=8, augmentation=SimCLRViews(32, scale=(0.3, 1.0)))
-    model.compile(keras.optimizers.SGD(0.05))
+    model.compile(keras.optimizers.SGD(0.05), run_eagerly=eagerly)
     return model
 
 
@@ -229,7 +229,7 @@ def test_probes_have_no_top3_when_there_are_two_classes(colors):
 def test_probes_leave_no_trace_in_training_and_repeat_themselves(colors, tiny_backbone):
     def train(callbacks):
         keras.utils.set_random_seed(5)
-        model = model_of(tiny_backbone())
+        model = model_of(tiny_backbone(), eagerly=True)
         history = model.fit(photos(), callbacks=callbacks, verbose=0).history
         draws = [random.random(), float(np.random.uniform()), float(tf.random.uniform([]))]
         return model, history, draws

@@ -180,8 +180,9 @@ def photos(tmp_path_factory):
 
 @pytest.mark.current_stack  # the commands' tests have a localizer on both
 def test_figures_are_those_of_the_localizers_boxes_when_fitted(tiny_backbone, photos):
-    model = detectors.Localizer(tiny_backbone(), CLASSES, image_size=64)
+    model = detectors.Localizer(tiny_backbone(), CLASSES, image_size=64, num_filters=8)
     model.compile()
+    model.run_eagerly = True  # the callback is in question: the step's graph would take longer to build
     batches = datasets.single_object_batches(photos[1:], 64, 8)
     watching = [Evaluation(photos, CLASSES)]
     history = model.fit(batches, epochs=2, verbose=0, callbacks=watching, shuffle=False).history
@@ -208,7 +209,7 @@ def test_figures_are_those_of_the_localizers_boxes_when_fitted(tiny_backbone, ph
 def test_figures_are_those_of_the_detector_when_fitted(tiny_backbone, photos):
     model = detectors.RetinaNet(tiny_backbone(), CLASSES, image_size=64, num_filters=32)
     model.compile()
-    model.run_eagerly = True  # the callback is in question: the step's graph would take longer to build
+    model.run_eagerly = True
     batches = datasets.detection_batches(photos[1:], 64, 8)
     scores = Evaluation(photos, CLASSES)
     history = model.fit(batches, epochs=2, verbose=0, callbacks=[scores], shuffle=False).history

@@ -7,7 +7,6 @@ import tensorflow as tf
 from PIL import Image
 
 from kerassl import datasets, detectors
-from kerassl._errors import UserError
 from kerassl.detectors import supervised
 from kerassl.detectors.localizer import head as parts
 from kerassl.detectors.localizer.losses import BoxLoss, LocationLoss, loc_acc_50, mean_iou
@@ -128,47 +127,6 @@ def test_step_is_traced_once_and_accuracy_is_that_of_the_labels(tiny_backbone, m
     assert found["class_accuracy"] == pytest.approx(np.mean(named == targets["class"]))
 
 
-def test_localizer_is_one_flat_graph(tiny_backbone):
-    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64)
-    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
-    assert {"conv3", "class", "box"} < {layer.name for layer in model.layers}
-
-
-def test_localizer_is_the_same_when_saved_and_loaded(tiny_backbone, tmp_path):
-    images, targets = squares(16)
-    data = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
-    model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, num_filters=16)
-    model.compile()
-    model.fit(data, verbose=0)
-    model.save(tmp_path / "localizer.keras")
-    loaded = keras.saving.load_model(tmp_path / "localizer.keras")
-    assert isinstance(loaded, detectors.Localizer)
-    assert list(loaded.class_names) == ["red", "blue"]
-    assert (loaded.image_size, loaded.num_filters) == (64, 16)
-    expected, outputs = model(images), loaded(images)
-    for name in ("class", "box"):
-        np.testing.assert_array_equal(outputs[name], expected[name])
-    # Optimizer included: both go the same way from here.
-    histories = [m.fit(data, verbose=0).history["loss"] for m in (model, loaded)]
-    assert histories[0] == pytest.approx(histories[1], rel=1e-5)
-
-
-def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, tmp_path):
-    backbone = tiny_backbone()
-    before = [np.array(weight) for weight in backbone.get_weights()]
-    backbone.trainable = False
-    model = detectors.Localizer(backbone, ["red", "blue"], 64, num_filters=16)
-    model.compile()
-    head = np.array(model.get_layer("sides").get_weights()[0])
-    model.fit(batches(*squares(32)), verbose=0)
-    for weight, old in zip(backbone.get_weights(), before):
-        np.testing.assert_array_equal(weight, old)  # moving statistics of the batch norm included
-    assert not np.array_equal(model.get_layer("sides").get_weights()[0], head)
-    model.save(tmp_path / "localizer.keras")
-    loaded = keras.saving.load_model(tmp_path / "localizer.keras")
-    assert len(loaded.trainable_weights) == len(model.trainable_weights)
-
-
 def named(image_id, path):
     """As much of a record as prediction needs."""
     return datasets.Record(image_id, str(path), 1, 1, None, None, None)
@@ -200,20 +158,3 @@ def test_predictions_are_in_pixels_of_the_original_and_the_same_in_any_batch(tin
         some = detectors.predict(model, [named("broken", tmp_path / "broken.png"), *names], verbose=0)
     assert "broken.png" in caplog.text
     assert list(some) == list(found)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"image_size": 100}, "96 or 128"),
-        ({"class_names": "car"}, "list of the class names"),
-        ({"class_names": [1]}, "no string"),
-        ({"levels": ["P3", "P5"]}, r"levels are \[P3, P5\]; .* takes one of P3, P4, P5, or adjacent ones"),
-        ({"levels": ["P4", "P3"]}, "from the finest on"),
-        ({"levels": []}, "one of P3, P4, P5"),
-    ],
-)
-def test_argument_is_refused_in_one_line_when_invalid(tiny_backbone, arguments, message):
-    with pytest.raises(UserError, match=message) as error:
-        detectors.Localizer(tiny_backbone(), **{"class_names": ["car"], "image_size": 64, **arguments})
-    assert "\n" not in str(error.value)

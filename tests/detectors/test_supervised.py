@@ -45,7 +45,7 @@ def trained(backbone, strategy, start):
     """Weights after a batch of three images and one of one, and the logs of both steps and of the epoch."""
     images, _, labels = scenes()
     with strategy.scope():
-        model = detectors.Localizer(backbone(), ["red", "blue"], 32, num_filters=8)
+        model = detectors.Localizer(backbone(), ["red", "blue"], 32, num_filters=4, levels=["P5"])
         model.compile(keras.optimizers.SGD(0.1, global_clipnorm=0.1), lr_multipliers=PARTS)
     if start is not None:
         model.set_weights(start)

@@ -4,15 +4,8 @@ import pytest
 import tensorflow as tf
 from keras_cv.src.models.object_detection.yolo_v8 import yolo_v8_detector
 
-from kerassl import backbones, detectors
-from kerassl._errors import UserError
 from kerassl.detectors.yolov8 import distances, task_aligned
 from kerassl.detectors.yolov8 import layers as yolo_layers
-
-
-def batches(images, boxes, classes, batch_size=8):
-    data = {"images": images, "bounding_boxes": {"boxes": boxes, "classes": classes}}
-    return tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
 
 
 def test_neck_and_heads_equal_those_of_keras_cv_when_their_weights_are_copied():
@@ -97,21 +90,6 @@ def test_loss_equals_the_formulas_when_computed_in_numpy(tiny_detector, noisy_he
     assert float(loss) == pytest.approx(slow_loss(model, outputs, boxes, classes), rel=1e-4)
 
 
-@pytest.mark.current_stack
-def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(tiny_detector, rectangles):
-    images = rectangles(4)[0]
-    model = tiny_detector("YOLOV8", learning_rate=1e-2)
-    for rows in (3, 0):
-        nothing = {"boxes": np.full((4, rows, 4), -1, "float32"), "classes": np.full((4, rows), -1, "float32")}
-        assert np.isfinite(model.compute_loss(x=images, y=nothing, y_pred=model(images, training=False)))
-    model.run_eagerly = True  # its graph would take longer to build
-    nothing = batches(images, np.full((4, 3, 4), -1, "float32"), np.full((4, 3), -1, "float32"))
-    history = model.fit(nothing, epochs=3, verbose=0).history
-    assert np.isfinite(history["loss"]).all()
-    assert 0 < history["loss"][-1] < history["loss"][0]
-    assert all(np.isfinite(weight).all() for weight in model.get_weights())
-
-
 def step(model, images, boxes, classes):
     variables = [getattr(variable, "value", variable) for variable in model.trainable_variables]
     with tf.GradientTape() as tape:
@@ -128,82 +106,6 @@ def test_every_trainable_weight_gets_a_gradient(tiny_detector, rectangles):
     assert all(gradient is not None for gradient in gradients)
     of_backbone = {id(variable) for variable in model.backbone.trainable_variables}
     assert of_backbone < {id(variable) for variable in model.trainable_variables}
-
-
-@pytest.mark.current_stack
-def test_detector_is_the_same_when_saved_and_loaded(tiny_detector, rectangles, tmp_path):
-    model, (images, boxes, classes) = tiny_detector("YOLOV8", depth=2), rectangles(4)
-    model.run_eagerly = True
-    model.fit(batches(images, boxes, classes), verbose=0)
-    model.save(tmp_path / "detector.keras")
-    loaded = keras.saving.load_model(tmp_path / "detector.keras")
-    assert isinstance(loaded, detectors.YOLOV8)
-    assert (list(loaded.class_names), loaded.image_size, loaded.num_filters, loaded.depth) == (
-        ["red", "blue"],
-        64,
-        8,
-        2,
-    )
-    expected, outputs = model(images), loaded(images)
-    for name in ("box", "classification"):
-        np.testing.assert_array_equal(outputs[name], expected[name])
-    # Optimizer included: both go the same way from here.
-    loaded.run_eagerly = True
-    histories = [m.fit(batches(images, boxes, classes), epochs=2, verbose=0).history["loss"] for m in (model, loaded)]
-    assert histories[0] == pytest.approx(histories[1], rel=1e-5)
-    assert histories[0][0] != histories[0][1]
-
-
-def test_backbone_stays_as_it_is_when_frozen(tiny_backbone, tiny_detector, rectangles):
-    backbone = tiny_backbone()
-    before = [np.array(weight) for weight in backbone.get_weights()]
-    backbone.trainable = False
-    model = tiny_detector("YOLOV8", backbone=backbone)
-    model.run_eagerly = True
-    neck = np.array(model.get_layer("neck_p3_conv").get_weights()[0])
-    model.fit(batches(*rectangles(4)), verbose=0)
-    for weight, old in zip(backbone.get_weights(), before):
-        np.testing.assert_array_equal(weight, old)
-    assert not np.array_equal(model.get_layer("neck_p3_conv").get_weights()[0], neck)
-
-
-def test_all_layers_are_layers_of_the_detector_and_fast(tiny_detector):
-    model = tiny_detector("YOLOV8")
-    assert {"conv2", "conv3", "conv4", "neck_p4_down_short_conv"} < {layer.name for layer in model.layers}
-    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
-    assert not any(type(layer) is keras.layers.BatchNormalization for layer in model.layers)
-    assert sum(isinstance(layer, backbones.FastSwish) for layer in model.layers) > 30
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"image_size": 240}, "224 or 256"),
-        ({"class_names": ["car", "car"]}, "'car' more than once"),
-        ({"class_names": []}, "list of the class names"),
-        ({"num_filters": 33}, "give an even num_filters"),
-        ({"depth": 0}, "depth of 1 to 3"),
-    ],
-)
-def test_argument_is_refused_in_one_line_when_invalid(arguments, message, tiny_backbone):
-    arguments = {"class_names": ["car"], "image_size": 64, **arguments}
-    with pytest.raises(UserError, match=message) as error:
-        detectors.YOLOV8(tiny_backbone(), **arguments)
-    assert "\n" not in str(error.value)
-
-
-def test_fit_refuses_in_one_line_when_images_labels_or_settings_do_not_fit(tiny_detector, rectangles):
-    model = tiny_detector("YOLOV8")
-    with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64"):
-        model.fit(batches(*rectangles(4, size=96)), verbose=0)
-    images, boxes, classes = rectangles(4)
-    model.run_eagerly = True
-    for act in (model.fit, model.evaluate):
-        with pytest.raises(UserError, match="2 classes, but a label") as caught:
-            act(batches(images, boxes, classes + 1), verbose=0)
-        assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="metrics of its own; leave metrics out"):
-        model.compile("sgd", metrics=["accuracy"])
 
 
 @pytest.mark.current_stack

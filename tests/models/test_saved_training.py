@@ -15,27 +15,41 @@ BOXES = np.tile(np.float32([0.1, 0.1, 0.5, 0.5]), (4, 1))
 
 
 def made(kind, name, backbone):
-    """A compiled model and what it is trained on."""
-    data = tf.data.Dataset.from_tensors(IMAGES)
-    views = {"hidden_dim": 8, "projection_dim": 4, "augmentation": SimCLRViews(64)}
-    if kind == "Localizer":
-        data = tf.data.Dataset.from_tensors((IMAGES, {"class": LABELS, "box": BOXES}))
-        model = detectors.Localizer(backbone, ["a", "b"], 64, num_filters=8)
+    """A compiled model of other settings than the defaults, and what it is trained on."""
+    backbone.get_layer("bn2").trainable = False
+    if kind in SETTINGS:
+        targets = {"boxes": 64 * BOXES[:, None], "classes": LABELS[:, None].astype("float32")}
+        if kind == "Localizer":
+            targets = {"class": LABELS, "box": BOXES}
+        model = getattr(detectors, kind)(backbone, ["a", "b"], 64, **SETTINGS[kind])
         model.compile(name, weight_decay=0.1)
-        return model, data.repeat(2)
+        return model, tf.data.Dataset.from_tensors((IMAGES, targets)).repeat(2)
+    data = tf.data.Dataset.from_tensors(IMAGES)
+    views = {"hidden_dim": 8, "projection_dim": 4, "augmentation": SimCLRViews(64), "seed": 6}
     if kind == "ViewClassifier":
         model, data = models.ViewClassifier(backbone, ["a", "b"], 64), tf.data.Dataset.from_tensors((IMAGES, LABELS))
     elif kind == "DenseSimCLR":
-        model = models.DenseSimCLR(backbone, 64, dense_hidden_dim=8, **views)
+        dense = {"levels": ["P3", "P5"], "dense_weight": 0.3, "dense_temperature": 0.4, "locations_per_image": 4}
+        model = models.DenseSimCLR(backbone, 64, dense_hidden_dim=8, tile_size=9, **dense, **views)
     else:
-        model = kerassl.SimCLR(backbone, 64, **views)
+        model = kerassl.SimCLR(backbone, 64, temperature=0.3, **views)
     schedule = optimizers.WarmupCosine(0.05, 20, 2)
     model.compile(optimizers.get(name, schedule, weight_decay=0.1, variables=model.trainable_variables))
     return model, data.repeat(2)
 
 
+def config_of(model):
+    return {key: value for key, value in model.get_config().items() if key != "backbone"}
+
+
+SETTINGS = {
+    "Localizer": {"num_filters": 8, "levels": ["P4", "P5"]},
+    "RetinaNet": {"num_filters": 32, "anchor_sizes": [20, 30, 60, 120, 240]},
+    "YOLOV8": {"num_filters": 8, "depth": 2},
+}
 ADDONS = [("SimCLR", "tfa/LAMB"), ("ViewClassifier", "tfa/AdamW"), ("Localizer", "tfa/LAMB")]
 CASES = [("SimCLR", "lars"), ("DenseSimCLR", "adamw"), ("ViewClassifier", "lars"), ("Localizer", "adamw")]
+CASES += [("RetinaNet", "adamw"), pytest.param("YOLOV8", "adamw", marks=pytest.mark.current_stack)]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +63,9 @@ def test_training_continues_to_the_same_bits_when_model_was_saved_and_loaded(kin
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     loaded.run_eagerly = True
     assert type(loaded) is type(model)
+    assert config_of(loaded) == config_of(model)
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
+    assert len(loaded.backbone.variables) == len(tiny_backbone().variables)
     assert int(loaded.optimizer.iterations) == 2
     slots = [_compat.optimizer_variables(each.optimizer) for each in (model, loaded)]
     assert len(slots[0]) == len(slots[1]) > 2

@@ -49,6 +49,10 @@ _USUAL = ("train", "val", "test")
 _SPLIT_FOLDERS = (*_USUAL, "valid", "validation")
 
 
+class UnknownFormatError(UserError):
+    """There are no labels of a format that is known."""
+
+
 class Labels(typing.NamedTuple):
     """One reading of what is at a path.
 
@@ -110,14 +114,15 @@ def recognize(path: str | os.PathLike, images: str | os.PathLike | None = None) 
         `Labels`.
 
     Raises:
-        UserError: if there is nothing, or it has no known format, or several.
+        UnknownFormatError: if there are no labels of a known format.
+        UserError: if there is nothing, or labels of several formats.
     """
     if images is not None and not os.path.isdir(images):
         raise UserError(f"there is no folder {images}; give the folder of the images that the labels name")
     if str(path).startswith(_TFDS):
         return _tfds(str(path).removeprefix(_TFDS), images)
     if not str(path) or not os.path.exists(path):
-        raise UserError(f"there is no {str(path)!r}; give {_ACCEPTED}")
+        raise UnknownFormatError(f"there is no {str(path)!r}; give {_ACCEPTED}")
     path = pathlib.Path(path)
     if not os.path.isdir(path):
         return _file(path, images)
@@ -131,7 +136,7 @@ def recognize(path: str | os.PathLike, images: str | os.PathLike | None = None) 
     files = _by_suffix(path)
     found = [each for find in (_xml, _coco, _yolo, _table) if (each := find(path, files, images)) is not None]
     if not found:
-        raise UserError(f"{path} holds no labels of a known format ({_summary(files)}); give {_ACCEPTED}")
+        raise UnknownFormatError(f"{path} holds no labels of a known format ({_summary(files)}); give {_ACCEPTED}")
     if len(found) > 1:
         listed = " and ".join(f"{each.what} ({each.where})" for each in found)
         raise UserError(f"{path} holds {listed}; give the path of one of them")
@@ -149,13 +154,13 @@ def _file(path, images):
     if suffix in (".txt", ".names", ".labels"):
         found = _yolo_in(folder, _by_suffix(folder), images, path)
         if found is None:
-            raise UserError(f"{path} is beside no label files of YOLO; give {_ACCEPTED}")
+            raise UnknownFormatError(f"{path} is beside no label files of YOLO; give {_ACCEPTED}")
         return found
     if suffix == ".xml":
         raise UserError(f"{path} is one file; give the folder of the XML files, {folder}")
     if suffix in (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar"):
         raise UserError(f"{path} is an archive; unpack it and give its folder")
-    raise UserError(f"{path} is no file of labels of a known format; give {_ACCEPTED}")
+    raise UnknownFormatError(f"{path} is no file of labels of a known format; give {_ACCEPTED}")
 
 
 def _by_suffix(folder):

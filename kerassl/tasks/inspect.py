@@ -20,6 +20,7 @@ from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.duplicates import Duplicates, find_duplicates
 from kerassl.datasets.formats.findings import collected
 from kerassl.datasets.images.shard_index import is_shards, open_index
+from kerassl.datasets.recognition import UnknownFormatError
 from kerassl.report.data_card import card_text, draw_card
 from kerassl.runs import outputs
 from kerassl.runs.running import verbosity
@@ -129,7 +130,7 @@ def _is_labeled(path):
         return open_index(path).classes is not None
     try:
         datasets.own_splits(path)
-    except UserError:
+    except UnknownFormatError:
         return False
     return True
 

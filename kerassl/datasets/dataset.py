@@ -219,8 +219,9 @@ class DetectionDataset(collections.abc.Sequence):
         """Read images and YOLO's label files.
 
         A line is `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 ...` for a polygon, which becomes its bounding box;
-        coordinates are shares of the sides of the displayed image. An image without a label file has no objects. A
-        record's `image_id` is its path below `images_dir`, as "a/b.jpg".
+        coordinates are shares of the sides of the displayed image. A sixth number of a box, a confidence as detectors
+        write it, is dropped. An image without a label file has no objects. A record's `image_id` is its path below
+        `images_dir`, as "a/b.jpg".
 
         Args:
             images_dir: folder of images, with all folders in it.

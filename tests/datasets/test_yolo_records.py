@@ -50,12 +50,20 @@ def test_reads_boxes_and_polygons_in_pixels(traffic):
     assert empty.boxes.shape == (0, 4)
 
 
+def test_drops_the_confidence_when_a_detector_wrote_the_lines(traffic, caplog):
+    traffic.add("a", "1 0.5 0.5 0.5 0.25 0.875\n2 0.5 0.5 0.5 0.25\n0 0.5 0.5 0.5 0.25 1\n")
+    (record,) = DetectionDataset.from_yolo(traffic.images, strict=True)
+    assert record.classes.tolist() == [1, 2, 0]
+    np.testing.assert_allclose(record.boxes, [[15, 15, 45, 25]] * 3, atol=1e-4)
+    assert [line.split()[0] for line in caplog.messages] == ["2"]
+
+
 FAULTS = {
     "names the class 3, but the classes are 0 to 2": "3 0.5 0.5 0.5 0.25",
     "names the class -1": "-1 0.5 0.5 0.5 0.25",
     "names the class 0.5": "0.5 0.5 0.5 0.5 0.25",
     "holds 4 numbers; 5 are a box": "0 0.5 0.5 0.5",
-    "holds 6 numbers; 5 are a box": "0 0.5 0.5 0.5 0.25 0.9",
+    "holds 6 numbers; 5 are a box": "0 0.5 0.5 0.5 0.25 1.9",
     "does not hold numbers alone": "dog 0.5 0.5 0.5 0.25",
     "holds a number that is not finite": "0 0.5 nan 0.5 0.25",
     "boxes without an area left out": "0 0.5 0.5 0 0.25",

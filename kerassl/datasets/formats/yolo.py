@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io.file_names import by_name, find_file
 from kerassl._io.text import UnreadableError, text_of
@@ -69,12 +70,13 @@ def read_pairs(pairs, names_file, source, class_names, strict, allow_broken):
     if without:
         log.warning("%d images without a label file taken as without objects, first %s", len(without), without[0])
     findings = Findings(strict, allow_broken)
+    scored: list[str] = []
     records, lines, others, empty = [], 0, collections.Counter(), set(without)
     for each, (path, file) in sorted(pairs.items()):
         size = read_size(path, findings)
         if size is None:
             continue
-        objects = [] if each in empty else _objects(file, size, numbered, findings)
+        objects = [] if each in empty else _objects(file, size, numbered, findings, scored)
         if objects is None:
             continue
         lines += len(objects)
@@ -85,6 +87,8 @@ def read_pairs(pairs, names_file, source, class_names, strict, allow_broken):
         raise UserError(f"none of the {len(pairs)} images of {source} can be opened; the first: {findings.files[0]}")
     findings.report(len(pairs) - len(without), lines + len(findings.found.get(_UNREAD, ())))
     report_left_out(others, source)
+    if scored:
+        log.warning("%d boxes read without their confidence, the sixth number: %s", len(scored), printable(scored[0]))
     return by_file_name(records), names
 
 
@@ -152,8 +156,8 @@ def _labels_dirs(path):
     return [pathlib.PurePath(*parts[:place], "labels", *parts[place + 1 :]) for place in reversed(places)]
 
 
-def _objects(path, size, names, findings):
-    """A file's objects, or None if it cannot be read."""
+def _objects(path, size, names, findings, scored):
+    """A file's objects, or None if it cannot be read; the places of those with a confidence are added to `scored`."""
     try:
         # What is no text fails line by line.
         lines = text_of(path, _MAX_BYTES, errors="replace").split("\n")
@@ -171,6 +175,8 @@ def _objects(path, size, names, findings):
         except ValueError as error:
             findings.add(_UNREAD, f"{where} {error}", unread=True)
             continue
+        if len(fields) == 6:
+            scored.append(where)
         x0, y0, x1, y1 = box
         scaled = x0 * size.width, y0 * size.height, x1 * size.width, y1 * size.height
         found.append(AnnotatedObject(label, scaled, False, where))
@@ -187,9 +193,9 @@ def _parse(fields, classes):
         raise ValueError("holds a number that is not finite")
     if label != int(label) or not 0 <= label < classes:
         raise ValueError(f"names the class {fields[0][:20]}, but the classes are 0 to {classes - 1}")
-    if len(values) == 4:
-        x, y, width, height = values
+    if len(values) == 4 or (len(values) == 5 and 0 <= values[4] <= 1):  # the fifth is a confidence
+        x, y, width, height = values[:4]
         return int(label), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     if len(values) < 6 or len(values) % 2:
-        raise ValueError(f"holds {len(fields)} numbers; 5 are a box, 7, 9, 11, … a polygon")
+        raise ValueError(f"holds {len(fields)} numbers; 5 are a box, 6 one with a confidence in [0, 1], 7, 9, 11, … a polygon")
     return int(label), (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))

@@ -197,5 +197,7 @@ def _parse(fields, classes):
         x, y, width, height = values[:4]
         return int(label), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     if len(values) < 6 or len(values) % 2:
-        raise ValueError(f"holds {len(fields)} numbers; 5 are a box, 6 one with a confidence in [0, 1], 7, 9, 11, … a polygon")
+        raise ValueError(
+            f"holds {len(fields)} numbers; 5 are a box, 6 one with a confidence in [0, 1], 7, 9, 11, … a polygon"
+        )
     return int(label), (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))

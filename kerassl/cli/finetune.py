@@ -12,6 +12,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     flags.run_folder(parser)
     parser.add_argument("--task", choices=("detector", "localizer"), help="what to train (default detector)")
     flags.setting(parser, "detector.kind", "detector")
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="detector.keras or localizer.keras whose training continues, on the same classes or on others",
+    )
     flags.network(parser, "imagenet")
     flags.labels(parser, part="train")
     flags.held_out(parser)

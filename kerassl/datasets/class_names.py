@@ -189,6 +189,24 @@ def check_known(names, known, whose="the model", those="the labels have"):
     raise UserError(f"{fact} class_names={shared}", f"{fact} --classes {printable(shlex.join(shared))}")
 
 
+def check_order(names: Sequence[str], own: Sequence[str], source: str) -> None:
+    """Refuse the same classes in another order, by which a model would give each the name of another.
+
+    Args:
+        names: those of `source`.
+        own: those of the labels.
+        source: str, what the names are of, for the message.
+
+    Raises:
+        UserError: in one line.
+    """
+    if list(names) != list(own) and sorted(names) == sorted(own):
+        raise UserError(
+            f"{source} has the classes {', '.join(names)}, and the labels have them in another order "
+            f"({', '.join(own)}); give --classes {shlex.join(names)}"
+        )
+
+
 def class_places(own, wanted, whose="the predictions", theirs="the labels"):
     """Find the classes of one list in another of the same names.
 

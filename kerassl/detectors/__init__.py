@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kerassl.detectors.pseudo_boxes.pretrain_neck import pretrain_neck as pretrain_neck
     from kerassl.detectors.pseudo_boxes.pseudo_records import pseudo_records as pseudo_records
     from kerassl.detectors.retinanet.retinanet import RetinaNet as RetinaNet
+    from kerassl.detectors.weights import for_classes as for_classes
     from kerassl.detectors.weights import load_neck as load_neck
     from kerassl.detectors.weights import load_weights as load_weights
     from kerassl.detectors.weights import save_neck as save_neck

@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import types
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +15,10 @@ from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl.backbones import weights as _weights
+from kerassl.backbones.fast_layers import with_fast_layers
 from kerassl.backbones.parts import parts
+from kerassl.datasets.class_names import check_order
+from kerassl.detectors.supervised import Supervised
 from kerassl.metrics.checks import class_places
 
 log = logging.getLogger("kerassl")
@@ -117,6 +121,39 @@ def load_neck(detector: keras.Model, path: str | os.PathLike) -> str:
         >>> kerassl.detectors.load_neck(detector, "neck.npz")
     """
     return load_weights(_neck(detector), path)
+
+
+def for_classes(model: Supervised, class_names: Sequence[str], image_size: int | None = None) -> Supervised:
+    """Build a detector or localizer again, with its weights, to train it on other labels.
+
+    Args:
+        model: `Detector` or `detectors.Localizer`, which is unchanged.
+        class_names: sequence of str. Where they are the model's own, all weights are kept; where they are others, those
+            of the class head are random.
+        image_size: int, a multiple of 32, or None for the model's own.
+
+    Returns:
+        Model of the same class, which is not compiled, with nothing frozen.
+
+    Raises:
+        UserError: if the classes are the model's own in another order.
+
+    Example:
+        >>> detector = kerassl.detectors.for_classes(kerassl.load("detector.keras"), ["raccoon"])
+    """
+    check_order(model.class_names, class_names, model.name)
+    backbone = with_fast_layers(model.backbone)
+    for layer in backbone.layers:
+        layer.trainable = True
+    settings = model.get_config()
+    for key in ("name", "trainable", "backbone", "class_names", "image_size"):
+        del settings[key]
+    again = type(model)(backbone, list(class_names), image_size or model.image_size, **settings)
+    if list(class_names) == list(model.class_names):
+        _weights.assign(again, _weights.table(model), model.name)
+    else:
+        copy_neck(model, again)
+    return again
 
 
 def copy_neck(source: keras.Model, target: keras.Model) -> dict[str, np.ndarray]:

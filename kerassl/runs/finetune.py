@@ -17,6 +17,8 @@ from kerassl._lazy import keras
 from kerassl.config import schema
 from kerassl.config.config import label_settings, read_config
 from kerassl.config.schema import Finetune
+from kerassl.datasets.class_names import check_order
+from kerassl.runs import model_files
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan import Plan, Training, plan_finetuning
@@ -35,6 +37,7 @@ def finetune(
     out: str | os.PathLike,
     task: str | None = None,
     detector: str | None = None,
+    model: str | os.PathLike | None = None,
     backbone: str | os.PathLike | None = None,
     weights: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
@@ -68,6 +71,8 @@ def finetune(
         out: Str or path of the run's folder.
         task: `"detector"` (default) or `"localizer"`.
         detector: `"retinanet"` or `"yolov8"`.
+        model: Str or path of a `detector.keras` or `localizer.keras` whose training continues. Where `data` has other
+            classes, its class head is random at first.
         backbone: Str, a network's name; or str or path of a `backbone.keras`, which has weights of its own.
         weights: `"imagenet"` (default), which Keras publishes, `"random"`, or str or path of a file of weights.
         config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
@@ -97,6 +102,14 @@ def finetune(
         >>> found = kerassl.finetune(data="annotations.json", backbone="backbone.keras", out="runs/detector")
         >>> detector = kerassl.load(found.model)
     """
+    if model is not None:
+        if backbone is not None or weights is not None:
+            raise UserError(f"--model is {model}, a network with weights; leave --backbone and --weights out")
+        model_files.check_model(model)
+        weights = model
+    before = model_files.trained(weights)
+    if before is not None:
+        task = _same(task, before, weights)
     task = _resumed(out, task) if resume else task or "detector"
     if detector is not None and task != "detector":
         raise UserError(f"--detector is {detector}, but --task is {task}; leave one of them out")
@@ -126,7 +139,19 @@ def finetune(
     }
     begun, read = time.time(), run_config(out, config, flags, resume)
     if getattr(read, task) is None:
-        read = run_config(out, config, {task: {}, **flags}, resume)
+        flags = {task: {}, **flags}
+        read = run_config(out, config, flags, resume)
+    before = model_files.trained(read.weights)
+    if before is not None:
+        _same(task, before, read.weights)
+        flags |= before.settings()
+        if "image_size" not in getattr(read, task).model_fields_set:
+            flags[f"{task}.image_size"] = before.image_size
+        if detector not in (None, before.kind.lower()):
+            raise UserError(f"--detector is {detector}, but {read.weights} is a {before.kind}; leave --detector out")
+        read = run_config(out, config, flags, resume)
+        if getattr(read, task).neck is not None:
+            raise UserError(f"{read.weights} has a trained neck; leave {task}.neck out, which trains a new one")
     planned = plan_finetuning(_alone(read, task), out)
     if plan:
         return planned
@@ -134,6 +159,8 @@ def finetune(
     grows, done = f"{task}.epochs", f"{task}.json"
     with run_folder(out, planned.config, resume, replace, grows, done) as folder:
         labeled = sources(planned.config, folder)
+        if before is not None:
+            check_order(before.class_names, labeled.classes, str(stage.weights))
         neck.check(stage.settings, task, stage.weights)
         fetch_weights(planned.left())
         check_images(labeled)
@@ -150,6 +177,13 @@ def finetune(
                 name: {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures},
             },
         )
+
+
+def _same(task, model, path):
+    """Return the task of a model; refuse another one."""
+    if task not in (None, model.task):
+        raise UserError(f"--task is {task}, but {path} is a {model.kind}; give --task {model.task}")
+    return model.task
 
 
 def _resumed(out, task):
@@ -211,6 +245,14 @@ def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
         figures["best"] = {"epoch": best.epoch + 1, "epochs": plan.epochs, "chosen_by": best.monitor, **best.metrics}
     if task == "detector":
         figures["kind"] = plan.kind
+    before = model_files.trained(stage.weights)
+    if before is not None:
+        same = list(before.class_names) == list(data.classes)
+        figures["model"] = {
+            "file": stage.weights,
+            "classes": list(before.class_names),
+            "class_head": "kept" if same else "re-initialized",
+        }
     if plan.neck:
         figures["neck_minutes"] = neck.minutes(task, out)  # on top of the others
     figures["minutes"] = clock.minutes + (time.perf_counter() - begun) / 60
@@ -286,19 +328,16 @@ def _tuned(stage, data, batches, watching, limit):
 
 def _untrained(stage, classes, steps):
     """Return the compiled localizer or detector."""
-    plan, task = stage.settings, stage.protocol
+    plan = stage.settings
     with scope(stage.network):
-        backbone = start(stage.network, stage.weights, stage.seed)
-        if plan.batch_norm == "frozen":
-            backbones.freeze_batch_norm(backbone)
-        if plan.freeze:
-            backbone.trainable = False
-        if task == "localizer":
-            model = detectors.Localizer(backbone, classes, plan.image_size, levels=plan.levels)
+        if model_files.trained(stage.weights) is None:
+            model = _built(stage, classes)
         else:
-            make = {"retinanet": detectors.RetinaNet, "yolov8": detectors.YOLOV8}[plan.kind]
-            own = {"num_filters": plan.num_filters} if plan.num_filters else {}
-            model = make(backbone, classes, plan.image_size, **own)
+            model = _continued(stage, classes)
+        if plan.batch_norm == "frozen":
+            backbones.freeze_batch_norm(model.backbone)
+        if plan.freeze:
+            model.backbone.trainable = False
         model.compile(
             plan.optimizer,
             optimizers.WarmupCosine(plan.learning_rate, steps, min(int(plan.warmup * steps), steps - 1)),
@@ -309,11 +348,38 @@ def _untrained(stage, classes, steps):
         return model
 
 
+def _built(stage, classes):
+    """Return a localizer or detector over the backbone that the stage starts with."""
+    plan = stage.settings
+    backbone = start(stage.network, stage.weights, stage.seed)
+    if stage.protocol == "localizer":
+        return detectors.Localizer(backbone, classes, plan.image_size, levels=plan.levels)
+    make = {"retinanet": detectors.RetinaNet, "yolov8": detectors.YOLOV8}[plan.kind]
+    own = {"num_filters": plan.num_filters} if plan.num_filters else {}
+    return make(backbone, classes, plan.image_size, **own)
+
+
+def _continued(stage, classes):
+    """Return the localizer or detector whose training the stage continues, for these classes."""
+    before = model_files.load(stage.weights)
+    model = detectors.for_classes(before, classes, stage.settings.image_size)
+    if list(classes) == list(before.class_names):
+        log.info("continuing from %s with all weights", stage.weights)
+    else:
+        log.info(
+            "continuing from %s, whose class head is re-initialized: its classes were %s, now they are %s",
+            stage.weights, ", ".join(before.class_names), ", ".join(classes),
+        )  # fmt: skip
+    return model
+
+
 def _features_will_do(stage):
     """Whether a localizer's head can be trained on features that are computed once."""
     plan = stage.settings
     # On one device: replicas would each want their own features.
     if stage.protocol != "localizer" or not plan.freeze or stage.network.strategy != "none":
+        return False
+    if model_files.trained(stage.weights) is not None:  # neck and head of which are no new ones
         return False
     plain = type(plan)()
     changed = {name for name in type(plan).model_fields if getattr(plan, name) != getattr(plain, name)}

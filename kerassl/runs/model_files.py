@@ -28,11 +28,26 @@ class Described:
         kind: str, the name of its class.
         class_names: tuple of str, empty of what is neither a detector nor a localizer.
         image_size: int in pixels, or None of a network alone.
+        num_filters: int, channels of its neck or heads, or None.
+        levels: tuple of str, what the neck of a localizer takes of its backbone; empty of others.
     """
 
     kind: str
     class_names: tuple
     image_size: int | None
+    num_filters: int | None = None
+    levels: tuple = ()
+
+    @property
+    def task(self) -> str:
+        """What it is trained as: `"localizer"`, `"detector"`, or `""` for neither."""
+        return "" if not self.class_names else "localizer" if self.kind == "Localizer" else "detector"
+
+    def settings(self) -> dict:
+        """Return as flags what it sets of its section."""
+        if self.task == "localizer":
+            return {"localizer.levels": list(self.levels)}
+        return {"detector.kind": self.kind.lower(), "detector.num_filters": self.num_filters}
 
 
 def describe(path: str | os.PathLike) -> Described:
@@ -52,7 +67,8 @@ def describe(path: str | os.PathLike) -> Described:
     classes, size = config.get("class_names"), config.get("image_size")
     if not isinstance(classes, (list, tuple, type(None))) or not isinstance(size, (int, type(None))):
         raise UserError(f"{path} is damaged: its classes or its image size are none; save the model again")
-    return Described(found.kind, () if found.kind in _OTHERS else tuple(map(str, classes or ())), size)
+    names = () if found.kind in _OTHERS else tuple(map(str, classes or ()))
+    return Described(found.kind, names, size, config.get("num_filters"), tuple(config.get("levels") or ()))
 
 
 def check_model(path: str | os.PathLike | keras.Model) -> Described:
@@ -63,6 +79,14 @@ def check_model(path: str | os.PathLike | keras.Model) -> Described:
     if not found.class_names:
         raise UserError(f"{path} holds a {found.kind}, which is neither a detector nor a localizer; {_WANTED}")
     return found
+
+
+def trained(weights: str | os.PathLike | None) -> Described | None:
+    """Return what `describe` does of the file of a detector or localizer; None of any other start."""
+    if weights is None or pathlib.Path(weights).suffix != ".keras" or not pathlib.Path(weights).is_file():
+        return None
+    found = describe(weights)
+    return found if found.task else None
 
 
 def load(path: str | os.PathLike | keras.Model) -> keras.Model:

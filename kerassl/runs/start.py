@@ -13,6 +13,7 @@ from kerassl.backbones.description import read_description
 from kerassl.backbones.families import canonical, find
 from kerassl.backbones.published import imagenet_file
 from kerassl.config.config import Config
+from kerassl.runs import model_files
 from kerassl.runs.plan import Network, Stage
 
 _SEEN = {
@@ -26,7 +27,8 @@ def start(network: Network, weights: str, seed: int) -> keras.Model:
 
     Args:
         network: `plan.Network`; `backbone` and `cut_at` are used.
-        weights: `"random"`, `"imagenet"`, or the path of a file of weights or of a `backbone.keras`.
+        weights: `"random"`, `"imagenet"`, or the path of a file of weights, of a `backbone.keras`, or of a detector or
+            localizer, whose backbone it is.
         seed: Int, of random weights.
 
     Returns:
@@ -38,6 +40,8 @@ def start(network: Network, weights: str, seed: int) -> keras.Model:
     if weights == "random":
         keras.utils.set_random_seed(seed)
         return backbones.build(network.backbone, cut_at=network.cut_at)
+    if model_files.trained(weights) is not None:
+        return backbones.with_fast_layers(model_files.load(weights).backbone)
     if not str(weights).endswith(".keras") or read_description(weights) is None:
         return backbones.build(network.backbone, weights=weights, cut_at=network.cut_at)
     backbone = backbones.load(weights)

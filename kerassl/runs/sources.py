@@ -105,7 +105,7 @@ def labeled_parts(data):
     """Return the labeled images to train, to choose and to score on, the latter two None where there are none."""
     train, named = data.train, {"val": data.val, "test": data.test}
     own = datasets.own_splits(train.path) if train.split is None and None in named.values() else ()
-    if "train" in own:
+    if "train" in own and len(own) > 1:
         given = [(part.path, part.split) for part in named.values() if part is not None]
         train = train.model_copy(update={"split": "train"})
         for name in named:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.current_stack
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "devkit"
-    write_scenes(folder, train=6, val=4, unlabeled=5, single_object=False, seed=0)
+    write_scenes(folder, train=6, val=4, unlabeled=5, image_size=(64, 80), seed=0)
     (folder / "unlabeled" / "broken.jpg").write_bytes(b"nothing")
     return folder
 
@@ -34,50 +34,42 @@ def refused(capsys, *arguments):
 
 
 def test_shards_are_written_and_continued(devkit, tmp_path, capsys):
-    command = ["shards", "--images", str(devkit / "unlabeled"), "--out", str(tmp_path / "shards"), "--per-shard", "3"]
+    images, out = [str(devkit / "unlabeled")], tmp_path / "shards"
+    done = tasks.shards(images, out=out, per_shard=3, image_size=64)
+    assert (done.images, done.shards, done.kept, len(done.broken)) == (5, 2, 0, 1)
+    command = ["shards", "--images", *images, "--out", str(out), "--per-shard", "3"]
     assert main([*command, "--image-size", "64"]) == 0
-    assert f"5 images in 2 shards; 1 broken files left out: {tmp_path / 'shards'}" in capsys.readouterr().out
-    assert main([*command, "--image-size", "64"]) == 0
-    assert "2 of them from before" in capsys.readouterr().out
-    (images,) = image_folder(tmp_path / "shards", 32, 5)
-    assert images.shape == (5, 32, 32, 3)
+    assert tasks.shards(images, out=out, per_shard=3, image_size=64).kept == 2
+    (batch,) = image_folder(out, 32, 5)
+    assert batch.shape == (5, 32, 32, 3)
     assert "not image_size None" in refused(capsys, *command)
-    assert "quality is 0" in refused(capsys, *command, "--quality", "0")
-    assert "no images are named" in refused(capsys, "shards", "--out", tmp_path / "other")
 
 
 def test_shards_have_the_labels_when_they_are_named(devkit, tmp_path, capsys):
-    command = ["shards", "--data", str(devkit), "--split", "train", "--out", str(tmp_path / "shards")]
-    assert main([*command, "--per-shard", "4"]) == 0
-    packed = DetectionDataset.from_shards(tmp_path / "shards")
-    classes = packed.class_names
-    assert "6 images in 2 shards: " in capsys.readouterr().out
-    records = DetectionDataset.from_voc(devkit, class_names=classes)
+    out = tmp_path / "shards"
+    assert quiet(["shards", "--data", str(devkit), "--split", "train", "--out", str(out), "--per-shard", "4"]) == 0
+    packed, records = DetectionDataset.from_shards(out), DetectionDataset.open(devkit, split="train")
     assert [each.image_id for each in packed] == [each.image_id for each in records]
-    assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
-    expected = capsys.readouterr().out
-    assert main(["inspect", str(tmp_path / "shards"), "--decode", "--out", str(tmp_path / "card.png")]) == 0
-    assert capsys.readouterr().out == f"{expected}card: {tmp_path / 'card.png'}\n"
-    with PIL.Image.open(tmp_path / "card.png") as drawn:
-        assert np.asarray(drawn).std() > 10
-    with (tmp_path / "shards" / "shard-00001.tfrecord").open("r+b") as file:
+    found = [
+        tasks.inspect(decode=True, **named) for named in ({"data": devkit, "split": "train"}, {"paths": [str(out)]})
+    ]
+    assert str(found[0]) == str(found[1])
+    with (out / "shard-00001.tfrecord").open("r+b") as file:
         file.seek(500)
         file.write(bytes(8))
-    assert main(["inspect", str(tmp_path / "shards")]) == 0
-    printed = capsys.readouterr().out
-    assert "broken: 1" in printed
-    assert "shard-00001.tfrecord#0 is damaged: its checksum is wrong" in printed
-    assert "5 images, 0 of them without a box" in printed
+    found = tasks.inspect([str(out)])
+    ((path, reason),) = found.images.broken
+    assert path.endswith("shard-00001.tfrecord#0")
+    assert "checksum" in reason
+    assert len(found.labels.per_image) == 5
 
 
 def test_shards_are_refused_as_labels_when_they_have_none(devkit, tmp_path, capsys):
     out = tmp_path / "shards"
-    assert main(["shards", "--images", str(devkit / "unlabeled"), "--out", str(out)]) == 0
-    capsys.readouterr()
-    assert main(["inspect", str(out)]) == 0
-    printed = capsys.readouterr().out
-    assert "images: 5 " in printed
-    assert "class" not in printed
+    tasks.shards([str(devkit / "unlabeled")], out=out)
+    found = tasks.inspect([str(out)])
+    assert found.images.count == 5
+    assert found.labels is None
     predictions = tmp_path / "predictions.json"
     save_predictions(predictions, {})
     assert "without labels" in refused(capsys, "evaluate", "--predictions", predictions, "--data", out)
@@ -86,21 +78,20 @@ def test_shards_are_refused_as_labels_when_they_have_none(devkit, tmp_path, caps
     assert "nothing to draw" in refused(capsys, "inspect", tmp_path / "broken", "--out", tmp_path / "card.png")
 
 
-def test_card_has_the_figures_of_images_and_of_voc(devkit, tmp_path, capsys):
-    assert main(["inspect", str(devkit / "unlabeled")]) == 0
-    printed = capsys.readouterr().out
-    assert "images: 6 " in printed
-    assert "broken.jpg is no image" in printed
-    assert "class" not in printed
-    for where in ([str(devkit)], ["--data", str(devkit)], [str(devkit / "VOC2007")]):
-        assert main(["inspect", *where, "--out", str(tmp_path / "card.png"), "--decode"]) == 0
-        printed = capsys.readouterr().out
-        assert "10 images, 0 of them without a box" in printed
-        with PIL.Image.open(tmp_path / "card.png") as drawn:
-            assert np.asarray(drawn).std() > 10
-        (tmp_path / "card.png").unlink()
-    assert quiet(["inspect", str(devkit), "--split", "train"]) == 0
-    assert "6 images, 0 of them without" in capsys.readouterr().out
+def test_card_has_the_figures_of_images_and_of_labels(devkit, tmp_path):
+    found = tasks.inspect([str(devkit / "unlabeled")])
+    assert found.images.count == 6
+    assert [path for path, _ in found.images.broken] == [str(devkit / "unlabeled" / "broken.jpg")]
+    assert found.labels is None
+    records = DetectionDataset.open(devkit)
+    for named in ({"paths": [str(devkit)]}, {"data": devkit / "VOC2007"}):
+        found = tasks.inspect(**named)
+        assert found.images.count == 10
+        assert found.labels.per_image.tolist() == [len(record.boxes) for record in records]
+    assert tasks.inspect([str(devkit)], split="train").images.count == 6
+    assert quiet(["inspect", str(devkit), "--out", str(tmp_path / "card.png"), "--decode"]) == 0
+    with PIL.Image.open(tmp_path / "card.png") as drawn:
+        assert np.asarray(drawn).std() > 10
 
 
 def test_duplicates_are_listed_of_each_pair_of_splits(devkit, tmp_path):

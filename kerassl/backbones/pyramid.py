@@ -13,7 +13,7 @@ def pyramid(backbone: keras.Model, image_size: int | None = None) -> dict[str, s
     Args:
         backbone: flat functional `keras.Model` of images `[B, H, W, 3]`.
         image_size: int or None. Also refuse a network whose feature maps of such images, which takes a second to find
-            out, are not as many cells wide and high as their strides say: one that crops, pads or enlarges.
+            out, are not as many locations wide and high as their strides say: one that crops, pads or enlarges.
 
     Returns:
         Dict `{"P3": layer name, "P4": layer name, "P5": layer name}`.
@@ -54,7 +54,7 @@ def last_by_stride(backbone: keras.Model) -> dict[int | None, str]:
             step = getattr(layer, "strides", 1)
             stride *= step[0] if isinstance(step, (list, tuple)) else step
         strides[id(layer.output)] = stride
-        if "Padding" not in kind:  # a padded map is a cell larger than the image's share
+        if "Padding" not in kind:  # a padded map is a location larger than the image's share
             last[stride] = layer.name
     return last
 
@@ -63,9 +63,9 @@ def _check_maps(backbone, levels, image_size):
     maps = keras.Model(backbone.input, [backbone.get_layer(name).output for name in levels.values()])
     found = maps(keras.Input((image_size, image_size, 3)))
     for (level, name), shape in zip(levels.items(), (each.shape for each in found)):
-        cells = image_size // LEVELS[level]
-        if tuple(shape[1:3]) != (cells, cells):
+        side = image_size // LEVELS[level]
+        if tuple(shape[1:3]) != (side, side):
             raise UserError(
-                f"{name!r} of {backbone.name} gives {shape[1]} x {shape[2]} cells for images of {image_size} pixels, "
-                f"but {level} has {cells} x {cells}; a detector needs strides of 8, 16 and 32 without crops or pads"
+                f"{name!r} of {backbone.name} gives {shape[1]} x {shape[2]} locations for images of {image_size} "
+                f"pixels, but {level} has {side} x {side}; detectors need strides of 8, 16 and 32 without crops or pads"
             )

@@ -87,7 +87,7 @@ def test_run_is_flagged_when_all_images_are_the_same(tiny_backbone):
     same = tf.repeat(photos(1), 32, axis=0)
     health, _ = watched(tiny_backbone, same)
     messages = {kind: message for _, kind, message in health.alarms}
-    assert "look whether the images differ" in messages["at chance"]
+    assert "check that the images differ" in messages["at chance"]
 
 
 def test_alarm_is_logged_once_and_stops_the_run_where_asked(tiny_backbone, caplog):

@@ -43,7 +43,7 @@ def cropped(tiny):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_backbone_is_refused_in_one_line_when_its_strides_are_wrong(kind, stock_backbone):
-    message = "'act3' of cropped gives 4 x 4 cells for images of 64 pixels, but P3 has 8 x 8"
+    message = "'act3' of cropped gives 4 x 4 locations for images of 64 pixels, but P3 has 8 x 8"
     with pytest.raises(UserError, match=message) as caught:
         getattr(detectors, kind)(cropped(stock_backbone()), ["car"], image_size=64)
     assert "\n" not in str(caught.value)

@@ -219,7 +219,7 @@ def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_back
     command = [sys.executable, "-c", KILLED, tmp_path / "voc" / "2", pathlib.Path(__file__).parents[1]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
-    # What it wrote stands under a name that is no number, which TensorFlow Serving does not look at.
+    # What it wrote is under a name that is not a number, which TensorFlow Serving ignores.
     parts = [folder for folder in (tmp_path / "voc").iterdir() if folder.name != "1"]
     assert [(folder / "folder" / "saved_model.pb").exists() for folder in parts] == [True]
     assert parts[0].name.startswith(".")

@@ -40,7 +40,7 @@ class Described:
 
     @property
     def task(self) -> str:
-        """What it is trained as: `"localizer"`, `"detector"`, or `""` for neither."""
+        """Kind of training: `"localizer"`, `"detector"`, or `""` for neither."""
         return "" if not self.class_names else "localizer" if self.kind == "Localizer" else "detector"
 
     def settings(self) -> dict:

@@ -1,4 +1,4 @@
-"""What the models that are trained on labels have in common."""
+"""Common to the models that are trained on labels."""
 
 import keras
 import numpy as np

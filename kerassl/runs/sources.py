@@ -105,7 +105,7 @@ def labeled_parts(data):
     """Return the labeled images to train, to choose and to score on, the latter two None where there are none."""
     train, named = data.train, {"val": data.val, "test": data.test}
     own = datasets.own_splits(train.path) if train.split is None and None in named.values() else ()
-    if "train" in own and len(own) > 1:
+    if "train" in own:
         given = [(part.path, part.split) for part in named.values() if part is not None]
         train = train.model_copy(update={"split": "train"})
         for name in named:
@@ -168,14 +168,15 @@ def open_labels(
     Raises:
         UserError: if nothing is named, what is named cannot be read, or it has classes that `known` lacks.
     """
+    given = any(each is not None for each in (data_images, split, classes))
     settings = Data() if config is None else config.data
     classes = settings.classes if classes is None else read_class_names(classes)
     allow = settings.allow_broken_labels if allow_broken_labels is None else allow_broken_labels
     if known and classes:
         check_known(classes, known, whose, "--classes name")
     if isinstance(data, DetectionDataset):
-        if any(each is not None for each in (data_images, split)):
-            raise UserError("data is read already; leave data_images and split out")
+        if given:
+            raise UserError("data is read already; leave data_images, split and classes out")
         read = data
     elif data is None:
         settings = settings.model_copy(update={"classes": classes, "allow_broken_labels": allow})
@@ -189,7 +190,7 @@ def open_labels(
 
 def _warn_of_training_images(path):
     own = datasets.own_splits(path)
-    if "train" in own:
+    if "train" in own and len(own) > 1:
         other = next((name for name in ("test", "val") if name in own), own[-1])
         log.warning("%s has the splits %s, and all of them are read; give --split %s to leave training images out",
                     path, ", ".join(own), other)  # fmt: skip

@@ -137,12 +137,13 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     labeled = functools.cache(functools.partial(some_labels, data))
     # What is wrong there is found before anything is trained.
     _check_data(plan, data, labeled)
-    fetch_weights(plan.left())
+    left = plan.left()
+    fetch_weights(left)
     check_images(data)
     running.prepare(config)
     for stage in plan.of(Probing)[:1]:
         probe.make_probes(stage)
-    found = _execute(plan, data, labeled, limit)
+    found = _execute(plan, left, data, labeled, limit)
     records = [found[stage.name] for stage in plan.of(Training)]
     probed = {stage.variant: found[stage.name] for stage in plan.of(Probing)}
     table, plain = trials.mean_figures(plan, records), None
@@ -193,9 +194,8 @@ class _Work:
     found: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def _execute(plan, data, labeled, limit):
+def _execute(plan, left, data, labeled, limit):
     """Do the stages that are left, and return what each found by its name."""
-    left = plan.left()
     work = _Work(data, labeled, limit, left, frozen.FrozenTrials(plan, left, data, labeled, limit))
     for stage in plan.stages:
         with _of_variant(stage.variant):

@@ -229,7 +229,6 @@ def story(patched, tmp_path_factory):
     run, out = commands(folder), folder / "out"
     fitted, read, necks, asked, turns = [], [], [], [], {}
     fit, boxes, batches = detectors.fit_frozen, detectors.pseudo_records, frozen_features.letterboxed_batches
-    pretrain = detectors.pretrain_localizer
     plain = SCENES + FROZEN.replace("num_filters: 8", "num_filters: 8, levels: [P3, P4]")
     plain += "compare: {labels: [4], seeds: 2, baseline: plain}\nvariants: {plain: random"
     both = plain + ", boxes: {neck: {epochs: 1, images: 6}}}\n"
@@ -240,6 +239,11 @@ def story(patched, tmp_path_factory):
         status = run("out", text, *flags)
         turns[name] = {"status": status, "fitted": [*fitted], "read": [*read], "necks": [*necks], **contents(out)}
 
+    def learn(model, records, **own):
+        necks.append(own)
+        weights = model.get_layer("sides").weights[0]
+        weights.assign(weights + 0.1)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detectors, "fit_frozen", lambda *args, **own: fitted.append(own["seed"]) or fit(*args, **own))
         patch.setattr(
@@ -249,7 +253,7 @@ def story(patched, tmp_path_factory):
         )
         # Of a random network a box may be the whole image.
         patch.setattr(detectors, "pseudo_records", lambda *args, **own: boxes(*args, max_size=1.0, **own))
-        patch.setattr(detectors, "pretrain_localizer", lambda *args, **own: necks.append(own) or pretrain(*args, **own))
+        patch.setattr(detectors, "pretrain_localizer", learn)
         with pytest.MonkeyPatch.context() as limit:
             limit.setattr(TimeLimit, "over", lambda self: asked.append(0) or len(asked) == 3)
             turn("stopped", plain + "}\n", "--minutes", "60")
@@ -265,9 +269,9 @@ def test_each_trial_is_trained_once_when_a_run_is_stopped_and_resumed(story):
     out, turns = story
     assert (turns["stopped"]["status"], turns["stopped"]["fitted"]) == (3, [0])
     assert turns["stopped"]["read"] == [5, 6]  # the images of both seeds, and those to score on
-    # Features are kept over the stop; of the second variant the neck is trained first, on others.
-    assert (turns["extended"]["status"], turns["extended"]["fitted"]) == (0, [1, 0, 0, 1])
-    assert turns["extended"]["read"] == [6]
+    # Features are kept over the stop.
+    assert (turns["extended"]["status"], turns["extended"]["fitted"]) == (0, [1, 0, 1])
+    assert turns["extended"]["read"] == []
     trial = turns["extended"]["plain/frozen-4-1.json"]
     assert (trial["variant"], trial["protocol"], trial["labels"], trial["seed"]) == ("plain", "frozen", 4, 1)
     assert (trial["images"], trial["steps"], len(trial["per_image"]["ids"])) == (4, 1, 6)

@@ -94,19 +94,9 @@ def run_comparison(
     """
     limit = running.TimeLimit(minutes)
     labels = label_settings(
-        data,
-        data_images,
-        split,
-        classes,
-        allow_broken_labels,
-        val,
-        val_split,
-        test,
-        test_split,
-        group_by,
-        count,
+        data, data_images, split, classes, allow_broken_labels, val, val_split, test, test_split, group_by, count,
         fraction,
-    )
+    )  # fmt: skip
     flags = {**(settings or {}), **labels, **start_settings(backbone, weights), "seed": seed, "compare.skip": skip}
     read = run_config(out, config, flags, resume)
     check_network(read)

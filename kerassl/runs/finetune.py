@@ -20,13 +20,14 @@ from kerassl.config.schema import Finetune
 from kerassl.datasets.class_names import check_order
 from kerassl.runs import model_files
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs.folder import run_config, run_folder
+from kerassl.runs.folder import run_config
+from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan import Plan, Training, plan_finetuning
 from kerassl.runs.predict import score
-from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
-from kerassl.runs.sources import Sources, check_images, sources
-from kerassl.runs.start import check_network, check_start, fetch_weights, seen, start, start_settings
+from kerassl.runs.results import RunResult
+from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope, verbosity, write_json
+from kerassl.runs.sources import Sources, check_images
+from kerassl.runs.start import check_network, check_start, seen, start, start_settings
 from kerassl.types import METRIC_NAMES
 
 log = logging.getLogger("kerassl")
@@ -114,19 +115,9 @@ def finetune(
     if detector is not None and task != "detector":
         raise UserError(f"--detector is {detector}, but --task is {task}; leave one of them out")
     labels = label_settings(
-        data,
-        data_images,
-        split,
-        classes,
-        allow_broken_labels,
-        val,
-        val_split,
-        test,
-        test_split,
-        group_by,
-        count,
+        data, data_images, split, classes, allow_broken_labels, val, val_split, test, test_split, group_by, count,
         fraction,
-    )
+    )  # fmt: skip
     flags = {
         **(settings or {}),
         **labels,
@@ -137,7 +128,7 @@ def finetune(
         f"{task}.batch_size": batch_size,
         f"{task}.epochs": epochs,
     }
-    begun, read = time.time(), run_config(out, config, flags, resume)
+    read = run_config(out, config, flags, resume)
     if getattr(read, task) is None:
         flags = {task: {}, **flags}
         read = run_config(out, config, flags, resume)
@@ -155,28 +146,21 @@ def finetune(
     planned = plan_finetuning(_alone(read, task), out)
     if plan:
         return planned
-    (stage,), ((name, variant),) = planned.of(Training), planned.variants.items()
-    grows, done = f"{task}.epochs", f"{task}.json"
-    with run_folder(out, planned.config, resume, replace, grows, done) as folder:
-        labeled = sources(planned.config, folder)
+
+    def check(stage, labeled):
         if before is not None:
             check_order(before.class_names, labeled.classes, str(stage.weights))
         neck.check(stage.settings, task, stage.weights)
-        fetch_weights(planned.left())
+
+    def do(stage, labeled):
         check_images(labeled)
-        prepare(planned.config)
-        figures = run(stage, labeled)
-        return write_results(
-            folder,
-            f"kerassl: a {task} fine-tuned",
-            f"{labeled.describe()}. {kept(figures)}".rstrip(),
-            begun,
-            folder / f"{task}.keras",
-            generated=labeled.generated,
-            variants={
-                name: {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures},
-            },
-        )
+        figures, ((name, variant),) = run(stage, labeled), planned.variants.items()
+        results = {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures}
+        summary = f"{labeled.describe()}. {kept(figures)}".rstrip()
+        return f"kerassl: a {task} fine-tuned", summary, {"variants": {name: results}}
+
+    grows, done = f"{task}.epochs", f"{task}.json"
+    return run_stage(planned, check, do, grows=grows, done=done, resume=resume, replace=replace)
 
 
 def _same(task, model, path):

@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import pathlib
-import time
 from collections.abc import Mapping, Sequence
 
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
@@ -16,12 +15,12 @@ from kerassl.config.schema import Pretrain
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
-from kerassl.runs.folder import run_config, run_folder
+from kerassl.runs.folder import run_config
+from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan import Plan, Pretraining, plan_pretraining
-from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.running import EVERY, TimeLimit, check_finite, prepare, scope, verbosity, write_json
-from kerassl.runs.sources import sources
-from kerassl.runs.start import check_network, check_start, fetch_weights, start, start_settings
+from kerassl.runs.results import RunResult
+from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope, verbosity, write_json
+from kerassl.runs.start import check_network, check_start, start, start_settings
 
 log = logging.getLogger("kerassl")
 
@@ -84,24 +83,26 @@ def pretrain(
         "pretrain.temperature": temperature,
         "seed": seed,
     }
-    begun, read = time.time(), run_config(out, config, flags, resume)
+    read = run_config(out, config, flags, resume)
     check_network(read)
     check_start(read.weights or "random", "weights")
     planned = plan_pretraining(read, out)
     if plan:
         return planned
-    with run_folder(out, read, resume=resume, replace=replace, grows="pretrain.epochs") as folder:
-        data = sources(read, folder, labels=False)
-        (stage,) = planned.of(Pretraining)
-        check(stage.settings, data.images)
-        fetch_weights(planned.left())
-        prepare(read)
+
+    def do(stage, data):
         figures = run(stage, data.images)
-        text = summary(stage.network.backbone, figures)
-        model = folder / "backbone.keras"
-        return write_results(
-            folder, "kerassl: pre-training", text, begun, model, generated=data.generated, pretrain=figures
-        )
+        return "kerassl: pre-training", summary(stage.network.backbone, figures), {"pretrain": figures}
+
+    return run_stage(
+        planned,
+        lambda stage, data: check(stage.settings, data.images),
+        do,
+        grows="pretrain.epochs",
+        labels=False,
+        resume=resume,
+        replace=replace,
+    )
 
 
 def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = None) -> dict:

@@ -1,0 +1,1 @@
+"""Labels for a student from the detections of a teacher."""

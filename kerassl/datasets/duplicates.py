@@ -166,14 +166,14 @@ def warn_of_leakage(
     found = find_duplicates(paths, within=False, progress=progress)
     if found.found:
         pairs = collections.Counter((each.original_split, each.split) for each in found.found)
+        names = dict.fromkeys([found.found[0].path, found.found[0].original])
         log.warning(
-            "%s, as %s of %s: metrics are too high; keep each image in one split (kerassl inspect lists the copies)",
+            "%s, as %s: metrics are too high; keep each image in one split (kerassl inspect lists the copies)",
             " and ".join(
                 f"{count} of {len(splits[split])} {split} images are copies of {earlier} images"
                 for (earlier, split), count in pairs.items()
             ),
-            printable(found.found[0].path),
-            printable(found.found[0].original),
+            " of ".join(map(printable, names)),
         )
 
 

@@ -101,7 +101,9 @@ def draw_card(
         across = sum(each.split != each.original_split for each in duplicates.found)
         counts["duplicates"] = len(duplicates.found) - across
         counts |= {"duplicates across splits": across} if len(duplicates.images) > 1 else {}
-    counts |= {} if labels is None else {"boxes": labels.boxes.sum(), "classes": len(labels.classes)}
+    if labels is not None:
+        faults = sum(map(len, labels.faults.values()))
+        counts |= {"boxes": labels.boxes.sum(), "faults in labels": faults, "classes": len(labels.classes)}
     figure.suptitle(f"{plotted(title)}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
     for axes, (name, values) in zip(panels, shown.items()):
         whole = name == "boxes per image"

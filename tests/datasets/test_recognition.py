@@ -298,6 +298,13 @@ def coco_2017(root):
     return root
 
 
+def coco_beside_photos(root):
+    photos(root / "my photos")
+    photo(root / "others" / SAMPLES[0].file, SAMPLES[1])
+    save(root / "annotations.json", coco_json(SAMPLES))
+    return root / "annotations.json"
+
+
 def keras_retinanet(root):
     photos(root / "images")
     save(root / "annotations.csv", table(SAMPLES, "images/", header=False))
@@ -317,13 +324,13 @@ WRITERS = [
     labelimg_voc, labelimg_voc_apart, labelimg_yolo, voc_named_by_file_name, cvat_voc, cvat_coco, cvat_yolo,
     cvat_ultralytics, label_studio_voc, label_studio_coco, label_studio_yolo, roboflow_voc, roboflow_coco,
     roboflow_yolo, roboflow_csv, fiftyone_voc, fiftyone_coco, fiftyone_yolo, yolo_with_lists_of_folders,
-    darknet_voc, yolo_without_a_yaml, coco_2017, keras_retinanet, tensorflow_tutorial,
+    darknet_voc, yolo_without_a_yaml, coco_2017, coco_beside_photos, keras_retinanet, tensorflow_tutorial,
 ]  # fmt: skip
 # Where other than the splits of the samples are defined: the splits, and those in which the test image is.
 OWN = {
     **dict.fromkeys(("labelimg_voc", "labelimg_voc_apart", "labelimg_yolo", "voc_named_by_file_name", "cvat_coco"), ()),
     **dict.fromkeys(("label_studio_voc", "label_studio_coco", "label_studio_yolo", "fiftyone_voc", "darknet_voc"), ()),
-    **dict.fromkeys(("fiftyone_coco", "keras_retinanet"), ()),
+    **dict.fromkeys(("fiftyone_coco", "coco_beside_photos", "keras_retinanet"), ()),
     "cvat_yolo": ("train", "val"),
     "yolo_with_lists_of_folders": ("train", "val"),
     "tensorflow_tutorial": ("train", "test"),
@@ -386,7 +393,7 @@ def test_relative_folders_are_read_like_whole_ones(tmp_path, monkeypatch, name):
 
 @pytest.mark.parametrize("kind", ["voc", "coco", "csv", "yolo", "data.yaml"])
 def test_images_are_those_of_the_folder_that_is_named(tmp_path, kind):
-    photos(tmp_path / "elsewhere")
+    photos(tmp_path / "far" / "elsewhere")
     root = tmp_path / "labels"
     for each in SAMPLES if kind in ("voc", "yolo", "data.yaml") else ():
         suffix, text = ("xml", voc_xml(each)) if kind == "voc" else ("txt", yolo_lines(each))
@@ -398,7 +405,7 @@ def test_images_are_those_of_the_folder_that_is_named(tmp_path, kind):
     if kind in ("yolo", "data.yaml"):
         save(root / "data.yaml", "train: gone\nnames: [cat, dog, owl]\n")
     path = root / kind if kind == "data.yaml" else root
-    assert_same(DetectionDataset.open(path, tmp_path / "elsewhere", strict=True), SAMPLES)
+    assert_same(DetectionDataset.open(path, tmp_path / "far" / "elsewhere", strict=True), SAMPLES)
     if kind not in ("yolo", "data.yaml"):
         assert "give the folder of the images as images" in refused(path)
         (tmp_path / "elsewhere").rename(root / "my photos")
@@ -429,6 +436,14 @@ def two_yamls(root):
     yolo_folders(root, "{kind}/{split}")
     for name in ("first", "second"):
         save(root / f"{name}.yaml", "train: images/train\nnames: [cat, dog, owl]\n")
+    return root
+
+
+def two_copies(root):
+    """Images of the same names in two folders: either may be meant."""
+    photos(root / "small")
+    photos(root / "large")
+    save(root / "labels.json", coco_json(SAMPLES))
     return root
 
 
@@ -478,6 +493,7 @@ REFUSALS = [
     (both, {}, ["holds 5 XML files of VOC (", ") and a COCO json (", "boxes.json); give the path of one of them"]),
     (two_jsons, {}, ["holds 2 COCO jsons: ", "first.json, ", "second.json; give one of them"]),
     (two_yamls, {}, ["first.yaml, ", "second.yaml; give one of them"]),
+    (two_copies, {}, ["none of the images that ", "labels.json names is found beside it (first "]),
     (two_years, {}, ["holds the years 2007, 2012; give one of them: ", "VOC2007 or ", "VOC2012"]),
     (cvat_voc, {"split": "dev"}, ["has no split 'dev'; it has train, val, test"]),
     (fiftyone_coco, {"split": "train"}, ["has no split 'train'; it defines none; leave the split out"]),

@@ -1,15 +1,20 @@
 """Where the images of labels are: folders beside the labels, and files by the names that labels give them."""
 
 import collections
+import logging
 import os
 import pathlib
 import re
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io.file_names import find_file, nfc
 
+log = logging.getLogger("kerassl")
+
 _FOLDERS = ("images", "jpegimages", "data", "img", "imgs", "image")
 _SAMPLE = 50  # images that are looked for in each folder
+_MOST = 50  # folders of other names that are searched
 _SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing")
 _SPLIT = re.compile(r"(train)(?:ing)?|(val)(?:id(?:ation)?)?|(test)(?:ing)?")
 
@@ -67,16 +72,29 @@ def images_folder(labels, score, enough, hints=()):
         hints: names of folders that may be one of them, as of the split.
 
     Returns:
-        `pathlib.Path` of the folder with most of them, the first of equals; or None where there is none.
+        `pathlib.Path` of the folder with most of them, or None. Of folders with usual names it is the first of equals;
+        where none of those has any, it is that of all folders in and beside the labels' folder, if only one has most.
     """
-    best, most = None, 0
+    best, most, seen = None, 0, set()
     for folder in _beside(pathlib.Path(labels), hints):
+        if folder in seen:
+            continue
+        seen.add(folder)
         found = score(folder)
         if found > most:
             best, most = folder, found
         if found >= enough:
             break
-    return best
+    if best is not None:
+        return best
+    rest = [folder for folder in _any_beside(pathlib.Path(labels)) if folder not in seen][:_MOST]
+    scores = {folder: found for folder in rest if (found := score(folder))}
+    most = max(scores.values(), default=0)
+    best = [folder for folder, found in scores.items() if found == most]
+    if len(best) != 1:
+        return None
+    log.info("the images of %s are those in %s", printable(str(labels)), printable(str(best[0])))
+    return best[0]
 
 
 def folder_of_names(file, names, endings):
@@ -120,23 +138,26 @@ def missing_images(labels, what):
 def _beside(labels, hints):
     """The folders in which images of labels usually are, those first that are tried first."""
     here = pathlib.Path(os.path.abspath(labels))
-    words = {each.lower() for each in (here.name, *hints)}
-    seen = set()
-
-    def as_named(path):  # relative where the labels are
-        return labels if path == here else pathlib.Path(os.path.normpath(labels / os.path.relpath(path, here)))
-
+    words = sorted({each.lower() for each in (here.name, *hints)})
     for level, base in enumerate((here, here.parent, here.parent.parent)):
         folders = _folders(base)
         usual = [folders[name] for name in _FOLDERS if name in folders]
-        named = [folders[name] for name in sorted(words) if name in folders]
-        inner = [each[name] for each in map(_folders, usual) for name in sorted(words) if name in each]
+        named = [folders[name] for name in words if name in folders]
+        inner = [each[name] for each in map(_folders, usual) for name in words if name in each]
         for path in (*([base] if level == 0 else ()), *inner, *usual, *named, *([base] if level == 1 else ())):
-            if path not in seen:
-                seen.add(path)
-                yield as_named(path)
-    # A name of the user's own, as photos.
-    yield from (as_named(path) for path in sorted(_folders(here).values()) if path not in seen)
+            yield _as_named(path, labels, here)
+
+
+def _any_beside(labels):
+    """The folders in that of the labels, and beside it."""
+    here = pathlib.Path(os.path.abspath(labels))
+    for path in (*sorted(_folders(here).values()), *sorted(_folders(here.parent).values())):
+        yield _as_named(path, labels, here)
+
+
+def _as_named(path, labels, here):
+    """A path relative where that of the labels is."""
+    return labels if path == here else pathlib.Path(os.path.normpath(labels / os.path.relpath(path, here)))
 
 
 def _folders(folder):

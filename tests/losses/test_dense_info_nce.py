@@ -159,8 +159,16 @@ def under_replicas(strategy, dtype, sizes, tile_size=None):
     return [np.asarray(strategy.experimental_local_results(part)[0]) for part in found]
 
 
-@pytest.mark.parametrize(("dtype", "loss_close", "close"), [("float64", 1e-12, 1e-10), ("float32", 1e-6, 1e-4)])
-@pytest.mark.parametrize(("sizes", "tile_size"), [((3, 3), None), ((2, 2, 2, 1), 4), ((3, 0, 2, 0), None), ((5, 0), 3)])
+@pytest.mark.parametrize(
+    ("sizes", "tile_size", "dtype", "loss_close", "close"),
+    [
+        ((3, 3), None, "float64", 1e-12, 1e-10),
+        ((2, 2, 2, 1), 4, "float64", 1e-12, 1e-10),
+        ((2, 2, 2, 1), 4, "float32", 1e-6, 1e-4),
+        ((3, 0, 2, 0), None, "float64", 1e-12, 1e-10),
+        ((5, 0), 3, "float64", 1e-12, 1e-10),
+    ],
+)
 def test_replicas_add_up_to_one_in_loss_accuracy_and_gradient(mirrored, sizes, tile_size, dtype, loss_close, close):
     *figures, gradient = under_replicas(mirrored(len(sizes)), dtype, sizes, tile_size)
     *expected, expected_gradient = under_replicas(mirrored(1), dtype, [sum(sizes)])

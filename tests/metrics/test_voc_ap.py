@@ -67,11 +67,12 @@ def _devkit(predictions, records, label):
 
 
 @pytest.mark.current_stack
-def test_ap_equals_the_devkits_loops_when_ten_thousand_cases_are_random(case):
+@pytest.mark.parametrize("count", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_ap_equals_the_devkits_loops_when_thousands_of_cases_are_random(case, count):
     names = ["cat", "dog", "cow"]
     sizes = [{"images": 1, "objects": 2}, {"images": 2}, {"images": 3, "difficult": 0.6}, {"classes": 1}]
     seen = dict.fromkeys(["partial", "no detections", "no objects", "only difficult", "ties"], 0)
-    for seed in range(10_000):
+    for seed in range(count):
         predictions, records = case(seed, **{"images": 2, "detections": 6, **sizes[seed % 4]})
         hard = [np.any(r.difficult) for r in records]
         scores = np.concatenate([one.scores for one in predictions.values()])
@@ -90,8 +91,8 @@ def test_ap_equals_the_devkits_loops_when_ten_thousand_cases_are_random(case):
         seen["no objects"] += not known and not any(hard)
         seen["only difficult"] += not known and any(hard)
         seen["ties"] += len(np.unique(scores)) < len(scores)
-    assert seen["partial"] > 3000, seen  # the cases are neither all right nor all wrong
-    assert min(seen.values()) > 100, seen
+    assert seen["partial"] > 0.3 * count, seen  # the cases are neither all right nor all wrong
+    assert min(seen.values()) > 0.01 * count, seen
 
 
 def test_iou_equals_the_loop_over_inclusive_pixels_when_boxes_are_random():

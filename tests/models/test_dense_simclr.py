@@ -202,7 +202,7 @@ def test_weight_of_0_is_simclr_to_the_bit(tiny_backbone):
 
 def test_dense_loss_is_0_and_gradients_are_finite_when_views_do_not_overlap(tiny_backbone):
     model = model_of(tiny_backbone(), dense_weight=0.75)
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     logs = model.fit(tf.data.Dataset.from_tensors(apart()), verbose=0).history
     assert (logs["dense_loss"], logs["matched"], logs["dense_accuracy"]) == ([0.0], [0.0], [0.0])
     assert logs["loss"][0] == pytest.approx(0.25 * logs["global_loss"][0], rel=1e-6)
@@ -214,7 +214,7 @@ def test_loss_is_log_of_choices_when_all_locations_are_identical(tiny_backbone):
     for head in model.location_heads:
         head.layers[1].beta.assign(tf.ones_like(head.layers[1].beta))  # the same hidden layer for every location
         head.layers[1].gamma.assign(tf.zeros_like(head.layers[1].gamma))
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     views = apart(count=4)
     views = views._replace(second_boxes=views.first_boxes)  # every location has a match
     logs = model.evaluate(tf.data.Dataset.from_tensors(views), verbose=0, return_dict=True)
@@ -225,7 +225,7 @@ def test_loss_is_log_of_choices_when_all_locations_are_identical(tiny_backbone):
 @pytest.mark.current_stack
 def test_logs_are_of_the_parts_and_of_all_locations(tiny_backbone):
     model = model_of(tiny_backbone(), dense_weight=0.25, locations_per_image=2)
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     views = SimCLRViews(64)(blobs(), tf.constant([0, 1]))
     logs = model.evaluate(tf.data.Dataset.from_tensors(views), verbose=0, return_dict=True)
     assert logs["loss"] == pytest.approx(0.75 * logs["global_loss"] + 0.25 * logs["dense_loss"], rel=1e-6)
@@ -273,7 +273,7 @@ def test_locations_learn_to_find_their_places(tiny_backbone):
 def test_mixed_precision_stays_finite(tiny_backbone, policy):
     policy("mixed_float16")
     model = model_of(tiny_backbone(), temperature=0.05)
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     logs = model.fit(tf.data.Dataset.from_tensors(blobs()).repeat(2), verbose=0).history
     assert all(math.isfinite(logs[name][0]) for name in ("loss", *FIGURES))
     assert all(np.all(np.isfinite(value)) for value in state_of(model))

@@ -22,7 +22,7 @@ def made(kind, name, backbone):
         if kind == "Localizer":
             targets = {"class": LABELS, "box": BOXES}
         model = getattr(detectors, kind)(backbone, ["a", "b"], 64, **SETTINGS[kind])
-        model.compile(name, weight_decay=0.1)
+        model.compile(name, weight_decay=0.1, lr_multipliers={"backbone": 0.1, "head": 0.5})
         return model, tf.data.Dataset.from_tensors((IMAGES, targets)).repeat(2)
     data = tf.data.Dataset.from_tensors(IMAGES)
     views = {"hidden_dim": 8, "projection_dim": 4, "augmentation": SimCLRViews(64), "seed": 6}
@@ -64,6 +64,7 @@ def test_training_continues_to_the_same_bits_when_model_was_saved_and_loaded(kin
     loaded.run_eagerly = True
     assert type(loaded) is type(model)
     assert config_of(loaded) == config_of(model)
+    assert getattr(loaded, "lr_multipliers", None) == getattr(model, "lr_multipliers", None)
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
     assert len(loaded.backbone.variables) == len(tiny_backbone().variables)
     assert int(loaded.optimizer.iterations) == 2

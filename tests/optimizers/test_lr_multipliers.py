@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerassl import UserError, _compat, detectors, optimizers
+from kerassl import UserError, detectors, optimizers
 from kerassl.backbones import parts
 
 
@@ -55,6 +55,7 @@ ADDONS = pytest.param("tfa/NovoGrad", marks=pytest.mark.addons_stack)
 def test_parts_learn_as_with_an_optimizer_each(optimizer, tiny_backbone):
     rates, rate, decay = {"backbone": 0.1, "P5": 0.5, "head": 2.0}, {"lars": 1.0}.get(optimizer, 0.01), 0.1
     model = model_of(tiny_backbone, optimizer, rates, decay=decay, rate=rate)
+    model.run_eagerly = True  # its graph would take longer to build
     start = {layer.name: [np.array(v) for v in layer.trainable_variables] for layer in model.layers}
     model.fit(examples().repeat(3), verbose=0)
     hand = by_hand(tiny_backbone, optimizer, rate, decay, rates, 3)
@@ -74,20 +75,6 @@ def weights(model, name):
     found = list(enumerate(model.get_layer(name).trainable_variables))
     # The softmax over locations takes no notice of their bias, whose gradient is rounding error.
     return found[:1] if name == "cell_scores" else found
-
-
-@pytest.mark.current_stack
-def test_rates_and_their_effect_are_saved_with_the_model(tiny_backbone, tmp_path):
-    model = model_of(tiny_backbone, "adamw", {"backbone": 0.1, "head": 0.5})
-    model.fit(examples(), verbose=0)
-    model.save(tmp_path / "localizer.keras")
-    loaded = keras.saving.load_model(tmp_path / "localizer.keras")
-    assert loaded.lr_multipliers == {"backbone": 0.1, "head": 0.5}
-    assert len(_compat.optimizer_variables(loaded.optimizer)) == len(_compat.optimizer_variables(model.optimizer))
-    for each in (model, loaded):
-        each.fit(examples(), verbose=0)
-    kernels = [each.get_layer("conv1").get_weights()[0] for each in (model, loaded)]
-    np.testing.assert_allclose(kernels[1], kernels[0], rtol=1e-5, atol=1e-7)
 
 
 def test_layers_decay_from_the_neck_down():

@@ -51,46 +51,27 @@ def functions_of(path):
     return graph.library.function, {node.op for node in nodes}
 
 
-def test_saved_model_cli_gives_the_detections_of_the_model_in_memory(model, servable, photos, tmp_path):
-    expected = predicted(model, photos, tmp_path)
-    np.save(tmp_path / "images.npy", photos.astype("float32"))
-    command = [
-        pathlib.Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", servable, "--tag_set", "serve",
-        "--signature_def", "serving_default", "--inputs", f"images={tmp_path / 'images.npy'}",
-        "--outdir", tmp_path / "out",
-    ]  # fmt: skip
-    run = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
-    served = {file.stem: np.load(file, allow_pickle=True) for file in (tmp_path / "out").glob("*.npy")}
-    assert served["boxes"].shape == (3, 100, 4)
-    for row, found in enumerate(expected):
-        count = served["num_detections"][row]
-        assert count == len(found.scores)
-        assert count > 5
-        np.testing.assert_allclose(served["scores"][row, :count], found.scores, atol=1e-5)
-        np.testing.assert_allclose(served["boxes"][row, :count], found.boxes, atol=1e-5 * 90)
-        np.testing.assert_array_equal(served["classes"][row, :count], found.classes)
-        names = [name.decode() for name in served["class_names"][row]]
-        assert names == [CLASSES[label] for label in found.classes] + [""] * (100 - count)
-
-
-@pytest.mark.current_stack
-def test_servable_of_a_yolov8_gives_its_detections_and_holds_nothing_for_xla(vivid_yolov8, photos, tmp_path):
-    model, path = vivid_yolov8
-    expected = predicted(model, photos, tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("vivid_detector", 100), pytest.param("vivid_yolov8", 99, marks=pytest.mark.current_stack)],
+)
+def test_servable_gives_the_detections_of_the_model_and_holds_nothing_for_xla(kind, rows, request, photos, tmp_path):
+    model, path = request.getfixturevalue(kind)
     functions, _ = functions_of(path)
     assert not [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
-    served = tf.saved_model.load(str(path)).signatures["serving_uint8"](images=tf.constant(photos))
-    for row, found in enumerate(expected):
-        count = int(served["num_detections"][row])
+    servable = CServable(path)
+    served = servable.run("serving_default", images=photos.astype("float32"))
+    servable.close()
+    assert served["boxes"].shape == (3, rows, 4)
+    assert json.loads((path / "assets.extra" / "model_card.json").read_text())["max_detections"] == rows
+    for row, found in enumerate(predicted(model, photos, tmp_path)):
+        count = served["num_detections"][row]
         assert 0 < count == len(found.scores)
         np.testing.assert_allclose(served["scores"][row, :count], found.scores, atol=1e-5)
         np.testing.assert_allclose(served["boxes"][row, :count], found.boxes, atol=1e-5 * 90)
         np.testing.assert_array_equal(served["classes"][row, :count], found.classes)
-    assert served["boxes"].shape[1:] == (99, 4)
-    assert json.loads((path / "assets.extra" / "model_card.json").read_text())["max_detections"] == 99
+        names = [name.decode() for name in served["class_names"][row]]
+        assert names == [CLASSES[label] for label in found.classes] + [""] * (rows - count)
 
 
 def test_images_may_be_of_any_size_and_uint8(servable, photos):
@@ -208,13 +189,13 @@ def saved(*arguments, **settings):
     save(*arguments, **settings)
     os.kill(os.getpid(), signal.SIGKILL)
 tf.saved_model.save = saved
-serving.export(conftest._tiny_backbone(), sys.argv[1], image_size=64)
+serving.export(conftest._tiny_backbone(), sys.argv[1], image_size=64, batch_sizes=(1,))
 """
 
 
 @pytest.mark.current_stack
 def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_backbone, tmp_path):
-    before = serving.export(tiny_backbone(), tmp_path / "voc" / "1", image_size=64)
+    before = serving.export(tiny_backbone(), tmp_path / "voc" / "1", image_size=64, batch_sizes=(1,))
     files = {file: file.read_bytes() for file in before.rglob("*") if file.is_file()}
     command = [sys.executable, "-c", KILLED, tmp_path / "voc" / "2", pathlib.Path(__file__).parents[1]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -227,7 +208,7 @@ def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_back
     # The next one to that version takes it away; what other versions left is not its own.
     other = tmp_path / "voc" / ".20-01234567.part"
     other.mkdir()
-    after = serving.export(tiny_backbone(), tmp_path / "voc" / "2", image_size=64)
+    after = serving.export(tiny_backbone(), tmp_path / "voc" / "2", image_size=64, batch_sizes=(1,))
     assert sorted(folder.name for folder in (tmp_path / "voc").iterdir()) == [other.name, "1", "2"]
     assert (
         tf.saved_model.load(str(after)).signatures["embed"](images=tf.zeros([1, 9, 9, 3]))["embeddings"].shape[0] == 1

@@ -242,8 +242,6 @@ def test_cut_off_boxes_become_ignored_regions_when_they_have_weights(mosaic_shar
 @pytest.mark.parametrize(
     "settings",
     [
-        {"flip": 1.0},
-        {"zoom": 1.0},
         {"zoom": 1.0, "zoom_range": (1.2, 3.0)},
         {"crop": 1.0},
         {"crop": 1.0, "scale": (0.02, 0.3), "min_visibility": 0.7},

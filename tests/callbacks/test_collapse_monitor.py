@@ -48,10 +48,10 @@ def test_healthy_run_is_not_alarmed_and_logs_its_chance(tiny_backbone):
         ({"learning_rate": 1e4}, "not learning", "lower the learning rate"),
     ],
 )
-def test_absurd_setting_is_flagged_with_advice_within_200_steps(settings, kind, advice, tiny_backbone, caplog):
-    health, _ = watched(tiny_backbone, photos(), **settings)
+def test_absurd_setting_is_flagged_with_advice_within_60_steps(settings, kind, advice, tiny_backbone, caplog):
+    health, _ = watched(tiny_backbone, photos(), patience=20, steps=60, **settings)
     assert kind in [found for _, found, _ in health.alarms]
-    assert all(step <= 200 for step, _, _ in health.alarms)
+    assert all(step <= 60 for step, _, _ in health.alarms)
     assert advice in caplog.text
 
 
@@ -85,7 +85,7 @@ def test_no_alarm_is_given_when_the_rate_is_warming_up(health):
 @pytest.mark.current_stack
 def test_run_is_flagged_when_all_images_are_the_same(tiny_backbone):
     same = tf.repeat(photos(1), 32, axis=0)
-    health, _ = watched(tiny_backbone, same)
+    health, _ = watched(tiny_backbone, same, patience=20, steps=60)
     messages = {kind: message for _, kind, message in health.alarms}
     assert "check that the images differ" in messages["at chance"]
 

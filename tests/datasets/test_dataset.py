@@ -71,7 +71,7 @@ def test_records_are_in_the_order_of_file_names_when_formats_differ(same_images,
         for one, other in zip(each, voc, strict=True):
             np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
             assert one.classes.tolist() == other.classes.tolist()
-    for name in ("coco", "voc shards", "coco shards", "twice"):
+    for name in ("coco", "twice"):
         assert_same(same_images[name].batches(32, 2, seed=3, flip=True), voc.batches(32, 2, seed=3, flip=True))
 
 

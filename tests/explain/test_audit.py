@@ -158,8 +158,7 @@ def test_largest_object_is_explained_when_the_model_is_a_classifier(always_dog, 
 @pytest.mark.current_stack
 @pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.slow)])
 def test_each_class_is_explained_when_the_model_is_a_detector(record, tiny_backbone, kind):
-
-    model = getattr(detectors, kind)(tiny_backbone(), CLASSES, image_size=64)
+    model = getattr(detectors, kind)(tiny_backbone(), CLASSES, image_size=64, num_filters=32)
     images = [record("both", (LEFT, 0), (RIGHT, 1), (LEFT, 1)), record("one", (LEFT, 0))]
     scores = {}
     for image in images:

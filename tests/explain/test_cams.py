@@ -111,7 +111,7 @@ def test_heatmap_of_a_box_is_that_of_the_anchor_that_found_it(tiny_backbone, ima
 def test_boxes_are_refused_when_they_are_none_or_ask_a_model_without_boxes(classifier, tiny_backbone, images):
     with pytest.raises(UserError, match="'classifier' is no detector"):
         GradCAM(classifier)(images, 0, boxes=np.ones([3, 4]))
-    model = detectors.RetinaNet(tiny_backbone(), ["cat"], image_size=64)
+    model = detectors.RetinaNet(tiny_backbone(), ["cat"], image_size=64, num_filters=32)
     square = images[:2, :, :64]
     for boxes, message in (
         ([[0, 0, 9, 9]], r"boxes are \(1, 4\); give one box .* each of the 2 images"),

@@ -408,7 +408,7 @@ def test_images_are_those_of_the_folder_that_is_named(tmp_path, kind):
     assert_same(DetectionDataset.open(path, tmp_path / "far" / "elsewhere", strict=True), SAMPLES)
     if kind not in ("yolo", "data.yaml"):
         assert "give the folder of the images as images" in refused(path)
-        (tmp_path / "elsewhere").rename(root / "my photos")
+        (tmp_path / "far" / "elsewhere").rename(root / "my photos")
         assert_same(DetectionDataset.open(path, strict=True), SAMPLES)
 
 

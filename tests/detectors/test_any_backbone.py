@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerassl import backbones, detectors
+from kerassl import _compat, backbones, detectors
 from kerassl._errors import UserError
 
 KINDS = ("RetinaNet", "YOLOV8")
@@ -15,7 +15,10 @@ KINDS = ("RetinaNet", "YOLOV8")
 
 @pytest.mark.slow
 @pytest.mark.current_stack
-@pytest.mark.parametrize("family", ["EfficientNetB0", "MobileNet", "MobileNetV2", "MobileNetV3Small", "ResNet50"])
+@pytest.mark.parametrize(
+    "family",
+    ["EfficientNetB0", "MobileNet", "MobileNetV2", "MobileNetV3Small", "ResNet50", "ConvNeXtTiny", "VGG16", "Xception"],
+)
 def test_detector_over_a_family_takes_a_step_on_the_smallest_images(family, rectangles, tiny_detector):
     images, boxes, classes = rectangles(2, 32)
     backbone = backbones.build(family)
@@ -31,6 +34,17 @@ def test_detector_over_a_family_takes_a_step_on_the_smallest_images(family, rect
         model.optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         assert all(np.isfinite(weight).all() for weight in model.get_weights())
         assert detectors.decode(model, images)[0].shape == (2, 100, 4)
+
+
+def test_backbone_of_keras_cv_carries_a_detector_when_it_is_flat():
+    models = _compat.keras_cv.models
+    settings = {"include_rescaling": True, "compression_ratio": 0.5, "growth_rate": 8}
+    backbone = models.DenseNetBackbone(stackwise_num_repeats=[1, 1, 1, 1], **settings)
+    detector = detectors.YOLOV8(backbone, ["car"], 64, num_filters=8)
+    assert detector(tf.zeros([1, 64, 64, 3]))["box"].shape == (1, 84, 64)
+    nested = {"stackwise_channels": [8, 16, 32, 64], "stackwise_depth": [1, 1, 1, 1], "include_rescaling": True}
+    with pytest.raises(UserError, match="has no feature map for P3"):
+        detectors.YOLOV8(models.CSPDarkNetBackbone(**nested), ["car"], 64)
 
 
 def cropped(tiny):

@@ -22,7 +22,7 @@ def mobilenet():
 
 
 @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNet"])
-@pytest.mark.parametrize("size", [224, 256])
+@pytest.mark.parametrize("size", [96, 128])
 def test_pyramid_has_strides_8_16_32(name, size, mobilenet):
     import keras
 

@@ -56,16 +56,15 @@ def test_gives_letterboxed_pixels_and_pads_with_minus_one(marked):
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 192), (192, 96), (32, 16), (100, 130)])
-@pytest.mark.parametrize("flip", [False, True])
-def test_boxes_stay_on_their_objects_when_scaled_and_mirrored(marked, height, width, flip):
+def test_boxes_stay_on_their_objects_when_scaled_and_mirrored(marked, height, width):
     x1, y1 = width * 5 // 8, height * 3 // 4
     records = [marked("a", height, width, (width // 8, height // 4, x1, y1))]
     mirrored = set()
-    for batch in detection_batches(records, 64, 1, flip=flip).repeat().take(12):
+    for batch in detection_batches(records, 64, 1, flip=True).repeat().take(12):
         box = batch["bounding_boxes"]["boxes"].numpy()[0, 0]
         np.testing.assert_allclose(_white(batch["images"].numpy()[0]), box, atol=1.01)
         mirrored.add(bool(box[0] > 64 * min(1, width / height) / 5))
-    assert mirrored == ({False, True} if flip else {False})
+    assert mirrored == {False, True}
 
 
 def test_flips_the_image_and_not_its_margin_when_mirrored(marked):
@@ -154,16 +153,3 @@ def test_refuses_records_of_which_nothing_can_be_learnt(marked):
         detection_batches(empty, 32, 2, drop_remainder=True)
     (batch,) = detection_batches(empty, 32, 2)
     np.testing.assert_array_equal(batch["bounding_boxes"]["classes"], [[-1]])
-
-
-@pytest.mark.slow
-@pytest.mark.current_stack
-def test_keras_cv_trains_on_the_batches_when_some_images_have_no_box(marked, tiny_backbone):
-    from kerassl import detectors
-
-    records = [marked("a", 64, 64, (8, 8, 40, 40), (30, 30, 64, 60)), marked("b", 64, 48)]
-    detector = detectors.RetinaNet(tiny_backbone(), ["one", "two"], image_size=64, num_filters=32)
-    detector.compile()
-    history = detector.fit(detection_batches(records, 64, 2), epochs=2, verbose=0).history
-    assert np.all(np.isfinite(history["loss"]))
-    assert history["loss"][1] != history["loss"][0]

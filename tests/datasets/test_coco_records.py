@@ -206,7 +206,7 @@ def test_refuses_a_missing_json_or_folder(tmp_path):
         DetectionDataset.from_coco(tmp_path / "nothing.json", tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [3, 6])  # of the first four and of the others; VOC's test has each
 @pytest.mark.parametrize("as_stored", [True, False])
 def test_turns_boxes_along_when_the_json_has_the_stored_size(animals, save_turned, white_box, orientation, as_stored):
     stored = [16, 8, 40, 24]
@@ -219,16 +219,6 @@ def test_turns_boxes_along_when_the_json_has_the_stored_size(animals, save_turne
     animals.annotate(1, [int(value) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1])])
     (record,) = animals.read(strict=True)
     np.testing.assert_array_equal(record.boxes, [seen if orientation >= 5 else box])
-
-
-def test_gives_batches_for_detectors(animals):
-    animals.image(1)
-    animals.image(2)
-    animals.annotate(2, (0, 0, 30, 20), 90)
-    (batch,) = animals.read().batches(32, 2, shuffle=False)
-    assert batch["images"].shape == (2, 32, 32, 3)
-    np.testing.assert_allclose(batch["bounding_boxes"]["boxes"][1], [[0, 0, 16, 20 * 32 / 60]], atol=1e-4)
-    assert batch["bounding_boxes"]["classes"].numpy().tolist() == [[-1], [2]]
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ def test_turns_boxes_along_when_the_xml_has_the_stored_size(devkit, save_turned,
     np.testing.assert_array_equal(record.boxes, [stored if orientation < 5 else seen])
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [3, 6])
 @pytest.mark.parametrize("has_size", [True, False])
 def test_leaves_boxes_as_they_are_when_the_xml_has_the_displayed_size(
     devkit, save_turned, white_box, thing, orientation, has_size

@@ -116,7 +116,7 @@ def test_leaves_out_broken_images_and_survives_labels_of_another_kind(traffic, c
     assert "b.txt has 10 MB" in caplog.text
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [3, 6])  # of the first four and of the others; VOC's test has each
 def test_takes_shares_of_the_image_that_is_seen(traffic, save_turned, white_box, orientation):
     path = traffic.images / "a.jpg"
     save_turned(path, orientation, (16, 8, 40, 24))
@@ -182,27 +182,6 @@ def test_refuses_missing_folders_and_names(traffic, tmp_path):
     (traffic.root / "data.yaml").unlink()
     traffic.refused("no data.yaml or classes.txt in .*give class_names=")
     assert len(DetectionDataset.from_yolo(traffic.images, class_names=["dog"])) == 1
-
-
-def test_gives_batches_for_detectors(traffic):
-    traffic.add("a", "2 0.25 0.25 0.5 0.5")
-    traffic.add("b")
-    (batch,) = DetectionDataset.from_yolo(traffic.images).batches(32, 2, shuffle=False)
-    assert batch["images"].shape == (2, 32, 32, 3)
-    np.testing.assert_allclose(batch["bounding_boxes"]["boxes"][0], [[0, 0, 16, 20 * 32 / 60]], atol=1e-4)
-    assert batch["bounding_boxes"]["classes"].numpy().tolist() == [[2], [-1]]
-
-
-def test_relative_folders_are_read_like_whole_ones(traffic, monkeypatch):
-    traffic.add("a", "1 0.5 0.5 0.5 0.25")
-    for place, name in (
-        (traffic.root / "images", "train"),
-        (traffic.images, "."),
-        (traffic.labels, "../../images/train"),
-    ):
-        monkeypatch.chdir(place)
-        (record,) = DetectionDataset.from_yolo(name, strict=True)
-        assert (record.image_id, record.classes.tolist()) == ("a.png", [1])
 
 
 def test_the_folder_above_images_and_labels_is_read(traffic):

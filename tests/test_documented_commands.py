@@ -55,16 +55,11 @@ def place(tmp_path, monkeypatch):
     for number in range(66):
         save(tmp_path / "photos" / f"{number}.jpg")
     save(tmp_path / "new" / "a.jpg")
-    for name, first in (("annotations.json", 0), ("test.json", 26)):
-        box = {"bbox": [20, 10, 60, 60], "area": 3600, "iscrowd": 0}
-        content = {
-            "images": [{"id": number, "file_name": f"{number}.jpg"} for number in range(first, first + 40)],
-            "annotations": [
-                {"id": number, "image_id": number, "category_id": number % 20, **box}
-                for number in range(first, first + 40)
-            ],
-            "categories": [{"id": number, "name": name} for number, name in enumerate(VOC_CLASSES)],
-        }
+    for name, numbers in {"annotations.json": range(10), "test.json": range(40, 66)}.items():
+        images = [{"id": number, "file_name": f"{number}.jpg", "width": 128, "height": 96} for number in numbers]
+        boxes = [{"id": each, "image_id": each, "category_id": each % 20, "bbox": [20, 10, 60, 60]} for each in numbers]
+        categories = [{"id": number, "name": name} for number, name in enumerate(VOC_CLASSES)]
+        content = {"images": images, "annotations": boxes, "categories": categories}
         (tmp_path / name).write_text(json.dumps(content))
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
@@ -90,5 +85,6 @@ def test_command_runs_as_the_readme_prints_it_when_it_trains(place, monkeypatch,
             place / name / "localizer.keras"
         )
     for _, arguments in commands("README.md"):
-        if arguments[0] not in (*CHEAP, "compare"):
+        # The first detector is trained as the second one, but from ImageNet.
+        if arguments[0] not in (*CHEAP, "compare") and "runs/mine" not in arguments:
             assert main(arguments) == 0, arguments

@@ -227,6 +227,7 @@ def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
     figures = found.to_dict()
     if best is not None:
         figures["best"] = {"epoch": best.epoch + 1, "epochs": plan.epochs, "chosen_by": best.monitor, **best.metrics}
+        log.info("%s", kept(figures))
     if task == "detector":
         figures["kind"] = plan.kind
     before = model_files.trained(stage.weights)

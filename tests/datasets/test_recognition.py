@@ -301,6 +301,7 @@ def coco_2017(root):
 def coco_beside_photos(root):
     photos(root / "my photos")
     photo(root / "others" / SAMPLES[0].file, SAMPLES[1])
+    photos(root.parent / "other pets")
     save(root / "annotations.json", coco_json(SAMPLES))
     return root / "annotations.json"
 

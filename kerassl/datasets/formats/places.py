@@ -73,7 +73,7 @@ def images_folder(labels, score, enough, hints=()):
 
     Returns:
         `pathlib.Path` of the folder with most of them, or None. Of folders with usual names it is the first of equals;
-        where none of those has any, it is that of all folders in and beside the labels' folder, if only one has most.
+        where none of those has any, it is one of the folders in that of the labels, or beside it, if only one has most.
     """
     best, most, seen = None, 0, set()
     for folder in _beside(pathlib.Path(labels), hints):
@@ -87,14 +87,18 @@ def images_folder(labels, score, enough, hints=()):
             break
     if best is not None:
         return best
-    rest = [folder for folder in _any_beside(pathlib.Path(labels)) if folder not in seen][:_MOST]
-    scores = {folder: found for folder in rest if (found := score(folder))}
-    most = max(scores.values(), default=0)
-    best = [folder for folder, found in scores.items() if found == most]
-    if len(best) != 1:
-        return None
-    log.info("the images of %s are those in %s", printable(str(labels)), printable(str(best[0])))
-    return best[0]
+    here = pathlib.Path(os.path.abspath(labels))
+    for base in (here, here.parent):
+        inside = [_as_named(path, pathlib.Path(labels), here) for path in sorted(_folders(base).values())]
+        scores = {folder: score(folder) for folder in [each for each in inside if each not in seen][:_MOST]}
+        most = max(scores.values(), default=0)
+        best = [folder for folder, found in scores.items() if most and found == most]
+        if len(best) == 1:
+            log.info("the images of %s are those in %s", printable(str(labels)), printable(str(best[0])))
+            return best[0]
+        if best:
+            break
+    return None
 
 
 def folder_of_names(file, names, endings):
@@ -146,13 +150,6 @@ def _beside(labels, hints):
         inner = [each[name] for each in map(_folders, usual) for name in words if name in each]
         for path in (*([base] if level == 0 else ()), *inner, *usual, *named, *([base] if level == 1 else ())):
             yield _as_named(path, labels, here)
-
-
-def _any_beside(labels):
-    """The folders in that of the labels, and beside it."""
-    here = pathlib.Path(os.path.abspath(labels))
-    for path in (*sorted(_folders(here).values()), *sorted(_folders(here.parent).values())):
-        yield _as_named(path, labels, here)
 
 
 def _as_named(path, labels, here):

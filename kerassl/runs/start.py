@@ -68,17 +68,27 @@ def start_settings(backbone: str | os.PathLike | None, weights: str | os.PathLik
         weights = os.fspath(weights)
         check_start(weights, "--weights")
     if file is None or not file.endswith((".keras", ".h5", ".npz")):  # what is no network is refused by `check_network`
-        return {"backbone": backbone, "weights": weights}
+        network = None if weights is None or not weights.endswith(".keras") else _network(weights)
+        if network is not None and backbone is not None and canonical(str(backbone)) != network:
+            raise UserError(
+                f"--weights is {weights}, which holds {network}, but --backbone is {backbone}; leave it out"
+            )
+        return {"backbone": network or backbone, "weights": weights}
     if weights is not None:
         raise UserError(f"--backbone is {file}, a file with weights, but --weights is {weights}; leave one of them out")
     check_start(file, "--backbone")
-    described = read_description(file) if file.endswith(".keras") else None
-    if described is None:
+    if not file.endswith(".keras") or read_description(file) is None:
         raise UserError(
             f"--backbone is {file}, which kerassl.backbones.save did not write; give --weights {file}, and the name of "
             "its network as --backbone"
         )
-    return {"backbone": described["network"] if described["known_network"] else None, "weights": file}
+    return {"backbone": _network(file), "weights": file}
+
+
+def _network(file):
+    """The name of the network in a `backbone.keras`; None of one without a name, and of another `.keras` file."""
+    described = read_description(file)
+    return described["network"] if described is not None and described["known_network"] else None
 
 
 def fetch_weights(stages: Iterable[Stage]) -> None:

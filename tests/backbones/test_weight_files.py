@@ -1,6 +1,8 @@
 """Files of weights as Keras writes them, of either version, whole or not at all."""
 
+import http.server
 import json
+import threading
 import zipfile
 
 import h5py
@@ -9,7 +11,9 @@ import numpy as np
 import pytest
 
 from kerassl import UserError, _compat, backbones
+from kerassl.backbones import published
 from kerassl.backbones import weights as backbone_weights
+from kerassl.backbones.families import Family
 
 FORMATS = (".weights.h5", ".h5", ".keras")
 
@@ -136,6 +140,48 @@ def test_imagenet_file_is_read_when_it_is_where_keras_keeps_it(tmp_path, monkeyp
         stock.save_weights(path)
     found = backbone_weights.table(backbones.build("MobileNet", weights="imagenet"))
     np.testing.assert_array_equal(found["conv1/kernel"], backbone_weights.table(stock)["conv1/kernel"])
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """`site(sent)`: Keras's site, which announces 1000 bytes and sends so many; `site.asked` has the requests."""
+    asked = []
+
+    def start(sent):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(bytes(sent))
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        family = Family("MobileNet", "tf", f"http://127.0.0.1:{server.server_port}/net.h5")
+        monkeypatch.setattr(published, "find", lambda name: family)
+        servers.append(server)
+
+    servers, start.asked = [], asked
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_imagenet_file_is_downloaded_once_and_whole(tmp_path, site):
+    site(sent=500)
+    with pytest.raises(UserError, match="ended after 500 of 1000 bytes"):
+        published.imagenet_file("MobileNet")
+    assert not list(tmp_path.iterdir())
+    site(sent=1000)
+    for _ in range(2):
+        assert published.imagenet_file("MobileNet").read_bytes() == bytes(1000)
+    assert site.asked == ["/net.h5"] * 2
 
 
 @pytest.mark.parametrize("name", ["InceptionV3", "nasnetmobile", "RegNetX002"])

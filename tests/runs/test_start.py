@@ -36,5 +36,8 @@ def test_file_of_a_backbone_names_its_network_and_its_weights(tiny_backbone, tmp
     backbones.save(tiny_backbone(name="mobilenet"), known)
     assert start_settings(own, None) == {"backbone": None, "weights": own}
     assert start_settings(known, None) == {"backbone": "MobileNet", "weights": known}
+    assert start_settings(None, known) == {"backbone": "MobileNet", "weights": known}
+    with pytest.raises(UserError, match="which holds MobileNet, but --backbone is ResNet50"):
+        start_settings("ResNet50", known)
     assert start_settings("mobilenet", "imagenet") == {"backbone": "mobilenet", "weights": "imagenet"}
     assert start_settings(None, None) == {"backbone": None, "weights": None}

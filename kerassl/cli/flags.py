@@ -57,7 +57,10 @@ def labels(parser: argparse.ArgumentParser, *, broken: bool = True, part: str | 
         "--data-images", metavar="FOLDER", help="folder of the images that the labels name (default: found beside them)"
     )
     parser.add_argument(
-        "--split", metavar="NAME", help="the data's own split, as train, val or test (default: all labeled images)"
+        "--split",
+        metavar="NAME",
+        help="the data's own split, as train, val or test (default: all labeled images; finetune and compare train on "
+        "train, where the data have splits)",
     )
     setting(parser, "data.classes")
     if broken:

@@ -61,7 +61,11 @@ class Labels(Section):
         "tfds:NAME.",
     )
     images: str | None = Field(None, description="Folder of the images that the labels name; null finds it beside.")
-    split: str | None = Field(None, description="The data's own split, as train, val or test; null is all images.")
+    split: str | None = Field(
+        None,
+        description="The data's own split, as train, val or test; null is all images, or train where data.val or "
+        "data.test are the data's own splits.",
+    )
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -76,7 +80,9 @@ class HeldOut(Section):
     images: str | None = Field(None, description="As data.train.images.")
     split: str | None = Field(None, description="As data.train.split.")
     share: ShareHeldOut | None = Field(
-        None, description="Share of data.train, a stratified choice that no seed changes; instead of path."
+        None,
+        description="Share of data.train to hold out, in place of a path; 0.1 to 0.2. It is stratified, and no seed "
+        "changes it.",
     )
 
     @pydantic.model_validator(mode="before")
@@ -101,11 +107,13 @@ class Data(Section):
     train: Labels | None = Field(None, description="Labeled images to train on.")
     val: HeldOut | None = Field(
         None,
-        description="Labeled images that the best epoch is chosen on. Null is the data's own split val; where neither "
-        "val nor test is given or the data's own, 0.1 of train.",
+        description="Labeled images that the best epoch is chosen on. Null is the data's own split val; where "
+        "there are neither these nor data.test, 0.1 of data.train.",
     )
     test: HeldOut | None = Field(
-        None, description="Labeled images to score on. Null is the data's own split test, or 0.2 of train, as of val."
+        None,
+        description="Labeled images to score on. Null is the data's own split test; where there are neither these nor "
+        "data.val, 0.2 of data.train; and else the images of data.val.",
     )
     unlabeled: list[str] = Field(
         [], description="Folders or files of images without labels; a few thousand at least, best like yours."

@@ -58,7 +58,7 @@ def test_tiles_give_the_loss_the_gradient_and_the_accuracy_of_the_whole(tile_siz
 
 
 @pytest.mark.current_stack
-def test_tiles_hold_a_batch_of_8192_images_in_a_gigabyte_and_a_half():
+def test_tiles_hold_a_batch_of_4096_images_in_a_gigabyte():
     code = """
 import re
 import tensorflow as tf
@@ -71,8 +71,8 @@ def step(first, second):
         loss = InfoNCE(0.1, tile_size=512)(first, second)
     return loss, tape.gradient(loss, [first, second])
 
-first = tf.random.stateless_normal([8192, 128], [0, 1])
-loss, gradients = step(first, first + tf.random.stateless_normal([8192, 128], [0, 2]))
+first = tf.random.stateless_normal([4096, 128], [0, 1])
+loss, gradients = step(first, first + tf.random.stateless_normal([4096, 128], [0, 2]))
 # Not getrusage: its peak counts that of the process from which this one was started.
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 2**20
 print(float(loss), peak, *map(float, map(tf.norm, gradients)))
@@ -80,8 +80,8 @@ print(float(loss), peak, *map(float, map(tf.norm, gradients)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr[-2000:]
     loss, gibibytes, *norms = map(float, done.stdout.split())
-    assert 0 < loss < math.log(2 * 8192 - 1)
-    assert gibibytes < 1.5  # TensorFlow itself among it
+    assert 0 < loss < math.log(2 * 4096 - 1)
+    assert gibibytes < 1  # TensorFlow itself among it; without tiles it is 1.5
     assert min(norms) > 0
 
 

@@ -94,7 +94,8 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
     whole, val, test = labeled_parts(config.data)
     train = whole.subset(data.count, fraction=data.fraction, seed=config.seed)
     found = Sources(list(data.unlabeled), train, val, val if test is None else test)
-    _check_parts(found)
+    if labels:
+        _check_parts(found)
     if data.use_training_images:
         # All of the images, whatever share of their labels is used: pre-training needs none.
         found.images.extend(record.path for record in whole)

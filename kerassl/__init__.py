@@ -33,6 +33,7 @@ _OTHERS = {
     "evaluate": "kerassl.tasks",
     "export": "kerassl.tasks",
     "finetune": "kerassl.runs.finetune",
+    "label": "kerassl.runs",
     "load": "kerassl._load",
     "predict": "kerassl.runs",
     "pretrain": "kerassl.runs.pretrain",

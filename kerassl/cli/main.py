@@ -17,8 +17,8 @@ from kerassl._errors import UserError
 from kerassl._version import __version__
 
 COMMANDS = (
-    "pretrain", "finetune", "predict", "evaluate", "explain", "audit", "compare", "export", "check", "inspect", "views",
-    "convert", "embed", "features", "scenes", "shards", "config",
+    "pretrain", "finetune", "predict", "label", "evaluate", "explain", "audit", "compare", "export", "check", "inspect",
+    "views", "convert", "embed", "features", "scenes", "shards", "config",
 )  # fmt: skip
 """Each is a module of this package, with `add_parser` and `run`."""
 

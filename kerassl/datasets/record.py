@@ -59,6 +59,10 @@ class LabelWeights:
     ignore: np.ndarray
     background: float = 1.0
 
+    def of(self, kept: np.ndarray) -> LabelWeights:
+        """Return the weights of some of the boxes, by their places or a mask."""
+        return LabelWeights(self.weight[kept], self.box_weight[kept], self.ignore[kept], self.background)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:

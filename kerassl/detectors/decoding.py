@@ -80,6 +80,7 @@ def decode(
     score_threshold: float = 0.01,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
+    outputs: dict[str, tf.Tensor] | None = None,
 ) -> Padded:
     """Detect objects in letterboxed images, in the graph; the batch may be of any size.
 
@@ -88,6 +89,7 @@ def decode(
         images: `[B, S, S, 3]` float32 in [0, 255], letterboxed to the model's `image_size`.
         areas: `[B, 2]` float32, height and width of the image in the letterbox, or None for all of it.
         score_threshold, iou_threshold, max_detections: those of `predict`.
+        outputs: what the model returned for the images, where that is known already.
 
     Returns:
         Boxes `[B, max_detections, 4]` xyxy in pixels of the letterboxed image, scores `[B, max_detections]`, classes
@@ -103,7 +105,7 @@ def decode(
     if areas is None:
         areas = tf.fill([tf.shape(images)[0], 2], float(model.image_size))
     return select(
-        *model.boxes_and_scores(model(images, training=False)),
+        *model.boxes_and_scores(model(images, training=False) if outputs is None else outputs),
         areas,
         score_threshold=score_threshold,
         iou_threshold=iou_threshold,
@@ -111,7 +113,14 @@ def decode(
     )
 
 
-def detect(model: Detector, images: tf.Tensor, scales: tf.Tensor, sizes: tf.Tensor, *settings: Any) -> Padded:
+def detect(
+    model: Detector,
+    images: tf.Tensor,
+    scales: tf.Tensor,
+    sizes: tf.Tensor,
+    *settings: Any,
+    outputs: dict[str, tf.Tensor] | None = None,
+) -> Padded:
     """Detect objects as `decode`, in pixels of the images before letterboxing.
 
     Args:
@@ -119,9 +128,10 @@ def detect(model: Detector, images: tf.Tensor, scales: tf.Tensor, sizes: tf.Tens
         scales: `[B]` float32, letterboxed over original pixels.
         sizes: `[B, 2]` float32, height and width of the originals in pixels.
         *settings: score_threshold, iou_threshold and max_detections of `decode`.
+        outputs: see `decode`.
     """
     named: dict[str, Any] = dict(zip(("score_threshold", "iou_threshold", "max_detections"), settings))
-    boxes, scores, classes, counts = decode(model, images, areas=sizes * scales[:, None], **named)
+    boxes, scores, classes, counts = decode(model, images, areas=sizes * scales[:, None], outputs=outputs, **named)
     limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], -1)[:, None]  # width, height, width, height
     # Clipped again: the division may round up beyond the border.
     return tf.minimum(boxes / scales[:, None, None], limits), scores, classes, counts

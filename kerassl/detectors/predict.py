@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tqdm
 
+from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, SHARE, SHARE_BELOW_1
@@ -18,6 +19,7 @@ from kerassl.detectors.decoding import detect
 from kerassl.detectors.localizer.frozen_features import FrozenFeatures
 from kerassl.detectors.localizer.localizer import Localizer
 from kerassl.detectors.localizer.predictions import located, located_on_features
+from kerassl.detectors.self_training.merging import merge_mirrored
 from kerassl.resizing import letterbox
 from kerassl.types import Detections
 
@@ -75,7 +77,7 @@ def predict(
         batches = located_on_features(model, images, batch_size)
     else:
         ids, read = _read(images, model.image_size, batch_size, strict)
-        find = _finder(model, score_threshold, iou_threshold, max_detections)
+        find = _finder(model, score_threshold, iou_threshold, max_detections, False)
         batches = ((places, *find(model, *batch)) for places, *batch in read)
     names, detections = tuple(model.class_names), {}
     with tqdm.tqdm(total=len(ids), desc="predict", unit="image", disable=not verbose) as bar:
@@ -94,12 +96,16 @@ class PredictedBatch(typing.NamedTuple):
         detections: list of `Detections`.
         sizes: `[B, 2]` float32 array, height and width of the images.
         end: int, the place in the list where the next batch begins.
+        agreements: list of arrays of `self_training.merge_mirrored`, or None without `mirror`.
+        features: `[B, C]` float32 array, or None where they were not asked for.
     """
 
     places: np.ndarray
     detections: list[Detections]
     sizes: np.ndarray
     end: int
+    agreements: list[np.ndarray] | None = None
+    features: np.ndarray | None = None
 
 
 def predict_batches(
@@ -110,6 +116,8 @@ def predict_batches(
     score_threshold: float = 0.01,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
+    mirror: bool = False,
+    features: bool = False,
 ) -> Iterator[PredictedBatch]:
     """Detect objects in image files, a batch at a time, as `predict` does.
 
@@ -118,6 +126,9 @@ def predict_batches(
         paths: sequence of str, of files or of images in shards.
         first: int, 0 or the `end` of a batch of the same paths. The place to begin at.
         score_threshold, iou_threshold, max_detections: see `predict`.
+        mirror: bool. Also detect in the mirror images, which takes twice as long, and merge; of a `Detector`.
+        features: bool. Also return the mean over the locations of the backbone's last feature map, from the same
+            pass through the network; of a `Detector`.
 
     Yields:
         `PredictedBatch`. Broken files are named in the log and missing.
@@ -130,15 +141,24 @@ def predict_batches(
         ...     print(len(batch.detections))
     """
     _check(model, score_threshold, iou_threshold, max_detections)
-    find = _finder(model, score_threshold, iou_threshold, max_detections)
+    if (mirror or features) and isinstance(model, Localizer):
+        raise UserError("mirror and features are for a Detector; leave them out for a Localizer")
+    find = _finder(model, score_threshold, iou_threshold, max_detections, features)
     names, size = tuple(model.class_names), _batch_size(model)
     for places, images, scales, sizes in letterboxed_batches(
-        paths, model.image_size, size, first=first, required=False
+        paths, model.image_size, size, mirrored=mirror, first=first, required=False
     ):
-        found = [_one(names, *one) for one in zip(*find(model, images, scales, sizes))]
+        views = tf.unstack(images, axis=1) if mirror else [images]
+        outputs = [find(model, view, scales, sizes) for view in views]
+        pooled = [output.pop() for output in outputs] if features else [None]
+        found = [[_one(names, *one) for one in zip(*output)] for output in outputs]
+        agreements = None
+        if mirror:
+            merged = [merge_mirrored(*each) for each in zip(found[0], found[1], sizes.numpy()[:, 1])]
+            found, agreements = [[one for one, _ in merged]], [agreement for _, agreement in merged]
         # What is found in an image depends on its batch in the last bits: none begins within another.
         end = first + (int(places[0] - first) // size + 1) * size
-        yield PredictedBatch(places, found, sizes.numpy(), min(end, len(paths)))
+        yield PredictedBatch(places, found[0], sizes.numpy(), min(end, len(paths)), agreements, pooled[0])
 
 
 def _batch_size(model):
@@ -156,6 +176,7 @@ def _check(model, score_threshold, iou_threshold, max_detections):
 
 
 def _finder(model, *settings):
+    """A function of a model and a batch; `settings` are those of `decode`, and whether it also returns features."""
     return located if isinstance(model, Localizer) else _detected(model, settings)
 
 
@@ -208,7 +229,10 @@ def _function(model, settings):
     functions = model.__dict__.setdefault("_detect", {})
     if settings in functions:
         return functions[settings]
-    side = model.image_size
+    side, (*thresholds, features) = model.image_size, settings
+    if features:
+        last = model.get_layer(backbones.pyramid(model.backbone)["P5"]).output
+        network = keras.Model(model.inputs, [model.output, last])
 
     @tf.function(
         input_signature=[
@@ -216,7 +240,11 @@ def _function(model, settings):
         ]
     )  # fmt: skip
     def run(images, scales, sizes):
-        return detect(model, images, scales, sizes, *settings)
+        if not features:
+            return detect(model, images, scales, sizes, *thresholds)
+        outputs, last = network(images, training=False)
+        pooled = tf.reduce_mean(tf.cast(last, tf.float32), [1, 2])
+        return *detect(model, images, scales, sizes, *thresholds, outputs=outputs), pooled
 
     # The graph, not the function: TensorFlow counts the tracings of all models' functions together, and warns.
     functions[settings] = run.get_concrete_function()

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import pathlib
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from kerassl import detectors, metrics
 from kerassl._errors import UserError
-from kerassl._io import files
-from kerassl._io.parts import read_part, relative_names
+from kerassl._io.parts import read_part
 from kerassl._lazy import keras
-from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.datasets.record import Record
 from kerassl.metrics.checks import class_places
 from kerassl.runs import outputs
 from kerassl.runs.model_files import check_model, load
 from kerassl.runs.prediction_formats import FORMATS
 from kerassl.runs.running import verbosity
-from kerassl.runs.streamed import Job, WrittenPredictions, predict_into
+from kerassl.runs.streamed import Job, WrittenPredictions, named_images, predict_into
 from kerassl.types import DetectionMetrics, Detections, ImageScores, LocalizationMetrics
 
 if typing.TYPE_CHECKING:
@@ -104,13 +102,9 @@ def predict(
         raise UserError(f"format is {format!r}; give one of {', '.join(FORMATS)}")
     folder = pathlib.Path(out) if share is None else pathlib.Path(out, share.name)
     outputs.check_folder(folder, new=False)
-    listed: Iterable = [images] if isinstance(images, (str, os.PathLike)) else images
-    given = [str(getattr(image, "path", image)) for image in listed]
-    files.check_outside(out, given)
-    paths = list(dict.fromkeys(identified(images)[1]))  # before the model is loaded
-    names = relative_names(paths, given)
-    job = Job(model, described.class_names, names, paths, format, score, draw, share)
-    return predict_into(folder, job, resume)
+    names, paths = named_images(images, out)  # before the model is loaded
+    job = Job(model, described.class_names, names, paths, share, format, score, draw)
+    return WrittenPredictions(folder, **predict_into(folder, job, resume))
 
 
 def score(

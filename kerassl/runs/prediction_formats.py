@@ -13,14 +13,16 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+import yaml
 
 from kerassl._display import printable
 from kerassl._io import files
-from kerassl.datasets.formats.write_coco import annotation_entry, coco_json, image_entry
+from kerassl.datasets.formats.write_coco import annotation_entry, coco_json, coco_weights, image_entry
 from kerassl.datasets.formats.write_csv import COLUMNS, csv_rows
 from kerassl.datasets.formats.write_voc import voc_xml
 from kerassl.datasets.formats.write_yolo import yolo_text
 from kerassl.datasets.images.files import SUFFIXES
+from kerassl.datasets.record import LabelWeights
 from kerassl.metrics.prediction_files import DESCRIPTION
 
 
@@ -34,6 +36,7 @@ class Predicted:
         boxes: `[n, 4]` array, xyxy in pixels.
         scores: `[n]` array.
         classes: `[n]` int array.
+        weights: `datasets.LabelWeights` of labels, None of predictions.
     """
 
     name: str
@@ -42,11 +45,23 @@ class Predicted:
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+    weights: LabelWeights | None = None
 
     def filter(self, score: float) -> Predicted:
         """Return the detections that score `score` or more."""
-        kept = self.scores >= score
-        return dataclasses.replace(self, boxes=self.boxes[kept], scores=self.scores[kept], classes=self.classes[kept])
+        return self.of(self.scores >= score)
+
+    def of(self, kept: np.ndarray) -> Predicted:
+        """Return some of the detections, by their places or a mask."""
+        weights = None if self.weights is None else self.weights.of(kept)
+        return Predicted(
+            self.name, self.width, self.height, self.boxes[kept], self.scores[kept], self.classes[kept], weights
+        )
+
+    def plain(self) -> Predicted:
+        """Return labels without weights and ignored regions."""
+        kept = self if self.weights is None else self.of(~self.weights.ignore)
+        return dataclasses.replace(kept, weights=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +74,8 @@ class Written:
         entries: function that yields a `Predicted` for each image, as often as it is called.
         stems: dict from name to the path of its text file without the suffix.
         score: float. The lowest score that is written, except in `coco`.
+        labels_of: dict from name to the name of the image's file among the labels, of labels to train with; None of
+            predictions.
     """
 
     folder: pathlib.Path
@@ -66,10 +83,15 @@ class Written:
     entries: Callable[[], Iterator[Predicted]]
     stems: Mapping[str, str]
     score: float
+    labels_of: Mapping[str, str] | None = None
 
     def shown(self) -> Iterator[Predicted]:
         """Yield the images with the detections that score `score` or more."""
-        return (each.filter(self.score) for each in self.entries())
+        return (each.plain().filter(self.score) for each in self.entries())
+
+    def file(self, found: Predicted) -> str:
+        """Return the name of an image's file."""
+        return found.name if self.labels_of is None else self.labels_of[found.name]
 
     def labels(self, found: Predicted) -> list[str]:
         """Return the names of the classes of an image's detections."""
@@ -91,24 +113,37 @@ def _coco(into):
     def annotations():
         count = 0
         for image, found in enumerate(into.entries(), 1):
-            for box, score, label in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist()):
+            more = [{}] * len(found.boxes) if found.weights is None else coco_weights(found.weights)
+            for box, score, label, weights in zip(
+                found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), more
+            ):
                 count += 1
                 x0, y0, x1, y1 = box
                 width, height = x1 - x0, y1 - y0  # exact: the numbers are those of float32
                 stated = [x0, y0, width, height]
-                yield annotation_entry(count, image, label + 1, stated, width * height, score=score)
+                yield annotation_entry(count, image, label + 1, stated, width * height, score=score, **weights)
 
-    images = (image_entry(number, each.name, each.width, each.height) for number, each in enumerate(into.entries(), 1))
+    images = (
+        image_entry(number, into.file(each), each.width, each.height)
+        | ({} if each.weights is None else {"background": float(each.weights.background)})
+        for number, each in enumerate(into.entries(), 1)
+    )
     categories = ({"id": number, "name": name} for number, name in enumerate(into.class_names, 1))
-    _write(into.folder / "predictions.json", coco_json({"description": DESCRIPTION}, images, annotations(), categories))
+    name, info = ("predictions", DESCRIPTION) if into.labels_of is None else ("annotations", "labels by kerassl")
+    _write(into.folder / f"{name}.json", coco_json({"description": info}, images, annotations(), categories))
 
 
 def _yolo(into):
     with files.whole(into.folder / "labels") as part:
         for found in into.shown():
-            text = yolo_text(found.width, found.height, found.boxes, found.classes, found.scores)
+            scores = found.scores if into.labels_of is None else None  # which most programs refuse in labels
+            text = yolo_text(found.width, found.height, found.boxes, found.classes, scores)
             _write_text(part / f"{into.stems[found.name]}.txt", text)
-    _write(into.folder / "classes.txt", (f"{name}\n" for name in into.class_names))
+    if into.labels_of is None:
+        _write(into.folder / "classes.txt", (f"{name}\n" for name in into.class_names))
+    else:
+        content = {"train": "images", "names": dict(enumerate(into.class_names))}
+        _write(into.folder / "data.yaml", [yaml.safe_dump(content, sort_keys=False, allow_unicode=True)])
 
 
 def _voc(into):
@@ -116,7 +151,7 @@ def _voc(into):
         for found in into.shown():
             rows = zip(into.labels(found), found.boxes, [False] * len(found.boxes), found.scores)
             wide = [row for row in rows if min(row[1][2:] - row[1][:2]) > 1]  # others VOC does not know
-            text = voc_xml(printable(os.path.basename(found.name)), found.width, found.height, wide)
+            text = voc_xml(printable(os.path.basename(into.file(found))), found.width, found.height, wide)
             _write_text(part / f"{into.stems[found.name]}.xml", text)
     _write(into.folder / "classes.txt", (f"{name}\n" for name in into.class_names))
 

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+import typing
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,11 +19,12 @@ from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._io.json import read_json
 from kerassl._io.manifest import checksum
-from kerassl._io.parts import Part
+from kerassl._io.parts import Part, relative_names
 from kerassl._lazy import keras
 from kerassl._version import __version__
 from kerassl.datasets.images.faults import fault
 from kerassl.datasets.images.reading import read_image
+from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.runs.model_files import load
 from kerassl.runs.prediction_formats import FORMATS, Predicted, Written, text_stems
 from kerassl.runs.running import verbosity
@@ -50,28 +52,24 @@ class WrittenPredictions:
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """Images to predict, and the format of the output.
+class ImagesJob:
+    """Images to run a model on, batch by batch, and what is written of the results.
 
     Attributes:
         model: as of `predict`.
         class_names: sequence of str, the model's.
         names: sequence of str, those of all images.
         paths: sequence of str, their files.
-        format: str, of `prediction_formats.FORMATS`.
-        score: float.
-        draw: bool.
         part: `Part`, or None for all images.
+        kind: str, what the folder holds.
     """
 
     model: str | os.PathLike | keras.Model
     class_names: Sequence[str]
     names: Sequence[str]
     paths: Sequence[str]
-    format: str
-    score: float
-    draw: bool
     part: Part | None
+    kind: typing.ClassVar[str]
 
     def settings(self) -> dict:
         """Return what shapes the files: a run is resumed only where all of it is the same."""
@@ -81,62 +79,166 @@ class Job:
             "kerassl": __version__,
             "model": checksum(self.model) if given else None,
             "images": hashlib.sha256(names).hexdigest(),
-            "format": self.format,
-            "score": self.score,
-            "draw": self.draw,
             "part": None if self.part is None else str(self.part),
         }
 
+    def rows(
+        self, folder: pathlib.Path, network: keras.Model, names: Sequence[str], paths: Sequence[str], first: int
+    ) -> Iterator[tuple[list, int]]:
+        """Yield rows for the journal, in plain values, an image each and its name first; and where the next begin.
 
-def predict_into(folder: pathlib.Path, job: Job, resume: bool) -> WrittenPredictions:
-    """Predict, and write the results.
+        Args:
+            folder: `pathlib.Path` of the output.
+            network: `keras.Model`.
+            names, paths: those of the job's part.
+            first: int, the place to begin at.
+        """
+        raise NotImplementedError
+
+    def write(self, journal: Journal) -> dict:
+        """Write the results of all rows; returns plain values to be kept."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Job(ImagesJob):
+    """Images to predict, and the format of the output.
+
+    Attributes:
+        format: str, of `prediction_formats.FORMATS`.
+        score: float.
+        draw: bool.
+    """
+
+    format: str
+    score: float
+    draw: bool
+    kind = "predictions"
+
+    def settings(self) -> dict:
+        return {**super().settings(), "format": self.format, "score": self.score, "draw": self.draw}
+
+    def rows(self, folder, network, names, paths, first):
+        for batch in detectors.predict_batches(network, paths, first=first):
+            if self.draw:
+                for place, found in zip(batch.places, batch.detections):
+                    _draw(folder, names[place], paths[place], found, self.score)
+            yield batch_rows(batch, names), batch.end
+
+    def write(self, journal):
+        def entries():
+            return (Predicted(*row) for row in journal.rows())
+
+        FORMATS[self.format](Written(journal.folder, self.class_names, entries, text_stems(self.names), self.score))
+        return {"objects": sum(int(np.sum(each.scores >= self.score)) for each in entries())}
+
+
+def batch_rows(batch: detectors.PredictedBatch, names: Sequence[str]) -> list[list]:
+    """Return the detections of a batch in plain values, in the order of `Predicted`."""
+    rows = []
+    for place, found, (height, width) in zip(batch.places, batch.detections, batch.sizes):
+        values = (part.tolist() for part in (found.boxes, found.scores, found.classes))
+        rows.append([names[place], int(width), int(height), *values])
+    return rows
+
+
+class Journal:
+    """The rows that a job has made, read from its folder.
+
+    Args:
+        folder: `pathlib.Path`.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+
+    def rows(self) -> Iterator[list]:
+        """Yield the rows, with boxes, scores and classes as arrays."""
+        with self._open() as file:
+            for line in file:
+                yield from map(_arrays, json.loads(line)["images"])
+
+    def chosen(self, places: Iterable[int]) -> Iterator[list]:
+        """Yield the rows of some places, in the order given."""
+        starts: list[tuple[int, int]] = []
+        with self._open() as file:
+            start = 0
+            for line in file:
+                starts += [(start, number) for number in range(len(json.loads(line)["images"]))]
+                start += len(line)
+            for place in places:
+                file.seek(starts[place][0])
+                yield _arrays(json.loads(file.readline())["images"][starts[place][1]])
+
+    def _open(self):
+        return (self.folder / _JOURNAL).open("rb")
+
+
+def _arrays(row):
+    name, width, height, boxes, scores, classes, *more = row
+    return [name, width, height, np.array(boxes).reshape(-1, 4), np.array(scores), np.array(classes, np.int64), *more]
+
+
+def named_images(images: typing.Any, out: str | os.PathLike) -> tuple[list[str], list[str]]:
+    """Return the names and paths of images, each once.
+
+    Args:
+        images: a file, a folder, or a list of those or of records.
+        out: str or path of the output, which must be outside.
+
+    Raises:
+        UserError: if there is no image, or a path does not exist.
+    """
+    listed: Iterable = [images] if isinstance(images, (str, os.PathLike)) else images
+    given = [str(getattr(image, "path", image)) for image in listed]
+    files.check_outside(out, given)
+    paths = list(dict.fromkeys(identified(images)[1]))
+    return relative_names(paths, given), paths
+
+
+def predict_into(folder: pathlib.Path, job: ImagesJob, resume: bool) -> dict:
+    """Run a job, and write the results.
 
     Args:
         folder: `pathlib.Path`, new, or with `resume` one that was begun with the same job.
-        job: `Job`.
+        job: `ImagesJob`.
         resume: bool.
 
     Returns:
-        `WrittenPredictions`.
+        Dict of the numbers of `images` that were read and of `broken` ones, and what the job's `write` returns.
 
     Raises:
         UserError: if the folder is another's, or no image can be read.
     """
     settings = job.settings()
-    done = _begun(folder, settings, resume)
+    done = _begun(folder, settings, resume, job.kind)
     if done is not None:
-        return WrittenPredictions(folder, **done)
+        return done
     chosen = range(len(job.names)) if job.part is None else job.part.places(job.names)
     names, paths = [job.names[place] for place in chosen], [job.paths[place] for place in chosen]
     empty = [_SETTINGS, _JOURNAL]  # no results, as long as there is no batch in the journal
-    with files.claimed(folder, "predictions", keep=empty):
+    with files.claimed(folder, job.kind, keep=empty):
         _write_settings(folder, settings, None)
         files.open_log(folder / _JOURNAL)
         _predict(folder, job, names, paths, empty)
-        images = objects = 0
-        for each in _entries(folder):
-            images += 1
-            objects += int(np.sum(each.scores >= job.score))
+        journal = Journal(folder)
+        images = sum(1 for _ in journal.rows())
         if paths and not images and job.part is None:
             raise UserError(f"none of {len(paths)} images can be read, first {paths[0]} {fault(paths[0])}")
-        into = Written(
-            folder, job.class_names, lambda: _entries(folder), text_stems(job.names), job.score
-        )  # fmt: skip
-        FORMATS[job.format](into)
-        result = {"images": images, "objects": objects, "broken": len(paths) - images}
+        result = {"images": images, "broken": len(paths) - images, **job.write(journal)}
         _write_settings(folder, settings, result)
         (folder / _JOURNAL).unlink()
-    return WrittenPredictions(folder, **result)
+    return result
 
 
-def _begun(folder, settings, resume):
+def _begun(folder, settings, resume, kind):
     """The result of a finished run; None where there is something left to do."""
     if not os.path.lexists(folder / _SETTINGS):
         if os.path.lexists(folder) and not resume:
             raise UserError(f"{folder} already exists; choose another path or remove it first")
         return None
     if not resume:
-        raise UserError(f"{folder} holds predictions already; continue by --resume, or choose another folder")
+        raise UserError(f"{folder} holds {kind} already; continue by --resume, or choose another folder")
     read = read_json(folder / _SETTINGS, "choose another folder")
     kept = read if isinstance(read, dict) else {}
     for key, value in settings.items():
@@ -165,17 +267,11 @@ def _predict(folder, job, names, paths, empty):
         (folder / _JOURNAL).open("a", encoding="utf-8", newline="\n") as journal,
         tqdm(total=len(paths), initial=first, desc="predict", unit="image", disable=verbosity() == 2) as bar,
     ):
-        for batch in detectors.predict_batches(network, paths, first=first):
-            rows = []
-            for place, found, (height, width) in zip(batch.places, batch.detections, batch.sizes):
-                if job.draw:
-                    _draw(folder, names[place], paths[place], found, job.score)
-                values = (part.tolist() for part in (found.boxes, found.scores, found.classes))
-                rows.append([names[place], int(width), int(height), *values])
-            journal.write(json.dumps({"end": batch.end, "images": rows}) + "\n")
+        for rows, end in job.rows(folder, network, names, paths, first):
+            journal.write(json.dumps({"end": end, "images": rows}) + "\n")
             journal.flush()
             empty.clear()
-            bar.update(batch.end - bar.n)
+            bar.update(end - bar.n)
 
 
 def _repair(path):
@@ -190,15 +286,6 @@ def _repair(path):
             end = json.loads(line)["end"]
         file.truncate(whole)
     return end
-
-
-def _entries(folder) -> Iterator[Predicted]:
-    with (folder / _JOURNAL).open(encoding="utf-8") as file:
-        for line in file:
-            for name, width, height, boxes, scores, classes in json.loads(line)["images"]:
-                yield Predicted(
-                    name, width, height, np.array(boxes).reshape(-1, 4), np.array(scores), np.array(classes, np.int64)
-                )
 
 
 def _draw(folder, name, path, found: Detections, score):

@@ -24,6 +24,7 @@ from kerassl.datasets import (
     write_voc,
     write_yolo,
 )
+from kerassl.datasets.formats.annotation import renumber
 
 pytestmark = pytest.mark.current_stack
 
@@ -156,6 +157,9 @@ def test_weights_reach_the_batches_when_a_coco_json_keeps_them(tmp_path, save_im
     np.testing.assert_array_equal(labels["background"], [[0.25] * 4, [1] * 4])
     np.testing.assert_array_equal(labels["center"], [[32, 32]] * 2)
     assert read[0].ignored.tolist() == [False, False, True]
+    (some, _), _ = renumber(read, read.class_names, read.class_names[1:])
+    np.testing.assert_array_equal(some.weights.weight, own.weight[1:])
+    assert (some.weights.ignore.tolist(), some.weights.background) == ([False, True], 0.25)
     write_voc(read, tmp_path / "voc", progress=False)
     assert [each.args[0] for each in caplog.records if each.levelname == "WARNING"] == [1, 2]
     write_shards(read, tmp_path / "shards", progress=False)

@@ -10,6 +10,7 @@ from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl.boxes import pairwise_iou
 from kerassl.datasets import Record
+from kerassl.detectors.self_training.merging import merge_mirrored
 from kerassl.resizing import letterbox
 
 
@@ -109,6 +110,29 @@ def test_detections_are_those_of_decode_when_the_letterbox_is_undone_by_hand(eag
     assert len(found.scores) == count
     np.testing.assert_allclose(found.scores, scores[0, :count], atol=1e-5)
     np.testing.assert_allclose(found.boxes, boxes[0, :count] * 90 / 64, atol=1e-3)
+
+
+def test_batches_have_features_and_merged_detections_when_asked(eager_detector, photos):
+    paths = [str(photos / f"{number}.png") for number in range(5)]
+    (plain,) = detectors.predict_batches(eager_detector, paths)
+    (found,) = detectors.predict_batches(eager_detector, paths, features=True)
+    assert plain.features is None
+    for one, other in zip(plain.detections, found.detections, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.scores, other.scores)
+    images = tf.stack([letterbox(np.asarray(Image.open(path)), 64)[0] for path in paths])
+    last = eager_detector.get_layer("act5").output
+    expected = keras.Model(eager_detector.inputs, last)(images).numpy().mean((1, 2))
+    np.testing.assert_allclose(found.features, expected, rtol=1e-4, atol=1e-6)
+    (merged,) = detectors.predict_batches(eager_detector, paths, mirror=True)
+    for path, one, both, agreement, (_, width) in zip(
+        paths, plain.detections, merged.detections, merged.agreements, merged.sizes
+    ):
+        image = np.asarray(Image.open(path))
+        (mirrored,) = detectors.predict(eager_detector, image[:, ::-1], verbose=0).values()
+        expected, agreed = merge_mirrored(one, mirrored, width)
+        np.testing.assert_allclose(both.scores, expected.scores, atol=1e-4)
+        np.testing.assert_allclose(np.sort(agreement), np.sort(agreed), atol=1e-3)
 
 
 def test_suppression_equals_loops():

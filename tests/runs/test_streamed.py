@@ -171,12 +171,12 @@ def test_stopped_run_leaves_its_results_if_it_has_any(tmp_path, monkeypatch, bat
 
     monkeypatch.setattr(detectors, "predict_batches", predicted)
     monkeypatch.setattr(streamed, "load", lambda model: model)
-    job = streamed.Job(None, NAMES, names, names, "csv", 0.3, False, None)
+    job = streamed.Job(None, NAMES, names, names, None, "csv", 0.3, False)
     with pytest.raises(KeyboardInterrupt):
         streamed.predict_into(tmp_path / "out", job, False)
     assert (tmp_path / "out").exists() == (batches > 0)
     if batches:
-        assert streamed.predict_into(tmp_path / "out", job, True).images == 9
+        assert streamed.predict_into(tmp_path / "out", job, True)["images"] == 9
         assert len((tmp_path / "out" / "predictions.csv").read_text().splitlines()) == 10
 
 

@@ -261,6 +261,7 @@ def renumber(records, names, wanted):
         changed = {"classes": labels[kept]}
         if not kept.all():
             changed |= {key: getattr(record, key)[kept] for key in ("boxes", "difficult", "crowd")}
+            changed["weights"] = None if record.weights is None else record.weights.of(kept)
         one = dataclasses.replace(record, named=Named(wanted, changed["classes"]), **changed)
         if record.coco is not None and kept.all():
             # The objects as in the json stay those that COCO's evaluation counts.

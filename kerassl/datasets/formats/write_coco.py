@@ -11,6 +11,7 @@ import numpy as np
 
 from kerassl.datasets.formats.coco import as_id
 from kerassl.datasets.formats.writing import WrittenDataset, writing, written
+from kerassl.datasets.record import LabelWeights
 
 if typing.TYPE_CHECKING:
     from kerassl.datasets.dataset import DetectionDataset
@@ -79,10 +80,17 @@ def _more(record):
     """The keys of each box that COCO itself does not have."""
     found: list[dict] = [{"difficult": 1} if difficult else {} for difficult in record.difficult]
     if record.weights is not None:
-        rows = zip(record.weights.weight, record.weights.box_weight, record.weights.ignore)
-        for entry, (weight, box_weight, ignore) in zip(found, rows):
-            entry |= {"weight": float(weight), "box_weight": float(box_weight), "ignore": int(ignore)}
+        found = [entry | weights for entry, weights in zip(found, coco_weights(record.weights))]
     return found
+
+
+def coco_weights(weights: LabelWeights) -> list[dict]:
+    """Return the keys of each box's entry for its weights."""
+    rows = zip(weights.weight, weights.box_weight, weights.ignore)
+    return [
+        {"weight": float(weight), "box_weight": float(box_weight), "ignore": int(ignore)}
+        for weight, box_weight, ignore in rows
+    ]
 
 
 def image_entry(number: int, file: str, width: int, height: int) -> dict:

@@ -13,7 +13,7 @@ import pathlib
 import re
 import shutil
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import PIL.Image
@@ -55,6 +55,58 @@ class WrittenDataset:
     left_out: Mapping[str, int]
 
 
+class ImageFiles:
+    """Image files that are placed in a folder of the output.
+
+    Args:
+        paths: sequence of str, files or images in shards.
+        copy: bool. Copy files; otherwise they are hard links where the file system can.
+    """
+
+    def __init__(self, paths: Sequence[str], copy: bool = False) -> None:
+        packed = [path for path in paths if shard_place(path)]
+        self._packed = {path: place for place, path in enumerate(packed)}
+        self._read = image_bytes(packed) if packed else None
+        self._copy = copy
+
+    def place(self, path: str, folder: pathlib.Path, stem: str) -> str:
+        """Link, copy or unpack an image.
+
+        Args:
+            path: str, one of the paths.
+            folder: `pathlib.Path`, created if need be.
+            stem: str, the name without its suffix, or a path in the folder.
+
+        Returns:
+            Str, the name of the file in the folder.
+
+        Raises:
+            UserError: if the file cannot be copied.
+        """
+        (folder / stem).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._place(path, folder, stem)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be copied ({error.strerror}); fix the file or make room, and start again"
+            ) from error
+
+    def _place(self, path, folder, stem):
+        if path in self._packed:
+            contents = self._read(os.fsencode(path), self._packed[path]).numpy()
+            name = stem + _suffix(read_header(io.BytesIO(contents)))
+            (folder / name).write_bytes(contents)
+            return name
+        suffix = os.path.splitext(path)[1]
+        if suffix.lower() not in SUFFIXES:
+            suffix = _suffix(read_header(path))
+        if suffix == ".gif":  # readers of folders pass over it
+            PIL.Image.fromarray(read_image(path)).save(folder / f"{stem}.png")
+            return f"{stem}.png"
+        _link(path, folder / (stem + suffix), self._copy)
+        return stem + suffix
+
+
 class Output:
     """The folder of a data set while it is written; see `writing`.
 
@@ -75,9 +127,7 @@ class Output:
         }
         self.counts: collections.Counter = collections.Counter()
         self.left_out: collections.Counter = collections.Counter()
-        packed = [record.path for labeled in splits.values() for record in labeled if shard_place(record.path)]
-        self._packed = {path: place for place, path in enumerate(packed)}
-        self._read = image_bytes(packed) if packed else None
+        self._images = ImageFiles([record.path for labeled in splits.values() for record in labeled], copy)
         self._bar = tqdm(
             total=sum(map(len, splits.values())), desc="write", unit="image", disable=None if progress else True
         )
@@ -97,13 +147,7 @@ class Output:
         self.counts.update(images=1)
         self._bar.update()
         if (folder, stem) not in self._placed:
-            (self.folder / folder).mkdir(parents=True, exist_ok=True)
-            try:
-                self._placed[folder, stem] = self._place(record.path, self.folder / folder, stem)
-            except OSError as error:
-                raise UserError(
-                    f"{record.path} cannot be copied ({error.strerror}); fix the file or make room, and start again"
-                ) from error
+            self._placed[folder, stem] = self._images.place(record.path, self.folder / folder, stem)
         return self._placed[folder, stem]
 
     def mask(self, record: Record, stem: str) -> None:
@@ -151,21 +195,6 @@ class Output:
         """Count boxes that are left out."""
         if count:
             self.left_out[reason] += count
-
-    def _place(self, path, folder, stem):
-        if path in self._packed:
-            contents = self._read(os.fsencode(path), self._packed[path]).numpy()
-            name = stem + _suffix(read_header(io.BytesIO(contents)))
-            (folder / name).write_bytes(contents)
-            return name
-        suffix = os.path.splitext(path)[1]
-        if suffix.lower() not in SUFFIXES:
-            suffix = _suffix(read_header(path))
-        if suffix == ".gif":  # readers of folders pass over it
-            PIL.Image.fromarray(read_image(path)).save(folder / f"{stem}.png")
-            return f"{stem}.png"
-        _link(path, folder / (stem + suffix), self._copy)
-        return stem + suffix
 
     def close(self):
         self._bar.close()

@@ -58,32 +58,41 @@ class LabelingCard:
         there = people > 0
         return float(max(0.0, np.sum(people[there] * np.log(people[there] / teacher[there]))))
 
+    def collapse(self) -> str | None:
+        """Return in one line that the teacher finds nothing, or one of several classes alone; None if it does not."""
+        if not sum(self.boxes):
+            return f"the teacher finds nothing in {self.images} images: train it longer, or lower the threshold"
+        seen = [name for name, count in zip(self.class_names, self.boxes) if count]
+        if len(seen) == 1 and sum(count > 0 for count in self.labeled_boxes) > 1:
+            return f"the teacher finds one class of {len(self.class_names)} alone, {printable(seen[0])}{self._share()}"
+        return None
+
     def alarms(self) -> list[str]:
         """Return what makes the labels unfit to train with, in plain words, a line each; none where all is well."""
         if not self.images:
-            return ["no image was labeled"]
-        if not sum(self.boxes):
-            return [f"the teacher finds nothing in {self.images} images: train it longer, or lower the threshold"]
+            left = "".join(f", {count} left out: {reason}" for reason, count in self.left_out.items() if count)
+            return [f"no image was labeled{left}"]
+        collapse = self.collapse()
+        if collapse is not None:
+            return [collapse]
         found = []
+        if self.divergence > _COLLAPSED:
+            found.append(f"the teacher's classes have little to do with the labels'{self._share()}: do not train on it")
+        elif self.divergence > _UNLIKE:
+            found.append(f"the teacher's classes are others than the labels'{self._share()}: expect little of it")
         missing = [
-            name
+            printable(name)
             for name, ours, theirs in zip(self.class_names, self.boxes, self.labeled_boxes)
             if theirs and ours < _FEW * theirs * self.images / self.labeled_images
         ]
-        share = "" if math.isnan(self.divergence) else f" (KL divergence {self.divergence:.2f})"
-        seen = [name for name, ours in zip(self.class_names, self.boxes) if ours]
-        several = sum(count > 0 for count in self.labeled_boxes) > 1
-        if len(seen) == 1 and several:
-            found.append(f"the teacher finds one class of {len(self.class_names)} alone, {printable(seen[0])}{share}")
-        elif self.divergence > _COLLAPSED:
-            found.append(f"the teacher's classes have little to do with those of the labels{share}: do not train on it")
-        elif self.divergence > _UNLIKE:
-            found.append(f"the teacher's classes are others than those of the labels{share}: expect little of it")
-        if missing and not (len(seen) == 1 and several):
-            found.append(f"the teacher finds hardly any {', '.join(map(printable, missing[:10]))}")
+        if missing:
+            found.append(f"the teacher finds hardly any {', '.join(missing[:10])}")
         if self.thresholds.unlabeled:
             found.append(f"no labels of {', '.join(map(printable, self.thresholds.unlabeled[:10]))}: people gave none")
         return found
+
+    def _share(self):
+        return "" if math.isnan(self.divergence) else f" (KL divergence {self.divergence:.2f})"
 
     def describe(self) -> str:
         """Return what was labeled in one line."""

@@ -43,6 +43,9 @@ class PseudoWeights:
             )
 
 
+PLAIN = PseudoWeights()
+
+
 class Chosen(typing.NamedTuple):
     """The detections of an image that are kept, and their weights.
 
@@ -59,7 +62,7 @@ def choose(
     scores: np.ndarray,
     classes: np.ndarray,
     thresholds: Thresholds,
-    weights: PseudoWeights = PseudoWeights(),
+    weights: PseudoWeights = PLAIN,
     agreement: np.ndarray | None = None,
 ) -> Chosen:
     """Choose the detections of an image that become labels or ignored regions.
@@ -101,7 +104,7 @@ def pseudo_label(
     width: int,
     found: Detections,
     thresholds: Thresholds,
-    weights: PseudoWeights = PseudoWeights(),
+    weights: PseudoWeights = PLAIN,
     *,
     agreement: np.ndarray | None = None,
     image_id: str | None = None,

@@ -90,6 +90,7 @@ class Record:
         named: `Named`, the names that the classes were numbered by, or None where they are not known: a copy with
             other classes has none.
         weights: `LabelWeights` of the same boxes, or None where all count alike.
+        file: str or None. The image file that an image in shards was packed from.
     """
 
     image_id: str
@@ -104,6 +105,7 @@ class Record:
     coco: CocoObjects | None = None
     named: Named | None = None
     weights: LabelWeights | None = None
+    file: str | None = None
 
     def __post_init__(self):
         if self.crowd is None and self.difficult is not None:

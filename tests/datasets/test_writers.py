@@ -169,12 +169,15 @@ def test_weights_reach_the_batches_when_a_coco_json_keeps_them(tmp_path, save_im
 
 
 def test_images_of_shards_are_files_again_when_written(tmp_path, splits):
-    write_shards(splits["train"], tmp_path / "shards", progress=False)
+    numbered = [dataclasses.replace(one, image_id=str(place)) for place, one in enumerate(splits["train"])]
+    write_shards(splits["train"].with_records(numbered), tmp_path / "once", progress=False)
+    write_shards(DetectionDataset.from_shards(tmp_path / "once"), tmp_path / "shards", progress=False)
     write_yolo(DetectionDataset.from_shards(tmp_path / "shards"), tmp_path / "out", progress=False)
     files = sorted((tmp_path / "out" / "images").iterdir())
     originals = [pathlib.Path(one.path).read_bytes() for one in splits["train"]]
     assert sorted(path.read_bytes() for path in files) == sorted(originals)
     assert all(path.suffix in (".jpg", ".png") for path in files)
+    assert {path.stem for path in files} >= {pathlib.Path(one.path).stem for one in splits["train"]}
 
 
 @pytest.mark.parametrize(

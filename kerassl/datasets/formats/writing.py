@@ -296,7 +296,7 @@ def _stems(splits):
 
 def _stem(record):
     """The stem of an image's own name, in characters that every file system and format takes."""
-    name = record.image_id if shard_place(record.path) else os.path.basename(record.path)
+    name = (record.file or record.image_id) if shard_place(record.path) else os.path.basename(record.path)
     name = re.split(r"[/\\]", name)[-1] or name
     stem, suffix = os.path.splitext(name)
     stem = stem if suffix.lower() in (*SUFFIXES, ".gif") else name

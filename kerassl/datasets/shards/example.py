@@ -41,7 +41,7 @@ def shard_example(path, contents, stored, original, record=None, classes=()):
     """
     features = {
         "image/encoded": _texts([contents]),
-        "image/filename": _texts([os.fsencode(path)]),
+        "image/filename": _texts([os.fsencode((record and record.file) or path)]),
         "image/height": _numbers(stored[:1]),
         "image/width": _numbers(stored[1:]),
     }

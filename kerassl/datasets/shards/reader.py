@@ -86,4 +86,5 @@ def _record(name, row, names):
         difficult=row["image/object/difficult"].astype("bool"),
         crowd=crowd if len(crowd) else None,
         named=Named(names, classes),
+        file=os.fsdecode(row["image/filename"]) or None,
     )

@@ -150,13 +150,16 @@ def _by_image(predictions, labels):
     known = {record.image_id for record in labels}
     if any(name in known for name in predictions):
         return predictions
+    best, most = predictions, 0
     for key in (os.path.realpath, os.path.basename, lambda path: pathlib.PurePath(path).stem, _last_two):
         ids = {key(_name(record)): record.image_id for record in labels}
-        found = {ids[key(name)]: one for name, one in predictions.items() if key(name) in ids}
-        if len(found) == len(predictions) and len(ids) == len(known):
-            log.info("predictions are named by image files; they are taken for the images of those names")
-            return found
-    return predictions
+        found = {ids.get(key(name), name): one for name, one in predictions.items()}
+        matched = sum(name in known for name in found)
+        if matched > most and len(found) == len(predictions) and len(ids) == len(known):
+            best, most = found, matched
+    if most:
+        log.info("predictions are named by image files; they are taken for the images of those names")
+    return best
 
 
 def _last_two(path):
@@ -164,8 +167,8 @@ def _last_two(path):
 
 
 def _name(record):
-    """The path of an image; in shards, which have no paths of their own, its id."""
-    return record.path if shard_place(record.path) is None else record.image_id
+    """The path of an image; in shards, which have no paths of their own, that it was packed from, or its id."""
+    return record.path if shard_place(record.path) is None else record.file or record.image_id
 
 
 def _without_broken(labels, predictions):

@@ -46,3 +46,6 @@ def test_parts_of_predictions_are_scored_as_one(tmp_path, save_image):
         save_predictions(tmp_path / "out" / f"part-{part}-of-2" / "predictions.json", some)
     figures = kerassl.evaluate(predictions=[str(tmp_path / "out")], data=data)
     assert (figures.coco_ap, figures.mean_iou) == (1, 1)
+    save_predictions(tmp_path / "more.json", dict(zip(["0/0.jpg", "1/0.jpg", "2/0.jpg"], found)))
+    with pytest.raises(kerassl.UserError, match=r"1 of 3 predicted images are not in the data set, '2/0.jpg' first"):
+        kerassl.evaluate(predictions=[str(tmp_path / "more.json")], data=data)

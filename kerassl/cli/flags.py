@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import typing
 from collections.abc import Callable
 
@@ -78,8 +79,9 @@ def held_out(parser: argparse.ArgumentParser) -> None:
             "--val nor --test is given)",
         )
         setting(either, f"data.{part}.share", f"{part}-split")
-    for key in ("data.group_by", "data.count", "data.fraction"):
-        setting(parser, key, metavar="REGEX")
+    setting(parser, "data.group_by", metavar="REGEX", type=_expression)
+    for key in ("data.count", "data.fraction"):
+        setting(parser, key)
 
 
 def model(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +105,7 @@ def setting(
     *,
     metavar: str = "NAME",
     default: bool = True,
+    type: Callable[[str], str] = str,
 ) -> None:
     """Add a flag that overrides a setting, with the type, the description and the default of that.
 
@@ -112,6 +115,7 @@ def setting(
         flag: Str, the flag without its hyphens, or None for the last part of the key.
         metavar: Str, what the help calls a value that is a text.
         default: Bool. Whether the help has the setting's default.
+        type: Function that checks a text.
     """
     field = setting_of(key)
     kind, check = kind_of(field)
@@ -129,7 +133,7 @@ def setting(
     elif check is not None:
         kwargs |= {"type": image_size if check is check_image_size else number(check), "metavar": "N"}
     else:
-        kwargs["metavar"] = metavar
+        kwargs |= {"metavar": metavar, "type": type}
     parser.add_argument(f"--{flag or key.rpartition('.')[2].replace('_', '-')}", **kwargs)
 
 
@@ -188,6 +192,16 @@ def image_size(text: str) -> int:
     except ValueError as error:
         advice = error if isinstance(error, UserError) else "give a multiple of 32"
         raise argparse.ArgumentTypeError(f"is {text}; {advice}") from None
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"is {text!r}, which is no regular expression ({error}); give one, as '^(.*)_frame'"
+        ) from None
+    return text
 
 
 def given(arguments: argparse.Namespace) -> dict:

@@ -28,7 +28,7 @@ from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.model_files import load, run_card
 from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Stage, Training, plan_comparison
 from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.sources import Sources, check_images, some_labels, sources
+from kerassl.runs.sources import Sources, check_images, check_paths, some_labels, sources
 from kerassl.runs.start import check_network, check_start, fetch_weights, start_settings
 from kerassl.types import PROTOCOLS
 
@@ -102,6 +102,8 @@ def run_comparison(
     check_network(read)
     planned = plan_comparison(without(read, read.compare.skip), out)
     if plan:
+        check_paths(read.data)
+        _check_weights(planned)
         return planned
     with run_folder(out, read, resume=resume, replace=replace):
         return compare(planned, limit)

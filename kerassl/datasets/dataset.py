@@ -394,9 +394,10 @@ class DetectionDataset(collections.abc.Sequence):
         left, held, parts = self._ids(), self._held(), {}
         groups = None if group_by is None else self._groups(group_by)
         if groups is not None and len(groups) <= sum(map(bool, sizes.values())):
-            raise UserError(
-                f"group_by {group_by!r} makes {len(groups)} groups of {len(self)} images, too few for one in each "
-                "part; give another expression"
+            raise _group_error(
+                group_by,
+                f"makes {len(groups)} groups of {len(self)} images, too few for one in each part; give another "
+                "expression",
             )
         for name, size in sizes.items():
             key = f"split {seed}"
@@ -473,9 +474,7 @@ class DetectionDataset(collections.abc.Sequence):
         try:
             pattern = re.compile(group_by)
         except (re.error, TypeError, RecursionError, OverflowError) as error:
-            raise UserError(
-                f"group_by {group_by!r} is no regular expression ({error}); give one, as '^(.*)_frame'"
-            ) from None
+            raise _group_error(group_by, f"is no regular expression ({error}); give one, as '^(.*)_frame'") from None
         groups, apart = collections.defaultdict(list), []
         for record in self:
             name = record.image_id if shard_place(record.path) else record.path
@@ -486,7 +485,7 @@ class DetectionDataset(collections.abc.Sequence):
             group = "\0" + record.image_id if match is None else "\0\0".join(map(str, match.groups() or [match[0]]))
             groups[group].append(record.image_id)
         if len(apart) == len(self):
-            raise UserError(f"group_by {group_by!r} matches no image file, as {apart[0]}; give an expression that does")
+            raise _group_error(group_by, f"matches no image file, as {apart[0]}; give an expression that does")
         if apart:
             log.warning(
                 "group_by %s matches %d images not, each of which is its own group, first %s",
@@ -502,3 +501,7 @@ class DetectionDataset(collections.abc.Sequence):
         if not COUNT.fits(share):
             raise UserError(f"{name} is {share!r}; give a share between 0 and 1, or a number of images")
         return int(share)
+
+
+def _group_error(group_by, problem):
+    return UserError(f"group_by {group_by!r} {problem}", f"--group-by {group_by!r} {problem}")

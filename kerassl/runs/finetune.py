@@ -26,7 +26,7 @@ from kerassl.runs.plan import Plan, Training, plan_finetuning
 from kerassl.runs.predict import score
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope, verbosity, write_json
-from kerassl.runs.sources import Sources, check_images
+from kerassl.runs.sources import Sources, check_images, check_paths
 from kerassl.runs.start import check_network, check_start, seen, start, start_settings
 from kerassl.types import METRIC_NAMES
 
@@ -145,6 +145,7 @@ def finetune(
             raise UserError(f"{read.weights} has a trained neck; leave {task}.neck out, which trains a new one")
     planned = plan_finetuning(_alone(read, task), out)
     if plan:
+        check_paths(read.data)
         return planned
 
     def check(stage, labeled):

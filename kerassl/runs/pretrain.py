@@ -20,6 +20,7 @@ from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan import Plan, Pretraining, plan_pretraining
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope, verbosity, write_json
+from kerassl.runs.sources import check_paths
 from kerassl.runs.start import check_network, check_start, start, start_settings
 
 log = logging.getLogger("kerassl")
@@ -88,6 +89,7 @@ def pretrain(
     check_start(read.weights or "random", "weights")
     planned = plan_pretraining(read, out)
     if plan:
+        check_paths(read.data)
         return planned
 
     def do(stage, data):

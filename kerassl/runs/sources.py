@@ -16,8 +16,10 @@ from kerassl.config.schema import Data, HeldOut
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.class_names import check_known, read_class_names
 from kerassl.datasets.duplicates import warn_of_leakage
+from kerassl.datasets.images.files import image_names
 from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
+from kerassl.datasets.recognition import recognize
 from kerassl.datasets.subset import subset
 from kerassl.runs.running import verbosity
 
@@ -102,6 +104,22 @@ def sources(config: Config, folder: str | os.PathLike, labels: bool = True) -> S
     return found
 
 
+def check_paths(data: Data) -> None:
+    """Refuse paths at which there are no images or labels, without reading them.
+
+    Args:
+        data: The section `data`.
+
+    Raises:
+        UserError: in one line.
+    """
+    for part in (data.train, data.val, data.test):
+        if part is not None and part.path is not None:
+            recognize(part.path, part.images)
+    if data.unlabeled:
+        image_names(data.unlabeled)
+
+
 def labeled_parts(data):
     """Return the labeled images to train, to choose and to score on, the latter two None where there are none."""
     train, named = data.train, {"val": data.val, "test": data.test}
@@ -126,7 +144,7 @@ def labeled_parts(data):
         if part is not None and part.path is not None:
             # Of the same path the names are known; other labels may lack some of them.
             classes, known = (whole.class_names, ()) if part.path == train.path else (data.classes, whole.class_names)
-            own = {"known": known, "whose": "the images to train on"}
+            own = {"known": known, "whose": "the data set to train on"}
             found[name] = open_labels(part.path, part.images, part.split, classes, allow, **own)
     return whole, found["val"], found["test"]
 

@@ -123,7 +123,8 @@ def check_start(weights: str, name: str) -> None:
         UserError: in one line.
     """
     if weights not in ("random", "imagenet") and not pathlib.Path(weights).is_file():
+        others = "the name of a variant above " if name.startswith("variants.") else ""
         raise UserError(
-            f"{name} is {weights}, but there is no such file; give random, imagenet, the name of a variant above "
-            "or a .keras, .npz or .h5 file"
+            f"{name} is {weights}, but there is no such file; give random, imagenet, {others}or a .keras, .npz or .h5 "
+            "file"
         )

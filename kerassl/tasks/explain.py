@@ -30,6 +30,7 @@ METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "La
 """Classes of `explain` by what `--method` calls them."""
 
 _COUNT = 400  # images, a quarter of which level and thresholds are chosen on
+_LEAST = 4  # of which one is that quarter
 _SHOWN = 8  # rows of the grid
 
 
@@ -124,6 +125,9 @@ def explain_models(
         return _draw(paths, images, out, class_name, method, level, count or 8, image_size)
     if class_name is not None:
         raise UserError("--class is for --images; of --data each image is asked about the class of its largest object")
+    if count is not None and count < _LEAST:
+        fact = f"is {count}; give {_LEAST} or more, a quarter of which level and threshold are chosen on"
+        raise UserError(f"count {fact}", f"--count {fact}")
     read = read_config(config)
     outputs.check_folder(out)
     described = {name: describe(path) for name, path in paths.items()}
@@ -164,9 +168,10 @@ def _class_id(model, class_name):
 def _score(paths, labels, out, method, level, count, insertion, size, seed):
     begun = time.time()
     records = labels.with_records([record for record in labels if record.largest() is not None])
-    if len(records) < 2:
+    if len(records) < _LEAST:
         raise UserError(
-            f"{len(records)} of {len(labels)} images have an object to be found; give 2 or more, and 200 for figures"
+            f"{len(records)} of {len(labels)} images have an object to be found; give {_LEAST} or more, and 200 for "
+            "figures"
         )
     networks = {name: load_network(path) for name, path in paths.items()}
     found = explaining.compare_models(

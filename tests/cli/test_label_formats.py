@@ -83,15 +83,13 @@ def _labels_of(command, flags):
     def stop(*arguments, **_):
         raise _Read(arguments[argument])
 
+    loaders = {"evaluate": "load", "audit": "load", "explain": "load_network", "features": "load_network"}
+    # All before anything is replaced: `features` takes its loader from `explain`.
+    tasks = {task: importlib.import_module(f"kerassl.tasks.{task}") for task in loaders}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importlib.import_module(f"kerassl.{module}"), function, stop)
-        for task, load in (
-            ("evaluate", "load"),
-            ("audit", "load"),
-            ("explain", "load_network"),
-            ("features", "load_network"),
-        ):
-            patch.setattr(importlib.import_module(f"kerassl.tasks.{task}"), load, lambda path: path)
+        for task, load in loaders.items():
+            patch.setattr(tasks[task], load, lambda path: path)
         with pytest.raises(_Read) as read:
             main([command, *more, *flags])
     return read.value.args[0]

@@ -18,7 +18,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         parser.add_argument(
             f"--{name}", metavar="PATH", help="other labels, whose images are compared with those of --data"
         )
-    parser.add_argument("--decode", action="store_true", help="decode each image; finds files that are cut off")
+    parser.add_argument(
+        "--decode", action="store_true", help="decode each image; finds files that are damaged in the middle, too"
+    )
     parser.add_argument(
         "--no-duplicates",
         action="store_false",

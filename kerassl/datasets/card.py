@@ -19,7 +19,7 @@ from kerassl._lazy import tf
 from kerassl.datasets.class_names import check_numbering
 from kerassl.datasets.formats.annotation import box_text
 from kerassl.datasets.formats.findings import Findings
-from kerassl.datasets.images.faults import fault, never_read
+from kerassl.datasets.images.faults import fault, is_cut, never_read
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.images.reading import Header, decodable, read_header, read_image
 from kerassl.datasets.images.shard_index import shard_place
@@ -107,11 +107,12 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
 
 
 def image_card(paths: Sequence[str], decode: bool = False, workers: int = 8, progress: bool = True) -> ImageCard:
-    """Read the headers of image files.
+    """Read the headers of image files, and look whether their ends are there.
 
     Args:
         paths: files, or images in shards. The latter are read completely, which finds damaged ones.
-        decode: also decode each file as readers do, which finds truncated files and takes some milliseconds an image.
+        decode: also decode each file as readers do, which finds damage in the middle and takes some milliseconds an
+            image. Otherwise only those are decoded whose end is missing.
         workers: number of files to read in parallel.
         progress: show a progress bar.
 
@@ -139,9 +140,13 @@ def image_card(paths: Sequence[str], decode: bool = False, workers: int = 8, pro
                 disable=not progress,
             )
         )
-        if decode:
-            whole = tqdm(decodable(paths), total=len(paths), desc="decode", unit="image", disable=not progress)
-            looked = [(length, header if good else None) for (length, header), good in zip(looked, whole)]
+        places = range(len(paths)) if decode else [place for place, one in enumerate(pool.map(_is_cut, paths)) if one]
+        if places:
+            some = decodable([paths[place] for place in places])
+            whole = tqdm(some, total=len(places), desc="decode", unit="image", disable=not (progress and decode))
+            looked = list(looked)
+            for place, good in zip(places, whole):
+                looked[place] = looked[place][0], looked[place][1] if good else None
     good = [header for _, header in looked if header is not None]
     return ImageCard(
         count=len(paths),
@@ -168,6 +173,15 @@ def _look(path, opened):
             height, width, _ = read_image(path).shape
             header = Header(width, height, 1, "other")
     return length, header
+
+
+def _is_cut(path):
+    if shard_place(path) is not None or never_read(path) is not None:
+        return False
+    try:
+        return is_cut(path)
+    except (OSError, ValueError):
+        return False  # it was left out for that
 
 
 def label_card(records: Sequence[Record], classes: Sequence[str], findings: Sequence[Findings] = ()) -> LabelCard:

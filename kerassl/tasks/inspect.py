@@ -76,7 +76,7 @@ def inspect(
             read are reported in the log.
         val, test: Other labels, whose images are compared with those of `data`. By default the parts of the
             configuration or the data's own splits are compared; of several `paths` the images of each.
-        decode: Bool. Whether each image is decoded, which finds files that are cut off.
+        decode: Bool. Whether each image is decoded, which finds files that are damaged in the middle.
         duplicates: Bool. Whether duplicates are searched, see `datasets.find_duplicates`.
         out: Str or path of a `.png` file to draw the card into, or of a `.json` file to write it to, or None.
 

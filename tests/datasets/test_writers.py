@@ -168,6 +168,13 @@ def test_weights_reach_the_batches_when_a_coco_json_keeps_them(tmp_path, save_im
         assert [(len(each.boxes), each.weights) for each in plain] == [(2, None), (1, None)]
 
 
+def test_image_is_named_when_it_is_cut_off_and_written(tmp_path, save_image, caplog):
+    path = pathlib.Path(save_image(tmp_path / "photos" / "a.jpg"))
+    path.write_bytes(path.read_bytes()[:-9])
+    write_csv(DetectionDataset([record(path)], ["cat"]), tmp_path / "out", progress=False)
+    assert f"1 images are cut off and written as they are, first {path}" in caplog.text
+
+
 def test_images_of_shards_are_files_again_when_written(tmp_path, splits):
     numbered = [dataclasses.replace(one, image_id=str(place)) for place, one in enumerate(splits["train"])]
     write_shards(splits["train"].with_records(numbered), tmp_path / "once", progress=False)

@@ -19,10 +19,12 @@ import numpy as np
 import PIL.Image
 from tqdm import tqdm
 
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._io.file_names import file_name
 from kerassl.datasets.images.decoding import FORMATS
+from kerassl.datasets.images.faults import is_cut
 from kerassl.datasets.images.files import SUFFIXES
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.images.reading import read_header, read_image
@@ -61,6 +63,9 @@ class ImageFiles:
     Args:
         paths: sequence of str, files or images in shards.
         copy: bool. Copy files; otherwise they are hard links where the file system can.
+
+    Attributes:
+        cut: list of str, the files that were placed though their end is missing.
     """
 
     def __init__(self, paths: Sequence[str], copy: bool = False) -> None:
@@ -68,6 +73,7 @@ class ImageFiles:
         self._packed = {path: place for place, path in enumerate(packed)}
         self._read = image_bytes(packed) if packed else None
         self._copy = copy
+        self.cut: list[str] = []
 
     def place(self, path: str, folder: pathlib.Path, stem: str) -> str:
         """Link, copy or unpack an image.
@@ -103,6 +109,8 @@ class ImageFiles:
         if suffix == ".gif":  # readers of folders pass over it
             PIL.Image.fromarray(read_image(path)).save(folder / f"{stem}.png")
             return f"{stem}.png"
+        if is_cut(path):
+            self.cut.append(path)
         _link(path, folder / (stem + suffix), self._copy)
         return stem + suffix
 
@@ -200,7 +208,10 @@ class Output:
         self._bar.close()
 
     def report(self):
-        """Write one line to the log for each kind of loss."""
+        """Write one line to the log for each kind of loss, and of damage."""
+        if self._images.cut:
+            log.warning("%d images are cut off and written as they are, first %s",
+                        len(self._images.cut), printable(self._images.cut[0]))  # fmt: skip
         for reason, count in self.left_out.items():
             log.warning("%d %s: the format has no place for them", count, reason)
         if self.counts["weighted"]:

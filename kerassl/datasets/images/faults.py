@@ -105,21 +105,32 @@ def fault(path, max_pixels=MAX_PIXELS):
         pixels = int(re.search(r"\d+", str(error))[0])
     except Exception as error:  # Pillow's decoders raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        cut = "it is truncated: " if _is_cut(path) else ""
+        cut = "it is truncated: " if is_cut(path) else ""
         return f"cannot be decoded ({cut}{reason})"
     return f"would have {_rounded(pixels)} pixels; {_rounded(max_pixels)} are allowed"
 
 
-def _is_cut(path):
-    """Whether the end of a JPEG, PNG, GIF or WebP is missing."""
-    contents = path.read_bytes()
-    if contents.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in contents[contents.rfind(b"\xff\xda") :]
-    if contents.startswith(b"\x89PNG"):
-        return b"IEND" not in contents[-64:]
-    if contents.startswith(b"RIFF"):
-        return len(contents) < 8 + int.from_bytes(contents[4:8], "little")
-    return contents.startswith(b"GIF8") and b"\x3b" not in contents[-64:]
+def is_cut(path):
+    """Return whether the end of a JPEG, PNG, GIF or WebP is missing, which shows without decoding it.
+
+    Args:
+        path: str or `pathlib.Path` of a file.
+    """
+    with open(path, "rb") as file:
+        head, size = file.read(12), file.seek(0, os.SEEK_END)
+        file.seek(max(size - 64, 0))
+        tail = file.read()
+        if head.startswith(b"\xff\xd8"):
+            if b"\xff\xd9" in tail:
+                return False
+            file.seek(0)
+            contents = file.read()  # some cameras write more behind the end
+            return b"\xff\xd9" not in contents[contents.rfind(b"\xff\xda") :]
+    if head.startswith(b"\x89PNG"):
+        return b"IEND" not in tail
+    if head.startswith(b"RIFF"):
+        return size < 8 + int.from_bytes(head[4:8], "little")
+    return head.startswith(b"GIF8") and b"\x3b" not in tail
 
 
 def _rounded(count):

@@ -84,8 +84,9 @@ def read_labels(path, images, split, class_names, strict, allow_broken):
             has = f"it has {', '.join(found.splits)}" if found.splits else "it defines none; leave the split out"
             raise UserError(f"{path} has no split {split!r}; {has}")
     which = "" if chosen is None else f", split {chosen}"
+    read = found.read(chosen, class_names, strict, allow_broken)
     log.info("%s is read as %s%s", printable(str(path)), found.what, printable(which))
-    return found.read(chosen, class_names, strict, allow_broken)
+    return read
 
 
 def own_splits(path: str | os.PathLike, images: str | os.PathLike | None = None) -> tuple[str, ...]:
@@ -139,8 +140,22 @@ def recognize(path: str | os.PathLike, images: str | os.PathLike | None = None) 
         raise UnknownFormatError(f"{path} holds no labels of a known format ({_summary(files)}); give {_ACCEPTED}")
     if len(found) > 1:
         listed = " and ".join(f"{each.what} ({each.where})" for each in found)
-        raise UserError(f"{path} holds {listed}; give the path of one of them")
+        raise UserError(f"{path} holds {listed}; {_choice(found)}")
     return found[0]
+
+
+def _choice(found):
+    """What to give instead of a folder that holds labels of several formats."""
+    places = [os.path.abspath(each.where) for each in found]
+    alone = [
+        str(each.where)
+        for each, place in zip(found, places)
+        if sum(other == place or other.startswith(place + os.sep) for other in places) == 1
+    ]
+    if len(alone) == len(found):
+        return "give the path of one of them"
+    choices = [f"give {' or '.join(alone)}"] * bool(alone)
+    return ", or ".join([*choices, "move the files of one format into a folder of their own, and give that"])
 
 
 def _file(path, images):
@@ -151,6 +166,11 @@ def _file(path, images):
         return _table_of({None: path}, images)
     if suffix in (".yaml", ".yml", ".data"):
         return _yolo_of(path, images)
+    if suffix == ".txt" and not _is_names(path):
+        raise UnknownFormatError(
+            f"{path} is no list of class names, as classes.txt; give the data.yaml or the folder of YOLO's labels, "
+            "and the split for a list of its images"
+        )
     if suffix in (".txt", ".names", ".labels"):
         found = _yolo_in(folder, _by_suffix(folder), images, path)
         if found is None:

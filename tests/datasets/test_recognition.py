@@ -426,6 +426,13 @@ def both(root):
     return root
 
 
+def xml_and_yolo(root):
+    labelimg_voc(root)
+    for each in SAMPLES:
+        save(root / f"{each.stem}.txt", yolo_lines(each))
+    return root
+
+
 def two_jsons(root):
     photos(root)
     for name in ("first", "second"):
@@ -491,7 +498,11 @@ REFUSALS = [
     (only_images, {}, ["holds no labels of a known format (5 .jpg, 1 ", "); give"]),
     (captions, {}, ["holds no labels of a known format"]),
     (cvat_own_xml, {}, ["holds no labels of a known format (5 .jpg, 1 .xml)"]),
-    (both, {}, ["holds 5 XML files of VOC (", ") and a COCO json (", "boxes.json); give the path of one of them"]),
+    (both, {}, ["holds 5 XML files of VOC (", ") and a COCO json (", "); give ", "boxes.json, or move the files of one"]),
+    (xml_and_yolo, {}, ["XML files of VOC (", ") and YOLO's label files (", "); move the files of one format into"]),
+    (lambda root: cvat_ultralytics(root) / "train.txt", {}, ["train.txt is no list of class", "give the data.yaml or"]),
+    (lambda root: roboflow_voc(root) / "README.dataset.txt", {}, ["README.dataset.txt is no list of class names"]),
+    (file("a.json", '[{"data": {}, "annotations": []}]'), {}, ["a.json has no list of images", "export the labels as"]),
     (two_jsons, {}, ["holds 2 COCO jsons: ", "first.json, ", "second.json; give one of them"]),
     (two_yamls, {}, ["first.yaml, ", "second.yaml; give one of them"]),
     (two_copies, {}, ["none of the images that ", "labels.json names is found beside it (first "]),
@@ -526,8 +537,10 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("write", "options", "words"), REFUSALS, ids=map(str, range(len(REFUSALS))))
-def test_refuses_in_one_line_what_is_no_labels_or_ambiguous(tmp_path, write, options, words):
+def test_refuses_in_one_line_what_is_no_labels_or_ambiguous(tmp_path, caplog, write, options, words):
+    caplog.set_level("INFO", "kerassl")
     line = refused(write(tmp_path / "pets"), **options)
+    assert " is read as " not in caplog.text
     place = 0
     for word in words:
         assert word in line[place:], line
@@ -540,7 +553,7 @@ def test_each_of_two_readings_is_chosen_by_its_path(tmp_path):
     (root / "apart").mkdir()
     for path in root.glob("*.xml"):
         path.rename(root / "apart" / path.name)
-    assert f"({root / 'apart'}) and a COCO json ({root / 'boxes.json'})" in refused(root)
+    assert f"({root / 'apart'}) and a COCO json ({root / 'boxes.json'}); give the path of one of them" in refused(root)
     assert_same(DetectionDataset.open(root / "apart", strict=True), SAMPLES)
 
 

@@ -100,7 +100,7 @@ def _load(path):
     wanted = ("images", "annotations", "categories")
     missing = [key for key in wanted if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if missing:
-        raise UserError(f"{path} has no list of {missing[0]}; a COCO json has images, annotations and categories")
+        raise UserError(f"{path} has no list of {missing[0]}; a COCO json has images, annotations and categories: export the labels as COCO")
     return content
 
 

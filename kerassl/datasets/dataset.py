@@ -157,7 +157,8 @@ class DetectionDataset(collections.abc.Sequence):
                 out, and counted in the log. None takes those that the annotations of the folder have, sorted; or
                 `VOC_CLASSES` if the folder is called `VOC2007`, or another year, and has no others.
             strict: bool. Raise an error at the first fault that would be fixed or left out.
-            allow_broken: bool. Continue where more than a tenth of the annotations cannot be read.
+            allow_broken: bool. Continue where more than a tenth of the annotations cannot be read, or of the images
+                that they name.
 
         Returns:
             `DetectionDataset`.

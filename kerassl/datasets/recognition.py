@@ -145,7 +145,7 @@ def recognize(path: str | os.PathLike, images: str | os.PathLike | None = None) 
 
 
 def _choice(found):
-    """What to give instead of a folder that holds labels of several formats."""
+    """The advice for a folder that holds labels of several formats."""
     places = [os.path.abspath(each.where) for each in found]
     alone = [
         str(each.where)

@@ -490,6 +490,29 @@ def cvat_own_xml(root):
     return root
 
 
+def without_images(write):
+    def made(root):
+        path = write(root)
+        for name in ("a b.jpg", "é.jpg"):
+            next(root.rglob(name)).unlink()
+        return path
+
+    return made
+
+
+def other_data(write):
+    """Labels beside which there are photos of the same names alone."""
+
+    def made(root):
+        photos(root.parent / "images", [each._replace(width=31) for each in SAMPLES])
+        path = write(root.parent / "labels")
+        for file in (root.parent / "labels").rglob("*.jpg"):
+            file.unlink()
+        return path
+
+    return made
+
+
 # What is given, how, and what the message holds.
 REFUSALS = [
     (lambda root: root / "nowhere", {}, ["there is no '", "nowhere'; give a VOCdevkit"]),
@@ -498,7 +521,11 @@ REFUSALS = [
     (only_images, {}, ["holds no labels of a known format (5 .jpg, 1 ", "); give"]),
     (captions, {}, ["holds no labels of a known format"]),
     (cvat_own_xml, {}, ["holds no labels of a known format (5 .jpg, 1 .xml)"]),
-    (both, {}, ["holds 5 XML files of VOC (", ") and a COCO json (", "); give ", "boxes.json, or move the files of one"]),
+    (
+        both,
+        {},
+        ["holds 5 XML files of VOC (", ") and a COCO json (", "); give ", "boxes.json, or move the files of one"],
+    ),
     (xml_and_yolo, {}, ["XML files of VOC (", ") and YOLO's label files (", "); move the files of one format into"]),
     (lambda root: cvat_ultralytics(root) / "train.txt", {}, ["train.txt is no list of class", "give the data.yaml or"]),
     (lambda root: roboflow_voc(root) / "README.dataset.txt", {}, ["README.dataset.txt is no list of class names"]),
@@ -506,6 +533,20 @@ REFUSALS = [
     (two_jsons, {}, ["holds 2 COCO jsons: ", "first.json, ", "second.json; give one of them"]),
     (two_yamls, {}, ["first.yaml, ", "second.yaml; give one of them"]),
     (two_copies, {}, ["none of the images that ", "labels.json names is found beside it (first "]),
+    (without_images(coco_beside_photos), {}, ["2 of 5 images cannot be read, ", "a b.jpg (images that are missing)"]),
+    (without_images(keras_retinanet), {}, ["2 of 5 images cannot be read, ", "a b.jpg (images that are missing)"]),
+    (
+        without_images(voc_named_by_file_name),
+        {},
+        ["2 of 5 annotation files cannot be read, ", "has no image of its na"],
+    ),
+    (other_data(fiftyone_coco), {}, ["5 of 5 images that", "have another size in", "images, which", "as images"]),
+    (
+        other_data(roboflow_csv),
+        {},
+        ["images that", "have another size in", "images, which was found beside it (first "],
+    ),
+    (other_data(fiftyone_voc), {}, ["5 of 5 images that", "have another size in", "images, which was found beside it"]),
     (two_years, {}, ["holds the years 2007, 2012; give one of them: ", "VOC2007 or ", "VOC2012"]),
     (cvat_voc, {"split": "dev"}, ["has no split 'dev'; it has train, val, test"]),
     (fiftyone_coco, {"split": "train"}, ["has no split 'train'; it defines none; leave the split out"]),
@@ -545,6 +586,16 @@ def test_refuses_in_one_line_what_is_no_labels_or_ambiguous(tmp_path, caplog, wr
     for word in words:
         assert word in line[place:], line
         place = line.index(word, place)
+
+
+def test_a_nearer_folder_is_taken_and_missing_images_left_out_when_asked(tmp_path):
+    path = without_images(coco_beside_photos)(tmp_path / "pets")
+    assert len(DetectionDataset.open(path, allow_broken=True)) == 3
+    photos(tmp_path / "pets" / "my photos")
+    photos(tmp_path / "images", [each._replace(width=31) for each in SAMPLES])
+    assert_same(DetectionDataset.open(path, strict=True), SAMPLES)
+    named = DetectionDataset.open(path, tmp_path / "images")
+    assert {record.width for record in named} == {31}
 
 
 def test_each_of_two_readings_is_chosen_by_its_path(tmp_path):

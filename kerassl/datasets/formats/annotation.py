@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import re
 import typing
 
 import numpy as np
@@ -180,6 +181,9 @@ def make_record(image_id, path, size, objects, stated_size, findings, source, na
     if stated is not None and not turned and stated != (str(width), str(height)):
         found = f"{source} says {stated[0][:20]}x{stated[1][:20]}, the image {width}x{height}"
         findings.add("wrong image sizes corrected", found)
+        sides = {each for each in stated if re.fullmatch(r"[1-9]\d*(\.0*)?", each)}  # some tools write 0
+        if len(sides) == len(set(stated)) and sorted(float(each) for each in stated) != sorted((width, height)):
+            findings.sizes.append(found)
     boxes, kept = [], []
     for each in objects:
         if each.box is None or each.box[2] <= each.box[0] or each.box[3] <= each.box[1]:

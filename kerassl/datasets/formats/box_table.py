@@ -12,7 +12,7 @@ from kerassl._io.text import read_text
 from kerassl.datasets.class_names import names_beside, read_class_names
 from kerassl.datasets.formats.annotation import AnnotatedObject, ClassNumbers, box_text, make_record, read_size
 from kerassl.datasets.formats.findings import Findings
-from kerassl.datasets.formats.places import folder_of_names, locate, name_endings
+from kerassl.datasets.formats.places import check_sizes, folder_of_names, locate, name_endings
 from kerassl.datasets.images.files import by_file_name
 
 _MOST = 1_000_000_000  # bytes
@@ -59,16 +59,17 @@ def read_box_table(files, images, class_names, strict, allow_broken, others=()):
         UserError: if a file is no such table, no image of it is found, or too little can be read.
     """
     wanted = None if class_names is None else read_class_names(class_names)
-    findings, numbers, rows, records = Findings(strict, allow_broken), ClassNumbers(wanted), 0, []
+    findings, numbers, rows, named, records = Findings(strict, allow_broken), ClassNumbers(wanted), 0, 0, []
     for file in map(pathlib.Path, files):
         table = _read(file, numbers, findings)
         rows += sum(len(entry.objects) for entry in table.values())
+        named += len(table)
         prefix = f"{file.stem}/" if len(files) > 1 else ""
         records += _records(file, table, images, findings, tuple(numbers), prefix)
     if not records:
         first = findings.files[0] if findings.files else next((places[0] for places in findings.found.values()), "")
         raise UserError(f"none of the images of {files[0]} can be opened; the first: {first}")
-    findings.report(objects=rows + len(findings.found.get(_UNREAD, ())))
+    findings.report(images=named, objects=rows + len(findings.found.get(_UNREAD, ())))
     for file in others if wanted is None else ():
         _read(pathlib.Path(file), numbers, Findings())
     records, names = numbers.finish(records, files[0], names_beside(os.path.dirname(files[0])))
@@ -136,16 +137,18 @@ def _records(file, table, images, findings, names, prefix):
     folder = folder_of_names(file, list(table), endings) if images is None else pathlib.Path(images)
     if not os.path.isdir(folder):
         raise UserError(f"there is no folder {folder}; give the folder of the images that {file} names")
-    records = []
+    records, before = [], len(findings.sizes)
     for name, image in table.items():
         where = f"{file}, line {image.line}"
         path, problem = locate(folder, name, endings)
         if path is None:
-            findings.add(f"images {problem} left out", f"{where}: {name}")
+            findings.missing(problem, f"{where}: {name}")
             continue
         size = read_size(path, findings)
         if size is not None:
             records.append(make_record(prefix + name, path, size, image.objects, image.size, findings, where, names))
+    if images is None:
+        check_sizes(file, folder, findings.sizes[before:], len(records))
     return records
 
 

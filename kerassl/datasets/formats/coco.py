@@ -13,7 +13,7 @@ from kerassl._io.json import read_json
 from kerassl.datasets.class_names import check_there, read_class_names, report_left_out
 from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, make_record, read_flag, read_size
 from kerassl.datasets.formats.findings import Findings
-from kerassl.datasets.formats.places import folder_of_names, locate, name_endings
+from kerassl.datasets.formats.places import check_sizes, folder_of_names, locate, name_endings
 from kerassl.datasets.images.files import by_file_name
 
 log = logging.getLogger("kerassl")
@@ -61,7 +61,7 @@ def read_coco(annotations, images_dir, class_names, strict, allow_broken):
         name, where = entry["file_name"], f"{annotations}, image {image_id}"
         path, problem = locate(folder, name, endings)
         if path is None:
-            findings.add(f"images {problem} left out", f"{where}: {name}")
+            findings.missing(problem, f"{where}: {name}")
             continue
         if path in held:
             doubles.append(f"image {image_id}: {name}")
@@ -80,7 +80,9 @@ def read_coco(annotations, images_dir, class_names, strict, allow_broken):
             f"none of the {len(images)} images of {annotations} can be opened in {folder}{_first(findings)}"
         )
     unknown = findings.found.get(_UNKNOWN, ())
-    findings.report(objects=len(content["annotations"]) - len(unknown))
+    if images_dir is None:
+        check_sizes(annotations, folder, findings.sizes, len(records))
+    findings.report(images=len(images), objects=len(content["annotations"]) - len(unknown))
     if doubles:
         log.warning("%s: %d images kept whose file another has: %s", annotations, len(doubles), "; ".join(doubles[:3]))
     report_left_out(others, annotations)
@@ -100,7 +102,10 @@ def _load(path):
     wanted = ("images", "annotations", "categories")
     missing = [key for key in wanted if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if missing:
-        raise UserError(f"{path} has no list of {missing[0]}; a COCO json has images, annotations and categories: export the labels as COCO")
+        raise UserError(
+            f"{path} has no list of {missing[0]}; a COCO json has images, annotations and categories: export the "
+            "labels as COCO"
+        )
     return content
 
 

@@ -34,15 +34,16 @@ class Findings:
 
     Attributes:
         files: list of str, the files that were left out, each with its reason.
+        sizes: list of str, the images whose size is not the stated one, whichever side is the longer.
         found: dict of str to list of str, the places of each other kind of fault.
     """
 
     def __init__(self, strict=False, allow_broken=False):
         self.strict = strict
         self.allow_broken = allow_broken
-        self.files = []
+        self.files, self.sizes = [], []
         self.found = collections.defaultdict(list)
-        self._unread = {"annotation files": [], "objects": []}
+        self._unread = {"annotation files": [], "images": [], "objects": []}
         if _COLLECTED.get() is not None:
             _COLLECTED.get().append(self)
 
@@ -57,8 +58,7 @@ class Findings:
         if self.strict:
             raise UserError(f"{message}; fix or remove the file, or read without strict")
         self.files.append(message)
-        if label:
-            self._unread["annotation files"].append(message)
+        self._unread["annotation files" if label else "images"].append(message)
         log.warning("broken file %d: %s; its image is left out", len(self.files), printable(message))
 
     def add(self, kind, where, unread=False):
@@ -78,11 +78,22 @@ class Findings:
         if unread:
             self._unread["objects"].append(f"{where} ({kind})")
 
-    def report(self, files=0, objects=0):
+    def missing(self, problem, where):
+        """Note an image that is not found.
+
+        Args:
+            problem: str, as `places.locate` returns it.
+            where: str, where it is named, and the name.
+        """
+        self.add(f"images {problem} left out", where)
+        self._unread["images"].append(f"{self.found[f'images {problem} left out'][-1]} (images {problem})")
+
+    def report(self, files=0, images=0, objects=0):
         """Write one line a kind to the log.
 
         Args:
             files: int. Files of labels that were to be read.
+            images: int. Images that were to be read; 0 where the labels name none.
             objects: int. Objects that were to be read.
 
         Raises:
@@ -91,9 +102,9 @@ class Findings:
         for kind, places in self.found.items():
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             log.warning("%d %s: %s%s", len(places), kind, printable("; ".join(places[:3])), more)
-        for what, total in (("annotation files", files), ("objects", objects)):
+        for what, total in (("annotation files", files), ("images", images), ("objects", objects)):
             unread = self._unread[what]
-            if not self.allow_broken and len(unread) > _MOST * total:
+            if not self.allow_broken and len(unread) > _MOST * total and (total or what != "images"):
                 fact = f"{len(unread)} of {total} {what} cannot be read, more than a tenth; the first: {unread[0]}"
                 raise UserError(
                     f"{fact}; fix them, or leave them out with allow_broken=True",

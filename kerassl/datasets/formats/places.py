@@ -1,6 +1,7 @@
 """Where the images of labels are: folders beside the labels, and files by the names that labels give them."""
 
 import collections
+import functools
 import logging
 import os
 import pathlib
@@ -15,6 +16,7 @@ log = logging.getLogger("kerassl")
 _FOLDERS = ("images", "jpegimages", "data", "img", "imgs", "image")
 _SAMPLE = 50  # images that are looked for in each folder
 _MOST = 50  # folders of other names that are searched
+_DIFFERING = 0.1  # share of the images that may have another size than labels say
 _SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing")
 _SPLIT = re.compile(r"(train)(?:ing)?|(val)(?:id(?:ation)?)?|(test)(?:ing)?")
 
@@ -74,31 +76,37 @@ def images_folder(labels, score, enough, hints=()):
     Returns:
         `pathlib.Path` of the folder with most of them, or None. Of folders with usual names it is the first of equals;
         where none of those has any, it is one of the folders in that of the labels, or beside it, if only one has most.
+        One in that of the labels with `enough` of them comes before all that are farther.
     """
-    best, most, seen = None, 0, set()
-    for folder in _beside(pathlib.Path(labels), hints):
-        if folder in seen:
-            continue
-        seen.add(folder)
-        found = score(folder)
-        if found > most:
-            best, most = folder, found
-        if found >= enough:
-            break
-    if best is not None:
-        return best
-    here = pathlib.Path(os.path.abspath(labels))
-    for base in (here, here.parent):
-        inside = [_as_named(path, pathlib.Path(labels), here) for path in sorted(_folders(base).values())]
-        scores = {folder: score(folder) for folder in [each for each in inside if each not in seen][:_MOST]}
-        most = max(scores.values(), default=0)
-        best = [folder for folder, found in scores.items() if most and found == most]
-        if len(best) == 1:
-            log.info("the images of %s are those in %s", printable(str(labels)), printable(str(best[0])))
-            return best[0]
-        if best:
-            break
-    return None
+    here, labels = pathlib.Path(os.path.abspath(labels)), pathlib.Path(labels)
+    score, usual = functools.cache(score), {}
+    for level, folders in enumerate(_beside(labels, hints)):
+        for folder in folders:
+            usual[folder] = score(folder)
+            if usual[folder] >= enough:
+                return folder
+        if level == 0 and (best := _best_inside(here, labels, here, score, usual)) and score(best[0]) >= enough:
+            return _only(best, labels)
+    found = max(usual, key=usual.__getitem__)
+    if usual[found]:
+        return found
+    insides = (_best_inside(base, labels, here, score, usual) for base in (here, here.parent))
+    return _only(next(filter(None, insides), []), labels)
+
+
+def _best_inside(base, labels, here, score, usual):
+    """The folders in one folder that have most of the images, of those that are not of usual names."""
+    inside = [_as_named(path, labels, here) for path in sorted(_folders(base).values())]
+    inside = [each for each in inside if each not in usual][:_MOST]
+    most = max(map(score, inside), default=0)
+    return [folder for folder in inside if most and score(folder) == most]
+
+
+def _only(folders, labels):
+    if len(folders) != 1:
+        return None
+    log.info("the images of %s are those in %s", printable(str(labels)), printable(str(folders[0])))
+    return folders[0]
 
 
 def folder_of_names(file, names, endings):
@@ -139,8 +147,28 @@ def missing_images(labels, what):
     )
 
 
+def check_sizes(labels, folder, differing, count):
+    """Refuse a folder of images that was found beside labels, but holds those of other data.
+
+    Args:
+        labels: str or `pathlib.Path`, the file or folder of the labels.
+        folder: str or `pathlib.Path`.
+        differing: list of str, the images whose size is not the stated one.
+        count: int, all images.
+
+    Raises:
+        UserError: if more than a tenth of the images has another size.
+    """
+    if len(differing) > _DIFFERING * count:
+        fact = (
+            f"{len(differing)} of {count} images that {labels} names have another size in {folder}, which was found "
+            f"beside it (first {' '.join(differing[0].splitlines())}); give the folder of the images"
+        )
+        raise UserError(f"{fact} as images", f"{fact} as --data-images")
+
+
 def _beside(labels, hints):
-    """The folders in which images of labels usually are, those first that are tried first."""
+    """Yield lists of the folders in which images of labels usually are, those first that are tried first."""
     here = pathlib.Path(os.path.abspath(labels))
     words = sorted({each.lower() for each in (here.name, *hints)})
     for level, base in enumerate((here, here.parent, here.parent.parent)):
@@ -148,8 +176,8 @@ def _beside(labels, hints):
         usual = [folders[name] for name in _FOLDERS if name in folders]
         named = [folders[name] for name in words if name in folders]
         inner = [each[name] for each in map(_folders, usual) for name in words if name in each]
-        for path in (*([base] if level == 0 else ()), *inner, *usual, *named, *([base] if level == 1 else ())):
-            yield _as_named(path, labels, here)
+        paths = (*([base] if level == 0 else ()), *inner, *usual, *named, *([base] if level == 1 else ()))
+        yield [_as_named(path, labels, here) for path in paths]
 
 
 def _as_named(path, labels, here):

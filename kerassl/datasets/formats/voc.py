@@ -14,7 +14,7 @@ from kerassl._io.text import read_text
 from kerassl.datasets.class_names import names_beside, read_class_names
 from kerassl.datasets.formats.annotation import ClassNumbers, make_record, read_size
 from kerassl.datasets.formats.findings import Findings
-from kerassl.datasets.formats.places import images_folder, missing_images
+from kerassl.datasets.formats.places import check_sizes, images_folder, missing_images
 from kerassl.datasets.formats.voc_annotation import NoAnnotationError, annotated_names, read_voc_annotation
 from kerassl.datasets.images.files import SUFFIXES, by_file_name, files_inside, is_junk
 
@@ -82,7 +82,9 @@ def read_xml(files, root, images, split, parts, class_names, strict, allow_broke
         raise UserError(
             f"none of the {len(ids)} images of {root} can be opened with its annotation; the first: {findings.files[0]}"
         )
-    findings.report(files=len(ids))
+    if images is None:
+        check_sizes(root, " and ".join(sorted(set(map(str, pairs.folders.values())))), findings.sizes, len(records))
+    findings.report(files=len(ids), images=len(ids))
     chosen = set(ids)
     for each, file in pairs.files.items() if wanted is None else ():
         if each not in chosen:

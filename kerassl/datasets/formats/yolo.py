@@ -85,7 +85,7 @@ def read_pairs(pairs, names_file, source, class_names, strict, allow_broken):
         records.append(make_record(each, path, size, wanted, None, findings, file, names))
     if not records:
         raise UserError(f"none of the {len(pairs)} images of {source} can be opened; the first: {findings.files[0]}")
-    findings.report(len(pairs) - len(without), lines + len(findings.found.get(_UNREAD, ())))
+    findings.report(len(pairs) - len(without), len(pairs), lines + len(findings.found.get(_UNREAD, ())))
     report_left_out(others, source)
     if scored:
         log.warning("%d boxes read without their confidence, the sixth number: %s", len(scored), printable(scored[0]))

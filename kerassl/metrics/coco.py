@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -76,19 +77,10 @@ def coco_scores(
     sizes: bool = False,
 ) -> COCOMetrics:
     """Return what `coco_ap` does, of what `checks.checked` returns for the predictions."""
-    objects, found = [], []
-    for number, (record, boxes, scores, labels) in enumerate(_in_cocos_order(checked_images), start=1):
-        objects += _objects(number, record)
-        found += _detections(number, boxes, scores, labels, predictions[record.image_id].coco_boxes)
+    evaluation = _evaluation(checked_images, classes, predictions)
+    if not sizes:
+        _any_size(evaluation)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        evaluation = _Evaluation(
-            _index(objects, len(checked_images), len(classes)),
-            _index(found, len(checked_images), len(classes)),
-            "bbox",
-        )
-        if not sizes:
-            evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-            evaluation.params.maxDets = [100]
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][..., -1]  # [IoU threshold, recall, class, size]
@@ -106,6 +98,117 @@ def coco_scores(
         for place, size in enumerate(_SIZES, start=1):
             figures |= {f"ap_{size}": _mean(precision[..., place]), f"ar_{size}": _mean(recall[:, :, place, -1])}
     return COCOMetrics(**figures)
+
+
+def coco_ap_of_images(
+    predictions: Mapping[str, Detections], records: Sequence[Record], classes: Sequence[str]
+) -> Callable[[np.ndarray], dict[str, float]]:
+    """Return COCO's average precision as a function of images, for intervals over images.
+
+    Detections are matched with objects once, so that a resample takes milliseconds. An image that is drawn twice counts
+    as two images with the same objects and detections.
+
+    Args:
+        predictions, records, classes: see `coco_ap`.
+
+    Returns:
+        Function from `[n]` int indices of `records` to a dict of `coco_ap`, `coco_ap50` and `coco_ap75`, as
+        `statistics.paired_bootstrap` takes it.
+
+    Raises:
+        UserError: if the predictions are not of these records.
+
+    Example:
+        >>> models = {name: coco_ap_of_images(found, val, val.class_names) for name, found in predictions.items()}
+        >>> kerassl.statistics.paired_bootstrap(models, len(val)).differences
+    """
+    images = checked(predictions, records, classes, known_pixels=True)
+    evaluation = _evaluation(images, classes, predictions)
+    _any_size(evaluation)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+    place = {record.image_id: row for row, record in enumerate(records)}
+    order = [place[record.image_id] for record, *_ in _in_cocos_order(images)]
+    matched = evaluation.evalImgs  # class by class, and of each image by image
+    by_class = [
+        _of_class(matched[label * len(order) : (label + 1) * len(order)], order) for label in range(len(classes))
+    ]
+    by_class = [each for each in by_class if len(each.objects)]
+    recalls, thresholds = evaluation.params.recThrs, np.round(evaluation.params.iouThrs * 100).astype(int)
+
+    def figures(rows: np.ndarray) -> dict[str, float]:
+        counts = np.bincount(rows, minlength=len(records))
+        found = [each.precision(counts, recalls) for each in by_class if counts[each.objects].any()]
+        each = np.mean(found, 0) if found else np.full(len(thresholds), np.nan)
+        return {
+            "coco_ap": float(each.mean()),
+            "coco_ap50": float(each[thresholds == 50].mean()),
+            "coco_ap75": float(each[thresholds == 75].mean()),
+        }
+
+    return figures
+
+
+class _Matches(typing.NamedTuple):
+    """The detections of a class by falling score, as they match at each IoU threshold.
+
+    Attributes:
+        objects: `[G]` int, the image of each object that has to be found.
+        images: `[D]` int, the image of each detection.
+        right, wrong: `[T, D]` bool.
+    """
+
+    objects: np.ndarray
+    images: np.ndarray
+    right: np.ndarray
+    wrong: np.ndarray
+
+    def precision(self, counts, recalls):
+        """`[T]`, the average precision where each image counts so often."""
+        weights, wanted = counts[self.images], counts[self.objects].sum()
+        right, wrong = (np.cumsum(each * weights, axis=1) for each in (self.right, self.wrong))
+        found = np.zeros(len(right))
+        precision = right / np.maximum(right + wrong, np.spacing(1))
+        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        for row, (recall, best) in enumerate(zip(right / wanted, precision)):
+            places = np.searchsorted(recall, recalls, side="left")
+            found[row] = best[places[places < len(best)]].sum() / len(recalls)
+        return found
+
+
+def _of_class(images, order):
+    """The `_Matches` of a class, from what pycocotools found in each image."""
+    shown = [(place, one) for place, one in zip(order, images) if one is not None]
+    objects = [np.full(int(np.sum(np.equal(one["gtIgnore"], 0))), place, int) for place, one in shown]
+    scores = [np.asarray(one["dtScores"], float) for _, one in shown]
+    rank = np.argsort(-np.concatenate([np.zeros(0), *scores]), kind="mergesort")
+    places = np.concatenate([np.zeros(0, int), *(np.full(len(own), row) for (row, _), own in zip(shown, scores))])
+    matched, ignored = (
+        np.concatenate([np.zeros([10, 0], bool), *(np.asarray(one[key]) != 0 for _, one in shown)], axis=1)[:, rank]
+        for key in ("dtMatches", "dtIgnore")
+    )
+    objects = np.concatenate([np.zeros(0, int), *objects])
+    return _Matches(objects, places[rank], matched & ~ignored, ~matched & ~ignored)
+
+
+def _evaluation(checked_images, classes, predictions):
+    """The `_Evaluation` of images that are checked, before it has evaluated."""
+    objects, found = [], []
+    for number, (record, boxes, scores, labels) in enumerate(_in_cocos_order(checked_images), start=1):
+        objects += _objects(number, record)
+        found += _detections(number, boxes, scores, labels, predictions[record.image_id].coco_boxes)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return _Evaluation(
+            _index(objects, len(checked_images), len(classes)),
+            _index(found, len(checked_images), len(classes)),
+            "bbox",
+        )
+
+
+def _any_size(evaluation):
+    """Leave out the metrics by the sizes of objects."""
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.params.maxDets = [100]
 
 
 def _in_cocos_order(images):

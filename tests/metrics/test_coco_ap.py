@@ -1,6 +1,7 @@
 """COCO's average precision against pycocotools driven by its own summary, and difficult objects by hand."""
 
 import contextlib
+import dataclasses
 import io
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kerassl.metrics import coco_ap
+from kerassl.metrics import coco_ap, coco_ap_of_images
 
 
 def _pycocotools(predictions, records, classes):
@@ -100,3 +101,20 @@ def test_score_is_zero_when_nothing_was_detected(record, prediction, capsys):
 def test_score_is_nan_when_there_is_nothing_to_find(record, prediction):
     out = coco_ap({"a": prediction([[0, 0, 9, 9]], [0.5], [0])}, [record("a", [], [])], ["cat"])
     assert np.isnan(out.ap)
+
+
+def test_figures_of_images_are_those_of_their_copies_when_images_are_drawn_twice(case, prediction):
+    predictions, records = case(3, images=12, detections=12, step=2)
+    classes, rng = ["cat", "dog", "cow"], np.random.default_rng(1)
+    predictions = {  # whose scores do not tie: those of copies would in another order
+        name: prediction(one.boxes, rng.uniform(size=len(one.boxes)), one.classes) for name, one in predictions.items()
+    }
+    figures = coco_ap_of_images(predictions, records, classes)
+    for rows in (np.arange(len(records)), *(rng.integers(0, len(records), len(records)) for _ in range(3))):
+        copies = [dataclasses.replace(records[row], image_id=str(place)) for place, row in enumerate(rows)]
+        found = {str(place): predictions[records[row].image_id] for place, row in enumerate(rows)}
+        expected = coco_ap(found, copies, classes)
+        values = figures(rows)
+        assert [values["coco_ap"], values["coco_ap50"], values["coco_ap75"]] == pytest.approx(
+            [expected.ap, expected.ap50, expected.ap75], abs=1e-12
+        )

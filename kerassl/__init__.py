@@ -38,6 +38,7 @@ _OTHERS = {
     "predict": "kerassl.runs",
     "pretrain": "kerassl.runs.pretrain",
     "run_comparison": "kerassl.comparison.execute",
+    "self_train": "kerassl.runs.self_train",
 }
 __all__ = ["UserError", "__version__", *_OTHERS, *_PACKAGES]
 

@@ -127,7 +127,7 @@ def setting(
     if kind is bool:
         kwargs["action"] = argparse.BooleanOptionalAction
     elif typing.get_origin(kind) is typing.Literal:
-        kwargs["choices"] = typing.get_args(kind)
+        kwargs |= {"choices": typing.get_args(kind), "type": typing.get_args(kind)[0].__class__}
     elif typing.get_origin(kind) is list:
         kwargs |= {"nargs": "+", "metavar": metavar}
     elif check is not None:

@@ -17,10 +17,10 @@ from kerassl._errors import UserError
 from kerassl._version import __version__
 
 COMMANDS = (
-    "pretrain", "finetune", "predict", "label", "evaluate", "explain", "audit", "compare", "export", "check", "inspect",
-    "views", "convert", "embed", "features", "scenes", "shards", "config",
+    "pretrain", "finetune", "predict", "label", "self-train", "evaluate", "explain", "audit", "compare", "export",
+    "check", "inspect", "views", "convert", "embed", "features", "scenes", "shards", "config",
 )  # fmt: skip
-"""Each is a module of this package, with `add_parser` and `run`."""
+"""Each is a module of this package (with `_` for `-`), with `add_parser` and `run`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = parser().parse_args(arguments)
         check_environment()
-        status = importlib.import_module(f"kerassl.cli.{given.command}").run(given) or 0
+        status = _module(given.command).run(given) or 0
         sys.stdout.flush()
         return status
     except UserError as error:
@@ -76,8 +76,12 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"kerassl {__version__}")
     subparsers = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        importlib.import_module(f"kerassl.cli.{name}").add_parser(subparsers)
+        _module(name).add_parser(subparsers)
     return whole
+
+
+def _module(command):
+    return importlib.import_module(f"kerassl.cli.{command.replace('-', '_')}")
 
 
 def _full_disk(error: BaseException | None, out: str | None = None) -> str | None:

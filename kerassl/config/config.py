@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 import pathlib
@@ -27,6 +28,7 @@ from kerassl.config.schema import (
     Pretrain,
     Section,
     Seed,
+    SelfTrain,
     Variant,
 )
 from kerassl.types import PROTOCOLS
@@ -76,6 +78,7 @@ class Config(Section):
     frozen: Frozen | None = Field(None, description="A localizer on frozen features, in a comparison.")
     localizer: Localizer | None = Field(None, description="A localizer, trained on labels.")
     detector: Detector | None = Field(None, description="A detector, trained on labels.")
+    self_train: SelfTrain | None = Field(None, description="Self-training of a detector on images without labels.")
     explain: Explain = Field(default_factory=Explain, description="Images that a report draws.")
     variants: dict[str, Variant] = Field(
         default_factory=lambda: {"self-supervised": Variant(pretrain={}), "random start": Variant(start="random")},
@@ -190,7 +193,7 @@ def read_config(
         values = _expand(values, problems) if expand else values
     for key, value in (flags or {}).items():
         if value is not None:
-            _put(values, key.split("."), value)
+            _put(values, key.split("."), copy.deepcopy(value))  # others are put into it
     try:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:

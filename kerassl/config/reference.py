@@ -13,7 +13,7 @@ import yaml
 from kerassl._errors import UserError
 from kerassl._numbers import Number
 from kerassl.config.config import Config, kind_of
-from kerassl.config.schema import Section
+from kerassl.config.schema import Section, score_or_count
 from kerassl.resizing import check_image_size
 
 _HEAD = """\
@@ -97,9 +97,11 @@ def _accepted(field) -> str:
         text = check.accepted.removeprefix("give ")
     elif check is check_image_size:
         text = "pixels, a multiple of 32"
+    elif check is score_or_count:
+        text = "a number from 0 to 1, or count"
     elif origin is typing.Literal:
         *most, last = typing.get_args(kind)
-        text = f"{', '.join(most)} or {last}"
+        text = f"{', '.join(map(str, most))} or {last}"
     else:
         names = {bool: "true or false", str: "text", list: "list", dict: "mapping", tuple: "two numbers"}
         text = names.get(origin, "true, false or list")

@@ -32,6 +32,17 @@ Share, ShareAbove0, ShareBelow1, ShareHeldOut = (
     _number(kind, float)
     for kind in (_numbers.SHARE, _numbers.SHARE_ABOVE_0, _numbers.SHARE_BELOW_1, _numbers.SHARE_HELD_OUT)
 )
+
+
+def score_or_count(value):
+    """Return a share, or "count"."""
+    try:
+        return value if value == "count" else _numbers.SHARE(value)
+    except ValueError:
+        raise ValueError("give a number from 0 to 1, or count") from None
+
+
+Threshold = Annotated[float | Literal["count"], pydantic.BeforeValidator(score_or_count)]
 Optimizer = Annotated[str, pydantic.AfterValidator(check_name)]
 Levels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_dense_levels(levels)))]
 NeckLevels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_neck_levels(levels)))]
@@ -382,6 +393,68 @@ class Detector(Finetune):
     augmentation: BoxAugmentation | None = Field(
         None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --data draws it."
     )
+
+
+class Teacher(Section):
+    """The detector that labels images: one that is trained on the labels first, or a file."""
+
+    detector: str | None = Field(None, description="A detector.keras that labels; null is one that is trained first.")
+    image_size: ImageSize | None = Field(
+        None, description="Side in pixels, a multiple of 32; null is about 1.4 times that of the section detector."
+    )
+    backbone: str | None = Field(None, description="Network, which may be larger; null is the student's.")
+    weights: str | None = Field(
+        None, description="What backbone starts with; null is imagenet, or the student's start where backbone is null."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _trained_or_a_file(self):
+        if self.detector is not None and any((self.image_size, self.backbone, self.weights)):
+            raise ValueError("detector is trained already; leave image_size, backbone and weights out")
+        return self
+
+
+class SelfTrain(Section):
+    """Training of a student on labeled images and on those that a teacher labels; both by the section detector."""
+
+    threshold: Threshold = Field(
+        0.3,
+        description="Lowest score of a label; count takes one of each class that gives as many boxes an image as in "
+        "the labeled images.",
+    )
+    mirror: bool = Field(False, description="Also detect in the mirror images, and merge: twice the time of labeling.")
+    weight_by_score: bool = Field(False, description="Let a box count in training as much as it scores.")
+    least_agreement: Share | None = Field(
+        None,
+        description="With mirror: boxes on which image and mirror image agree less (IoU) train their class alone; 0.8 "
+        "is usual.",
+    )
+    background: From0 = Field(1.0, description="Weight of the background in images that the teacher labels; 0.5 to 1.")
+    keep_empty: bool = Field(False, description="Also train on images in which the teacher finds nothing.")
+    empty_background: From0 = Field(1.0, description="With keep_empty: weight of the background of these; 0.05 to 1.")
+    keep_foreign: bool = Field(
+        True, description="Keep images that are unlike the labeled ones, by the teacher's features."
+    )
+    rounds: Literal[1, 2] = Field(1, description="2 labels the images again with the student, for a second student.")
+    repeat: Count | None = Field(
+        None,
+        description="How often a labeled image is seen while one that the teacher labels is seen once; null makes them "
+        "half of a batch in the mean.",
+    )
+    length: Above0 = Field(
+        2.5, description="Images that a student sees, as a multiple of those that detector.epochs are; 1 to 4."
+    )
+    control: bool = Field(
+        False,
+        description="Also train on the labels alone, for as many images as teacher, labeling and students together.",
+    )
+    teacher: Teacher = Field(default_factory=Teacher, description="The detector that labels images.")
+
+    @pydantic.model_validator(mode="after")
+    def _agreement_needs_mirrors(self):
+        if self.least_agreement is not None and not self.mirror:
+            raise ValueError("least_agreement is for images that are also mirrored; give mirror, or leave it out")
+        return self
 
 
 class Explain(Section):

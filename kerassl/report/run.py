@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from kerassl.report import plots
 from kerassl.report.comparison import comparison_values, labels_text, metrics_table
-from kerassl.report.render import Column, figures_table, render
-from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
+from kerassl.report.render import Cell, Column, Table, figures_table, interval, percent, render
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
 
 _PRETRAINED = {
     "images": Column("images", form=",.0f"),
@@ -17,6 +17,14 @@ _PRETRAINED = {
     "contrast_accuracy": Column("contrastive accuracy, %", form=".1f", factor=100),
     "accuracy": Column("class accuracy, %", form=".1f", factor=100),
     "minutes": Column("minutes", form=".1f"),
+}
+_LABELED = {
+    "images": Column("images", form=",.0f"),
+    "objects": Column("labels", form=",.0f"),
+    "ignored": Column("ignored regions", form=",.0f"),
+    "empty": Column("without a label", "images", form=",.0f"),
+    "foreign": Column("foreign", "images that were left out as unlike the labeled ones", form=",.0f"),
+    "broken": Column("cannot be read", "images", form=",.0f"),
 }
 _KINDS = {"yolov8": " (YOLOV8)", "retinanet": " (RetinaNet)"}
 
@@ -37,6 +45,10 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
     tables = {} if summary else _results(variants)
     if pretrained:
         tables["Pre-training"] = figures_table(pretrained, _PRETRAINED)
+    if results.get("choice"):
+        tables = _chosen(results["choice"]) | tables
+    if results.get("labels"):
+        tables["Labels of the teacher"] = figures_table(results["labels"], _LABELED)
     return render(
         "run",
         title=results["title"],
@@ -50,6 +62,25 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         images=images,
         config=config,
     )
+
+
+def _chosen(choice):
+    """The metrics of the detectors on the validation images, each with its difference from the recommended one."""
+    keys = ("coco_ap", "coco_ap50", "coco_ap75")
+    columns = {METRIC_NAMES[key].name: METRIC_NAMES[key].description for key in keys}
+    rows = []
+    for name, values in choice["values"].items():
+        differences = choice["differences"].get(name)
+        cells = [Cell(name, f"{choice['image_sizes'][name]} px")]
+        for key in keys:
+            note = ""
+            if differences:
+                value, *ends = differences[key]
+                note = f"{percent(value, '+.1f')} ({interval(ends, '+.1f')})"
+            cells.append(Cell(percent(values[key][0]), note, strong=differences is None))
+        rows.append(cells)
+    title = f"Validation, {choice['images']} images, with the difference from the recommended detector (95 %)"
+    return {title: Table({"": "", **columns}, rows)}
 
 
 def failure(figures: Mapping) -> str | None:

@@ -10,7 +10,7 @@ import os
 import pathlib
 import time
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -20,7 +20,7 @@ from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._lazy import keras
 from kerassl.datasets import DetectionDataset
-from kerassl.datasets.duplicates import find_duplicates
+from kerassl.datasets.duplicates import Duplicate, find_duplicates
 from kerassl.datasets.formats.writing import ImageFiles
 from kerassl.datasets.images.reading import read_image
 from kerassl.datasets.record import Record
@@ -155,7 +155,7 @@ def label(
     files.check_outside(out, [each for each in (like, like_images) if isinstance(each, (str, os.PathLike))])
     labeled = open_labels(like, like_images, split, None, allow_broken_labels, known=names, whose="the model")
     shown, paths = named_images(images, out)
-    held = _held_by(labeled, paths)
+    held = held_by({"labeled": [record.path for record in labeled]}, paths)
     left = [place for place, path in enumerate(paths) if path not in held]
     if held:
         log.info("%d of %d images left out that are among the labeled ones", len(held), len(paths))
@@ -171,14 +171,22 @@ def label(
     return WrittenLabels(pathlib.Path(out), **{**result, "alarms": tuple(result["alarms"])})
 
 
-def _held_by(labeled, paths):
-    """The paths of images that are among labeled ones, or copies of those."""
-    known = {os.path.realpath(record.path) for record in labeled}
-    held = {path for path in paths if os.path.realpath(path) in known}
+def held_by(splits: Mapping[str, Sequence[str]], paths: Sequence[str]) -> dict[str, Duplicate]:
+    """Find images that are among others, by their path or as copies of those, also resized or re-encoded.
+
+    Args:
+        splits: dict from name to paths, the others.
+        paths: sequence of str.
+
+    Returns:
+        Dict from those of `paths` that are to what each is a copy of.
+    """
+    known = {os.path.realpath(path): (path, split) for split, each in splits.items() for path in each}
+    same = {path: known[os.path.realpath(path)] for path in paths if os.path.realpath(path) in known}
+    held = {path: Duplicate(path, "images", *found, "exact") for path, found in same.items()}
     others = [path for path in paths if path not in held]
-    splits = {"labeled": [record.path for record in labeled], "images": others}
-    found = find_duplicates(splits, within=False, progress=verbosity() == 1)
-    return held | {each.path for each in found.between("labeled", "images")}
+    found = find_duplicates({**splits, "images": others}, within=False, progress=verbosity() == 1)
+    return held | {each.path: each for split in splits for each in found.between(split, "images")}
 
 
 @dataclasses.dataclass(frozen=True)

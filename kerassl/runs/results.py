@@ -52,7 +52,8 @@ def write_results(
         summary: first sentence of the page.
         begun: time at which the run began, in seconds.
         model: `pathlib.Path` of the model that it trained, or None.
-        **results: `generated` (bool), and of `pretrain`, `variants`, `significance` and `images` those of the run.
+        **results: `generated` (bool), and of `pretrain`, `variants`, `significance`, `choice`, `labels` and `images`
+            those of the run.
     """
     minutes = (time.time() - begun) / 60
     results = {"title": title, "summary": summary, "machine": machine(), "minutes": minutes, **results}

@@ -19,7 +19,7 @@ WITHOUT = ("check", "config")
 def test_function_takes_the_arguments_of_its_command(command):
     commands = next(each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
     flags = {action.dest: action for action in commands.choices[command]._actions if action.dest != "help"}
-    name = NAMES.get(command, command)
+    name = NAMES.get(command, command.replace("-", "_"))
     function = getattr(kerassl if name in kerassl.__all__ and name not in kerassl._PACKAGES else tasks, name)
     arguments = inspect.signature(function).parameters
     # Settings have no flag.

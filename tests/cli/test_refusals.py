@@ -18,6 +18,7 @@ pytestmark = pytest.mark.current_stack
 PHOTOS, MODEL = ["--images", "photos"], ["--model", "model.keras"]
 PRETRAIN = ["pretrain", *PHOTOS, "--image-size", "32", "--batch-size", "2", "--out", "new"]
 FINETUNE = ["finetune", "--data", "voc", "--out", "new"]
+SELF_TRAIN = ["self-train", "--data", "voc", "--images", "photos", "--out", "new"]
 PREDICT = ["predict", *MODEL, *PHOTOS, "--out", "new"]
 EVALUATE = ["evaluate", *MODEL, "--data", "voc"]
 EXPLAIN = ["explain", "--models", "a=model.keras", *PHOTOS, "--out", "new.png"]
@@ -97,6 +98,10 @@ OTHERS = [
     (["finetune", "--data", "nowhere", "--weights", "random", "--out", "new", "--plan"], "nowhere", "COCO json"),
     (["pretrain", "--images", "nowhere", "--out", "new", "--plan"], "nowhere", "give a folder"),
     ([*COMPARE, "--data", "nowhere", "--plan"], "nowhere", "COCO json"),
+    (["self-train", "--data", "voc", "--out", "new"], "no images without labels", "--images"),
+    ([*SELF_TRAIN, "--run", "photos"], "--run is photos", "kerassl finetune"),
+    ([*SELF_TRAIN, "--teacher", "model.keras"], "model.keras", "detector.keras"),
+    ([*SELF_TRAIN, "--split", "train", "--test-split", "0.4"], "validation images", "--val"),
     ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", ".keras"),
     ([*FINETUNE, "--backbone", "network.keras"], "--backbone is network.keras", "--weights network.keras"),
     ([*FINETUNE, "--backbone", "model.keras", "--weights", "random"], "model.keras", "leave one of them out"),

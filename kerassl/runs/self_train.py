@@ -1,0 +1,447 @@
+"""Self-training: a teacher labels images, and a student learns from these and from the labels of people."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import os
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerassl import metrics, statistics
+from kerassl._errors import UserError
+from kerassl.config.config import Config, label_settings, read_config
+from kerassl.datasets import DetectionDataset, write_coco
+from kerassl.datasets.pipeline.letterboxed import identified
+from kerassl.runs import finetune as finetuning
+from kerassl.runs import model_files
+from kerassl.runs.folder import run_config, run_folder
+from kerassl.runs.label import held_by, label
+from kerassl.runs.plan import Plan, Stage, Training
+from kerassl.runs.plan_self_training import Choice, Labeling, Matched, Mixed, plan_self_training
+from kerassl.runs.predict import detections, score
+from kerassl.runs.results import RunResult, write_results
+from kerassl.runs.running import prepare, read_kept, write_json
+from kerassl.runs.sources import Sources, check_images, check_paths, labeled_parts, sources
+from kerassl.runs.start import check_network, check_start, fetch_weights, seen, start_settings
+from kerassl.types import METRIC_NAMES
+
+log = logging.getLogger("kerassl")
+
+_RECIPE = {
+    "kind": "yolov8", "num_filters": 64, "epochs": 32, "lr_multipliers": {"backbone": 0.1}, "augmentation": {},
+    "ema": 0.998,
+}  # fmt: skip
+"""The section `detector` where the configuration has none: 9,600 images of 300 labeled ones."""
+_METRIC = "coco_ap"
+
+
+def self_train(
+    data: str | os.PathLike | DetectionDataset | None = None,
+    images: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    *,
+    out: str | os.PathLike,
+    run: str | os.PathLike | None = None,
+    teacher: str | os.PathLike | None = None,
+    teacher_image_size: int | None = None,
+    backbone: str | os.PathLike | None = None,
+    weights: str | os.PathLike | None = None,
+    config: str | os.PathLike | None = None,
+    data_images: str | os.PathLike | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_broken_labels: bool | None = None,
+    val: str | os.PathLike | Mapping[str, object] | DetectionDataset | None = None,
+    val_split: float | None = None,
+    test: str | os.PathLike | Mapping[str, object] | DetectionDataset | None = None,
+    test_split: float | None = None,
+    group_by: str | None = None,
+    count: int | None = None,
+    fraction: float | None = None,
+    detector: str | None = None,
+    image_size: int | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    threshold: float | str | None = None,
+    mirror: bool | None = None,
+    rounds: int | None = None,
+    control: bool | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    plan: bool = False,
+) -> RunResult | Plan:
+    """Train a detector on labeled images, and on others that a teacher labels.
+
+    The teacher is trained on the labels, by default at a larger image size, and labels `images`. The student begins as
+    the teacher did, and learns from both. All detectors are kept; the one with the best average precision on the
+    validation images is recommended, with intervals over these images. Labeled, validation and test images among
+    `images` are left out, also resized or re-encoded.
+
+    Args:
+        data, data_images, split, classes, allow_broken_labels: The labels to train on, as of `DetectionDataset.open`;
+            or as `data` a `DetectionDataset`, which is written into the folder.
+        images: Str or path of a file or a folder without labels, or list of those.
+        out: Str or path of the run's folder.
+        run: Str or path of a finished run of `kerassl.finetune`, whose start, recipe and split are taken, and whose
+            detector is the teacher.
+        teacher: Str or path of the `detector.keras` that labels; it must not have seen validation or test images.
+        teacher_image_size: Int, side in pixels, of a teacher that is trained.
+        backbone, weights: The start of student and teacher, as of `kerassl.finetune`.
+        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
+        val, val_split: Labels to choose by, as of `kerassl.finetune`, or a `DetectionDataset`.
+        test, test_split: The same, to score on.
+        group_by, count, fraction: As of `kerassl.finetune`.
+        detector: `"retinanet"` or `"yolov8"`.
+        image_size: Int, side in pixels of the student's images, a multiple of 32.
+        batch_size: Int.
+        epochs: Int, passes of the teacher over the labeled images. The student sees 2.5 times as many images.
+        threshold: Float, the lowest score of a label, or `"count"`; see `kerassl.label`.
+        mirror: Bool. Also detect in the mirror images.
+        rounds: 1, or 2 to label again by the student, for a second one.
+        control: Bool. Also train on the labels alone, for as many images as all the rest together. It may be added
+            when a run is resumed.
+        seed: Int.
+        settings: Dict from setting to value, as `{"self_train.background": 0.5}`, over those of the file.
+        resume: Bool. Continue the run in the folder.
+        replace: Bool. Remove the run in the folder first.
+        plan: Bool. Return the plan of the run, and do nothing.
+
+    Returns:
+        `RunResult`, whose `model` is the recommended detector, and whose `results` has the `choice`.
+
+    Raises:
+        UserError: if a setting, an image or a label cannot be used, the teacher has seen validation or test images, or
+            it finds nothing.
+
+    Example:
+        >>> found = kerassl.self_train(train, "photos/", backbone="backbone.keras", val=val, out="runs/self")
+        >>> kerassl.serving.export(kerassl.load(found.model), "servables/raccoon/1")
+    """
+    given: dict[str, Any] = {
+        name: each for name, each in (("train", data), ("val", val), ("test", test)) if _is_read(each)
+    }
+    paths: dict[str, Any] = {name: pathlib.Path(out, "given", name) for name in given}
+    labels = label_settings(
+        paths.get("train", data), data_images, split, classes, allow_broken_labels, paths.get("val", val), val_split,
+        paths.get("test", test), test_split, group_by, count, fraction,
+    )  # fmt: skip
+    pool = [images] if isinstance(images, (str, os.PathLike)) else images
+    flags = {
+        **(settings or {}),
+        **labels,
+        "data.unlabeled": None if pool is None else [os.fspath(each) for each in pool],
+        "data.use_training_images": False,
+        **start_settings(backbone, weights),
+        "seed": seed,
+        "detector.kind": detector,
+        "detector.image_size": image_size,
+        "detector.batch_size": batch_size,
+        "detector.epochs": epochs,
+        "self_train.threshold": threshold,
+        "self_train.mirror": mirror,
+        "self_train.rounds": rounds,
+        "self_train.control": control,
+        "self_train.teacher.image_size": teacher_image_size,
+        "self_train.teacher.detector": None if teacher is None else os.fspath(teacher),
+    }
+    read = _config(out, config, run, flags, resume)
+    planned = plan_self_training(read, out)
+    if plan:
+        if not given:  # what is given is written by a run
+            check_paths(read.data)
+        return planned
+    with run_folder(out, read, resume, replace, grows="self_train.control") as folder:
+        for name, dataset in given.items():
+            if not paths[name].exists():
+                write_coco(dataset, paths[name], progress=False)
+        return _execute(planned, folder)
+
+
+def _is_read(data):
+    return isinstance(data, DetectionDataset)
+
+
+def _config(out, config, run, flags, resume) -> Config:
+    """The configuration, with a teacher and a recipe."""
+    if run is not None and not resume:
+        if config is not None:
+            raise UserError(f"--run is {run}, and --config is {config}; leave one of them out")
+        config, before = pathlib.Path(run, "config.yaml"), pathlib.Path(run, "detector.keras")
+        if not config.is_file() or not before.is_file():
+            raise UserError(
+                f"--run is {run}, which holds no detector.keras of a run; give a folder of kerassl finetune"
+            )
+        if flags["self_train.teacher.detector"] is None and flags["self_train.teacher.image_size"] is None:
+            flags = {**flags, "self_train.teacher.detector": str(before)}
+
+    def read(flags):
+        return (
+            read_config(config, flags, expand=False) if run and not resume else run_config(out, config, flags, resume)
+        )
+
+    bare = read({key: value for key, value in flags.items() if not key.startswith(("detector.", "self_train."))})
+    sections = {"detector": _RECIPE, "self_train": {}}
+    found = read({**{key: made for key, made in sections.items() if getattr(bare, key) is None}, **flags})
+    assert found.detector is not None
+    assert found.self_train is not None
+    start, teacher = found.weights or "imagenet", found.self_train.teacher
+    check_start(start, "weights")
+    check_network(found)
+    if teacher.weights is not None:
+        check_start(teacher.weights, "self_train.teacher.weights")
+    if teacher.backbone is not None:
+        check_network(found.model_copy(update={"backbone": teacher.backbone}))
+    if teacher.detector is not None and model_files.check_model(teacher.detector).task != "detector":
+        raise UserError(f"{teacher.detector} is a localizer, which gives every image one box; give a detector.keras")
+    if not found.data.unlabeled and found.data.scenes is None:
+        raise UserError("no images without labels are named; give --images a folder, or data.unlabeled")
+    alone = {"weights": start, "frozen": None, "localizer": None}
+    return found.model_copy(update=alone)
+
+
+def _execute(plan: Plan, folder: pathlib.Path) -> RunResult:
+    """Do the stages that are left, and report."""
+    begun, data = time.time(), sources(plan.config, folder)
+    if data.val is None and not data.generated:
+        raise UserError("a detector is chosen by validation images; give --val or --val-split, too")
+    data = data if data.val is not None else dataclasses.replace(data, val=data.test)
+    teacher = plan.config.self_train.teacher  # type: ignore[union-attr]
+    for file in {teacher.detector, teacher.weights, plan.config.weights}:
+        if model_files.trained(file) is not None:
+            _check_unseen(file, data)
+    check_images(data)
+    fetch_weights(plan.left())
+    prepare(plan.config)
+    work = _Work(plan, data)
+    found = {}
+    for stage in plan.stages:
+        kept = stage.kept() if stage.done() else None
+        found[stage.name] = _RUNNERS[type(stage)](stage, work) if kept is None else kept
+    choice, labeled = found["choice"], {stage.name: found[stage.name] for stage in plan.of(Labeling)}
+    variants: dict[str, dict[str, Any]] = {}
+    for name in choice["values"]:
+        figures = found[name] if name in found else choice["figures"][name]
+        variants[name] = {"detector": {**figures, "image_size": choice["image_sizes"][name]}}
+    for stage in plan.of(Training):
+        text = seen(stage.weights)
+        if isinstance(stage, Mixed):
+            text = f"{text.removesuffix('.')}; and images that the {stage.labeler} labeled."
+        variants[stage.name] = {"start": stage.weights, "seen": text, **variants[stage.name]}
+    left = (read_kept(folder / "left_out.json", "left_out") or {"left_out": []})["left_out"]
+    return write_results(
+        folder,
+        "kerassl: self-training",
+        f"{_sentence(choice)} {data.describe()}, {work.size(plan.of(Labeling)[0])} without labels. "
+        f"{len(left)} others are labeled images, or copies of such, and were left out (left_out.json). "
+        + " ".join(f"{line[0].upper()}{line[1:]}." for result in labeled.values() for line in result["alarms"]),
+        begun,
+        plan.of(Choice)[0].detectors[choice["recommended"]],
+        generated=data.generated,
+        variants=variants,
+        choice=choice,
+        labels=labeled,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """State that the stages share.
+
+    Attributes:
+        plan: `Plan`.
+        data: `Sources`, with validation images.
+    """
+
+    plan: Plan
+    data: Sources
+
+    @property
+    def recipe_images(self) -> int:
+        """How many images a training by the section `detector` sees."""
+        return len(self.data.train) * self.plan.config.detector.epochs  # type: ignore[union-attr]
+
+    def pixels(self, image_size: int) -> float:
+        """The pixels of an image of this size, as a multiple of those of the student's."""
+        return (image_size / self.plan.config.detector.image_size) ** 2  # type: ignore[union-attr]
+
+    @functools.cached_property
+    def pool(self) -> list[str]:
+        """The images to label, without those that are labeled; these are listed in the run's folder."""
+        data, paths = self.data, list(dict.fromkeys(identified(self.data.images)[1]))
+        parts = {"train": data.train, "val": data.val, "test": data.test if data.unseen else ()}
+        held = held_by({name: [each.path for each in part or ()] for name, part in parts.items() if part}, paths)
+        rows = [
+            {"image": path, "copy_of": each.original, "part": each.original_split, "kind": each.kind}
+            for path, each in held.items()
+        ]
+        write_json(self.plan.folder / "left_out.json", {"images": len(paths), "left_out": rows})
+        left = [path for path in paths if path not in held]
+        if not left:
+            raise UserError(f"all of {len(paths)} images are labeled, or copies of such; give others by --images")
+        if held:
+            log.info("%d of %d images left out that are labeled, or copies of such", len(held), len(paths))
+        return left
+
+    def _file(self, name):
+        return self.plan.of(Choice)[0].detectors[name]
+
+    def size(self, stage: Labeling) -> int:
+        """How many images a labeling went through."""
+        result = stage.kept() or {}
+        return result["images"] + result["broken"]
+
+    def mixed(self, stage: Mixed) -> tuple[DetectionDataset, int]:
+        """Return what a student is trained on, and for how many epochs.
+
+        The list of an epoch holds every labeled image `repeat` times and every other one once. Training shuffles it by
+        seed and epoch alone, and augments each place of it by draws of its own.
+        """
+        own, labeled = stage.mix, self.data.train
+        found = DetectionDataset.open(stage.labeled_by, class_names=labeled.class_names)
+        others = [record for record in found if own.keep_empty or not record.ignored.all()]
+        if not others:
+            raise UserError(
+                f"the {stage.labeler} finds nothing in {len(found)} images (threshold {own.threshold}); train it "
+                f"longer, or begin another run with a lower --threshold and {self._file(stage.labeler)} as --teacher"
+            )
+        repeat = own.repeat or max(1, round(len(others) / len(labeled)))
+        records = labeled.with_records([*labeled] * repeat + others)
+        return records, max(1, round(own.length * self.recipe_images / len(records)))
+
+
+def _label(stage: Labeling, work: _Work) -> dict:
+    own = stage.settings
+    label(
+        stage.weights, work.pool, like=work.data.train, out=stage.folder, threshold=own.threshold, mirror=own.mirror,
+        keep_foreign=own.keep_foreign, weight_by_score=own.weight_by_score, least_agreement=own.least_agreement,
+        background=own.background, empty_background=own.empty_background, resume=True,
+    )  # fmt: skip
+    return stage.kept() or {}
+
+
+def _train(stage: Training, work: _Work) -> dict:
+    return finetuning.run(stage, work.data)
+
+
+def _train_mixed(stage: Mixed, work: _Work) -> dict:
+    records, epochs = work.mixed(stage)
+    return finetuning.run(_for(stage, epochs), work.data.with_labels(records))
+
+
+def _train_matched(stage: Matched, work: _Work) -> dict:
+    own, plan, first = work.plan.config.self_train, work.plan, work.plan.of(Labeling)[0]
+    assert own is not None
+    images = work.recipe_images * work.pixels(model_files.describe(first.weights).image_size or 0)
+    for labeling in plan.of(Labeling):
+        passes = work.size(labeling) + (0 if own.keep_foreign else len(work.data.train))
+        images += (
+            passes * (2 if own.mirror else 1) * work.pixels(model_files.describe(labeling.weights).image_size or 0)
+        )
+    for student in plan.of(Mixed):
+        records, epochs = work.mixed(student)
+        images += len(records) * epochs
+    return finetuning.run(_for(stage, max(1, round(images / len(work.data.train)))), work.data)
+
+
+def _for(stage: Any, epochs: int) -> Any:
+    return dataclasses.replace(stage, settings=stage.settings.model_copy(update={"epochs": epochs}))
+
+
+def _choose(stage: Choice, work: _Work) -> dict:
+    """Compare the detectors on the validation images."""
+    data = work.data
+    assert data.val is not None
+    found, models, figures, sizes = {}, {}, {}, {}
+    for name, path in stage.detectors.items():
+        model = model_files.load(path)
+        classes, sizes[name] = model.class_names, model.image_size
+        val = data.val.numbered_as(classes)
+        found[name] = val, detections(model, val)
+        if name not in stage.after:  # it was not trained here
+            figures[name] = score(model, data.test.numbered_as(classes), classes)[0].to_dict()
+    read = set.intersection(*({*predictions} for _, predictions in found.values()))  # broken files are missing
+    for name, (val, predictions) in found.items():
+        shown = [record for record in val if record.image_id in read]
+        own = {record.image_id: predictions[record.image_id] for record in shown}
+        models[name] = metrics.coco_ap_of_images(own, shown, val.class_names)
+    whole = {name: figures_of(np.arange(len(read)))[_METRIC] for name, figures_of in models.items()}
+    order = sorted(models, key=lambda name: -whole[name])  # of equals the first, which took less
+    table = statistics.paired_bootstrap({name: models[name] for name in order}, len(read), seed=stage.seed)
+    best = order[0]
+    result = {
+        "recommended": best,
+        "images": len(read),
+        "values": {name: table.values[name] for name in stage.detectors},
+        "differences": table.differences,
+        "tied": [name for name in order[1:] if table.differences[name][_METRIC].high >= 0],
+        "image_sizes": sizes,
+        "figures": figures,
+    }
+    write_json(stage.outputs[0], result)
+    return stage.kept() or {}
+
+
+def _sentence(choice):
+    """Return in a sentence which detector is recommended, and which cannot be distinguished from it."""
+    best, name = choice["recommended"], METRIC_NAMES[_METRIC].name
+    text = f"The {best} is recommended: {name} {100 * choice['values'][best][_METRIC][0]:.1f} % on "
+    text += f"{choice['images']} validation images."
+    for other, one in choice["differences"].items():
+        value, low, high = (100 * each for each in one[_METRIC])
+        text += f" The {other} has {value:+.1f} points ({low:+.1f} to {high:+.1f})"
+        text += ": they cannot be distinguished on that many images." if other in choice["tied"] else "."
+    return text
+
+
+def _check_unseen(teacher, data):
+    """Refuse a teacher that was trained on validation or test images, where its run says so."""
+    paths = _seen_by(teacher)
+    if paths is None:
+        log.warning(
+            "%s is in no run whose labels can be read: whether it was trained on validation or test images is unknown",
+            teacher,
+        )
+        return
+    held = [record.path for part in (data.val, data.test if data.unseen else ()) for record in part]
+    found = held_by({"seen": paths}, held)
+    if found:
+        raise UserError(
+            f"{teacher} was trained on {len(found)} of the {len(held)} images to validate and to score on, as "
+            f"{next(iter(found))}; take the split of its run by --run, or give another teacher"
+        )
+
+
+def _seen_by(detector):
+    """The labeled images that a detector was trained on, with those of the one that it continues; None if unknown."""
+    file = pathlib.Path(detector).resolve()
+    home = next((folder for folder in file.parents[:3] if (folder / "config.yaml").is_file()), None)
+    if home is None:
+        return None
+    try:
+        config = read_config(home / "config.yaml", expand=False)
+        if config.data.train is None:
+            return [] if config.data.scenes is not None else None
+        train = labeled_parts(config.data)[0]
+        train = train.subset(config.data.count, fraction=config.data.fraction, seed=config.seed)
+    except UserError as error:
+        log.warning("%s", error)
+        return None
+    before = [] if model_files.trained(config.weights) is None else _seen_by(config.weights)
+    return None if before is None else [*before, *(record.path for record in train)]
+
+
+_RUNNERS: Mapping[type[Stage], Callable[[Any, _Work], dict]] = {
+    Training: _train,
+    Labeling: _label,
+    Mixed: _train_mixed,
+    Matched: _train_matched,
+    Choice: _choose,
+}
+"""How a stage of each kind is done."""

@@ -36,8 +36,9 @@ def load(path: str | os.PathLike) -> Any:
     Args:
         path: str or `pathlib.Path` of one of:
 
-            - a `.keras` file: a backbone (with the fast layers), a `SimCLR`, `DenseSimCLR` or `ViewClassifier`, a
-              detector or a localizer, compiled as it was saved; or another Keras model.
+            - a `.keras` file: a backbone (with the fast layers), a `SimCLR`, `DenseSimCLR`,
+              `FeatureDistillation` (without its teacher) or `ViewClassifier`, a detector or a localizer, compiled as it
+              was saved; or another Keras model.
             - an `.npz` file of weights by name, of features (`kerassl embed`), or a checkpoint.
             - `predictions.json`, or another `.json` of a run.
             - `metrics.jsonl`, or `config.yaml`.

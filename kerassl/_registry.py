@@ -17,6 +17,7 @@ _HOMES = {
     "detectors.yolov8.yolov8": ("YOLOV8",),
     "losses.info_nce": ("InfoNCE",),
     "models.dense_simclr": ("DenseSimCLR",),
+    "models.feature_distillation": ("FeatureDistillation",),
     "detectors.localizer.localizer": ("Localizer",),
     "detectors.localizer.head": ("Beside", "BoxVote", "LocationSoftmax", "Standardize", "WeightedPooling"),
     "models.simclr": ("SimCLR",),

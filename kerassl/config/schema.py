@@ -10,7 +10,7 @@ from kerassl import _numbers
 from kerassl.callbacks.unfreezing_schedule import check_unfreezing
 from kerassl.datasets.class_names import read_class_names
 from kerassl.detectors.localizer.levels import check_neck_levels
-from kerassl.models.levels import check_dense_levels
+from kerassl.models.levels import check_levels
 from kerassl.optimizers.lr_multipliers import check_lr_multipliers
 from kerassl.optimizers.names import check_name
 from kerassl.resizing import check_image_size
@@ -44,7 +44,7 @@ def score_or_count(value):
 
 Threshold = Annotated[float | Literal["count"], pydantic.BeforeValidator(score_or_count)]
 Optimizer = Annotated[str, pydantic.AfterValidator(check_name)]
-Levels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_dense_levels(levels)))]
+Levels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_levels(levels)))]
 NeckLevels = Annotated[list[str], pydantic.AfterValidator(lambda levels: list(check_neck_levels(levels)))]
 LRMultipliers = Annotated[dict[str, Above0], pydantic.AfterValidator(check_lr_multipliers)]
 Unfreeze = Annotated[dict[str, CountOrNone | None], pydantic.AfterValidator(_known_stages)]

@@ -14,7 +14,7 @@ from kerassl.backbones.shares import on_share
 from kerassl.losses import InfoNCE, dense_info_nce
 from kerassl.losses.dense_info_nce import check_contrast
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
-from kerassl.models.levels import check_dense_levels
+from kerassl.models.levels import check_levels
 from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
 from kerassl.types import LEVELS
@@ -101,7 +101,7 @@ class DenseSimCLR(SimCLR):
         **kwargs,
     ) -> None:
         super().__init__(backbone, image_size, name=name, **kwargs)
-        self.levels = check_dense_levels(levels)
+        self.levels = check_levels(levels)
         if not 0 <= dense_weight <= 1:
             raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
         if not COUNT.fits(locations_per_image):

@@ -1,4 +1,4 @@
-"""Levels of a backbone for dense contrast."""
+"""Levels of a backbone that a model learns at."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from kerassl._errors import UserError
 from kerassl.types import LEVELS
 
 
-def check_dense_levels(levels: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the levels of dense contrast from fine to coarse; refuse unknown ones."""
+def check_levels(levels: str | Sequence[str]) -> tuple[str, ...]:
+    """Return levels from fine to coarse; refuse unknown ones."""
     levels = [levels] if isinstance(levels, str) else list(levels)
     if not levels or len(set(levels)) < len(levels) or not set(levels) <= set(LEVELS):
         raise UserError(f"levels are {levels}; give one or more of {', '.join(LEVELS)}, each once")

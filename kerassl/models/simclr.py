@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kerassl._compat import keras, tf
-from kerassl._errors import UserError
 from kerassl.augment import Views
 from kerassl.backbones.shares import on_share
 from kerassl.losses import InfoNCE
@@ -101,15 +100,6 @@ class SimCLR(ViewModel):
     def metrics(self) -> list[keras.metrics.Metric]:
         return [*super().metrics, *self.statistics_trackers]
 
-    def _views(self, data):
-        if isinstance(data, Views):
-            return data
-        images = data[0] if isinstance(data, (tuple, list)) else data
-        if not hasattr(images, "shape") or len(images.shape) != 4 or images.shape[-1] != 3:
-            raise UserError("SimCLR takes batches of images [batch, height, width, 3] in [0, 255], or augment.Views")
-        _warn_of_scaled(images, self.optimizer.iterations)
-        return self._drawn(images)
-
     def _shares(self, views, training):
         # One pass over both views: half the calls, and batch statistics over the two together.
         embeddings = self(tf.concat([views.first, views.second], axis=0), training=training)
@@ -134,13 +124,3 @@ class SimCLR(ViewModel):
             **self._config,
             "loss": keras.saving.serialize_keras_object(self.objective),
         }
-
-
-def _warn_of_scaled(images, step):
-    """Warn at the first step of images that seem to be scaled; black ones may be meant."""
-    scaled = tf.logical_and(tf.equal(step, 0), tf.reduce_max(images) <= tf.ones([], images.dtype))
-    warning = (
-        "kerassl: warning: all pixels of the first batch are at most 1; give images in [0, 255], the network scales "
-        "them inside"
-    )
-    tf.cond(scaled, lambda: tf.print(warning), tf.no_op)

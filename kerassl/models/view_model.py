@@ -7,6 +7,7 @@ from typing import Any
 
 from kerassl import _compat, backbones, optimizers
 from kerassl._compat import keras, tf
+from kerassl._errors import UserError
 from kerassl._numbers import check
 from kerassl.augment import SimCLRViews, Views
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
@@ -18,7 +19,8 @@ class ViewModel(OverReplicas, _compat.Model):
     """Base class of models that train a backbone on two random views of each image.
 
     Draws depend on `seed`, the step and the image's place in the global batch alone. Subclasses define `loss_tracker`,
-    `accuracy_tracker`, `_views(data)` and `_shares(views, training)`, this replica's shares of `loss` and `accuracy`.
+    `accuracy_tracker` and `_shares(views, training)`, this replica's shares of `loss` and `accuracy`; one that logs
+    something else defines `metrics` and `_log`, one that takes more than images or `augment.Views` `_views(data)`.
     """
 
     def __init__(
@@ -94,7 +96,28 @@ class ViewModel(OverReplicas, _compat.Model):
         loss, accuracy = shares_added_up(shares.loss, shares.accuracy)
         self.loss_tracker.update_state(loss)
         self.accuracy_tracker.update_state(accuracy)
+        return self._logs()
+
+    def _logs(self):
         return _compat.step_logs({metric.name: metric.result() for metric in self.metrics})
+
+    def _views(self, data):
+        images = self._images(data)
+        if isinstance(images, Views):
+            return images
+        _warn_of_scaled(images, self.optimizer.iterations)
+        return self._drawn(images)
+
+    def _images(self, data):
+        """The images of a batch, or the `Views` that it is."""
+        if isinstance(data, Views):
+            return data
+        images = data[0] if isinstance(data, (tuple, list)) else data
+        if not hasattr(images, "shape") or len(images.shape) != 4 or images.shape[-1] != 3:
+            raise UserError(
+                f"{type(self).__name__} takes batches of images [batch, height, width, 3] in [0, 255], or augment.Views"
+            )
+        return images
 
     def _drawn(self, images):
         """Two random views of this replica's images."""
@@ -119,3 +142,13 @@ class ViewModel(OverReplicas, _compat.Model):
                 for name, value in config.items()
             }
         )
+
+
+def _warn_of_scaled(images, step):
+    """Warn at the first step of images that seem to be scaled; black ones may be meant."""
+    scaled = tf.logical_and(tf.equal(step, 0), tf.reduce_max(images) <= tf.ones([], images.dtype))
+    warning = (
+        "kerassl: warning: all pixels of the first batch are at most 1; give images in [0, 255], the network scales "
+        "them inside"
+    )
+    tf.cond(scaled, lambda: tf.print(warning), tf.no_op)

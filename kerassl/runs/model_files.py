@@ -17,7 +17,7 @@ from kerassl.runs.running import read_kept
 log = logging.getLogger("kerassl")
 
 _WANTED = "give a detector.keras or localizer.keras of a run"
-_OTHERS = ("SimCLR", "DenseSimCLR", "ViewClassifier")
+_OTHERS = ("SimCLR", "DenseSimCLR", "FeatureDistillation", "ViewClassifier")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,6 +30,7 @@ _PACKAGES = (
 _OTHERS = {
     "SimCLR": "kerassl.models",
     "convert": "kerassl.tasks",
+    "distill": "kerassl.runs.distill",
     "evaluate": "kerassl.tasks",
     "export": "kerassl.tasks",
     "finetune": "kerassl.runs.finetune",

@@ -147,15 +147,16 @@ def part(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def network(parser: argparse.ArgumentParser, default: str) -> None:
+def network(parser: argparse.ArgumentParser, default: str, flag: str = "backbone") -> None:
     """Add the network that is trained and the weights that it starts with.
 
     Args:
         parser: `argparse.ArgumentParser`.
         default: Str, the weights where neither a flag nor the configuration names any.
+        flag: Str, the flag of the network without its hyphens.
     """
     parser.add_argument(
-        "--backbone",
+        f"--{flag}",
         metavar="NAME|FILE.keras",
         help="network, as EfficientNetB1 or MobileNet, the fastest on a CPU (default EfficientNetB1); or a "
         "backbone.keras, with its weights",

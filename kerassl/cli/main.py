@@ -17,8 +17,8 @@ from kerassl._errors import UserError
 from kerassl._version import __version__
 
 COMMANDS = (
-    "pretrain", "finetune", "predict", "label", "self-train", "evaluate", "explain", "audit", "compare", "export",
-    "check", "inspect", "views", "convert", "embed", "features", "scenes", "shards", "config",
+    "pretrain", "distill", "finetune", "predict", "label", "self-train", "evaluate", "explain", "audit", "compare",
+    "export", "check", "inspect", "views", "convert", "embed", "features", "scenes", "shards", "config",
 )  # fmt: skip
 """Each is a module of this package (with `_` for `-`), with `add_parser` and `run`."""
 

@@ -22,6 +22,7 @@ from kerassl.config.schema import (
     Compare,
     Data,
     Detector,
+    Distill,
     Explain,
     Frozen,
     Localizer,
@@ -75,6 +76,7 @@ class Config(Section):
     )
     data: Data = Field(default_factory=Data, description="Images and labels.")
     pretrain: Pretrain = Field(default_factory=Pretrain, description="Self-supervised pre-training.")
+    distill: Distill | None = Field(None, description="Distillation of a teacher, by kerassl distill.")
     frozen: Frozen | None = Field(None, description="A localizer on frozen features, in a comparison.")
     localizer: Localizer | None = Field(None, description="A localizer, trained on labels.")
     detector: Detector | None = Field(None, description="A detector, trained on labels.")

@@ -201,8 +201,8 @@ class Dense(Section):
     )
 
 
-class Pretrain(Section):
-    """Self-supervised pre-training of a backbone (SimCLR)."""
+class ViewTraining(Section):
+    """Training of a backbone on random views of images without labels."""
 
     image_size: ImageSize = Field(
         96, description="Side of the views in pixels, a multiple of 32; 96 to 128 on a CPU, 224 on a GPU."
@@ -225,15 +225,6 @@ class Pretrain(Section):
     )
     weight_decay: From0 | None = Field(None, description="0 to 0.05; null is the optimizer's own.")
     warmup: ShareBelow1 = Field(0.1, description="Share of the steps in which the learning rate rises; 0.01 to 0.1.")
-    temperature: Above0 = Field(0.1, description="0.1 to 0.2; lower weights near negatives more and is less stable.")
-    decoupled: bool = Field(
-        False, description="Leave the positive out of the denominator, which helps with small batches."
-    )
-    projection_dim: Count = Field(128, description="Channels of the embeddings that are contrasted; 128 to 256.")
-    hidden_dim: Count | None = Field(
-        None,
-        description="Hidden channels of the projection head; null is the backbone's channels, 2048 helps small ones.",
-    )
     smallest_crop: ShareAbove0 = Field(
         0.08, description="Smallest share of the image in a view; 0.08 as in SimCLR, 0.2 to 0.5 for small networks."
     )
@@ -245,8 +236,44 @@ class Pretrain(Section):
     batch_norm: Literal["trained", "frozen"] = Field(
         "trained", description="frozen keeps the batch normalization of the weights that training starts from."
     )
-    dense: Dense | None = Field(None, description="Contrast of locations, too; null is SimCLR on whole images alone.")
     probe: Probe | None = Field(None, description="Score the features on labeled images while they are learned.")
+
+
+class Pretrain(ViewTraining):
+    """Self-supervised pre-training of a backbone (SimCLR)."""
+
+    temperature: Above0 = Field(0.1, description="0.1 to 0.2; lower weights near negatives more and is less stable.")
+    decoupled: bool = Field(
+        False, description="Leave the positive out of the denominator, which helps with small batches."
+    )
+    projection_dim: Count = Field(128, description="Channels of the embeddings that are contrasted; 128 to 256.")
+    hidden_dim: Count | None = Field(
+        None,
+        description="Hidden channels of the projection head; null is the backbone's channels, 2048 helps small ones.",
+    )
+    dense: Dense | None = Field(None, description="Contrast of locations, too; null is SimCLR on whole images alone.")
+
+
+class Distill(ViewTraining):
+    """Distillation of a teacher's feature maps into a backbone: `models.FeatureDistillation`."""
+
+    teacher: str | None = Field(
+        None,
+        description="Network whose features are learned: a name, as MobileNet, with Keras's ImageNet weights, which "
+        "saw labels; or a .keras file of a network from images in [0, 255] to feature maps.",
+    )
+    levels: Levels = Field(["P4", "P5"], description="Feature maps that are learned, of P3, P4 and P5.")
+    measured_images: Count = Field(
+        2000, description="At most so many images on which the teacher's features are measured before; 1,000 to 5,000."
+    )
+    batch_size: Count = Field(64, description="Images a step; 32 to 128.")
+    epochs: Count = Field(25, description="Passes over the images; 25 to 200.")
+    optimizer: Optimizer = Field("adamw", description="adamw, lamb, lars or, with tensorflow-addons, tfa/NAME.")
+    learning_rate: Above0 | None = Field(
+        2e-3, description="Peak of the schedule; null is LARS's 0.075 * sqrt(batch_size), or 0.001 of other optimizers."
+    )
+    smallest_crop: ShareAbove0 = Field(0.2, description="Smallest share of the image in a view; 0.2 to 0.5.")
+    strength: From0 = Field(0.5, description="Strength of the color jitter; 0 to 1.")
 
 
 _Range = tuple[Above0, Above0]

@@ -14,6 +14,8 @@ from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._io.arrays import reason
+from kerassl._io.keras_file import open_model
+from kerassl.backbones.description import read_description
 from kerassl.backbones.pyramid import last_by_stride
 from kerassl.types import LEVELS
 
@@ -49,9 +51,7 @@ class Teacher:
     def __init__(
         self, network: str | os.PathLike | keras.Model, levels: Sequence[str], image_size: int, student: keras.Model
     ) -> None:
-        if isinstance(network, (str, os.PathLike)):
-            file = pathlib.Path(network).suffix == ".keras"
-            network = backbones.load(network) if file else backbones.build(str(network), weights="imagenet")
+        network = _opened(network) if isinstance(network, (str, os.PathLike)) else network
         if not isinstance(network, keras.Model):
             raise UserError(f"the teacher is {type(network).__name__}, no model; {_WANTED}")
         self.network, self.levels, self.name = network, tuple(levels), f"the teacher {network.name}"
@@ -144,6 +144,14 @@ class Absent:
 
     def __init__(self, shapes: Sequence[Sequence[int]]) -> None:
         self.shapes = [tuple(shape) for shape in shapes]
+
+
+def _opened(name):
+    if pathlib.Path(name).suffix != ".keras":
+        return backbones.build(str(name), weights="imagenet")
+    if read_description(name, _WANTED) is not None:
+        return backbones.load(name)
+    return open_model(name, _WANTED, compile=False)
 
 
 def check_finite(name: str, level: str, values: Any) -> None:

@@ -45,7 +45,8 @@ class Plot(typing.NamedTuple):
 def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
     """Plot the lines of `metrics.jsonl`: the loss of each stage, and how a pre-training with these figures went."""
     epochs = [line for line in lines if line["kind"] == "epoch"]
-    names = {"pretrain": "pre-training loss, nats", **{key: f"loss, {name}" for key, name in PROTOCOLS.items()}}
+    names = {"pretrain": "pre-training loss, nats", "distill": "distillation loss, 1 − cosine"}
+    names |= {key: f"loss, {name}" for key, name in PROTOCOLS.items()}
     losses: dict[str, dict] = {}
     for line in (line for line in epochs if "loss" in line):
         # With dense contrast, the loss of guessing is that of the global part alone.

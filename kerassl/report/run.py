@@ -26,6 +26,12 @@ _LABELED = {
     "foreign": Column("foreign", "images that were left out as unlike the labeled ones", form=",.0f"),
     "broken": Column("cannot be read", "images", form=",.0f"),
 }
+_DISTILLED = {
+    "images": Column("images", form=",.0f"),
+    "steps": Column("steps", form=",.0f"),
+    "loss": Column("loss (1 − cosine)"),
+    "minutes": Column("minutes", form=".1f"),
+}
 _KINDS = {"yolov8": " (YOLOV8)", "retinanet": " (RetinaNet)"}
 
 
@@ -49,6 +55,8 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         tables = _chosen(results["choice"]) | tables
     if results.get("labels"):
         tables["Labels of the teacher"] = figures_table(results["labels"], _LABELED)
+    if results.get("distill"):
+        tables["Distillation"] = figures_table({results["distill"]["teacher"]: results["distill"]}, _DISTILLED)
     return render(
         "run",
         title=results["title"],

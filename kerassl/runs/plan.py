@@ -16,7 +16,7 @@ from kerassl import datasets
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl.config.config import Config, axes, changed_section, parent, protocols, slug
-from kerassl.config.schema import Frozen, LabeledFolder, Pretrain, Section
+from kerassl.config.schema import Distill, Frozen, LabeledFolder, Pretrain, Section, ViewTraining
 from kerassl.runs.running import read_kept
 
 _RECORD = ("variant", "protocol", "labels", "seed", "images", "figures", "per_image", "minutes", "steps")
@@ -118,6 +118,28 @@ class Pretraining(Stage):
             return found
         epochs = self.settings.epochs
         return found if (found.get("epochs") or epochs) >= epochs else None  # more are trained from the checkpoint on
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Distillation(Stage):
+    """Distillation of a teacher's features.
+
+    Attributes:
+        settings: The section `distill`.
+        teacher: Str, the name of a network or the path of a `.keras` file.
+    """
+
+    kind = "distill"
+    settings: Distill
+    teacher: str
+
+    @property
+    def outputs(self) -> tuple[pathlib.Path, ...]:
+        return self.folder / "backbone.keras", self.folder / "distill.json"
+
+    def kept(self) -> dict | None:
+        found = read_kept(self.folder / "distill.json", "epochs", "minutes", "checksum")
+        return found if found is not None and found["epochs"] >= self.settings.epochs else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -296,6 +318,31 @@ def plan_pretraining(config: Config, folder: str | os.PathLike) -> Plan:
     return Plan(config, folder, (_pretraining(config, folder, config.weights or "random", config.pretrain),))
 
 
+def plan_distillation(config: Config, folder: str | os.PathLike) -> Plan:
+    """Resolve the run of `kerassl.distill`.
+
+    Raises:
+        UserError: if no teacher is named.
+    """
+    folder, section = pathlib.Path(folder), config.distill
+    if section is None or section.teacher is None:
+        raise UserError(
+            "no teacher is named; give --teacher a network, as MobileNet, or a .keras file, or distill.teacher in the "
+            "configuration"
+        )
+    stage = Distillation(
+        name="distill",
+        network=Network.of(config),
+        settings=section,
+        seed=config.seed,
+        weights=config.weights or "random",
+        folder=folder,
+        images=_views_seen(config, section),
+        teacher=section.teacher,
+    )
+    return Plan(config, folder, (stage,))
+
+
 def plan_finetuning(config: Config, folder: str | os.PathLike) -> Plan:
     """Resolve the run of `kerassl.finetune`, whose configuration has one variant and one protocol."""
     folder, (protocol,) = pathlib.Path(folder), protocols(config)
@@ -391,7 +438,6 @@ def _section(config, protocol, name):
 
 
 def _pretraining(config, folder, start, section, variant="", supervised=False, after=()):
-    count = _unlabeled(config)
     return Pretraining(
         name=f"pretrain {variant}".rstrip(),
         variant=variant,
@@ -401,9 +447,15 @@ def _pretraining(config, folder, start, section, variant="", supervised=False, a
         weights=start,
         folder=folder,
         after=after,
-        images=None if count is None else count // section.batch_size * section.batch_size * section.epochs,
+        images=_views_seen(config, section),
         supervised=supervised,
     )
+
+
+def _views_seen(config: Config, section: ViewTraining) -> int | None:
+    """How many images a training on views sees, or None where only their reading tells."""
+    count = _unlabeled(config)
+    return None if count is None else count // section.batch_size * section.batch_size * section.epochs
 
 
 def _reestimation(config, variant, stages):

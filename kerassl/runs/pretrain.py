@@ -11,19 +11,21 @@ from collections.abc import Mapping, Sequence
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
 from kerassl._errors import UserError
 from kerassl._lazy import keras, tf
-from kerassl.config.schema import Pretrain
+from kerassl.config.schema import Pretrain, ViewTraining
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
 from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
-from kerassl.runs.plan import Plan, Pretraining, plan_pretraining
+from kerassl.runs.plan import Distillation, Plan, Pretraining, plan_pretraining
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope, verbosity, write_json
 from kerassl.runs.sources import check_paths
 from kerassl.runs.start import check_network, check_start, start, start_settings
 
 log = logging.getLogger("kerassl")
+
+_NAMES = {"pretrain": "pre-training", "distill": "distillation"}
 
 DENSE = ("dense_loss", "dense_accuracy", "matched")
 """The logs of the dense contrast of `models.DenseSimCLR`."""
@@ -177,26 +179,35 @@ def check(plan: Pretrain, images: Sequence[str]) -> None:
     Raises:
         UserError: in one line, if images are missing or do not fill a batch, or a size or a folder does not fit.
     """
-    load_size = plan.load_size or plan.image_size + 32
-    for size in (plan.image_size, load_size):
-        check_image_size(size)
-    if load_size < plan.image_size:
-        raise UserError(f"pretrain.load_size is {load_size}, smaller than the views of {plan.image_size} pixels")
     if plan.batch_size < 2:
         raise UserError(
             f"pretrain.batch_size (--batch-size) is {plan.batch_size}: contrast needs other images in a batch; "
             "give 2 or more, as 64"
         )
+    check_views(plan, images, "pretrain")
+
+
+def check_views(plan: ViewTraining, images: Sequence[str], section: str) -> None:
+    """Refuse what no training on views can use; `section` is the name of `plan`.
+
+    Raises:
+        UserError: in one line, if images are missing or do not fill a batch, or a size or a folder does not fit.
+    """
+    load_size = plan.load_size or plan.image_size + 32
+    for size in (plan.image_size, load_size):
+        check_image_size(size)
+    if load_size < plan.image_size:
+        raise UserError(f"{section}.load_size is {load_size}, smaller than the views of {plan.image_size} pixels")
     for folder in (plan.probe.train, plan.probe.test) if plan.probe else ():
         if folder is not None and not pathlib.Path(folder).is_dir():
             raise UserError(
-                f"there is no folder {folder} for pretrain.probe; give one with a sub-folder for each class"
+                f"there is no folder {folder} for {section}.probe; give one with a sub-folder for each class"
             )
     count = len(image_names(images))
     if count < plan.batch_size:
         raise UserError(
-            f"{count} images do not fill one batch of {plan.batch_size}; give pretrain.batch_size (--batch-size) of at "
-            f"most {count}, or more images"
+            f"{count} images do not fill one batch of {plan.batch_size}; give {section}.batch_size (--batch-size) of "
+            f"at most {count}, or more images"
         )
 
 
@@ -221,7 +232,7 @@ def summary(backbone: str, figures: dict) -> str:
 def fit_watched(
     model: keras.Model,
     batches: tf.data.Dataset,
-    stage: Pretraining,
+    stage: Pretraining | Distillation,
     epochs: int,
     limit: TimeLimit,
     watching: Sequence[keras.callbacks.Callback] = (),
@@ -229,9 +240,9 @@ def fit_watched(
     """Train a compiled model with logs, probes, checkpoints and a limit of time.
 
     Args:
-        model: Compiled `models.SimCLR` or `models.ViewClassifier`.
+        model: Compiled model of views, as `models.SimCLR`.
         batches: `tf.data.Dataset` of a reader.
-        stage: `plan.Pretraining`.
+        stage: `plan.Pretraining` or `plan.Distillation`.
         epochs: Int.
         limit: `TimeLimit`.
         watching: Further callbacks.
@@ -258,18 +269,18 @@ def fit_watched(
             *watching,
             *([callbacks.GradualUnfreezing(plan.unfreeze)] if plan.unfreeze else []),
             *_probes(plan),
-            callbacks.MetricsFile(folder / "metrics.jsonl", "pretrain", plan.batch_size, every=20, rewind=True),
+            callbacks.MetricsFile(folder / "metrics.jsonl", stage.kind, plan.batch_size, every=20, rewind=True),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             resume,
             clock,
             runs.StopInTime(limit, resume, clock),
         ],
     ).history
-    check_finite(history, "pre-training")
+    check_finite(history, _NAMES[stage.kind])
     return history, clock.minutes
 
 
-def starting_backbone(stage: Pretraining) -> keras.Model:
+def starting_backbone(stage: Pretraining | Distillation) -> keras.Model:
     """Return the backbone that pre-training begins with, with batch normalization frozen where the section says so."""
     backbone = start(stage.network, stage.weights, stage.seed)
     if stage.settings.batch_norm == "frozen":
@@ -302,8 +313,8 @@ def last(history: Mapping[str, Sequence[float]], name: str) -> float | None:
     return history[name][-1] if history.get(name) else None
 
 
-def views_of(plan: Pretrain) -> augment.SimCLRViews:
-    """Return the augmentation of the section `pretrain`."""
+def views_of(plan: ViewTraining) -> augment.SimCLRViews:
+    """Return the augmentation of a section."""
     return augment.SimCLRViews(plan.image_size, scale=(plan.smallest_crop, 1.0), strength=plan.strength)
 
 
@@ -337,8 +348,8 @@ def _probes(plan):
     return [make(plan.probe.train, plan.probe.test, **settings) for make in (callbacks.KNNProbe, callbacks.LinearProbe)]
 
 
-def schedule_optimizer(plan: Pretrain, total: int, variables: Sequence) -> keras.optimizers.Optimizer:
-    """Return the optimizer of the section `pretrain` with its schedule over `total` steps."""
+def schedule_optimizer(plan: ViewTraining, total: int, variables: Sequence) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a section with its schedule over `total` steps."""
     own = optimizers.scaled_learning_rate(plan.batch_size) if plan.optimizer == "lars" else 1e-3
     schedule = optimizers.WarmupCosine(plan.learning_rate or own, total, min(int(plan.warmup * total), total - 1))
     return optimizers.get(plan.optimizer, schedule, weight_decay=plan.weight_decay, variables=variables)

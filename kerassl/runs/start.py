@@ -53,12 +53,15 @@ def start(network: Network, weights: str, seed: int) -> keras.Model:
     return backbone
 
 
-def start_settings(backbone: str | os.PathLike | None, weights: str | os.PathLike | None) -> dict:
+def start_settings(
+    backbone: str | os.PathLike | None, weights: str | os.PathLike | None, flag: str = "--backbone"
+) -> dict:
     """Return as flags what the arguments `backbone` and `weights` change.
 
     Args:
         backbone: Str, the name of a network; or str or path of a `backbone.keras`, which is a network with weights.
         weights: `"random"`, `"imagenet"`, or str or path of a file of weights.
+        flag: Str, what messages call `backbone`.
 
     Raises:
         UserError: in one line, if a file is missing or of another kind, or the two do not go together.
@@ -70,17 +73,15 @@ def start_settings(backbone: str | os.PathLike | None, weights: str | os.PathLik
     if file is None or not file.endswith((".keras", ".h5", ".npz")):  # what is no network is refused by `check_network`
         network = None if weights is None or not weights.endswith(".keras") else _network(weights)
         if network is not None and backbone is not None and canonical(str(backbone)) != network:
-            raise UserError(
-                f"--weights is {weights}, which holds {network}, but --backbone is {backbone}; leave it out"
-            )
+            raise UserError(f"--weights is {weights}, which holds {network}, but {flag} is {backbone}; leave it out")
         return {"backbone": network or backbone, "weights": weights}
     if weights is not None:
-        raise UserError(f"--backbone is {file}, a file with weights, but --weights is {weights}; leave one of them out")
-    check_start(file, "--backbone")
+        raise UserError(f"{flag} is {file}, a file with weights, but --weights is {weights}; leave one of them out")
+    check_start(file, flag)
     if not file.endswith(".keras") or read_description(file) is None:
         raise UserError(
-            f"--backbone is {file}, which kerassl.backbones.save did not write; give --weights {file}, and the name of "
-            "its network as --backbone"
+            f"{flag} is {file}, which kerassl.backbones.save did not write; give --weights {file}, and the name of "
+            f"its network as {flag}"
         )
     return {"backbone": _network(file), "weights": file}
 

@@ -1,0 +1,28 @@
+"""`kerassl distill`."""
+
+from __future__ import annotations
+
+import argparse
+
+from kerassl.cli import flags
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = flags.command(subparsers, "distill", "learn a backbone from a frozen network's features, without labels")
+    flags.run_folder(parser)
+    flags.setting(parser, "data.unlabeled", "images", metavar="FOLDER")
+    flags.setting(parser, "distill.teacher", metavar="NAME|FILE.keras")
+    flags.network(parser, "random", "student")
+    for key in ("distill.image_size", "distill.batch_size", "distill.epochs", "seed"):
+        flags.setting(parser, key)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from kerassl.runs.distill import distill
+
+    found = flags.run(distill, arguments)
+    if found is None:
+        return
+    print(f"{found.results['summary']} {found.results['distill']['minutes']:.1f} minutes.")
+    print(f"backbone: {found.model}")
+    print(f"report: {found.report}")

@@ -1,0 +1,202 @@
+"""Distillation of a teacher's features into a backbone, a stage of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from kerassl import callbacks, datasets, models
+from kerassl._io.keras_file import read_keras_file
+from kerassl._lazy import keras
+from kerassl.backbones.published import imagenet_file
+from kerassl.runs.folder import run_config
+from kerassl.runs.one_stage import run_stage
+from kerassl.runs.plan import Distillation, Plan, plan_distillation
+from kerassl.runs.pretrain import (
+    check_views,
+    fit_watched,
+    is_whole,
+    last,
+    save,
+    schedule_optimizer,
+    starting_backbone,
+    views_of,
+)  # fmt: skip
+from kerassl.runs.results import RunResult
+from kerassl.runs.running import TimeLimit, scope, write_json
+from kerassl.runs.start import check_network, check_start, seen, start_settings
+
+log = logging.getLogger("kerassl")
+
+
+def distill(
+    images: str | os.PathLike | Sequence[str] | None = None,
+    *,
+    out: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    teacher: str | os.PathLike | None = None,
+    student: str | os.PathLike | None = None,
+    weights: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    plan: bool = False,
+) -> RunResult | Plan:
+    """Learn a backbone from the features of a frozen teacher, on images without labels.
+
+    Args:
+        images: Folder or folders of images; a few thousand at least.
+        out: Str or path of the run's folder.
+        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
+        teacher: Str, a network with Keras's ImageNet weights, as `"MobileNet"`; or str or path of a `.keras` file of a
+            network from images in [0, 255] to feature maps.
+        student: Str, the network that learns, as `"MobileNetV3Small"`; or str or path of a `backbone.keras`.
+        weights: `"random"` (default), `"imagenet"`, or str or path of a file of weights: those of the student.
+        image_size: Int, side of the views in pixels, a multiple of 32.
+        batch_size: Int.
+        epochs: Int.
+        seed: Int.
+        settings: Dict from setting to value, as `{"distill.levels": ["P5"]}`, over those of the file.
+        resume: Bool. Continue the run in the folder; `epochs` may be more.
+        replace: Bool. Remove the run in the folder first.
+        plan: Bool. Return the plan of the run, and do nothing.
+
+    Returns:
+        `RunResult`, whose `model` is `backbone.keras`.
+
+    Raises:
+        UserError: if a setting, the teacher or an image cannot be used.
+
+    Example:
+        >>> found = kerassl.distill("photos/", out="runs/small", teacher="MobileNet", student="MobileNetV3Small")
+        >>> backbone = kerassl.backbones.load(found.model)
+    """
+    flags = {
+        **(settings or {}),
+        "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
+        **start_settings(student, weights, "--student"),
+        "distill.teacher": None if teacher is None else os.fspath(teacher),
+        "distill.image_size": image_size,
+        "distill.batch_size": batch_size,
+        "distill.epochs": epochs,
+        "seed": seed,
+    }
+    read = run_config(out, config, flags, resume)
+    check_network(read)
+    check_start(read.weights or "random", "weights")
+    planned = plan_distillation(read, out)
+    if plan:
+        return planned
+
+    def do(stage, data):
+        figures = run(stage, data.images)
+        return "kerassl: distillation", summary(stage.network.backbone, figures), {"distill": figures}
+
+    return run_stage(
+        planned,
+        lambda stage, data: check(stage, data.images),
+        do,
+        grows="distill.epochs",
+        labels=False,
+        resume=resume,
+        replace=replace,
+    )
+
+
+def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = None) -> dict:
+    """Distill a teacher into a backbone, or resume a distillation that was stopped.
+
+    Args:
+        stage: `plan.Distillation`.
+        images: Folders and files, or one folder of shards.
+        limit: `TimeLimit`, or None.
+
+    Returns:
+        Dict of figures, as in `distill.json`: teacher and what it has `seen`, images, batch size, steps, loss (the mean
+        of 1 - cosine; about 1 is chance) and that of each level, minutes, checksum.
+
+    Raises:
+        OutOfTimeError: if the limit is over; started again, it continues from its checkpoint.
+    """
+    figures = stage.kept()
+    if figures is not None and is_whole(stage.folder / "backbone.keras"):
+        return figures
+    plan, folder = stage.settings, stage.folder
+    load_size = plan.load_size or plan.image_size + 32
+    batches = datasets.image_folder(images, load_size, plan.batch_size, seed=stage.seed, cache=plan.cache)
+    steps = int(batches.cardinality())
+    total = steps * plan.epochs
+    keras.utils.set_random_seed(stage.seed)  # here: what ran before in this process is to change nothing
+    with scope(stage.network):
+        model = models.FeatureDistillation(
+            starting_backbone(stage),
+            stage.teacher,
+            plan.image_size,
+            levels=plan.levels,
+            augmentation=views_of(plan),
+            seed=stage.seed,
+        )
+        model.compile(schedule_optimizer(plan, total, model.trainable_variables))
+    kept = callbacks.Resume(folder / "checkpoints")
+    if not kept.epoch and not kept.step:  # a checkpoint has what was measured
+        measured = model.adapt(batches, max(1, int(plan.measured_images) // plan.batch_size))
+        log.info("the features of %s were measured on %d images", stage.teacher, measured)
+    log.info(
+        "distilling %s into %s on about %d images, %d epochs of %d steps; a loss of 1 is chance",
+        stage.teacher, stage.network.backbone, steps * plan.batch_size, plan.epochs, steps,
+    )  # fmt: skip
+    history, minutes = fit_watched(model, batches, stage, plan.epochs, limit or TimeLimit())
+    figures = {
+        "teacher": stage.teacher,
+        "teacher_seen": _seen(stage.teacher),
+        "images": steps * plan.batch_size,
+        "epochs": plan.epochs,
+        "batch_size": plan.batch_size,
+        "levels": plan.levels,
+        "steps": total,
+        "loss": last(history, "loss"),
+        **{f"{level}_loss": last(history, f"{level}_loss") for level in plan.levels},
+        "minutes": minutes,
+        "checksum": save(model.backbone, folder),
+    }
+    write_json(folder / "distill.json", figures)
+    return figures
+
+
+def _seen(teacher):
+    return seen(teacher if teacher.endswith(".keras") else "imagenet")
+
+
+def check(stage: Distillation, images: Sequence[str]) -> None:
+    """Refuse what cannot be distilled, before TensorFlow is loaded.
+
+    Raises:
+        UserError: in one line, if images are missing or do not fill a batch, or a size, a folder or the teacher does
+            not fit.
+    """
+    check_views(stage.settings, images, "distill")
+    if pathlib.Path(stage.teacher).suffix == ".keras":
+        read_keras_file(stage.teacher, "give --teacher a .keras file of a network from images to feature maps")
+    else:
+        imagenet_file(stage.teacher)
+
+
+def summary(student: str, figures: dict) -> str:
+    """Return the result of a distillation in one sentence, and what its teacher has seen in another.
+
+    Args:
+        student: Str, the network's name.
+        figures: Dict, as of `run`.
+    """
+    # None where a run was stopped after its last epoch and only its files were left to write.
+    loss = "unknown" if figures["loss"] is None else f"{figures['loss']:.3f}"
+    return (
+        f"{student} learned features of {figures['teacher']} from about {figures['images']} images without labels: a "
+        f"loss of {loss} (1 is chance). The teacher has seen {figures['teacher_seen']}"
+    )

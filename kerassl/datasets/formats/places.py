@@ -16,7 +16,7 @@ log = logging.getLogger("kerassl")
 _FOLDERS = ("images", "jpegimages", "data", "img", "imgs", "image")
 _SAMPLE = 50  # images that are looked for in each folder
 _MOST = 50  # folders of other names that are searched
-_DIFFERING = 0.1  # share of the images that may have another size than labels say
+_DIFFERING = 0.5  # share of the images that may have another size than labels say: some tools state wrong ones
 _SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing")
 _SPLIT = re.compile(r"(train)(?:ing)?|(val)(?:id(?:ation)?)?|(test)(?:ing)?")
 
@@ -157,7 +157,7 @@ def check_sizes(labels, folder, differing, count):
         count: int, all images.
 
     Raises:
-        UserError: if more than a tenth of the images has another size.
+        UserError: if more than half of the images have another size.
     """
     if len(differing) > _DIFFERING * count:
         fact = (

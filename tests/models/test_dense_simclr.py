@@ -99,6 +99,7 @@ def slow_loss(first, second, views, temperature, min_negative_distance=math.inf)
 @pytest.mark.parametrize("min_negative_distance", [None, 1.2])
 def test_loss_and_gradient_are_those_of_loops_over_locations(min_negative_distance, tiny_backbone, policy):
     policy("float64")
+    keras.utils.set_random_seed(0)  # with some weights all features of a location are 0, which has no direction
     model = model_of(
         tiny_backbone(4),
         dense_weight=0.3,

@@ -39,6 +39,7 @@ lint: .venv/.ready
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 	.venv/bin/python .ci/glossary.py
+	.venv/bin/python .ci/folders.py
 
 bench: .venv/.ready
 	.venv/bin/python -m benchmarks.step

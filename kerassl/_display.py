@@ -1,7 +1,8 @@
-"""Names that users gave (of files, classes, variants) as text that can be printed and drawn."""
+"""Display: names that users gave (of files, classes, variants) as text to print and draw, and progress bars."""
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from typing import Any
 
@@ -68,3 +69,8 @@ def plotted(text: Any, longest: int = 60) -> str:
 def fitting_dpi(figure: Any, dpi: float) -> float:
     """Return the dots per inch at which a matplotlib figure is drawn: `dpi`, or fewer where it would be too large."""
     return min(dpi, _MOST / max(figure.get_size_inches()))
+
+
+def verbosity() -> int:
+    """Return Keras's `verbose`: 1, a progress bar, on a terminal; 2, a line an epoch, in a file."""
+    return 1 if sys.stdout.isatty() else 2

@@ -1,12 +1,17 @@
-"""Checks of the environment before TensorFlow is loaded."""
+"""The environment: checks before TensorFlow is loaded, and its description for reports."""
 
 from __future__ import annotations
 
 import json
 import os
 import pathlib
+import platform
+import sys
+import time
 
 from kerassl._errors import UserError
+from kerassl._lazy import compat as _compat
+from kerassl._version import __version__
 
 
 def check_environment() -> None:
@@ -37,3 +42,14 @@ def check_environment() -> None:
         raise UserError(
             f"kerassl runs on TensorFlow, but {path} sets backend to {chosen!r}; set KERAS_BACKEND=tensorflow"
         )
+
+
+def machine() -> str:
+    """Return the machine, the versions and the command, for reports."""
+    import tensorflow as tf
+
+    return (
+        f"{os.cpu_count()} CPU cores ({platform.machine()}), {len(tf.config.list_physical_devices('GPU'))} GPUs; "
+        f"kerassl {__version__}, TensorFlow {tf.__version__}, Keras {_compat.KERAS_VERSION}, "
+        f"Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}; {' '.join(sys.argv[1:])}"
+    )

@@ -35,7 +35,7 @@ def main(arguments=None):
     import tensorflow as tf
 
     import kerassl
-    from kerassl.runs.model_files import load
+    from kerassl.detectors.model_files import load
     from kerassl.serving.tflite import PRECISIONS, export_tflite
 
     print(

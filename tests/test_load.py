@@ -13,7 +13,7 @@ from kerassl._io import keras_file as _keras_file
 from kerassl.augment import SimCLRViews
 from kerassl.backbones import weights as backbone_weights
 from kerassl.config import read_config
-from kerassl.runs.model_files import load as load_for_command
+from kerassl.detectors.model_files import load as load_for_command
 from kerassl.types import Detections
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from kerassl._errors import UserError
 from kerassl.config.config import kind_of, setting_of
 from kerassl.resizing import check_image_size
-from kerassl.runs.plan import Plan
+from kerassl.runs.plan.stages import Plan
 
 
 def command(

@@ -20,7 +20,7 @@ COMMANDS = (
     "pretrain", "distill", "finetune", "predict", "label", "self-train", "evaluate", "explain", "audit", "compare",
     "export", "check", "inspect", "views", "convert", "embed", "features", "scenes", "shards", "config",
 )  # fmt: skip
-"""Each is a module of this package (with `_` for `-`), with `add_parser` and `run`."""
+"""Each is a module of `kerassl.cli.commands`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _module(command):
-    return importlib.import_module(f"kerassl.cli.{command.replace('-', '_')}")
+    return importlib.import_module(f"kerassl.cli.commands.{command.replace('-', '_')}")
 
 
 def _full_disk(error: BaseException | None, out: str | None = None) -> str | None:

@@ -20,15 +20,16 @@ from kerassl.comparison.summary import summarize
 from kerassl.comparison.variant_images import variant_images
 from kerassl.comparison.variants import seen_by
 from kerassl.config.config import label_settings, without
+from kerassl.config.sources import Sources, check_images, check_paths, some_labels, sources
 from kerassl.detectors.localizer.levels import NECK_LEVELS
+from kerassl.detectors.model_files import load, run_card
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import running, supervised
 from kerassl.runs.folder import run_config, run_folder
-from kerassl.runs.model_files import load, run_card
-from kerassl.runs.plan import Plan, Pretraining, Probing, Reestimation, Stage, Training, plan_comparison
+from kerassl.runs.plan.comparison import plan_comparison
+from kerassl.runs.plan.stages import Plan, Pretraining, Probing, Reestimation, Stage, Training
 from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.sources import Sources, check_images, check_paths, some_labels, sources
 from kerassl.runs.start import check_network, check_start, fetch_weights, start_settings
 from kerassl.types import PROTOCOLS
 

@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kerassl import backbones, callbacks, detectors, metrics
+from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io.state import write_json
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.comparison.trials import write_record
+from kerassl.config.sources import Sources, without_labels
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import running
-from kerassl.runs.plan import Plan, Reestimation, Stage, Training
+from kerassl.runs.plan.stages import Plan, Reestimation, Stage, Training
 from kerassl.runs.pretrain import is_whole
-from kerassl.runs.sources import Sources, without_labels
 from kerassl.runs.start import start
 
 log = logging.getLogger("kerassl")
@@ -96,7 +98,7 @@ class FrozenTrials:
         )
         plan = stage.settings
         settings = {"image_size": plan.image_size, "levels": plan.levels, "cache": stage.features}
-        settings["verbose"] = int(running.verbosity() == 1)
+        settings["verbose"] = int(verbosity() == 1)
         train = detectors.FrozenFeatures(backbone, [wanted[name] for name in sorted(wanted)], **settings)
         test = detectors.FrozenFeatures(backbone, self.data.test, flip=False, **settings)
         rows = {record.image_id: row for row, record in enumerate(train.records)}
@@ -141,5 +143,5 @@ class FrozenTrials:
             with _files.whole(stage.folder / "frozen.keras") as part:
                 model.save(part)
             metrics.save_predictions(stage.folder / "frozen_predictions.json", predictions)
-            running.write_json(stage.folder / "frozen.json", figures)
+            write_json(stage.folder / "frozen.json", figures)
         write_record(stage, figures, each.to_dict(), len(own), math.ceil(len(own) / plan.batch_size) * plan.epochs)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from kerassl import callbacks
+from kerassl._io.state import write_json
 from kerassl._lazy import tf
 from kerassl.runs import running
-from kerassl.runs.plan import Probing
+from kerassl.runs.plan.stages import Probing
 from kerassl.runs.start import start
 
 
@@ -41,7 +42,7 @@ def run(stage: Probing, earlier: dict[str, dict], limit: running.TimeLimit) -> d
     else:
         figures = earlier[stage.same]
     content = {"variant": stage.variant, "image_size": stage.image_size, "figures": figures}
-    running.write_json(stage.outputs[0], {**content, "minutes": (time.perf_counter() - begun) / 60})
+    write_json(stage.outputs[0], {**content, "minutes": (time.perf_counter() - begun) / 60})
     return figures
 
 

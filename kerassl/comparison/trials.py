@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from kerassl._io import files as _files
+from kerassl._io.state import write_json
+from kerassl.config.sources import Sources
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import running
-from kerassl.runs.plan import Plan, Training
-from kerassl.runs.sources import Sources
+from kerassl.runs.plan.stages import Plan, Training
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS
 
 FIGURES = (*LOCALIZATION_METRICS, *AP_METRICS, "coco_ar100")
@@ -54,7 +55,7 @@ def write_record(stage: Training, figures: dict, each: dict, images: int, steps:
         "minutes": figures["minutes"],
         "steps": steps,
     }
-    running.write_json(stage.outputs[-1], content)
+    write_json(stage.outputs[-1], content)
 
 
 def mean_figures(plan: Plan, records: Sequence[dict]) -> dict[str, dict]:

@@ -13,11 +13,11 @@ from kerassl import datasets, detectors, explain
 from kerassl._display import shortened
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl.config.sources import Sources
+from kerassl.detectors.model_files import load
 from kerassl.resizing import letterbox
-from kerassl.runs.model_files import load
-from kerassl.runs.plan import Plan, Training
-from kerassl.runs.predict import detections
-from kerassl.runs.sources import Sources
+from kerassl.runs.plan.stages import Plan, Training
+from kerassl.tasks.predict import detections
 from kerassl.types import LEVELS, PROTOCOLS
 
 

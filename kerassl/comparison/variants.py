@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs.plan import Variant
+from kerassl.runs.plan.stages import Variant
 from kerassl.runs.start import seen
 
 

@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from kerassl.datasets.duplicates import Duplicates as Duplicates
     from kerassl.datasets.duplicates import find_duplicates as find_duplicates
     from kerassl.datasets.formats.voc import VOC_CLASSES as VOC_CLASSES
-    from kerassl.datasets.formats.write_coco import write_coco as write_coco
-    from kerassl.datasets.formats.write_csv import write_csv as write_csv
-    from kerassl.datasets.formats.write_voc import write_voc as write_voc
-    from kerassl.datasets.formats.write_yolo import write_yolo as write_yolo
-    from kerassl.datasets.formats.writing import WrittenDataset as WrittenDataset
     from kerassl.datasets.images.files import image_files as image_files
     from kerassl.datasets.images.reading import read_image as read_image
     from kerassl.datasets.pipeline.detection import detection_batches as detection_batches
@@ -33,5 +28,10 @@ if TYPE_CHECKING:
     from kerassl.datasets.scenes.scenes import write_scenes as write_scenes
     from kerassl.datasets.shards.writer import WrittenShards as WrittenShards
     from kerassl.datasets.shards.writer import write_shards as write_shards
+    from kerassl.datasets.writing.coco import write_coco as write_coco
+    from kerassl.datasets.writing.csv import write_csv as write_csv
+    from kerassl.datasets.writing.files import WrittenDataset as WrittenDataset
+    from kerassl.datasets.writing.voc import write_voc as write_voc
+    from kerassl.datasets.writing.yolo import write_yolo as write_yolo
 
 __all__ = lazy_package(__name__)

@@ -5,9 +5,6 @@ from typing import TYPE_CHECKING
 from kerassl._lazy import lazy_package
 
 if TYPE_CHECKING:
-    from kerassl.runs.label import WrittenLabels as WrittenLabels
-    from kerassl.runs.label import label as label
-    from kerassl.runs.predict import predict as predict
     from kerassl.runs.run_callbacks import Clock as Clock
     from kerassl.runs.run_callbacks import StopInTime as StopInTime
 

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from kerassl import callbacks, datasets, models
 from kerassl._io.keras_file import read_keras_file
+from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.backbones.published import imagenet_file
 from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
-from kerassl.runs.plan import Distillation, Plan, plan_distillation
+from kerassl.runs.plan.stages import Distillation, Plan
+from kerassl.runs.plan.training import plan_distillation
 from kerassl.runs.pretrain import (
     check_views,
     fit_watched,
@@ -25,7 +27,7 @@ from kerassl.runs.pretrain import (
     views_of,
 )  # fmt: skip
 from kerassl.runs.results import RunResult
-from kerassl.runs.running import TimeLimit, scope, write_json
+from kerassl.runs.running import TimeLimit, scope
 from kerassl.runs.start import check_network, check_start, seen, start_settings
 
 log = logging.getLogger("kerassl")

@@ -8,26 +8,27 @@ import os
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from kerassl import augment, backbones, callbacks, datasets, detectors, metrics, optimizers, runs
+from kerassl import backbones, callbacks, detectors, metrics, optimizers, runs
+from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.config import schema
 from kerassl.config.config import label_settings, read_config
-from kerassl.config.schema import Finetune
+from kerassl.config.sources import Sources, check_images, check_paths, training_batches
 from kerassl.datasets.class_names import check_order
-from kerassl.runs import model_files
+from kerassl.detectors import model_files
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
-from kerassl.runs.plan import Plan, Training, plan_finetuning
-from kerassl.runs.predict import score
+from kerassl.runs.plan.stages import Plan, Training
+from kerassl.runs.plan.training import plan_finetuning
 from kerassl.runs.results import RunResult
-from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope, verbosity, write_json
-from kerassl.runs.sources import Sources, check_images, check_paths
+from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
 from kerassl.runs.start import check_network, check_start, seen, start, start_settings
+from kerassl.tasks.predict import score
 from kerassl.types import METRIC_NAMES
 
 log = logging.getLogger("kerassl")
@@ -256,32 +257,6 @@ def kept(figures: dict) -> str:
         return ""
     name, value = METRIC_NAMES[best["chosen_by"]].name, best[best["chosen_by"]]
     return f"Epoch {best['epoch']} of {best['epochs']} is kept, the best by {name} ({100 * value:.1f} %)."
-
-
-def training_batches(section: Finetune, task: str, records: Sequence[datasets.Record], seed: int, **changes):
-    """Return the batches that a localizer or a detector is trained on.
-
-    Args:
-        section: The section of the task.
-        task: `"localizer"` or `"detector"`.
-        records: Sequence of `datasets.Record`.
-        seed: Int, of order and augmentation.
-        **changes: Those of `datasets.detection_batches`, over what the section says.
-
-    Returns:
-        `tf.data.Dataset`.
-    """
-    made = section.augmentation and augment.BoxAugmentation(**section.augmentation.model_dump())
-    settings: dict[str, Any] = {
-        "shuffle": True,
-        "flip": made is None,
-        "augmentation": made,
-        "seed": seed,
-        "erase": section.erase,
-    }
-    settings |= changes
-    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
-    return read(records, section.image_size, settings.pop("batch_size", section.batch_size), **settings)
 
 
 def _tuned(stage, data, batches, watching, limit):

@@ -13,10 +13,10 @@ import yaml
 
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io import outputs
 from kerassl._io.yaml import read_yaml
 from kerassl._version import __version__
 from kerassl.config.config import Config, read_config
-from kerassl.runs import outputs
 from kerassl.types import PROTOCOLS
 
 

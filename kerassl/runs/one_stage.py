@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kerassl.config.sources import Sources, sources
 from kerassl.runs.folder import run_folder
-from kerassl.runs.plan import Plan
+from kerassl.runs.plan.stages import Plan
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import prepare
-from kerassl.runs.sources import Sources, sources
 from kerassl.runs.start import fetch_weights
 
 

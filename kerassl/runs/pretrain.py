@@ -9,18 +9,21 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
+from kerassl._display import verbosity
 from kerassl._errors import UserError
+from kerassl._io.state import write_json
 from kerassl._lazy import keras, tf
 from kerassl.config.schema import Pretrain, ViewTraining
+from kerassl.config.sources import check_paths
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
 from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
-from kerassl.runs.plan import Distillation, Plan, Pretraining, plan_pretraining
+from kerassl.runs.plan.stages import Distillation, Plan, Pretraining
+from kerassl.runs.plan.training import plan_pretraining
 from kerassl.runs.results import RunResult
-from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope, verbosity, write_json
-from kerassl.runs.sources import check_paths
+from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
 from kerassl.runs.start import check_network, check_start, start, start_settings
 
 log = logging.getLogger("kerassl")

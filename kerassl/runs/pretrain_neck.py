@@ -12,15 +12,16 @@ import numpy as np
 from PIL import Image
 
 from kerassl import detectors
+from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io import file_names as _names
 from kerassl._io import files as _files
+from kerassl._io.state import read_kept, write_json
 from kerassl._lazy import keras
 from kerassl.config.schema import Protocol
+from kerassl.config.sources import Sources, without_labels
 from kerassl.datasets.images.reading import read_image
 from kerassl.runs.pretrain import is_whole
-from kerassl.runs.running import read_kept, verbosity, write_json
-from kerassl.runs.sources import Sources, without_labels
 from kerassl.types import PROTOCOLS, Detections
 
 log = logging.getLogger("kerassl")

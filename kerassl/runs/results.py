@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
-import platform
-import sys
 import time
 import typing
 
+from kerassl._environment import machine
 from kerassl._io import files as _files
-from kerassl._lazy import compat as _compat
-from kerassl._version import __version__
+from kerassl._io.state import write_json
 from kerassl.callbacks.metrics_lines import read_metrics
 from kerassl.report.plots import Plot
 from kerassl.report.run import run_page
-from kerassl.runs.running import write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +64,3 @@ def write_results(
     with _files.whole(page) as part:
         part.write_text(run_page(results, lines, settings, images), encoding="utf-8")
     return RunResult(folder, page, results, model)
-
-
-def machine() -> str:
-    """Return the machine, the versions and the command, for reports."""
-    import tensorflow as tf
-
-    return (
-        f"{os.cpu_count()} CPU cores ({platform.machine()}), {len(tf.config.list_physical_devices('GPU'))} GPUs; "
-        f"kerassl {__version__}, TensorFlow {tf.__version__}, Keras {_compat.KERAS_VERSION}, "
-        f"Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}; {' '.join(sys.argv[1:])}"
-    )

@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 from kerassl import callbacks
+from kerassl._io.state import read_kept, write_json
 from kerassl._lazy import keras
-from kerassl.runs.running import OutOfTimeError, TimeLimit, read_kept, write_json
+from kerassl.runs.running import OutOfTimeError, TimeLimit
 
 
 class Clock(keras.callbacks.Callback):

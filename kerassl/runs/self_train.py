@@ -15,20 +15,21 @@ import numpy as np
 
 from kerassl import metrics, statistics
 from kerassl._errors import UserError
+from kerassl._io.state import read_kept, write_json
 from kerassl.config.config import Config, label_settings, read_config
+from kerassl.config.sources import Sources, check_images, check_paths, labeled_parts, sources
 from kerassl.datasets import DetectionDataset, write_coco
 from kerassl.datasets.pipeline.letterboxed import identified
+from kerassl.detectors import model_files
 from kerassl.runs import finetune as finetuning
-from kerassl.runs import model_files
 from kerassl.runs.folder import run_config, run_folder
-from kerassl.runs.label import held_by, label
-from kerassl.runs.plan import Plan, Stage, Training
-from kerassl.runs.plan_self_training import Choice, Labeling, Matched, Mixed, plan_self_training
-from kerassl.runs.predict import detections, score
+from kerassl.runs.plan.self_training import plan_self_training
+from kerassl.runs.plan.stages import Choice, Labeling, Matched, Mixed, Plan, Stage, Training
 from kerassl.runs.results import RunResult, write_results
-from kerassl.runs.running import prepare, read_kept, write_json
-from kerassl.runs.sources import Sources, check_images, check_paths, labeled_parts, sources
+from kerassl.runs.running import prepare
 from kerassl.runs.start import check_network, check_start, fetch_weights, seen, start_settings
+from kerassl.tasks.label import held_by, label
+from kerassl.tasks.predict import detections, score
 from kerassl.types import METRIC_NAMES
 
 log = logging.getLogger("kerassl")

@@ -13,8 +13,8 @@ from kerassl.backbones.description import read_description
 from kerassl.backbones.families import canonical, find
 from kerassl.backbones.published import imagenet_file
 from kerassl.config.config import Config
-from kerassl.runs import model_files
-from kerassl.runs.plan import Network, Stage
+from kerassl.detectors import model_files
+from kerassl.runs.plan.stages import Network, Stage
 
 _SEEN = {
     "random": "no image before its fine-tuning.",

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from kerassl import datasets, models
 from kerassl._errors import UserError
+from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.images.shard_index import is_shards
-from kerassl.runs.plan import Pretraining
+from kerassl.runs.plan.stages import Pretraining
 from kerassl.runs.pretrain import fit_watched, is_whole, last, save, schedule_optimizer, starting_backbone, views_of
-from kerassl.runs.running import TimeLimit, scope, write_json
+from kerassl.runs.running import TimeLimit, scope
 
 log = logging.getLogger("kerassl")
 

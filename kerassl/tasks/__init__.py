@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from kerassl.tasks.features import describe_features as describe_features
     from kerassl.tasks.inspect import Inspection as Inspection
     from kerassl.tasks.inspect import inspect as inspect
+    from kerassl.tasks.label import WrittenLabels as WrittenLabels
+    from kerassl.tasks.label import label as label
+    from kerassl.tasks.predict import predict as predict
     from kerassl.tasks.scenes import scenes as scenes
     from kerassl.tasks.shards import shards as shards
     from kerassl.tasks.views import views as views

@@ -13,17 +13,17 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from kerassl import datasets, explain
+from kerassl._display import verbosity
+from kerassl._environment import machine
 from kerassl._io import files as _files
+from kerassl._io import outputs
 from kerassl._lazy import keras
 from kerassl.config.config import read_config
+from kerassl.config.sources import labels_title, open_labels
+from kerassl.detectors.model_files import check_model, load
 from kerassl.report.audit import EXAMPLES, audit_page
 from kerassl.report.render import data_uri
 from kerassl.resizing import letterbox
-from kerassl.runs import outputs
-from kerassl.runs.model_files import check_model, load
-from kerassl.runs.results import machine
-from kerassl.runs.running import verbosity
-from kerassl.runs.sources import labels_title, open_labels
 
 _SIDE = 200  # px, of an image on the page
 

@@ -8,11 +8,10 @@ import pathlib
 from collections.abc import Sequence
 
 from kerassl import datasets
+from kerassl._display import verbosity
 from kerassl._errors import UserError
-from kerassl._io import files
-from kerassl.runs import outputs
-from kerassl.runs.running import verbosity
-from kerassl.runs.sources import open_labels
+from kerassl._io import files, outputs
+from kerassl.config.sources import open_labels
 
 log = logging.getLogger("kerassl")
 

@@ -11,15 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from kerassl import backbones
+from kerassl._display import verbosity
 from kerassl._graphs import graph_of
-from kerassl._io import files
+from kerassl._io import files, outputs
 from kerassl._io.parts import read_part, relative_names
 from kerassl._lazy import tf
 from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
+from kerassl.detectors.model_files import describe
 from kerassl.resizing import check_image_size
-from kerassl.runs import outputs
-from kerassl.runs.model_files import describe
-from kerassl.runs.running import verbosity
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from kerassl import datasets, metrics
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io import outputs
 from kerassl._io.json import read_json
 from kerassl._lazy import keras
 from kerassl.config.config import read_config
+from kerassl.config.sources import open_labels
 from kerassl.datasets.images.reading import decodable
 from kerassl.datasets.images.shard_index import shard_place
+from kerassl.detectors.model_files import check_model, load
 from kerassl.metrics import plots as _plots
 from kerassl.metrics.coco_results import coco_results_of
 from kerassl.metrics.prediction_files import holds_predictions, predictions_of
-from kerassl.runs import outputs
-from kerassl.runs.model_files import check_model, load
-from kerassl.runs.predict import score as score_model
-from kerassl.runs.sources import open_labels
+from kerassl.tasks.predict import score as score_model
 from kerassl.types import DetectionMetrics, LocalizationMetrics
 
 log = logging.getLogger("kerassl")

@@ -12,18 +12,19 @@ import numpy as np
 
 from kerassl import backbones, datasets
 from kerassl import explain as explaining
+from kerassl._display import verbosity
+from kerassl._environment import machine
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io import outputs
 from kerassl._lazy import keras
 from kerassl.config.config import read_config
+from kerassl.config.sources import open_labels
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
+from kerassl.detectors.model_files import Described, check_model, describe, load
 from kerassl.metrics.checks import class_places
 from kerassl.report.explain import explain_page
 from kerassl.resizing import check_image_size
-from kerassl.runs import outputs, running
-from kerassl.runs.model_files import Described, check_model, describe, load
-from kerassl.runs.results import machine
-from kerassl.runs.sources import open_labels
 from kerassl.types import finite
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
@@ -152,7 +153,7 @@ def _draw(paths, images, out, class_name, method, level, count, image_size):
     cams = {}
     for name, network in networks.items():
         cam = getattr(explaining, METHODS[method])(network, layer=level)
-        cams[name] = cam(pixels, _class_id(network, class_name), verbose=int(running.verbosity() != 2))
+        cams[name] = cam(pixels, _class_id(network, class_name), verbose=int(verbosity() != 2))
     explaining.side_by_side(pixels, cams, out, overwrite=True)
     return cams
 
@@ -181,7 +182,7 @@ def _score(paths, labels, out, method, level, count, insertion, size, seed):
         method=getattr(explaining, METHODS[method]),
         steps=insertion,
         seed=seed,
-        verbose=int(running.verbosity() != 2),
+        verbose=int(verbosity() != 2),
     )
     with _files.whole(out, replace=False) as part:
         part.mkdir(parents=True)

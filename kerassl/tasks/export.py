@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Sequence
 
 from kerassl import serving
+from kerassl._io import outputs
 from kerassl._lazy import keras
-from kerassl.runs import outputs
-from kerassl.runs.model_files import check_model, load, run_card
+from kerassl.detectors.model_files import check_model, load, run_card
 from kerassl.serving import batching
 
 

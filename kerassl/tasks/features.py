@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 
 from kerassl import backbones, datasets
 from kerassl import features as feature_spaces
+from kerassl._display import verbosity
+from kerassl._environment import machine
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io import outputs
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
 from kerassl.config.config import read_config
+from kerassl.config.sources import labels_title, open_labels
 from kerassl.datasets.subset import subset
+from kerassl.detectors.model_files import describe
 from kerassl.report.features import features_page
-from kerassl.runs import outputs, running
-from kerassl.runs.model_files import describe
-from kerassl.runs.results import machine
-from kerassl.runs.sources import labels_title, open_labels
 from kerassl.tasks.explain import load_network, named, one_size
 
 
@@ -82,7 +83,7 @@ def describe_features(
     for name, path in paths.items():
         networks[name], seen[name] = _network(path, read.seed, weights)
     figures = feature_spaces.feature_geometry(
-        networks, chosen, image_size=size, homology=homology, seed=read.seed, verbose=int(running.verbosity() != 2)
+        networks, chosen, image_size=size, homology=homology, seed=read.seed, verbose=int(verbosity() != 2)
     )
     figures |= {
         "source": source,

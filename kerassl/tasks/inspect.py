@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerassl import datasets
-from kerassl._display import printable
+from kerassl._display import printable, verbosity
 from kerassl._errors import UserError
-from kerassl._io import files
+from kerassl._io import files, outputs
 from kerassl.config.config import read_config
+from kerassl.config.sources import labeled_parts, labels_title, open_labels
 from kerassl.datasets.card import ImageCard, LabelCard, image_card, label_card
 from kerassl.datasets.class_names import read_class_names
 from kerassl.datasets.duplicates import Duplicates, find_duplicates
@@ -22,9 +23,6 @@ from kerassl.datasets.formats.findings import collected
 from kerassl.datasets.images.shard_index import is_shards, open_index
 from kerassl.datasets.recognition import UnknownFormatError
 from kerassl.report.data_card import card_text, draw_card
-from kerassl.runs import outputs
-from kerassl.runs.running import verbosity
-from kerassl.runs.sources import labeled_parts, labels_title, open_labels
 
 log = logging.getLogger("kerassl")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from kerassl import datasets
+from kerassl._io import outputs
 from kerassl.config import schema
 from kerassl.config.config import read_config
-from kerassl.runs import outputs
 
 
 def scenes(

@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 from kerassl import datasets
+from kerassl._display import verbosity
 from kerassl._errors import UserError
+from kerassl._io import outputs
 from kerassl.config.config import read_config
-from kerassl.runs import outputs
-from kerassl.runs.running import verbosity
-from kerassl.runs.sources import open_labels
+from kerassl.config.sources import open_labels
 
 
 def shards(

@@ -12,13 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kerassl import augment, datasets
 from kerassl._errors import UserError
-from kerassl._io import files
+from kerassl._io import files, outputs
 from kerassl._lazy import tf
 from kerassl.config.config import read_config
+from kerassl.config.sources import open_labels, training_batches
 from kerassl.resizing import center_crop, check_image_size
-from kerassl.runs import outputs
-from kerassl.runs.finetune import training_batches
-from kerassl.runs.sources import open_labels
 from kerassl.types import LEVELS, Detections
 
 log = logging.getLogger("kerassl")

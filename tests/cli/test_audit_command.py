@@ -76,7 +76,7 @@ def test_finding_is_drawn_with_what_recurs_and_written_for_erase(place, tmp_path
 
 def test_regions_are_erased_in_training_when_the_configuration_names_them(place, tmp_path):
     from kerassl.config.config import read_config
-    from kerassl.runs.finetune import training_batches
+    from kerassl.config.sources import training_batches
 
     path = tmp_path / "regions.json"
     path.write_text('{"car": [[0.0, 0.0, 1.0, 0.5]]}')

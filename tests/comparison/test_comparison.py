@@ -10,6 +10,7 @@ from PIL import Image
 
 from kerassl import backbones, datasets, detectors, models
 from kerassl._io.manifest import Manifest
+from kerassl._io.state import write_json
 from kerassl.backbones.batch_norm import batch_norms
 from kerassl.cli.main import main
 from kerassl.comparison import execute as compare
@@ -17,15 +18,16 @@ from kerassl.comparison.frozen import reestimate
 from kerassl.comparison.variant_images import variant_images
 from kerassl.comparison.variants import seen_by
 from kerassl.config import read_config
+from kerassl.config.sources import some_labels, sources
 from kerassl.detectors.localizer import frozen_features
 from kerassl.resizing import letterbox
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain as pretraining
-from kerassl.runs import running, supervised
+from kerassl.runs import supervised
 from kerassl.runs.folder import run_folder
-from kerassl.runs.plan import Pretraining, Reestimation, Training, plan_comparison
+from kerassl.runs.plan.comparison import plan_comparison
+from kerassl.runs.plan.stages import Pretraining, Reestimation, Training
 from kerassl.runs.running import TimeLimit
-from kerassl.runs.sources import some_labels, sources
 
 SCENES = "data: {scenes: {train: 12, val: 6, unlabeled: 16, single_object: true}}\n"
 PRETRAIN = "pretrain: {image_size: 32, batch_size: 8, epochs: 2, optimizer: adamw, hidden_dim: 8, projection_dim: 8}\n"
@@ -211,7 +213,7 @@ def test_results_summarize_the_records_of_all_trials(trained, run, tmp_path, mon
             each = {"ids": [str(number) for number in range(6)], "iou": iou, "top1": [right] * 6, "top3": [1] * 6}
             own = {name: getattr(stage, name) for name in ("variant", "protocol", "labels", "seed")}
             rest = {"images": stage.labels, "figures": figures, "per_image": each, "minutes": 1, "steps": 2}
-            running.write_json(stage.record, {**own, **rest})
+            write_json(stage.record, {**own, **rest})
     assert run("out", text, "--resume") == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["significance"]["baseline"] == "random start"

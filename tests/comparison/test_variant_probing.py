@@ -10,7 +10,8 @@ from PIL import Image
 
 from kerassl.comparison import probe
 from kerassl.config import read_config
-from kerassl.runs.plan import Probing, plan_comparison
+from kerassl.runs.plan.comparison import plan_comparison
+from kerassl.runs.plan.stages import Probing
 from kerassl.runs.running import TimeLimit
 
 CONFIG = """

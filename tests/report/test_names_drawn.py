@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from kerassl import augment, explain, metrics
-from kerassl.cli import compare
+from kerassl.cli.commands import compare
 from kerassl.datasets import card
 from kerassl.datasets.record import Record
 from kerassl.explain.cam import overlay

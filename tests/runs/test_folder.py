@@ -5,8 +5,8 @@ import pytest
 
 from kerassl import UserError
 from kerassl._io import files as _files
+from kerassl._io.state import write_json
 from kerassl.config import read_config
-from kerassl.runs import running
 from kerassl.runs.folder import run_folder
 
 
@@ -21,7 +21,7 @@ def test_folder_holds_resolved_settings_and_log(tmp_path):
 def test_run_is_kept_when_neither_resume_nor_replace_is_asked_for(tmp_path):
     config = read_config()
     with run_folder(tmp_path / "run", config) as folder:
-        running.write_json(folder / "pretrain.json", {})
+        write_json(folder / "pretrain.json", {})
     with pytest.raises(UserError, match="--resume to continue it, --replace"), run_folder(tmp_path / "run", config):
         pass
     with run_folder(tmp_path / "run", config, resume=True) as folder:

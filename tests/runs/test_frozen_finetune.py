@@ -7,10 +7,11 @@ import pytest
 from kerassl import backbones, detectors
 from kerassl.backbones import weights as backbone_weights
 from kerassl.config.config import read_config
+from kerassl.config.sources import sources
 from kerassl.runs import finetune as finetuning
 from kerassl.runs.folder import run_folder
-from kerassl.runs.plan import Network, plan_finetuning
-from kerassl.runs.sources import sources
+from kerassl.runs.plan.stages import Network
+from kerassl.runs.plan.training import plan_finetuning
 
 
 @pytest.mark.current_stack

@@ -8,17 +8,11 @@ import pytest
 
 from kerassl._errors import UserError
 from kerassl._io.manifest import Manifest
+from kerassl._io.state import write_json
 from kerassl.config.config import read_config
-from kerassl.runs.plan import (
-    Pretraining,
-    Probing,
-    Reestimation,
-    Training,
-    plan_comparison,
-    plan_finetuning,
-    plan_pretraining,
-)
-from kerassl.runs.running import write_json
+from kerassl.runs.plan.comparison import plan_comparison
+from kerassl.runs.plan.stages import Pretraining, Probing, Reestimation, Training
+from kerassl.runs.plan.training import plan_finetuning, plan_pretraining
 
 SCENES = {"train": 12, "val": 6, "unlabeled": 16}
 PRETRAIN = {"image_size": 32, "batch_size": 8, "epochs": 2}

@@ -13,10 +13,11 @@ from kerassl.backbones import weights as backbone_weights
 from kerassl.comparison import execute as compare
 from kerassl.comparison.variants import seen_by
 from kerassl.config.config import read_config
+from kerassl.config.sources import sources
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs.plan import plan_comparison, plan_finetuning
-from kerassl.runs.sources import sources
+from kerassl.runs.plan.comparison import plan_comparison
+from kerassl.runs.plan.training import plan_finetuning
 
 SECTION = {"image_size": 64, "batch_size": 4, "epochs": 1, "kind": "yolov8", "num_filters": 8, "neck": {"epochs": 1}}
 SCENES = {"train": 4, "val": 2, "unlabeled": 2, "single_object": True}

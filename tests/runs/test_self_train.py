@@ -13,13 +13,13 @@ import tensorflow as tf
 
 import kerassl
 from kerassl import UserError, backbones, statistics
+from kerassl._io.state import write_json
 from kerassl.cli.main import main
 from kerassl.config.config import read_config
 from kerassl.datasets import DetectionDataset, write_scenes
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import self_train as self_training
-from kerassl.runs.plan_self_training import plan_self_training
-from kerassl.runs.running import write_json
+from kerassl.runs.plan.self_training import plan_self_training
 from kerassl.runs.self_train import self_train
 
 pytestmark = [pytest.mark.current_stack, pytest.mark.filterwarnings("ignore:Even though")]
@@ -166,7 +166,7 @@ def test_weights_are_equal_to_the_bit_when_killed_at_each_stage(place, monkeypat
     whole = self_train(**arguments("whole"))
     for stage, owner, name, count in [
         ("teacher", finetuning.callbacks.MetricsFile, "on_train_batch_end", 3),
-        ("labels", importlib.import_module("kerassl.runs.label"), "batch_rows", 2),
+        ("labels", importlib.import_module("kerassl.tasks.label"), "batch_rows", 2),
         ("student", finetuning.callbacks.MetricsFile, "on_train_batch_end", 3),
         ("choice", self_training.metrics, "coco_ap_of_images", 1),
     ]:

@@ -2,7 +2,7 @@ import pytest
 
 from kerassl import UserError, backbones
 from kerassl.config import read_config
-from kerassl.runs.plan import Network
+from kerassl.runs.plan.stages import Network
 from kerassl.runs.start import check_start, start, start_settings
 
 

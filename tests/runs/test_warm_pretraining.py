@@ -9,7 +9,7 @@ from kerassl.backbones import weights as backbone_weights
 from kerassl.config import read_config
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import start
-from kerassl.runs.plan import plan_pretraining
+from kerassl.runs.plan.training import plan_pretraining
 
 
 def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_saved_trainable(tiny_backbone, tmp_path, monkeypatch):

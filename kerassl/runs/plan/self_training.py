@@ -1,6 +1,6 @@
 """The plan of a self-training: teacher, labels, student, and the choice among the detectors.
 
-Nothing here loads TensorFlow.
+Nothing here loads TensorFlow: a plan can be printed before anything is trained.
 """
 
 from __future__ import annotations
@@ -8,71 +8,21 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
 
 from kerassl.config.config import Config
 from kerassl.config.schema import Detector, SelfTrain
-from kerassl.runs.plan import Network, Plan, Stage, Training
-from kerassl.runs.running import read_kept
+from kerassl.runs.plan.stages import (
+    Choice,
+    Labeling,
+    Matched,
+    Mixed,
+    Network,
+    Plan,
+    Stage,
+    Training,
+)
 
 _LARGER = 1.4  # side of the teacher's images, as a multiple of the student's
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Labeling(Stage):
-    """Labels for the images without labels, by the detector in `weights`."""
-
-    kind = "label"
-    settings: SelfTrain
-
-    @property
-    def outputs(self) -> tuple[pathlib.Path, ...]:
-        return (self.folder / "settings.json",)
-
-    def kept(self) -> dict | None:
-        found = read_kept(self.outputs[0], "result")
-        return None if found is None else found["result"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Mixed(Training):
-    """Training on labeled images and on those that a detector labeled.
-
-    Attributes:
-        mix: The section `self_train`.
-        labeled_by: `pathlib.Path` of the folder of labels.
-        labeler: Str, the name of the detector that gives them.
-    """
-
-    mix: SelfTrain
-    labeled_by: pathlib.Path
-    labeler: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Matched(Training):
-    """Training on labels alone, for as many images as the stages `after` which it comes."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice(Stage):
-    """Choice among detectors by the validation images.
-
-    Attributes:
-        detectors: Dict from name to `pathlib.Path` of the file.
-    """
-
-    kind = "choose"
-    settings: SelfTrain
-    detectors: Mapping[str, pathlib.Path]
-
-    @property
-    def outputs(self) -> tuple[pathlib.Path, ...]:
-        return (self.folder / "choice.json",)
-
-    def kept(self) -> dict | None:
-        found = read_kept(self.outputs[0], "recommended", "values", "figures")
-        return found if found is not None and set(found["values"]) == set(self.detectors) else None
 
 
 def plan_self_training(config: Config, folder: str | os.PathLike) -> Plan:

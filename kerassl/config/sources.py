@@ -9,10 +9,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from kerassl import datasets
+from kerassl import augment, datasets
+from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl.config.config import Config
-from kerassl.config.schema import Data, HeldOut
+from kerassl.config.schema import Data, Finetune, HeldOut
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.class_names import check_known, read_class_names
 from kerassl.datasets.duplicates import warn_of_leakage
@@ -21,7 +22,6 @@ from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.recognition import recognize
 from kerassl.datasets.subset import subset
-from kerassl.runs.running import verbosity
 
 log = logging.getLogger("kerassl")
 
@@ -316,3 +316,29 @@ def _scenes(config, path):
     if config.data.use_training_images:
         images += [record.path for record in train]
     return Sources(images, train, None, test, generated=True)
+
+
+def training_batches(section: Finetune, task: str, records: Sequence[datasets.Record], seed: int, **changes):
+    """Return the batches that a localizer or a detector is trained on.
+
+    Args:
+        section: The section of the task.
+        task: `"localizer"` or `"detector"`.
+        records: Sequence of `datasets.Record`.
+        seed: Int, of order and augmentation.
+        **changes: Those of `datasets.detection_batches`, over what the section says.
+
+    Returns:
+        `tf.data.Dataset`.
+    """
+    made = section.augmentation and augment.BoxAugmentation(**section.augmentation.model_dump())
+    settings: dict[str, Any] = {
+        "shuffle": True,
+        "flip": made is None,
+        "augmentation": made,
+        "seed": seed,
+        "erase": section.erase,
+    }
+    settings |= changes
+    read = datasets.single_object_batches if task == "localizer" else datasets.detection_batches
+    return read(records, section.image_size, settings.pop("batch_size", section.batch_size), **settings)

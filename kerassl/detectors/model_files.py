@@ -10,9 +10,9 @@ import pathlib
 from kerassl import detectors
 from kerassl._errors import UserError
 from kerassl._io.keras_file import open_model, read_keras_file
+from kerassl._io.state import read_kept
 from kerassl._io.yaml import read_yaml
 from kerassl._lazy import keras
-from kerassl.runs.running import read_kept
 
 log = logging.getLogger("kerassl")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import yaml
 
-from kerassl.datasets.formats.writing import WrittenDataset, writing, written
+from kerassl.datasets.writing.files import WrittenDataset, writing, written
 
 if typing.TYPE_CHECKING:
     from kerassl.datasets.dataset import DetectionDataset

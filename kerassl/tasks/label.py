@@ -16,24 +16,23 @@ import numpy as np
 from PIL import Image
 
 from kerassl import detectors
+from kerassl._display import verbosity
 from kerassl._errors import UserError
-from kerassl._io import files
+from kerassl._io import files, outputs
 from kerassl._lazy import keras
+from kerassl.config.sources import open_labels
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.duplicates import Duplicate, find_duplicates
-from kerassl.datasets.formats.writing import ImageFiles
 from kerassl.datasets.images.reading import read_image
 from kerassl.datasets.record import Record
+from kerassl.datasets.writing.files import ImageFiles
+from kerassl.detectors.model_files import check_model
 from kerassl.detectors.self_training.foreign import LabeledFeatures
 from kerassl.detectors.self_training.labeling_card import CardCounts, LabelingCard
 from kerassl.detectors.self_training.pseudo_labels import Chosen, PseudoWeights, choose
 from kerassl.detectors.self_training.thresholds import Thresholds, count_matched, fixed
-from kerassl.runs import outputs
-from kerassl.runs.model_files import check_model
-from kerassl.runs.prediction_formats import FORMATS, Predicted, Written, text_stems
-from kerassl.runs.running import verbosity
-from kerassl.runs.sources import open_labels
-from kerassl.runs.streamed import ImagesJob, Journal, batch_rows, named_images, predict_into
+from kerassl.metrics.prediction_formats import FORMATS, Predicted, Written, text_stems
+from kerassl.tasks.streamed import ImagesJob, Journal, batch_rows, named_images, predict_into
 from kerassl.types import Detections
 
 if typing.TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl.cli import flags
 
 
@@ -41,6 +41,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    done = runs.predict(**flags.given(arguments))
+    done = tasks.predict(**flags.given(arguments))
     read = flags.images_read(done.images, done.broken)
     print(f"{done.objects} objects with a score of {arguments.score} or more in {read}: {done.folder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kerassl import _numbers, runs
+from kerassl import _numbers, tasks
 from kerassl.cli import flags
 
 
@@ -74,7 +74,7 @@ def _threshold(text):
 
 
 def run(arguments: argparse.Namespace) -> None:
-    done = runs.label(**flags.given(arguments))
+    done = tasks.label(**flags.given(arguments))
     left = "".join(
         f", {count} {reason} left out"
         for count, reason in ((done.labeled, "labeled by people"), (done.foreign, "unlike the labeled ones"))

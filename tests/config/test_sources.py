@@ -7,7 +7,7 @@ import pytest
 
 from kerassl import UserError, datasets
 from kerassl.config import read_config
-from kerassl.runs.sources import check_images, open_labels, sources
+from kerassl.config.sources import check_images, open_labels, sources
 
 pytestmark = pytest.mark.current_stack
 

@@ -12,7 +12,7 @@ import kerassl
 from kerassl import UserError, detectors
 from kerassl.cli.main import main
 from kerassl.datasets import DetectionDataset, Record, write_coco
-from kerassl.runs.label import label
+from kerassl.tasks.label import label
 
 pytestmark = pytest.mark.current_stack
 

@@ -15,6 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from kerassl import detectors
+from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io import files
 from kerassl._io.json import read_json
@@ -25,9 +26,8 @@ from kerassl._version import __version__
 from kerassl.datasets.images.faults import fault
 from kerassl.datasets.images.reading import read_image
 from kerassl.datasets.pipeline.letterboxed import identified
-from kerassl.runs.model_files import load
-from kerassl.runs.prediction_formats import FORMATS, Predicted, Written, text_stems
-from kerassl.runs.running import verbosity
+from kerassl.detectors.model_files import load
+from kerassl.metrics.prediction_formats import FORMATS, Predicted, Written, text_stems
 from kerassl.types import Detections
 
 _SETTINGS = "settings.json"

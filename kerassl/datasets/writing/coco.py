@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from kerassl.datasets.formats.coco import as_id
-from kerassl.datasets.formats.writing import WrittenDataset, writing, written
 from kerassl.datasets.record import LabelWeights
+from kerassl.datasets.writing.files import WrittenDataset, writing, written
 
 if typing.TYPE_CHECKING:
     from kerassl.datasets.dataset import DetectionDataset

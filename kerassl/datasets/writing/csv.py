@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from kerassl.datasets.formats.writing import WrittenDataset, number_text, shortest, writing, written
+from kerassl.datasets.writing.files import WrittenDataset, number_text, shortest, writing, written
 
 if typing.TYPE_CHECKING:
     from kerassl.datasets.dataset import DetectionDataset

@@ -17,12 +17,12 @@ import yaml
 
 from kerassl._display import printable
 from kerassl._io import files
-from kerassl.datasets.formats.write_coco import annotation_entry, coco_json, coco_weights, image_entry
-from kerassl.datasets.formats.write_csv import COLUMNS, csv_rows
-from kerassl.datasets.formats.write_voc import voc_xml
-from kerassl.datasets.formats.write_yolo import yolo_text
 from kerassl.datasets.images.files import SUFFIXES
 from kerassl.datasets.record import LabelWeights
+from kerassl.datasets.writing.coco import annotation_entry, coco_json, coco_weights, image_entry
+from kerassl.datasets.writing.csv import COLUMNS, csv_rows
+from kerassl.datasets.writing.voc import voc_xml
+from kerassl.datasets.writing.yolo import yolo_text
 from kerassl.metrics.prediction_files import DESCRIPTION
 
 

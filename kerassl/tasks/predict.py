@@ -8,16 +8,16 @@ import typing
 from collections.abc import Sequence
 
 from kerassl import detectors, metrics
+from kerassl._display import verbosity
 from kerassl._errors import UserError
+from kerassl._io import outputs
 from kerassl._io.parts import read_part
 from kerassl._lazy import keras
 from kerassl.datasets.record import Record
+from kerassl.detectors.model_files import check_model, load
 from kerassl.metrics.checks import class_places
-from kerassl.runs import outputs
-from kerassl.runs.model_files import check_model, load
-from kerassl.runs.prediction_formats import FORMATS
-from kerassl.runs.running import verbosity
-from kerassl.runs.streamed import Job, WrittenPredictions, named_images, predict_into
+from kerassl.metrics.prediction_formats import FORMATS
+from kerassl.tasks.streamed import Job, WrittenPredictions, named_images, predict_into
 from kerassl.types import DetectionMetrics, Detections, ImageScores, LocalizationMetrics
 
 if typing.TYPE_CHECKING:

@@ -18,8 +18,8 @@ from kerassl import UserError, detectors
 from kerassl._io.parts import Part, part_outputs
 from kerassl.cli.main import main
 from kerassl.metrics import load_predictions
-from kerassl.runs import streamed
-from kerassl.runs.prediction_formats import FORMATS, Predicted, Written, text_stems
+from kerassl.metrics.prediction_formats import FORMATS, Predicted, Written, text_stems
+from kerassl.tasks import streamed
 from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kerassl.runs.model_files import run_card
+from kerassl.detectors.model_files import run_card
 
 CONFIG = """# As resolved
 backbone: MobileNet

@@ -1,0 +1,1 @@
+"""One module a command (with `_` for `-`): `add_parser` and `run`."""

@@ -1,0 +1,1 @@
+"""Writing annotations: PASCAL VOC, COCO, YOLO and CSV."""

@@ -1,0 +1,1 @@
+"""A run as stages, resolved from its configuration once."""

@@ -4,11 +4,12 @@
 #   make test         the tests, on TensorFlow 2.21 and Keras 3
 #   make test-slow    those that train for long, and the notebooks
 #   make test-addons  the tests beside tensorflow-addons, on TensorFlow 2.15 and Keras 2.15 (Python 3.11)
-#   make bench        kerassl's training step beside what else there is: pairs a second, memory (docs/benchmarks.md)
+#   make bench        kerassl's training step beside what else there is: pairs a second, memory (docs/results/benchmarks.md)
 #   make bench-lightly  sets up lightly on PyTorch, so that `make bench` has its row too (Python 3.11)
 #   make golden       the working tree beside a commit before it: the same numbers, to the bit, on both stacks
+#   make docs         the documentation site, with its links checked; open build/site/index.html
 #   make lint         formatting, common mistakes, layers of packages, types, and words
-.PHONY: demo demo-addons test test-slow test-addons golden lint bench bench-lightly clean
+.PHONY: demo demo-addons test test-slow test-addons golden lint docs bench bench-lightly clean
 
 # A name alone is no Python: a version manager's shim may answer that it has none. So each is asked.
 find_python = $(shell for p in $(1); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done)
@@ -41,6 +42,10 @@ lint: .venv/.ready
 	.venv/bin/python .ci/glossary.py
 	.venv/bin/python .ci/folders.py
 
+docs: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 .venv-docs/bin/python -m mkdocs build --strict --quiet --site-dir build/site
+	@echo "open build/site/index.html"
+
 bench: .venv/.ready
 	.venv/bin/python -m benchmarks.step
 
@@ -58,6 +63,12 @@ bench: .venv/.ready
 	.venv-addons/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+.venv-docs/.ready: requirements/docs.txt
+	@test -n "$(PYTHON)" || { echo "the documentation needs Python 3.13, 3.12 or 3.11 with venv; give its path, as in: make docs PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --requirement requirements/docs.txt
+	@touch $@
+
 bench-lightly: .venv-lightly/.ready
 
 .venv-lightly/.ready: requirements/bench-lightly.txt
@@ -66,4 +77,4 @@ bench-lightly: .venv-lightly/.ready
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-addons .venv-lightly runs build *.egg-info
+	rm -rf .venv .venv-addons .venv-lightly .venv-docs runs build *.egg-info

@@ -1,1 +1,1 @@
-"""Benchmarks that a user would rerun; `docs/benchmarks.md` explains how to read them."""
+"""Benchmarks that a user would rerun; `docs/results/benchmarks.md` explains how to read them."""

@@ -5,7 +5,7 @@
     python -m benchmarks.step --grow                 # instead: larger batches, more replicas, tiles of the loss
     python -m benchmarks.step --images photos/ --out bench.json
 
-`docs/benchmarks.md` says what is compared, how to read it, and what was measured.
+`docs/results/benchmarks.md` says what is compared, how to read it, and what was measured.
 """
 
 import argparse

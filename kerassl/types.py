@@ -401,8 +401,9 @@ class DetectionMetrics(_Metrics):
         mean_iou, loc_acc_50, loc_acc_70, top1, top3: those of `LocalizationMetrics`.
         per_class: dict from class name to `ClassMetrics`.
         errors: `DetectionErrors`.
-        coco_ar10, coco_ar1, coco_ap_small, coco_ap_medium, coco_ap_large, coco_ar_small, coco_ar_medium,
-            coco_ar_large: the other metrics of COCO, or None where they were not asked for.
+        coco_ar10, coco_ar1: average recall with 10 and 1 detections an image, or None where it was not asked for.
+        coco_ap_small, coco_ap_medium, coco_ap_large: AP of objects by their area, or None likewise.
+        coco_ar_small, coco_ar_medium, coco_ar_large: recall of objects by their area, or None likewise.
     """
 
     voc07_ap50: float

@@ -1,4 +1,4 @@
-"""Draw the curves of the published studies, `docs/results_*.png`, from the trials in `studies/results/`.
+"""Draw the curves of the published studies, in `docs/results/`, from the trials in `studies/results/`.
 
 python -m studies.plot_results
 """
@@ -59,6 +59,6 @@ def _drawn(trials):
 if __name__ == "__main__":
     for study, variants in STUDIES.items():
         trials = json.loads((STUDIES_FOLDER / "results" / f"compare_{study}.json").read_text())
-        figure = STUDIES_FOLDER.parent / "docs" / f"results_{study}.png"
+        figure = STUDIES_FOLDER.parent / "docs" / "results" / f"{study}.png"
         figure.write_bytes(label_curves(found(trials, variants), "frozen"))
         print(f"wrote {figure}")

@@ -17,7 +17,7 @@ from kerassl.datasets import VOC_CLASSES
 pytestmark = pytest.mark.current_stack
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ["README.md", "studies/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", "studies/README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("configs/*.yaml"), *ROOT.glob("studies/*.yaml")))
 CHEAP = ("inspect", "shards")
 

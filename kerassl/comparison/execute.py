@@ -72,8 +72,9 @@ def run_comparison(
         backbone: Str, the network of every variant.
         weights: What variants start with that have no `start`: `"random"` (default), `"imagenet"`, or str or path of a
             file of weights.
-        data, data_images, split, classes, allow_broken_labels, val, val_split, test, test_split, group_by, count,
-            fraction: The labels, as of `kerassl.finetune`. Without images of `test`, those of `val` are scored.
+        data, data_images, split, classes, allow_broken_labels: The labels, as of `kerassl.finetune`.
+        val, val_split, test, test_split, group_by, count, fraction: Their parts, likewise. Without images
+            of `test`, those of `val` are scored.
         seed: Int.
         skip: Sequence of the names of variants to leave out.
         minutes: Float, after which it stops at the next checkpoint.

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator
 
 import yaml
+from pydantic.fields import FieldInfo
 
 from kerassl._errors import UserError
 from kerassl._numbers import Number
@@ -52,16 +53,16 @@ def shipped_config(name: str) -> str:
 def _section_lines(section: type[Section]) -> Iterator[str]:
     for name, field in section.model_fields.items():
         yield ""
-        inner = _inner_section(field.annotation)
-        accepted = _accepted(field)
+        inner = inner_section(field.annotation)
+        values = accepted(field)
         yield from textwrap.wrap(
-            f"{field.description} ({accepted})" if accepted else field.description or "",
+            f"{field.description} ({values})" if values else field.description or "",
             110,
             initial_indent="# ",
             subsequent_indent="# ",
         )
         if inner is None:
-            yield f"{name}: {_value(field)}"
+            yield f"{name}: {default_text(field)}"
         elif typing.get_origin(field.annotation) is dict:
             yield f"{name}:"
             for key, value in field.get_default(call_default_factory=True).items():
@@ -81,15 +82,17 @@ def _indented(lines: Iterator[str], indent: str) -> Iterator[str]:
     return (f"{indent}{line}".rstrip() for line in lines)
 
 
-def _inner_section(annotation: typing.Any) -> type[Section] | None:
+def inner_section(annotation: typing.Any) -> type[Section] | None:
+    """Return the section that is the type of a setting, or that a mapping has as values; None for a plain value."""
     for option in (annotation, *typing.get_args(annotation)):
         if isinstance(option, type) and issubclass(option, Section):
             return option
     return None
 
 
-def _accepted(field) -> str:
-    if _inner_section(field.annotation) is not None:
+def accepted(field: FieldInfo) -> str:
+    """Return the values that a setting accepts, in words; an empty text for a section."""
+    if inner_section(field.annotation) is not None:
         return ""
     kind, check = kind_of(field)
     origin = typing.get_origin(kind) or kind
@@ -108,8 +111,9 @@ def _accepted(field) -> str:
     return f"{text} or null" if type(None) in typing.get_args(field.annotation) else text
 
 
-def _value(field) -> str:
-    return _flow(field.examples[0] if field.is_required() else field.get_default(call_default_factory=True))
+def default_text(field: FieldInfo) -> str:
+    """Return the default of a setting as YAML, or an example where there is none."""
+    return _flow(field.examples[0] if field.is_required() and field.examples else field.get_default(call_default_factory=True))
 
 
 def _flow(value) -> str:

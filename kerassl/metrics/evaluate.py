@@ -34,7 +34,7 @@ def evaluate_detections(
 ) -> DetectionMetrics:
     """Score detections by the rules of VOC and COCO and, object by object, as a localizer is scored; sort errors.
 
-    The rules, in detail in docs/evaluation.md:
+    The rules, in detail in docs/guides/evaluation.md:
 
     - VOC: a detection belongs to the object of its class that it overlaps most, and is correct from IoU >= 0.5 on if no
       detection of a higher score took the object; difficult objects are ignored. See `voc_ap`.

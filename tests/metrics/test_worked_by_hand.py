@@ -1,4 +1,4 @@
-"""The three cases that docs/evaluation.md works by hand."""
+"""The three cases that docs/guides/evaluation.md works by hand."""
 
 import pytest
 

@@ -1,0 +1,34 @@
+"""Docstrings as Markdown: sections in prose (Returns, References, …) become paragraphs, doctests code."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import griffe
+
+_PROSE = ("Returns", "Yields", "Reference", "References", "Call arguments", "Example")
+_SECTION = re.compile(rf"^({'|'.join(_PROSE)}):\n((?:(?:[ ]{{4}}.*)?\n)*(?:[ ]{{4}}.*)?)", re.MULTILINE)
+
+
+class Sections(griffe.Extension):
+    """Rewrites the docstrings of functions, classes and modules before they are parsed."""
+
+    def on_instance(self, *, obj: griffe.Object, **_) -> None:
+        """Rewrite the docstring of an object."""
+        if obj.docstring is not None:
+            obj.docstring.value = _SECTION.sub(_markdown, obj.docstring.value)
+
+
+def _markdown(match: re.Match[str]) -> str:
+    title, body = match[1], textwrap.dedent(match[2]).strip("\n")
+    if ">>>" in body:
+        body = re.sub(r"((?:^>>> .*\n?)(?:^(?!\n).+\n?)*(?:\n?(?=>>> ))?)+", _code, f"{body}\n", flags=re.MULTILINE)
+    elif title == "Call arguments":
+        body = re.sub(r"^(\w+): ", r"- `\1`: ", body, flags=re.MULTILINE)
+        body = body.replace("\n    ", "\n    ")
+    return f"**{title}**\n\n{body.strip()}\n\n"
+
+
+def _code(match: re.Match[str]) -> str:
+    return f"```pycon\n{match[0].strip()}\n```\n"

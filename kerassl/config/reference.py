@@ -113,7 +113,9 @@ def accepted(field: FieldInfo) -> str:
 
 def default_text(field: FieldInfo) -> str:
     """Return the default of a setting as YAML, or an example where there is none."""
-    return _flow(field.examples[0] if field.is_required() and field.examples else field.get_default(call_default_factory=True))
+    return _flow(
+        field.examples[0] if field.is_required() and field.examples else field.get_default(call_default_factory=True)
+    )
 
 
 def _flow(value) -> str:

@@ -411,7 +411,7 @@ class Localizer(Finetune):
 class Detector(Finetune):
     """A detector: boxes and classes of all objects."""
 
-    kind: Literal["retinanet", "yolov8"] = Field("retinanet", description="yolov8 learns faster from few labels.")
+    kind: Literal["retinanet", "yolov8"] = Field("yolov8", description="yolov8 learns faster from few labels.")
     num_filters: Count | None = Field(
         None,
         description="Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. 64 to 128 are faster.",

@@ -72,7 +72,7 @@ def finetune(
     Args:
         out: Str or path of the run's folder.
         task: `"detector"` (default) or `"localizer"`.
-        detector: `"retinanet"` or `"yolov8"`.
+        detector: `"yolov8"` (default) or `"retinanet"`.
         model: Str or path of a `detector.keras` or `localizer.keras` whose training continues. Where `data` has other
             classes, its class head is random at first.
         backbone: Str, a network's name; or str or path of a `backbone.keras`, which has weights of its own.

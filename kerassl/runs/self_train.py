@@ -35,7 +35,7 @@ from kerassl.types import METRIC_NAMES
 log = logging.getLogger("kerassl")
 
 _RECIPE = {
-    "kind": "yolov8", "num_filters": 64, "epochs": 32, "lr_multipliers": {"backbone": 0.1}, "augmentation": {},
+    "num_filters": 64, "epochs": 32, "lr_multipliers": {"backbone": 0.1}, "augmentation": {},
     "ema": 0.998,
 }  # fmt: skip
 """The section `detector` where the configuration has none: 9,600 images of 300 labeled ones."""
@@ -99,7 +99,7 @@ def self_train(
         val, val_split: Labels to choose by, as of `kerassl.finetune`, or a `DetectionDataset`.
         test, test_split: The same, to score on.
         group_by, count, fraction: As of `kerassl.finetune`.
-        detector: `"retinanet"` or `"yolov8"`.
+        detector: `"yolov8"` (default) or `"retinanet"`.
         image_size: Int, side in pixels of the student's images, a multiple of 32.
         batch_size: Int.
         epochs: Int, passes of the teacher over the labeled images. The student sees 2.5 times as many images.

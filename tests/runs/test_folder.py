@@ -87,13 +87,13 @@ def test_run_is_resumed_when_it_was_begun_before_a_setting_existed(tmp_path):
     config = read_config(None, {"detector.epochs": 3})
     with run_folder(tmp_path / "run", config) as folder:
         settings = (folder / "config.yaml").read_text()
-    assert "  kind: retinanet\n" in settings
-    (tmp_path / "run" / "config.yaml").write_text(settings.replace("  kind: retinanet\n", ""))
+    assert "  kind: yolov8\n" in settings
+    (tmp_path / "run" / "config.yaml").write_text(settings.replace("  kind: yolov8\n", ""))
     with run_folder(tmp_path / "run", config, resume=True):
         pass
-    other = read_config(None, {"detector.epochs": 3, "detector.kind": "yolov8"})
+    other = read_config(None, {"detector.epochs": 3, "detector.kind": "retinanet"})
     with (
-        pytest.raises(UserError, match=r"other settings of 'detector\.kind' \(retinanet, now yolov8\); resume"),
+        pytest.raises(UserError, match=r"other settings of 'detector\.kind' \(yolov8, now retinanet\); resume"),
         run_folder(tmp_path / "run", other, resume=True),
     ):
         pass

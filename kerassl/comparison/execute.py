@@ -19,7 +19,7 @@ from kerassl.comparison import frozen, probe, trials
 from kerassl.comparison.summary import summarize
 from kerassl.comparison.variant_images import variant_images
 from kerassl.comparison.variants import seen_by
-from kerassl.config.config import label_settings, without
+from kerassl.config.config import as_flags, label_settings, without
 from kerassl.config.sources import Sources, check_images, check_paths, some_labels, sources
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 from kerassl.detectors.model_files import load, run_card
@@ -99,8 +99,8 @@ def run_comparison(
         data, data_images, split, classes, allow_broken_labels, val, val_split, test, test_split, group_by, count,
         fraction,
     )  # fmt: skip
-    flags = {**(settings or {}), **labels, **start_settings(backbone, weights), "seed": seed, "compare.skip": skip}
-    read = run_config(out, config, flags, resume)
+    arguments = {**labels, **start_settings(backbone, weights), "seed": seed, "compare.skip": skip}
+    read = run_config(out, config, {**(settings or {}), **as_flags(arguments)}, resume)
     check_network(read)
     planned = plan_comparison(without(read, read.compare.skip), out)
     if plan:

@@ -171,7 +171,7 @@ def read_config(
     Args:
         path: Str or path of a YAML file, or None for the defaults. Environment variables in its values, as
             `${KERASSL_REAL_DATA}`, are expanded.
-        flags: Dict from dotted key to value, as `{"pretrain.epochs": 3}`; None values are skipped.
+        flags: Dict from dotted key to value, as `{"pretrain.epochs": 3}`; see `as_flags`.
         expand: Bool. False takes values as they are, as those of a run's own `config.yaml`.
 
     Returns:
@@ -194,8 +194,7 @@ def read_config(
             raise UserError(f"{path} must hold sections with keys, as 'pretrain: {{epochs: 10}}'")
         values = _expand(values, problems) if expand else values
     for key, value in (flags or {}).items():
-        if value is not None:
-            _put(values, key.split("."), copy.deepcopy(value))  # others are put into it
+        _put(values, key.split("."), copy.deepcopy(value))  # others are put into it
     try:
         config = Config.model_validate(values)
     except pydantic.ValidationError as error:
@@ -203,6 +202,15 @@ def read_config(
     if problems:
         raise ConfigError("the flags" if path is None else path, problems)
     return config
+
+
+def as_flags(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a function's arguments that were given, as flags that go over a file and other settings.
+
+    Args:
+        arguments: Dict from dotted key to value; None is no value. Where a setting is to be null, a flag is None.
+    """
+    return {key: value for key, value in arguments.items() if value is not None}
 
 
 def label_settings(

@@ -12,6 +12,7 @@ from kerassl._io.keras_file import read_keras_file
 from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.backbones.published import imagenet_file
+from kerassl.config.config import as_flags
 from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan.stages import Distillation, Plan
@@ -79,8 +80,7 @@ def distill(
         >>> found = kerassl.distill("photos/", out="runs/small", teacher="MobileNet", student="MobileNetV3Small")
         >>> backbone = kerassl.backbones.load(found.model)
     """
-    flags = {
-        **(settings or {}),
+    arguments = {
         "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
         **start_settings(student, weights, "--student"),
         "distill.teacher": None if teacher is None else os.fspath(teacher),
@@ -89,7 +89,7 @@ def distill(
         "distill.epochs": epochs,
         "seed": seed,
     }
-    read = run_config(out, config, flags, resume)
+    read = run_config(out, config, {**(settings or {}), **as_flags(arguments)}, resume)
     check_network(read)
     check_start(read.weights or "random", "weights")
     planned = plan_distillation(read, out)

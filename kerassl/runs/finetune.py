@@ -16,7 +16,7 @@ from kerassl._io import files as _files
 from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.config import schema
-from kerassl.config.config import label_settings, read_config
+from kerassl.config.config import as_flags, label_settings, read_config
 from kerassl.config.sources import Sources, check_images, check_paths, training_batches
 from kerassl.datasets.class_names import check_order
 from kerassl.detectors import model_files
@@ -119,8 +119,7 @@ def finetune(
         data, data_images, split, classes, allow_broken_labels, val, val_split, test, test_split, group_by, count,
         fraction,
     )  # fmt: skip
-    flags = {
-        **(settings or {}),
+    arguments = {
         **labels,
         "detector.kind": detector,
         **start_settings(backbone, weights),
@@ -129,6 +128,7 @@ def finetune(
         f"{task}.batch_size": batch_size,
         f"{task}.epochs": epochs,
     }
+    flags = {**(settings or {}), **as_flags(arguments)}
     read = run_config(out, config, flags, resume)
     if getattr(read, task) is None:
         flags = {task: {}, **flags}

@@ -13,6 +13,7 @@ from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io.state import write_json
 from kerassl._lazy import keras, tf
+from kerassl.config.config import as_flags
 from kerassl.config.schema import Pretrain, ViewTraining
 from kerassl.config.sources import check_paths
 from kerassl.datasets.images.files import image_names
@@ -79,8 +80,7 @@ def pretrain(
         >>> found = kerassl.pretrain("photos/", out="runs/photos", epochs=100)
         >>> backbone = kerassl.backbones.load(found.model)
     """
-    flags = {
-        **(settings or {}),
+    arguments = {
         "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
         **start_settings(backbone, weights),
         "pretrain.image_size": image_size,
@@ -89,7 +89,7 @@ def pretrain(
         "pretrain.temperature": temperature,
         "seed": seed,
     }
-    read = run_config(out, config, flags, resume)
+    read = run_config(out, config, {**(settings or {}), **as_flags(arguments)}, resume)
     check_network(read)
     check_start(read.weights or "random", "weights")
     planned = plan_pretraining(read, out)

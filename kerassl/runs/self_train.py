@@ -16,7 +16,7 @@ import numpy as np
 from kerassl import metrics, statistics
 from kerassl._errors import UserError
 from kerassl._io.state import read_kept, write_json
-from kerassl.config.config import Config, label_settings, read_config
+from kerassl.config.config import Config, as_flags, label_settings, read_config
 from kerassl.config.sources import Sources, check_images, check_paths, labeled_parts, sources
 from kerassl.datasets import DetectionDataset, write_coco
 from kerassl.datasets.pipeline.letterboxed import identified
@@ -134,8 +134,7 @@ def self_train(
         paths.get("test", test), test_split, group_by, count, fraction,
     )  # fmt: skip
     pool = [images] if isinstance(images, (str, os.PathLike)) else images
-    flags = {
-        **(settings or {}),
+    arguments = {
         **labels,
         "data.unlabeled": None if pool is None else [os.fspath(each) for each in pool],
         "data.use_training_images": False,
@@ -152,7 +151,7 @@ def self_train(
         "self_train.teacher.image_size": teacher_image_size,
         "self_train.teacher.detector": None if teacher is None else os.fspath(teacher),
     }
-    read = _config(out, config, run, flags, resume)
+    read = _config(out, config, run, {**(settings or {}), **as_flags(arguments)}, resume)
     planned = plan_self_training(read, out)
     if plan:
         if not given:  # what is given is written by a run
@@ -179,7 +178,7 @@ def _config(out, config, run, flags, resume) -> Config:
             raise UserError(
                 f"--run is {run}, which holds no detector.keras of a run; give a folder of kerassl finetune"
             )
-        if flags["self_train.teacher.detector"] is None and flags["self_train.teacher.image_size"] is None:
+        if not {"self_train.teacher.detector", "self_train.teacher.image_size"} & {*flags}:
             flags = {**flags, "self_train.teacher.detector": str(before)}
 
     def read(flags):

@@ -18,7 +18,7 @@ from kerassl._environment import machine
 from kerassl._io import files as _files
 from kerassl._io import outputs
 from kerassl._lazy import keras
-from kerassl.config.config import read_config
+from kerassl.config.config import as_flags, read_config
 from kerassl.config.sources import labels_title, open_labels
 from kerassl.detectors.model_files import check_model, load
 from kerassl.report.audit import EXAMPLES, audit_page
@@ -62,7 +62,7 @@ def audit(
     Raises:
         UserError: if labels or the model cannot be read, or the folder exists.
     """
-    read = read_config(config, {"seed": seed})
+    read = read_config(config, as_flags({"seed": seed}))
     outputs.check_folder(out)
     known = check_model(model).class_names
     records = open_labels(data, data_images, split, classes, allow_broken_labels, config=read, known=known)

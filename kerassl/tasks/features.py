@@ -17,7 +17,7 @@ from kerassl._io import files as _files
 from kerassl._io import outputs
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
-from kerassl.config.config import read_config
+from kerassl.config.config import as_flags, read_config
 from kerassl.config.sources import labels_title, open_labels
 from kerassl.datasets.subset import subset
 from kerassl.detectors.model_files import describe
@@ -65,7 +65,7 @@ def describe_features(
         UserError: if images or models cannot be read, or the page cannot be written.
     """
     begun = time.time()
-    read = read_config(config, {"seed": seed})
+    read = read_config(config, as_flags({"seed": seed}))
     page = pathlib.Path(out)
     outputs.check_file(page, (".html", ".htm"), "a page")
     outputs.check_file(page.with_suffix(".json"))

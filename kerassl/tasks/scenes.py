@@ -7,7 +7,7 @@ import os
 from kerassl import datasets
 from kerassl._io import outputs
 from kerassl.config import schema
-from kerassl.config.config import read_config
+from kerassl.config.config import as_flags, read_config
 
 
 def scenes(
@@ -38,7 +38,7 @@ def scenes(
     asked = {"train": train, "val": val, "unlabeled": unlabeled, "single_object": single_object}
     settings: dict = {"data.scenes": {}} if config is None else {}
     settings |= {f"data.scenes.{name}": value for name, value in asked.items()}
-    read = read_config(config, {**settings, "seed": seed})
+    read = read_config(config, as_flags({**settings, "seed": seed}))
     outputs.check_folder(out, new=False)
     plan = read.data.scenes or schema.Scenes()
     datasets.write_scenes(out, **plan.model_dump(), seed=read.seed)

@@ -9,7 +9,7 @@ from kerassl import datasets
 from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io import outputs
-from kerassl.config.config import read_config
+from kerassl.config.config import as_flags, read_config
 from kerassl.config.sources import open_labels
 
 
@@ -53,7 +53,7 @@ def shards(
     elif any(each is not None for each in (data_images, split, classes)):
         raise UserError("--data-images, --split and --classes are for labels; give --data, or leave them out")
     else:
-        packed = read_config(config, {"data.unlabeled": images}).data.unlabeled
+        packed = read_config(config, as_flags({"data.unlabeled": images})).data.unlabeled
     if not packed:
         raise UserError("no images are named; give --images a folder, or data.unlabeled in the configuration")
     return datasets.write_shards(

@@ -14,7 +14,7 @@ from kerassl import augment, datasets
 from kerassl._errors import UserError
 from kerassl._io import files, outputs
 from kerassl._lazy import tf
-from kerassl.config.config import read_config
+from kerassl.config.config import as_flags, read_config
 from kerassl.config.sources import open_labels, training_batches
 from kerassl.resizing import center_crop, check_image_size
 from kerassl.types import LEVELS, Detections
@@ -71,7 +71,7 @@ def views(
         if images:
             raise UserError(f"both {images[0]} and labeled images are named; give one of them")
         task = task or "detector"
-        read = _training(config, task, {f"{task}.image_size": image_size, "seed": seed})
+        read = _training(config, task, as_flags({f"{task}.image_size": image_size, "seed": seed}))
         _check_count(count)
         labels = open_labels(data, data_images, split, classes, allow_broken_labels, config=read, part="train")
         sheet, drawn = training_sheet(labels, read, task, count)
@@ -83,7 +83,7 @@ def views(
             "pretrain.strength": 0.5 if mild else None,
             "seed": seed,
         }
-        sheet, drawn = contact_sheet(read_config(config, settings), count, level)
+        sheet, drawn = contact_sheet(read_config(config, as_flags(settings)), count, level)
     with files.whole(out, overwrite=True) as part:
         Image.fromarray(sheet).save(part)
     return drawn

@@ -5,7 +5,7 @@ import pytest
 
 from kerassl import UserError
 from kerassl.config import read_config
-from kerassl.config.config import Config, changed_section
+from kerassl.config.config import Config, as_flags, changed_section
 from kerassl.config.schema import Section
 
 
@@ -16,8 +16,13 @@ def written(tmp_path, text):
 
 
 def test_flags_override_the_file_and_the_file_the_defaults(tmp_path):
-    path = written(tmp_path, "pretrain: {epochs: 7, batch_size: 32}\nseed: 4\ndata: {train: a.json, val: 0.2}\n")
-    config = read_config(path, {"pretrain.epochs": 9, "seed": None, "data.train.images": "photos"})
+    path = written(
+        tmp_path,
+        "pretrain: {epochs: 7, batch_size: 32, learning_rate: 0.2}\nseed: 4\ndata: {train: a.json, val: 0.2}\n",
+    )
+    arguments = {"pretrain.epochs": 9, "seed": None, "data.train.images": "photos"}
+    config = read_config(path, {"pretrain.warmup": 0.2, "pretrain.learning_rate": None, **as_flags(arguments)})
+    assert (config.pretrain.warmup, config.pretrain.learning_rate) == (0.2, None)
     assert (config.pretrain.epochs, config.pretrain.batch_size, config.seed) == (9, 32, 4)
     assert config.pretrain.temperature == 0.1
     labels = config.data.train

@@ -10,6 +10,7 @@ from kerassl._errors import UserError
 from kerassl._io.manifest import Manifest
 from kerassl._io.state import write_json
 from kerassl.config.config import read_config
+from kerassl.runs.finetune import finetune
 from kerassl.runs.plan.comparison import plan_comparison
 from kerassl.runs.plan.stages import Pretraining, Probing, Reestimation, Training
 from kerassl.runs.plan.training import plan_finetuning, plan_pretraining
@@ -129,6 +130,13 @@ def test_reestimation_is_left_only_when_something_needs_it(compared, tmp_path):
     record = {"variant": "one", "protocol": "frozen", "labels": 4, "seed": 0, "images": 4, "figures": {}}
     write_json(plan.stages[1].record, {**record, "per_image": {}, "minutes": 1, "steps": 1})
     assert plan.left() == []
+
+
+def test_settings_hold_when_an_argument_is_left_out_and_may_be_null(tmp_path):
+    settings = {"data.scenes": SCENES, "detector.epochs": 5, "detector.batch_size": 4, "detector.clip_norm": None}
+    plan = finetune(out=tmp_path, weights="random", batch_size=8, settings=settings, plan=True)
+    (section,) = (stage.settings for stage in plan.stages)
+    assert (section.epochs, section.batch_size, section.clip_norm) == (5, 8, None)
 
 
 def test_pretraining_and_finetuning_are_plans_of_one_stage(tmp_path):

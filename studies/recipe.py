@@ -60,7 +60,7 @@ CHANGES = {
     "average 0.998": {"ema": 0.998},
     "width 96": {"num_filters": 96},
 }
-"""What a trial changes in the section `detector` of the base."""
+"""The changes of each trial in the section `detector` of the base."""
 TRIALS = [("base", 100), *((name, 100) for name in [*CHANGES][1:5]), ("base", 101)]
 TRIALS += [(name, 100) for name in [*CHANGES][5:]]
 """Name and seed of each trial, in the order in which they are done."""

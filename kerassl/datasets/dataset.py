@@ -23,7 +23,7 @@ from kerassl.datasets.formats.coco import read_coco
 from kerassl.datasets.formats.tfds import TfdsLabels
 from kerassl.datasets.formats.voc import read_voc
 from kerassl.datasets.formats.yolo import read_yolo
-from kerassl.datasets.images.shard_index import shard_place
+from kerassl.datasets.images.files import distinct_names, source_file
 from kerassl.datasets.pipeline.detection import detection_batches, single_object_batches
 from kerassl.datasets.recognition import read_labels
 from kerassl.datasets.record import Record
@@ -338,14 +338,15 @@ class DetectionDataset(collections.abc.Sequence):
     ) -> DetectionDataset:
         """Choose some of the images.
 
-        Subsets of one seed are nested and the same on every machine: they depend on the seed, the image ids and the
-        classes alone, not on the order of the records.
+        Subsets of one seed are nested and the same on every machine and in every format: they depend on the seed, the
+        names of the image files (without folders, where those differ, and suffix) and the classes alone, not on the
+        order of the records.
 
         Args:
             count: int. Number of images.
             fraction: float in (0, 1]. Share of the images, in place of a number. Neither keeps all.
             seed: int.
-            stratified: bool. Keep the shares of the classes as nearly as possible. False chooses by the ids alone.
+            stratified: bool. Keep the shares of the classes as nearly as possible. False chooses by the names alone.
 
         Returns:
             `DetectionDataset`, in the order of this one.
@@ -353,18 +354,18 @@ class DetectionDataset(collections.abc.Sequence):
         Raises:
             UserError: if both are given, one is out of range, or there are fewer images.
         """
-        ids = self._ids()
-        held = self._held() if stratified else None
-        chosen = set(subset(ids, count=count, fraction=fraction, seed=seed, labels=held))
-        return self.with_records([record for record in self if record.image_id in chosen])
+        names = self._names()
+        held = self._held(names) if stratified else None
+        return self._of(names, subset(names, count=count, fraction=fraction, seed=seed, labels=held))
 
     def split(
         self, *, val: float = 0, test: float = 0, seed: int = 0, group_by: str | None = None
     ) -> tuple[DetectionDataset, ...]:
         """Split into training, validation and test images.
 
-        The split is stratified, the same on every machine, and depends on the seed, the image ids (with `group_by` the
-        groups) and the classes alone. The test images do not depend on `val`.
+        The split is stratified, the same on every machine and in every format, and depends on the seed, the names of
+        the image files as in `subset` (with `group_by` the groups) and the classes alone. The test images do not
+        depend on `val`.
 
         Args:
             val, test: float in (0, 1), share of all images; or int, number of images; or 0 for none.
@@ -392,8 +393,9 @@ class DetectionDataset(collections.abc.Sequence):
             raise UserError(
                 f"val={val} and test={test} leave none of {len(self)} images for training; give smaller shares"
             )
-        left, held, parts = self._ids(), self._held(), {}
-        groups = None if group_by is None else self._groups(group_by)
+        names, parts = self._names(), {}
+        left, held = names, self._held(names)
+        groups = None if group_by is None else self._groups(group_by, names)
         if groups is not None and len(groups) <= sum(map(bool, sizes.values())):
             raise _group_error(
                 group_by,
@@ -407,12 +409,10 @@ class DetectionDataset(collections.abc.Sequence):
                 chosen = set(choose(left, size, key, held))
             elif size and groups is not None:
                 chosen = set(choose_groups(groups, size, key, held))
-                groups = {group: ids for group, ids in groups.items() if chosen.isdisjoint(ids)}
-            parts[name] = self.with_records([record for record in self if record.image_id in chosen])
+                groups = {group: own for group, own in groups.items() if chosen.isdisjoint(own)}
+            parts[name] = self._of(names, chosen)
             left = [each for each in left if each not in chosen]
-        kept = set(left)
-        train = self.with_records([record for record in self if record.image_id in kept])
-        return (train, *(parts[name] for name in ("val", "test") if sizes[name]))
+        return (self._of(names, left), *(parts[name] for name in ("val", "test") if sizes[name]))
 
     def batches(
         self,
@@ -460,31 +460,36 @@ class DetectionDataset(collections.abc.Sequence):
         made = _augment.BoxAugmentation(min_visibility=0.7) if augment is True else augment or None
         return single_object_batches(self, image_size, batch_size, shuffle=shuffle, augmentation=made, **options)
 
-    def _ids(self):
+    def _names(self):
+        """The names by which images are chosen: image ids are numbered in another way by each format."""
         ids = [record.image_id for record in self]
         if len(set(ids)) < len(ids):
             doubled = collections.Counter(ids).most_common(1)[0][0]
             raise UserError(f"the image id {doubled!r} is there more than once; give each record an id of its own")
-        return ids
+        return distinct_names(self)
 
-    def _held(self):
-        return {record.image_id: set(record.classes[~record.crowd].tolist()) for record in self}
+    def _of(self, names, chosen):
+        chosen = set(chosen)
+        return self.with_records([record for name, record in zip(names, self) if name in chosen])
 
-    def _groups(self, group_by):
-        """Dict from the text of each group to the ids of its images."""
+    def _held(self, names):
+        return {name: set(record.classes[~record.crowd].tolist()) for name, record in zip(names, self)}
+
+    def _groups(self, group_by, names):
+        """Dict from the text of each group to the names of its images."""
         try:
             pattern = re.compile(group_by)
         except (re.error, TypeError, RecursionError, OverflowError) as error:
             raise _group_error(group_by, f"is no regular expression ({error}); give one, as '^(.*)_frame'") from None
         groups, apart = collections.defaultdict(list), []
-        for record in self:
-            name = record.image_id if shard_place(record.path) else record.path
-            name = name.replace(os.sep, "/") if "/" in group_by else os.path.basename(name)
+        for each, record in zip(names, self):
+            name = source_file(record).replace(os.sep, "/")
+            name = name if "/" in group_by else os.path.basename(name)
             match = pattern.search(name)
             if match is None:
                 apart.append(name)
-            group = "\0" + record.image_id if match is None else "\0\0".join(map(str, match.groups() or [match[0]]))
-            groups[group].append(record.image_id)
+            group = "\0" + each if match is None else "\0\0".join(map(str, match.groups() or [match[0]]))
+            groups[group].append(each)
         if len(apart) == len(self):
             raise _group_error(group_by, f"matches no image file, as {apart[0]}; give an expression that does")
         if apart:

@@ -16,8 +16,8 @@ from kerassl._io.json import read_json
 from kerassl._lazy import keras
 from kerassl.config.config import read_config
 from kerassl.config.sources import open_labels
+from kerassl.datasets.images.files import source_file
 from kerassl.datasets.images.reading import decodable
-from kerassl.datasets.images.shard_index import shard_place
 from kerassl.detectors.model_files import check_model, load
 from kerassl.metrics import plots as _plots
 from kerassl.metrics.coco_results import coco_results_of
@@ -152,7 +152,7 @@ def _by_image(predictions, labels):
         return predictions
     best, most = predictions, 0
     for key in (os.path.realpath, os.path.basename, lambda path: pathlib.PurePath(path).stem, _last_two):
-        ids = {key(_name(record)): record.image_id for record in labels}
+        ids = {key(source_file(record)): record.image_id for record in labels}
         found = {ids.get(key(name), name): one for name, one in predictions.items()}
         matched = sum(name in known for name in found)
         if matched > most and len(found) == len(predictions) and len(ids) == len(known):
@@ -164,11 +164,6 @@ def _by_image(predictions, labels):
 
 def _last_two(path):
     return pathlib.PurePath(path).parts[-2:]
-
-
-def _name(record):
-    """The path of an image; in shards, which have no paths of their own, that it was packed from, or its id."""
-    return record.path if shard_place(record.path) is None else record.file or record.image_id
 
 
 def _without_broken(labels, predictions):

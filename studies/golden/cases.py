@@ -556,7 +556,7 @@ def readers():
         "voc": voc_set,
         "voc_count": voc_set.subset(4, seed=2),
         "coco": coco_set,
-        "coco_fraction": coco_set.subset(fraction=0.5, stratified=False, seed=1),
+        "voc_fraction": voc_set.subset(fraction=0.5, stratified=False, seed=1),
         "yolo": datasets.DetectionDataset.from_yolo("photos", "labels", class_names="classes.txt"),
     }
     datasets.write_shards(voc_set, "shards", per_shard=3, image_size=48)

@@ -63,6 +63,8 @@ def test_gives_what_voc_gives_when_both_read_one_devkit(devkit, prepared, split,
         np.testing.assert_array_equal(one.difficult, other.difficult)
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)  # tensorflow-datasets keeps shares in float32
         np.testing.assert_array_equal(datasets.read_image(one.path), datasets.read_image(other.path))
+    chosen = [[record.image_id for record in each.subset(2, seed=1)] for each in (found, expected)]
+    assert chosen[0] == chosen[1]
 
 
 def test_gives_the_batches_of_voc_and_resumes_within_an_epoch(devkit, prepared):
@@ -134,6 +136,7 @@ def test_any_data_set_with_boxes_is_opened_by_its_name(tmp_path, monkeypatch):
     train, val, every = (DetectionDataset.open("tfds:few_boxes", split=split) for split in ("train", "val", None))
     assert [len(each) for each in (train, val, every)] == [3, 2, 5]
     assert every.class_names == ("cat", "dog")
+    assert len({record.image_id for record in every}) == 5  # though no image has a file name
     for record in train:
         np.testing.assert_array_equal(record.boxes, [[30, 10, 60, 20]] * 2)
         assert record.crowd.tolist() == [False, True]

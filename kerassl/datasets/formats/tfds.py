@@ -1,5 +1,6 @@
 """Data sets of tensorflow-datasets that have boxes."""
 
+import dataclasses
 import io
 import os
 import pathlib
@@ -9,7 +10,7 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl.datasets.formats.annotation import AnnotatedObject, box_text, displayed_size, make_record
 from kerassl.datasets.formats.findings import Findings
-from kerassl.datasets.images.files import by_file_name
+from kerassl.datasets.images.files import by_file_name, without_suffix
 from kerassl.datasets.images.reading import read_header
 
 _VALIDATION = "validation"  # what is "val" elsewhere
@@ -85,11 +86,10 @@ class TfdsLabels:
         findings, rows = Findings(strict), []
         for each in self.splits if split is None else (split,):
             found = self._read(_VALIDATION if each == "val" else each, findings)
-            if split is not None or any(len(record.boxes) for _, record in found):
+            if split is not None or any(len(record.boxes) for record in found):
                 rows += found
         findings.report()
-        names, records = zip(*rows) if rows else ((), ())
-        return by_file_name(records, names)
+        return by_file_name(rows)
 
     def _read(self, split, findings):
         try:
@@ -102,12 +102,14 @@ class TfdsLabels:
             known = ", ".join(sorted(self._builder.info.splits))
             reason = str(error).strip("'\"").splitlines()[0]
             raise UserError(f"{self.name} gives no split {split!r} ({reason}); its splits are {known}") from None
-        found = ((_name(example), self._record(example, findings)) for example in examples.as_numpy_iterator())
-        return [(name, record) for name, record in found if record is not None]
+        found = (self._record(example, findings) for example in examples.as_numpy_iterator())
+        return [record for record in found if record is not None]
 
     def _record(self, example, findings):
         file, _, number = example["tfds_id"].decode().rpartition("__")
-        name, path = _name(example), f"{pathlib.Path(self._builder.data_path) / file}#{number}"
+        # An image without a file has the name that tensorflow-datasets gives it.
+        name = os.fsdecode(example.get("image/filename", example["tfds_id"]))
+        path = f"{pathlib.Path(self._builder.data_path) / file}#{number}"
         header = read_header(io.BytesIO(example["image"]))
         if header is None:
             findings.broken(f"{path} ({name}) is no image that can be read")
@@ -129,11 +131,6 @@ class TfdsLabels:
             for label, box, hard, many in zip(labels, boxes.tolist(), difficult, crowd)
         ]
         stored = (header.width, header.height)
-        return make_record(
-            os.path.splitext(name)[0], path, displayed_size(header), annotated, stored, findings, path, self.class_names
-        )
-
-
-def _name(example):
-    """The image's file, or the name that tensorflow-datasets gives to an image without one."""
-    return os.fsdecode(example.get("image/filename", example["tfds_id"]))
+        size, own = displayed_size(header), without_suffix(name)
+        record = make_record(own, path, size, annotated, stored, findings, path, self.class_names)
+        return dataclasses.replace(record, file=name)

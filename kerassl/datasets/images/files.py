@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
+import itertools
 import logging
 import os
 import pathlib
@@ -176,20 +178,53 @@ def files_identity(paths):
     return digest.hexdigest()
 
 
-def by_file_name(records, names=None):
+def by_file_name(records):
     """Sort records by the names of their image files without the suffix, so that every format has the same order.
 
     Args:
         records: sequence of `Record`.
-        names: sequence of str, the files that the images were read from where these are not the records' paths.
 
     Returns:
         List of `Record`.
     """
 
-    def key(row):
-        name, record = row
+    def key(record):
+        name = source_file(record)
         return nfc(os.path.splitext(name)[0]), name, record.image_id
 
-    paths = [record.path for record in records] if names is None else names
-    return [record for _, record in sorted(zip(paths, records), key=key)]
+    return sorted(records, key=key)
+
+
+def source_file(record):
+    """Return the file that an image was read from: of one in shards, the file that it was packed from, else its id."""
+    return record.path if shard_place(record.path) is None else record.file or record.image_id
+
+
+def without_suffix(name):
+    """Return the name of a file without the suffix, if it is that of an image."""
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in (*SUFFIXES, ".gif") else name
+
+
+def distinct_names(records):
+    """Return a name of each image that is the same in every format of labels.
+
+    Args:
+        records: sequence of `Record` with different ids.
+
+    Returns:
+        List of str: the names of the image files without suffix; of several files of one name, with suffix and as many
+        of their folders as distinguish them; of images of one file, with their ids.
+    """
+    parts = [nfc(source_file(record)).replace(os.sep, "/").split("/") for record in records]
+    names, alike, depth = [without_suffix(each[-1]) for each in parts], [range(len(parts))], 0
+    while alike:
+        found = collections.defaultdict(list)
+        for number, places in enumerate(alike):
+            for place in places:
+                found[number, names[place]].append(place)
+        alike, depth = [places for places in found.values() if len(places) > 1], depth + 1
+        for place in itertools.chain(*alike):
+            whole = depth > len(parts[place]) + 1
+            names[place] = f"{parts[place][-1]}\0{records[place].image_id}" if whole else "/".join(parts[place][-depth:])
+    return names

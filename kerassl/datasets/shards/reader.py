@@ -11,7 +11,7 @@ from kerassl.datasets.formats.findings import Findings
 from kerassl.datasets.images.faults import fault
 from kerassl.datasets.images.files import by_file_name
 from kerassl.datasets.images.image_bytes import example_bytes
-from kerassl.datasets.images.shard_index import open_index, shard_place
+from kerassl.datasets.images.shard_index import open_index
 from kerassl.datasets.record import Named, Record
 from kerassl.datasets.shards.example import label_features
 
@@ -44,17 +44,14 @@ def read_shards(folder, strict):
             continue
         record = _record(name, rows[place], classes)
         if record.image_id in records:
-            findings.broken(f"{name} has the image id {record.image_id} of {records[record.image_id][1].path}")
+            findings.broken(f"{name} has the image id {record.image_id} of {records[record.image_id].path}")
             continue
-        records[record.image_id] = os.fsdecode(rows[place]["image/filename"]), record
+        records[record.image_id] = record
     if not records:
         raise UserError(
             f"none of {len(names)} records in {folder} can be read; start write_shards again, which repairs them"
         )
-    files, records = zip(*records.values())
-    if any(map(shard_place, files)):  # packed from other shards: the names are not those of files
-        return records, classes
-    return by_file_name(records, files), classes
+    return by_file_name(list(records.values())), classes
 
 
 def _wrong(row, classes):

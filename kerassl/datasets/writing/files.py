@@ -25,7 +25,7 @@ from kerassl._io import files
 from kerassl._io.file_names import file_name
 from kerassl.datasets.images.decoding import FORMATS
 from kerassl.datasets.images.faults import is_cut
-from kerassl.datasets.images.files import SUFFIXES
+from kerassl.datasets.images.files import SUFFIXES, source_file, without_suffix
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.images.reading import read_header, read_image
 from kerassl.datasets.images.shard_index import shard_place
@@ -307,10 +307,8 @@ def _stems(splits):
 
 def _stem(record):
     """The stem of an image's own name, in characters that every file system and format takes."""
-    name = (record.file or record.image_id) if shard_place(record.path) else os.path.basename(record.path)
-    name = re.split(r"[/\\]", name)[-1] or name
-    stem, suffix = os.path.splitext(name)
-    stem = stem if suffix.lower() in (*SUFFIXES, ".gif") else name
+    name = source_file(record)
+    stem = without_suffix(re.split(r"[/\\]", name)[-1] or name)
     plain = stem.isprintable() and not set(stem) & set('\\/:*?"<>|') and len(os.fsencode(stem)) <= 200
     return stem if plain and stem and stem[0] not in " ." and stem[-1] not in " ." else file_name(stem)
 

@@ -530,7 +530,9 @@ def readers():
         "voc": datasets.voc_records("voc", split="train", classes=CLASSES),
         "voc_count": datasets.voc_records("voc", split="train", classes=CLASSES, count=4, seed=2),
         "coco": datasets.coco_records("coco.json", "photos"),
-        "voc_fraction": datasets.voc_records("voc", split="train", classes=CLASSES, fraction=0.5, stratified=False, seed=1),
+        "voc_fraction": datasets.voc_records(
+            "voc", split="train", classes=CLASSES, fraction=0.5, stratified=False, seed=1
+        ),
         "yolo": datasets.yolo_records("photos", "labels", classes="classes.txt"),
     }
     datasets.write_shards(sets["voc"], "shards", classes=CLASSES, per_shard=3, image_size=48)

@@ -226,5 +226,7 @@ def distinct_names(records):
         alike, depth = [places for places in found.values() if len(places) > 1], depth + 1
         for place in itertools.chain(*alike):
             whole = depth > len(parts[place]) + 1
-            names[place] = f"{parts[place][-1]}\0{records[place].image_id}" if whole else "/".join(parts[place][-depth:])
+            names[place] = (
+                f"{parts[place][-1]}\0{records[place].image_id}" if whole else "/".join(parts[place][-depth:])
+            )
     return names

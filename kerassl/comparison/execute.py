@@ -23,12 +23,13 @@ from kerassl.config.config import as_flags, label_settings, without
 from kerassl.config.sources import Sources, check_images, check_paths, some_labels, sources
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 from kerassl.detectors.model_files import load, run_card
+from kerassl.runs import distill as distillation
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs import running, supervised
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan.comparison import plan_comparison
-from kerassl.runs.plan.stages import Plan, Pretraining, Probing, Reestimation, Stage, Training
+from kerassl.runs.plan.stages import Distillation, Plan, Pretraining, Probing, Reestimation, Stage, Training
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.start import check_network, check_start, fetch_weights, start_settings
 from kerassl.types import PROTOCOLS
@@ -147,7 +148,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
         figures = None if stage is None else found[stage.name]
         variants[name] = {"start": variant.start, "seen": seen_by(variant, figures, data.generated)}
         if stage is not None:
-            variants[name]["pretrain"] = figures
+            variants[name][stage.kind] = figures
             plain = figures if stage.folder == plan.folder else plain
         if probed:
             variants[name]["probe"] = probed[name]
@@ -206,6 +207,13 @@ def _pretrain(stage, work):
     return run(stage, work.data.images, work.limit)
 
 
+def _distill(stage, work):
+    if not stage.outputs[-1].exists():
+        work.limit.check()
+        log.info("the distillation of %s", stage.variant)
+    return distillation.run(stage, work.data.images, work.limit)
+
+
 def _reestimate(stage, work):
     if any(stage.name in other.after for other in work.left):
         work.limit.check()
@@ -222,6 +230,7 @@ def _train(stage, work):
 
 _RUNNERS: Mapping[type[Stage], Callable[[Any, _Work], Any]] = {
     Pretraining: _pretrain,
+    Distillation: _distill,
     Reestimation: _reestimate,
     Probing: lambda stage, work: probe.run(stage, work.found, work.limit),
     Training: _train,
@@ -257,6 +266,8 @@ def _check_data(plan, data, labeled):
             supervised.labeled_images(data.images, supervised.named(stage.supervised))
         else:
             pretraining.check(stage.settings, data.images)
+    for stage in (stage for stage in plan.of(Distillation) if not stage.done()):
+        distillation.check(stage, data.images)
     most = max((stage.labels for stage in plan.of(Training) if stage.labels is not None), default=None)
     if most is not None:
         labeled(most, plan.config.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs.plan.stages import Variant
+from kerassl.runs.plan.stages import Distillation, Variant
 from kerassl.runs.start import seen
 
 
@@ -22,7 +22,10 @@ def seen_by(variant: Variant, figures: dict | None, generated: bool) -> str:
     if figures is None or variant.pretraining is None:
         return known + after
     kind = "generated images" if generated else "images"
-    if variant.pretraining.supervised:
+    if isinstance(variant.pretraining, Distillation):
+        how, times = "without labels", figures["epochs"]
+        after = f" Its teacher, {figures['teacher']}, has seen {figures['teacher_seen']}{after}"
+    elif variant.pretraining.supervised:
         how = f"with the labels of {len(figures['classes'])} classes, by their folders or names"
         times = figures["epochs"]
     else:

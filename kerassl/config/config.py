@@ -76,7 +76,7 @@ class Config(Section):
     )
     data: Data = Field(default_factory=Data, description="Images and labels.")
     pretrain: Pretrain = Field(default_factory=Pretrain, description="Self-supervised pre-training.")
-    distill: Distill | None = Field(None, description="Distillation of a teacher, by kerassl distill.")
+    distill: Distill | None = Field(None, description="Distillation of a teacher.")
     frozen: Frozen | None = Field(None, description="A localizer on frozen features, in a comparison.")
     localizer: Localizer | None = Field(None, description="A localizer, trained on labels.")
     detector: Detector | None = Field(None, description="A detector, trained on labels.")
@@ -96,11 +96,13 @@ class Config(Section):
         for name, variant in self.variants.items():
             if "start" not in variant.model_fields_set:
                 variant.start = self.weights or "random"
-            if variant.pretrain is not None:
-                try:
-                    changed_section(self.pretrain, variant.pretrain, f"variants.{name}.pretrain")
-                except ValueError as error:
-                    problems.append(str(error))
+            try:
+                learned = learned_section(self, name)
+            except ValueError as error:
+                problems.append(str(error))
+            else:
+                if isinstance(learned, Distill) and learned.teacher is None:
+                    problems.append(f"variants.{name}.distill names no teacher; give one, as {{teacher: MobileNet}}")
         problems += _grid_problems(self)
         if problems:
             raise ValueError("\n".join(problems))
@@ -161,6 +163,20 @@ def changed_section(section: _Section, changes: Mapping[str, Any], name: str) ->
         return type(section).model_validate(values)
     except pydantic.ValidationError as error:
         raise ValueError("\n".join(_problems(error, type(section), name))) from None
+
+
+def learned_section(config: Config, variant: str) -> Pretrain | Distill | None:
+    """Return the section by which a variant learns before it sees labels of objects, or None where it does not.
+
+    Raises:
+        ValueError: as of `changed_section`.
+    """
+    own = config.variants[variant]
+    if own.distill is not None:
+        return changed_section(config.distill or Distill(), own.distill, f"variants.{variant}.distill")
+    if own.pretrain is not None:
+        return changed_section(config.pretrain, own.pretrain, f"variants.{variant}.pretrain")
+    return None
 
 
 def read_config(

@@ -502,6 +502,11 @@ class Variant(Section):
     pretrain: dict | None = Field(
         None, description="Changes over the section pretrain; {} is the section as it is, null no pre-training."
     )
+    distill: dict | None = Field(
+        None,
+        description="In place of pretrain: changes over the section distill, as {teacher: MobileNet}; null distills "
+        "nothing.",
+    )
     supervised: bool | list[str] = Field(
         False, description="Pre-train by the labels of the images instead of contrast; a list names the classes."
     )
@@ -520,7 +525,9 @@ class Variant(Section):
         return value
 
     @pydantic.model_validator(mode="after")
-    def _labels_need_views(self):
+    def _one_way_to_learn(self):
+        if self.distill is not None and (self.pretrain is not None or self.supervised):
+            raise ValueError("distill and pretrain are both given; give one to a variant that starts from this one")
         if self.supervised and self.pretrain is None:
             self.pretrain = {}
         return self

@@ -55,8 +55,11 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         tables = _chosen(results["choice"]) | tables
     if results.get("labels"):
         tables["Labels of the teacher"] = figures_table(results["labels"], _LABELED)
+    distilled = {name: one["distill"] for name, one in variants.items() if one.get("distill")}
     if results.get("distill"):
-        tables["Distillation"] = figures_table({results["distill"]["teacher"]: results["distill"]}, _DISTILLED)
+        distilled = {results["distill"]["teacher"]: results["distill"]}
+    if distilled:
+        tables["Distillation"] = figures_table(distilled, _DISTILLED)
     return render(
         "run",
         title=results["title"],

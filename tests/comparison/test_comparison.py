@@ -21,6 +21,7 @@ from kerassl.config import read_config
 from kerassl.config.sources import some_labels, sources
 from kerassl.detectors.localizer import frozen_features
 from kerassl.resizing import letterbox
+from kerassl.runs import distill as distillation
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import supervised
@@ -108,7 +109,7 @@ def trained(patched, monkeypatch):
         weight.assign(weight + 1.0)
         return {"loss": [1.0]}, 0.5
 
-    for module in (pretraining, supervised):
+    for module in (pretraining, supervised, distillation):
         monkeypatch.setattr(module, "fit_watched", fit)
     return found
 
@@ -199,21 +200,25 @@ def test_limit_is_refused_when_it_is_zero(run, capsys):
     assert "--minutes is 0" in capsys.readouterr().err
 
 
-def test_results_summarize_the_records_of_all_trials(trained, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(detectors, "fit_frozen", None)  # nothing is left to train
-    level = {"self-supervised": 0.8, "random start": 0.3}
-    text = GRID.replace("seeds: 2}", "seeds: 2, sanity_check: {good: self-supervised, poor: random start}}")
-    (tmp_path / "run.yaml").write_text(text)
-    config = read_config(tmp_path / "run.yaml")
-    with run_folder(tmp_path / "out", config):
-        for stage in plan_comparison(config, tmp_path / "out").of(Training):
+def fill(folder, text, level):
+    """Write the records of all trials, whose IoU begins at the level of their variant; those above 0.5 are right."""
+    (folder / "run.yaml").write_text(text)
+    config = read_config(folder / "run.yaml")
+    with run_folder(folder / "out", config):
+        for stage in plan_comparison(config, folder / "out").of(Training):
             iou = [level[stage.variant] + 0.01 * number for number in range(6)]
-            right = int(stage.variant == "self-supervised")
+            right = int(level[stage.variant] > 0.5)
             figures = {"mean_iou": np.mean(iou), "loc_acc_50": right, "loc_acc_70": right, "top1": right, "top3": 1}
             each = {"ids": [str(number) for number in range(6)], "iou": iou, "top1": [right] * 6, "top3": [1] * 6}
             own = {name: getattr(stage, name) for name in ("variant", "protocol", "labels", "seed")}
             rest = {"images": stage.labels, "figures": figures, "per_image": each, "minutes": 1, "steps": 2}
             write_json(stage.record, {**own, **rest})
+
+
+def test_results_summarize_the_records_of_all_trials(trained, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(detectors, "fit_frozen", None)  # nothing is left to train
+    text = GRID.replace("seeds: 2}", "seeds: 2, sanity_check: {good: self-supervised, poor: random start}}")
+    fill(tmp_path, text, {"self-supervised": 0.8, "random start": 0.3})
     assert run("out", text, "--resume") == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["significance"]["baseline"] == "random start"
@@ -222,6 +227,28 @@ def test_results_summarize_the_records_of_all_trials(trained, run, tmp_path, mon
     assert own["frozen"]["mean_iou"] == pytest.approx(0.825)
     assert (own["frozen"]["labels"], own["frozen"]["seeds"]) == (8, 2)
     assert "without labels" in own["seen"]
+
+
+def test_variant_is_distilled_once_and_its_teacher_is_reported(trained, run, tmp_path, tiny_backbone, monkeypatch):
+    monkeypatch.setattr(models.FeatureDistillation, "adapt", lambda *_: 24)
+    backbones.save(tiny_backbone(6, name="large"), tmp_path / "teacher.keras")
+    text = SCENES + FROZEN + "compare: {labels: [4]}\ndistill: {image_size: 32, batch_size: 8, epochs: 2}\nvariants:\n"
+    text += f"  one: {{distill: {{teacher: {tmp_path}/teacher.keras}}}}\n  same: one\n  random: random\n"
+    fill(tmp_path, text, {"one": 0.8, "same": 0.8, "random": 0.3})
+    assert run("out", text, "--resume") == 0
+    ((model, _),) = trained
+    assert model.levels == ("P4", "P5")
+    found = json.loads((tmp_path / "out" / "results.json").read_text())["variants"]
+    assert found["one"]["distill"]["images"] == 24
+    assert found["one"]["seen"].startswith("about 24 generated images without labels, 2 times each; weights random")
+    assert f"Its teacher, {tmp_path}/teacher.keras, has seen whatever" in found["one"]["seen"]
+    assert "distill" not in found["same"]
+    np.testing.assert_array_equal(
+        backbones.load(tmp_path / "out" / "variants" / "one" / "backbone.keras").get_weights()[0],
+        model.backbone.get_weights()[0],
+    )
+    (tmp_path / "teacher.keras").unlink()  # it is not needed again
+    assert run("out", text, "--resume") == 0
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from kerassl._io.state import write_json
 from kerassl.config.config import read_config
 from kerassl.runs.finetune import finetune
 from kerassl.runs.plan.comparison import plan_comparison
-from kerassl.runs.plan.stages import Pretraining, Probing, Reestimation, Training
+from kerassl.runs.plan.stages import Distillation, Pretraining, Probing, Reestimation, Training
 from kerassl.runs.plan.training import plan_finetuning, plan_pretraining
 
 SCENES = {"train": 12, "val": 6, "unlabeled": 16}
@@ -80,6 +80,40 @@ def test_pretraining_is_shared_when_variants_start_and_learn_alike(compared, tmp
     assert plan.variants["large"].parent == "plain"
     assert plan.variants["larger"].pretraining is stages[2]
     assert stages[0].images == 28 // 8 * 8 * 2
+
+
+def test_distillation_is_shared_when_variants_start_and_learn_alike(compared, tmp_path):
+    plan = compared(
+        distill={"batch_size": 8, "epochs": 3},
+        variants={
+            "one": {"distill": {"teacher": "MobileNet"}}, "again": {"distill": {"teacher": "MobileNet"}},
+            "other": {"distill": {"teacher": "ResNet50"}}, "contrasted": {"start": "one", "pretrain": {}},
+            "warm": {"start": "w.npz", "distill": {"teacher": "MobileNet"}}, "cold": "self-supervised",
+        },
+    )  # fmt: skip
+    stages = plan.of(Distillation)
+    assert [(stage.variant, stage.teacher, stage.weights, stage.images) for stage in stages] == [
+        ("one", "MobileNet", "random", 72), ("other", "ResNet50", "random", 72), ("warm", "MobileNet", "w.npz", 72),
+    ]  # fmt: skip
+    folders = [f"variants/{name}" for name in ("one", "one", "other", "contrasted", "warm")]
+    weights = short(tmp_path, [variant.weights for variant in plan.variants.values()])
+    assert weights == [*(f"{folder}/backbone.keras" for folder in folders), "backbone.keras"]
+    assert plan.variants["contrasted"].pretraining.after == ("distill one",)
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"distill": {}}, "variants.one.distill names no teacher"),
+        ({"distill": {"teacher": "MobileNet", "epoch": 1}}, "variants.one.distill.epoch"),
+        ({"distill": {"teacher": "MobileNet"}, "pretrain": {}}, "both given"),
+        ({"distill": {"teacher": "MobileNet"}, "supervised": True}, "both given"),
+    ],
+)
+def test_distilled_variant_is_refused_when_its_settings_are_invalid(variant, message, compared):
+    with pytest.raises(UserError, match=message) as error:
+        compared(variants={"one": variant})
+    assert "\n" not in str(error.value)
 
 
 def test_batch_norm_is_reestimated_once_for_features_of_the_same_weights(compared, tmp_path):

@@ -9,8 +9,10 @@ import os
 import pathlib
 
 from kerassl._errors import UserError
-from kerassl.config.config import Config, axes, changed_section, parent, protocols, slug
+from kerassl.config.config import Config, axes, learned_section, parent, protocols, slug
+from kerassl.config.schema import Distill
 from kerassl.runs.plan.stages import (
+    Distillation,
     Network,
     Plan,
     Pretraining,
@@ -20,7 +22,7 @@ from kerassl.runs.plan.stages import (
     Training,
     Variant,
 )
-from kerassl.runs.plan.training import labeled_seen, pretraining_stage
+from kerassl.runs.plan.training import distillation_stage, labeled_seen, pretraining_stage
 
 
 def plan_comparison(config: Config, folder: str | os.PathLike) -> Plan:
@@ -61,19 +63,23 @@ def _variants(config: Config, folder: pathlib.Path) -> dict[str, Variant]:
     """Resolve the variants of a comparison, and which of them share a pre-training."""
     found: dict[str, Variant] = {}
     learned: dict[pathlib.Path, tuple] = {folder: ("random", False, config.pretrain.model_dump())}
-    pretrainings: dict[pathlib.Path, Pretraining] = {}
+    pretrainings: dict[pathlib.Path, Pretraining | Distillation] = {}
     for name, own in config.variants.items():
         before, place = parent(config, name), folder / "variants" / slug(name)
         weights = own.start if before is None else found[before].weights
         pretraining = None
-        if own.pretrain is not None:
-            section = changed_section(config.pretrain, own.pretrain, f"variants.{name}.pretrain")
+        section = learned_section(config, name)
+        if section is not None:
             settings = (weights, own.supervised, section.model_dump())
             home = next((other for other in learned if learned[other] == settings), place)
             learned[home] = settings
             if home not in pretrainings:
                 after = () if before is None else _needed(found[before], features=False)
-                pretrainings[home] = pretraining_stage(config, home, weights, section, name, own.supervised, after)
+                pretrainings[home] = (
+                    distillation_stage(config, home, weights, section, name, after)
+                    if isinstance(section, Distill)
+                    else pretraining_stage(config, home, weights, section, name, own.supervised, after)
+                )
             pretraining, weights = pretrainings[home], str(home / "backbone.keras")
         features = weights
         # A random start stays as it is: its features fade from layer to layer, and with their own statistics worse.

@@ -296,7 +296,7 @@ class Variant:
         start: Str, as the configuration has it.
         parent: Str, the variant that it starts from, or None.
         folder: `pathlib.Path` of what is kept of it.
-        pretraining: `Pretraining`, which it may share with others, or None.
+        pretraining: `Pretraining` or `Distillation`, which it may share with others, or None.
         weights: Weights that its backbone has when labels come.
         features: Weights by which its frozen features are computed.
         sections: Dict from the protocols that measure it to their sections.
@@ -306,7 +306,7 @@ class Variant:
     start: str
     parent: str | None
     folder: pathlib.Path
-    pretraining: Pretraining | None
+    pretraining: Pretraining | Distillation | None
     weights: str
     features: str
     sections: Mapping[str, Any]

@@ -41,17 +41,7 @@ def plan_distillation(config: Config, folder: str | os.PathLike) -> Plan:
             "no teacher is named; give --teacher a network, as MobileNet, or a .keras file, or distill.teacher in the "
             "configuration"
         )
-    stage = Distillation(
-        name="distill",
-        network=Network.of(config),
-        settings=section,
-        seed=config.seed,
-        weights=config.weights or "random",
-        folder=folder,
-        images=_views_seen(config, section),
-        teacher=section.teacher,
-    )
-    return Plan(config, folder, (stage,))
+    return Plan(config, folder, (distillation_stage(config, folder, config.weights or "random", section),))
 
 
 def plan_finetuning(config: Config, folder: str | os.PathLike) -> Plan:
@@ -72,6 +62,21 @@ def plan_finetuning(config: Config, folder: str | os.PathLike) -> Plan:
     )
     return Plan(
         config, folder, (stage,), {start: Variant(start, start, None, folder, None, start, start, {protocol: section})}
+    )
+
+
+def distillation_stage(config, folder, start, section, variant="", after=()):
+    return Distillation(
+        name=f"distill {variant}".rstrip(),
+        variant=variant,
+        network=Network.of(config),
+        settings=section,
+        seed=config.seed,
+        weights=start,
+        folder=folder,
+        after=after,
+        images=_views_seen(config, section),
+        teacher=section.teacher,
     )
 
 

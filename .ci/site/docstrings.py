@@ -10,6 +10,9 @@ import griffe
 _PROSE = ("Returns", "Yields", "Reference", "References", "Call arguments", "Example")
 _SECTION = re.compile(rf"^({'|'.join(_PROSE)}):\n((?:(?:[ ]{{4}}.*)?\n)*(?:[ ]{{4}}.*)?)", re.MULTILINE)
 
+# An argument line of several names, as "first, second: ...", with the lines that continue it.
+_SEVERAL = re.compile(r"^    (\w+(?:, \w+)+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
+
 
 class Sections(griffe.Extension):
     """Rewrites the docstrings of functions, classes and modules before they are parsed."""
@@ -17,7 +20,7 @@ class Sections(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_) -> None:
         """Rewrite the docstring of an object."""
         if obj.docstring is not None:
-            obj.docstring.value = _SECTION.sub(_markdown, obj.docstring.value)
+            obj.docstring.value = _SEVERAL.sub(_each, _SECTION.sub(_markdown, obj.docstring.value))
 
 
 def _markdown(match: re.Match[str]) -> str:
@@ -27,7 +30,11 @@ def _markdown(match: re.Match[str]) -> str:
     elif title == "Call arguments":
         body = re.sub(r"^(\w+): ", r"- `\1`: ", body, flags=re.MULTILINE)
         body = body.replace("\n    ", "\n    ")
-    return f"**{title}**\n\n{body.strip()}\n\n"
+    return f"**{title}:**\n\n{body.strip()}\n\n"
+
+
+def _each(match: re.Match[str]) -> str:
+    return "\n".join(f"    {name}: {match[2]}" for name in match[1].split(", "))
 
 
 def _code(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Rows of `benchmarks.step`: kerassl, the usual Keras example, lightly, the bare encoder and kerassl's parts."""
+"""Rows of `benchmarks.step`: kerassl, the usual example, lightly, the bare encoder, kerassl's parts; and detectors."""
 
 import sys
 
@@ -18,6 +18,7 @@ STAGES = {
     "views": "two views alone",
     "loss": "loss alone, with its gradient",
 }
+DETECTORS = ("YOLOV8", "RetinaNet")
 
 
 def rows(settings, without=(), stages=False):
@@ -45,6 +46,32 @@ def rows(settings, without=(), stages=False):
     if stages:
         found.extend(Row(label, name, settings) for name, label in STAGES.items())
     return found
+
+
+def detector_rows(settings):
+    """The rows of the detectors: each by its own training step, and its network alone.
+
+    Args:
+        settings: dict as of `rows`. A step takes a quarter of the images that there are pairs in one of pre-training.
+
+    Returns:
+        List of `Row`.
+    """
+    found = []
+    for kind in DETECTORS:
+        own = {**settings, "batch_size": max(1, settings["batch_size"] // 4), "kind": kind}
+        found.append(Row(f"{kind}, model.fit", "detector", own))
+        found.append(Row(f"bare network of {kind} (no targets or loss)", "bare detector", own))
+    return found
+
+
+def add_bare_ratios(results):
+    """Writes into each result of `detector_rows` its images a second over those of the bare network of its kind."""
+    bare = {result["settings"]["kind"]: result for result in results if result["contender"] == "bare detector"}
+    for result in results:
+        own = bare[result["settings"]["kind"]]
+        if "ms" in result and "ms" in own:
+            result["ratio_to_bare"] = own["ms"] / result["ms"]
 
 
 def add_ratios(results):

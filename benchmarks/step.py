@@ -1,6 +1,7 @@
 """How fast is a whole pre-training step? kerassl, the usual Keras example, lightly and the bare encoder, in one run.
 
-    python -m benchmarks.step                        # the comparison, about ten minutes on two cores
+    python -m benchmarks.step                        # the comparison, then the training of detectors
+    python -m benchmarks.step --only-detectors       # training of detectors alone
     python -m benchmarks.step --stages               # and what the parts of kerassl's step cost alone
     python -m benchmarks.step --grow                 # instead: larger batches, more replicas, tiles of the loss
     python -m benchmarks.step --images photos/ --out bench.json
@@ -32,8 +33,9 @@ def parse(arguments):
     parser.add_argument("--steps", type=int, default=8, help="steps a turn that count")
     parser.add_argument("--warmup", type=int, default=3, help="steps a turn before those, which fill what reads ahead")
     parser.add_argument("--cores", type=int, default=2, help="cores that each may use")
-    others = [name for name in comparison.LABELS if name != "whole"]
+    others = [*(name for name in comparison.LABELS if name != "whole"), "detectors"]
     parser.add_argument("--without", nargs="+", default=[], choices=others, help="leave these out")
+    parser.add_argument("--only-detectors", action="store_true", help="measure the training of detectors alone")
     parser.add_argument("--stages", action="store_true", help="also measure kerassl's reading, views and loss alone")
     parser.add_argument(
         "--grow", action="store_true", help="instead measure how kerassl's cost grows; needs 256 images"
@@ -55,7 +57,7 @@ def main(arguments=None):
     report = {"date": time.strftime("%Y-%m-%d"), **machine.about()}
     with contextlib.ExitStack() as stack:
         images = options.images and str(pathlib.Path(options.images).resolve())
-        if not images:
+        if not images and not options.only_detectors:
             images = draw(stack.enter_context(tempfile.TemporaryDirectory()), options.count, options.cores)
         settings = {
             "network": options.backbone,
@@ -68,7 +70,12 @@ def main(arguments=None):
             "images": "own folder" if options.images else f"{options.count} generated scenes, 375x500",
             **{key: getattr(options, key) for key in ("rounds", "steps", "warmup", "cores")},
         }
-        failed = (grow if options.grow else compare)(options, settings, report)
+        if options.only_detectors:
+            failed = detect(options, settings, report)
+        else:
+            failed = (grow if options.grow else compare)(options, settings, report)
+            if not options.grow and "detectors" not in options.without:
+                failed = detect(options, settings, report) or failed
     if options.out:
         pathlib.Path(options.out).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         say(f"figures written to {options.out}")
@@ -104,6 +111,19 @@ def compare(options, settings, report):
     return 0 if "whole" in by_name else 1
 
 
+def detect(options, settings, report):
+    # After the others, whose processes would be beside these in memory.
+    turns = {name: getattr(options, name) for name in ("rounds", "steps", "warmup", "cores")}
+    own = {key: value for key, value in settings.items() if key != "images"}
+    results = report["detectors"] = measure(comparison.detector_rows(own), **turns)
+    comparison.add_bare_ratios(results)
+    size = f"{own['image_size']} px, batch {results[0]['settings']['batch_size']}"
+    print("\n" + heading(report, f"{size}, float32, random images and boxes from memory"), end="\n\n")
+    print(tables.detectors_table(results))
+    tell_disturbed(results)
+    return int(any("ms" not in result for result in results))
+
+
 def grow(options, settings, report):
     # One process after the other, so there is nothing to interleave; and the largest steps take ten seconds.
     few = {name: max(1, getattr(options, name) // 2) for name in ("rounds", "steps", "warmup")}
@@ -135,11 +155,11 @@ def draw(folder, count, cores):
         return worker.ask("draw", folder=str(pathlib.Path(folder) / "scenes"), count=count)
 
 
-def heading(report):
+def heading(report, what=None):
     settings, cores = report["settings"], report["machine"]["cores"]
+    views = f"views of {settings['image_size']} px, batch {settings['batch_size']}, float32, {settings['images']}"
     return (
-        f"{settings['network']}, views of {settings['image_size']} px, batch {settings['batch_size']}, float32, "
-        f"{settings['images']}; {settings['cores']} of {cores} cores; {report['date']}, commit "
+        f"{settings['network']}, {what or views}; {settings['cores']} of {cores} cores; {report['date']}, commit "
         f"{report['commit']}; medians of {settings['rounds']} rounds, {settings['steps']} steps each"
     )
 

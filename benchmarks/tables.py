@@ -37,6 +37,24 @@ def stages_table(results):
     )
 
 
+def detectors_table(results):
+    """Training of detectors, and of their networks alone.
+
+    Args:
+        results: list of dicts, of `measuring.measure` with `comparison.add_bare_ratios`.
+
+    Returns:
+        str.
+    """
+    return table(
+        ("training step of a detector", "images/s", "ms a step", "peak memory, MiB", "images/s over its network's"),
+        [
+            (result["label"], *_cells(result, "pairs_per_second:.1f", "ms:.0f", "memory_mib:.0f", "ratio_to_bare:.2f"))
+            for result in results
+        ],
+    )
+
+
 def growth_table(title, results):
     """How a cost grows.
 

@@ -28,7 +28,7 @@ class _Clock(keras.callbacks.Callback):
         self.ends.append(time.perf_counter())
 
 
-def _fits(model, batches):
+def fits(model, batches):
     """Measures `model.fit`, which reads from the start in every round."""
 
     def measure(steps, warmup):
@@ -65,7 +65,7 @@ def whole_step(network, image_size, batch_size, images, replicas=1, **_):
     with scope:
         model = kerassl.SimCLR(network, image_size)
         model.compile(kerassl.optimizers.LARS(kerassl.optimizers.scaled_learning_rate(batch_size)))
-    return _fits(model, kerassl.datasets.image_folder(images, read, batch_size).repeat())
+    return fits(model, kerassl.datasets.image_folder(images, read, batch_size).repeat())
 
 
 def contrast_step(network, image_size, batch_size, dense=None, **_):
@@ -75,7 +75,7 @@ def contrast_step(network, image_size, batch_size, dense=None, **_):
     model.compile(kerassl.optimizers.LARS(kerassl.optimizers.scaled_learning_rate(batch_size)))
     read = _read_size(image_size)
     images = tf.cast(tf.random.uniform([batch_size, read, read, 3], maxval=256, dtype=tf.int32), tf.uint8)
-    return _fits(model, tf.data.Dataset.from_tensors(images).repeat())
+    return fits(model, tf.data.Dataset.from_tensors(images).repeat())
 
 
 def usual_step(network, image_size, batch_size, images, **_):
@@ -83,7 +83,7 @@ def usual_step(network, image_size, batch_size, images, **_):
     model = usual_keras.UsualSimCLR(network, image_size)
     # Left to itself Keras might compile the whole step by XLA, which is several times slower on a CPU.
     model.compile(keras.optimizers.Adam(), jit_compile=False)
-    return _fits(model, usual_keras.usual_images(images, image_size, batch_size))
+    return fits(model, usual_keras.usual_images(images, image_size, batch_size))
 
 
 def bare_encoder(network, image_size, batch_size, **_):
@@ -102,6 +102,47 @@ def bare_encoder(network, image_size, batch_size, **_):
         return loss
 
     return _calls(lambda: step().numpy())
+
+
+def detector_step(network, image_size, batch_size, kind, **_):
+    """A detector's own training step, on images and boxes that are in memory."""
+    model = _detector(network, image_size, kind)
+    return fits(model, tf.data.Dataset.from_tensors(labeled_batch(image_size, batch_size)).repeat())
+
+
+def bare_detector(network, image_size, batch_size, kind, **_):
+    """The network of a detector alone: forward, backward, optimizer."""
+    model = _detector(network, image_size, kind)
+    model.optimizer.build(model.trainable_variables)
+    images = tf.constant(labeled_batch(image_size, batch_size)[0])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.add_n([tf.reduce_mean(output) for output in tf.nest.flatten(model(images, training=True))])
+        gradients = tape.gradient(loss, model.trainable_variables)
+        model.optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        return loss
+
+    return _calls(lambda: step().numpy())
+
+
+def _detector(network, image_size, kind):
+    model = getattr(kerassl.detectors, kind)(
+        kerassl.backbones.build(network), kerassl.datasets.VOC_CLASSES, image_size=image_size
+    )
+    model.compile()
+    return model
+
+
+def labeled_batch(image_size, batch_size):
+    """Random images, and three boxes each, as detectors take them."""
+    draw, shape = np.random.default_rng(0), [batch_size, 3, 2]
+    corners = draw.uniform(0, image_size / 2, shape)
+    boxes = np.concatenate([corners, corners + draw.uniform(image_size / 8, image_size / 2, shape)], -1)
+    classes = draw.integers(0, len(kerassl.datasets.VOC_CLASSES), [batch_size, 3])
+    images = draw.uniform(0, 255, [batch_size, image_size, image_size, 3])
+    return images.astype("float32"), {"boxes": boxes.astype("float32"), "classes": classes.astype("float32")}
 
 
 def views_alone(image_size, batch_size, **_):
@@ -155,6 +196,8 @@ CONTENDERS = {
     "contrast": contrast_step,
     "usual": usual_step,
     "bare": bare_encoder,
+    "detector": detector_step,
+    "bare detector": bare_detector,
     "views": views_alone,
     "loss": loss_alone,
     "reading": reading_alone,

@@ -9,6 +9,7 @@ import importlib.metadata
 import time
 
 import kerassl  # before Keras, which it sets up
+from benchmarks.tensorflow_worker import fits, labeled_batch
 
 import keras  # isort: skip
 import keras_cv  # isort: skip
@@ -22,9 +23,9 @@ def kerassl_detector(network, image_size, batch_size, kind, stage):
     make = {"retinanet": kerassl.detectors.RetinaNet, "yolov8": kerassl.detectors.YOLOV8}[kind]
     model = make(kerassl.backbones.build(network), CLASSES, image_size=image_size)
     model.compile()
-    images, labels = batch(image_size, batch_size)
+    images, labels = labeled_batch(image_size, batch_size)
     if stage == "train":
-        return _trains(model, images, labels)
+        return fits(model, tf.data.Dataset.from_tensors((images, labels)).repeat())
     return _detects(lambda images: kerassl.detectors.decode(model, images), images)
 
 
@@ -41,42 +42,10 @@ def keras_cv_detector(network, image_size, batch_size, kind, stage):
     optimizer = keras.optimizers.AdamW(1e-3, weight_decay=1e-4, global_clipnorm=10.0)
     # Left to itself Keras might compile the whole step by XLA, which is several times slower on a CPU.
     model.compile(optimizer=optimizer, box_loss=losses[0], classification_loss=losses[1], jit_compile=False)
-    images, labels = batch(image_size, batch_size)
+    images, labels = labeled_batch(image_size, batch_size)
     if stage == "train":
-        return _trains(model, images, labels)
+        return fits(model, tf.data.Dataset.from_tensors((images, labels)).repeat())
     return _detects(lambda images: model.decode_predictions(model(images, training=False), images), images)
-
-
-def batch(image_size, batch_size):
-    """Random images, and three boxes each."""
-    draw = np.random.default_rng(0)
-    corners = draw.uniform(0, image_size / 2, [batch_size, 3, 2])
-    boxes = np.concatenate([corners, corners + draw.uniform(image_size / 8, image_size / 2, [batch_size, 3, 2])], -1)
-    labels = {"boxes": boxes.astype("float32"), "classes": draw.integers(0, len(CLASSES), [batch_size, 3])}
-    labels["classes"] = labels["classes"].astype("float32")
-    return draw.uniform(0, 255, [batch_size, image_size, image_size, 3]).astype("float32"), labels
-
-
-class _Clock(keras.callbacks.Callback):
-    """Notes when each step ended."""
-
-    def __init__(self):
-        super().__init__()
-        self.ends = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.ends.append(time.perf_counter())
-
-
-def _trains(model, images, labels):
-    data = tf.data.Dataset.from_tensors((images, labels)).repeat()
-
-    def measure(steps, warmup):
-        clock = _Clock()
-        model.fit(data, epochs=1, steps_per_epoch=warmup + steps, verbose=0, callbacks=[clock])
-        return np.diff(clock.ends[warmup - 1 :]).tolist()
-
-    return measure
 
 
 def _detects(detect, images):

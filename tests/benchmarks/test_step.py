@@ -19,7 +19,7 @@ TINY = {"backbone": "MobileNet", "image-size": 32, "batch-size": 4, "rounds": 1,
 def tiny_run(tmp_path_factory):
     """The report of a run on a tiny network."""
     out = tmp_path_factory.mktemp("benchmark") / "bench.json"
-    command = [sys.executable, "-m", "benchmarks.step", "--without", "lightly", "--out", str(out)]
+    command = [sys.executable, "-m", "benchmarks.step", "--without", "lightly", "detectors", "--out", str(out)]
     command += [f"--{name}={value}" for name, value in TINY.items()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -48,6 +48,23 @@ def test_ratios_are_those_of_the_figures(tiny_run):
     assert usual["ratio_to_kerassl"] == pytest.approx(whole["ms"] / usual["ms"])
     assert report["whole_over_bare"] == pytest.approx(whole["ms"] / bare["ms"])
     assert bare["share_of_step"] == pytest.approx(bare["ms"] / whole["ms"])
+
+
+def test_detector_is_compared_with_its_own_network_when_there_are_several():
+    rows = comparison.detector_rows({"network": "MobileNet", "image_size": 128, "batch_size": 32})
+    results = [{"contender": row.contender, "settings": row.settings} for row in rows]
+    for result, ms in zip(results, (250, 200, 400, 100)):
+        result["ms"] = ms
+    comparison.add_bare_ratios(results)
+    assert [result["ratio_to_bare"] for result in results] == [0.8, 1, 0.25, 1]
+    assert {result["settings"]["batch_size"] for result in results} == {8}
+
+
+@pytest.mark.slow  # it builds the graph of a training step
+def test_network_of_a_detector_gives_as_many_times_as_steps_were_asked(monkeypatch, tiny_backbone):
+    monkeypatch.setattr(tensorflow_worker.kerassl.backbones, "build", lambda _: tiny_backbone())
+    build = tensorflow_worker.CONTENDERS["bare detector"]
+    assert len(build(network=None, image_size=64, batch_size=2, kind="YOLOV8")(steps=2, warmup=1)) == 2
 
 
 @pytest.mark.parametrize("contender", list(comparison.STAGES))

@@ -51,8 +51,8 @@ def labels(parser: argparse.ArgumentParser, *, broken: bool = True, part: str | 
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="labels: a COCO json, a YOLO data.yaml or folder, a folder of VOC's XML, a CSV of boxes, shards, or "
-        f"tfds:NAME{default}",
+        help="labels: a COCO json, a YOLO data.yaml or folder, a folder of VOC's XML, CVAT's XML, a CSV or lines of "
+        f"boxes, shards, or tfds:NAME{default}",
     )
     parser.add_argument(
         "--data-images", metavar="FOLDER", help="folder of the images that the labels name (default: found beside them)"

@@ -102,9 +102,10 @@ class DetectionDataset(collections.abc.Sequence):
         Args:
             path: a VOCdevkit (of one year, or the folder of the year) or another folder of VOC's XML files; a COCO
                 json, or a folder with one, or with one of each split; a YOLO `data.yaml`, any other YAML with `names`,
-                an `obj.data`, or a folder of images and label files; a CSV of boxes, or a folder with one or with one
-                of each split; a folder of labeled shards; or `"tfds:"` and a name, as `"tfds:coco/2017"`. A CSV has a
-                header that names its columns (`filename,width,height,class,xmin,ymin,xmax,ymax`), or rows of
+                an `obj.data`, or a folder of images and label files; CVAT's XML, a CSV of boxes or lines of boxes
+                (`path x1,y1,x2,y2,class ...`, with numbered classes), or a folder with one or with one of each split;
+                a folder of labeled shards; or `"tfds:"` and a name, as `"tfds:coco/2017"`. A CSV has a header that
+                names its columns (`filename,width,height,class,xmin,ymin,xmax,ymax`), or rows of
                 `path,x1,y1,x2,y2,class`, in continuous pixels; empty cells are an image without boxes.
             images: the folder of the images that the labels name. None looks beside the labels: in the same folder,
                 in `images`, `JPEGImages` or `data`, in the folders of those names beside it, and in those of the

@@ -17,8 +17,10 @@ from kerassl._io.file_names import by_name, find_file
 from kerassl._io.text import beginning_of
 from kerassl.datasets.class_names import FILES, check_there, names_file, read_class_names, report_left_out
 from kerassl.datasets.formats.annotation import renumber
+from kerassl.datasets.formats.box_lines import is_box_lines, read_box_lines
 from kerassl.datasets.formats.box_table import is_box_table, read_box_table
 from kerassl.datasets.formats.coco import read_coco
+from kerassl.datasets.formats.cvat import CvatFile, read_cvat
 from kerassl.datasets.formats.places import (
     by_split,
     file_split,
@@ -38,8 +40,8 @@ from kerassl.datasets.shards.reader import read_shards
 log = logging.getLogger("kerassl")
 
 _ACCEPTED = (
-    "a VOCdevkit or another folder of VOC XML, a COCO json, a YOLO data.yaml or folder, a CSV of boxes, a folder of "
-    "labeled shards, or tfds: and a name of tensorflow-datasets, as tfds:voc/2007"
+    "a VOCdevkit or another folder of VOC XML, a COCO json, a YOLO data.yaml or folder, CVAT's XML, a CSV or lines of "
+    "boxes, a folder of labeled shards, or tfds: and a name of tensorflow-datasets, as tfds:voc/2007"
 )
 _TFDS = "tfds:"
 _HEAD = 1_000_000  # bytes of a file by which it is recognized
@@ -135,7 +137,9 @@ def recognize(path: str | os.PathLike, images: str | os.PathLike | None = None) 
     if any(os.path.isdir(each) for each in path.glob("VOC[0-9]*")) and not os.path.isdir(path / "Annotations"):
         path = voc_folder(path)
     files = _by_suffix(path)
-    found = [each for find in (_xml, _coco, _yolo, _table) if (each := find(path, files, images)) is not None]
+    found = [
+        each for find in (_xml, _cvat, _coco, _yolo, _table, _lines) if (each := find(path, files, images)) is not None
+    ]
     if not found:
         raise UnknownFormatError(f"{path} holds no labels of a known format ({_summary(files)}); give {_ACCEPTED}")
     if len(found) > 1:
@@ -164,6 +168,10 @@ def _file(path, images):
         return _coco_of({None: path}, images)
     if suffix == ".csv":
         return _table_of({None: path}, images)
+    if suffix == ".xml" and _is_cvat(path):
+        return _cvat_of({None: path}, images)
+    if suffix == ".txt" and is_box_lines(beginning_of(path, _HEAD)):
+        return _lines_of({None: path}, images)
     if suffix in (".yaml", ".yml", ".data"):
         return _yolo_of(path, images)
     if suffix == ".txt" and not _is_names(path):
@@ -290,12 +298,53 @@ def _table(folder, files, images):
 
 
 def _table_of(parts, images):
+    return _listed_of("a CSV of boxes", read_box_table, parts, images)
+
+
+def _lines(folder, files, images):
+    """Lines of boxes: one file, or one of each split."""
+    texts = [file for file in _few(files[".txt"]) if not _is_names(file)]
+    found = [file for file in texts if is_box_lines(beginning_of(file, _HEAD))]
+    return _lines_of(_one_each("files of lines of boxes", found, folder), images) if found else None
+
+
+def _lines_of(parts, images):
+    return _listed_of("lines of boxes", read_box_lines, parts, images)
+
+
+def _listed_of(what, reader, parts, images):
     def read(split, class_names, strict, allow_broken):
         chosen = [file for each, file in parts.items() if split in (None, each)]
         others = [file for file in parts.values() if file not in chosen]
-        return *read_box_table(chosen, images, class_names, strict, allow_broken, others), None
+        return *reader(chosen, images, class_names, strict, allow_broken, others), None
 
-    return Labels("a CSV of boxes", next(iter(parts.values())), _splits(parts), read)
+    return Labels(what, next(iter(parts.values())), _splits(parts), read)
+
+
+def _cvat(folder, files, images):
+    """CVAT's XML files: one, or one of each split."""
+    found = [file for file in _few(files[".xml"]) if _is_cvat(file)]
+    return _cvat_of(_one_each("XML files of CVAT", found, folder), images) if found else None
+
+
+def _is_cvat(path):
+    return re.search(r"<annotations[\s>].*<(meta|image|track)\b", beginning_of(path, _HEAD), re.DOTALL) is not None
+
+
+def _cvat_of(parts, images):
+    files = {split: CvatFile(path) for split, path in parts.items()}
+    names = list(dict.fromkeys(name for file in files.values() for name in file.names))
+    alone = next(iter(files.values())) if len(files) == 1 else None
+
+    def read(split, *options):
+        if alone is not None:
+            return *read_cvat([alone], split if split in alone.splits else None, names, images, *options), None
+        return *read_cvat(
+            [file for each, file in files.items() if split in (None, each)], None, names, images, *options
+        ), None
+
+    splits = _splits(files) if alone is None else alone.splits or _splits(files)
+    return Labels("CVAT's XML", next(iter(parts.values())), splits, read)
 
 
 def _yolo(folder, files, images):

@@ -73,7 +73,7 @@ CASES = {
         "yaml": (bytes(range(256)) * 8, "is no UTF-8"),
     },
     "another format": {
-        "voc": (b"<html><body>dog</body></html>", "holds <html> and not VOC's <annotation>"),
+        "voc": (b"<html><body>dog</body></html>", "holds <html> and not <annotation>"),
         "list": (_xml(_thing()).encode(), "has no image for 1 of 1 ids, first <annotation>"),
         "coco": (b"[]", "has no list of images"),
         "yolo": (_xml(_thing()).encode(), "does not hold numbers alone"),

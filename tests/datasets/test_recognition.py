@@ -306,6 +306,64 @@ def coco_beside_photos(root):
     return root / "annotations.json"
 
 
+def cvat_xml(subsets=None):
+    """As CVAT for images exports it: with polygons and tags of whole images."""
+    images = ""
+    for number, each in enumerate(SAMPLES):
+        shapes = "".join(
+            f'<box label="{name}" source="manual" occluded="0" xtl="{x0}.00" ytl="{y0}.00" xbr="{x1}.00" ybr="{y1}.00" '
+            f'z_order="0"><attribute name="hidden">false</attribute></box>'
+            if (x0 + y0) % 2 == 0
+            else f'<polygon label="{name}" occluded="0" points="{x0}.0,{y0}.0;{x1}.0,{y0}.0;{x0}.0,{y1}.0"></polygon>'
+            for name, (x0, y0, x1, y1) in each.objects
+        )
+        subset = f'subset="{subsets[each.split]}" task_id="7" ' if subsets else ""
+        images += f'<image id="{number}" name="{each.file}" {subset}width="{each.width}" height="{each.height}">'
+        images += f'{shapes}<tag label="night" source="manual"></tag></image>'
+    labels = "".join(f"<label><name>{name}</name><color>#fff</color></label>" for name in NAMES)
+    meta = f"<meta><task><name>pets</name><labels>{labels}</labels></task></meta>"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version>{meta}{images}</annotations>'
+
+
+def cvat_images(root):
+    photos(root / "images")
+    save(root / "annotations.xml", cvat_xml())
+    return root
+
+
+def cvat_project(root):
+    subsets = {"train": "Train", "val": "Validation", "test": "Test"}
+    for split, subset in subsets.items():
+        photos(root / "images" / subset, of(split))
+    save(root / "annotations.xml", cvat_xml(subsets))
+    return root / "annotations.xml"
+
+
+def box_lines(samples, prefix=""):
+    return "".join(
+        " ".join(
+            [f"{prefix}{each.file}", *(f"{','.join(map(str, box))},{NAMES.index(name)}" for name, box in each.objects)]
+        )
+        + "\n"
+        for each in samples
+    )
+
+
+def roboflow_lines(root):
+    for split, folder in SPLITS.items():
+        photos(root / folder, of(split))
+        save(root / folder / "_annotations.txt", box_lines(of(split)))
+        save(root / folder / "_classes.txt", "\n".join(NAMES))
+    return root
+
+
+def keras_yolo3(root):
+    photos(root / "images")
+    save(root / "train.txt", box_lines(SAMPLES, "images/"))
+    save(root / "classes.txt", "\n".join(NAMES))
+    return root / "train.txt"
+
+
 def keras_retinanet(root):
     photos(root / "images")
     save(root / "annotations.csv", table(SAMPLES, "images/", header=False))
@@ -326,12 +384,13 @@ WRITERS = [
     cvat_ultralytics, label_studio_voc, label_studio_coco, label_studio_yolo, roboflow_voc, roboflow_coco,
     roboflow_yolo, roboflow_csv, fiftyone_voc, fiftyone_coco, fiftyone_yolo, yolo_with_lists_of_folders,
     darknet_voc, yolo_without_a_yaml, coco_2017, coco_beside_photos, keras_retinanet, tensorflow_tutorial,
+    cvat_images, cvat_project, roboflow_lines, keras_yolo3,
 ]  # fmt: skip
 # Where other than the splits of the samples are defined: the splits, and those in which the test image is.
 OWN = {
     **dict.fromkeys(("labelimg_voc", "labelimg_voc_apart", "labelimg_yolo", "voc_named_by_file_name", "cvat_coco"), ()),
     **dict.fromkeys(("label_studio_voc", "label_studio_coco", "label_studio_yolo", "fiftyone_voc", "darknet_voc"), ()),
-    **dict.fromkeys(("fiftyone_coco", "coco_beside_photos", "keras_retinanet"), ()),
+    **dict.fromkeys(("fiftyone_coco", "coco_beside_photos", "keras_retinanet", "cvat_images", "keras_yolo3"), ()),
     "cvat_yolo": ("train", "val"),
     "yolo_with_lists_of_folders": ("train", "val"),
     "tensorflow_tutorial": ("train", "test"),
@@ -379,6 +438,28 @@ def test_gives_the_same_boxes_when_tools_export_them(tmp_path, caplog, write):
     kept = [each._replace(objects=[one for one in each.objects if one[0] != "cat"]) for each in inside]
     assert list(chosen.class_names) == ["owl", "dog"]
     assert_same(chosen, kept)
+
+
+def test_every_shape_of_cvat_becomes_the_box_around_it(tmp_path, caplog):
+    photo(tmp_path / "a.jpg", Sample("a", "train", 100, 80, []))
+    shapes = (
+        '<box label="b" xtl="40" ytl="30" xbr="60" ybr="40" rotation="90"/>'
+        '<ellipse label="a" cx="50" cy="40" rx="20" ry="10" rotation="30"/>'
+        '<mask label="a" rle="1" left="3" top="4" width="5" height="6"/>'
+        '<polyline label="b" points="1,1;2,2"/><box label="b" xtl="1" ytl="1" xbr="x" ybr="2"/>'
+    )
+    labels = "<labels><label><name>b</name></label><label><name>a</name></label></labels>"
+    text = f'<annotations><meta>{labels}</meta><image name="a.jpg">{shapes}</image></annotations>'
+    save(tmp_path / "annotations.xml", text)
+    data = DetectionDataset.open(tmp_path / "annotations.xml", allow_broken=True)
+    assert data.class_names == ("b", "a")
+    outline = np.exp(1j * np.radians(30)) * [20 * np.cos(t) + 10j * np.sin(t) for t in np.linspace(0, 2 * np.pi, 9999)]
+    wide, high = outline.real.max(), outline.imag.max()
+    expected = [[45, 25, 55, 45], [50 - wide, 40 - high, 50 + wide, 40 + high], [3, 4, 8, 10]]
+    np.testing.assert_allclose(data[0].boxes, expected, atol=1e-3)
+    assert data[0].classes.tolist() == [0, 1, 1]
+    assert "1 shapes that have no box left out" in caplog.text
+    assert "1 rows that cannot be read left out" in caplog.text
 
 
 @pytest.mark.parametrize("name", [".", "..", "labels", "../images"])
@@ -554,6 +635,14 @@ REFUSALS = [
     (fiftyone_coco, {"class_names": ["dgo"]}, ["has no category 'dgo'; did you mean 'dog'"]),
     (keras_retinanet, {"class_names": ["dogg", "cat"]}, ["has no class 'dogg'; did you mean 'dog'"]),
     (file("a.xml", "<annotation/>"), {}, ["a.xml is one file; give the folder of the XML files"]),
+    (file("a.xml", "<annotations><track id='0'/></annotations>"), {}, ["tracks in a video; export", "CVAT for images"]),
+    (
+        file("a.xml", "<annotations><image name='gone.jpg'/></annotations>"),
+        {},
+        ["none of the images", "first gone.jpg"],
+    ),
+    (file("a.txt", "a b.jpg 1,2,9,9,0\n"), {}, ["there is no data.yaml or classes.txt in", "class_names=[…]"]),
+    (file("a.txt", "a b.jpg 1,2,9,9,1\n"), {"class_names": ["cat"]}, ["line 1: 'a b.jpg", "names the class 1, but"]),
     (file("a.zip"), {}, ["a.zip is an archive; unpack it"]),
     (file("a.docx"), {}, ["a.docx is no file of labels of a known format; give"]),
     (file("classes.txt", "cat\n"), {}, ["classes.txt is beside no label files of YOLO"]),

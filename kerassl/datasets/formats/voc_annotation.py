@@ -71,18 +71,32 @@ def annotated_names(path):
 
 
 def _parse(path):
+    return parse_xml(path, "annotation", MAX_BYTES)
+
+
+def parse_xml(path, tag, most):
+    """Return the root of an XML file.
+
+    Args:
+        path: `pathlib.Path` or str.
+        tag: str, that of the root.
+        most: int. A longer file, in bytes, is refused unread.
+
+    Raises:
+        NoAnnotationError: if it is no such file.
+    """
     try:
-        root = defusedxml.ElementTree.fromstring(text_of(path, MAX_BYTES, xml=True), forbid_dtd=True)
+        root = defusedxml.ElementTree.fromstring(text_of(path, most, xml=True), forbid_dtd=True)
     except UnreadableError as error:
         raise NoAnnotationError(str(error)) from None
     except defusedxml.DefusedXmlException as error:
         raise NoAnnotationError(
-            f"declares a document type or XML entities, which are refused ({type(error).__name__}); write plain VOC XML"
+            f"declares a document type or XML entities, which are refused ({type(error).__name__}); write plain XML"
         ) from None
     except (xml.etree.ElementTree.ParseError, ValueError, LookupError) as error:
         raise NoAnnotationError(f"is no whole XML file ({error}); write it again or leave it out") from None
-    if root.tag != "annotation":
-        raise NoAnnotationError(f"holds <{root.tag[:40]}> and not VOC's <annotation>; give VOC XML")
+    if root.tag != tag:
+        raise NoAnnotationError(f"holds <{root.tag[:40]}> and not <{tag}>")
     return root
 
 

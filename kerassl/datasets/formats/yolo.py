@@ -58,7 +58,7 @@ def read_pairs(pairs, names_file, source, class_names, strict, allow_broken):
     Returns:
         List of `Record`, and list of class names.
     """
-    numbered, names = _classes(class_names, names_file, source)
+    numbered, names = numbered_classes(class_names, names_file, source)
     places = {name: place for place, name in enumerate(names)}
     without = sorted(each for each, (_, file) in pairs.items() if not os.path.lexists(file))
     if len(without) == len(pairs):
@@ -92,8 +92,14 @@ def read_pairs(pairs, names_file, source, class_names, strict, allow_broken):
     return by_file_name(records), names
 
 
-def _classes(wanted, file, source):
-    """The names by number, and those that are wanted."""
+def numbered_classes(wanted, file, source):
+    """Return the names of classes that labels have as numbers: all in their order, and those that are wanted.
+
+    Args:
+        wanted: see `DetectionDataset.from_yolo`.
+        file: the file of class names, or None.
+        source: what has the labels, for messages.
+    """
     if wanted is None and file is None:
         fact = f"there is no data.yaml or classes.txt in {source} or above it"
         raise UserError(

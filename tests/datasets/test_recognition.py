@@ -453,7 +453,8 @@ def test_every_shape_of_cvat_becomes_the_box_around_it(tmp_path, caplog):
     save(tmp_path / "annotations.xml", text)
     data = DetectionDataset.open(tmp_path / "annotations.xml", allow_broken=True)
     assert data.class_names == ("b", "a")
-    outline = np.exp(1j * np.radians(30)) * [20 * np.cos(t) + 10j * np.sin(t) for t in np.linspace(0, 2 * np.pi, 9999)]
+    around = np.linspace(0, 2 * np.pi, 9999)
+    outline = (20 * np.cos(around) + 10j * np.sin(around)) * np.exp(1j * np.radians(30))
     wide, high = outline.real.max(), outline.imag.max()
     expected = [[45, 25, 55, 45], [50 - wide, 40 - high, 50 + wide, 40 + high], [3, 4, 8, 10]]
     np.testing.assert_allclose(data[0].boxes, expected, atol=1e-3)

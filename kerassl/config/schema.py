@@ -263,6 +263,13 @@ class Distill(ViewTraining):
         "saw labels; or a .keras file of a network from images in [0, 255] to feature maps.",
     )
     levels: Levels = Field(["P4", "P5"], description="Feature maps that are learned, of P3, P4 and P5.")
+    contrast: Literal["global", "dense"] | None = Field(
+        None, description="Contrast of whole images, or of locations, beside distillation; null is none."
+    )
+    contrast_weight: Share = Field(
+        0.1, description="Share of the contrast in the loss, 0 to 1; 0.05 to 0.2, as its loss is larger."
+    )
+    temperature: Above0 = Field(0.1, description="Temperature of the contrast; 0.1 to 0.2.")
     measured_images: Count = Field(
         2000, description="At most so many images on which the teacher's features are measured before; 1,000 to 5,000."
     )

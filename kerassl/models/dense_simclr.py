@@ -8,19 +8,13 @@ from collections.abc import Sequence
 from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
-from kerassl._numbers import COUNT
-from kerassl.augment import location_centers, match_locations
 from kerassl.backbones.shares import on_share
-from kerassl.losses import InfoNCE, dense_info_nce
-from kerassl.losses.dense_info_nce import check_contrast
-from kerassl.losses.replicas import place_in_global_batch, shares_added_up
+from kerassl.losses import InfoNCE
+from kerassl.losses.replicas import shares_added_up
 from kerassl.models.levels import check_levels
+from kerassl.models.location_contrast import LocationContrast
 from kerassl.models.projection import projection_head
 from kerassl.models.simclr import SimCLR
-from kerassl.types import LEVELS
-
-# Folded into the seed, so that locations are not drawn by the same random numbers as views.
-_LOCATIONS = 6311
 
 
 class _Contrast(typing.NamedTuple):
@@ -104,19 +98,12 @@ class DenseSimCLR(SimCLR):
         self.levels = check_levels(levels)
         if not 0 <= dense_weight <= 1:
             raise UserError(f"dense_weight is {dense_weight}; give the share of the dense loss, 0 to 1, as 0.5")
-        if not COUNT.fits(locations_per_image):
-            raise UserError(f"locations_per_image is {locations_per_image}; give a number of locations, as 16")
-        if min_negative_distance is not None and not min_negative_distance >= 1:
-            raise UserError(
-                f"min_negative_distance is {min_negative_distance}; give a number, 1 or more, as 1.5, or None"
-            )
-        self.min_negative_distance = min_negative_distance
         self.dense_weight = float(dense_weight)
         self.dense_temperature = dense_temperature
         self.dense_hidden_dim = dense_hidden_dim
-        self.locations_per_image = locations_per_image
-        self.tile_size = tile_size
-        check_contrast(self._temperature(), tile_size)
+        self.location_contrast = LocationContrast(
+            self.levels, self._temperature(), locations_per_image, min_negative_distance, tile_size, self.seed
+        )
         names = backbones.pyramid(self.backbone, self.image_size)
         maps = [self.backbone.get_layer(names[level]).output for level in self.levels]
         # Its method and not the model, which Keras would track and save besides the backbone.
@@ -146,52 +133,11 @@ class DenseSimCLR(SimCLR):
 
         embeddings, *maps = on_share(network, images)
         whole = self._contrast(*tf.split(embeddings, 2, axis=0))
-        found = [self._contrast_locations(number, views, each, training) for number, each in enumerate(maps)]
-        dense, accuracy, matched = (
-            tf.add_n([tf.cast(value, whole.loss.dtype) for value in values]) / len(found) for values in zip(*found)
-        )
+        step = self.optimizer.iterations
+        found = self.location_contrast(views, maps, self.location_heads, step, training)
+        dense, accuracy, matched = (tf.cast(value, whole.loss.dtype) for value in found)
         loss = (1.0 - self.dense_weight) * whole.loss + self.dense_weight * dense
         return _Contrast(loss, whole.accuracy, whole.views, [whole.loss, dense, accuracy, matched])
-
-    def _contrast_locations(self, number, views, maps, training):
-        """This replica's share of loss, accuracy and matched locations of one level, from the maps of both views."""
-        shape = tf.shape(maps)
-        rows = tf.reshape(maps, [-1, maps.shape[-1]])
-        embedded = self.location_heads[number](rows, training=training)  # 1x1 convolutions
-        embedded = tf.reshape(embedded, [shape[0], shape[1] * shape[2], embedded.shape[-1]])
-        first, second = tf.split(embedded, 2, axis=0)  # [B, locations, D]
-
-        stride = LEVELS[self.levels[number]]
-        there, back = match_locations(views, stride), match_locations(views.swapped(), stride)
-        matches, valid = (tf.stack(both, axis=1) for both in zip(there, back))  # [B, 2, locations]
-        offset, total = place_in_global_batch(tf.shape(first)[0])
-        drawn, known = self._draw(valid, number, offset, total)
-        taken = tf.gather(matches, drawn, batch_dims=2)
-        # Both directions are one pool: pairs from the first view to the second, then those back.
-        anchors, keys = (
-            tf.concat([tf.gather(a, at[:, 0], batch_dims=1), tf.gather(b, at[:, 1], batch_dims=1)], axis=1)
-            for a, b, at in ((first, second, drawn), (second, first, taken))
-        )
-        known = tf.reshape(known, [-1, 2 * tf.shape(known)[2]])
-        places = None
-        if self.min_negative_distance is not None:
-            places = tf.stack([location_centers(each, stride) for each in (views, views.swapped())], axis=1)
-            places = tf.gather(places, drawn, batch_dims=2) / self.min_negative_distance  # [B, 2, K, 2]
-            places = tf.reshape(places, [-1, tf.shape(known)[1], 2])
-        found = dense_info_nce(anchors, keys, known, self._temperature(), self.tile_size, places)
-        whole = tf.cast(2 * total * tf.shape(valid)[2], tf.float32)
-        return found.loss, found.accuracy, tf.reduce_sum(tf.cast(valid, tf.float32)) / whole
-
-    def _draw(self, valid, number, offset, total):
-        """Locations `[B, 2, K]` of both views, those that have a match first, and whether they have one."""
-        count = tf.shape(valid)[2]
-        seed = tf.stack([self.seed % 2**31, tf.cast(self.optimizer.iterations, tf.int32)])
-        seed = tf.random.experimental.stateless_fold_in(seed, _LOCATIONS + number)
-        # Replicas draw for the whole batch and keep their rows. One algorithm on every device.
-        chances = tf.random.stateless_uniform([total, 2, count], seed, alg="philox")
-        chances = tf.where(valid, chances[offset : offset + tf.shape(valid)[0]], -1.0)
-        best, drawn = tf.math.top_k(chances, tf.minimum(self.locations_per_image, count))
-        return drawn, best >= 0.0
 
     def _log(self, contrast):
         for tracker, value in zip([self.global_tracker, *self.dense_trackers], shares_added_up(*contrast.parts)):
@@ -205,7 +151,7 @@ class DenseSimCLR(SimCLR):
             "dense_weight": self.dense_weight,
             "dense_temperature": self.dense_temperature,
             "dense_hidden_dim": self.dense_hidden_dim,
-            "locations_per_image": self.locations_per_image,
-            "min_negative_distance": self.min_negative_distance,
-            "tile_size": self.tile_size,
+            "locations_per_image": self.location_contrast.locations_per_image,
+            "min_negative_distance": self.location_contrast.min_negative_distance,
+            "tile_size": self.location_contrast.tile_size,
         }

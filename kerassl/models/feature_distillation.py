@@ -14,8 +14,11 @@ from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl.augment import SimCLRViews, Views
 from kerassl.backbones.shares import on_share
+from kerassl.losses import InfoNCE
 from kerassl.losses.replicas import place_in_global_batch, shares_added_up
 from kerassl.models.levels import check_levels
+from kerassl.models.location_contrast import LocationContrast
+from kerassl.models.projection import projection_head
 from kerassl.models.teachers import Absent, Teacher, check_finite, resizing
 from kerassl.models.view_model import ViewModel
 from kerassl.types import LEVELS
@@ -23,12 +26,22 @@ from kerassl.types import LEVELS
 # Folded into the seed, so that the views that are measured are not those of the first steps.
 _MEASURED = 2207
 
+_PROJECTED, _HIDDEN = 128, 256  # channels of the contrast's embeddings, and of the hidden layer of locations' heads
+
+
+class _Batch(typing.NamedTuple):
+    """Views, and the teacher's maps of them as they are compared: of the first views, then of the second."""
+
+    views: Views
+    targets: list
+
 
 class _Shares(typing.NamedTuple):
-    """This replica's shares of the loss and of each level's."""
+    """This replica's shares of the loss, of each level's and, with contrast, of the parts and its accuracy."""
 
     loss: tf.Tensor
     levels: list
+    parts: list
 
 
 class _Statistics(keras.layers.Layer):
@@ -56,6 +69,12 @@ class FeatureDistillation(ViewModel):
     float32 or wider: the mean over all views of the global batch, all locations and all levels. A student that has
     learned nothing has a loss of about 1. A step logs `loss` and that of each level, as `P4_loss`.
 
+    With `contrast` the two views of an image are contrasted as well, by a projection head of their own, and the loss is
+
+        (1 - contrast_weight) * distillation + contrast_weight * contrast
+
+    which logs `distillation_loss`, `contrast_loss` (both without the weight) and `contrast_accuracy`, too.
+
     `adapt` comes before `fit`, and measures the teacher on fixed views. What it measured is in the model's weights, and
     so in its files and checkpoints; the teacher is in neither. A checkpoint (`callbacks.Resume`) holds the student, the
     heads, the optimizer, and those statistics with a fingerprint of the teacher's weights: a run that is resumed needs
@@ -78,6 +97,11 @@ class FeatureDistillation(ViewModel):
             Its maps may have any number of locations. Build it under the strategy under which the model is built.
         image_size: int. Side of the views, in pixels; a multiple of 32.
         levels: some of `"P3"`, `"P4"` and `"P5"`.
+        contrast: None; `"global"` for the loss of `SimCLR`; or `"dense"` for that of the locations of `DenseSimCLR`, at
+            `levels`.
+        contrast_weight: float in [0, 1]. A contrastive loss is several times as large: 0.05 to 0.2 keeps distillation
+            the larger part. 0 trains the backbone exactly as without contrast.
+        temperature: float > 0, of the contrast.
         augmentation: callable of images and a seed that returns `augment.Views`, or None for
             `augment.SimCLRViews.mild(image_size)`.
         seed: int. Of the views' draws.
@@ -85,6 +109,7 @@ class FeatureDistillation(ViewModel):
     Attributes:
         backbone: `keras.Model`, what distillation is for. Save it by `backbones.save`.
         heads: list of `keras.layers.Dense`, one for each level, discarded afterwards.
+        contrast_heads: list of `keras.Sequential`, discarded, too: one, or one for each level; empty without contrast.
 
     Raises:
         UserError: if an argument is out of range, or the teacher does not run on such images, gives no feature maps, or
@@ -111,6 +136,9 @@ class FeatureDistillation(ViewModel):
         image_size: int = 128,
         *,
         levels: str | Sequence[str] = ("P4", "P5"),
+        contrast: str | None = None,
+        contrast_weight: float = 0.1,
+        temperature: float = 0.1,
         augmentation: Callable[..., Views] | None = None,
         seed: int = 0,
         name: str = "feature_distillation",
@@ -122,8 +150,14 @@ class FeatureDistillation(ViewModel):
         self.levels = check_levels(levels)
         names = backbones.pyramid(self.backbone, self.image_size)
         maps = [self.backbone.get_layer(names[level]).output for level in self.levels]
+        if contrast not in (None, "global", "dense"):
+            raise UserError(f"contrast is {contrast!r}; give None, 'global' or 'dense'")
+        if not 0 <= contrast_weight <= 1:
+            raise UserError(f"contrast_weight is {contrast_weight}; give the share of the contrast, 0 to 1, as 0.1")
+        self.contrast, self.contrast_weight = contrast, float(contrast_weight)
+        outputs = [self.backbone.output, *maps] if contrast == "global" else maps
         # Its method and not the model, which Keras would track and save besides the backbone.
-        self._features = keras.Model(self.backbone.inputs[0], maps).__call__
+        self._features = keras.Model(self.backbone.inputs[0], outputs).__call__
         self._teacher = teacher if isinstance(teacher, Absent) else self._checked(teacher)
         shapes = self._teacher.shapes
         sides = [self.image_size // LEVELS[level] for level in self.levels]
@@ -136,15 +170,28 @@ class FeatureDistillation(ViewModel):
         ]
         for head, each in zip(self.heads, maps):
             head.build((None, each.shape[-1]))
+        self.objective: InfoNCE | LocationContrast
+        if contrast == "dense":
+            self.objective = LocationContrast(self.levels, temperature, seed=self.seed)
+            self.contrast_heads = [
+                projection_head(each.shape[-1], _HIDDEN, _PROJECTED, f"{level}_projection")
+                for level, each in zip(self.levels, maps)
+            ]
+        else:
+            self.objective = InfoNCE(temperature, dtype=wide)
+            channels = self.backbone.output_shape[-1]
+            self.contrast_heads = [projection_head(channels, channels, _PROJECTED)] if contrast else []
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.level_trackers = [keras.metrics.Mean(name=f"{level}_loss") for level in self.levels]
+        parts = ("distillation_loss", "contrast_loss", "contrast_accuracy") if contrast else ()
+        self.contrast_trackers = [keras.metrics.Mean(name=part) for part in parts]
 
     def _checked(self, teacher):
         return Teacher(teacher, self.levels, self.image_size, self.backbone)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.loss_tracker, *self.level_trackers]
+        return [self.loss_tracker, *self.level_trackers, *self.contrast_trackers]
 
     @property
     def adapted(self) -> bool:
@@ -237,14 +284,23 @@ class FeatureDistillation(ViewModel):
 
     def call(self, images: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
         """Return the maps that are to equal the teacher's, of images in [0, 255]: `[B, h, w, C]` for each level."""
+        return self._outputs(images, training)[0]
+
+    def _outputs(self, images, training):
+        """The maps that are to equal the teacher's, the student's own, and embeddings for a global contrast."""
 
         def network(images):
-            maps = self._features(images, training=training)
-            maps = maps if isinstance(maps, (list, tuple)) else [maps]  # a list of one on one stack, a map on the other
+            found = self._features(images, training=training)
+            found = found if isinstance(found, (list, tuple)) else [found]  # one map is a list on one stack alone
+            maps = [*found[-len(self.levels) :]]
             rows = [head(tf.reshape(each, [-1, each.shape[-1]])) for head, each in zip(self.heads, maps)]
-            return [
+            mapped = [
                 tf.reshape(row, tf.concat([tf.shape(each)[:3], [row.shape[-1]]], 0)) for row, each in zip(rows, maps)
             ]
+            whole = []
+            if self.contrast == "global":
+                whole = [self.contrast_heads[0](self.pool(found[0]), training=training)]
+            return mapped, maps, whole
 
         return on_share(network, images)
 
@@ -256,20 +312,30 @@ class FeatureDistillation(ViewModel):
             tf.math.divide_no_nan(each - tf.convert_to_tensor(mean), tf.convert_to_tensor(deviation))
             for each, mean, deviation in zip(maps, self.statistics.means, self.statistics.deviations)
         ]
-        return images, [tf.math.l2_normalize(each, axis=-1) for each in scaled]
+        return _Batch(views, [tf.math.l2_normalize(each, axis=-1) for each in scaled])
 
-    def _shares(self, views, training):
-        images, targets = views
+    def _shares(self, batch, training):
+        views, targets = batch
+        images = tf.concat([views.first, views.second], axis=0)
+        mapped, maps, whole = self._outputs(images, training)
         _, count = place_in_global_batch(tf.shape(images)[0])
         losses = []
-        for found, target in zip(self(images, training=training), targets):
+        for found, target in zip(mapped, targets):
             cosines = tf.reduce_sum(tf.math.l2_normalize(found, axis=-1) * target, axis=-1)  # [B, h, w]
             locations = tf.cast(count * cosines.shape[1] * cosines.shape[2], cosines.dtype)
             losses.append(tf.reduce_sum(1.0 - cosines) / locations)
-        return _Shares(tf.add_n(losses) / len(losses), losses)
+        loss = tf.add_n(losses) / len(losses)
+        if self.contrast is None:
+            return _Shares(loss, losses, [])
+        if self.contrast == "global":
+            beside = self.objective.contrast(*tf.split(whole[0], 2, axis=0))
+        else:
+            beside = self.objective(views, maps, self.contrast_heads, self.optimizer.iterations, training)
+        parts = [loss, *(tf.cast(each, loss.dtype) for each in (beside.loss, beside.accuracy))]
+        return _Shares((1.0 - self.contrast_weight) * loss + self.contrast_weight * parts[1], losses, parts)
 
     def _log(self, shares):
-        for tracker, value in zip(self.metrics, shares_added_up(shares.loss, *shares.levels)):
+        for tracker, value in zip(self.metrics, shares_added_up(shares.loss, *shares.levels, *shares.parts)):
             tracker.update_state(value)
         return self._logs()
 
@@ -294,7 +360,14 @@ class FeatureDistillation(ViewModel):
 
     def get_config(self) -> dict:
         shapes = [list(shape) for shape in self._teacher.shapes]
-        return {**super().get_config(), "levels": list(self.levels), "teacher": shapes}
+        return {
+            **super().get_config(),
+            "levels": list(self.levels),
+            "contrast": self.contrast,
+            "contrast_weight": self.contrast_weight,
+            "temperature": self.objective.temperature,
+            "teacher": shapes,
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> FeatureDistillation:

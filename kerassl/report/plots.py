@@ -49,8 +49,9 @@ def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
     names |= {key: f"loss, {name}" for key, name in PROTOCOLS.items()}
     losses: dict[str, dict] = {}
     for line in (line for line in epochs if "loss" in line):
-        # With dense contrast, the loss of guessing is that of the global part alone.
-        losses.setdefault(line["stage"], {})[line["epoch"]] = line.get("global_loss", line["loss"])
+        # Of a weighted sum, the part that the loss of guessing, or the axis, is of.
+        part = next((line[key] for key in ("global_loss", "distillation_loss") if key in line), line["loss"])
+        losses.setdefault(line["stage"], {})[line["epoch"]] = part
     stages = {kind: {stage: one for stage, one in losses.items() if stage.split(":")[0] == kind} for kind in names}
     shown = {
         names[kind]: {stage.partition(":")[2]: one for stage, one in own.items()} for kind, own in stages.items() if own

@@ -45,6 +45,8 @@ def distill(
     image_size: int | None = None,
     batch_size: int | None = None,
     epochs: int | None = None,
+    contrast: str | None = None,
+    contrast_weight: float | None = None,
     seed: int | None = None,
     settings: Mapping[str, object] | None = None,
     resume: bool = False,
@@ -64,6 +66,8 @@ def distill(
         image_size: Int, side of the views in pixels, a multiple of 32.
         batch_size: Int.
         epochs: Int.
+        contrast: `"global"` or `"dense"`, contrast of whole images or of locations beside distillation.
+        contrast_weight: Float in [0, 1], share of the contrast in the loss.
         seed: Int.
         settings: Dict from setting to value, as `{"distill.levels": ["P5"]}`, over those of the file.
         resume: Bool. Continue the run in the folder; `epochs` may be more.
@@ -87,6 +91,8 @@ def distill(
         "distill.image_size": image_size,
         "distill.batch_size": batch_size,
         "distill.epochs": epochs,
+        "distill.contrast": contrast,
+        "distill.contrast_weight": contrast_weight,
         "seed": seed,
     }
     read = run_config(out, config, {**(settings or {}), **as_flags(arguments)}, resume)
@@ -121,7 +127,7 @@ def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = No
 
     Returns:
         Dict of figures, as in `distill.json`: teacher and what it has `seen`, images, batch size, steps, loss (the mean
-        of 1 - cosine; about 1 is chance) and that of each level, minutes, checksum.
+        of 1 - cosine; about 1 is chance) and that of each level, `contrast` where there is one, minutes, checksum.
 
     Raises:
         OutOfTimeError: if the limit is over; started again, it continues from its checkpoint.
@@ -141,6 +147,9 @@ def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = No
             stage.teacher,
             plan.image_size,
             levels=plan.levels,
+            contrast=plan.contrast,
+            contrast_weight=plan.contrast_weight,
+            temperature=plan.temperature,
             augmentation=views_of(plan),
             seed=stage.seed,
         )
@@ -162,13 +171,19 @@ def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = No
         "batch_size": plan.batch_size,
         "levels": plan.levels,
         "steps": total,
-        "loss": last(history, "loss"),
+        "loss": last(history, "loss" if plan.contrast is None else "distillation_loss"),
         **{f"{level}_loss": last(history, f"{level}_loss") for level in plan.levels},
+        **({} if plan.contrast is None else {"contrast": _contrast(plan, history)}),
         "minutes": minutes,
         "checksum": save(model.backbone, folder),
     }
     write_json(folder / "distill.json", figures)
     return figures
+
+
+def _contrast(plan, history):
+    found = {key: last(history, f"contrast_{key}") for key in ("loss", "accuracy")}
+    return {"kind": plan.contrast, "weight": plan.contrast_weight, "temperature": plan.temperature, **found}
 
 
 def _seen(teacher):

@@ -237,23 +237,21 @@ def test_logs_are_of_the_parts_and_of_all_locations(tiny_backbone):
 
 @pytest.mark.current_stack
 def test_locations_with_a_match_are_drawn_again_at_each_step(tiny_backbone):
-    model = model_of(tiny_backbone(), locations_per_image=5)
-    model.compile(keras.optimizers.SGD(0.1))
+    draw = model_of(tiny_backbone(), locations_per_image=5).location_contrast.draw
     valid = np.random.default_rng(0).random((6, 2, 16)) < 0.5
     valid[0, 0] = False
     draws = []
     for step in range(2):
-        model.optimizer.iterations.assign(step)
-        locations, known = (part.numpy() for part in model._draw(tf.constant(valid), 0, 0, 6))
+        locations, known = (part.numpy() for part in draw(tf.constant(valid), 0, step, 0, 6))
         assert locations.shape == known.shape == (6, 2, 5)
         assert np.array_equal(known.sum(-1), np.minimum(valid.sum(-1), 5))
         assert np.all(np.take_along_axis(valid, locations, -1)[known])
         assert all(len(set(row)) == 5 for row in locations.reshape(-1, 5))
-        rest = model._draw(tf.constant(valid[4:]), 0, 4, 6)[0].numpy()  # a replica's share
+        rest = draw(tf.constant(valid[4:]), 0, step, 4, 6)[0].numpy()  # a replica's share
         np.testing.assert_array_equal(rest, locations[4:])
         draws.append(locations)
     assert np.any(draws[0] != draws[1])
-    assert np.any(model._draw(tf.constant(valid), 1, 0, 6)[0] != draws[1])  # of another level
+    assert np.any(draw(tf.constant(valid), 1, 1, 0, 6)[0] != draws[1])  # of another level
 
 
 @pytest.mark.slow

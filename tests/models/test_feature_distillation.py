@@ -7,11 +7,12 @@ import tensorflow as tf
 
 import kerassl
 from kerassl import UserError, backbones
-from kerassl.augment import SimCLRViews, Views
+from kerassl.augment import SimCLRViews, Views, match_locations
 from kerassl.callbacks import Resume
 from kerassl.callbacks.state import weights
 from kerassl.models import FeatureDistillation, teacher_map
 from kerassl.models.teachers import resizing
+from kerassl.types import LEVELS
 
 rng = np.random.default_rng(0)
 IMAGES = rng.uniform(0, 255, (4, 64, 64, 3)).astype("float32")
@@ -80,7 +81,7 @@ def test_loss_and_gradients_are_those_of_numpy(policy, tiny_backbone):
     views = model._views(tf.constant(IMAGES))
     with tf.GradientTape(persistent=True) as tape:
         shares = model._shares(views, training=False)
-        predicted = model(views[0], training=False)
+        predicted = model(tf.concat([views.views.first, views.views.second], 0), training=False)
     gradients = tape.gradient(shares.loss, model.trainable_variables)
 
     drawn = model._drawn(tf.constant(IMAGES))
@@ -112,6 +113,89 @@ def test_loss_and_gradients_are_those_of_numpy(policy, tiny_backbone):
     for found, slow in zip(gradients, expected):
         np.testing.assert_allclose(found, slow, rtol=1e-10, atol=1e-10 * np.abs(slow).max())
     assert all(np.abs(slow).max() > 0 for slow in expected)
+
+
+@pytest.mark.parametrize("contrast", ["global", "dense"])
+def test_loss_with_contrast_is_the_weighted_sum_of_both(contrast, policy, tiny_backbone):
+    policy("float64")
+    model = student_of(tiny_backbone(4), network((16, 7)), contrast=contrast, contrast_weight=0.3, temperature=0.4)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.adapt(batches())
+    views, targets = batch = model._views(tf.constant(IMAGES))
+    names = backbones.pyramid(model.backbone)
+    maps = keras.Model(model.backbone.input, [model.backbone.get_layer(names[level]).output for level in model.levels])
+    with tf.GradientTape(persistent=True) as tape:
+        shares = model._shares(batch, training=False)
+        found = maps(tf.concat([views.first, views.second], 0), training=False)
+        predicted = [head(each) for head, each in zip(model.heads, found)]
+        if contrast == "global":
+            embedded = [model.contrast_heads[0](tf.reduce_mean(found[1], [1, 2]), training=False)]
+        else:
+            embedded = [
+                tf.reshape(head(tf.reshape(each, [-1, each.shape[-1]])), [*each.shape[:3], -1])
+                for head, each in zip(model.contrast_heads, found)
+            ]
+    distilled = [_of_directions(each.numpy(), target.numpy()) for each, target in zip(predicted, targets)]
+    if contrast == "global":
+        value, slopes = _info_nce_by_numpy(embedded[0].numpy(), 0.4)
+        slopes = [slopes]
+    else:
+        value, slopes = _dense_by_numpy([each.numpy() for each in embedded], views, 0.4)
+    expected = 0.7 * np.mean([loss for loss, _ in distilled]) + 0.3 * value
+    assert float(shares.loss) == pytest.approx(expected, rel=1e-10)
+    upstream = [*(0.35 * slope for _, slope in distilled), *(0.3 * slope for slope in slopes)]
+    slow = tape.gradient([*predicted, *embedded], model.trainable_variables, [tf.constant(each) for each in upstream])
+    for fast, each in zip(tape.gradient(shares.loss, model.trainable_variables), slow):
+        np.testing.assert_allclose(fast, each, rtol=1e-10, atol=1e-10 * np.abs(each).max())
+    assert all(np.abs(each).max() > 0 for each in slow)
+
+
+def _of_directions(predicted, targets):
+    return loss_by_numpy(predicted, targets, 0.0, 1.0)
+
+
+def _softmax_pairs(rows, pairs, negatives, temperature):
+    """The mean of InfoNCE over `pairs` of rows, each with its negatives, and its gradient with respect to the rows."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    units, total, slope = rows / lengths, 0.0, np.zeros_like(rows)
+    for (anchor, key), others in zip(pairs, negatives):
+        columns = [key, *others]
+        logits = units[columns] @ units[anchor] / temperature
+        shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        total -= np.log(shares[0]) / len(pairs)
+        shares[0] -= 1
+        slope[anchor] += shares @ units[columns] / temperature / len(pairs)
+        np.add.at(slope, columns, shares[:, None] * units[anchor] / temperature / len(pairs))
+    return total, (slope - units * np.sum(slope * units, 1, keepdims=True)) / lengths
+
+
+def _info_nce_by_numpy(embedded, temperature):
+    count = len(embedded)
+    pairs = [(row, (row + count // 2) % count) for row in range(count)]
+    return _softmax_pairs(
+        embedded, pairs, [[row for row in range(count) if row not in pair] for pair in pairs], temperature
+    )
+
+
+def _dense_by_numpy(maps, views, temperature):
+    """The mean over levels of the contrast of all matched locations, which are fewer than are drawn at most."""
+    values, slopes = [], []
+    for each, level in zip(maps, ("P4", "P5")):
+        images, locations = len(each) // 2, each.shape[1] * each.shape[2]
+        assert locations <= 16
+        pairs, of_image = [], []
+        for way, pair in enumerate((views, views.swapped())):
+            matches, valid = (part.numpy() for part in match_locations(pair, LEVELS[level]))
+            for image, place in zip(*np.nonzero(valid)):
+                rows = [image * locations + place, (images + image) * locations + matches[image, place]]
+                half = images * locations
+                pairs.append(tuple((row + way * half) % (2 * half) for row in rows))
+                of_image.append(image)
+        negatives = [[key for (_, key), other in zip(pairs, of_image) if other != image] for image in of_image]
+        value, slope = _softmax_pairs(each.reshape(-1, each.shape[-1]), pairs, negatives, temperature)
+        values.append(value)
+        slopes.append(slope.reshape(each.shape) / 2)
+    return np.mean(values), slopes
 
 
 def _halves():
@@ -153,13 +237,14 @@ def test_statistics_are_those_of_the_teachers_maps_and_count_dead_channels_as_0(
 
 
 # Eagerly: to trace the step takes longer. Shares of 3 and 1 images, or of 2, 1, 1 and none.
-def test_replicas_train_as_one_when_they_share_a_batch(policy, tiny_backbone, mirrored):
+@pytest.mark.parametrize("contrast", ["global", "dense"])
+def test_replicas_train_as_one_when_they_share_a_batch(contrast, policy, tiny_backbone, mirrored):
     policy("float64")
     found, start = {}, None
     for shares in ((4,), (3, 1), (2, 1, 1, 0)):
         strategy = mirrored(len(shares), eagerly=True)
         with strategy.scope():
-            model = student_of(tiny_backbone(4), network((16, 5)), levels="P5")
+            model = student_of(tiny_backbone(4), network((16, 5)), levels="P5", contrast=contrast)
             model.compile(keras.optimizers.SGD(0.1))
         if start is not None:
             model.set_weights(start)
@@ -220,7 +305,7 @@ def test_fit_comes_to_the_same_weights_when_replicas_are_two(policy, tiny_backbo
 def test_teacher_is_untouched_and_neither_trained_nor_saved_when_model_trains(tiny_backbone, tmp_path):
     teacher = tiny_backbone(12, name="large")
     before = [each.copy() for each in teacher.get_weights()]
-    model = student_of(tiny_backbone(4), teacher)
+    model = student_of(tiny_backbone(4), teacher, contrast="global", contrast_weight=0.2)
     assert [shape[2] for shape in model._teacher.shapes] == [24, 24]  # its own P4 and P5
     own = {id(each) for each in teacher.weights}
     assert not own & {id(each) for each in model.weights}
@@ -255,7 +340,7 @@ def test_stopped_run_comes_to_the_same_bits_without_a_second_pass(tiny_backbone,
 
     def run(adapt):
         keras.utils.set_random_seed(2)
-        model = student_of(tiny_backbone(4), network((16, 5)), levels="P5")
+        model = student_of(tiny_backbone(4), network((16, 5)), levels="P5", contrast="dense")
         model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
         if adapt:
             model.adapt(data)
@@ -399,6 +484,20 @@ def test_student_learns_from_maps_of_any_number_of_locations(strides, tiny_backb
     model.adapt(batches())
     first, last = fitted(model, epochs=4)["loss"][::3]
     assert last < first
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"contrast": "local"}, "contrast is 'local'"),
+        ({"contrast_weight": 1.5}, "contrast_weight is 1.5"),
+        ({"contrast": "dense", "temperature": 0}, "temperature is 0"),
+        ({"levels": ["P6"]}, "levels are"),
+    ],
+)
+def test_model_is_refused_when_a_setting_is_out_of_range(settings, message, tiny_backbone):
+    with pytest.raises(UserError, match=message):
+        FeatureDistillation(tiny_backbone(4), network((16, 3)), 64, **settings)
 
 
 def test_model_is_refused_when_it_was_not_adapted_or_shares_weights(tiny_backbone, tmp_path):

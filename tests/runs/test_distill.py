@@ -27,6 +27,7 @@ def place(tmp_path, monkeypatch, tiny_backbone):
 @pytest.mark.current_stack
 def test_distillation_saves_a_plain_student_and_may_grow_when_it_is_resumed(place):
     command = ["distill", "--images", "photos", "--teacher", "teacher.keras", "--student", "MobileNet", *SIZES]
+    command += ["--contrast", "global", "--contrast-weight", "0.2"]
     assert cli.main([*command, "--epochs", "1", "--out", "run"]) == 0
     first = json.loads((place / "run" / "distill.json").read_text())
     assert cli.main(["distill", "--out", "run", "--resume", "--epochs", "2"]) == 0
@@ -35,9 +36,14 @@ def test_distillation_saves_a_plain_student_and_may_grow_when_it_is_resumed(plac
     assert figures["levels"] == ["P4", "P5"]
     assert figures["loss"] == pytest.approx((figures["P4_loss"] + figures["P5_loss"]) / 2, rel=1e-5)
     assert 0 < figures["loss"] < 2
+    assert (figures["contrast"]["kind"], figures["contrast"]["weight"]) == ("global", 0.2)
+    assert 0 < figures["contrast"]["loss"] < 10
     assert "teacher.keras" in figures["teacher_seen"]
     lines = [json.loads(line) for line in (place / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [line["stage"] for line in lines if line["kind"] == "epoch"] == ["distill"] * 2
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert [line["stage"] for line in epochs] == ["distill"] * 2
+    parts = 0.8 * epochs[-1]["distillation_loss"] + 0.2 * epochs[-1]["contrast_loss"]
+    assert epochs[-1]["loss"] == pytest.approx(parts, rel=1e-5)
     student = backbones.load(place / "run" / "backbone.keras")
     assert [weight.shape for weight in student.weights] == [weight.shape for weight in backbones.build("x").weights]
     assert (place / "run" / "report.html").exists()

@@ -13,7 +13,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     flags.setting(parser, "data.unlabeled", "images", metavar="FOLDER")
     flags.setting(parser, "distill.teacher", metavar="NAME|FILE.keras")
     flags.network(parser, "random", "student")
-    for key in ("distill.image_size", "distill.batch_size", "distill.epochs", "seed"):
+    own = ("image_size", "batch_size", "epochs", "contrast", "contrast_weight")
+    for key in (*(f"distill.{name}" for name in own), "seed"):
         flags.setting(parser, key)
 
 

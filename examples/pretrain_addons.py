@@ -12,15 +12,15 @@ import os
 import sys
 import tempfile
 
-import keras
-import tensorflow as tf
-
-import kerassl
-
 try:
     import tensorflow_addons as tfa
 except ImportError:
     sys.exit("this example needs tensorflow-addons: in a Python 3.11 environment, pip install 'kerassl[addons]'")
+
+import keras
+import tensorflow as tf
+
+import kerassl
 
 
 @keras.saving.register_keras_serializable(package="examples")

@@ -10,7 +10,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-pytest_plugins = ["data_fixtures", "detector_fixtures", "training_fixtures"]
+pytest_plugins = ["data_fixtures", "detector_fixtures", "servable_fixtures", "training_fixtures"]
 
 # Grappler takes a third of the first step of a detector, and tests run few steps of a graph.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

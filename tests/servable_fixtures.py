@@ -1,44 +1,92 @@
 """One model of each kind and its servable, which takes seconds to export: for tests that only read it."""
 
+import os
+
+import filelock
+import keras
 import pytest
+import tensorflow as tf
 from random_models import detector, localizer, vivid, yolov8
 
 from kerassl import models, serving
+from kerassl.serving.c_api import CServable
 
 SIZES = (1, 3)  # other than the default
 ABOUT = {"data": "three colors", "metrics": {"voc07_ap50": 0.5}}
 
 
-def _served(model, tmp_path_factory, **settings):
-    path = tmp_path_factory.mktemp("servables") / "voc" / "1"
-    return model, serving.export(model, path, batch_sizes=SIZES, **settings)
+@pytest.fixture(scope="session")
+def served(tmp_path_factory, tiny_backbone):
+    """`served(name, build, **settings)`: `build(backbone)`, and the folder of its servable; one for all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def make(name, build, **settings):
+        keras.utils.set_random_seed(0)
+        model, path = build(tiny_backbone()), folder / "servables" / name / "voc" / "1"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / "servables" / f"{name}.lock"):
+            if not path.exists():
+                serving.export(model, path, batch_sizes=SIZES, **settings)
+        return model, path
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def vivid_detector(tiny_backbone, tmp_path_factory):
+def vivid_detector(served):
     """The model, and the folder of its servable."""
-    return _served(detector(vivid(tiny_backbone())), tmp_path_factory, about=ABOUT)
+    return served("detector", lambda backbone: detector(vivid(backbone)), about=ABOUT)
 
 
 @pytest.fixture(scope="session")
-def vivid_yolov8(tiny_backbone, tmp_path_factory):
-    return _served(yolov8(vivid(tiny_backbone())), tmp_path_factory, max_detections=99)
+def vivid_yolov8(served):
+    return served("yolov8", lambda backbone: yolov8(vivid(backbone)), max_detections=99)
 
 
 @pytest.fixture(scope="session")
-def vivid_localizer(tiny_backbone, tmp_path_factory):
-    return _served(localizer(vivid(tiny_backbone())), tmp_path_factory)
+def vivid_localizer(served):
+    return served("localizer", lambda backbone: localizer(vivid(backbone)))
 
 
 @pytest.fixture(scope="session")
-def simclr(tiny_backbone, tmp_path_factory):
-    return _served(models.SimCLR(tiny_backbone(), image_size=64), tmp_path_factory)
+def simclr(served):
+    return served("simclr", lambda backbone: models.SimCLR(backbone, image_size=64))
 
 
 @pytest.fixture(scope="session")
-def limited_backbone(tiny_backbone, tmp_path_factory):
+def limited_backbone(served):
     """Its servable takes files of at most 90 x 50 pixels."""
-    return _served(tiny_backbone(), tmp_path_factory, image_size=64, max_pixels=90 * 50)
+    return served("backbone", lambda backbone: backbone, image_size=64, max_pixels=90 * 50)
+
+
+@pytest.fixture(scope="session")
+def signatures():
+    """`signatures(path)`: those of a servable in TensorFlow, which is loaded once."""
+    loaded = {}
+
+    def load(path):
+        if path not in loaded:
+            loaded[path] = tf.saved_model.load(str(path))
+        return loaded[path].signatures
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def c_servable():
+    """`c_servable(path)`: a servable in TensorFlow's C library, which is loaded once."""
+    loaded = {}
+
+    def load(path):
+        if path not in loaded:
+            loaded[path] = CServable(path)
+        return loaded[path]
+
+    yield load
+    for each in loaded.values():
+        each.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import importlib.util
 import io
 import json
 import pathlib
-import sys
 import threading
 
 import numpy as np
@@ -15,24 +14,17 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerassl import serving
-
 pytestmark = pytest.mark.current_stack  # the client has nothing of Keras; the servables' tests run on both
 
 ROOT = pathlib.Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests" / "serving"))
-import random_models  # noqa: E402
-
 spec = importlib.util.spec_from_file_location("serve_client", ROOT / "examples" / "serve_client.py")
 client = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(client)
 
 
 @pytest.fixture(scope="module")
-def signatures(tiny_backbone, tmp_path_factory):
-    model = random_models.detector(random_models.vivid(tiny_backbone()))
-    path = serving.export(model, tmp_path_factory.mktemp("servables") / "voc" / "1")
-    return tf.saved_model.load(str(path)).signatures
+def answers(vivid_detector, signatures):
+    return signatures(vivid_detector[1])
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +46,8 @@ def paths(files, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def expected(signatures, files):
-    answer = signatures["serve_bytes"](image_bytes=tf.constant(files))
+def expected(answers, files):
+    answer = answers["serve_bytes"](image_bytes=tf.constant(files))
     return {name: value.numpy() for name, value in answer.items()}
 
 
@@ -87,9 +79,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def rest_server(signatures):
+def rest_server(answers):
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.signatures = signatures
+        server.signatures = answers
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -98,7 +90,7 @@ def rest_server(signatures):
 
 
 @pytest.fixture
-def grpc_server(signatures):
+def grpc_server(answers):
     pytest.importorskip("tensorflow_serving.apis")
     import grpc
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -108,7 +100,7 @@ def grpc_server(signatures):
             assert request.model_spec.name == "voc"
             inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
             answer = predict_pb2.PredictResponse()
-            for name, value in signatures[request.model_spec.signature_name](**inputs).items():
+            for name, value in answers[request.model_spec.signature_name](**inputs).items():
                 answer.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
             return answer
 

@@ -2,9 +2,7 @@ import hashlib
 import json
 import os
 import pathlib
-import signal
-import subprocess
-import sys
+import shutil
 
 import keras
 import numpy as np
@@ -17,7 +15,6 @@ from tensorflow.core.protobuf import saved_model_pb2
 from kerassl import backbones, detectors, serving
 from kerassl._errors import UserError
 from kerassl.backbones import weights as backbone_weights
-from kerassl.serving.c_api import CServable
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +52,13 @@ def functions_of(path):
     ("kind", "rows"),
     [("vivid_detector", 100), pytest.param("vivid_yolov8", 99, marks=pytest.mark.current_stack)],
 )
-def test_servable_gives_the_detections_of_the_model_and_holds_nothing_for_xla(kind, rows, request, photos, tmp_path):
+def test_servable_gives_the_detections_of_the_model_and_holds_nothing_for_xla(
+    kind, rows, request, photos, c_servable, tmp_path
+):
     model, path = request.getfixturevalue(kind)
     functions, _ = functions_of(path)
     assert not [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
-    servable = CServable(path)
-    served = servable.run("serving_default", images=photos.astype("float32"))
-    servable.close()
+    served = c_servable(path).run("serving_default", images=photos.astype("float32"))
     assert served["boxes"].shape == (3, rows, 4)
     assert json.loads((path / "assets.extra" / "model_card.json").read_text())["max_detections"] == rows
     for row, found in enumerate(predicted(model, photos, tmp_path)):
@@ -74,8 +71,8 @@ def test_servable_gives_the_detections_of_the_model_and_holds_nothing_for_xla(ki
         assert names == [CLASSES[label] for label in found.classes] + [""] * (rows - count)
 
 
-def test_images_may_be_of_any_size_and_uint8(servable, photos):
-    signatures = tf.saved_model.load(str(servable)).signatures
+def test_images_may_be_of_any_size_and_uint8(servable, photos, signatures):
+    signatures = signatures(servable)
     whole = signatures["serving_default"](images=tf.constant(photos, tf.float32))
     for name, value in signatures["serving_uint8"](images=tf.constant(photos)).items():
         np.testing.assert_array_equal(value, whole[name])
@@ -106,12 +103,12 @@ def test_the_graph_has_nothing_random_and_nothing_for_xla_alone(model, servable,
     assert [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
 
 
-def test_localizer_returns_class_and_box_of_the_object(vivid_localizer, photos, tmp_path):
+def test_localizer_returns_class_and_box_of_the_object(vivid_localizer, photos, signatures, tmp_path):
     model, path = vivid_localizer
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
     expected = detectors.predict(model, [tmp_path / f"{n}.png" for n in range(3)], verbose=0)
-    served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(photos, tf.float32))
+    served = signatures(path)["serving_default"](images=tf.constant(photos, tf.float32))
     for row, found in enumerate(expected.values()):
         np.testing.assert_allclose(served["box"][row], found.boxes[0], atol=1e-5 * 90)
         assert int(served["class"][row]) == found.classes[0]
@@ -119,14 +116,15 @@ def test_localizer_returns_class_and_box_of_the_object(vivid_localizer, photos, 
     np.testing.assert_allclose(
         served["probabilities"], tf.nn.softmax([found.logits[0] for found in expected.values()]), atol=1e-5
     )
+    assert json.loads((path / "assets.extra" / "model_card.json").read_text())["kind"] == "localizer"
 
 
-def test_embeddings_are_those_of_the_model(simclr, limited_backbone):
+def test_embeddings_are_those_of_the_model(simclr, limited_backbone, signatures):
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     model, backbone = simclr[0], limited_backbone[0]
     expected = [model.embed(images), backbone(images).numpy().mean((1, 2))]
     for (_, path), embeddings in zip((simclr, limited_backbone), expected):
-        served = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(images))
+        served = signatures(path)["serving_default"](images=tf.constant(images))
         np.testing.assert_allclose(served["embeddings"], embeddings, atol=1e-5)
 
 
@@ -144,6 +142,7 @@ def test_card_describes_the_model(model, servable, about):
     assert (servable / "assets.extra" / "classes.txt").read_text().split() == CLASSES
 
 
+@pytest.mark.current_stack
 def test_export_refuses_when_a_version_is_there(model, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "mine.txt").write_text("keep")
@@ -178,59 +177,48 @@ def test_export_replaces_nothing_when_it_appears_meanwhile(tiny_backbone, tmp_pa
     assert os.listdir(tmp_path / "1") == ["other.txt"]
 
 
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[2])
-import conftest
-import tensorflow as tf
-from kerassl import detectors, serving
-save = tf.saved_model.save
-def saved(*arguments, **settings):
-    save(*arguments, **settings)
-    os.kill(os.getpid(), signal.SIGKILL)
-tf.saved_model.save = saved
-serving.export(conftest._tiny_backbone(), sys.argv[1], image_size=64, batch_sizes=(1,))
-"""
+@pytest.mark.current_stack
+def test_killed_export_leaves_the_version_before_and_none_of_its_own(tmp_path, monkeypatch):
+    """A process that is killed leaves the folder as it is at that moment."""
+    before = tmp_path / "voc" / "1" / "mine.txt"
+    before.parent.mkdir(parents=True)
+    before.write_text("keep")
+    killed = tmp_path / "killed"
+    pixels = keras.Input((None, None, 3))
+    backbone = keras.Model(pixels, keras.layers.AveragePooling2D(32)(pixels))
+
+    def save(module, path, **kwargs):
+        (pathlib.Path(path) / "saved_model.pb").write_bytes(b"whole")
+        if not killed.exists():
+            shutil.copytree(tmp_path / "voc", killed)
+
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    serving.export(backbone, tmp_path / "voc" / "2", image_size=32, batch_sizes=(1,))
+    # What it wrote is under a name that is not a number, which TensorFlow Serving ignores.
+    (left,) = [folder for folder in killed.iterdir() if folder.name != "1"]
+    assert (left / "folder" / "saved_model.pb").exists()
+    assert left.name.startswith(".")
+    # The next one to that version takes it away; what other versions left is not its own.
+    other = killed / ".20-01234567.part"
+    other.mkdir()
+    serving.export(backbone, killed / "2", image_size=32, batch_sizes=(1,))
+    assert sorted(folder.name for folder in killed.iterdir()) == [other.name, "1", "2"]
+    assert [path.read_text() for path in (killed / "1").iterdir()] == ["keep"]
+
+
+def test_request_without_images_has_an_answer_without_rows(servable, c_servable):
+    servable = c_servable(servable)
+    for name, (takes, gives) in servable.signatures.items():
+        ((key, spec),) = takes.items()
+        strings = spec.shape == (None,)
+        for shape in [[0]] if strings else [[0, 50, 90, 3], [0, 0, 0, 3]]:
+            answer = servable.run(name, **{key: np.zeros(shape, object if strings else np.float32)})
+            assert set(answer) == set(gives)
+            for output, wanted in gives.items():
+                assert answer[output].shape == (0, *wanted.shape[1:]), (name, output)
 
 
 @pytest.mark.current_stack
-def test_a_killed_export_leaves_the_version_before_and_none_of_its_own(tiny_backbone, tmp_path):
-    before = serving.export(tiny_backbone(), tmp_path / "voc" / "1", image_size=64, batch_sizes=(1,))
-    files = {file: file.read_bytes() for file in before.rglob("*") if file.is_file()}
-    command = [sys.executable, "-c", KILLED, tmp_path / "voc" / "2", pathlib.Path(__file__).parents[1]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
-    # What it wrote is under a name that is not a number, which TensorFlow Serving ignores.
-    parts = [folder for folder in (tmp_path / "voc").iterdir() if folder.name != "1"]
-    assert [(folder / "folder" / "saved_model.pb").exists() for folder in parts] == [True]
-    assert parts[0].name.startswith(".")
-    assert not (tmp_path / "voc" / "2").exists()
-    # The next one to that version takes it away; what other versions left is not its own.
-    other = tmp_path / "voc" / ".20-01234567.part"
-    other.mkdir()
-    after = serving.export(tiny_backbone(), tmp_path / "voc" / "2", image_size=64, batch_sizes=(1,))
-    assert sorted(folder.name for folder in (tmp_path / "voc").iterdir()) == [other.name, "1", "2"]
-    assert (
-        tf.saved_model.load(str(after)).signatures["embed"](images=tf.zeros([1, 9, 9, 3]))["embeddings"].shape[0] == 1
-    )
-    assert files == {file: file.read_bytes() for file in before.rglob("*") if file.is_file()}
-
-
-def test_a_request_without_images_has_an_answer_without_rows(servable):
-    signatures, servable = tf.saved_model.load(str(servable)).signatures, CServable(servable)
-    for name, function in signatures.items():
-        (spec,) = tf.nest.flatten(function.structured_input_signature)
-        for shape in [[0]] if spec.dtype == tf.string else [[0, 50, 90, 3], [0, 0, 0, 3]]:
-            value = np.zeros(shape, object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
-            served = {key: each.numpy() for key, each in function(tf.constant(value, spec.dtype)).items()}
-            for answer in (served, servable.run(name, **{spec.name: value})):
-                assert set(answer) == set(function.structured_outputs)
-                for key, wanted in function.structured_outputs.items():
-                    assert answer[key].shape == (0, *wanted.shape[1:]), (name, key)
-                    assert answer[key].dtype == (object if wanted.dtype == tf.string else wanted.dtype)
-    servable.close()
-
-
 @pytest.mark.parametrize(
     ("image_size", "message"), [(None, "give image_size"), (100, "96 or 128")], ids=["none", "no multiple"]
 )
@@ -241,6 +229,7 @@ def test_export_refuses_a_backbone_when_the_image_size_is_missing_or_wrong(
         serving.export(tiny_backbone(), tmp_path / "1", image_size=image_size)
 
 
+@pytest.mark.current_stack
 def test_export_refuses_when_the_model_is_something_else(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     with pytest.raises(UserError, match="Sequential cannot be exported"):

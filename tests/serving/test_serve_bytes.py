@@ -12,7 +12,6 @@ import tensorflow as tf
 from PIL import Image
 
 from kerassl import detectors
-from kerassl.serving.c_api import CServable
 
 
 def encoded(image, form, **settings):
@@ -79,10 +78,12 @@ def predicted(model, files, folder):
 
 
 @pytest.mark.parametrize("kind", ["vivid_detector", pytest.param("vivid_yolov8", marks=pytest.mark.current_stack)])
-def test_detections_are_those_of_prediction_from_files_beside_broken_ones(request, good, bad, tmp_path, kind):
+def test_detections_are_those_of_prediction_from_files_beside_broken_ones(
+    request, good, bad, c_servable, tmp_path, kind
+):
     model, path = request.getfixturevalue(kind)
     expected = predicted(model, good, tmp_path)
-    servable = CServable(path)
+    servable = c_servable(path)
     names, batch = mixed(good, bad)
     served = servable.run("serve_bytes", image_bytes=batch)
     assert {name for name, valid in zip(names, served["valid"]) if valid} == set(good)
@@ -107,14 +108,13 @@ def test_detections_are_those_of_prediction_from_files_beside_broken_ones(reques
     assert served["boxes"][row, :, 2].max() <= 50  # upright, it is 50 pixels wide
     np.testing.assert_allclose(alone["scores"][0], served["scores"][row], atol=1e-4)
     np.testing.assert_allclose(alone["boxes"][0], served["boxes"][row], atol=1e-4 * 90)
-    servable.close()
 
 
 @pytest.mark.current_stack
-def test_a_localizers_answers_are_those_of_prediction_from_files(vivid_localizer, good, bad, tmp_path):
+def test_a_localizers_answers_are_those_of_prediction_from_files(vivid_localizer, good, bad, c_servable, tmp_path):
     model, path = vivid_localizer
     expected = predicted(model, good, tmp_path)
-    servable = CServable(path)
+    servable = c_servable(path)
     names, batch = mixed(good, bad)
     served = servable.run("serve_bytes", image_bytes=batch)
     for row, name in enumerate(names):
@@ -128,12 +128,11 @@ def test_a_localizers_answers_are_those_of_prediction_from_files(vivid_localizer
         np.testing.assert_allclose(served["box"][row], found.boxes[0], atol=1e-5 * side)
         np.testing.assert_allclose(served["probabilities"][row].max(), found.scores[0], atol=1e-5)
         assert served["class"][row] == found.classes[0]
-    servable.close()
 
 
 @pytest.mark.current_stack
-def test_files_embed_like_their_pixels_and_a_batch_of_broken_files_has_an_answer(simclr, good, bad):
-    servable = CServable(simclr[1])
+def test_files_embed_like_their_pixels_and_a_batch_of_broken_files_has_an_answer(simclr, good, bad, c_servable):
+    servable = c_servable(simclr[1])
     files = servable.run("serve_bytes", image_bytes=[good["alpha.png"], bad["cut.jpg"]])
     with Image.open(io.BytesIO(good["alpha.png"])) as image:
         white = Image.new("RGBA", image.size, "white")
@@ -147,7 +146,6 @@ def test_files_embed_like_their_pixels_and_a_batch_of_broken_files_has_an_answer
     none = servable.run("serve_bytes", image_bytes=[bad["empty.jpg"]])
     assert none["valid"].tolist() == [False]
     assert none["embeddings"].shape == files["embeddings"][:1].shape
-    servable.close()
 
 
 MEMORY = """
@@ -180,7 +178,7 @@ def test_an_oversized_image_is_refused_before_memory_is_taken_for_it(simclr, goo
 
 
 @pytest.mark.current_stack
-def test_limit_of_pixels_is_that_of_the_export(limited_backbone, good):
-    served = tf.saved_model.load(str(limited_backbone[1])).signatures["serve_bytes"]
+def test_limit_of_pixels_is_that_of_the_export(limited_backbone, good, signatures):
+    served = signatures(limited_backbone[1])["serve_bytes"]
     answer = served(image_bytes=tf.constant([good["photo.jpg"], good["gray.jpg"]]))  # 90 x 50 and 200 x 70
     assert answer["valid"].numpy().tolist() == [True, False]

@@ -67,11 +67,11 @@ def test_export_refuses_batch_sizes_that_do_not_rise(tiny_backbone, tmp_path, si
     assert not list(tmp_path.iterdir())
 
 
-def test_every_signature_is_warmed_up_with_every_batch_size(servable, card, batch_sizes):
+def test_every_signature_is_warmed_up_with_every_batch_size(servable, card, batch_sizes, signatures):
     logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     file = servable / "assets.extra" / "tf_serving_warmup_requests"
     assert "assets.extra/tf_serving_warmup_requests" in card["files"]
-    signatures = tf.saved_model.load(str(servable)).signatures
+    signatures = signatures(servable)
     asked = []
     for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
         log = logs.PredictionLog.FromString(record)
@@ -107,13 +107,13 @@ def test_export_logs_the_missing_package_without_the_extra(tiny_backbone, tmp_pa
 
 
 @pytest.mark.current_stack
-def test_the_command_takes_batch_sizes(tiny_backbone, tmp_path, capsys):
+def test_batch_sizes_of_the_command_are_those_of_the_export(tiny_backbone, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(serving, "export", lambda *_, batch_sizes, **__: asked.append(batch_sizes))
     localizer(tiny_backbone()).save(tmp_path / "localizer.keras")
-    flags = ["--model", str(tmp_path / "localizer.keras"), "--out", str(tmp_path / "1"), "--batch-sizes", "2", "16"]
-    assert main(["export", *flags]) == 0
-    assert "max_batch_size { value: 16 }" in (tmp_path / "1" / "assets.extra" / "batching.config").read_text()
-    flags[-2:] = ["16", "2"]
-    flags[3] = str(tmp_path / "2")
+    flags = ["export", "--model", str(tmp_path / "localizer.keras"), "--out", str(tmp_path / "1"), "--batch-sizes"]
+    assert main([*flags, "2", "16"]) == 0
+    assert asked == [[2, 16]]
     capsys.readouterr()
-    assert main(["export", *flags]) == 2
+    assert main([*flags, "16", "2"]) == 2
     assert "--batch-sizes is 16 2" in capsys.readouterr().err

@@ -5,10 +5,12 @@ python -m studies.plot_results
 
 import json
 import pathlib
+import statistics
 
-from kerassl.report.plots import PANELS, label_curves
+from kerassl.report.plots import COLORS, INK, PANELS, label_curves, subplots
 
 STUDIES_FOLDER = pathlib.Path(__file__).parent
+FIGURES = STUDIES_FOLDER.parent / "docs" / "results"
 
 # The variants that the text speaks of first, the baseline before the others; all are in the tables.
 STUDIES = {
@@ -22,6 +24,39 @@ STUDIES = {
         "supervised, longest",
     ),
 }
+
+# Panels of the README: title, then the baseline and the variant above it, each with its label.
+GAINS = {
+    "imagenet": ("MobileNet with ImageNet weights", {"ImageNet": "ImageNet", "ImageNet + boxes": "+ pseudo-boxes"}),
+    "scratch": (
+        "EfficientNetB1 from random initialization",
+        {"random": "random", "dense, longest, re-estimated + boxes": "dense contrast + pseudo-boxes"},
+    ),
+}
+
+
+def gains():
+    """Plot LocAcc@0.7 over the number of labels, without and with pre-training on unlabeled images."""
+    figure, panels = subplots(len(GAINS), size=(4.6, 3))
+    for axes, (study, (title, variants)) in zip(panels, GAINS.items(), strict=True):
+        counts = found(_trials(study), tuple(variants))["protocols"]["frozen"]["counts"]
+        labels = [count["labels"] for count in counts]
+        for color, marker, (variant, name) in zip((INK, COLORS[0]), "os", variants.items(), strict=True):
+            values = [count["variants"][variant]["figures"]["loc_acc_70"]["by_seed"] for count in counts]
+            low, high, mean = ([100 * each(seeds) for seeds in values] for each in (min, max, statistics.fmean))
+            axes.fill_between(labels, low, high, color=color, alpha=0.12, lw=0)
+            axes.plot(labels, mean, color=color, marker=marker, ms=5, lw=2, label=name)
+        axes.set_xscale("log")
+        axes.set_xticks(labels, [f"{each:,}" for each in labels])
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel="labeled images", ylabel="LocAcc@0.7 (%)", ylim=(0, None))
+        axes.set_title(title, fontsize=11)
+        axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def _trials(study):
+    return json.loads((STUDIES_FOLDER / "results" / f"compare_{study}.json").read_text())
 
 
 def found(trials, variants):
@@ -58,7 +93,8 @@ def _drawn(trials):
 
 if __name__ == "__main__":
     for study, variants in STUDIES.items():
-        trials = json.loads((STUDIES_FOLDER / "results" / f"compare_{study}.json").read_text())
-        figure = STUDIES_FOLDER.parent / "docs" / "results" / f"{study}.png"
-        figure.write_bytes(label_curves(found(trials, variants), "frozen"))
+        figure = FIGURES / f"{study}.png"
+        figure.write_bytes(label_curves(found(_trials(study), variants), "frozen"))
         print(f"wrote {figure}")
+    gains().savefig(FIGURES / "gain.png", dpi=130)
+    print(f"wrote {FIGURES / 'gain.png'}")

@@ -86,4 +86,5 @@ def test_python_code_runs_as_the_readme_prints_it_when_it_trains(place, monkeypa
         for long, short in {r"epochs=\d+": "epochs=1", r"every=\d+": "every=1", r"\b320\b": "64"}.items():
             block = re.sub(long, short, block)
         exec(compile(block, "README.md", "exec"), {})
-    assert (place / "backbone.keras").exists() and (place / "servables" / "mine" / "1").is_dir()
+    assert (place / "backbone.keras").exists()
+    assert (place / "servables" / "mine" / "1").is_dir()

@@ -46,23 +46,27 @@ BASE = {
 CHANGES = {
     "base": {},
     "rate 0.002": {"learning_rate": 2e-3},
-    "backbone 0.3": {"lr_multipliers": {"backbone": 0.3}},
-    "mosaic": {"augmentation": {"mosaic": 0.5}},
-    "width 128": {"num_filters": 128},
-    "scale": {"augmentation": {"zoom_range": [0.3, 2.0], "scale": [0.15, 1.0]}},
-    "batch norm frozen": {"batch_norm": "frozen"},
-    "length 24,000": {"epochs": 80, "ema": 0.998},
-    "no average": {"ema": None},
+    "rate 0.004": {"learning_rate": 4e-3},
     "rate 0.0005": {"learning_rate": 5e-4},
-    "batch 8": {"batch_size": 8},
+    "backbone 0.3": {"lr_multipliers": {"backbone": 0.3}},
     "backbone 1": {"lr_multipliers": {}},
-    "224 px": {"image_size": 224},
-    "average 0.998": {"ema": 0.998},
+    "mosaic": {"augmentation": {"mosaic": 0.5}},
+    "scale": {"augmentation": {"zoom_range": [0.3, 2.0], "scale": [0.15, 1.0]}},
     "width 96": {"num_filters": 96},
+    "width 128": {"num_filters": 128},
+    "batch 8": {"batch_size": 8},
+    "batch norm frozen": {"batch_norm": "frozen"},
+    "no average": {"ema": None},
+    "length 24,000": {"epochs": 80, "ema": 0.998},
+    "224 px": {"image_size": 224},
 }
 """The changes of each trial in the section `detector` of the base."""
-TRIALS = [("base", 100), *((name, 100) for name in [*CHANGES][1:5]), ("base", 101)]
-TRIALS += [(name, 100) for name in [*CHANGES][5:]]
+TRIALS = [
+    *(("base", 100), ("rate 0.002", 100), ("backbone 0.3", 100), ("base", 101), ("rate 0.002", 101)),
+    *(("mosaic", 100), ("width 128", 100), ("rate 0.004", 100), ("scale", 100), ("batch norm frozen", 100)),
+    *(("length 24,000", 100), ("no average", 100), ("224 px", 100), ("batch 8", 100), ("backbone 1", 100)),
+    *(("rate 0.0005", 100), ("width 96", 100)),
+]
 """Name and seed of each trial, in the order in which they are done."""
 
 

@@ -4,7 +4,7 @@
     python -m benchmarks.input --images photos/ --out input.json
     python -m benchmarks.input --sizes 128 --stages jpeg --without keras albumentations
 
-`docs/guides/views.md` says what is compared and what was measured.
+`docs/results/views.md` says what is compared and what was measured.
 """
 
 import argparse

@@ -4,7 +4,7 @@
     python -m studies.colors --images photos/
 
 The colors of the same crops are changed by the same factors in the form of `SimCLRViews(128)` and in others, and
-compared value by value, before any blur. `docs/guides/views.md` says what was measured.
+compared value by value, before any blur. `docs/results/views.md` says what was measured.
 """
 
 import argparse

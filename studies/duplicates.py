@@ -4,7 +4,7 @@
 
 Of 300 of the photos, copies are made in twelve ways; all are searched together with the photos. Then the hash is
 compared with others: the bits by which nearly all resized and re-encoded copies differ at most, and how many pairs of
-different photos do not differ by more. `docs/guides/duplicates.md` says what was measured.
+different photos do not differ by more. `docs/results/duplicates.md` says what was measured.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m studies.localizer --voc VOCdevkit --backbone MobileNet --weights imagenet.npz --cut-at conv_pw_12_relu
 
 Head and settings were chosen on 200 images of val (`--part choose`); figures are reported on the others. Both parts
-are those of `DetectionDataset.subset(200, seed=0)`. Results are in docs/guides/localizer.md.
+are those of `DetectionDataset.subset(200, seed=0)`. Results are in docs/results/localizer.md.
 """
 
 import argparse

@@ -5,7 +5,7 @@
 
 Pseudo-boxes of each kind of heatmap, level and threshold beside boxes that stand in the middle of every image; the
 labels are read to score them alone. "Above the middle" is the difference in IoU from the best of those, image by image,
-with its standard error. `docs/guides/pseudo_boxes.md` says what was measured.
+with its standard error. `docs/results/pseudo_boxes.md` says what was measured.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m studies.tflite_accuracy runs/a/localizer.keras runs/b/detector.keras --voc VOCdevkit
 
 Each model is scored on the same labeled images as it is and as TFLite files of both precisions, by the same rules; the
-size of a model is that of its weights in float32. `docs/guides/serving.md` tells what was seen.
+size of a model is that of its weights in float32. `docs/results/serving.md` tells what was seen.
 """
 
 import argparse

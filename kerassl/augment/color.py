@@ -67,7 +67,7 @@ def recolor(images: tf.Tensor, jitter: Jitter, mean: tf.Tensor | None = None) ->
 
     The hue turns in the plane of the color axes I and Q, which keeps the luma; saturation is about the luma, and
     contrast about its mean. `recolor_in_turn` has `tf.image`'s operations, which are not affine: 8.3 gray levels away
-    in the mean (`docs/guides/views.md`).
+    in the mean (`docs/results/views.md`).
 
     Args:
         images: `[N, S, S, 3]` float32 in [0, 255].

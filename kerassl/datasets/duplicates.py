@@ -33,7 +33,7 @@ _DECODED = 64  # at least so many pixels a side are decoded for them
 # The eight lowest cosines of a row (DCT-II, orthonormal); those of rows and columns are the 64 bits of a hash.
 _COSINES = np.cos(np.pi / SIDE * np.outer(np.arange(8), np.arange(SIDE) + 0.5)) * np.sqrt(2 / SIDE)
 _COSINES[0] /= np.sqrt(2)
-# docs/guides/duplicates.md: copies differ by 4 bits at most, and one of a million other pairs by 10 or less.
+# docs/results/duplicates.md: copies differ by 4 bits at most, and one of a million other pairs by 10 or less.
 MOST_BITS = 10
 # The largest difference of two thumbnails of one image, in 255ths, and as a share of their contrast.
 _NOISE, _SHARE = 4, 0.1

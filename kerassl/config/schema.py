@@ -58,9 +58,14 @@ class Scenes(Section):
     """Generated scenes to train and score on, where no images of one's own are named."""
 
     train: Count = Field(600, description="Labeled images to train on; 600 train a small localizer.")
-    val: Count = Field(200, description="Labeled images to score on; with fewer than 200 the metrics are noisy.")
-    unlabeled: CountOrNone = Field(1000, description="Images without labels, for pre-training; 500 to 5,000.")
+    val: Count = Field(
+        200, description="Labeled images to validate on, and to score on where test is 0; below 200 metrics are noisy."
+    )
+    test: CountOrNone = Field(0, description="Labeled images to score on.")
+    unlabeled: CountOrNone = Field(1000, description="Images without labels; 500 to 5,000.")
+    image_size: tuple[Count, Count] = Field((160, 200), description="Height and width in pixels, 64 or more.")
     single_object: bool = Field(True, description="One object an image, which is what a localizer learns from.")
+    classes: list[str] | None = Field(None, min_length=1, description="Classes of the objects; null is all eight.")
 
 
 class Labels(Section):

@@ -307,15 +307,20 @@ def some_labels(data: Sources, count: int | None, seed: int) -> DetectionDataset
 
 def _scenes(config, path):
     made = config.data.scenes
-    splits = {"train": made.train, "val": made.val}
-    datasets.write_scenes(path, **splits, unlabeled=made.unlabeled, single_object=made.single_object, seed=config.seed)
-    train, test = (DetectionDataset.from_voc(path, 2007, split, class_names=datasets.SCENE_CLASSES) for split in splits)
+    datasets.write_scenes(path, **made.model_dump(), seed=config.seed)
+    names = made.classes or datasets.SCENE_CLASSES
+    train, val, test = (
+        DetectionDataset.from_voc(path, 2007, split, class_names=names) if getattr(made, split) else None
+        for split in ("train", "val", "test")
+    )
     images = list(config.data.unlabeled)
     if made.unlabeled:
         images.append(str(path / "unlabeled"))
     if config.data.use_training_images:
         images += [record.path for record in train]
-    return Sources(images, train, None, test, generated=True)
+    if test is None:  # a comparison chooses no epoch on the images that it scores on
+        val, test = None, val
+    return Sources(images, train, val, test, generated=True)
 
 
 def training_batches(section: Finetune, task: str, records: Sequence[datasets.Record], seed: int, **changes):

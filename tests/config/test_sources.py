@@ -107,3 +107,12 @@ def test_one_warning_counts_the_images_when_parts_share_them(scenes, caplog):
 def test_labels_are_refused_when_there_are_none(scenes):
     with pytest.raises(UserError, match="no labeled images are named; give --data"):
         read(scenes)
+
+
+def test_scenes_are_scored_on_the_test_images_where_there_are_some(tmp_path):
+    made = {"train": 3, "val": 2, "unlabeled": 1, "image_size": [64, 64], "classes": ["car", "face"]}
+    found = sources(read_config(None, {"data.scenes": {**made, "test": 4}}), tmp_path / "a")
+    assert (len(found.train), len(found.val), len(found.test), found.unseen) == (3, 2, 4, True)
+    assert found.classes == ("car", "face")
+    alone = sources(read_config(None, {"data.scenes": made}), tmp_path / "b")
+    assert (alone.val, len(alone.test)) == (None, 2)

@@ -239,3 +239,16 @@ def test_says_what_is_accepted_when_a_number_is_wrong(tmp_path, settings, word):
         write_scenes(tmp_path / "kit", **settings)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_scenes_are_of_some_classes_when_these_are_named(tmp_path):
+    settings = {"train": 12, "val": 0, "test": 3, "image_size": (64, 64)}
+    root = write_scenes(tmp_path / "kit", classes=["fish", "car"], **settings)
+    names = {each.text for _, found in _annotations(root) for each in found.iter("name")}
+    assert names == {"fish", "car"}
+    assert len(DetectionDataset.from_voc(root, 2007, "test", class_names=["car", "fish"])) == 3
+    every = write_scenes(tmp_path / "every", classes=list(SCENE_CLASSES), **settings)
+    assert _bytes(every) == _bytes(write_scenes(tmp_path / "all", **settings))
+    for classes in ([], ["car", "car"], ["dog"]):
+        with pytest.raises(UserError, match="give some of boat, car"):
+            write_scenes(tmp_path / "other", classes=classes, **settings)

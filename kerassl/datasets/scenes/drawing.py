@@ -38,13 +38,14 @@ class Scene:
     difficult: np.ndarray
 
 
-def draw_scene(rng, size, single_object=False):
+def draw_scene(rng, size, single_object=False, classes=SCENE_CLASSES):
     """Draws a scene.
 
     Args:
         rng: `numpy.random.Generator`; all there is depends on it.
         size: (height, width) in pixels.
         single_object: bool. One object, not covered by another, instead of one to five.
+        classes: sequence of str, those of `SCENE_CLASSES` that things are drawn from.
 
     Returns:
         `Scene`.
@@ -58,7 +59,7 @@ def draw_scene(rng, size, single_object=False):
     for _ in range(8 * wanted):
         if len(names) == wanted:
             break
-        name = SCENE_CLASSES[rng.integers(len(SCENE_CLASSES))]
+        name = classes[rng.integers(len(classes))]
         share = rng.uniform(0.35, 0.9) if single_object else rng.uniform(0.22, 0.75)
         thing = _thing(rng, name, share * min(size), size)
         trial = owners.copy()
@@ -74,7 +75,7 @@ def draw_scene(rng, size, single_object=False):
         whole.append(thing.pixels)
         covered_from.append(seen[-1])
     if not names:  # nothing fitted, in a very small image
-        return draw_scene(rng, size, single_object)
+        return draw_scene(rng, size, single_object, classes)
     image = _light(rng, canvas)
     seen = np.bincount(owners.ravel(), minlength=len(names) + 1)[1 : len(names) + 1]
     whole, covered_from = np.array(whole), np.array(covered_from)

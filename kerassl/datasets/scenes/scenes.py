@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def write_scenes(
     unlabeled: int = 0,
     image_size: tuple[int, int] = (160, 200),
     single_object: bool = False,
+    classes: Sequence[str] | None = None,
     seed: int = 0,
 ) -> pathlib.Path:
     """Generate a VOCdevkit of toy scenes with exact boxes and masks.
@@ -51,6 +53,7 @@ def write_scenes(
         unlabeled: int. Images without annotation.
         image_size: (height, width) in pixels, 64 or more.
         single_object: bool. One thing in each image instead of one to five.
+        classes: sequence of str, those of `SCENE_CLASSES` that are drawn, or None for all.
         seed: int, 0 or more.
 
     Returns:
@@ -72,6 +75,7 @@ def write_scenes(
         "unlabeled": unlabeled,
         "image_size": list(image_size),
         "single_object": bool(single_object),
+        "classes": list(SCENE_CLASSES if classes is None else classes),
         "seed": seed,
     }
     _check(settings)
@@ -93,7 +97,7 @@ def write_scenes(
         with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             done = tqdm(pool.map(write, jobs), desc="drawing scenes", total=len(jobs), unit="image", disable=None)
             names = dict(zip(jobs, done))
-        _write_sets(devkit / "ImageSets" / "Main", names)
+        _write_sets(devkit / "ImageSets" / "Main", names, settings["classes"])
         (part / "scenes.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return path
 
@@ -111,6 +115,9 @@ def _check(settings):
     if len(sides) != 2 or any(int(side) != side or side < 64 for side in sides):
         raise UserError(f"image_size is {tuple(sides)}; give (height, width) in pixels, both 64 or more")
     settings["image_size"] = [int(side) for side in sides]
+    names = settings["classes"]
+    if not names or len(set(names)) < len(names) or not set(names) <= set(SCENE_CLASSES):
+        raise UserError(f"classes are {names}; give some of {', '.join(SCENE_CLASSES)}, each once")
 
 
 def _check_same(path, settings):
@@ -129,7 +136,7 @@ def _check_same(path, settings):
 def _write_scene(part, split, number, settings):
     """Write one scene; return whether each class in it is difficult only."""
     rng = np.random.default_rng([settings["seed"], _SPLITS.index(split), number])
-    scene = draw_scene(rng, tuple(settings["image_size"]), settings["single_object"])
+    scene = draw_scene(rng, tuple(settings["image_size"]), settings["single_object"], settings["classes"])
     encoded = io.BytesIO()
     PIL.Image.fromarray(scene.image).save(encoded, "JPEG", quality=92)
     image_id = _image_id(split, number)
@@ -179,7 +186,7 @@ def _palette():
     return colors.ravel().tolist()
 
 
-def _write_sets(folder, names):
+def _write_sets(folder, names, classes):
     splits = {split: [job for job in names if job[0] == split] for split in ("train", "val", "test")}
     splits["trainval"] = splits["train"] + splits["val"] if splits["train"] and splits["val"] else []
     for split, jobs in splits.items():
@@ -187,7 +194,7 @@ def _write_sets(folder, names):
             continue
         ids = [_image_id(*job) for job in jobs]
         (folder / f"{split}.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
-        for name in SCENE_CLASSES:
+        for name in classes:
             # VOC: 1 is there, 0 only as a difficult object, -1 not there.
             marks = [0 if names[job].get(name) else 1 if name in names[job] else -1 for job in jobs]
             lines = [f"{image_id} {mark:2d}" for image_id, mark in zip(ids, marks)]

@@ -147,7 +147,7 @@ class Detections:
 
         Args:
             image: path of an image file, or `[H, W, 3]` array in [0, 255].
-            truth: `datasets.Record`, or another value with `boxes`, drawn as thin green frames (crowd regions are
+            truth: `datasets.Record`, or another value with `boxes`, drawn as dashed green frames (crowd regions are
                 not), or None.
             score_threshold: float in [0, 1]. Detections that score less are not drawn.
             width: int or None. Width of the result in pixels; None enlarges small images to 480, so that labels can be

@@ -139,10 +139,10 @@ def _overlays(model, wanted, records, level):
         record, label = records[image_id], list(model.class_names).index(name)
         square, scale = letterbox(datasets.read_image(record.path), model.image_size)
         heatmap = cam(square.numpy(), label)[0]
-        width, height = round(record.width * float(scale)), round(record.height * float(scale))
-        image = Image.fromarray(explain.overlay(square.numpy(), heatmap)).crop((0, 0, max(1, width), max(1, height)))
-        by = _SIDE / max(image.size)
-        image = image.resize([max(1, round(side * by)) for side in image.size], Image.Resampling.BICUBIC)
+        # With the letterbox's padding: a model may look there, too.
+        image = Image.fromarray(explain.overlay(square.numpy(), heatmap))
+        by = _SIDE / model.image_size
+        image = image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
         pen = ImageDraw.Draw(image)
         for box in record.boxes[(record.classes == label) & ~record.crowd] * float(scale) * by:
             pen.rectangle([float(side) for side in box], outline="lime", width=2)

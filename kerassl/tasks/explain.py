@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kerassl import backbones, datasets
+from kerassl import backbones, datasets, detectors
 from kerassl import explain as explaining
 from kerassl._display import verbosity
 from kerassl._environment import machine
@@ -25,7 +25,7 @@ from kerassl.detectors.model_files import Described, check_model, describe, load
 from kerassl.metrics.checks import class_places
 from kerassl.report.explain import explain_page
 from kerassl.resizing import check_image_size
-from kerassl.types import finite
+from kerassl.types import Detections, finite
 
 METHODS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM", "scorecam": "ScoreCAM"}
 """Classes of `explain` by what `--method` calls them."""
@@ -149,13 +149,28 @@ def _draw(paths, images, out, class_name, method, level, count, image_size):
         _class_id(each, class_name)
     files = datasets.image_files(images)[:count]
     networks = {name: load(path) for name, path in paths.items()}
-    pixels = np.concatenate([boxed for _, boxed, _, _ in letterboxed_batches(files, size, 8)])
-    cams = {}
+    batches = [(places, boxed.numpy()) for places, boxed, _, _ in letterboxed_batches(files, size, 8)]
+    places, pixels = (np.concatenate(parts) for parts in zip(*batches))
+    cams, found = {}, {}
     for name, network in networks.items():
-        cam = getattr(explaining, METHODS[method])(network, layer=level)
-        cams[name] = cam(pixels, _class_id(network, class_name), verbose=int(verbosity() != 2))
-    explaining.side_by_side(pixels, cams, out, overwrite=True)
+        cam, label = getattr(explaining, METHODS[method])(network, layer=level), _class_id(network, class_name)
+        cams[name] = cam(pixels, label, verbose=int(verbosity() != 2))
+        found[name] = _detections(network, pixels, None if label is None else [label] * len(pixels))
+    names = [os.path.basename(files[place]) for place in places]
+    explaining.side_by_side(pixels, cams, out, names=names, found=found, overwrite=True)
     return cams
+
+
+def _detections(network, pixels, labels):
+    """Return what a detector or localizer finds in letterboxed images, of one class each where `labels` are given."""
+    found = list(detectors.predict(network, pixels, verbose=0).values())
+    if labels is None:
+        return found
+    kept = (each.classes == label for each, label in zip(found, labels))
+    return [
+        Detections(each.boxes[own], each.scores[own], each.classes[own], each.class_names)
+        for each, own in zip(found, kept)
+    ]
 
 
 def _class_id(model, class_name):
@@ -188,7 +203,15 @@ def _score(paths, labels, out, method, level, count, insertion, size, seed):
         part.mkdir(parents=True)
         shown = found.scored.take(range(min(_SHOWN, len(found.scored))))
         cams = {name: found.heatmaps[name][: len(shown)] for name in networks}
-        explaining.side_by_side(shown.images, cams, part / "heatmaps.png", boxes=shown.boxes)
+        found_boxes = {
+            name: _detections(network, shown.images, shown.class_ids)
+            for name, network in networks.items()
+            if hasattr(network, "class_names")  # not of a backbone
+        }
+        names = [os.path.basename(record.path) for record in shown.records]
+        explaining.side_by_side(
+            shown.images, cams, part / "heatmaps.png", boxes=shown.boxes, names=names, found=found_boxes
+        )
         figures = {
             "measure": "whole objects, by the class of the largest object of each image",
             "method": method,

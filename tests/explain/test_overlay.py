@@ -6,6 +6,7 @@ from PIL import Image
 
 from kerassl import UserError
 from kerassl.explain import overlay, side_by_side
+from kerassl.types import Detections
 
 
 def test_overlay_shows_the_image_where_low_and_the_color_where_high():
@@ -37,15 +38,32 @@ def test_grid_holds_a_column_for_each_model_when_drawn(tmp_path):
 def test_boxes_are_outlined_at_their_place_when_given(tmp_path):
     color = (77, 10, 200)  # that no letter of the title has
     images = np.full([1, 64, 64, 3], color, np.uint8)
-    for name, boxes in (("plain", None), ("boxed", [[[16, 16, 48, 56]]])):
-        side_by_side(images, {"model": np.zeros([1, 64, 64])}, tmp_path / f"{name}.png", boxes)
+    for name, boxes in (("plain", [[]]), ("boxed", [[[16, 16, 48, 56]]])):
+        side_by_side(images, {"model": np.ones([1, 64, 64])}, tmp_path / f"{name}.png", boxes)
     plain, boxed = (np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")) for name in ("plain", "boxed"))
-    left = np.s_[:, : plain.shape[1] // 2]
-    panel = np.argwhere((plain[left] == color).all(axis=-1))
+    panel = np.argwhere((plain == color).all(axis=-1))  # of the image; the map's has another color
+    left = np.s_[:, : panel[:, 1].max() + 1]
     outline = np.argwhere((plain[left] != boxed[left]).any(axis=-1))
     low, size = panel.min(axis=0), np.ptp(panel, axis=0) + 1
     np.testing.assert_allclose((outline.min(axis=0) - low) / size, [16 / 64, 16 / 64], atol=0.02)
     np.testing.assert_allclose((outline.max(axis=0) - low) / size, [56 / 64, 48 / 64], atol=0.02)
+
+
+def test_best_detection_is_outlined_and_file_names_are_written_when_given(tmp_path):
+    images, maps = np.full([2, 64, 64, 3], 120, np.uint8), {"model": np.zeros([2, 64, 64])}
+    boxes, scores = [[0, 0, 20, 20], [16, 16, 48, 56]], [0.2, 0.9]
+    detections = [Detections(boxes, scores, [0, 1], ["car", "$fish$"]), Detections([], [], [])]
+    side_by_side(images, maps, tmp_path / "a.png", found={"model": [each.filter(1) for each in detections]})
+    side_by_side(images, maps, tmp_path / "b.png", found={"model": detections})
+    side_by_side(images, maps, tmp_path / "c.png", found={"model": detections}, names=["$a$.jpg", "b\n.jpg"])
+    none, best, named = (np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int) for name in "abc")
+    blue = np.argwhere((np.abs(best - [0, 191, 255]).sum(axis=-1) < 30) & (np.abs(none - best).sum(axis=-1) > 30))
+    height, width = np.ptp(blue, axis=0)
+    assert abs(height / width - 40 / 32) < 0.05  # that of the higher score
+    assert blue.max(axis=0)[0] < best.shape[0] // 2 + 10
+    assert (named.shape != best.shape) or (named != best).any()
+    with pytest.raises(UserError, match="there are 1 names for 2 images"):
+        side_by_side(images, maps, tmp_path / "d.png", names=["a"])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import typing
 from collections.abc import Callable
 
@@ -13,6 +14,9 @@ from kerassl._errors import UserError
 from kerassl.config.config import kind_of, setting_of
 from kerassl.resizing import check_image_size
 from kerassl.runs.plan.stages import Plan
+
+if typing.TYPE_CHECKING:
+    from kerassl.runs.results import RunResult
 
 
 def command(
@@ -229,3 +233,9 @@ def print_figures(figures: dict) -> None:
     for key, value in figures.items():
         if isinstance(value, (int, float)):
             print(f"{key:12} {value:8.2f}" if key == "minutes" else f"{key:12} {value:8.4f}")
+
+
+def print_next(found: RunResult, *command: str) -> None:
+    """Print the report of a run and what to do next, as the last lines of a command."""
+    print(f"report: {found.report}")
+    print(f"next: kerassl {shlex.join(command)}")

@@ -25,6 +25,7 @@ from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan.stages import Plan, Training
 from kerassl.runs.plan.training import plan_finetuning
+from kerassl.runs.progress import Progress
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
 from kerassl.runs.start import check_network, check_start, seen, start, start_settings
@@ -158,11 +159,16 @@ def finetune(
         check_images(labeled)
         figures, ((name, variant),) = run(stage, labeled), planned.variants.items()
         results = {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures}
-        summary = f"{labeled.describe()}. {kept(figures)}".rstrip()
+        summary = f"{_answer(figures, task, labeled)} {labeled.describe()}. {kept(figures)}".rstrip()
         return f"kerassl: a {task} fine-tuned", summary, {"variants": {name: results}}
 
     grows, done = f"{task}.epochs", f"{task}.json"
     return run_stage(planned, check, do, grows=grows, done=done, resume=resume, replace=replace)
+
+
+def _answer(figures, task, labeled):
+    key = "coco_ap" if task == "detector" else "mean_iou"
+    return f"The {task} reaches {METRIC_NAMES[key].name} {100 * figures[key]:.1f} % on {len(labeled.test)} images."
 
 
 def _same(task, model, path):
@@ -280,8 +286,8 @@ def _tuned(stage, data, batches, watching, limit):
         recipe.append(callbacks.ReestimateBatchNorm(plain, steps=200))
     lines, clock = watching
     in_time = [] if limit is None else [runs.StopInTime(limit, resume, clock)]
-    watching = [*recipe, lines, resume, clock, *in_time]
-    model.fit(batches, epochs=plan.epochs, verbose=verbosity(), callbacks=watching)
+    watching = [*recipe, lines, _progress(stage), resume, clock, *in_time]
+    model.fit(batches, epochs=plan.epochs, verbose=0, callbacks=watching)
     if nan.message:
         raise UserError(f"{task}: {nan.message}; lower the learning_rate, or fix the labels")
     return model, None if evaluation is None else evaluation.best
@@ -334,6 +340,10 @@ def _continued(stage, classes):
     return model
 
 
+def _progress(stage):
+    return Progress(stage.stage.partition(":")[2] or stage.protocol, stage.settings.batch_size)
+
+
 def _features_will_do(stage):
     """Whether a localizer's head can be trained on features that are computed once."""
     plan = stage.settings
@@ -364,8 +374,8 @@ def _frozen(stage, data, batches, watching, limit):
         learning_rate=plan.learning_rate,
         optimizer=plan.optimizer,
         seed=stage.seed,
-        callbacks=[*watching, keras.callbacks.TerminateOnNaN()],
-        verbose=verbosity(),
+        callbacks=[*watching, _progress(stage), keras.callbacks.TerminateOnNaN()],
+        verbose=0,
     )
     check_finite(model.history.history, stage.protocol)
     return model, None

@@ -9,7 +9,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
-from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io.state import write_json
 from kerassl._lazy import keras, tf
@@ -23,6 +22,7 @@ from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan.stages import Distillation, Plan, Pretraining
 from kerassl.runs.plan.training import plan_pretraining
+from kerassl.runs.progress import Progress
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
 from kerassl.runs.start import check_network, check_start, start, start_settings
@@ -265,7 +265,7 @@ def fit_watched(
     history = model.fit(
         batches,
         epochs=epochs,
-        verbose=verbosity(),
+        verbose=0,
         callbacks=[
             throughput,
             callbacks.LearningRate(),
@@ -273,6 +273,7 @@ def fit_watched(
             *([callbacks.GradualUnfreezing(plan.unfreeze)] if plan.unfreeze else []),
             *_probes(plan),
             callbacks.MetricsFile(folder / "metrics.jsonl", stage.kind, plan.batch_size, every=20, rewind=True),
+            Progress(_NAMES[stage.kind], plan.batch_size),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             resume,
             clock,

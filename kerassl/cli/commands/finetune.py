@@ -36,4 +36,9 @@ def run(arguments: argparse.Namespace) -> None:
     print(found.results["summary"])
     flags.print_figures(variant[task])
     print(f"{task}: {found.model}")
-    print(f"report: {found.report}")
+    advice: tuple[str, ...]
+    if task == "detector":
+        advice = ("self-train", "--run", str(found.folder), "--images", "FOLDER", "--out", f"{found.folder}-self")
+    else:
+        advice = ("export", "--model", str(found.model), "--out", "servables/localizer/1")
+    flags.print_next(found, *advice)

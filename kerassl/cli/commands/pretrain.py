@@ -26,4 +26,6 @@ def run(arguments: argparse.Namespace) -> None:
         return
     print(f"{found.results['summary']} {found.results['pretrain']['minutes']:.1f} minutes.")
     print(f"backbone: {found.model}")
-    print(f"report: {found.report}")
+    flags.print_next(
+        found, "finetune", "--backbone", str(found.model), "--data", "LABELS", "--out", f"{found.folder}-detector"
+    )

@@ -41,4 +41,4 @@ def run(arguments: argparse.Namespace) -> None:
         return
     print(found.results["summary"])
     print(f"detector: {found.model}")
-    print(f"report: {found.report}")
+    flags.print_next(found, "export", "--model", str(found.model), "--out", "servables/detector/1")

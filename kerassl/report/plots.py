@@ -93,7 +93,7 @@ def _curves(shown, chance):
         axes.set_title(title, fontsize=11)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    return _png(figure)
+    return png(figure)
 
 
 def label_curves(summary: Mapping, protocol: str) -> bytes:
@@ -124,7 +124,7 @@ def label_curves(summary: Mapping, protocol: str) -> bytes:
         axes.set_title(f"{METRIC_NAMES[key].name} (%)", fontsize=11)
         axes.grid(axis="y", color="#e5e7eb", lw=0.8)
     _legend(figure, panels[0])
-    return _png(figure)
+    return png(figure)
 
 
 def _of_seeds(count, variant, key):
@@ -148,7 +148,7 @@ def invariance(networks: Mapping[str, Mapping]) -> bytes:
     axes.set_xticks(range(len(names)), names)
     axes.set_ylim(top=1.1)
     _legend(figure, axes)
-    return _png(figure)
+    return png(figure)
 
 
 def spectra(networks: Mapping[str, Mapping], layers: Sequence[str]) -> bytes:
@@ -167,7 +167,7 @@ def spectra(networks: Mapping[str, Mapping], layers: Sequence[str]) -> bytes:
         axes.set_xlabel("direction, by rank")
     panels[0].set_ylabel("share of the variance")
     _legend(figure, panels[0])
-    return _png(figure)
+    return png(figure)
 
 
 def cka(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> bytes:
@@ -183,7 +183,7 @@ def cka(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> bytes:
         text = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00")
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if value > 0.6 else INK)
     axes.spines[:].set_visible(False)
-    return _png(figure)
+    return png(figure)
 
 
 def subplots(count: int, columns: int = 3, size: tuple[float, float] = (4.2, 3.2)) -> tuple:
@@ -207,7 +207,8 @@ def _legend(figure, axes):
         figure.legend(handles, names, loc="outside upper left", ncols=min(len(names), 4), frameon=False)
 
 
-def _png(figure):
+def png(figure: typing.Any) -> bytes:
+    """Return a figure as a PNG."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=fitting_dpi(figure, 130))
     return file.getvalue()

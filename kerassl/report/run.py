@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from kerassl.report import plots
 from kerassl.report.comparison import comparison_values, labels_text, metrics_table
-from kerassl.report.render import Cell, Column, Table, figures_table, interval, percent, render
-from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
+from kerassl.report.render import Column, figures_table, render
+from kerassl.report.self_training import choice_table, gain_plot
+from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
 _PRETRAINED = {
     "images": Column("images", form=",.0f"),
@@ -51,8 +52,10 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
     tables = {} if summary else _results(variants)
     if pretrained:
         tables["Pre-training"] = figures_table(pretrained, _PRETRAINED)
-    if results.get("choice"):
-        tables = _chosen(results["choice"]) | tables
+    choice = results.get("choice")
+    if choice:
+        title = f"Validation, {choice['images']} images, with the difference from the recommended detector (95 %)"
+        tables[title] = choice_table(choice)
     if results.get("labels"):
         tables["Labels of the teacher"] = figures_table(results["labels"], _LABELED)
     distilled = {name: one["distill"] for name, one in variants.items() if one.get("distill")}
@@ -67,31 +70,13 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         failures={name: reason for name, figures in pretrained.items() if (reason := failure(figures))},
         summary=summary,
         comparison=summary and comparison_values(summary),
+        answer=[gain_plot(choice["gain"])] if choice and "gain" in choice else [],
         plots=plots.training(lines, results.get("pretrain")),
         tables=tables,
         seen={name: one["seen"] for name, one in variants.items() if one.get("seen")},
         images=images,
         config=config,
     )
-
-
-def _chosen(choice):
-    """The metrics of the detectors on the validation images, each with its difference from the recommended one."""
-    keys = ("coco_ap", "coco_ap50", "coco_ap75")
-    columns = {METRIC_NAMES[key].name: METRIC_NAMES[key].description for key in keys}
-    rows = []
-    for name, values in choice["values"].items():
-        differences = choice["differences"].get(name)
-        cells = [Cell(name, f"{choice['image_sizes'][name]} px")]
-        for key in keys:
-            note = ""
-            if differences:
-                value, *ends = differences[key]
-                note = f"{percent(value, '+.1f')} ({interval(ends, '+.1f')})"
-            cells.append(Cell(percent(values[key][0]), note, strong=differences is None))
-        rows.append(cells)
-    title = f"Validation, {choice['images']} images, with the difference from the recommended detector (95 %)"
-    return {title: Table({"": "", **columns}, rows)}
 
 
 def failure(figures: Mapping) -> str | None:

@@ -21,6 +21,8 @@ from kerassl.config.sources import Sources, check_images, check_paths, labeled_p
 from kerassl.datasets import DetectionDataset, write_coco
 from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.detectors import model_files
+from kerassl.report.model_images import model_images
+from kerassl.report.self_training import gain_sentences
 from kerassl.runs import finetune as finetuning
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan.self_training import plan_self_training
@@ -234,20 +236,27 @@ def _execute(plan: Plan, folder: pathlib.Path) -> RunResult:
         if isinstance(stage, Mixed):
             text = f"{text.removesuffix('.')}; and images that the {stage.labeler} labeled."
         variants[stage.name] = {"start": stage.weights, "seen": text, **variants[stage.name]}
+    unlabeled = work.size(plan.of(Labeling)[0])
+    pair = {"before": choice["gain"]["baseline"], "after": choice["gain"]["student"]}
+    detectors = plan.of(Choice)[0].detectors
     left = (read_kept(folder / "left_out.json", "left_out") or {"left_out": []})["left_out"]
     return write_results(
         folder,
         "kerassl: self-training",
-        f"{_sentence(choice)} {data.describe()}, {work.size(plan.of(Labeling)[0])} without labels. "
+        f"{gain_sentences(choice, unlabeled)} {_sentence(choice)} {data.describe()}, {unlabeled} without labels. "
         f"{len(left)} others are labeled images, or copies of such, and were left out (left_out.json). "
         + " ".join(f"{line[0].upper()}{line[1:]}." for result in labeled.values() for line in result["alarms"]),
         begun,
-        plan.of(Choice)[0].detectors[choice["recommended"]],
+        detectors[choice["recommended"]],
         generated=data.generated,
         variants=variants,
         choice=choice,
         labels=labeled,
-    )
+        images=model_images(
+            {f"{when}: {name}": detectors[name] for when, name in pair.items()}, "detector", data.test,
+            count=plan.config.explain.images, level=plan.config.explain.level, folder=folder,
+        ),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,37 +364,62 @@ def _for(stage: Any, epochs: int) -> Any:
 
 
 def _choose(stage: Choice, work: _Work) -> dict:
-    """Compare the detectors on the validation images."""
+    """Compare the detectors on the validation images, and on the test images."""
     data = work.data
     assert data.val is not None
-    found, models, figures, sizes = {}, {}, {}, {}
-    for name, path in stage.detectors.items():
-        model = model_files.load(path)
-        classes, sizes[name] = model.class_names, model.image_size
-        val = data.val.numbered_as(classes)
-        found[name] = val, detections(model, val)
-        if name not in stage.after:  # it was not trained here
-            figures[name] = score(model, data.test.numbered_as(classes), classes)[0].to_dict()
-    read = set.intersection(*({*predictions} for _, predictions in found.values()))  # broken files are missing
-    for name, (val, predictions) in found.items():
-        shown = [record for record in val if record.image_id in read]
-        own = {record.image_id: predictions[record.image_id] for record in shown}
-        models[name] = metrics.coco_ap_of_images(own, shown, val.class_names)
-    whole = {name: figures_of(np.arange(len(read)))[_METRIC] for name, figures_of in models.items()}
+    models = {name: model_files.load(path) for name, path in stage.detectors.items()}
+    sizes = {name: model.image_size for name, model in models.items()}
+    figures = {  # of those that were not trained here
+        name: score(model, data.test.numbered_as(model.class_names), model.class_names)[0].to_dict()
+        for name, model in models.items()
+        if name not in stage.after
+    }
+    count, val = _average_precision(models, data.val)
+    whole = {name: figures_of(np.arange(count))[_METRIC] for name, figures_of in val.items()}
     order = sorted(models, key=lambda name: -whole[name])  # of equals the first, which took less
-    table = statistics.paired_bootstrap({name: models[name] for name in order}, len(read), seed=stage.seed)
+    table = statistics.paired_bootstrap({name: val[name] for name in order}, count, seed=stage.seed)
     best = order[0]
     result = {
         "recommended": best,
-        "images": len(read),
+        "images": count,
         "values": {name: table.values[name] for name in stage.detectors},
         "differences": table.differences,
         "tied": [name for name in order[1:] if table.differences[name][_METRIC].high >= 0],
         "image_sizes": sizes,
         "figures": figures,
     }
+    if data.unseen:
+        count, test = _average_precision(models, data.test)
+    else:
+        test = val
+    baseline = "control" if "control" in test else "teacher"
+    ordered = {name: test[name] for name in sorted(test, key=lambda name: name != baseline)}
+    table = statistics.paired_bootstrap(ordered, count, seed=stage.seed)
+    result["gain"] = {
+        "baseline": baseline,
+        "student": best if best.startswith("student") else "student",
+        "images": count,
+        "unseen": data.unseen,
+        "values": {name: table.values[name] for name in stage.detectors},
+        "differences": table.differences,
+    }
     write_json(stage.outputs[0], result)
     return stage.kept() or {}
+
+
+def _average_precision(models, dataset):
+    """Return the number of images, and by model a function that scores a resample of them."""
+    found = {}
+    for name, model in models.items():
+        records = dataset.numbered_as(model.class_names)
+        found[name] = records, detections(model, records)
+    read = set.intersection(*({*predictions} for _, predictions in found.values()))  # broken files are missing
+    made = {}
+    for name, (records, predictions) in found.items():
+        shown = [record for record in records if record.image_id in read]
+        own = {record.image_id: predictions[record.image_id] for record in shown}
+        made[name] = metrics.coco_ap_of_images(own, shown, records.class_names)
+    return len(read), made
 
 
 def _sentence(choice):
@@ -393,10 +427,8 @@ def _sentence(choice):
     best, name = choice["recommended"], METRIC_NAMES[_METRIC].name
     text = f"The {best} is recommended: {name} {100 * choice['values'][best][_METRIC][0]:.1f} % on "
     text += f"{choice['images']} validation images."
-    for other, one in choice["differences"].items():
-        value, low, high = (100 * each for each in one[_METRIC])
-        text += f" The {other} has {value:+.1f} points ({low:+.1f} to {high:+.1f})"
-        text += ": they cannot be distinguished on that many images." if other in choice["tied"] else "."
+    for other in choice["tied"]:
+        text += f" The {other} cannot be distinguished from it on that many images."
     return text
 
 

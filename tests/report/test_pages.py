@@ -60,7 +60,7 @@ def png():
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch, png):
     """Plots take a second each and have tests of their own."""
-    monkeypatch.setattr(plots, "_png", lambda figure: png)
+    monkeypatch.setattr(plots, "png", lambda figure: png)
 
 
 PRETRAIN = {

@@ -283,7 +283,7 @@ class Choice(Stage):
         return (self.folder / "choice.json",)
 
     def kept(self) -> dict | None:
-        found = read_kept(self.outputs[0], "recommended", "values", "figures")
+        found = read_kept(self.outputs[0], "recommended", "values", "figures", "gain")
         return found if found is not None and set(found["values"]) == set(self.detectors) else None
 
 

@@ -1,0 +1,94 @@
+"""What a detector gained from unlabeled images: a sentence, a plot and a table.
+
+A `choice` is what `kerassl.self_train` leaves in `choice.json`; its `gain` is that of a student over a detector that
+learned from the labels alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kerassl.report import plots
+from kerassl.report.render import Cell, Table, interval, percent
+from kerassl.types import METRIC_NAMES
+
+_KEYS = ("coco_ap", "coco_ap50", "coco_ap75")
+_AP = METRIC_NAMES["coco_ap"].name
+_BASELINES = {
+    "control": "a detector that learned from the labels alone, for as many images and pixels as teacher, labeling and "
+    "student together (compute-matched)",
+    "teacher": "the teacher, which learned from the labels alone, for fewer images than the student; --control adds a "
+    "detector that learns as long",
+}
+
+
+def gain_sentences(choice: Mapping, unlabeled: int) -> str:
+    """Return whether learning from so many unlabeled images helped, by how much, and against what."""
+    gain = choice["gain"]
+    baseline, student = gain["baseline"], gain["student"]
+    value, low, high = gain["differences"][student]["coco_ap"]
+    before, after = (percent(gain["values"][name]["coco_ap"][0]) for name in (baseline, student))
+    change = f"from {before} % to {after} %"
+    change = (
+        f"raises {_AP} {change}"
+        if low > 0
+        else f"lowers {_AP} {change}"
+        if high < 0
+        else (f"does not significantly change {_AP} ({change})")
+    )
+    images = "test images" if gain["unseen"] else "validation images, which epochs were chosen on, too"
+    return (
+        f"Learning from {unlabeled:,} unlabeled images {change} on {gain['images']:,} {images}: "
+        f"{percent(value, '+.1f')} points (95 % interval {interval((low, high), '+.1f')}; one seed). "
+        f"Before: the {baseline}, {_BASELINES[baseline]}. After: the {student}."
+    )
+
+
+def gain_plot(gain: Mapping) -> plots.Plot:
+    """Plot the average precision of each detector, and the differences of the student from the baseline."""
+    baseline, student = gain["baseline"], gain["student"]
+    figure, (left, right) = plots.subplots(2, size=(5, 2.6))
+    names = [name for name in gain["values"] if name not in (baseline, student)] + [baseline, student]
+    shown = {baseline: f"before: {baseline}", student: f"after: {student}"}
+    for row, name in enumerate(names):
+        color = {baseline: plots.COLORS[1], student: plots.COLORS[0]}.get(name, plots.GRAY)
+        value, low, high = (100 * each for each in gain["values"][name]["coco_ap"])
+        left.barh(row, value, 0.62, color=color, xerr=[[value - low], [high - value]], ecolor=plots.INK, capsize=3)
+        left.text(high, row, f"  {value:.1f}", va="center", color=plots.INK, weight="bold")
+    left.set_yticks(range(len(names)), [shown.get(name, name) for name in names])
+    left.margins(x=0.2)
+    left.set_title(f"{_AP} (%)", fontsize=11)
+    for row, key in enumerate(reversed(_KEYS)):
+        value, low, high = (100 * each for each in gain["differences"][student][key])
+        right.errorbar(
+            value, row, xerr=[[value - low], [high - value]], fmt="o", color=plots.COLORS[0], capsize=4, lw=2
+        )
+        right.annotate(f"{value:+.1f}", (value, row), (0, 7), textcoords="offset points", ha="center", weight="bold")
+    right.axvline(0, color=plots.INK, lw=1, ls="--")
+    right.set_yticks(range(len(_KEYS)), [METRIC_NAMES[key].name for key in reversed(_KEYS)])
+    right.margins(y=0.3)
+    right.set_title("after − before (points)", fontsize=11)
+    text = (
+        "Average precision (AP) is the area under the curve of precision over recall, mean over classes; COCO's AP is "
+        "also the mean over ten thresholds of how well a box must overlap with its object (IoU 0.5 to 0.95), AP50 and "
+        f"AP75 are at 0.5 and 0.75. Lines: 95 % intervals over {gain['images']:,} images, drawn again with "
+        "replacement, the same for all detectors; right of the dashed line is a gain. One seed: they do not cover "
+        "another training."
+    )
+    return plots.Plot("Before and after", text, plots.png(figure))
+
+
+def choice_table(choice: Mapping) -> Table:
+    """Return average precision on the validation images, with differences from the recommended detector."""
+    rows = []
+    for name, values in choice["values"].items():
+        differences = choice["differences"].get(name)
+        cells = [Cell(name, f"{choice['image_sizes'][name]} px")]
+        for key in _KEYS:
+            note = ""
+            if differences:
+                value, *ends = differences[key]
+                note = f"{percent(value, '+.1f')} ({interval(ends, '+.1f')})"
+            cells.append(Cell(percent(values[key][0]), note, strong=differences is None))
+        rows.append(cells)
+    return Table({"": "", **{METRIC_NAMES[key].name: METRIC_NAMES[key].description for key in _KEYS}}, rows)

@@ -28,6 +28,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.title, self.batch_size = title, batch_size
         self._bar: tqdm.tqdm | None = None
+        self._last: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if epoch == getattr(self, "_first", epoch):
@@ -51,7 +52,8 @@ class Progress(keras.callbacks.Callback):
         logs, now = logs or {}, time.perf_counter()
         figures = [f"loss {logs['loss']:.3g}"] if "loss" in logs else []
         key = next((key for key in _SHOWN if f"val_{key}" in logs), None)
-        if key is not None:
+        if key is not None and logs[f"val_{key}"] != self._last:  # epochs that are not scored repeat the last value
+            self._last = logs[f"val_{key}"]
             figures.append(f"validation {METRIC_NAMES[key].name} {100 * logs[f'val_{key}']:.1f} %")
         if "contrast_accuracy" in logs:
             figures.append(f"contrastive accuracy {100 * logs['contrast_accuracy']:.1f} %")
@@ -59,7 +61,10 @@ class Progress(keras.callbacks.Callback):
             self._bar.set_postfix_str(", ".join(figures))
             return
         epochs = self.params["epochs"]
-        left = (now - self._begun) / (epoch + 1 - self._first) * (epochs - epoch - 1)
+        done = epoch - self._first  # without the first, which compiles
+        left = (now - self._begun) / (done or 1) * (epochs - epoch - 1)
+        if not done:
+            self._begun = now
         rate = self._steps * self.batch_size / max(now - self._epoch_begun, 1e-9)
         place = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
         line = "  ".join([shortened(self.title, 20), place, *figures, f"{rate:.0f} images/s", f"{_clock(left)} left"])

@@ -27,6 +27,7 @@ def test_line_of_an_epoch_is_short_when_there_is_no_terminal(title, capsys):
     assert len(lines) == 2
     assert max(map(len, lines)) <= 100
     assert "epoch 2/3  loss 1  validation AP COCO 12.3 %" in lines[0]
+    assert "AP COCO" not in lines[1]  # it was not scored again
     assert "0:00 left" in lines[-1]
 
 

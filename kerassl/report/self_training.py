@@ -1,4 +1,4 @@
-"""What a detector gained from unlabeled images: a sentence, a plot and a table.
+"""Gain of a detector from unlabeled images: a sentence, a plot and a table.
 
 A `choice` is what `kerassl.self_train` leaves in `choice.json`; its `gain` is that of a student over a detector that
 learned from the labels alone.

@@ -1,4 +1,4 @@
-"""What a detector gained from unlabeled images, in a sentence."""
+"""The gain of a detector from unlabeled images, in a sentence and a plot."""
 
 import re
 

@@ -20,11 +20,12 @@ _SECONDS = 10
 """After so long without an answer there is no connection."""
 
 
-def imagenet_file(network: str) -> pathlib.Path:
+def imagenet_file(network: str, flag: str = "--weights") -> pathlib.Path:
     """Find Keras's file of a network's ImageNet weights, or download it. It takes neither Keras nor TensorFlow.
 
     Args:
         network: str, one of `list_backbones()`.
+        flag: str, what a message calls the weights.
 
     Returns:
         `pathlib.Path` in Keras's own folder, `~/.keras/models` or `$KERAS_HOME/models`.
@@ -42,7 +43,7 @@ def imagenet_file(network: str) -> pathlib.Path:
     except Exception as error:  # a download fails in many ways
         raise UserError(
             f"the ImageNet weights of {family.name} are not in {path}, and {family.url} cannot be downloaded "
-            f"({reason(error)}); put that file there, or give --weights random or --weights FILE"
+            f"({reason(error)}); put that file there, or give {flag} random or {flag} FILE"
         ) from error
     return path
 

@@ -264,8 +264,19 @@ class Distill(ViewTraining):
 
     teacher: str | None = Field(
         None,
-        description="Network whose features are learned: a name, as MobileNet, with Keras's ImageNet weights, which "
-        "saw labels; or a .keras file of a network from images in [0, 255] to feature maps.",
+        description="Network whose features are learned: a name, as MobileNet; a .keras file of a network from images "
+        "in [0, 255] to feature maps; or a preset of KerasHub, as kerashub:dinov2_small, which saw no labels.",
+    )
+    teacher_weights: str | None = Field(
+        None,
+        description="Weights of a teacher that is a name: imagenet (Keras's own, which saw labels), random, or a "
+        ".keras, .weights.h5, .h5 or .npz file; null is imagenet.",
+    )
+    teacher_cut_at: str | None = Field(
+        None, description="Layer after which such a teacher is cut, as conv_pw_12_relu; null is its last feature map."
+    )
+    teacher_image_size: Count | None = Field(
+        None, description="Side in pixels of the images of a preset of KerasHub; null is 224 for DINOv2, else its own."
     )
     levels: Levels = Field(["P4", "P5"], description="Feature maps that are learned, of P3, P4 and P5.")
     contrast: Literal["global", "dense"] | None = Field(

@@ -92,7 +92,7 @@ class FeatureDistillation(ViewModel):
             - another `keras.Model` from images `[B, H, W, 3]` in [0, 255] to a map for all levels, a list of maps, one
               for each level from fine to coarse, or a dict from level to map. `models.teacher_map` makes one of a
               vision transformer;
-            - the name of a backbone, whose ImageNet weights are taken, or the path of a `backbone.keras`.
+            - str or path, as `models.open_teacher` takes it: `"MobileNet"`, a `.keras` file, `"kerashub:dinov2_small"`.
 
             Its maps may have any number of locations. Build it under the strategy under which the model is built.
         image_size: int. Side of the views, in pixels; a multiple of 32.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,8 @@ from kerassl._io.arrays import reason
 from kerassl._io.keras_file import open_model
 from kerassl.backbones.description import read_description
 from kerassl.backbones.pyramid import last_by_stride
+from kerassl.models.kerashub import PREFIX, load_preset
+from kerassl.models.teacher_names import check_teacher
 from kerassl.types import LEVELS
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -37,7 +38,7 @@ class Teacher:
 
     Args:
         network: `keras.Model` from images in [0, 255] to a map, a list of maps, one for each level, or a dict from
-            level to map; or the name of a backbone, whose ImageNet weights are taken, or a `backbone.keras`.
+            level to map; or str or path, as `open_teacher` takes it.
         levels: levels of the student.
         image_size: int, side of the images in pixels.
 
@@ -51,7 +52,7 @@ class Teacher:
     def __init__(
         self, network: str | os.PathLike | keras.Model, levels: Sequence[str], image_size: int, student: keras.Model
     ) -> None:
-        network = _opened(network) if isinstance(network, (str, os.PathLike)) else network
+        network = open_teacher(network) if isinstance(network, (str, os.PathLike)) else network
         if not isinstance(network, keras.Model):
             raise UserError(f"the teacher is {type(network).__name__}, no model; {_WANTED}")
         self.network, self.levels, self.name = network, tuple(levels), f"the teacher {network.name}"
@@ -146,12 +147,43 @@ class Absent:
         self.shapes = [tuple(shape) for shape in shapes]
 
 
-def _opened(name):
-    if pathlib.Path(name).suffix != ".keras":
-        return backbones.build(str(name), weights="imagenet")
-    if read_description(name, _WANTED) is not None:
-        return backbones.load(name)
-    return open_model(name, _WANTED, compile=False)
+def open_teacher(
+    name: str | os.PathLike,
+    weights: str | os.PathLike | None = None,
+    cut_at: str | None = None,
+    image_size: int | None = None,
+) -> keras.Model:
+    """Open a teacher by its name.
+
+    Args:
+        name: one of `backbones.list_backbones()`; the path of a `.keras` file; or `kerashub:` and the name of a preset
+            of KerasHub, as `"kerashub:dinov2_small"`, or the folder of one.
+        weights: `"imagenet"` (None takes them), `"random"`, or the path of a file as of `backbones.build`. Other names
+            have weights.
+        cut_at: str or None, the layer of a backbone after which it is cut.
+        image_size: int or None. Side of the images in pixels for a network of KerasHub; None is 224 for DINOv2 and
+            DINOv3, and its own for others.
+
+    Returns:
+        `keras.Model` from images `[B, H, W, 3]` in [0, 255] to feature maps.
+
+    Raises:
+        UserError: if it is unknown or cannot be read or downloaded, or an argument is for teachers of another kind.
+
+    Example:
+        >>> teacher = kerassl.models.open_teacher("MobileNet", "weights.npz", cut_at="conv_pw_12_relu")
+        >>> model = kerassl.models.FeatureDistillation("MobileNetV3Small", teacher, image_size=128)
+    """
+    name, weights = os.fspath(name), None if weights is None else os.fspath(weights)
+    check_teacher(name, weights, cut_at, image_size)
+    if name.startswith(PREFIX):
+        network, mean, deviation = load_preset(name, image_size)
+        return teacher_map(network, mean=mean, deviation=deviation)
+    if name.endswith(".keras"):
+        described = read_description(name, _WANTED) is not None
+        return backbones.load(name) if described else open_model(name, _WANTED, compile=False)
+    weights = None if weights == "random" else weights or "imagenet"
+    return backbones.build(name, weights=weights, cut_at=cut_at)
 
 
 def check_finite(name: str, level: str, values: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 
 from kerassl import callbacks, datasets, models
@@ -13,6 +12,8 @@ from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.backbones.published import imagenet_file
 from kerassl.config.config import as_flags
+from kerassl.models.kerashub import PREFIX
+from kerassl.models.teacher_names import check_teacher, seen_by_teacher
 from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan.stages import Distillation, Plan
@@ -29,7 +30,7 @@ from kerassl.runs.pretrain import (
 )  # fmt: skip
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import TimeLimit, scope
-from kerassl.runs.start import check_network, check_start, seen, start_settings
+from kerassl.runs.start import check_network, check_start, start_settings
 
 log = logging.getLogger("kerassl")
 
@@ -40,6 +41,8 @@ def distill(
     out: str | os.PathLike,
     config: str | os.PathLike | None = None,
     teacher: str | os.PathLike | None = None,
+    teacher_weights: str | os.PathLike | None = None,
+    teacher_cut_at: str | None = None,
     student: str | os.PathLike | None = None,
     weights: str | os.PathLike | None = None,
     image_size: int | None = None,
@@ -59,8 +62,10 @@ def distill(
         images: Folder or folders of images; a few thousand at least.
         out: Str or path of the run's folder.
         config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
-        teacher: Str, a network with Keras's ImageNet weights, as `"MobileNet"`; or str or path of a `.keras` file of a
-            network from images in [0, 255] to feature maps.
+        teacher: Str, a network, as `"MobileNet"`, or a preset of KerasHub, as `"kerashub:dinov2_small"`; or str or path
+            of a `.keras` file of a network from images in [0, 255] to feature maps.
+        teacher_weights: `"imagenet"` (default), `"random"`, or str or path of a file: those of a network.
+        teacher_cut_at: Str, the layer after which a network is cut.
         student: Str, the network that learns, as `"MobileNetV3Small"`; or str or path of a `backbone.keras`.
         weights: `"random"` (default), `"imagenet"`, or str or path of a file of weights: those of the student.
         image_size: Int, side of the views in pixels, a multiple of 32.
@@ -88,6 +93,8 @@ def distill(
         "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
         **start_settings(student, weights, "--student"),
         "distill.teacher": None if teacher is None else os.fspath(teacher),
+        "distill.teacher_weights": None if teacher_weights is None else os.fspath(teacher_weights),
+        "distill.teacher_cut_at": teacher_cut_at,
         "distill.image_size": image_size,
         "distill.batch_size": batch_size,
         "distill.epochs": epochs,
@@ -144,7 +151,7 @@ def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = No
     with scope(stage.network):
         model = models.FeatureDistillation(
             starting_backbone(stage),
-            stage.teacher,
+            models.open_teacher(stage.teacher, plan.teacher_weights, plan.teacher_cut_at, plan.teacher_image_size),
             plan.image_size,
             levels=plan.levels,
             contrast=plan.contrast,
@@ -165,7 +172,8 @@ def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = No
     history, minutes = fit_watched(model, batches, stage, plan.epochs, limit or TimeLimit())
     figures = {
         "teacher": stage.teacher,
-        "teacher_seen": _seen(stage.teacher),
+        "teacher_weights": plan.teacher_weights,
+        "teacher_seen": seen_by_teacher(stage.teacher, plan.teacher_weights),
         "images": steps * plan.batch_size,
         "epochs": plan.epochs,
         "batch_size": plan.batch_size,
@@ -186,10 +194,6 @@ def _contrast(plan, history):
     return {"kind": plan.contrast, "weight": plan.contrast_weight, "temperature": plan.temperature, **found}
 
 
-def _seen(teacher):
-    return seen(teacher if teacher.endswith(".keras") else "imagenet")
-
-
 def check(stage: Distillation, images: Sequence[str]) -> None:
     """Refuse what cannot be distilled, before TensorFlow is loaded.
 
@@ -198,10 +202,12 @@ def check(stage: Distillation, images: Sequence[str]) -> None:
             not fit.
     """
     check_views(stage.settings, images, "distill")
-    if pathlib.Path(stage.teacher).suffix == ".keras":
+    plan = stage.settings
+    check_teacher(stage.teacher, plan.teacher_weights, plan.teacher_cut_at, plan.teacher_image_size)
+    if stage.teacher.endswith(".keras"):
         read_keras_file(stage.teacher, "give --teacher a .keras file of a network from images to feature maps")
-    else:
-        imagenet_file(stage.teacher)
+    elif not stage.teacher.startswith(PREFIX) and plan.teacher_weights in (None, "imagenet"):
+        imagenet_file(stage.teacher, "--teacher-weights")
 
 
 def summary(student: str, figures: dict) -> str:

@@ -1,5 +1,9 @@
 """Feature distillation: against NumPy, dealt to replicas, with any teacher, in files and checkpoints."""
 
+import importlib.util
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from kerassl import UserError, backbones
 from kerassl.augment import SimCLRViews, Views, match_locations
 from kerassl.callbacks import Resume
 from kerassl.callbacks.state import weights
-from kerassl.models import FeatureDistillation, teacher_map
+from kerassl.models import FeatureDistillation, open_teacher, teacher_map
 from kerassl.models.teachers import resizing
 from kerassl.types import LEVELS
 
@@ -405,21 +409,75 @@ def test_teacher_map_puts_tokens_where_their_patches_are(patch, size, prefix, ti
     assert np.isfinite(fitted(model)["loss"]).all()
 
 
-def test_teacher_may_be_a_backbone_of_keras_hub(tiny_backbone):
+@pytest.mark.parametrize("patch", [14, 16])
+def test_teacher_may_be_a_preset_of_kerashub(patch, tiny_backbone, tmp_path):
     hub = pytest.importorskip("keras_hub")
     network = hub.models.DINOV2Backbone(
-        patch_size=14, num_layers=1, hidden_dim=8, num_heads=2, intermediate_dim=16, num_register_tokens=4,
-        image_shape=(56, 56, 3), position_embedding_shape=(56, 56, 3),
+        patch_size=patch, num_layers=1, hidden_dim=8, num_heads=2, intermediate_dim=16, num_register_tokens=4,
+        image_shape=(112, 112, 3), position_embedding_shape=(112, 112, 3),
     )  # fmt: skip
-    model = student_of(tiny_backbone(4), teacher_map(network))
+    network.save_to_preset(str(tmp_path))
+    scale, offset = np.array([0.01, 0.02, 0.03]), np.array([-1.0, -2.0, -3.0])
+    hub.layers.DINOV2ImageConverter((112, 112), scale.tolist(), offset.tolist()).save_to_preset(str(tmp_path))
+    teacher = open_teacher(f"kerashub:{tmp_path}", image_size=4 * patch)
+    image = tf.constant(IMAGES[:1, : 4 * patch, : 4 * patch])
+    found = teacher(tf.image.resize(image, [4 * patch] * 2, antialias=True))
+    known = hub.models.Backbone.from_preset(str(tmp_path), image_shape=(4 * patch, 4 * patch, 3))
+    tokens = known({"images": tf.image.resize(image, [4 * patch] * 2, antialias=True) * scale + offset})
+    np.testing.assert_allclose(tf.reshape(found, [1, 16, 8]), tokens[:, 5:], atol=1e-4)
+    model = student_of(tiny_backbone(4), teacher)
     assert model._teacher.shapes == [(4, 4, 8)] * 2
     model.adapt(batches())
     assert np.isfinite(fitted(model)["loss"]).all()
 
 
+@pytest.fixture
+def hub(monkeypatch):
+    """A module in place of KerasHub, whose presets cannot be downloaded."""
+    module = types.ModuleType("keras_hub")
+
+    def from_preset(name, **_):
+        raise ConnectionError("no answer\nand more")
+
+    backbone = types.SimpleNamespace(presets={"dinov2_small": {}}, from_preset=from_preset)
+    module.models, module.__spec__ = (
+        types.SimpleNamespace(Backbone=backbone),
+        importlib.util.spec_from_loader("x", None),
+    )
+    monkeypatch.setitem(sys.modules, "keras_hub", module)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("dinov2_small", "downloaded or built .* 224 pixels .no answer"), ("dinov2_smal", "dinov2_small")],
+)
+def test_preset_is_refused_when_it_is_unknown_or_cannot_be_downloaded(name, message, hub):
+    with pytest.raises(UserError, match=message) as error:
+        open_teacher(f"kerashub:{name}")
+    assert "\n" not in str(error.value)
+
+
+def test_teacher_is_built_from_a_name_with_its_weights_and_cut(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(backbones, "build", lambda name, **given: asked.append((name, *given.values())))
+    (tmp_path / "w.npz").touch()
+    for given in (None, "random", str(tmp_path / "w.npz")):
+        open_teacher("MobileNet", given, "conv_pw_12_relu")
+    built = ("imagenet", None, str(tmp_path / "w.npz"))
+    assert asked == [("MobileNet", given, "conv_pw_12_relu") for given in built]
+
+
+@pytest.mark.realdata
+def test_file_of_a_cut_network_is_a_teacher_of_both_levels(real_data, tiny_backbone):
+    file = real_data / "mobilenet_v1_1.0_imagenet_minus_pw13.npz"
+    model = student_of(tiny_backbone(4), open_teacher("MobileNet", file, "conv_pw_12_relu"))
+    assert model._teacher.shapes == [(4, 4, 512), (2, 2, 1024)]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: "nothing.keras", "nothing.keras"),
         (lambda: teacher_map(tokens(14, 56, 3), prefix_tokens=1), "19 tokens"),
         (lambda: teacher_map(tokens(14, 56, 1), patch_size=16), "do not divide"),
         (lambda: teacher_map(tokens(14, 56, 1), 64), "56 pixels"),
@@ -480,7 +538,7 @@ def test_teacher_is_refused_when_it_was_trained_on_a_smaller_scale(scale, tiny_b
 
 @pytest.mark.parametrize("strides", [[(8, 3)], [(4, 3), (32, 20)], [(16, 3), (32, 3)], [(21, 3)]])
 def test_student_learns_from_maps_of_any_number_of_locations(strides, tiny_backbone):
-    model = student_of(tiny_backbone(4), network(*strides))
+    model = student_of(tiny_backbone(12 if strides == [(8, 3)] else 4), network(*strides))  # larger, or smaller
     model.adapt(batches())
     first, last = fitted(model, epochs=4)["loss"][::3]
     assert last < first

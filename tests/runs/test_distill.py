@@ -1,5 +1,6 @@
 """Distillation from the command line to the figures of a run, on the smallest network."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -56,11 +57,18 @@ def test_distillation_saves_a_plain_student_and_may_grow_when_it_is_resumed(plac
         (["--teacher", "MobilNet"], "MobilNet"),
         (["--teacher", "nothing.keras"], "nothing.keras"),
         (["--teacher", "photos/0.png"], "photos/0.png"),
+        (["--teacher", "MobileNet", "--teacher-weights", "nothing.npz"], "nothing.npz"),
+        (["--teacher", "teacher.keras", "--teacher-weights", "imagenet"], "teacher.keras, which has weights"),
+        (["--teacher", "teacher.keras", "--teacher-cut-at", "act4"], "teacher.keras, which has weights"),
+        (["--teacher", "kerashub:dinov2_small"], "pip install keras-hub"),
+        (["--teacher", "teacher.keras", "--contrast-weight", "2"], "--contrast-weight"),
         (["--teacher", "teacher.keras", "--student", "nothing.keras"], "--student is nothing.keras"),
         (["--teacher", "teacher.keras", "--batch-size", "17"], "distill.batch_size"),
     ],
 )
-def test_distillation_is_refused_in_one_line_when_an_argument_is_invalid(arguments, named, place, capsys):
+def test_distillation_is_refused_in_one_line_when_an_argument_is_invalid(arguments, named, place, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *at: None if name == "keras_hub" else find(name, *at))
     assert cli.main(["distill", "--images", "photos", *SIZES, *arguments, "--out", "new"]) == 2
     error = capsys.readouterr().err.strip()
     assert named in error

@@ -38,8 +38,8 @@ def plan_distillation(config: Config, folder: str | os.PathLike) -> Plan:
     folder, section = pathlib.Path(folder), config.distill
     if section is None or section.teacher is None:
         raise UserError(
-            "no teacher is named; give --teacher a network, as MobileNet, or a .keras file, or distill.teacher in the "
-            "configuration"
+            "no teacher is named; give --teacher a network, as MobileNet, a .keras file or kerashub:PRESET, or "
+            "distill.teacher in the configuration"
         )
     return Plan(config, folder, (distillation_stage(config, folder, config.weights or "random", section),))
 

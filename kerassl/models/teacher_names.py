@@ -1,0 +1,47 @@
+"""Names of teachers, checked before TensorFlow is loaded."""
+
+from __future__ import annotations
+
+import pathlib
+
+from kerassl._errors import UserError
+from kerassl.backbones.families import find
+from kerassl.models.kerashub import PREFIX, check_kerashub, seen_by_preset
+
+
+def check_teacher(name: str, weights: str | None, cut_at: str | None, image_size: int | None) -> None:
+    """Refuse a teacher that `models.open_teacher` cannot open, apart from what is in its files.
+
+    Raises:
+        UserError: in one line.
+    """
+    hub, file = name.startswith(PREFIX), name.endswith(".keras")
+    if (hub or file) and (weights is not None or cut_at is not None):
+        raise UserError(
+            f"the teacher is {name}, which has weights and is not cut; leave the teacher's weights and cut out"
+        )
+    if image_size is not None and not hub:
+        raise UserError(
+            f"the teacher {name} takes the student's views; leave its image size out, or give a {PREFIX} one"
+        )
+    if hub:
+        check_kerashub(name)
+    elif not file:
+        find(name)
+        if weights not in (None, "imagenet", "random") and not pathlib.Path(weights).is_file():
+            raise UserError(
+                f"the teacher's weights are {weights}, but there is no such file; give imagenet, random or a .keras, "
+                ".npz or .h5 file"
+            )
+
+
+def seen_by_teacher(name: str, weights: str | None) -> str:
+    """Return in words what a teacher has seen."""
+    if name.startswith(PREFIX):
+        return seen_by_preset(name)
+    if name.endswith(".keras") or weights not in (None, "imagenet", "random"):
+        file = name if weights is None else weights
+        return f"whatever {file} was made from; kerassl cannot tell."
+    if weights == "random":
+        return "no image: its weights are random."
+    return "ImageNet, with labels, by the weights that Keras publishes."

@@ -195,7 +195,8 @@ def _option(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
 
 def _prose(text: str) -> str:
     """Return text of the terminal as Markdown."""
-    return re.sub(r"([*_<\[\]|])", r"\\\1", " ".join(text.split()))
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
+    return re.sub(r"([*_\[\]])", r"\\\1", text)
 
 
 def _commands() -> str:

@@ -19,6 +19,8 @@ PACKAGE = ROOT / "kerassl"
 MOUNTED = {
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
+    "release.md": "RELEASE.md",
+    "security.md": "SECURITY.md",
     "results/studies.md": "studies/README.md",
 }
 
@@ -120,9 +122,9 @@ def _summary(home: str) -> str:
         file = ROOT / f"{home.replace('.', '/')}.py"
         return _first(ast.get_docstring(_tree(file)))
     tree = _tree(file)
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
-            return _first(ast.get_docstring(node))
+    found = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name]
+    if found:  # after its overloads
+        return _first(ast.get_docstring(found[-1]))
     after = dict(zip(tree.body, tree.body[1:], strict=False))
     for node, following in after.items():
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kerassl.datasets.recognition import own_splits as own_splits
     from kerassl.datasets.record import LabelWeights as LabelWeights
     from kerassl.datasets.record import Record as Record
-    from kerassl.datasets.scenes.scenes import SCENE_CLASSES as SCENE_CLASSES
+    from kerassl.datasets.scenes.drawing import SCENE_CLASSES as SCENE_CLASSES
     from kerassl.datasets.scenes.scenes import write_scenes as write_scenes
     from kerassl.datasets.shards.writer import WrittenShards as WrittenShards
     from kerassl.datasets.shards.writer import write_shards as write_shards

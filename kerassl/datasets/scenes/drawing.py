@@ -9,6 +9,7 @@ import PIL.ImageDraw
 from kerassl.datasets.scenes.objects import MAKERS, box, colors, ellipse, hsv_to_rgb
 
 SCENE_CLASSES = tuple(MAKERS)
+"""Names of the classes of generated scenes."""
 
 _FINER = 3  # things are drawn larger by this factor, for smooth edges
 _HIDDEN = 0.15  # no thing is covered so far that less of it can be seen

@@ -1,5 +1,6 @@
 """Common to all tests: four CPU devices for replica tests, and the smallest network with a pyramid."""
 
+import gc
 import os
 import pathlib
 
@@ -17,6 +18,10 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
+
+# What is imported stays, and graphs are large: the collector need not look through all of it again and again.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 
 def _tiny_backbone(width=8, name="tiny", batch_norm=True):

@@ -87,7 +87,7 @@ def test_call_refuses_a_number_in_one_line_when_it_is_none_or_out_of_range(call)
             assert "\n" not in str(caught.value)
 
 
-def test_largest_seed_draws_as_every_other_does(tiny_backbone):
+def test_largest_seed_draws_as_every_other_does(tiny_backbone, eagerly):
     import tensorflow as tf
 
     largest = 2**32 - 1

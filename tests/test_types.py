@@ -8,6 +8,8 @@ from kerassl import metrics
 from kerassl._errors import UserError
 from kerassl.types import ClassMetrics, DetectionErrors, DetectionMetrics, Detections, LocalizationMetrics
 
+pytestmark = pytest.mark.current_stack
+
 BOXES = np.array([[100, 100, 300, 260], [350, 40, 460, 200]], "float32")
 FOUND = Detections(BOXES, np.array([0.9, 0.4], "float32"), np.array([0, 1], "int32"), ["car", "dog"])
 NOTHING = Detections([], [], [], ["car", "dog"])

@@ -1,15 +1,34 @@
 """Small models and batches for tests of training."""
 
+import contextlib
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 
+@contextlib.contextmanager
+def eager_steps():
+    """Training steps run one operation after the other: of a few small ones the graph takes longer to make than to run.
+
+    Not by `tf.config.run_functions_eagerly`, which would make the pipelines of images slower.
+    """
+    compiled = keras.Model.compile
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "compile", lambda *given, **own: compiled(*given, **{**own, "run_eagerly": True}))
+        yield
+
+
+@pytest.fixture
+def eagerly():
+    with eager_steps():
+        yield
+
+
 @pytest.fixture
 def localizer(tiny_backbone):
     """Builds a small localizer: `localizer(optimizer=…)`, from the same random start each time."""
-    import keras
-
     from kerassl import detectors
 
     def build(**kwargs):
@@ -39,8 +58,6 @@ def labeled():
 @pytest.fixture
 def classifier():
     """Builds the smallest network with batch normalization, from the same random start: `classifier(optimizer)`."""
-    import keras
-
     from kerassl import _compat
 
     def build(optimizer):

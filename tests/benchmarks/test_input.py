@@ -1,9 +1,8 @@
 import pytest
 
 from benchmarks import input_rows
-from kerassl import _compat
 
-pytestmark = pytest.mark.skipif(not _compat.KERAS_3, reason="the benchmark measures the current stack")
+pytestmark = pytest.mark.current_stack
 
 
 @pytest.mark.parametrize(("size", "read"), [(32, 64), (96, 128), (128, 160), (224, 288)])

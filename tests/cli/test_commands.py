@@ -169,7 +169,7 @@ def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, 
 
 
 @pytest.mark.current_stack
-def test_pretrain_on_shards_scores_its_features_on_labeled_images(run, tmp_path, monkeypatch, tiny_backbone):
+def test_pretrain_on_shards_scores_its_features_on_labeled_images(run, eagerly, tmp_path, monkeypatch, tiny_backbone):
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     photos, shards = run / "out" / "scenes" / "unlabeled", tmp_path / "shards"
     assert quiet(["shards", "--images", str(photos), "--out", str(shards), "--image-size", "64"]) == 0
@@ -188,7 +188,7 @@ def test_pretrain_on_shards_scores_its_features_on_labeled_images(run, tmp_path,
 
 
 @pytest.mark.current_stack
-def test_finetune_by_flags_keeps_the_best_epoch(run, tmp_path):
+def test_finetune_by_flags_keeps_the_best_epoch(run, eagerly, tmp_path):
     labels = ["--data", str(run / "out" / "scenes"), "--classes", *SCENE_CLASSES, "--count", "8"]
     sizes = ["--image-size", "64", "--batch-size", "8", "--epochs", "2"]
     backbone = ["--backbone", str(run / "out" / "backbone.keras")]

@@ -19,7 +19,7 @@ localizer: {image_size: 64, batch_size: 8, epochs: 1, freeze: true}
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch, tiny_backbone):
+def place(tmp_path, monkeypatch, tiny_backbone, eagerly):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     monkeypatch.setattr(compare, "variant_images", lambda *_: [])

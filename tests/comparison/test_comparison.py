@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from training_fixtures import eager_steps
 
 from kerassl import backbones, datasets, detectors, models
 from kerassl._io.manifest import Manifest
@@ -29,6 +30,8 @@ from kerassl.runs.folder import run_folder
 from kerassl.runs.plan.comparison import plan_comparison
 from kerassl.runs.plan.stages import Pretraining, Reestimation, Training
 from kerassl.runs.running import TimeLimit
+
+pytestmark = pytest.mark.current_stack
 
 SCENES = "data: {scenes: {train: 12, val: 6, unlabeled: 16, single_object: true}}\n"
 PRETRAIN = "pretrain: {image_size: 32, batch_size: 8, epochs: 2, optimizer: adamw, hidden_dim: 8, projection_dim: 8}\n"
@@ -195,11 +198,6 @@ def test_what_is_missing_is_refused_in_one_line_before_anything_is_trained(run, 
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
-def test_limit_is_refused_when_it_is_zero(run, capsys):
-    assert run("out", GRID, "--minutes", "0") == 2
-    assert "--minutes is 0" in capsys.readouterr().err
-
-
 def fill(folder, text, level):
     """Write the records of all trials, whose IoU begins at the level of their variant; those above 0.5 are right."""
     (folder / "run.yaml").write_text(text)
@@ -273,7 +271,7 @@ def story(patched, tmp_path_factory):
         weights = model.get_layer("sides").weights[0]
         weights.assign(weights + 0.1)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with eager_steps(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(detectors, "fit_frozen", lambda *args, **own: fitted.append(own["seed"]) or fit(*args, **own))
         patch.setattr(
             frozen_features,
@@ -293,7 +291,6 @@ def story(patched, tmp_path_factory):
     return out, turns
 
 
-@pytest.mark.current_stack
 def test_each_trial_is_trained_once_when_a_run_is_stopped_and_resumed(story):
     out, turns = story
     assert (turns["stopped"]["status"], turns["stopped"]["fitted"]) == (3, [0])
@@ -312,7 +309,6 @@ def test_each_trial_is_trained_once_when_a_run_is_stopped_and_resumed(story):
     assert (results["mean_iou"], results["seeds"]) == (pytest.approx(np.mean(own)), 2)
 
 
-@pytest.mark.current_stack
 def test_damaged_trial_is_repeated_to_the_same_bits_and_others_are_kept(story):
     out, turns = story
     assert turns["repaired"]["fitted"] == [1]
@@ -321,7 +317,6 @@ def test_damaged_trial_is_repeated_to_the_same_bits_and_others_are_kept(story):
         assert turns["repaired"][name] == turns["extended"][name]
 
 
-@pytest.mark.current_stack
 def test_neck_is_pretrained_once_for_all_heads_of_a_variant(story):
     out, turns = story
     assert [(own["batch_size"], own["epochs"]) for own in turns["extended"]["necks"]] == [(4, 1)]
@@ -334,7 +329,6 @@ def test_neck_is_pretrained_once_for_all_heads_of_a_variant(story):
     assert "saw up to 6 of the images" in seen
 
 
-@pytest.mark.current_stack
 def test_heads_and_images_use_the_levels_that_the_configuration_names(story):
     out, _ = story
     for name in ("plain", "boxes"):
@@ -376,7 +370,6 @@ def test_batch_norm_of_frozen_features_is_reestimated(patched, tiny_backbone, tm
 
 
 @pytest.mark.slow
-@pytest.mark.current_stack
 def test_comparison_in_pieces_gives_the_same_figures_when_a_limit_stops_it(run, tmp_path, monkeypatch, capsys):
     text = GRID.replace("labels: [4, 8], seeds: 2", "labels: [4], seeds: 1") + (
         "localizer: {image_size: 64, batch_size: 4, epochs: 2, labels: [8]}\n"
@@ -404,7 +397,6 @@ def test_comparison_in_pieces_gives_the_same_figures_when_a_limit_stops_it(run, 
 
 
 @pytest.mark.slow
-@pytest.mark.current_stack
 def test_killed_fine_tuning_in_a_grid_repeats_nothing(run, tmp_path, monkeypatch):
     text = SCENES + "variants: {random: random}\nlocalizer: {image_size: 64, batch_size: 4, epochs: 1}\n"
     text += "compare: {labels: [4], seeds: 3}\n"

@@ -14,6 +14,8 @@ from kerassl.runs.plan.comparison import plan_comparison
 from kerassl.runs.plan.stages import Probing
 from kerassl.runs.running import TimeLimit
 
+pytestmark = pytest.mark.current_stack
+
 CONFIG = """
 frozen: {{image_size: 32}}
 variants:

@@ -8,6 +8,8 @@ from kerassl.config import read_config
 from kerassl.config.config import Config, as_flags, changed_section
 from kerassl.config.schema import Section
 
+pytestmark = pytest.mark.current_stack
+
 
 def written(tmp_path, text):
     path = tmp_path / "run.yaml"

@@ -14,6 +14,8 @@ from kerassl.explain import GradCAM, audit_model
 from kerassl.explain.audit.score_drops import score_falls
 from kerassl.resizing import letterbox
 
+pytestmark = pytest.mark.current_stack
+
 CLASSES = ["cat", "dog"]
 
 
@@ -155,7 +157,6 @@ def test_largest_object_is_explained_when_the_model_is_a_classifier(always_dog, 
     assert len(found.rows) == 1
 
 
-@pytest.mark.current_stack
 @pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.slow)])
 def test_each_class_is_explained_when_the_model_is_a_detector(record, tiny_backbone, kind):
     model = getattr(detectors, kind)(tiny_backbone(), CLASSES, image_size=64, num_filters=32)

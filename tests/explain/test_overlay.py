@@ -8,6 +8,8 @@ from kerassl import UserError
 from kerassl.explain import overlay, side_by_side
 from kerassl.types import Detections
 
+pytestmark = pytest.mark.current_stack
+
 
 def test_overlay_shows_the_image_where_low_and_the_color_where_high():
     image = np.full([2, 2, 3], 100, np.uint8)

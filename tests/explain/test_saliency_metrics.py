@@ -11,6 +11,8 @@ from kerassl.detectors.pseudo_boxes.heatmaps import component_boxes
 from kerassl.explain import baseline_maps, saliency_metrics
 from kerassl.explain.localization.saliency_metrics import THRESHOLDS
 
+pytestmark = pytest.mark.current_stack
+
 
 def square(x0, y0, x1, y1, size=(64, 64)):
     mask = np.zeros(size, bool)

@@ -59,5 +59,5 @@ def test_image_is_taller_with_labels_even_without_a_box(tmp_path):
         draw_card(IMAGES, labels, tmp_path / f"{number}.png", "photos")
         with PIL.Image.open(tmp_path / f"{number}.png") as image:
             heights.append(image.height)
-            assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 50
+            assert len(image.convert("RGB").getcolors(image.width * image.height)) > 50
     assert heights[0] < heights[1]

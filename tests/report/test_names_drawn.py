@@ -92,7 +92,7 @@ def test_plots_of_variants_draw_their_names_as_they_are(drawn):
         _all_drawn(drawn)
 
 
-def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, monkeypatch):
+def test_grids_draw_names_of_files_and_variants_as_they_are(tmp_path, drawn, monkeypatch, eagerly):
     monkeypatch.setattr(overlay.FigureCanvasAgg, "print_figure", lambda canvas, *a, **k: canvas.figure.savefig())
     monkeypatch.setattr("kerassl.explain.cam.overlay.whole", _nowhere)
     images = np.full((1, 32, 32, 3), 90.0)

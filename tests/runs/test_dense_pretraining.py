@@ -10,6 +10,8 @@ from kerassl import UserError, backbones, models
 from kerassl.cli import main as cli
 from kerassl.config import read_config
 
+pytestmark = pytest.mark.current_stack
+
 
 def written(folder, text):
     (folder / "run.yaml").write_text(text)
@@ -42,8 +44,9 @@ def test_setting_of_dense_contrast_is_refused_when_it_is_invalid(text, message, 
         read_config(written(tmp_path, f"pretrain: {{dense: {text}}}"))
 
 
-@pytest.mark.current_stack
-def test_dense_pretraining_records_its_figures_and_saves_a_plain_backbone(tiny_backbone, tmp_path, monkeypatch):
+def test_dense_pretraining_records_its_figures_and_saves_a_plain_backbone(
+    tiny_backbone, eagerly, tmp_path, monkeypatch
+):
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     (tmp_path / "photos").mkdir()
     for number, image in enumerate(np.random.default_rng(0).integers(0, 255, (16, 40, 50, 3), "uint8")):

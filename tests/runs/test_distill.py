@@ -10,11 +10,13 @@ from PIL import Image
 from kerassl import backbones
 from kerassl.cli import main as cli
 
+pytestmark = pytest.mark.current_stack
+
 SIZES = ["--image-size", "32", "--batch-size", "8"]
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, tiny_backbone):
+def place(tmp_path, monkeypatch, tiny_backbone, eagerly):
     """A folder with photos and a teacher, where every network that is built is the smallest."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone(4))
@@ -25,7 +27,6 @@ def place(tmp_path, monkeypatch, tiny_backbone):
     return tmp_path
 
 
-@pytest.mark.current_stack
 def test_distillation_saves_a_plain_student_and_may_grow_when_it_is_resumed(place):
     command = ["distill", "--images", "photos", "--teacher", "teacher.keras", "--student", "MobileNet", *SIZES]
     command += ["--contrast", "global", "--contrast-weight", "0.2"]

@@ -9,6 +9,8 @@ from kerassl._io.state import write_json
 from kerassl.config import read_config
 from kerassl.runs.folder import run_folder
 
+pytestmark = pytest.mark.current_stack
+
 
 def test_folder_holds_resolved_settings_and_log(tmp_path):
     out = tmp_path / "deep" / "run"

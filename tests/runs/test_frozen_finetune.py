@@ -13,9 +13,10 @@ from kerassl.runs.folder import run_folder
 from kerassl.runs.plan.stages import Network
 from kerassl.runs.plan.training import plan_finetuning
 
+pytestmark = pytest.mark.current_stack
 
-@pytest.mark.current_stack
-def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tiny_backbone, tmp_path, monkeypatch):
+
+def test_frozen_localizer_is_trained_on_features_that_are_computed_once(tiny_backbone, eagerly, tmp_path, monkeypatch):
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
     (tmp_path / "run.yaml").write_text(
         "data: {scenes: {train: 12, val: 6, unlabeled: 0, single_object: true}}\n"

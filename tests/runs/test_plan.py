@@ -15,6 +15,8 @@ from kerassl.runs.plan.comparison import plan_comparison
 from kerassl.runs.plan.stages import Distillation, Pretraining, Probing, Reestimation, Training
 from kerassl.runs.plan.training import plan_finetuning, plan_pretraining
 
+pytestmark = pytest.mark.current_stack
+
 SCENES = {"train": 12, "val": 6, "unlabeled": 16}
 PRETRAIN = {"image_size": 32, "batch_size": 8, "epochs": 2}
 

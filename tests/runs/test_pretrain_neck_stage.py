@@ -18,6 +18,9 @@ from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.plan.comparison import plan_comparison
 from kerassl.runs.plan.training import plan_finetuning
+from kerassl.types import LocalizationMetrics
+
+pytestmark = pytest.mark.current_stack
 
 SECTION = {"image_size": 64, "batch_size": 4, "epochs": 1, "kind": "yolov8", "num_filters": 8, "neck": {"epochs": 1}}
 SCENES = {"train": 4, "val": 2, "unlabeled": 2, "single_object": True}
@@ -65,7 +68,6 @@ def test_neck_is_trained_without_labels_and_loaded_when_its_file_exists(config, 
 
 
 @pytest.mark.parametrize("task", ["localizer", "detector"])
-@pytest.mark.current_stack
 def test_finetuning_starts_with_the_pretrained_neck(task, tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
     section = SECTION if task == "detector" else {"image_size": 64, "epochs": 1, "neck": {"epochs": 1, "images": 4}}
@@ -75,7 +77,10 @@ def test_finetuning_starts_with_the_pretrained_neck(task, tiny_backbone, tmp_pat
     trained = []
     pretrain = "pretrain_neck" if task == "detector" else "pretrain_localizer"
     monkeypatch.setattr(detectors, pretrain, lambda model, records, **own: trained.append(len(records)))
-    # What comes after the neck is trained in other tests.
+    monkeypatch.setattr(detectors, "pseudo_records", lambda *_, **__: list(data.train))
+    # What comes after the neck is trained and scored in other tests.
+    figures = LocalizationMetrics(0.5, 0.75, 0.25)
+    monkeypatch.setattr(finetuning, "score", lambda *_: (figures, {}, figures))
     monkeypatch.setattr(detectors.Localizer if task == "localizer" else detectors.YOLOV8, "fit", lambda *_, **__: None)
     (stage,) = plan_finetuning(config, out).stages
     finetuning.run(dataclasses.replace(stage, weights=str(tmp_path / "learned.keras")), data)

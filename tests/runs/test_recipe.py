@@ -12,6 +12,8 @@ from kerassl.cli.main import main
 from kerassl.datasets import SCENE_CLASSES, write_scenes
 from kerassl.runs import finetune as finetuning
 
+pytestmark = pytest.mark.current_stack
+
 RECIPE = """
 localizer:
   image_size: 64
@@ -49,7 +51,6 @@ def weights_of(path):
 
 
 @pytest.mark.slow
-@pytest.mark.current_stack
 def test_killed_finetuning_resumes_to_the_same_bits_with_all_options(finetune, tmp_path, monkeypatch):
     assert finetune("whole", RECIPE) == 0
 
@@ -75,8 +76,7 @@ def test_killed_finetuning_resumes_to_the_same_bits_with_all_options(finetune, t
     assert not (killed / "localizer_checkpoints").exists()
 
 
-@pytest.mark.current_stack
-def test_loss_that_is_nan_ends_the_run_in_one_line_and_saves_the_batch(finetune, tmp_path, capsys):
+def test_loss_that_is_nan_ends_the_run_in_one_line_and_saves_the_batch(finetune, eagerly, tmp_path, capsys):
     text = "localizer: {image_size: 64, batch_size: 4, epochs: 3, learning_rate: 1.0e+30, clip_norm: null, warmup: 0}"
     assert finetune("out", text) == 2
     lines = capsys.readouterr().err.strip().splitlines()

@@ -9,20 +9,22 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
-import tensorflow as tf
 
 import kerassl
 from kerassl import UserError, backbones, statistics
+from kerassl._io import keras_file
+from kerassl._io.manifest import checksum
 from kerassl._io.state import write_json
 from kerassl.cli.main import main
 from kerassl.config.config import read_config
 from kerassl.datasets import DetectionDataset, write_scenes
+from kerassl.detectors import model_files
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import self_train as self_training
 from kerassl.runs.plan.self_training import plan_self_training
 from kerassl.runs.self_train import self_train
 
-pytestmark = [pytest.mark.current_stack, pytest.mark.filterwarnings("ignore:Even though")]
+pytestmark = pytest.mark.current_stack
 
 DETECTOR = {"kind": "yolov8", "num_filters": 8, "image_size": 64, "batch_size": 4, "epochs": 2, "ema": 0.9}
 SMALL = {"detector": DETECTOR, "self_train": {"threshold": 0.0, "length": 2}}
@@ -70,9 +72,7 @@ def place(tmp_path, monkeypatch, tiny_backbone):
             image.resize((300, 240), PIL.Image.Resampling.BICUBIC).save(tmp_path / "pool" / f"{split}.jpg", quality=95)
     backbones.save(tiny_backbone(), "start.keras")
     monkeypatch.setattr(statistics, "paired_bootstrap", functools.partial(statistics.paired_bootstrap, resamples=20))
-    tf.config.run_functions_eagerly(True)  # steps are few, graphs of them slow to make
-    yield tmp_path
-    tf.config.run_functions_eagerly(False)
+    return tmp_path
 
 
 def arguments(out, **changes):
@@ -80,28 +80,52 @@ def arguments(out, **changes):
     return {**given, **changes}
 
 
-def stand_in(tiny_detector, noisy_heads, trained):
-    """A training that takes no time: `finetune.run` with a detector that sees something everywhere."""
+class _Networks:
+    """Files of detectors that see something everywhere, each built once, and opened without being built again."""
+
+    def __init__(self, folder, build):
+        self.folder, self.build, self.models = folder, build, {}
+
+    def copy(self, target, seed, class_names, image_size=64):
+        file = self.folder / f"{seed}-{'-'.join(class_names)}-{image_size}.keras"
+        if not file.exists():
+            keras.utils.set_random_seed(seed)
+            model = self.build("YOLOV8", list(class_names), image_size)
+            model.save(file)
+            self.models[checksum(file)] = model
+        shutil.copy(file, target)
+
+    def open_model(self, path, wanted):
+        return self.models.get(checksum(path)) or keras_file.open_model(path, wanted)
+
+
+@pytest.fixture(scope="module")
+def networks(tiny_detector, noisy_heads, tmp_path_factory):
+    return _Networks(tmp_path_factory.mktemp("networks"), lambda *given: noisy_heads(tiny_detector(*given)))
+
+
+@pytest.fixture
+def trained(networks, monkeypatch):
+    """Name, images and epochs of each training, which takes no time; its network is one of the seed of its name."""
+    found = []
 
     def run(stage, data, limit=None):
-        trained.append((stage.name, len(data.train), stage.settings.epochs))
-        keras.utils.set_random_seed(len(trained))
-        model = noisy_heads(tiny_detector("YOLOV8", data.classes, stage.settings.image_size))
+        found.append((stage.name, len(data.train), stage.settings.epochs))
         stage.folder.mkdir(exist_ok=True)
-        model.save(stage.folder / "detector.keras")
+        networks.copy(
+            stage.folder / "detector.keras", sum(stage.name.encode()), data.classes, stage.settings.image_size
+        )
         figures = {"minutes": 0.0, "coco_ap": 0.1}
         write_json(stage.folder / "detector_images.json", {"ids": []})
         write_json(stage.folder / "detector.json", figures)
         return figures
 
-    return run
+    monkeypatch.setattr(finetuning, "run", run)
+    monkeypatch.setattr(model_files, "open_model", networks.open_model)
+    return found
 
 
-def test_better_detector_is_recommended_when_all_stages_are_done(
-    place, monkeypatch, tiny_detector, noisy_heads, capsys
-):
-    trained = []
-    monkeypatch.setattr(finetuning, "run", stand_in(tiny_detector, noisy_heads, trained))
+def test_better_detector_is_recommended_when_all_stages_are_done(place, trained, capsys):
     found = self_train(**arguments("out"))
     choice = found.results["choice"]
     assert set(choice["values"]) == {"teacher", "student"}
@@ -127,8 +151,7 @@ def test_better_detector_is_recommended_when_all_stages_are_done(
     assert "'self_train.threshold'" in capsys.readouterr().err
 
 
-def test_teacher_is_refused_when_it_saw_validation_images(place, monkeypatch, tiny_detector, noisy_heads, capsys):
-    monkeypatch.setattr(finetuning, "run", stand_in(tiny_detector, noisy_heads, []))
+def test_teacher_is_refused_when_it_saw_validation_images(place, trained, capsys):
     finetune = ["finetune", "--data", "scenes", "--split", "val", "--val-split", "0.25", "--backbone", "start.keras"]
     assert main([*finetune, "--out", "before"]) == 0
     common = ["--images", "pool", "--out", "out"]
@@ -143,11 +166,9 @@ def test_teacher_is_refused_when_it_saw_validation_images(place, monkeypatch, ti
     assert plan.stages[0].settings.image_size == 128
 
 
-def test_teacher_is_a_file_of_more_classes_when_data_sets_are_given(place, monkeypatch, tiny_detector, noisy_heads):
-    trained = []
-    monkeypatch.setattr(finetuning, "run", stand_in(tiny_detector, noisy_heads, trained))
+def test_teacher_is_a_file_of_more_classes_when_data_sets_are_given(place, networks, trained):
     train, val = (DetectionDataset.open("scenes", split=split) for split in ("train", "val"))
-    noisy_heads(tiny_detector("YOLOV8", ["other", *train.class_names[::-1]])).save("teacher.keras")
+    networks.copy("teacher.keras", 0, ["other", *train.class_names[::-1]])
     found = self_train(**arguments("out", data=train[:6], val=val, teacher="teacher.keras"))
     assert [name for name, *_ in trained] == ["student"]
     read = DetectionDataset.open(found.folder / "given" / "train")
@@ -162,7 +183,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
-def test_weights_are_equal_to_the_bit_when_killed_at_each_stage(place, monkeypatch):
+def test_weights_are_equal_to_the_bit_when_killed_at_each_stage(place, eagerly, monkeypatch):
     whole = self_train(**arguments("whole"))
     for stage, owner, name, count in [
         ("teacher", finetuning.callbacks.MetricsFile, "on_train_batch_end", 3),

@@ -5,6 +5,8 @@ from kerassl.config import read_config
 from kerassl.runs.plan.stages import Network
 from kerassl.runs.start import check_start, start, start_settings
 
+pytestmark = pytest.mark.current_stack
+
 
 @pytest.mark.parametrize("weights", ["random", "imagenet", "weights.npz"])
 def test_network_is_cut_at_the_configured_layer_when_it_is_built_by_name(weights, tiny_backbone, monkeypatch):

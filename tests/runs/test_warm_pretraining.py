@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from PIL import Image
 
 from kerassl import backbones
@@ -11,8 +12,12 @@ from kerassl.runs import pretrain as pretraining
 from kerassl.runs import start
 from kerassl.runs.plan.training import plan_pretraining
 
+pytestmark = pytest.mark.current_stack
 
-def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_saved_trainable(tiny_backbone, tmp_path, monkeypatch):
+
+def test_frozen_stages_and_batch_norm_keep_every_bit_and_are_saved_trainable(
+    tiny_backbone, eagerly, tmp_path, monkeypatch
+):
     monkeypatch.setattr(start.backbones, "build", lambda name, **_: tiny_backbone())
     for number, image in enumerate(np.random.default_rng(0).integers(0, 255, (8, 40, 50, 3), "uint8")):
         Image.fromarray(image).save(tmp_path / f"{number}.png")

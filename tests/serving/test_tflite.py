@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_models import CLASSES, detector, localizer, vivid, yolov8
+from random_models import CLASSES
 
 from kerassl import detectors, serving
 from kerassl._errors import UserError
@@ -37,9 +37,9 @@ def builtin_alone(path):
     interpreter.allocate_tensors()
 
 
-@pytest.mark.parametrize("build", [detector, pytest.param(yolov8, marks=pytest.mark.current_stack)])
-def test_a_detectors_file_gives_its_detections(tiny_backbone, images, tmp_path, build):
-    model = build(vivid(tiny_backbone()))
+@pytest.mark.parametrize("kind", ["vivid_detector", pytest.param("vivid_yolov8", marks=pytest.mark.current_stack)])
+def test_file_of_a_detector_gives_its_detections(request, images, tmp_path, kind):
+    model, _ = request.getfixturevalue(kind)
     path = serving.export_tflite(model, tmp_path / "detector.tflite", max_detections=20)
     builtin_alone(path)
     served = answers(path, images)
@@ -58,8 +58,8 @@ def test_a_detectors_file_gives_its_detections(tiny_backbone, images, tmp_path, 
     assert card["max_detections"] == 20
 
 
-def test_a_localizers_file_gives_its_box_and_class_in_half_the_bytes(tiny_backbone, images, tmp_path):
-    model = localizer(vivid(tiny_backbone()))
+def test_file_of_a_localizer_gives_its_box_and_class_in_half_the_bytes(vivid_localizer, images, tmp_path):
+    model, _ = vivid_localizer
     outputs = model(images, training=False)
     paths = {}
     for precision, near in (("float32", 1e-4), ("float16", 2e-3)):
@@ -73,8 +73,8 @@ def test_a_localizers_file_gives_its_box_and_class_in_half_the_bytes(tiny_backbo
 
 
 @pytest.mark.current_stack
-def test_export_refuses_invalid_arguments_and_replaces_nothing(tiny_backbone, tmp_path):
-    model = localizer(tiny_backbone())
+def test_export_refuses_invalid_arguments_and_replaces_nothing(vivid_localizer, tmp_path):
+    model, _ = vivid_localizer
     with pytest.raises(UserError, match="give float32 or float16"):
         serving.export_tflite(model, tmp_path / "a.tflite", precision="int8")
     with pytest.raises(UserError, match=r"does not end in \.tflite"):

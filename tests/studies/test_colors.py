@@ -4,8 +4,9 @@ import pytest
 from kerassl.augment import SimCLRViews
 from studies import colors
 
+pytestmark = pytest.mark.current_stack
 
-@pytest.mark.current_stack
+
 def test_views_of_both_forms_differ_by_the_published_figures():
     images = np.random.default_rng(1).uniform(0, 255, [4, 40, 40, 3]).astype(np.float32)
     both = [

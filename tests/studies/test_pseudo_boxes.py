@@ -4,6 +4,8 @@ import pytest
 from kerassl.datasets import Record
 from studies.pseudo_boxes import above, middle, score
 
+pytestmark = pytest.mark.current_stack
+
 
 def record(boxes, difficult):
     boxes = np.array(boxes, np.float32)

@@ -10,7 +10,7 @@ from kerassl._io.parts import Part
 pytestmark = pytest.mark.current_stack
 
 
-def test_features_of_parts_are_read_as_one_when_one_is_empty(tiny_backbone, tmp_path, save_image):
+def test_features_of_parts_are_read_as_one_when_one_is_empty(tiny_backbone, eagerly, tmp_path, save_image):
     names = [f"{number}.png" for number in range(9)]
     chosen = [names[place] for place in Part(2, 2).places(names)]
     paths = [str(save_image(tmp_path / "photos" / name, seed=number)) for number, name in enumerate(chosen)]

@@ -24,7 +24,7 @@ def test_figures_of_a_model_and_a_data_set_are_those_of_their_files(tmp_path, ti
     expected = kerassl.evaluate(tmp_path / "localizer.keras", **named, out=tmp_path / "figures.json")
     assert kerassl.evaluate(model, data) == pytest.approx(expected)
     found = kerassl.predict(model, [record.path for record in data])
-    written = kerassl.predict(tmp_path / "localizer.keras", [record.path for record in data], out=tmp_path / "out")
+    written = kerassl.predict(model, [record.path for record in data], out=tmp_path / "out")
     assert written.images == len(found)
     kept = kerassl.load(tmp_path / "out" / "predictions.json")
     assert list(kept) == [pathlib.Path(path).name for path in found]

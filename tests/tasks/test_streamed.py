@@ -180,12 +180,12 @@ def test_stopped_run_leaves_its_results_if_it_has_any(tmp_path, monkeypatch, bat
         assert len((tmp_path / "out" / "predictions.csv").read_text().splitlines()) == 10
 
 
-def test_parts_are_read_as_one_when_a_job_array_wrote_them_all(model, tmp_path, save_image, monkeypatch):
+def test_parts_are_read_as_one_when_a_job_array_wrote_them_all(localizer, tmp_path, save_image, monkeypatch):
     names = [f"{number}.png" for number in range(20)]
     chosen = [names[place] for place in Part(1, 2).places(names)[:2]]
     for name in chosen:
         save_image(tmp_path / "photos" / name)
-    model.save(tmp_path / "detector.keras")
+    localizer().save(tmp_path / "localizer.keras")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "kerassl").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "bin" / "kerassl").chmod(0o755)
@@ -193,7 +193,7 @@ def test_parts_are_read_as_one_when_a_job_array_wrote_them_all(model, tmp_path, 
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
         task = {**os.environ, "SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": "2"}
-        command = ["bash", str(SCRIPT), "detector.keras", "photos", "out", "--format", "coco"]
+        command = ["bash", str(SCRIPT), "localizer.keras", "photos", "out", "--format", "coco"]
         arguments = subprocess.run(command, env=task, check=True, capture_output=True, text=True).stdout.split("\n")
         assert main(arguments[:-1]) == 0
     assert [len(load_predictions(part)) for part in part_outputs(tmp_path / "out")] == [2, 0]

@@ -123,7 +123,7 @@ def do(options, name, seed):
         "detector": section,
         "seed": seed,
     }
-    file = folder.with_suffix(".yaml")
+    file = options.out / f"{folder.name}.yaml"
     file.write_text(yaml.safe_dump(config))
     run = kerassl.finetune(out=folder, config=file, resume=(folder / "config.yaml").is_file())
     figures = run.results["variants"][next(iter(run.results["variants"]))]["detector"]

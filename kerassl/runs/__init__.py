@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from kerassl._lazy import lazy_package
 
 if TYPE_CHECKING:
+    from kerassl.runs.progress import Progress as Progress
     from kerassl.runs.run_callbacks import Clock as Clock
     from kerassl.runs.run_callbacks import StopInTime as StopInTime
 

@@ -25,7 +25,6 @@ from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan.stages import Plan, Training
 from kerassl.runs.plan.training import plan_finetuning
-from kerassl.runs.progress import Progress
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
 from kerassl.runs.start import check_network, check_start, seen, start, start_settings
@@ -341,7 +340,7 @@ def _continued(stage, classes):
 
 
 def _progress(stage):
-    return Progress(stage.stage.partition(":")[2] or stage.protocol, stage.settings.batch_size)
+    return runs.Progress(stage.stage.partition(":")[2] or stage.protocol, stage.settings.batch_size)
 
 
 def _features_will_do(stage):

@@ -22,7 +22,6 @@ from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan.stages import Distillation, Plan, Pretraining
 from kerassl.runs.plan.training import plan_pretraining
-from kerassl.runs.progress import Progress
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
 from kerassl.runs.start import check_network, check_start, start, start_settings
@@ -273,7 +272,7 @@ def fit_watched(
             *([callbacks.GradualUnfreezing(plan.unfreeze)] if plan.unfreeze else []),
             *_probes(plan),
             callbacks.MetricsFile(folder / "metrics.jsonl", stage.kind, plan.batch_size, every=20, rewind=True),
-            Progress(_NAMES[stage.kind], plan.batch_size),
+            runs.Progress(_NAMES[stage.kind], plan.batch_size),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
             resume,
             clock,

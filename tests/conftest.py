@@ -36,6 +36,13 @@ def _tiny_backbone(width=8, name="tiny", batch_norm=True):
     return keras.Model(inputs, x, name=name)
 
 
+def pytest_collection_finish():
+    # Otherwise Python looks for garbage among all objects of TensorFlow and Keras, again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
 def pytest_collection_modifyitems(items):
     other = "addons_stack" if _compat.KERAS_3 else "current_stack"
     for item in items:

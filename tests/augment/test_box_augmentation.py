@@ -180,6 +180,7 @@ def test_place_is_that_of_plain_loops(visible):
             np.testing.assert_allclose(found[0], square, atol=1.6)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("batch", [1, 3, 4, 6])
 def test_mosaic_is_that_of_plain_loops(batch):
     augmentation = BoxAugmentation(jitter=0.0, mosaic=0.7)
@@ -204,6 +205,7 @@ def test_mosaic_is_that_of_plain_loops(batch):
     assert (0 < mixed < 12 * batch) if batch >= 4 else mixed == 0
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("mosaic_share", [0.0, 0.7])
 def test_cut_off_boxes_become_ignored_regions_when_they_have_weights(mosaic_share):
     augmentation = BoxAugmentation(jitter=0.0, mosaic=mosaic_share, crop=1.0, scale=(0.1, 0.3), min_visibility=0.6)
@@ -239,6 +241,7 @@ def test_cut_off_boxes_become_ignored_regions_when_they_have_weights(mosaic_shar
 # ---- objects by their colors
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     "settings",
     [
@@ -279,6 +282,7 @@ def test_boxes_are_those_of_the_objects_pixels_when_colors_change():
             np.testing.assert_allclose(found, box[0], atol=1)
 
 
+@pytest.mark.current_stack
 def test_boxes_are_those_of_the_objects_pixels_in_mosaics():
     augmentation = BoxAugmentation(mosaic=1.0, jitter=0.0, zoom_range=(0.8, 1.5))
     seen = 0
@@ -295,6 +299,7 @@ def test_boxes_are_those_of_the_objects_pixels_in_mosaics():
     assert seen > 400
 
 
+@pytest.mark.current_stack
 def test_crop_keeps_an_object_where_there_is_one_and_any_crop_does_where_there_is_none():
     augmentation = BoxAugmentation(**{**NEVER, "crop": 1.0, "scale": (0.05, 0.2)})
     place = _compiled(augmentation)
@@ -314,6 +319,7 @@ def test_crop_keeps_an_object_where_there_is_one_and_any_crop_does_where_there_i
     assert 0 < whole < 200  # ten attempts hit the corner now and then
 
 
+@pytest.mark.current_stack
 def test_image_without_boxes_and_rows_without_one_stay_so():
     augmentation = BoxAugmentation(mosaic=0.5)
     place = _compiled(augmentation)
@@ -339,6 +345,7 @@ def test_nothing_drawn_is_the_letterbox():
         np.testing.assert_allclose(placed.boxes, box * scale, atol=0.51)  # sides are whole pixels
 
 
+@pytest.mark.current_stack
 def test_colors_of_the_image_change_and_the_black_around_it_does_not():
     augmentation = BoxAugmentation(**{**NEVER, "jitter": 1.0, "strength": 0.5})
     place = _compiled(augmentation)
@@ -362,6 +369,7 @@ def test_colors_of_the_image_change_and_the_black_around_it_does_not():
 # ---- draws
 
 
+@pytest.mark.current_stack
 def test_draws_have_their_distributions_and_depend_on_nothing_but_seed_epoch_and_image():
     size, count = 192, 1500
     augmentation = BoxAugmentation(flip=0.3, zoom=0.6, crop=0.0)
@@ -398,6 +406,7 @@ def test_draws_have_their_distributions_and_depend_on_nothing_but_seed_epoch_and
     assert not np.array_equal(other.draws, draws[7])
 
 
+@pytest.mark.current_stack
 def test_crops_have_their_areas_and_shapes():
     augmentation = BoxAugmentation(**{**NEVER, "crop": 1.0, "scale": (0.1, 0.4)})
     place = _compiled(augmentation, 32)
@@ -419,6 +428,7 @@ def test_crops_have_their_areas_and_shapes():
     assert abs(shape.mean()) < 0.04
 
 
+@pytest.mark.current_stack
 def test_mosaics_lay_different_images_of_the_batch_anywhere():
     count, rng = 4000, np.random.default_rng(0)
     draws = {
@@ -465,6 +475,7 @@ def test_config_is_that_of_the_arguments_and_bad_ones_are_refused():
             BoxAugmentation(**settings)
 
 
+@pytest.mark.current_stack
 def test_enlargement_bounds_how_much_a_square_image_grows():
     for settings, expected in (({}, 1.5 / 0.3**0.5), ({"crop": 0.0}, 1.5), ({"zoom": 0.0}, 0.3**-0.5), (NEVER, 1.0)):
         augmentation = BoxAugmentation(**settings)

@@ -37,6 +37,7 @@ def test_metrics_file_holds_a_line_an_epoch_and_every_given_number_of_steps(tmp_
     assert all(line["stage"] == "probe" and line["loss"] > 0 and line["images_per_second"] > 0 for line in lines)
 
 
+@pytest.mark.current_stack
 def test_metrics_file_is_continued_when_a_process_was_killed(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     other = {"kind": "epoch", "stage": "other", "epoch": 9, "step": 99}

@@ -90,6 +90,7 @@ def test_run_is_flagged_when_all_images_are_the_same(tiny_backbone):
     assert "check that the images differ" in messages["at chance"]
 
 
+@pytest.mark.current_stack
 def test_alarm_is_logged_once_and_stops_the_run_where_asked(tiny_backbone, caplog):
     health, history = watched(tiny_backbone, photos(), temperature=1e-4, patience=10, stop=True)
     assert len(history["loss"]) == 1
@@ -97,6 +98,7 @@ def test_alarm_is_logged_once_and_stops_the_run_where_asked(tiny_backbone, caplo
     assert health.alarms[0][0] == 10
 
 
+@pytest.mark.current_stack
 def test_run_is_judged_at_its_end_when_short(tiny_backbone):
     health, history = watched(tiny_backbone, photos(), steps=24, learning_rate=1e4)
     assert history["loss"][-1] > 0.98 * math.log(31)

@@ -35,6 +35,7 @@ def knn_in_loops(train, labels, test, count, k, temperature):
     return scores
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (5, 0.07), (20, 1.0), (500, 0.2)])
 def test_knn_scores_equal_those_of_plain_loops(k, temperature):
     train, labels = clouds(60, 7, 4, 1.5, seed=1)
@@ -47,6 +48,7 @@ def test_knn_scores_equal_those_of_plain_loops(k, temperature):
     )
 
 
+@pytest.mark.current_stack
 def test_knn_scores_hold_when_features_are_tiny_and_nearly_parallel():
     # As those of an untrained network: 1e-18 long, with angles of 1e-4.
     train, labels = clouds(60, 7, 3, 0.1, seed=1)
@@ -59,6 +61,7 @@ def test_knn_scores_hold_when_features_are_tiny_and_nearly_parallel():
     assert tiny["top1"] > 0.8
 
 
+@pytest.mark.current_stack
 def test_knn_scores_are_finite_when_temperature_is_low_or_features_are_zero():
     train, labels = clouds(12, 5, 3, 0.1)
     train[:2] = 0
@@ -91,6 +94,7 @@ def scipy_logistic(train, labels, test, count, l2):
     return test @ weights + bias
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("size", [6, 40])  # fewer features than images, and more
 @pytest.mark.parametrize("l2", [1e-2, 1e-3])
 def test_linear_scores_equal_those_of_scipy(size, l2):
@@ -103,6 +107,7 @@ def test_linear_scores_equal_those_of_scipy(size, l2):
     np.testing.assert_allclose(linear_scores(train, labels, test, 3, l2), expected, atol=1e-3)
 
 
+@pytest.mark.current_stack
 def test_linear_scores_are_right_when_separable_and_chance_when_labels_are_shuffled():
     train, labels = clouds(400, 64, 10, 0.3, seed=1)
     test, truth = clouds(300, 64, 10, 0.3, seed=2)
@@ -114,6 +119,7 @@ def test_linear_scores_are_right_when_separable_and_chance_when_labels_are_shuff
     assert topk(linear_scores(flat[0], labels, flat[1], 10, 1e-3), truth)["top1"] == 1.0
 
 
+@pytest.mark.current_stack
 def test_halves_take_half_of_each_class_and_the_same_again():
     labels = np.repeat([0, 1, 2], [10, 7, 2])
     chosen = halves(labels, 3)
@@ -181,6 +187,7 @@ def test_probes_add_perfect_figures_to_logs_when_features_are_the_colors(test, c
         assert shown.count(f"{name}: 1.0") == 2
 
 
+@pytest.mark.current_stack
 def test_probes_judge_the_test_images_by_the_training_ones_when_labels_disagree(colors):
     # In `test` blue and green are exchanged: only red can be right.
     for old, new in (("blue", "x"), ("green", "blue"), ("x", "green")):
@@ -214,6 +221,7 @@ def test_probes_log_nan_and_continue_when_features_are_not_finite(colors):
         np.testing.assert_array_equal(history[name], [np.nan, 1.0])
 
 
+@pytest.mark.current_stack
 def test_probes_have_no_top3_when_there_are_two_classes(colors):
     for path in (colors / "train" / "red").iterdir():
         path.unlink()
@@ -274,6 +282,7 @@ def test_probes_give_the_figures_of_one_device_when_replicas_train(colors, tiny_
             assert history[name][-1] == pytest.approx(value, abs=1.01 / 15)  # one image may fall to the other side
 
 
+@pytest.mark.current_stack
 def test_probes_skip_broken_files(colors):
     (colors / "train" / "green" / "3.png").write_bytes(b"")
     model = Color()
@@ -282,6 +291,7 @@ def test_probes_skip_broken_files(colors):
     assert history["linear_top1"] == [1.0]
 
 
+@pytest.mark.current_stack
 def test_probes_are_refused_when_given_what_they_cannot_use(colors, tmp_path):
     def refused(pattern, make, *folders, **settings):
         with pytest.raises(UserError, match=pattern) as error:

@@ -100,6 +100,7 @@ def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_no
     assert len(list((tmp_path / "stopped").glob("checkpoint-*"))) == 3
 
 
+@pytest.mark.current_stack
 def test_flipped_byte_anywhere_yields_the_checkpoint_before_or_the_same_bits(tmp_path, caplog):
     def write(path, epoch):
         own = {"weight_0": np.float32([epoch, 2]), "metric_0": np.float32(3), "broken": np.array(["a.jpg"])}
@@ -127,6 +128,7 @@ def test_flipped_byte_anywhere_yields_the_checkpoint_before_or_the_same_bits(tmp
     assert passed_over > len(whole) / 2
 
 
+@pytest.mark.current_stack
 def test_files_of_other_names_are_no_checkpoints(tmp_path):
     for name in ("checkpoint-best.npz", "checkpoint-000009.npz", "checkpoint-000009-00000000-copy.npz"):
         np.savez(tmp_path / name, epoch=9, step=0, broken=[])

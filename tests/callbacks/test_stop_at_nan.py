@@ -76,6 +76,7 @@ def test_run_stops_when_a_finite_loss_spoils_the_weights(classifier, classed, tm
     np.testing.assert_equal(weights_of(model), before.weights)
 
 
+@pytest.mark.current_stack
 def test_nothing_is_written_when_the_loss_is_finite(classifier, classed, tmp_path):
     nan, history = StopAtNaN(tmp_path / "nan", restore=False), keras.callbacks.History()
     classifier("sgd").fit(classed(), verbose=0, callbacks=[nan, history])
@@ -117,6 +118,7 @@ def test_data_without_a_place_is_refused(labeled):
         StopAtNaN("nan", labeled())
 
 
+@pytest.mark.current_stack
 def test_grid_shows_every_image_in_its_place():
     images = np.stack([np.full((2, 3, 3), 10.0 * number) for number in range(5)])
     images[4, 1, 2, 0] = np.inf

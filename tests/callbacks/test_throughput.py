@@ -93,6 +93,7 @@ def test_wait_share_is_the_share_of_data_when_nothing_is_fetched_ahead():
     assert history["pairs_per_second"][0] <= BATCH / 0.09
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("watch_last", [True, False])
 def test_wait_share_counts_only_what_fetching_ahead_does_not_hide(watch_last):
     # Each batch takes 60 ms, of which the step before it hides 30.
@@ -103,6 +104,7 @@ def test_wait_share_counts_only_what_fetching_ahead_does_not_hide(watch_last):
     assert history["wait_share"][0] == pytest.approx(0.5, abs=0.2)
 
 
+@pytest.mark.current_stack
 def test_wait_share_is_near_zero_when_data_are_ready():
     throughput = Throughput(BATCH)
     history, _ = fit(throughput.watch(images(12)), throughput, seconds=0.06)
@@ -113,6 +115,7 @@ def test_wait_share_is_near_zero_when_data_are_ready():
     assert 0 <= history["wait_share"][0] < 0.2
 
 
+@pytest.mark.current_stack
 def test_wait_share_is_logged_for_each_epoch_by_itself():
     # The first epoch's data are slow, the second's are not.
     count = iter(range(20))
@@ -130,6 +133,7 @@ def test_wait_share_is_logged_for_each_epoch_by_itself():
     assert history["wait_share"][1] < 0.25  # the first batch of an iteration is always waited for
 
 
+@pytest.mark.current_stack
 def test_wait_share_holds_when_one_iteration_continues_over_epochs():
     throughput = Throughput(BATCH)
     dataset = throughput.watch(images(5, 0.04).repeat())
@@ -138,6 +142,7 @@ def test_wait_share_holds_when_one_iteration_continues_over_epochs():
     assert history["minutes_left"][1] == 0
 
 
+@pytest.mark.current_stack
 def test_wait_share_holds_when_the_length_of_the_data_is_unknown():
     throughput = Throughput(BATCH)
     dataset = images(8, 0.04).filter(lambda images: True)
@@ -148,6 +153,7 @@ def test_wait_share_holds_when_the_length_of_the_data_is_unknown():
     assert not any("minutes_left" in each for each in [history, *logs])
 
 
+@pytest.mark.current_stack
 def test_wait_share_holds_when_replicas_share_a_batch(mirrored):
     def share(data_seconds, step_seconds):
         strategy, throughput = mirrored(2), Throughput(BATCH)
@@ -185,6 +191,7 @@ def test_speed_leaves_out_the_step_that_compiles_and_the_time_between_epochs():
     assert logs[17]["minutes_left"] == 0
 
 
+@pytest.mark.current_stack
 def test_minutes_left_count_the_epochs_that_remain_when_a_run_goes_on():
     _, logs = fit(images(4), Throughput(BATCH), seconds=0.03, epochs=5, initial_epoch=3)
     assert len(logs) == 8
@@ -215,6 +222,7 @@ def test_data_are_unchanged_when_watched():
         assert Throughput(BATCH).watch(dataset.repeat()).cardinality() == tf.data.INFINITE_CARDINALITY
 
 
+@pytest.mark.current_stack
 def test_is_refused_when_given_what_it_cannot_use():
     with pytest.raises(UserError, match="batch_size is 0"):
         Throughput(0)

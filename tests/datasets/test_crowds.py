@@ -36,6 +36,7 @@ def crowded(tmp_path, save_image):
     return make
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("word", "crowd"),
     [(word, False) for word in (0, 0.0, False, "0", "0.0", "false", " False", "no", "Unspecified", "", None)]
@@ -47,6 +48,7 @@ def test_iscrowd_is_read_for_what_it_means_when_it_is_a_word(crowded, word, crow
     assert (first.crowd.tolist(), first.difficult.tolist()) == ([crowd, True], [False, False])
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("word", ["maybe", 2, -1, 0.5, [1], float("nan")])
 def test_iscrowd_is_refused_with_its_value_when_it_means_neither(crowded, word):
     with pytest.raises(UserError, match=r"annotation 1 has the iscrowd .*; give 1 for a crowd") as error:
@@ -69,6 +71,7 @@ def test_crowds_are_no_objects_when_batches_are_made(crowded):
         single_object_batches(records[1:], 64, 1)
 
 
+@pytest.mark.current_stack
 def test_crowds_are_no_objects_when_labels_are_counted_drawn_or_asked_about(crowded):
     records = crowded()
     found = card.label_card(records, ["cat", "dog"])
@@ -80,6 +83,7 @@ def test_crowds_are_no_objects_when_labels_are_counted_drawn_or_asked_about(crow
     assert (len(asked), asked.class_ids.tolist(), asked.others.tolist()) == (1, [0], [False])
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("old", [False, True])
 def test_shards_keep_crowds_and_are_read_without_them_when_they_are_old(crowded, tmp_path, monkeypatch, old):
     records = crowded()

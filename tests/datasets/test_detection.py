@@ -67,6 +67,7 @@ def test_boxes_stay_on_their_objects_when_scaled_and_mirrored(marked, height, wi
     assert mirrored == {False, True}
 
 
+@pytest.mark.current_stack
 def test_flips_the_image_and_not_its_margin_when_mirrored(marked):
     records = [marked("a", 64, 32, (0, 0, 8, 64))]
     dataset = detection_batches(records, 64, 1, flip=True).repeat().take(12)
@@ -74,6 +75,7 @@ def test_flips_the_image_and_not_its_margin_when_mirrored(marked):
     assert lefts == {0.0, 24.0}  # the image stays in the left half
 
 
+@pytest.mark.current_stack
 def test_draws_flips_by_seed_epoch_and_image(marked):
     records = [marked(str(number), 32, 32, (0, 0, 8, 8)) for number in range(12)]
 
@@ -89,6 +91,7 @@ def test_draws_flips_by_seed_epoch_and_image(marked):
     assert flips(0, 1, initial_epoch=2)[0] == three[2]
 
 
+@pytest.mark.current_stack
 def test_leaves_out_difficult_boxes_when_requested(marked):
     records = [marked("a", 32, 32, (0, 0, 8, 8), (8, 8, 20, 20), difficult=[True, False])]
     (batch,) = detection_batches(records, 32, 1, difficult=False)
@@ -96,6 +99,7 @@ def test_leaves_out_difficult_boxes_when_requested(marked):
     np.testing.assert_array_equal(batch["bounding_boxes"]["classes"], [[1]])
 
 
+@pytest.mark.current_stack
 def test_goes_on_in_new_orders_when_repeated(marked):
     records = [marked(str(number), 32, 32, (0, 0, number + 1, 4)) for number in range(6)]
     dataset = detection_batches(records, 32, 3, shuffle=True).repeat()
@@ -122,6 +126,7 @@ def test_single_object_batches_hold_the_largest_box_that_is_not_difficult(marked
     assert targets["box"].dtype == tf.float32
 
 
+@pytest.mark.current_stack
 def test_keeps_labels_with_their_images_when_shuffled_and_some_are_broken(marked, caplog):
     records = [marked(str(number), 32, 32, (0, 0, 3 * number + 2, 16)) for number in range(9)]
     with open(records[4].path, "wb"):
@@ -138,6 +143,7 @@ def test_keeps_labels_with_their_images_when_shuffled_and_some_are_broken(marked
     assert "4.png is empty" in caplog.text
 
 
+@pytest.mark.current_stack
 def test_refuses_records_of_which_nothing_can_be_learnt(marked):
     empty = [marked("a", 32, 32)]
     for read, records, pattern in (

@@ -38,6 +38,7 @@ def _refused(pattern, *args, **kwargs):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.current_stack
 def test_finds_images_in_all_folders_and_any_case(tmp_path, save_image):
     for name in ("b.JPG", "a.jpeg", "deep/er/c.Png", "d.bmp"):
         save_image(tmp_path / name)
@@ -49,6 +50,7 @@ def test_finds_images_in_all_folders_and_any_case(tmp_path, save_image):
     assert image_files([tmp_path / "d.bmp", tmp_path, tmp_path / "a.jpeg"]) == [expected[2], *expected[:2], expected[3]]
 
 
+@pytest.mark.current_stack
 def test_refuses_folders_that_are_missing_or_empty(tmp_path, save_image):
     _refused("no file or folder .*nowhere", tmp_path / "nowhere", 32, 1)
     (tmp_path / "empty").mkdir()
@@ -61,6 +63,7 @@ def test_refuses_folders_that_are_missing_or_empty(tmp_path, save_image):
     assert len(list(image_folder(tmp_path / "some", 32, 2, drop_remainder=False))) == 1
 
 
+@pytest.mark.current_stack
 def test_refuses_a_folder_when_no_image_can_be_read(tmp_path):
     for name in ("a.jpg", "b.png"):
         (tmp_path / name).write_bytes(b"nothing")
@@ -117,6 +120,7 @@ def test_replaces_broken_files_and_names_each_once(photos, caplog):
     assert "6.png cannot be decoded" in logged[1]
 
 
+@pytest.mark.current_stack
 def test_fills_the_epoch_when_most_files_are_broken(photos):
     for number in range(10):
         if number != 4:
@@ -124,6 +128,7 @@ def test_fills_the_epoch_when_most_files_are_broken(photos):
     assert _epoch(image_folder(photos, 32, 5)) == [[4] * 5] * 2
 
 
+@pytest.mark.current_stack
 def test_stops_when_all_files_vanish_during_a_run(photos):
     dataset = image_folder(photos, 32, 5)
     for path in photos.iterdir():
@@ -147,6 +152,7 @@ def test_stops_and_names_the_file_when_strict(photos):
     assert user_error(tf.errors.InvalidArgumentError(None, None, "another fault")) is None
 
 
+@pytest.mark.current_stack
 def test_augments_with_one_seed_a_batch_that_goes_on_over_epochs(photos):
     dataset = image_folder(photos, 32, 5, augmentation=lambda images, seed: (images, seed), seed=9)
     assert dataset.cardinality() == 2

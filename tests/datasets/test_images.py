@@ -9,6 +9,7 @@ from kerassl.datasets.images.faults import fault
 from kerassl.resizing import center_crop, check_image_size, letterbox
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("size", [240, 16, 0, -32, 100.5, float("nan"), "160", True, None])
 def test_image_size_is_refused_when_no_multiple_of_32(size):
     with pytest.raises(UserError, match=r"image size .* (use|give) ") as error:
@@ -16,6 +17,7 @@ def test_image_size_is_refused_when_no_multiple_of_32(size):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.current_stack
 def test_image_size_names_both_neighbors_when_between_multiples():
     with pytest.raises(UserError, match="use 224 or 256"):
         check_image_size(240)
@@ -93,6 +95,7 @@ def test_read_image_is_close_to_another_decoder_when_given_a_jpeg(tmp_path, mode
     assert np.abs(read_image(tmp_path / "a.jpg") - expected).mean() < 3
 
 
+@pytest.mark.current_stack
 def test_fault_says_what_is_wrong_when_a_file_cannot_be_read(tmp_path, save_image):
     whole = save_image(tmp_path / "whole.jpg")
     spoilt = {

@@ -48,6 +48,7 @@ def test_gives_classes_and_images_in_sorted_order_with_the_last_batch(animals):
     assert _read(folder) == expected
 
 
+@pytest.mark.current_stack
 def test_images_are_those_of_reading_and_cropping_by_hand(tmp_path, save_image):
     paths = [save_image(tmp_path / name / "deep" / "a.jpg", 50, 40, seed=seed) for seed, name in enumerate("ab")]
     ((images, labels),) = labeled_folder(tmp_path, 32, 8).batches
@@ -56,6 +57,7 @@ def test_images_are_those_of_reading_and_cropping_by_hand(tmp_path, save_image):
         np.testing.assert_allclose(image, center_crop(read_image(path), 32), atol=1e-3)
 
 
+@pytest.mark.current_stack
 def test_labels_follow_the_order_of_classes_when_they_are_given(animals):
     folder = labeled_folder(str(animals), 32, 8, class_names=["owl", "cat"])
     assert folder.class_names == ("owl", "cat")
@@ -79,6 +81,7 @@ def test_leaves_broken_files_out_and_names_each_when_some_cannot_be_read(animals
         assert name in message
 
 
+@pytest.mark.current_stack
 def test_stops_and_names_the_file_when_strict(animals):
     (animals / "dog" / "2.png").write_bytes(b"")
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
@@ -86,6 +89,7 @@ def test_stops_and_names_the_file_when_strict(animals):
     assert "2.png is empty" in str(user_error(error.value))
 
 
+@pytest.mark.current_stack
 def test_is_refused_when_folder_or_classes_are_unfit(tmp_path, animals, save_image):
     _refused("there is no folder .*nowhere", tmp_path / "nowhere", 32, 4)
     _refused("there is no folder .*0.png", animals / "dog" / "0.png", 32, 4)
@@ -110,6 +114,7 @@ def test_is_refused_when_folder_or_classes_are_unfit(tmp_path, animals, save_ima
     _refused("none of 2 image files can be read, first .*empty/a.jpg is no image", animals, 32, 4)
 
 
+@pytest.mark.current_stack
 def test_names_are_the_same_in_every_form_of_unicode(animals):
     (animals / "owl").rename(animals / unicodedata.normalize("NFD", "chó"))
     assert labeled_folder(animals, 32, 8).class_names == ("cat", "chó", "dog")

@@ -12,6 +12,7 @@ def drawn(path, gray):
     return str(path)
 
 
+@pytest.mark.current_stack
 def test_class_is_that_of_the_sub_folder_or_of_the_name_in_a_flat_folder(tmp_path):
     cat, dog = drawn(tmp_path / "deep" / "cat" / "more" / "x_1.png", 1), drawn(tmp_path / "deep" / "dog" / "2.png", 2)
     drawn(tmp_path / "deep" / "bird_3.png", 3)  # beside the sub-folders: of no class

@@ -44,6 +44,7 @@ def test_starts_at_any_step_of_any_epoch(photos):
     assert shades(images) == epochs[2]
 
 
+@pytest.mark.current_stack
 def test_maps_stay_resumable_and_other_transformations_do_not(photos):
     images = image_folder(photos, 32, 2, seed=1)
     for made in (images.map(lambda batch: batch + 1), images.prefetch(1), images.with_options(tf.data.Options())):
@@ -75,6 +76,7 @@ def test_fit_splits_its_batches_when_replicas_share_them(photos, mirrored):
     np.testing.assert_allclose(fit(2), fit(1), rtol=1e-5)
 
 
+@pytest.mark.current_stack
 def test_a_strategy_distributes_it_with_its_options(photos, mirrored):
     images = image_folder(photos, 32, 4, seed=1)
     assert images.options().autotune.enabled is False

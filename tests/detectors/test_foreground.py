@@ -50,6 +50,7 @@ def test_heatmaps_are_highest_on_the_thing_when_images_have_any_shape(backbone, 
         assert heatmap[inside].mean() > 4 * heatmap[~inside].mean()
 
 
+@pytest.mark.current_stack
 def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbone, photos):
     paths = [photos[0][0], photos[0][3]]  # square ones, without a border that is not the image's
     look = Foreground(backbone, paths, 96, kind="similarity", level="P4")
@@ -61,6 +62,7 @@ def test_similarity_is_that_of_the_similarity_map_of_an_image_with_itself(backbo
         np.testing.assert_allclose(heatmap, wanted, atol=1e-3)
 
 
+@pytest.mark.current_stack
 def test_heatmaps_are_the_same_when_another_image_has_huge_features(backbone, photos, tmp_path):
     """As after training on few images: here squares of colors, of dark photos and of one in red and blue."""
     squares = keras.Model(backbone.input, keras.layers.Multiply()([backbone.get_layer("pool4").output] * 2))
@@ -79,6 +81,7 @@ def test_heatmaps_are_the_same_when_another_image_has_huge_features(backbone, ph
         assert heatmap[inside].mean() > 4 * heatmap[~inside].mean()
 
 
+@pytest.mark.current_stack
 def test_photos_are_scaled_down_to_a_size_and_locations_in_the_padding_are_ignored():
     locations = np.zeros([3, 1, 2, 2])
     locations[:, 0, 0] = [[3, 4], [30, 40], [0, 0]]
@@ -88,6 +91,7 @@ def test_photos_are_scaled_down_to_a_size_and_locations_in_the_padding_are_ignor
     np.testing.assert_array_equal(bounded(locations, inside, np.inf), locations)
 
 
+@pytest.mark.current_stack
 def test_common_features_equal_those_of_a_decomposition_when_batches_differ():
     draw = np.random.default_rng(1)
     axis = draw.normal(size=5)
@@ -111,6 +115,7 @@ def test_common_features_equal_those_of_a_decomposition_when_batches_differ():
         np.testing.assert_allclose(found[1], expected, atol=1e-9)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

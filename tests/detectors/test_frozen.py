@@ -67,6 +67,7 @@ def test_maps_are_those_of_the_network_and_the_second_view_is_the_mirror_image(t
         np.testing.assert_allclose(features.boxes[row, 0] * 96, records[row].boxes[place], atol=1e-4)
 
 
+@pytest.mark.current_stack
 def test_batches_give_each_image_once_with_the_box_of_its_view(features, records):
     seen, views = [], []
     batches = features.batches(10, shuffle=True, flip=True, seed=3)
@@ -88,6 +89,7 @@ def test_batches_give_each_image_once_with_the_box_of_its_view(features, records
     np.testing.assert_array_equal(plain[0][0][0], features.maps[0][:10, 0])
 
 
+@pytest.mark.current_stack
 def test_statistics_equal_those_of_all_locations(features):
     for (mean, deviation), maps in zip(features.statistics, features.maps):
         locations = maps.astype("float64").reshape(-1, maps.shape[-1])
@@ -123,6 +125,7 @@ def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp
         np.testing.assert_allclose(loaded(images, training=False)[name], joined[name], atol=1e-6)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("levels", [("P3", "P4"), ("P5",)])
 def test_other_levels_are_read_learned_saved_and_predicted_with(tiny_backbone, records, tmp_path, levels):
     backbone = tiny_backbone()
@@ -163,6 +166,7 @@ def test_layers_beyond_the_levels_are_unchanged_when_all_others_are_trained(tiny
     assert same
 
 
+@pytest.mark.current_stack
 def test_maps_are_enlarged_to_the_finest_and_added_up(tiny_backbone):
     model = detectors.Localizer(tiny_backbone(), CLASSES, SIZE, num_filters=4, levels=["P3", "P4", "P5"])
     outputs = [model.get_layer(name).output for name in ("neck_p3", "neck_p4", "neck_p5", "neck_add")]
@@ -228,6 +232,7 @@ def test_cache_on_disk_is_used_again_and_belongs_to_network_images_size_and_leve
     assert len(list(tmp_path.iterdir())) == 6
 
 
+@pytest.mark.current_stack
 def test_cache_that_was_damaged_is_left_alone_and_computed_again_beside_it(tiny_backbone, records, tmp_path, caplog):
     backbone = tiny_backbone()
     memory = [np.array(level) for level in features_of(backbone, records, cache=tmp_path).maps]
@@ -246,6 +251,7 @@ def test_cache_that_was_damaged_is_left_alone_and_computed_again_beside_it(tiny_
         caplog.clear()
 
 
+@pytest.mark.current_stack
 def test_broken_file_is_left_out(tiny_backbone, records, tmp_path, caplog):
     broken = dataclasses.replace(records[1], image_id="broken", path=str(tmp_path / "broken.jpg"))
     (tmp_path / "broken.jpg").write_bytes(b"no image")
@@ -258,6 +264,7 @@ def test_broken_file_is_left_out(tiny_backbone, records, tmp_path, caplog):
     assert features.maps[0].shape[0] == len(features.labels) == 2
 
 
+@pytest.mark.current_stack
 def test_input_is_refused_in_one_line_when_invalid(tiny_backbone, records, tmp_path, monkeypatch):
     backbone = tiny_backbone()
     nothing = dataclasses.replace(records[0], difficult=np.ones(len(records[0].classes), bool))
@@ -298,6 +305,7 @@ def test_probe_of_a_thousand_images_takes_seconds_when_features_are_at_hand(tiny
     assert time.process_time() - begun < 60
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("where", ["memory", "disk"])
 def test_features_that_are_taken_are_those_of_these_images_alone(tiny_backbone, records, tmp_path, where):
     backbone, rows = tiny_backbone(), [3, 4, 9, 20]

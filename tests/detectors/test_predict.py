@@ -54,6 +54,7 @@ def test_detections_are_in_pixels_of_the_original_image_by_falling_score(eager_d
         assert boxes.max() > 0.6 * max(width, height)
 
 
+@pytest.mark.current_stack
 def test_detections_are_the_same_in_any_batch(eager_detector, photos):
     alone = detectors.predict(eager_detector, photos, batch_size=1, verbose=0)
     together = detectors.predict(eager_detector, photos, batch_size=5, verbose=0)
@@ -135,6 +136,7 @@ def test_batches_have_features_and_merged_detections_when_asked(eager_detector, 
         np.testing.assert_allclose(np.sort(agreement), np.sort(agreed), atol=1e-3)
 
 
+@pytest.mark.current_stack
 def test_suppression_equals_loops():
     """Greedy, class by class: a box stays unless a better one that stays covers it."""
     rng = np.random.default_rng(0)
@@ -159,6 +161,7 @@ def test_suppression_equals_loops():
     np.testing.assert_allclose(found[0][0, :count], [boxes[0, index] for *_, index in expected])
 
 
+@pytest.mark.current_stack
 def test_a_box_of_which_clipping_leaves_nothing_is_no_detection():
     boxes = np.array([[[10, 10, 30, 30], [60, 5, 80, 20], [-20, -9, -2, 40], [45, 10, 70, 30]]], "float32")
     scores = np.array([[[0.3], [0.9], [0.8], [0.6]]], "float32")
@@ -168,6 +171,7 @@ def test_a_box_of_which_clipping_leaves_nothing_is_no_detection():
     np.testing.assert_allclose(found[1][0, :2], [0.6, 0.3])
 
 
+@pytest.mark.current_stack
 def test_an_image_without_detections_has_empty_arrays(eager_detector, photos):
     found = detectors.predict(eager_detector, photos / "0.png", score_threshold=0.999, verbose=0)
     (detection,) = found.values()
@@ -200,11 +204,13 @@ def test_arrays_have_the_detections_of_their_files(eager_detector, photos):
         detectors.predict(eager_detector, [np.zeros([8, 8, 1])], verbose=0)
 
 
+@pytest.mark.current_stack
 def test_predict_refuses_when_the_model_is_no_detector(photos):
     with pytest.raises(UserError, match="Sequential is not a detector"):
         detectors.predict(keras.Sequential([keras.layers.Dense(1)]), photos)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("arguments", [{"score_threshold": 1.5}, {"iou_threshold": -1}, {"max_detections": 0}])
 def test_predict_refuses_when_a_threshold_is_out_of_range(eager_detector, photos, arguments):
     with pytest.raises(UserError, match="thresholds"):

@@ -72,6 +72,7 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
         detectors.fit_frozen(features, classes, start=localizer_of(tiny_backbone()), num_filters=8)
 
 
+@pytest.mark.current_stack
 def test_the_neck_learns_at_the_levels_of_its_localizer(tiny_backbone, records):
     localizer = localizer_of(tiny_backbone(), levels=["P3", "P4", "P5"])
     before = localizer.get_layer("neck_p3").get_weights()[0]
@@ -80,6 +81,7 @@ def test_the_neck_learns_at_the_levels_of_its_localizer(tiny_backbone, records):
     assert localizer.get_layer("standard_p3").get_weights()[1].std() > 0
 
 
+@pytest.mark.current_stack
 def test_the_same_twice_gives_the_same_bits(tiny_backbone, records):
     backbone, sums = tiny_backbone(), []
     for _ in range(2):
@@ -91,6 +93,7 @@ def test_the_same_twice_gives_the_same_bits(tiny_backbone, records):
     assert sums[0] == sums[1]
 
 
+@pytest.mark.current_stack
 def test_photos_are_sorted_by_what_their_features_say():
     draw = np.random.default_rng(0)
     kinds = np.arange(30) % 3
@@ -107,6 +110,7 @@ def test_photos_are_sorted_by_what_their_features_say():
     assert not _groups(features, 3, seed=0).any()
 
 
+@pytest.mark.current_stack
 def test_localizer_is_unchanged_when_pretraining_is_refused(tiny_backbone, records, monkeypatch):
     localizer = localizer_of(tiny_backbone())
     before = backbone_weights.checksum(backbone_weights.table(localizer))
@@ -127,6 +131,7 @@ def test_localizer_is_unchanged_when_pretraining_is_refused(tiny_backbone, recor
     assert [layer.trainable for layer in localizer.layers] == flags
 
 
+@pytest.mark.current_stack
 def test_network_whose_features_are_all_but_0_is_refused_unless_it_stays_frozen(tiny_backbone, records):
     backbone = tiny_backbone()
     for layer in backbone.layers:

@@ -34,6 +34,7 @@ def planted(height=40, width=60):
     return heatmaps
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("settings", "expected", "left"),
     [
@@ -54,6 +55,7 @@ def test_boxes_of_a_heatmap_are_those_around_its_largest_pieces(settings, expect
     assert why == left
 
 
+@pytest.mark.current_stack
 def test_there_is_no_box_when_nothing_or_everything_is_salient():
     for heatmaps, why in ((np.zeros([8, 8]), "images without foreground"), (np.ones([8, 8]), "boxes too large")):
         boxes, left = boxes_of(heatmaps, 0.5, max_size=0.9)
@@ -97,6 +99,7 @@ def test_pseudo_records_box_bright_things_in_pixels_of_the_original_and_read_no_
     assert ("kerassl", logging.WARNING) not in [record[:2] for record in caplog.record_tuples]
 
 
+@pytest.mark.current_stack
 def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
     draws = iter([np.ones([1, 4])] + [np.zeros([0, 4])] * 20)
     monkeypatch.setattr(pseudo_records, "boxes_of", lambda *_: (next(draws), {}))
@@ -175,6 +178,7 @@ def test_neck_of_other_classes_fits_whole_or_not_at_all(kind, tiny_detector, tmp
     assert detectors.save_neck(other, tmp_path / "again.npz", overwrite=True) == checksum
 
 
+@pytest.mark.current_stack
 def test_detector_is_unchanged_when_the_loss_is_not_finite(tiny_detector, records, monkeypatch):
     detector = tiny_detector()
     before = backbone_weights.checksum(backbone_weights.table(detector))
@@ -194,6 +198,7 @@ def test_detector_is_unchanged_when_the_loss_is_not_finite(tiny_detector, record
     assert [layer.trainable for layer in detector.layers] == flags
 
 
+@pytest.mark.current_stack
 def test_input_is_refused_in_one_line_when_invalid(tiny_detector, tiny_backbone, records, tmp_path):
     detector = tiny_detector()
     path = records[0].path

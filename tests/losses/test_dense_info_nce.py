@@ -66,6 +66,7 @@ def test_loss_and_accuracy_are_those_of_plain_loops(images, dtype, tolerance, ti
         assert expected[0] > plain_loop(anchors, keys, valid, 0.2)[0]
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("tile_size", [None, 7])
 def test_gradient_is_that_of_finite_differences_of_plain_loops(tile_size):
     anchors, keys, valid = locations(4)
@@ -85,6 +86,7 @@ def test_gradient_is_that_of_finite_differences_of_plain_loops(tile_size):
         assert not np.any(gradient.numpy()[~valid])
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("tile_size", "places"), [(1, None), (8, places_of(7)), (35, None), (100, None)]
 )  # 35 locations
@@ -101,6 +103,7 @@ def test_tiles_give_loss_gradient_and_accuracy_of_the_whole(tile_size, places):
         np.testing.assert_allclose(tiled, whole, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.current_stack
 def test_loss_is_log_of_choices_when_all_locations_are_identical():
     same = tf.ones([3, 4, 8])
     assert float(dense_info_nce(same, same, tf.ones([3, 4], tf.bool)).loss) == pytest.approx(math.log(9), rel=1e-6)
@@ -110,6 +113,7 @@ def test_loss_is_log_of_choices_when_all_locations_are_identical():
     assert float(dense_info_nce(same, same, valid).loss) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("shown", ["none", "one image"])
 def test_loss_and_gradients_are_0_when_no_location_has_a_negative(shown):
     anchors, keys, valid = locations(3)
@@ -176,6 +180,7 @@ def test_replicas_add_up_to_one_in_loss_accuracy_and_gradient(mirrored, sizes, t
     assert np.linalg.norm(gradient - expected_gradient) <= close * np.linalg.norm(expected_gradient)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("anchors", "keys", "valid", "message"),
     [
@@ -189,6 +194,7 @@ def test_loss_is_refused_when_shapes_make_no_pairs(anchors, keys, valid, message
         dense_info_nce(tf.ones(anchors), tf.ones(keys), tf.ones(valid, tf.bool))
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("settings", "message"), [({"temperature": 0}, "temperature is 0"), ({"tile_size": 0}, "tile")]
 )

@@ -43,6 +43,7 @@ def test_loss_equals_plain_loop(images, dtype, tolerance, decoupled):
     np.testing.assert_allclose(value, plain_loop(first, second, 0.2, decoupled), rtol=tolerance)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("tile_size", [1, 5, 12, 14, 100])  # of 14 views
 def test_tiles_give_the_loss_the_gradient_and_the_accuracy_of_the_whole(tile_size, decoupled):
@@ -85,6 +86,7 @@ print(float(loss), peak, *map(float, map(tf.norm, gradients)))
     assert min(norms) > 0
 
 
+@pytest.mark.current_stack
 def test_accuracy_counts_views_that_are_most_like_their_other_view():
     first = np.eye(4)
     second = first[[0, 1, 3, 2]]  # the others of two images are changed round
@@ -92,6 +94,7 @@ def test_accuracy_counts_views_that_are_most_like_their_other_view():
     assert float(accuracy) == 0.5
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(("decoupled", "choices"), [(False, 15), (True, 14)])
 def test_loss_is_log_of_choices_when_embeddings_are_identical(decoupled, choices):
     same = tf.ones([8, 4])
@@ -162,6 +165,7 @@ def test_replicas_add_up_to_one_replica_in_loss_and_gradient(
     assert np.linalg.norm(gradient - expected_gradient) <= close * np.linalg.norm(expected_gradient)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [([1, 4], [1, 4], "batch of 1"), ([4, 4], [4, 5], "shapes"), ([4, 4, 4], [4, 4, 4], "shapes")],
@@ -171,22 +175,26 @@ def test_loss_is_refused_when_shapes_make_no_contrast(first, second, message):
         InfoNCE()(tf.ones(first), tf.ones(second))
 
 
+@pytest.mark.current_stack
 def test_loss_is_refused_when_tile_is_empty():
     with pytest.raises(UserError, match="tile_size is 0"):
         InfoNCE(tile_size=0)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("temperature", [0, -0.1])
 def test_loss_is_refused_when_temperature_is_not_positive(temperature):
     with pytest.raises(UserError, match="temperature"):
         InfoNCE(temperature)
 
 
+@pytest.mark.current_stack
 def test_config_restores_loss():
     loss = InfoNCE(0.3, decoupled=True, dtype="float64")
     assert InfoNCE.from_config(loss.get_config()).get_config() == loss.get_config()
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_loss_and_gradient_are_0_when_the_whole_batch_is_one_image(decoupled, mirrored):
     value, gradient = under_replicas(mirrored(3), "float64", decoupled, [0, 1, 0])

@@ -59,6 +59,7 @@ def _pycocotools(predictions, records, classes):
     return evaluation.stats[[0, 1, 2, 8]], np.where(per_class > -1, per_class, np.nan)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("seed", range(20))
 def test_scores_equal_pycocotools_own_summary_when_cases_are_random(case, seed):
     predictions, records = case(seed, images=6, detections=12, step=2, difficult=0)
@@ -70,6 +71,7 @@ def test_scores_equal_pycocotools_own_summary_when_cases_are_random(case, seed):
     assert 0 < out.ap < 1
 
 
+@pytest.mark.current_stack
 def test_difficult_object_is_neither_right_nor_wrong_when_found_or_missed(record, prediction):
     boxes = [[0, 0, 10, 10], [20, 0, 30, 10]]
     records = [record("a", boxes, [0, 0], difficult=[False, True])]
@@ -82,6 +84,7 @@ def test_difficult_object_is_neither_right_nor_wrong_when_found_or_missed(record
     assert coco_ap(inside, records, ["cat"]).ap == pytest.approx(0.5)
 
 
+@pytest.mark.current_stack
 def test_first_class_counts_like_every_other_when_it_alone_is_found(record, prediction):
     records = [record("a", [[0, 0, 10, 10], [20, 0, 30, 10]], [0, 1])]
     out = coco_ap({"a": prediction([[0, 0, 10, 10]], [0.9], [0])}, records, ["cat", "dog", "cow"])
@@ -91,6 +94,7 @@ def test_first_class_counts_like_every_other_when_it_alone_is_found(record, pred
     assert np.isnan(out.per_class["cow"])
 
 
+@pytest.mark.current_stack
 def test_score_is_zero_when_nothing_was_detected(record, prediction, capsys):
     out = coco_ap({"a": prediction([], [], [])}, [record("a", [[0, 0, 10, 10]], [0])], ["cat"])
     assert out.ap == 0
@@ -98,11 +102,13 @@ def test_score_is_zero_when_nothing_was_detected(record, prediction, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.current_stack
 def test_score_is_nan_when_there_is_nothing_to_find(record, prediction):
     out = coco_ap({"a": prediction([[0, 0, 9, 9]], [0.5], [0])}, [record("a", [], [])], ["cat"])
     assert np.isnan(out.ap)
 
 
+@pytest.mark.current_stack
 def test_figures_of_images_are_those_of_their_copies_when_images_are_drawn_twice(case, prediction):
     predictions, records = case(3, images=12, detections=12, step=2)
     classes, rng = ["cat", "dog", "cow"], np.random.default_rng(1)

@@ -8,6 +8,7 @@ from kerassl.boxes import box_iou
 from kerassl.metrics import localization, topk
 
 
+@pytest.mark.current_stack
 def test_thresholds_are_reached_when_the_overlap_equals_them():
     targets = np.tile([[0.0, 0.0, 10.0, 10.0]], [4, 1])
     boxes = [[0, 0, 10, 10], [0, 0, 10, 7], [0, 0, 10, 5], [20, 20, 30, 30]]  # IoU 1, 0.7, 0.5, 0
@@ -16,11 +17,13 @@ def test_thresholds_are_reached_when_the_overlap_equals_them():
     )
 
 
+@pytest.mark.current_stack
 def test_overlap_is_zero_when_a_box_is_inverted_or_empty():
     out = localization([[10, 10, 0, 0], [5, 5, 5, 5]], [[0, 0, 10, 10], [5, 5, 5, 5]])
     assert out.to_dict() == {"mean_iou": 0.0, "loc_acc_50": 0.0, "loc_acc_70": 0.0}
 
 
+@pytest.mark.current_stack
 def test_mean_equals_the_diagonal_of_all_pairs_when_boxes_are_random():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 5, [2, 50, 2])
@@ -28,6 +31,7 @@ def test_mean_equals_the_diagonal_of_all_pairs_when_boxes_are_random():
     assert localization(*boxes).mean_iou == pytest.approx(np.diag(box_iou(*boxes)).mean())
 
 
+@pytest.mark.current_stack
 def test_topk_counts_the_labels_rank_when_logits_tie():
     logits = [[0.9, 0.5, 0.1, 0.0], [0.5, 0.9, 0.1, 0.0], [0.3, 0.3, 0.3, 0.3], [0.3, 0.3, 0.3, 0.3]]
     assert topk(logits, [0, 3, 0, 3]) == {"top1": 0.5, "top3": 0.5}
@@ -43,6 +47,7 @@ def test_topk_agrees_with_tensorflow_when_logits_are_random():
         assert share == pytest.approx(np.mean(tf.math.in_top_k(labels, logits, int(k[3:]))))
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -95,6 +95,7 @@ def test_ap_equals_the_devkits_loops_when_thousands_of_cases_are_random(case, co
     assert min(seen.values()) > 0.01 * count, seen
 
 
+@pytest.mark.current_stack
 def test_iou_equals_the_loop_over_inclusive_pixels_when_boxes_are_random():
     rng = np.random.default_rng(0)
     low = rng.integers(0, 50, [40, 2])
@@ -103,11 +104,13 @@ def test_iou_equals_the_loop_over_inclusive_pixels_when_boxes_are_random():
     np.testing.assert_allclose(box_iou(boxes[:9], boxes), expected, atol=1e-12)
 
 
+@pytest.mark.current_stack
 def test_iou_is_zero_when_boxes_have_no_area():
     np.testing.assert_array_equal(box_iou([[3, 3, 3, 3]], [[3, 3, 3, 3], [0, 0, 9, 9]]), [[0, 0]])
     assert box_iou(np.zeros([0, 4]), np.zeros([2, 4])).shape == (0, 2)
 
 
+@pytest.mark.current_stack
 def test_protocols_differ_as_worked_by_hand_when_half_of_the_detections_are_right(record, prediction):
     # Right, wrong, right of 4 objects: precision 1 up to recall 1/4, 2/3 up to 1/2, 0 after it.
     places = [[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]]
@@ -117,18 +120,21 @@ def test_protocols_differ_as_worked_by_hand_when_half_of_the_detections_are_righ
     assert voc_ap(found, records, ["cat"]).ap == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)
 
 
+@pytest.mark.current_stack
 def test_recall_of_three_tenths_reaches_its_point_when_ten_objects_are_sought(record, prediction):
     places = [[20 * i, 0, 20 * i + 10, 10] for i in range(10)]
     found = {"a": prediction(places[:3], [0.9, 0.8, 0.7], [0] * 3)}
     assert voc_ap(found, [record("a", places, [0] * 10)], ["cat"]).ap == pytest.approx(4 / 11)
 
 
+@pytest.mark.current_stack
 def test_second_detection_is_wrong_when_the_object_is_taken(record, prediction):
     records = [record("a", [[0, 0, 10, 10], [20, 0, 30, 10]], [0, 0])]
     found = {"a": prediction([[0, 0, 10, 10]] * 2 + [[20, 0, 30, 10]], [0.9, 0.8, 0.7], [0] * 3)}
     assert voc_ap(found, records, ["cat"], protocol="voc10").ap == pytest.approx(1 / 2 + 1 / 2 * 2 / 3)
 
 
+@pytest.mark.current_stack
 def test_difficult_object_changes_nothing_when_found_twice_or_not_at_all(record, prediction):
     boxes = [[0, 0, 10, 10], [20, 0, 30, 10]]
     records = [record("a", boxes, [0, 0], difficult=[False, True])]
@@ -138,6 +144,7 @@ def test_difficult_object_changes_nothing_when_found_twice_or_not_at_all(record,
         assert voc_ap(found, records, ["cat"]).ap == pytest.approx(1)
 
 
+@pytest.mark.current_stack
 def test_overlap_of_exactly_a_half_is_right_when_the_threshold_is_a_half(record, prediction):
     records = [record("a", [[0, 0, 10, 10]], [0])]
     found = {"a": prediction([[0, 0, 10, 5]], [0.9], [0])}
@@ -145,6 +152,7 @@ def test_overlap_of_exactly_a_half_is_right_when_the_threshold_is_a_half(record,
     assert voc_ap(found, records, ["cat"], iou_threshold=0.51).ap == 0
 
 
+@pytest.mark.current_stack
 def test_class_without_objects_is_left_out_of_the_mean_when_it_is_predicted(record, prediction):
     records = [record("a", [[0, 0, 10, 10]], [0])]
     found = {"a": prediction([[0, 0, 10, 10]] * 2, [0.9, 0.8], [0, 1])}
@@ -153,6 +161,7 @@ def test_class_without_objects_is_left_out_of_the_mean_when_it_is_predicted(reco
     assert math.isnan(out.per_class["dog"])
 
 
+@pytest.mark.current_stack
 def test_unknown_protocol_is_refused_when_asked_for(record, prediction):
     with pytest.raises(UserError, match=r"voc12.*voc07"):
         voc_ap({"a": prediction([], [], [])}, [record("a", [], [])], ["cat"], protocol="voc12")

@@ -119,6 +119,7 @@ def test_loss_and_gradients_are_those_of_numpy(policy, tiny_backbone):
     assert all(np.abs(slow).max() > 0 for slow in expected)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("contrast", ["global", "dense"])
 def test_loss_with_contrast_is_the_weighted_sum_of_both(contrast, policy, tiny_backbone):
     policy("float64")
@@ -207,6 +208,7 @@ def _halves():
     return np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("sides", [((8, 8), (4, 4)), ((5, 9), (4, 4)), ((2, 3), (8, 8)), ((7, 7), (3, 5))])
 def test_resizing_is_that_of_tensorflow(sides):
     source, target = sides
@@ -241,6 +243,7 @@ def test_statistics_are_those_of_the_teachers_maps_and_count_dead_channels_as_0(
 
 
 # Eagerly: to trace the step takes longer. Shares of 3 and 1 images, or of 2, 1, 1 and none.
+@pytest.mark.current_stack
 @pytest.mark.parametrize("contrast", ["global", "dense"])
 def test_replicas_train_as_one_when_they_share_a_batch(contrast, policy, tiny_backbone, mirrored):
     policy("float64")
@@ -283,6 +286,7 @@ def test_replicas_train_as_one_when_they_share_a_batch(contrast, policy, tiny_ba
 
 
 # The whole step in a graph: shares of 2 and 1 and of 1 and 0 images.
+@pytest.mark.current_stack
 @pytest.mark.slow
 def test_fit_comes_to_the_same_weights_when_replicas_are_two(policy, tiny_backbone, mirrored):
     policy("float64")
@@ -339,6 +343,7 @@ def test_teacher_is_untouched_and_neither_trained_nor_saved_when_model_trains(ti
         loaded.fit(batches(), verbose=0)
 
 
+@pytest.mark.current_stack
 def test_stopped_run_comes_to_the_same_bits_without_a_second_pass(tiny_backbone, tmp_path):
     data = kerassl.datasets.image_folder(_folder(tmp_path / "images"), 64, 2, seed=1)
 
@@ -393,6 +398,7 @@ def tokens(patch, size, prefix, dict_input=False):
     return model
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(("patch", "size", "prefix"), [(14, 56, 1), (16, 64, 5), (14, 70, 0)])
 def test_teacher_map_puts_tokens_where_their_patches_are(patch, size, prefix, tiny_backbone):
     teacher = teacher_map(tokens(patch, size, prefix, dict_input=prefix == 5))
@@ -409,6 +415,7 @@ def test_teacher_map_puts_tokens_where_their_patches_are(patch, size, prefix, ti
     assert np.isfinite(fitted(model)["loss"]).all()
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("patch", [14, 16])
 def test_teacher_may_be_a_preset_of_kerashub(patch, tiny_backbone, tmp_path):
     hub = pytest.importorskip("keras_hub")
@@ -447,6 +454,7 @@ def hub(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", module)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("name", "message"),
     [("dinov2_small", "downloaded or built .* 224 pixels .no answer"), ("dinov2_smal", "dinov2_small")],
@@ -457,6 +465,7 @@ def test_preset_is_refused_when_it_is_unknown_or_cannot_be_downloaded(name, mess
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.current_stack
 def test_teacher_is_built_from_a_name_with_its_weights_and_cut(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(backbones, "build", lambda name, **given: asked.append((name, *given.values())))
@@ -474,6 +483,7 @@ def test_file_of_a_cut_network_is_a_teacher_of_both_levels(real_data, tiny_backb
     assert model._teacher.shapes == [(4, 4, 512), (2, 2, 1024)]
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -509,6 +519,7 @@ def _spoilt(value):
     return model
 
 
+@pytest.mark.current_stack
 def test_teacher_is_refused_when_it_gives_nan_for_some_images_or_the_same_for_all(tiny_backbone):
     with pytest.raises(UserError, match="same features"):
         student_of(tiny_backbone(4), _spoilt(0.0)).adapt(batches())
@@ -519,6 +530,7 @@ def test_teacher_is_refused_when_it_gives_nan_for_some_images_or_the_same_for_al
         student_of(tiny_backbone(4), teacher).adapt(batches(np.full_like(IMAGES, 255)))
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("scale", [1.0, 1 / 255])
 def test_teacher_is_refused_when_it_was_trained_on_a_smaller_scale(scale, tiny_backbone):
     inputs = keras.Input((None, None, 3))
@@ -536,6 +548,7 @@ def test_teacher_is_refused_when_it_was_trained_on_a_smaller_scale(scale, tiny_b
         assert model.adapt(batches()) == 4
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("strides", [[(8, 3)], [(4, 3), (32, 20)], [(16, 3), (32, 3)], [(21, 3)]])
 def test_student_learns_from_maps_of_any_number_of_locations(strides, tiny_backbone):
     model = student_of(tiny_backbone(12 if strides == [(8, 3)] else 4), network(*strides))  # larger, or smaller
@@ -544,6 +557,7 @@ def test_student_learns_from_maps_of_any_number_of_locations(strides, tiny_backb
     assert last < first
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -558,6 +572,7 @@ def test_model_is_refused_when_a_setting_is_out_of_range(settings, message, tiny
         FeatureDistillation(tiny_backbone(4), network((16, 3)), 64, **settings)
 
 
+@pytest.mark.current_stack
 def test_model_is_refused_when_it_was_not_adapted_or_shares_weights(tiny_backbone, tmp_path):
     backbone = tiny_backbone(4)
     with pytest.raises(UserError, match="in common"):

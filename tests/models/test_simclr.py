@@ -109,6 +109,7 @@ def test_step_on_replicas_equals_step_on_one(
         assert np.linalg.norm(change - of_many) <= gradient_close * np.linalg.norm(change)
 
 
+@pytest.mark.current_stack
 def test_images_that_are_scaled_already_are_warned_of_once(tiny_backbone, capfd):
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.SGD(0.1))
@@ -131,6 +132,7 @@ def test_same_seed_gives_same_bits(tiny_backbone):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.current_stack
 def test_views_change_with_step_and_seed(tiny_backbone):
     class Recorder:
         def __init__(self):
@@ -180,6 +182,7 @@ def test_saved_weights_load(tmp_path, tiny_backbone):
     np.testing.assert_allclose(twin(images), model(images), rtol=1e-6)
 
 
+@pytest.mark.current_stack
 def test_embed_equals_mean_of_features_and_leaves_statistics_alone(tiny_backbone):
     model = model_of(tiny_backbone())
     images = photos(3, 64)
@@ -190,6 +193,7 @@ def test_embed_equals_mean_of_features_and_leaves_statistics_alone(tiny_backbone
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.current_stack
 def test_trained_backbone_keeps_what_it_learned_when_saved(tmp_path, tiny_backbone):
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
@@ -200,6 +204,7 @@ def test_trained_backbone_keeps_what_it_learned_when_saved(tmp_path, tiny_backbo
     np.testing.assert_allclose(loaded(images), model.backbone(images), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("arguments", "message"), [({"image_size": 240}, "multiple of 32"), ({"backbone": "ResNet1"}, "EfficientNetB1")]
 )
@@ -208,6 +213,7 @@ def test_model_is_refused_when_argument_is_wrong(arguments, message):
         kerassl.SimCLR(**arguments)
 
 
+@pytest.mark.current_stack
 def test_fit_is_refused_when_data_are_no_images(tiny_backbone):
     model = model_of(tiny_backbone())
     model.compile(LARS(0.1), run_eagerly=True)

@@ -83,11 +83,11 @@ def shifts_to(piece: np.ndarray, edge_maps: np.ndarray, corners: np.ndarray) -> 
 def _correlations(shown, edge_maps, corners, shifts, height, width):
     """Correlations `[shifts, M, N]` of pieces `[M, h * w]`, which are `normed`, with the images at each shift.
 
-    By TensorFlow: many small products on all cores are what NumPy is slow at where other programs run beside it.
+    Products by TensorFlow: many small ones on all cores are what NumPy is slow at where other programs run beside it.
     """
-    wide = tf.constant(crops(edge_maps, corners - REACH, height + 2 * REACH, width + 2 * REACH))
+    wide = crops(edge_maps, corners - REACH, height + 2 * REACH, width + 2 * REACH)
     pieces = [wide[:, REACH + y : REACH + y + height, REACH + x : REACH + x + width] for y, x in shifts]
-    pieces = tf.reshape(tf.stack(pieces), [len(shifts), len(edge_maps), height * width])
+    pieces = tf.constant(np.reshape(pieces, [len(shifts), len(edge_maps), height * width]))
     variance = tf.math.reduce_variance(pieces, axis=2)
     weights = tf.where(variance > _FLAT**2, tf.math.rsqrt(variance * (height * width)), 0.0)
     # What is shown has a mean of 0 and does not see that of the pieces.

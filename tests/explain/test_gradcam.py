@@ -89,7 +89,7 @@ def test_deepest_level_that_a_localizer_uses_is_explained_by_default(tiny_backbo
             GradCAM(model, layer=layer)
 
 
-@pytest.mark.parametrize("kind", ["RetinaNet", "YOLOV8"])
+@pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.current_stack)])
 def test_heatmaps_equal_the_gradient_by_hand_when_the_model_is_a_detector(tiny_detector, images, kind):
     keras.utils.set_random_seed(3)
     model = tiny_detector(kind, NAMES)

@@ -16,7 +16,9 @@ from kerassl.runs.running import EVERY
 NAMES = list(SCENE_CLASSES)
 
 
-@pytest.fixture(params=["YOLOV8", "RetinaNet", "Localizer"], scope="module")
+@pytest.fixture(
+    params=[pytest.param("YOLOV8", marks=pytest.mark.current_stack), "RetinaNet", "Localizer"], scope="module"
+)
 def trained(request, tiny_backbone, tiny_detector):
     """A model with a frozen backbone, whose weights are none that it would start with."""
     names = ["red", "light blue"]

@@ -16,6 +16,7 @@ from kerassl._io.json import read_json
 from kerassl._io.parts import part_outputs
 from kerassl.datasets.class_names import check_class_names
 from kerassl.metrics.checks import Renaming, arrays, check_classes
+from kerassl.metrics.prediction_labels import read_csv, read_voc, read_yolo
 from kerassl.types import Detections
 
 log = logging.getLogger("kerassl")
@@ -74,8 +75,8 @@ def load_predictions(path: str | os.PathLike) -> dict[str, Detections]:
     """Read detections from a file that `save_predictions` or `kerassl predict` wrote.
 
     Args:
-        path: str or `pathlib.Path` of the file, of the folder that `kerassl predict` wrote (in the format `coco`), or
-            of the folder of all its parts.
+        path: str or `pathlib.Path` of the file, of the folder that `kerassl predict` wrote (in the format `coco`,
+            `voc` or `csv`; `evaluate` reads `yolo`, too), or of the folder of all its parts.
 
     Returns:
         Dict from image id, or the image's file name, to `Detections` with the class names of the file. A file without
@@ -87,27 +88,51 @@ def load_predictions(path: str | os.PathLike) -> dict[str, Detections]:
     Example:
         >>> kerassl.metrics.load_predictions("predictions.json")["000012"].scores
     """
+    found, shares = predictions_at(path)
+    if shares:
+        raise UserError(f"{path} holds boxes of YOLO, in shares of the images' sides; evaluate reads them with labels")
+    return found
+
+
+def predictions_at(path: str | os.PathLike) -> tuple[dict[str, Detections], bool]:
+    """Read detections as `load_predictions` does; with whether their boxes are shares of the images' sides, as YOLO's.
+
+    Args:
+        path: see `load_predictions`.
+    """
     path = pathlib.Path(path)
     parts = part_outputs(path)
-    if parts:
-        found: dict[str, Detections] = {}
-        for part in parts:
-            some = load_predictions(part)
-            if not found.keys().isdisjoint(some):
-                raise UserError(f"{part} has images of another part; give the folder of the parts of one run")
-            found.update(some)
-        return found
-    if path.is_dir():
-        path = path / "predictions.json"
+    if not parts:
+        return _read_one(path)
+    found: dict[str, Detections] = {}
+    shares = False
+    for part in parts:
+        some, shares = _read_one(part)
+        if not found.keys().isdisjoint(some):
+            raise UserError(f"{part} has images of another part; give the folder of the parts of one run")
+        found.update(some)
+    return found, shares
+
+
+def _read_one(path):
+    if path.suffix.lower() == ".csv" or (path / "predictions.csv").is_file():
+        return read_csv(path if path.is_file() else path / "predictions.csv"), False
+    for name, read in {"Annotations": read_voc, "labels": read_yolo}.items():
+        if (path / name).is_dir():
+            return read(path), read is read_yolo
+    path = path / "predictions.json" if path.is_dir() else path
     if not path.exists():
         raise UserError(f"there is no file of predictions at {path}; `kerassl predict` writes one")
-    return predictions_of(read_json(path, _WANTED), path)
+    return predictions_of(read_json(path, _WANTED), path), False
 
 
-def holds_predictions(folder: str | os.PathLike) -> bool:
-    """Return whether a folder is one that `load_predictions` reads."""
-    path = pathlib.Path(folder)
-    return path.is_dir() and ((path / "predictions.json").is_file() or bool(part_outputs(path)))
+def holds_predictions(path: str | os.PathLike) -> bool:
+    """Return whether a path is a folder or a CSV that `predictions_at` reads."""
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        return path.suffix.lower() == ".csv"
+    known = any((path / name).exists() for name in ("predictions.json", "predictions.csv", "Annotations", "labels"))
+    return known or bool(part_outputs(path))
 
 
 def predictions_of(content, path):

@@ -167,6 +167,7 @@ def _csv(into):
             scores = [str(np.float32(score)) for score in found.scores] or [""]
             rows = csv_rows(found.name, found.width, found.height, found.boxes, into.labels(found))
             table.writerows([*row, score] for row, score in zip(rows, scores))
+    _write(into.folder / "classes.txt", (f"{name}\n" for name in into.class_names))
 
 
 def _labelstudio(into):

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Sequence
 
 from kerassl import datasets, metrics
+from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io import outputs
@@ -16,16 +17,18 @@ from kerassl._io.json import read_json
 from kerassl._lazy import keras
 from kerassl.config.config import read_config
 from kerassl.config.sources import open_labels
-from kerassl.datasets.images.files import source_file
+from kerassl.datasets.images.files import source_file, without_suffix
 from kerassl.datasets.images.reading import decodable
 from kerassl.detectors.model_files import check_model, load
 from kerassl.metrics import plots as _plots
 from kerassl.metrics.coco_results import coco_results_of
-from kerassl.metrics.prediction_files import holds_predictions, predictions_of
+from kerassl.metrics.prediction_files import holds_predictions, predictions_at, predictions_of
 from kerassl.tasks.predict import score as score_model
 from kerassl.types import DetectionMetrics, LocalizationMetrics
 
 log = logging.getLogger("kerassl")
+
+_UNLIKELY = 0.1
 
 
 def evaluate(
@@ -52,7 +55,8 @@ def evaluate(
         data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`,
             or a `DetectionDataset`. None takes those of `data.test` in the configuration.
         predictions: Sequence of paths: one json of `metrics.save_predictions` or of COCO's results, a folder that
-            `kerassl predict` wrote or that holds all its parts, or the VOC devkit's result files or their folder.
+            `kerassl predict` wrote (as `coco`, `yolo`, `voc` or `csv`) or that holds all its parts, or the VOC devkit's
+            result files or their folder.
         config: Str or path of a YAML file.
         score: Float. The lowest score of the detections whose errors are sorted; None counts all. Average precision
             always counts all.
@@ -75,11 +79,11 @@ def evaluate(
     for path in plot_files(plots):
         outputs.check_file(path)
     read = read_config(config)
-    content, known, whose = None, (), "the model"
+    content, shares, known, whose = None, False, (), "the model"
     if model is not None:
         known = check_model(model).class_names
     elif predictions is not None:
-        content, whose = _read(predictions), str(predictions[0])
+        (content, shares), whose = _read(predictions), str(predictions[0])
         if isinstance(content, dict):
             known = next((one.class_names for one in content.values() if one.class_names), ())
     labels = open_labels(data, data_images, split, classes, allow_broken_labels, config=read, known=known, whose=whose)
@@ -89,6 +93,8 @@ def evaluate(
         if data is None and read.data.test is not None:
             split = split or read.data.test.split
         found = _of_labels(content, predictions, labels, split)
+        found = _in_pixels(found, labels) if shares else found
+        _warn_of_missing(found, whose)
         labels = _without_broken(labels, found)
         result = metrics.evaluate_detections(found, labels, labels.class_names, sizes=True)
     errors = result.errors if isinstance(result, DetectionMetrics) else None
@@ -117,20 +123,20 @@ def _draw(folder, predictions, labels, errors):
 
 
 def _read(paths):
-    """The entries of a COCO results json, predictions by image of kerassl's own, or None for files of the devkit."""
+    """The entries of a COCO results json, predictions by image, or None for files of the devkit; and if in shares."""
     first = pathlib.Path(paths[0])
     if len(paths) == 1 and holds_predictions(first):
-        return metrics.load_predictions(first)
+        return predictions_at(first)
     if first.is_dir() or first.suffix.lower() == ".txt":
         if first.is_dir() and len(paths) > 1:
             raise UserError(f"{first} is a folder, and {paths[1]} is named too; give one folder, or files")
-        return None
+        return None, False
     if len(paths) > 1:
         raise UserError(f"{first} and {paths[1]} are named; of json files give one")
     if not first.exists():
         raise UserError(f"there is no file of predictions at {first}; `kerassl predict` writes one")
     content = read_json(first, "give a predictions.json of `kerassl predict`, or a COCO results json")
-    return content if isinstance(content, list) else predictions_of(content, first)
+    return content if isinstance(content, list) else predictions_of(content, first), False
 
 
 def _of_labels(content, paths, labels, split):
@@ -151,7 +157,7 @@ def _by_image(predictions, labels):
     if any(name in known for name in predictions):
         return predictions
     best, most = predictions, 0
-    for key in (os.path.realpath, os.path.basename, lambda path: pathlib.PurePath(path).stem, _last_two):
+    for key in (os.path.realpath, os.path.basename, lambda path: _last(path, 1), lambda path: _last(path, 2)):
         ids = {key(source_file(record)): record.image_id for record in labels}
         found = {ids.get(key(name), name): one for name, one in predictions.items()}
         matched = sum(name in known for name in found)
@@ -162,8 +168,27 @@ def _by_image(predictions, labels):
     return best
 
 
-def _last_two(path):
-    return pathlib.PurePath(path).parts[-2:]
+def _last(path, count):
+    return pathlib.PurePath(without_suffix(path)).parts[-count:]
+
+
+def _in_pixels(predictions, labels):
+    """Predictions whose boxes were shares of the images' sides."""
+    sides = {record.image_id: [record.width, record.height] * 2 for record in labels}
+    return {
+        name: dataclasses.replace(one, boxes=one.boxes * sides[name]) if name in sides else one
+        for name, one in predictions.items()
+    }
+
+
+def _warn_of_missing(predictions, path):
+    """Report detections that were left out as they were written: average precision needs the unlikely ones, too."""
+    least = min((one.scores.min() for one in predictions.values() if len(one.scores)), default=0)
+    if least >= _UNLIKELY:
+        log.warning(
+            "no detection of %s scores less than %.2g: average precision counts the objects that those below would "
+            "find as missed; predict with --score 0.01", printable(str(path)), least,
+        )  # fmt: skip
 
 
 def _without_broken(labels, predictions):

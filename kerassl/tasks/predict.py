@@ -59,14 +59,14 @@ def predict(
     that is needed does not grow with them. The folder holds what was asked for, with class names, and `settings.json`:
 
     - `coco`: `predictions.json`, a COCO json whose annotations have a `score`; all from 0.01 on, as average precision
-      needs the unlikely ones. `metrics.load_predictions` and `evaluate` read it.
+      needs the unlikely ones.
     - `yolo`: `labels/` with lines of `class cx cy w h score`, and `classes.txt`.
     - `voc`: `Annotations/` of XML with a `<score>` for each object, and `classes.txt`.
-    - `csv`: `predictions.csv`, a box a line.
+    - `csv`: `predictions.csv`, a box a line, and `classes.txt`.
     - `labelstudio`: `labelstudio.json` of tasks with pre-annotations, for images that Label Studio serves from a local
       folder, and `labelstudio.xml`, the labeling interface.
 
-    Images are named relative to the folder that was given.
+    Images are named relative to the folder that was given. `evaluate` reads all but those of Label Studio.
 
     Args:
         model: Detector or localizer, or the path of its file.

@@ -8,7 +8,8 @@ import pytest
 
 import kerassl
 from kerassl.datasets import SCENE_CLASSES, DetectionDataset, Record, write_scenes
-from kerassl.metrics import save_predictions
+from kerassl.metrics import evaluate_detections, save_predictions
+from kerassl.metrics.prediction_formats import FORMATS, Predicted, Written, text_stems
 from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack
@@ -49,3 +50,47 @@ def test_parts_of_predictions_are_scored_as_one(tmp_path, save_image):
     save_predictions(tmp_path / "more.json", dict(zip(["0/0.jpg", "1/0.jpg", "2/0.jpg"], found)))
     with pytest.raises(kerassl.UserError, match=r"1 of 3 predicted images are not in the data set, '2/0.jpg' first"):
         kerassl.evaluate(predictions=[str(tmp_path / "more.json")], data=data)
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc", "csv"])
+def test_every_format_that_predict_writes_is_scored_alike(tmp_path, caplog, save_image, format):
+    names, rng, records, found = (
+        ["a/c.rf.0f3a.jpg", "a/2.jpg", "b/2.jpg", "b/none.jpg"],
+        np.random.default_rng(1),
+        [],
+        [],
+    )
+    for number, name in enumerate(names):
+        boxes = np.float32(rng.uniform(0, 18, [3, 4]) + [0, 0, 20, 20])
+        path, classes = save_image(tmp_path / "photos" / name, seed=number), np.array([0, 2, 2])
+        records.append(Record(str(number), str(path), 40, 60, boxes, classes, np.zeros(3, bool)))
+        kept = slice(0, 0 if number == 3 else 2)
+        moved = np.clip(boxes + np.float32(rng.uniform(-3, 3, boxes.shape)), [0, 0, 21, 21], 40)[kept]
+        found.append(Predicted(name, 60, 40, moved, np.float32([0.9, 0.5])[kept], np.array([1, 0])[kept]))
+    labels = DetectionDataset(records, ["cat", "dog", "owl"])
+    expected = evaluate_detections(
+        {str(n): Detections(one.boxes, one.scores, one.classes, ("owl", "cat", "dog")) for n, one in enumerate(found)},
+        records,
+        labels.class_names,
+        sizes=True,
+    )
+    stems = text_stems(names)
+    for part in ("1", "2"):
+        rows = found[int(part) - 1 :: 2]
+        out = tmp_path / "out" / f"part-{part}-of-2"
+        out.mkdir(parents=True)
+        FORMATS[format](Written(out, ["owl", "cat", "dog"], lambda rows=rows: iter(rows), stems, 0.3))
+    figures = kerassl.evaluate(predictions=[str(tmp_path / "out")], data=labels)
+    assert figures.scalars() == pytest.approx(expected.scalars(), rel=1e-5, nan_ok=True)
+    assert 0 < figures.coco_ap < 1
+    assert "scores less than 0.5: average precision" in caplog.text
+
+
+def test_labels_in_place_of_predictions_are_refused(tmp_path, save_image):
+    record = Record(
+        "a", str(save_image(tmp_path / "a.jpg")), 40, 60, np.zeros([0, 4]), np.zeros(0, int), np.zeros(0, bool)
+    )
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(kerassl.UserError, match=r"line 1: .* has no score: it is a label and no detection"):
+        kerassl.evaluate(predictions=[str(tmp_path)], data=DetectionDataset([record], ["cat"]))

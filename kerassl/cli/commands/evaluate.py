@@ -15,8 +15,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--predictions",
         nargs="+",
         metavar="PATH",
-        help="in place of --model: predictions.json, the folder of predict or of all its parts, a COCO results json, "
-        "or the devkit's comp4_det_<set>_<class>.txt files or their folder",
+        help="in place of --model: predictions.json, the folder of predict (coco, yolo, voc or csv) or of all its "
+        "parts, a COCO results json, or the devkit's comp4_det_<set>_<class>.txt files or their folder",
     )
     flags.labels(parser)
     parser.add_argument(

@@ -32,6 +32,7 @@ class AnnotatedObject(typing.NamedTuple):
         crowd: bool. Whether it is a region of many objects.
         stated: tuple of x, y, width, height, area and id as a COCO json has them, or None.
         weights: tuple of weight, box_weight and ignore, see `LabelWeights`, or None where none is given.
+        score: float, how sure a detector is of it, or None of a label.
     """
 
     label: int
@@ -41,6 +42,7 @@ class AnnotatedObject(typing.NamedTuple):
     crowd: bool = False
     stated: tuple | None = None
     weights: tuple | None = None
+    score: float | None = None
 
 
 class ClassNumbers(dict):

@@ -8,7 +8,7 @@ import os
 from kerassl._errors import UserError
 from kerassl._io.text import read_text
 from kerassl.datasets.class_names import names_beside
-from kerassl.datasets.formats.listed import Row, read_listed
+from kerassl.datasets.formats.listed import Row, listed_images, read_listed
 
 _MOST = 1_000_000_000  # bytes
 _COLUMNS = {
@@ -20,6 +20,7 @@ _COLUMNS = {
     "class": ("class", "class_name", "label", "name", "category"),
     "width": ("width", "image_width"),
     "height": ("height", "image_height"),
+    "score": ("score", "confidence", "conf"),
 }
 _CORNERS = ("x1", "y1", "x2", "y2")
 _NEEDED = ("path", *_CORNERS, "class")
@@ -43,6 +44,11 @@ def read_box_table(files, *given):
     return read_listed(files, _table_rows, names_beside(os.path.dirname(files[0])), _ACCEPTED, *given)
 
 
+def listed_in_table(file, numbers, findings):
+    """Return the images of one table; see `listed_images`."""
+    return listed_images(file, _table_rows(file, findings), _ACCEPTED, numbers, findings)
+
+
 def _table_rows(file, findings):
     rows = list(_numbered(file))
     columns = _columns([row for _, row in rows[:5]])
@@ -54,7 +60,8 @@ def _table_rows(file, findings):
         corners, size = [cells[key] for key in _CORNERS], None
         if cells.get("width") and cells.get("height"):
             size = tuple(cells[key].removesuffix(".0") for key in ("width", "height"))
-        yield Row(f"{file}, line {line}", ",".join(row), cells["path"], cells["class"], corners, size)
+        place, score = f"{file}, line {line}", cells.get("score", "")
+        yield Row(place, ",".join(row), cells["path"], cells["class"], corners, size, score=score)
 
 
 def _numbered(file):

@@ -27,6 +27,7 @@ class Row(typing.NamedTuple):
         corners: sequence of the numbers xyxy as text or float; empty for an image without a box.
         size: tuple of the stated width and height, or None.
         problem: str, why the box cannot be read, in words that go after the text, or None.
+        score: text of the score of a detection; empty of a label.
     """
 
     place: str
@@ -36,6 +37,7 @@ class Row(typing.NamedTuple):
     corners: typing.Sequence = ()
     size: tuple | None = None
     problem: str | None = None
+    score: str = ""
 
 
 class _Image:
@@ -67,7 +69,7 @@ def read_listed(files, rows, official, accepted, images, class_names, strict, al
     findings, numbers, objects, named, records = Findings(strict, allow_broken), ClassNumbers(wanted), 0, 0, []
     root = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     for file in map(pathlib.Path, files):
-        found = _read(file, rows(file, findings), accepted, numbers, findings)
+        found = listed_images(file, rows(file, findings), accepted, numbers, findings)
         objects += sum(len(image.objects) for image in found.values())
         named += len(found)
         inner = pathlib.PurePath(os.path.relpath(file, root)).with_suffix("")
@@ -79,13 +81,21 @@ def read_listed(files, rows, official, accepted, images, class_names, strict, al
     findings.report(images=named, objects=objects + len(findings.found.get(_UNREAD, ())))
     for file in map(pathlib.Path, others if wanted is None else ()):
         unheard = Findings()
-        _read(file, rows(file, unheard), accepted, numbers, unheard)
+        listed_images(file, rows(file, unheard), accepted, numbers, unheard)
     records, names = numbers.finish(records, files[0], official)
     return by_file_name(records), names
 
 
-def _read(file, rows, accepted, numbers, findings):
-    """The images of a file: dict of name to `_Image`."""
+def listed_images(file, rows, accepted, numbers, findings):
+    """Return the images of a file: dict of name to what has their `objects`.
+
+    Args:
+        file: path, for messages.
+        rows: iterable of `Row`.
+        accepted: see `read_listed`.
+        numbers: `ClassNumbers`.
+        findings: `Findings`, which takes what is left out.
+    """
     found, largest = {}, 0
     for row in rows:
         where = f"{row.place}: {row.text[:100]!r}"
@@ -108,7 +118,8 @@ def _read(file, rows, accepted, numbers, findings):
         if number is not None:
             area = box[2] > box[0] and box[3] > box[1]
             where = f"{row.place}, {label[:100]} {box_text(box)}"
-            image.objects.append(AnnotatedObject(number, box if area else None, False, where))
+            score = _numbers([row.score] * 4) or (None,)
+            image.objects.append(AnnotatedObject(number, box if area else None, False, where, score=score[0]))
     if not found:
         raise UserError(f"{file} holds no image that can be read; {accepted}")
     if 0 < largest <= 1:

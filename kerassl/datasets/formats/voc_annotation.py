@@ -116,7 +116,16 @@ def _object(element, path, number, findings):
     area = x1 > x0 and y1 > y0
     where = f"{path}, {name[:100]} {box_text(box)}"
     difficult = _is_difficult(element, where, findings)
-    return AnnotatedObject(label, (x0 - 1, y0 - 1, x1, y1) if area else None, difficult, where)
+    box = (x0 - 1, y0 - 1, x1, y1) if area else None
+    return AnnotatedObject(label, box, difficult, where, score=_score(element))
+
+
+def _score(element):
+    """The score of a detection, or None of a label."""
+    try:
+        return float(element.findtext("score") or element.findtext("confidence") or "")
+    except ValueError:
+        return None
 
 
 def _is_difficult(element, where, findings):

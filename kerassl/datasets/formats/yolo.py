@@ -69,16 +69,16 @@ def read_pairs(pairs, names_file, source, class_names, strict, allow_broken):
         )
     if without:
         log.warning("%d images without a label file taken as without objects, first %s", len(without), without[0])
-    findings = Findings(strict, allow_broken)
-    scored: list[str] = []
+    findings, scored = Findings(strict, allow_broken), []
     records, lines, others, empty = [], 0, collections.Counter(), set(without)
     for each, (path, file) in sorted(pairs.items()):
         size = read_size(path, findings)
         if size is None:
             continue
-        objects = [] if each in empty else _objects(file, size, numbered, findings, scored)
+        objects = [] if each in empty else yolo_objects(file, size, numbered, findings)
         if objects is None:
             continue
+        scored += [one.where for one in objects if one.score is not None]
         lines += len(objects)
         others.update(numbered[one.label] for one in objects if numbered[one.label] not in places)
         wanted = [one._replace(label=places[numbered[one.label]]) for one in objects if numbered[one.label] in places]
@@ -162,8 +162,8 @@ def _labels_dirs(path):
     return [pathlib.PurePath(*parts[:place], "labels", *parts[place + 1 :]) for place in reversed(places)]
 
 
-def _objects(path, size, names, findings, scored):
-    """A file's objects, or None if it cannot be read; the places of those with a confidence are added to `scored`."""
+def yolo_objects(path, size, names, findings):
+    """Return the objects of a file: list of `AnnotatedObject`, or None if it cannot be read."""
     try:
         # What is no text fails line by line.
         lines = text_of(path, _MAX_BYTES, errors="replace").split("\n")
@@ -177,20 +177,18 @@ def _objects(path, size, names, findings, scored):
             continue
         where = f"{path}, line {number}: {line.strip()[:100]!r}"
         try:
-            label, box = _parse(fields, len(names))
+            label, box, score = _parse(fields, len(names))
         except ValueError as error:
             findings.add(_UNREAD, f"{where} {error}", unread=True)
             continue
-        if len(fields) == 6:
-            scored.append(where)
         x0, y0, x1, y1 = box
         scaled = x0 * size.width, y0 * size.height, x1 * size.width, y1 * size.height
-        found.append(AnnotatedObject(label, scaled, False, where))
+        found.append(AnnotatedObject(label, scaled, False, where, score=score))
     return found
 
 
 def _parse(fields, classes):
-    """Class and box, xyxy in shares; `ValueError` says what is wrong."""
+    """Class, box, xyxy in shares, and score or None; `ValueError` says what is wrong."""
     try:
         label, *values = map(float, fields)
     except ValueError:
@@ -201,9 +199,10 @@ def _parse(fields, classes):
         raise ValueError(f"names the class {fields[0][:20]}, but the classes are 0 to {classes - 1}")
     if len(values) == 4 or (len(values) == 5 and 0 <= values[4] <= 1):  # the fifth is a confidence
         x, y, width, height = values[:4]
-        return int(label), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        return int(label), box, values[4] if len(values) == 5 else None
     if len(values) < 6 or len(values) % 2:
         raise ValueError(
             f"holds {len(fields)} numbers; 5 are a box, 6 one with a confidence in [0, 1], 7, 9, 11, … a polygon"
         )
-    return int(label), (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))
+    return int(label), (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])), None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kerassl import detectors
+from kerassl import detectors, runs
 from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io import file_names as _names
@@ -70,7 +70,7 @@ def pretrain_neck(section: Any, task: str, model, data: Sources, out: pathlib.Pa
         _draw(records, out / "pseudo_boxes")
         log.info("training the neck on %d images without labels, %d epochs", len(records), plan.epochs)
         settings = {"epochs": plan.epochs, "learning_rate": plan.learning_rate, "batch_size": section.batch_size}
-        settings |= {"seed": seed, "verbose": verbosity()}
+        settings |= {"seed": seed, "verbose": 0, "callbacks": [runs.Progress("neck", section.batch_size)]}
         if task == "detector":
             detectors.pretrain_neck(model, records, **settings)
         else:

@@ -110,7 +110,12 @@ def check_network(config: Config) -> None:
 
 def seen(start: str) -> str:
     """Return in words what a network has seen that begins with these weights."""
-    return _SEEN.get(start, f"whatever {start} was made from; kerassl cannot tell.")
+    return _SEEN.get(start, f"whatever {short_name(start)} was made from; kerassl cannot tell.")
+
+
+def short_name(start: str) -> str:
+    """Return what pages call the weights that a network begins with: of a file the last folder and the name."""
+    return start if start in _SEEN else "/".join(pathlib.PurePath(start).parts[-2:])
 
 
 def check_start(weights: str, name: str) -> None:

@@ -3,7 +3,7 @@ import pytest
 from kerassl import UserError, backbones
 from kerassl.config import read_config
 from kerassl.runs.plan.stages import Network
-from kerassl.runs.start import check_start, start, start_settings
+from kerassl.runs.start import check_start, seen, short_name, start, start_settings
 
 pytestmark = pytest.mark.current_stack
 
@@ -43,3 +43,9 @@ def test_file_of_a_backbone_names_its_network_and_its_weights(tiny_backbone, tmp
         start_settings("ResNet50", known)
     assert start_settings("mobilenet", "imagenet") == {"backbone": "mobilenet", "weights": "imagenet"}
     assert start_settings(None, None) == {"backbone": None, "weights": None}
+
+
+def test_pages_name_a_file_by_its_folder_and_name():
+    assert [short_name(each) for each in ("random", "imagenet", "w.h5")] == ["random", "imagenet", "w.h5"]
+    assert short_name("/home/me/runs/voc/backbone.keras") == "voc/backbone.keras"
+    assert "/home" not in seen("/home/me/runs/voc/backbone.keras")

@@ -223,6 +223,17 @@ def run(function: Callable, arguments: argparse.Namespace) -> typing.Any:
     return None
 
 
+def report_backbone(function: Callable, arguments: argparse.Namespace, kind: str) -> None:
+    """Do a run that learns a backbone, or print its plan, and print what it found by its `kind` and what to do next."""
+    found = run(function, arguments)
+    if found is not None:
+        print(f"{found.results['summary']} {found.results[kind]['minutes']:.1f} minutes.")
+        print(f"backbone: {found.model}")
+        print_next(
+            found, "finetune", "--backbone", str(found.model), "--data", "LABELS", "--out", f"{found.folder}-detector"
+        )
+
+
 def images_read(read: int, broken: int) -> str:
     """Return in words how many images were read."""
     return f"{read} images" + (f" ({broken} more cannot be read)" if broken else "")

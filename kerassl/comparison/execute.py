@@ -69,20 +69,16 @@ def run_comparison(
 
     Args:
         out: Str or path of the run's folder.
-        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
         backbone: Str, the network of every variant.
         weights: What variants start with that have no `start`: `"random"` (default), `"imagenet"`, or str or path of a
             file of weights.
         data, data_images, split, classes, allow_broken_labels: The labels, as of `kerassl.finetune`.
         val, val_split, test, test_split, group_by, count, fraction: Their parts, likewise. Without images
             of `test`, those of `val` are scored.
-        seed: Int.
         skip: Sequence of the names of variants to leave out.
         minutes: Float, after which it stops at the next checkpoint.
-        settings: Dict from setting to value, as `{"frozen.epochs": 3}`, over those of the file.
         resume: Bool. Continue the run in the folder; variants and protocols may be new.
-        replace: Bool. Remove the run in the folder first.
-        plan: Bool. Return the plan of the run, and do nothing.
+        config, seed, settings, replace, plan: As of `kerassl.pretrain`.
 
     Returns:
         `RunResult`, whose `results` has the `variants` with their figures, and their `significance` summary.

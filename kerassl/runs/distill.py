@@ -61,23 +61,15 @@ def distill(
     Args:
         images: Folder or folders of images; a few thousand at least.
         out: Str or path of the run's folder.
-        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
         teacher: Str, a network, as `"MobileNet"`, or a preset of KerasHub, as `"kerashub:dinov2_small"`; or str or path
             of a `.keras` file of a network from images in [0, 255] to feature maps.
         teacher_weights: `"imagenet"` (default), `"random"`, or str or path of a file: those of a network.
         teacher_cut_at: Str, the layer after which a network is cut.
         student: Str, the network that learns, as `"MobileNetV3Small"`; or str or path of a `backbone.keras`.
         weights: `"random"` (default), `"imagenet"`, or str or path of a file of weights: those of the student.
-        image_size: Int, side of the views in pixels, a multiple of 32.
-        batch_size: Int.
-        epochs: Int.
         contrast: `"global"` or `"dense"`, contrast of whole images or of locations beside distillation.
         contrast_weight: Float in [0, 1], share of the contrast in the loss.
-        seed: Int.
-        settings: Dict from setting to value, as `{"distill.levels": ["P5"]}`, over those of the file.
-        resume: Bool. Continue the run in the folder; `epochs` may be more.
-        replace: Bool. Remove the run in the folder first.
-        plan: Bool. Return the plan of the run, and do nothing.
+        config, image_size, batch_size, epochs, seed, settings, resume, replace, plan: As of `kerassl.pretrain`.
 
     Returns:
         `RunResult`, whose `model` is `backbone.keras`.

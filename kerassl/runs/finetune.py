@@ -27,7 +27,7 @@ from kerassl.runs.plan.stages import Plan, Training
 from kerassl.runs.plan.training import plan_finetuning
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
-from kerassl.runs.start import check_network, check_start, seen, start, start_settings
+from kerassl.runs.start import check_network, check_start, seen, short_name, start, start_settings
 from kerassl.tasks.predict import score
 from kerassl.types import METRIC_NAMES
 
@@ -77,7 +77,6 @@ def finetune(
             classes, its class head is random at first.
         backbone: Str, a network's name; or str or path of a `backbone.keras`, which has weights of its own.
         weights: `"imagenet"` (default), which Keras publishes, `"random"`, or str or path of a file of weights.
-        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
         data, data_images, split, classes, allow_broken_labels: The labels to train on, as of `DetectionDataset.open`.
         val, val_split: Str or path of other labels (or dict of path, images and split), or share of `data`, to choose
             the best epoch on.
@@ -86,13 +85,8 @@ def finetune(
         group_by: Str, a regular expression; shares keep together the images in whose names it matches the same text.
         count, fraction: Number or share of the training images whose labels are used.
         image_size: Int, side in pixels, a multiple of 32.
-        batch_size: Int.
-        epochs: Int.
-        seed: Int.
-        settings: Dict from setting to value, as `{"detector.clip_norm": 1}`, over those of the file.
-        resume: Bool. Continue the run in the folder.
-        replace: Bool. Remove the run in the folder first.
-        plan: Bool. Return the plan of the run, and do nothing.
+        epochs: Int, passes over the training images.
+        config, batch_size, seed, settings, resume, replace, plan: As of `kerassl.pretrain`.
 
     Returns:
         `RunResult`, whose `model` is the trained detector or localizer.
@@ -158,6 +152,7 @@ def finetune(
         check_images(labeled)
         figures, ((name, variant),) = run(stage, labeled), planned.variants.items()
         results = {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures}
+        name = short_name(name)
         summary = f"{_answer(figures, task, labeled)} {labeled.describe()}. {kept(figures)}".rstrip()
         return f"kerassl: a {task} fine-tuned", summary, {"variants": {name: results}}
 

@@ -97,24 +97,18 @@ def self_train(
         teacher: Str or path of the `detector.keras` that labels; it must not have seen validation or test images.
         teacher_image_size: Int, side in pixels, of a teacher that is trained.
         backbone, weights: The start of student and teacher, as of `kerassl.finetune`.
-        config: Str or path of a YAML file, or None for the defaults; with `resume` for the run's own.
         val, val_split: Labels to choose by, as of `kerassl.finetune`, or a `DetectionDataset`.
         test, test_split: The same, to score on.
         group_by, count, fraction: As of `kerassl.finetune`.
         detector: `"yolov8"` (default) or `"retinanet"`.
         image_size: Int, side in pixels of the student's images, a multiple of 32.
-        batch_size: Int.
         epochs: Int, passes of the teacher over the labeled images. The student sees 2.5 times as many images.
         threshold: Float, the lowest score of a label, or `"count"`; see `kerassl.label`.
         mirror: Bool. Also detect in the mirror images.
         rounds: 1, or 2 to label again by the student, for a second one.
         control: Bool. Also train on the labels alone, for as many images as all the rest together. It may be added
             when a run is resumed.
-        seed: Int.
-        settings: Dict from setting to value, as `{"self_train.background": 0.5}`, over those of the file.
-        resume: Bool. Continue the run in the folder.
-        replace: Bool. Remove the run in the folder first.
-        plan: Bool. Return the plan of the run, and do nothing.
+        config, batch_size, seed, settings, resume, replace, plan: As of `kerassl.pretrain`.
 
     Returns:
         `RunResult`, whose `model` is the recommended detector, and whose `results` has the `choice`.

@@ -23,11 +23,4 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from kerassl.runs.distill import distill
 
-    found = flags.run(distill, arguments)
-    if found is None:
-        return
-    print(f"{found.results['summary']} {found.results['distill']['minutes']:.1f} minutes.")
-    print(f"backbone: {found.model}")
-    flags.print_next(
-        found, "finetune", "--backbone", str(found.model), "--data", "LABELS", "--out", f"{found.folder}-detector"
-    )
+    flags.report_backbone(distill, arguments, "distill")

@@ -66,23 +66,20 @@ def plan_finetuning(config: Config, folder: str | os.PathLike) -> Plan:
 
 
 def distillation_stage(config, folder, start, section, variant="", after=()):
-    return Distillation(
-        name=f"distill {variant}".rstrip(),
-        variant=variant,
-        network=Network.of(config),
-        settings=section,
-        seed=config.seed,
-        weights=start,
-        folder=folder,
-        after=after,
-        images=_views_seen(config, section),
-        teacher=section.teacher,
+    return _stage_of_views(
+        Distillation, "distill", config, folder, start, section, variant, after, teacher=section.teacher
     )
 
 
 def pretraining_stage(config, folder, start, section, variant="", supervised=False, after=()):
-    return Pretraining(
-        name=f"pretrain {variant}".rstrip(),
+    return _stage_of_views(
+        Pretraining, "pretrain", config, folder, start, section, variant, after, supervised=supervised
+    )
+
+
+def _stage_of_views(kind, name, config, folder, start, section, variant, after, **own):
+    return kind(
+        name=f"{name} {variant}".rstrip(),
         variant=variant,
         network=Network.of(config),
         settings=section,
@@ -91,7 +88,7 @@ def pretraining_stage(config, folder, start, section, variant="", supervised=Fal
         folder=folder,
         after=after,
         images=_views_seen(config, section),
-        supervised=supervised,
+        **own,
     )
 
 

@@ -79,12 +79,17 @@ def test_command_runs_as_the_readme_prints_it_when_it_trains(place, monkeypatch,
 
 
 @pytest.mark.slow
-def test_python_code_runs_as_the_readme_prints_it_when_it_trains(place, monkeypatch, tiny_backbone):
+@pytest.mark.parametrize("page", ["README.md", "docs/start/quickstart.md"])
+def test_python_code_runs_as_it_is_printed_when_it_trains(page, place, monkeypatch, tiny_backbone):
     monkeypatch.setattr(backbones, "build", lambda name, **_: tiny_backbone())
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    for block in blocks:
-        for long, short in {r"epochs=\d+": "epochs=1", r"every=\d+": "every=1", r"\b320\b": "64"}.items():
+    shorter = {
+        r"epochs=\d+": "epochs=1",
+        r"every=\d+": "every=1",
+        r"\b320\b": "64",
+        r"finetune\(": 'finetune(weights="random", image_size=64, epochs=1, ',
+    }
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
+        for long, short in shorter.items():
             block = re.sub(long, short, block)
-        exec(compile(block, "README.md", "exec"), {})
-    assert (place / "backbone.keras").exists()
+        exec(compile(block, page, "exec"), {})
     assert (place / "servables" / "mine" / "1").is_dir()

@@ -24,6 +24,7 @@ import yaml
 import kerassl
 from benchmarks import machine
 from kerassl.metrics import coco_ap_of_images, evaluate_detections, evaluate_localization, load_predictions
+from kerassl.types import METRIC_NAMES
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "recipe"
 LABELS = 300
@@ -164,18 +165,20 @@ def scores(found, records, classes):
 
 def table(options, trials):
     """Compare trials with the base of the same seeds, over the images that these scored."""
-    print("| trial | seeds | COCO AP | AP50 | AP75 | COCO AP − base's | AP50 − | AP75 − |\n" + "|---" * 8 + "|")
+    heads = ["trial", "images seen", "seeds", *(METRIC_NAMES[key].name for key in METRICS)]
+    heads += ["AP COCO − base's", "AP75 −"]
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     for name in dict.fromkeys(name for name, _ in trials):
         own = [seed for trial, seed in trials if trial == name and result("base", seed).is_file()]
+        done = [json.loads(result(name, seed).read_text()) for seed in own]
+        cells = [name, f"{done[0]['images_seen']:,}", ", ".join(map(str, own))]
+        cells += [f"{100 * statistics.mean(each['metrics']['all'][key] for each in done):.1f}" for key in METRICS]
         models = {each: mean_over_seeds(options, each, own) for each in dict.fromkeys(["base", name])}
         compared = kerassl.statistics.paired_bootstrap({key: each[0] for key, each in models.items()}, models[name][1])
-        cells = [name, ", ".join(map(str, own))]
-        keys = ("coco_ap", "coco_ap50", "coco_ap75")
-        cells += [f"{100 * compared.values[name][key].value:.1f}" for key in keys]
-        for key in keys if name != "base" else ():
-            value, low, high = (f"{100 * each:+.1f}" for each in compared.differences[name][key])
-            cells.append(f"{value} ({low} to {high})")
-        print("| " + " | ".join(cells) + " |", flush=True)
+        for key in ("coco_ap", "coco_ap75"):
+            row = compared.differences[name][key] if name != "base" else ()
+            cells.append("{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * each for each in row)) if row else "")
+        print("| " + " | ".join(cells).replace("-", "−") + " |", flush=True)
 
 
 def mean_over_seeds(options, name, seeds):

@@ -432,16 +432,31 @@ class Localizer(Finetune):
 
 
 class Detector(Finetune):
-    """A detector: boxes and classes of all objects."""
+    """A detector: boxes and classes of all objects. The defaults were chosen with 300 labeled images."""
 
     kind: Literal["retinanet", "yolov8"] = Field("yolov8", description="yolov8 learns faster from few labels.")
     num_filters: Count | None = Field(
-        None,
-        description="Channels of RetinaNet's heads or of YOLOV8's neck; null is 256 or 128. 64 to 128 are faster.",
+        64,
+        description="Channels of YOLOV8's neck or of RetinaNet's heads; 64 to 128 are faster, null is 128 or 256.",
     )
     image_size: ImageSize = Field(160, description="Side in pixels, a multiple of 32; 160 on a CPU, 512 on a GPU.")
+    epochs: Count = Field(
+        32, description="Passes over the labeled images; as many as make 10,000 to 30,000 images, the more the better."
+    )
+    learning_rate: Above0 = Field(2e-3, description="Peak of the schedule; 0.001 to 0.002 with adamw.")
+    lr_multipliers: LRMultipliers = Field(
+        {"backbone": 0.1},
+        description="Multipliers of learning_rate by part: backbone, or its stages stem, P3, P4, P5, neck, head. 0.1 "
+        "to 0.3 for a pre-trained backbone, {} for a random one, as which finetune --weights random has it.",
+    )
     augmentation: BoxAugmentation | None = Field(
-        None, description="Box augmentation, {} for its defaults; null flips alone. kerassl views --data draws it."
+        default_factory=BoxAugmentation,
+        description="Box augmentation; null flips alone. kerassl views --data draws it.",
+    )
+    ema: ShareBelow1 | None = Field(
+        0.998,
+        description="Decay of a moving average of the weights, which is scored and saved; 0.99 to 0.999. It averages "
+        "over the last tenth of a short run.",
     )
 
 

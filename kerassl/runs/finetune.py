@@ -189,6 +189,8 @@ def _alone(config, task):
     check_start(start, "weights")
     check_network(config)
     section = getattr(config, task).model_copy(update={"variants": None, "labels": None, "seeds": None})
+    if start == "random" and "lr_multipliers" not in section.model_fields_set:
+        section.lr_multipliers = {}  # nothing in the backbone is to be kept
     changed = {"frozen": None, "localizer": None, "detector": None, task: section, "compare": schema.Compare()}
     variants = {"finetuned": schema.Variant(start=start)}
     return config.model_copy(update={**changed, "weights": start, "variants": variants})

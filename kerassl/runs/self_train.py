@@ -36,11 +36,6 @@ from kerassl.types import METRIC_NAMES
 
 log = logging.getLogger("kerassl")
 
-_RECIPE = {
-    "num_filters": 64, "epochs": 32, "lr_multipliers": {"backbone": 0.1}, "augmentation": {},
-    "ema": 0.998,
-}  # fmt: skip
-"""The section `detector` where the configuration has none: 9,600 images of 300 labeled ones."""
 _METRIC = "coco_ap"
 
 
@@ -183,8 +178,8 @@ def _config(out, config, run, flags, resume) -> Config:
         )
 
     bare = read({key: value for key, value in flags.items() if not key.startswith(("detector.", "self_train."))})
-    sections = {"detector": _RECIPE, "self_train": {}}
-    found = read({**{key: made for key, made in sections.items() if getattr(bare, key) is None}, **flags})
+    missing = [key for key in ("detector", "self_train") if getattr(bare, key) is None]
+    found = read({**{key: {} for key in missing}, **flags})
     assert found.detector is not None
     assert found.self_train is not None
     start, teacher = found.weights or "imagenet", found.self_train.teacher

@@ -146,11 +146,11 @@ def test_variant_is_a_word_or_a_start_with_changes_of_the_pretraining(tmp_path):
     assert again == config  # as a run's config.yaml is read
 
 
-def test_augmentation_is_that_of_box_augmentation_and_off_without_its_section(tmp_path):
+def test_augmentation_is_that_of_box_augmentation_and_off_for_a_localizer_without_its_section(tmp_path):
     from kerassl.augment import BoxAugmentation
 
-    assert read_config(None, {"detector": {}}).detector.augmentation is None
-    config = read_config(written(tmp_path, "detector: {augmentation: {}}\nlocalizer: {augmentation: {zoom: 0.1}}"))
+    assert read_config(None, {"localizer": {}}).localizer.augmentation is None
+    config = read_config(written(tmp_path, "detector: {}\nlocalizer: {augmentation: {zoom: 0.1}}"))
     own = BoxAugmentation(**config.detector.augmentation.model_dump()).get_config()
     assert own == BoxAugmentation().get_config()
     one = BoxAugmentation(**config.localizer.augmentation.model_dump()).get_config()

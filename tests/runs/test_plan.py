@@ -175,6 +175,16 @@ def test_settings_hold_when_an_argument_is_left_out_and_may_be_null(tmp_path):
     assert (section.epochs, section.batch_size, section.clip_norm) == (5, 8, None)
 
 
+@pytest.mark.parametrize(
+    ("weights", "settings", "multipliers"),
+    [("random", {}, {}), (None, {}, {"backbone": 0.1}), ("random", {"head": 0.5}, {"head": 0.5})],
+)
+def test_backbone_learns_at_the_full_rate_when_it_starts_at_random(tmp_path, weights, settings, multipliers):
+    given = {"data.scenes": SCENES} | ({"detector.lr_multipliers": settings} if settings else {})
+    (stage,) = finetune(out=tmp_path, weights=weights, settings=given, plan=True).stages
+    assert stage.settings.lr_multipliers == multipliers
+
+
 def test_pretraining_and_finetuning_are_plans_of_one_stage(tmp_path):
     config = read_config(None, {"data.scenes": SCENES, "pretrain": PRETRAIN, "seed": 3})
     (stage,) = plan_pretraining(config, tmp_path).stages

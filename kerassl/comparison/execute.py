@@ -21,15 +21,29 @@ from kerassl.comparison.variant_images import variant_images
 from kerassl.comparison.variants import seen_by
 from kerassl.config.config import as_flags, label_settings, without
 from kerassl.config.sources import Sources, check_images, check_paths, some_labels, sources
+from kerassl.datasets import Record
+from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.detectors.localizer.levels import NECK_LEVELS
 from kerassl.detectors.model_files import load, run_card
 from kerassl.runs import distill as distillation
+from kerassl.runs import finetune as finetuning
 from kerassl.runs import pretrain as pretraining
 from kerassl.runs import pretrain_neck as neck
-from kerassl.runs import running, supervised
+from kerassl.runs import running, students, supervised
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan.comparison import plan_comparison
-from kerassl.runs.plan.stages import Distillation, Plan, Pretraining, Probing, Reestimation, Stage, Training
+from kerassl.runs.plan.stages import (
+    Distillation,
+    Labeling,
+    Matched,
+    Mixed,
+    Plan,
+    Pretraining,
+    Probing,
+    Reestimation,
+    Stage,
+    Training,
+)
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.start import check_network, check_start, fetch_weights, start_settings
 from kerassl.types import PROTOCOLS
@@ -124,18 +138,20 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     """
     config, limit, begun = plan.config, limit or running.TimeLimit(), time.time()
     _check_weights(plan)
-    data, aside = _split(config, plan.folder)
+    whole = sources(config, plan.folder)
+    data, aside = _split(config, whole)
     labeled = functools.cache(functools.partial(some_labels, data))
     # What is wrong there is found before anything is trained.
     _check_data(plan, data, labeled)
+    _check_teachers(plan, whole)
     left = plan.left()
     fetch_weights(left)
     check_images(data)
     running.prepare(config)
     for stage in plan.of(Probing)[:1]:
         probe.make_probes(stage)
-    found = _execute(plan, left, data, labeled, limit)
-    records = [found[stage.name] for stage in plan.of(Training)]
+    found = _execute(plan, left, data, labeled, limit, whole.test)
+    records = [found[stage.name] for stage in plan.trials]
     probed = {stage.variant: found[stage.name] for stage in plan.of(Probing)}
     table, plain = trials.mean_figures(plan, records), None
     variants: dict[str, dict[str, Any]] = {}
@@ -170,6 +186,7 @@ class _Work:
 
     Attributes:
         data: `Sources`.
+        held: The images to score on, also those that settings are chosen on.
         labeled: Function from number of labels and seed to the records to train on.
         limit: `TimeLimit`.
         left: The stages that are to be done.
@@ -178,19 +195,36 @@ class _Work:
     """
 
     data: Sources
+    held: Sequence[Record]
     labeled: Callable
     limit: running.TimeLimit
     left: Sequence[Stage]
     on_features: frozen.FrozenTrials
     found: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def of(self, stage) -> Sources:
+        """The images and labels of a trial."""
+        return self.data.with_labels(self.labeled(stage.labels, stage.labels_seed))
 
-def _execute(plan, left, data, labeled, limit):
+    @functools.cached_property
+    def pool(self) -> list[str]:
+        """The images without labels, but those to choose and to score on."""
+        paths = identified(self.data.images)[1]
+        return students.unlabeled(paths, {"val": self.data.val, "test": self.held})[0]
+
+
+def _execute(plan, left, data, labeled, limit, held):
     """Do the stages that are left, and return what each found by its name."""
-    work = _Work(data, labeled, limit, left, frozen.FrozenTrials(plan, left, data, labeled, limit))
-    for stage in plan.stages:
+    work = _Work(data, held, labeled, limit, left, frozen.FrozenTrials(plan, left, data, labeled, limit))
+    for number, stage in enumerate(plan.stages):
         with _of_variant(stage.variant):
             work.found[stage.name] = _RUNNERS[type(stage)](stage, work)
+        if isinstance(stage, Mixed) and not stage.optional and not stage.keeps:
+            needed = {name for other in plan.stages[number + 1 :] if other in left for name in other.after}
+            for other in plan.stages:
+                own = isinstance(other, (Training, Labeling)) and other.name in stage.after
+                if own and other.optional and other.name not in needed:
+                    _files.clear(other.folder)
     _files.clear(plan.folder / "features")
     return work.found
 
@@ -217,10 +251,24 @@ def _reestimate(stage, work):
 
 
 def _train(stage, work):
-    if stage in work.left and stage.protocol == "frozen":
+    if stage not in work.left:
+        return stage.kept()
+    if stage.protocol == "frozen":
         work.on_features.run(stage)
-    elif stage in work.left:
-        trials.finetune(stage, work.data, work.labeled, work.limit)
+    elif stage.record is not None:
+        trials.finetune(stage, work.of(stage), work.limit)
+    else:  # of a teacher, or of a student that is one
+        work.limit.check()
+        train = students.train_student if isinstance(stage, Mixed) else finetuning.run
+        train(stage, work.of(stage), work.limit)
+    return stage.kept()
+
+
+def _label(stage, work):
+    if stage in work.left and not stage.done():
+        work.limit.check()
+        train = work.of(stage).train
+        students.label_pool(stage, work.pool, train)  # without those of `train`
     return stage.kept()
 
 
@@ -230,6 +278,9 @@ _RUNNERS: Mapping[type[Stage], Callable[[Any, _Work], Any]] = {
     Reestimation: _reestimate,
     Probing: lambda stage, work: probe.run(stage, work.found, work.limit),
     Training: _train,
+    Labeling: _label,
+    Mixed: _train,
+    Matched: _train,
 }
 """How a stage of each kind is done."""
 
@@ -264,14 +315,25 @@ def _check_data(plan, data, labeled):
             pretraining.check(stage.settings, data.images)
     for stage in (stage for stage in plan.of(Distillation) if not stage.done()):
         distillation.check(stage, data.images)
-    most = max((stage.labels for stage in plan.of(Training) if stage.labels is not None), default=None)
+    most = max((stage.labels for stage in plan.trials if stage.labels is not None), default=None)
     if most is not None:
         labeled(most, plan.config.seed)
 
 
-def _split(config, folder) -> tuple[Sources, str]:
+def _check_teachers(plan, data):
+    """Refuse teachers that do not fit or saw images to score on, and labelings without an image."""
+    for file in {variant.self_train.teacher.detector for variant in plan.variants.values() if variant.self_train}:
+        if file is not None:
+            students.check_teacher(file)
+            students.check_unseen(file, data)
+    images = list(map(str, data.images))
+    if any(stage.labels is None for stage in plan.of(Labeling)) and {*images} <= {one.path for one in data.train}:
+        raise UserError("no images without labels are named; give data.unlabeled")
+
+
+def _split(config, data: Sources) -> tuple[Sources, str]:
     """Return the images and labels, and in words which images to score on form the tuning split."""
-    data, common = sources(config, folder), config.compare
+    common = config.compare
     if not common.tuning_images:
         return data, ""
     # The seed is always 0, so that no seed reports on images that another one was tuned on.
@@ -324,7 +386,7 @@ def _grid(records):
 def _servable(plan):
     """Export the first variant's model of the last protocol."""
     task = plan.protocols[-1]
-    first = next(stage.variant for stage in plan.of(Training) if stage.protocol == task)
+    first = next(stage.variant for stage in plan.trials if stage.protocol == task)
     out = plan.folder / "servables" / task / "1"
     if not out.exists():
         model = plan.variants[first].folder / f"{task}.keras"

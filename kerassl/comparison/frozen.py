@@ -64,7 +64,7 @@ class FrozenTrials:
         self, plan: Plan, left: Sequence[Stage], data: Sources, records: Callable, limit: running.TimeLimit
     ) -> None:
         self.data, self.records, self.limit = data, records, limit
-        self._trials = [stage for stage in plan.of(Training) if stage.protocol == "frozen"]
+        self._trials = [stage for stage in plan.trials if stage.protocol == "frozen"]
         self._left = [stage for stage in self._trials if stage in left]
         self._variant: str | None = None
         self._features: tuple = ()

@@ -4,46 +4,65 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from kerassl._errors import UserError
 from kerassl._io import files as _files
-from kerassl._io.state import write_json
+from kerassl._io.state import read_kept, write_json
 from kerassl.config.sources import Sources
 from kerassl.runs import finetune as finetuning
-from kerassl.runs import running
-from kerassl.runs.plan.stages import Plan, Training
+from kerassl.runs import running, students
+from kerassl.runs.plan.stages import Matched, Mixed, Plan, Training
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS
 
 FIGURES = (*LOCALIZATION_METRICS, *AP_METRICS, "coco_ar100")
 """The metrics in a trial's file, where the protocol has them; all in [0, 1]."""
 
 
-def finetune(stage: Training, data: Sources, records: Callable, limit: running.TimeLimit) -> None:
+def finetune(stage: Training, data: Sources, limit: running.TimeLimit) -> None:
     """Train and score the localizer or the detector of a trial.
 
     Args:
-        stage: `plan.Training`.
-        data: `Sources`.
-        records: Function from number of labels and seed to the records to train on.
+        stage: `plan.Training`, also of a student or a control.
+        data: `Sources` with the labels of the trial.
         limit: `TimeLimit`.
 
     Raises:
         OutOfTimeError: if the limit is over.
     """
     limit.check()
-    own = records(stage.labels, stage.seed)
-    figures = finetuning.run(stage, data.with_labels(own), limit)
+    more: dict[str, float] = {}
+    if isinstance(stage, Matched):
+        seen = _images_seen(stage.student)
+        figures = students.train_matched(stage, data, seen, limit)
+        more = {"images_seen": seen}
+    elif isinstance(stage, Mixed):
+        figures = students.train_student(stage, data, limit)
+        more = {"images_seen": students.images_seen(stage, data.train)}
+    else:
+        figures = finetuning.run(stage, data, limit)
+    count = len(data.train)
     if stage.protocol == "localizer":
-        own = [record for record in own if record.largest() is not None]
-    steps = math.ceil(len(own) / stage.settings.batch_size) * stage.settings.epochs
+        count = sum(record.largest() is not None for record in data.train)
+    steps = math.ceil(count / stage.settings.batch_size) * stage.settings.epochs
+    if more:
+        steps = math.ceil(more["images_seen"] / stage.settings.batch_size)
     each = json.loads((stage.folder / f"{stage.protocol}_images.json").read_text(encoding="utf-8"))
-    write_record(stage, figures, each, len(own), steps)
+    write_record(stage, figures, each, count, steps, **more)
     if not stage.keeps:
         _files.clear(stage.folder)
 
 
-def write_record(stage: Training, figures: dict, each: dict, images: int, steps: int) -> None:
-    """Write the file that marks a trial as done."""
+def _images_seen(student):
+    """How many images a student of a trial and its teachers saw, from the trial's file."""
+    found = read_kept(student.record, "images_seen")
+    if found is None:
+        raise UserError(f"{student.record} has no images_seen, by which its control is trained; remove the file")
+    return found["images_seen"]
+
+
+def write_record(stage: Training, figures: dict, each: dict, images: int, steps: int, **more) -> None:
+    """Write the file that marks a trial as done, with `more` of it."""
     content = {
         "variant": stage.variant,
         "protocol": stage.protocol,
@@ -54,6 +73,7 @@ def write_record(stage: Training, figures: dict, each: dict, images: int, steps:
         "per_image": each,
         "minutes": figures["minutes"],
         "steps": steps,
+        **more,
     }
     write_json(stage.outputs[-1], content)
 
@@ -69,7 +89,7 @@ def mean_figures(plan: Plan, records: Sequence[dict]) -> dict[str, dict]:
         Dict from variant to dict from protocol to figures; `labels` and `seeds` are those of which they are the mean.
     """
     table: dict[str, dict] = {name: {} for name in plan.variants}
-    for kept in (stage for stage in plan.of(Training) if stage.keeps):
+    for kept in (stage for stage in plan.trials if stage.keeps):
         name, protocol, labels = kept.variant, kept.protocol, kept.labels
         own = [
             each for each in records if (each["variant"], each["protocol"], each["labels"]) == (name, protocol, labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kerassl.config.sources import Sources
 from kerassl.report.model_images import model_images
-from kerassl.runs.plan.stages import Plan, Training
+from kerassl.runs.plan.stages import Plan
 from kerassl.types import LEVELS
 
 
@@ -20,7 +20,7 @@ def variant_images(plan: Plan, data: Sources) -> list[dict]:
     """
     found = []
     for task in plan.protocols:
-        names = dict.fromkeys(stage.variant for stage in plan.of(Training) if stage.protocol == task)
+        names = dict.fromkeys(stage.variant for stage in plan.trials if stage.protocol == task)
         found += model_images(
             {name: plan.variants[name].folder / f"{task}.keras" for name in names}, task, data.test,
             count=plan.config.explain.images, level=_level(plan.config, task), folder=plan.folder,

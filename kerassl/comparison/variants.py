@@ -19,6 +19,10 @@ def seen_by(variant: Variant, figures: dict | None, generated: bool) -> str:
     after = neck.seen(variant.sections)
     if "frozen" in variant.sections and variant.features != variant.weights:
         after += " For frozen features its batch normalization was re-estimated on images without labels."
+    if variant.self_train is not None:
+        after += " The detector also learns from images that its teacher labeled."
+    if variant.control_of is not None:
+        after += f" The detector sees as many labeled images as {variant.control_of} and its teacher see in all."
     if figures is None or variant.pretraining is None:
         return known + after
     kind = "generated images" if generated else "images"

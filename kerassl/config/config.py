@@ -103,6 +103,10 @@ class Config(Section):
             else:
                 if isinstance(learned, Distill) and learned.teacher is None:
                     problems.append(f"variants.{name}.distill names no teacher; give one, as {{teacher: MobileNet}}")
+            try:
+                self_training(self, name)
+            except ValueError as error:
+                problems.append(str(error))
         problems += _grid_problems(self)
         if problems:
             raise ValueError("\n".join(problems))
@@ -132,7 +136,23 @@ def axes(config: Config, protocol: str) -> tuple[list[str], list[int | None], li
     own, common = getattr(config, protocol), config.compare
     labels = common.labels if own.labels is None else own.labels
     seeds = common.seeds if own.seeds is None else own.seeds
-    return own.variants or list(config.variants), labels, [config.seed + number for number in range(seeds)]
+    names = [name for name in config.variants if protocol == "detector" or not _of_detectors(config.variants[name])]
+    return own.variants or names, labels, [config.seed + number for number in range(seeds)]
+
+
+def _of_detectors(variant):
+    """Whether a variant is for detectors alone."""
+    return variant.self_train is not None or variant.control_of is not None
+
+
+def self_training(config: Config, variant: str) -> SelfTrain:
+    """Return the section `self_train` as it is for a self-trained variant.
+
+    Raises:
+        ValueError: if its changes are not accepted, a line for each.
+    """
+    section, changes = config.self_train or SelfTrain(), config.variants[variant].self_train or {}
+    return changed_section(section, changes, f"variants.{variant}.self_train")
 
 
 def parent(config: Config, variant: str) -> str | None:
@@ -370,6 +390,7 @@ def _grid_problems(config):
         start = parent(config, name)
         if start is not None and list(variants).index(start) >= list(variants).index(name):
             yield f"variants.{name}.start is {start!r}, a variant that is not above it; move it there"
+        yield from _self_training_problems(config, name)
         if variants[name].supervised == []:
             yield f"variants.{name}.supervised names no class; give true for all, or two names and more"
     yield from _unknown("compare.baseline", [common.baseline], variants)
@@ -404,6 +425,23 @@ def _grid_problems(config):
         yield f"variants: {left[0]!r} is measured by nothing; add it to a section's variants, or take it out"
 
 
+def _self_training_problems(config, name):
+    own, above = config.variants[name], list(config.variants)[: list(config.variants).index(name)]
+    where = f"variants.{name}"
+    if own.self_train is not None and own.control_of is not None:
+        yield f"{where} has both self_train and control_of; give one of them"
+    if "control" in (own.self_train or {}):
+        yield f"{where}.self_train.control is for kerassl self-train; add a variant with control_of: {name}"
+    if own.control_of is not None and (
+        own.control_of not in above or config.variants[own.control_of].self_train is None
+    ):
+        yield f"{where}.control_of is {own.control_of!r}; give a variant above that has self_train"
+    if _of_detectors(own):
+        for protocol in ("frozen", "localizer"):
+            if getattr(config, protocol) is not None and name in (getattr(config, protocol).variants or ()):
+                yield f"{protocol}.variants: {name!r} trains a detector; take it out"
+
+
 def _unknown(key, names, variants):
     for name in names:
         if name is not None and name not in variants:
@@ -433,6 +471,9 @@ def without(config: Config, skip: Sequence[str]) -> Config:
     for name in left:
         if parent(config, name) in skip:
             problems.append(f"variants.{name} starts from {parent(config, name)!r}, which is skipped; skip both")
+        other = config.variants[name].control_of
+        if other in skip:
+            problems.append(f"variants.{name} is the control of {other!r}, which is skipped; skip both")
     if check and (check.good in skip or check.poor in skip):
         problems.append("compare.sanity_check needs a variant that is skipped; remove it, or skip another variant")
     if config.compare.baseline in skip:

@@ -471,11 +471,14 @@ class Teacher(Section):
     weights: str | None = Field(
         None, description="What backbone starts with; null is imagenet, or the student's start where backbone is null."
     )
+    merged: Literal[1, 2] = Field(
+        1, description="2 trains a second teacher by another seed, and merges the detections of both: twice the time."
+    )
 
     @pydantic.model_validator(mode="after")
     def _trained_or_a_file(self):
-        if self.detector is not None and any((self.image_size, self.backbone, self.weights)):
-            raise ValueError("detector is trained already; leave image_size, backbone and weights out")
+        if self.detector is not None and any((self.image_size, self.backbone, self.weights, self.merged > 1)):
+            raise ValueError("detector is trained already; leave image_size, backbone, weights and merged out")
         return self
 
 
@@ -491,7 +494,7 @@ class SelfTrain(Section):
     weight_by_score: bool = Field(False, description="Let a box count in training as much as it scores.")
     least_agreement: Share | None = Field(
         None,
-        description="With mirror: boxes on which image and mirror image agree less (IoU) train their class alone; 0.8 "
+        description="With mirror, or two teachers: boxes on which these agree less (IoU) train their class alone; 0.8 "
         "is usual.",
     )
     background: From0 = Field(1.0, description="Weight of the background in images that the teacher labels; 0.5 to 1.")
@@ -501,6 +504,9 @@ class SelfTrain(Section):
         True, description="Keep images that are unlike the labeled ones, by the teacher's features."
     )
     rounds: Literal[1, 2] = Field(1, description="2 labels the images again with the student, for a second student.")
+    second_threshold: Threshold | None = Field(
+        None, description="With rounds 2: threshold of the second labels, whose scores are higher; null is the first."
+    )
     repeat: Count | None = Field(
         None,
         description="How often a labeled image is seen while one that the teacher labels is seen once; null makes them "
@@ -517,8 +523,10 @@ class SelfTrain(Section):
 
     @pydantic.model_validator(mode="after")
     def _agreement_needs_mirrors(self):
-        if self.least_agreement is not None and not self.mirror:
+        if self.least_agreement is not None and not self.mirror and (self.teacher.merged == 1 or self.rounds > 1):
             raise ValueError("least_agreement is for images that are also mirrored; give mirror, or leave it out")
+        if self.second_threshold is not None and self.rounds == 1:
+            raise ValueError("second_threshold is for a second round; give rounds 2, or leave it out")
         return self
 
 
@@ -553,6 +561,16 @@ class Variant(Section):
     )
     batch_norm: Literal["frozen", "re-estimated"] | None = Field(
         None, description="That of its frozen features; null is what the section frozen says."
+    )
+    self_train: dict | None = Field(
+        None,
+        description="Self-train its detector: changes over the section self_train, {} is the section as it is; null "
+        "trains on labels alone.",
+    )
+    control_of: str | None = Field(
+        None,
+        description="A self-trained variant above: train a detector on labels alone, for as many images as that one "
+        "and its teacher see.",
     )
 
     @pydantic.model_validator(mode="before")

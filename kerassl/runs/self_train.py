@@ -17,20 +17,20 @@ from kerassl import metrics, statistics
 from kerassl._errors import UserError
 from kerassl._io.state import read_kept, write_json
 from kerassl.config.config import Config, as_flags, label_settings, read_config
-from kerassl.config.sources import Sources, check_images, check_paths, labeled_parts, sources
+from kerassl.config.sources import Sources, check_images, check_paths, sources
 from kerassl.datasets import DetectionDataset, write_coco
 from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.detectors import model_files
 from kerassl.report.model_images import model_images
 from kerassl.report.self_training import gain_sentences
 from kerassl.runs import finetune as finetuning
+from kerassl.runs import students
 from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan.self_training import plan_self_training
 from kerassl.runs.plan.stages import Choice, Labeling, Matched, Mixed, Plan, Stage, Training
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import prepare
 from kerassl.runs.start import check_network, check_start, fetch_weights, seen, start_settings
-from kerassl.tasks.label import held_by, label
 from kerassl.tasks.predict import detections, score
 from kerassl.types import METRIC_NAMES
 
@@ -189,8 +189,8 @@ def _config(out, config, run, flags, resume) -> Config:
         check_start(teacher.weights, "self_train.teacher.weights")
     if teacher.backbone is not None:
         check_network(found.model_copy(update={"backbone": teacher.backbone}))
-    if teacher.detector is not None and model_files.check_model(teacher.detector).task != "detector":
-        raise UserError(f"{teacher.detector} is a localizer, which gives every image one box; give a detector.keras")
+    if teacher.detector is not None:
+        students.check_teacher(teacher.detector)
     if not found.data.unlabeled and found.data.scenes is None:
         raise UserError("no images without labels are named; give --images a folder, or data.unlabeled")
     alone = {"weights": start, "frozen": None, "localizer": None}
@@ -205,8 +205,8 @@ def _execute(plan: Plan, folder: pathlib.Path) -> RunResult:
     data = data if data.val is not None else dataclasses.replace(data, val=data.test)
     teacher = plan.config.self_train.teacher  # type: ignore[union-attr]
     for file in {teacher.detector, teacher.weights, plan.config.weights}:
-        if model_files.trained(file) is not None:
-            _check_unseen(file, data)
+        if file is not None and model_files.trained(file) is not None:
+            students.check_unseen(file, data)
     check_images(data)
     fetch_weights(plan.left())
     prepare(plan.config)
@@ -225,7 +225,7 @@ def _execute(plan: Plan, folder: pathlib.Path) -> RunResult:
         if isinstance(stage, Mixed):
             text = f"{text.removesuffix('.')}; and images that the {stage.labeler} labeled."
         variants[stage.name] = {"start": stage.weights, "seen": text, **variants[stage.name]}
-    unlabeled = work.size(plan.of(Labeling)[0])
+    unlabeled = students.labeled_images(plan.of(Labeling)[0])
     pair = {"before": choice["gain"]["baseline"], "after": choice["gain"]["student"]}
     detectors = plan.of(Choice)[0].detectors
     left = (read_kept(folder / "left_out.json", "left_out") or {"left_out": []})["left_out"]
@@ -260,68 +260,22 @@ class _Work:
     plan: Plan
     data: Sources
 
-    @property
-    def recipe_images(self) -> int:
-        """How many images a training by the section `detector` sees."""
-        return len(self.data.train) * self.plan.config.detector.epochs  # type: ignore[union-attr]
-
-    def pixels(self, image_size: int) -> float:
-        """The pixels of an image of this size, as a multiple of those of the student's."""
-        return (image_size / self.plan.config.detector.image_size) ** 2  # type: ignore[union-attr]
-
     @functools.cached_property
     def pool(self) -> list[str]:
         """The images to label, without those that are labeled; these are listed in the run's folder."""
-        data, paths = self.data, list(dict.fromkeys(identified(self.data.images)[1]))
-        parts = {"train": data.train, "val": data.val, "test": data.test if data.unseen else ()}
-        held = held_by({name: [each.path for each in part or ()] for name, part in parts.items() if part}, paths)
+        data, paths = self.data, identified(self.data.images)[1]
+        parts = {"train": data.train, "val": data.val, "test": data.test if data.unseen else None}
+        left, held = students.unlabeled(paths, parts)
         rows = [
             {"image": path, "copy_of": each.original, "part": each.original_split, "kind": each.kind}
             for path, each in held.items()
         ]
-        write_json(self.plan.folder / "left_out.json", {"images": len(paths), "left_out": rows})
-        left = [path for path in paths if path not in held]
-        if not left:
-            raise UserError(f"all of {len(paths)} images are labeled, or copies of such; give others by --images")
-        if held:
-            log.info("%d of %d images left out that are labeled, or copies of such", len(held), len(paths))
+        write_json(self.plan.folder / "left_out.json", {"images": len(left) + len(held), "left_out": rows})
         return left
-
-    def _file(self, name):
-        return self.plan.of(Choice)[0].detectors[name]
-
-    def size(self, stage: Labeling) -> int:
-        """How many images a labeling went through."""
-        result = stage.kept() or {}
-        return result["images"] + result["broken"]
-
-    def mixed(self, stage: Mixed) -> tuple[DetectionDataset, int]:
-        """Return what a student is trained on, and for how many epochs.
-
-        The list of an epoch holds every labeled image `repeat` times and every other one once. Training shuffles it by
-        seed and epoch alone, and augments each place of it by draws of its own.
-        """
-        own, labeled = stage.mix, self.data.train
-        found = DetectionDataset.open(stage.labeled_by, class_names=labeled.class_names)
-        others = [record for record in found if own.keep_empty or not record.ignored.all()]
-        if not others:
-            raise UserError(
-                f"the {stage.labeler} finds nothing in {len(found)} images (threshold {own.threshold}); train it "
-                f"longer, or begin another run with a lower --threshold and {self._file(stage.labeler)} as --teacher"
-            )
-        repeat = own.repeat or max(1, round(len(others) / len(labeled)))
-        records = labeled.with_records([*labeled] * repeat + others)
-        return records, max(1, round(own.length * self.recipe_images / len(records)))
 
 
 def _label(stage: Labeling, work: _Work) -> dict:
-    own = stage.settings
-    label(
-        stage.weights, work.pool, like=work.data.train, out=stage.folder, threshold=own.threshold, mirror=own.mirror,
-        keep_foreign=own.keep_foreign, weight_by_score=own.weight_by_score, least_agreement=own.least_agreement,
-        background=own.background, empty_background=own.empty_background, resume=True,
-    )  # fmt: skip
-    return stage.kept() or {}
+    return students.label_pool(stage, work.pool, work.data.train)
 
 
 def _train(stage: Training, work: _Work) -> dict:
@@ -329,27 +283,11 @@ def _train(stage: Training, work: _Work) -> dict:
 
 
 def _train_mixed(stage: Mixed, work: _Work) -> dict:
-    records, epochs = work.mixed(stage)
-    return finetuning.run(_for(stage, epochs), work.data.with_labels(records))
+    return students.train_student(stage, work.data)
 
 
 def _train_matched(stage: Matched, work: _Work) -> dict:
-    own, plan, first = work.plan.config.self_train, work.plan, work.plan.of(Labeling)[0]
-    assert own is not None
-    images = work.recipe_images * work.pixels(model_files.describe(first.weights).image_size or 0)
-    for labeling in plan.of(Labeling):
-        passes = work.size(labeling) + (0 if own.keep_foreign else len(work.data.train))
-        images += (
-            passes * (2 if own.mirror else 1) * work.pixels(model_files.describe(labeling.weights).image_size or 0)
-        )
-    for student in plan.of(Mixed):
-        records, epochs = work.mixed(student)
-        images += len(records) * epochs
-    return finetuning.run(_for(stage, max(1, round(images / len(work.data.train)))), work.data)
-
-
-def _for(stage: Any, epochs: int) -> Any:
-    return dataclasses.replace(stage, settings=stage.settings.model_copy(update={"epochs": epochs}))
+    return students.train_matched(stage, work.data, students.images_seen(stage.student, work.data.train))
 
 
 def _choose(stage: Choice, work: _Work) -> dict:
@@ -419,43 +357,6 @@ def _sentence(choice):
     for other in choice["tied"]:
         text += f" The {other} cannot be distinguished from it on that many images."
     return text
-
-
-def _check_unseen(teacher, data):
-    """Refuse a teacher that was trained on validation or test images, where its run says so."""
-    paths = _seen_by(teacher)
-    if paths is None:
-        log.warning(
-            "%s is in no run whose labels can be read: whether it was trained on validation or test images is unknown",
-            teacher,
-        )
-        return
-    held = [record.path for part in (data.val, data.test if data.unseen else ()) for record in part]
-    found = held_by({"seen": paths}, held)
-    if found:
-        raise UserError(
-            f"{teacher} was trained on {len(found)} of the {len(held)} images to validate and to score on, as "
-            f"{next(iter(found))}; take the split of its run by --run, or give another teacher"
-        )
-
-
-def _seen_by(detector):
-    """The labeled images that a detector was trained on, with those of the one that it continues; None if unknown."""
-    file = pathlib.Path(detector).resolve()
-    home = next((folder for folder in file.parents[:3] if (folder / "config.yaml").is_file()), None)
-    if home is None:
-        return None
-    try:
-        config = read_config(home / "config.yaml", expand=False)
-        if config.data.train is None:
-            return [] if config.data.scenes is not None else None
-        train = labeled_parts(config.data)[0]
-        train = train.subset(config.data.count, fraction=config.data.fraction, seed=config.seed)
-    except UserError as error:
-        log.warning("%s", error)
-        return None
-    before = [] if model_files.trained(config.weights) is None else _seen_by(config.weights)
-    return None if before is None else [*before, *(record.path for record in train)]
 
 
 _RUNNERS: Mapping[type[Stage], Callable[[Any, _Work], dict]] = {

@@ -19,6 +19,7 @@ from kerassl import detectors
 from kerassl._display import verbosity
 from kerassl._errors import UserError
 from kerassl._io import files, outputs
+from kerassl._io.manifest import checksum
 from kerassl._lazy import keras
 from kerassl.config.sources import open_labels
 from kerassl.datasets import DetectionDataset
@@ -26,9 +27,10 @@ from kerassl.datasets.duplicates import Duplicate, find_duplicates
 from kerassl.datasets.images.reading import read_image
 from kerassl.datasets.record import Record
 from kerassl.datasets.writing.files import ImageFiles
-from kerassl.detectors.model_files import check_model
+from kerassl.detectors.model_files import check_model, load
 from kerassl.detectors.self_training.foreign import LabeledFeatures
 from kerassl.detectors.self_training.labeling_card import CardCounts, LabelingCard
+from kerassl.detectors.self_training.merging import merge
 from kerassl.detectors.self_training.pseudo_labels import Chosen, PseudoWeights, choose
 from kerassl.detectors.self_training.thresholds import Thresholds, count_matched, fixed
 from kerassl.metrics.prediction_formats import FORMATS, Predicted, Written, text_stems
@@ -86,6 +88,7 @@ def label(
     format: str = "coco",
     threshold: float | str = 0.3,
     mirror: bool = False,
+    also: str | os.PathLike | keras.Model | None = None,
     keep_foreign: bool = False,
     weight_by_score: bool = False,
     least_agreement: float | None = None,
@@ -120,10 +123,12 @@ def label(
         threshold: Float, the lowest score of a label; or `"count"` for one of each class by which there are as many
             boxes an image as in `like`: a quarter of these become labels, the others ignored regions.
         mirror: Bool. Also detect in the mirror images, and merge: twice the time.
+        also: Second detector of the same classes, or the path of its file, or None. The detections of both are merged.
         keep_foreign: Bool. Keep images that are unlike the labeled ones, by the detector's features.
         weight_by_score: Bool. Whether a box counts in training as much as it scores, and not as much as a label.
         least_agreement: Float, 0 to 1, or None for all: boxes on which an image and its mirror image agree less (their
-            IoU; 0.8 is usual) train their class alone. It needs `mirror`.
+            IoU; 0.8 is usual) train their class alone; with `also` those on which the detectors do. It needs one of
+            both.
         background: Float, the weight of the background in training.
         empty_background: Float, the same in images without a label; 0.05 where the detector misses many objects.
         resume: Bool. Continue what was stopped in the folder, with the same settings.
@@ -139,16 +144,15 @@ def label(
         >>> done = kerassl.label("runs/voc/detector.keras", "photos/", like="annotations.json", out="labels")
         >>> kerassl.finetune(data="labels", out="runs/student")
     """
-    described = check_model(model)
-    names = described.class_names
-    if described.kind == "Localizer":
-        raise UserError("a localizer gives every image one box; give a detector.keras")
+    names = _class_names(model)
+    if also is not None and _class_names(also) != names:
+        raise UserError(f"the detectors have other classes: {', '.join(names)}; {', '.join(_class_names(also))}")
     if format not in (*_IMAGES, "labelstudio"):
         raise UserError(f"format is {format!r}; give one of {', '.join((*_IMAGES, 'labelstudio'))}")
     if threshold != "count":
         fixed(threshold, names)  # type: ignore[arg-type]  # refuses what is no score
     weights = PseudoWeights(weight_by_score, least_agreement, background, empty_background)
-    if least_agreement is not None and not mirror:
+    if least_agreement is not None and not mirror and also is None:
         raise UserError("least_agreement is for images that are also mirrored; give mirror, or leave it out")
     outputs.check_folder(out, new=False)
     files.check_outside(out, [each for each in (like, like_images) if isinstance(each, (str, os.PathLike))])
@@ -162,12 +166,19 @@ def label(
         raise UserError(f"all of {len(paths)} images are labeled already; give others")
     job = LabelJob(
         model, names, [shown[each] for each in left], [paths[each] for each in left], None, tuple(labeled),
-        format, threshold, mirror, keep_foreign, weights, len(held),
+        format, threshold, mirror, also, keep_foreign, weights, len(held),
     )  # fmt: skip
     result = predict_into(pathlib.Path(out), job, resume)
     for line in result["alarms"]:
         log.warning("%s", line)
     return WrittenLabels(pathlib.Path(out), **{**result, "alarms": tuple(result["alarms"])})
+
+
+def _class_names(model):
+    described = check_model(model)
+    if described.kind == "Localizer":
+        raise UserError("a localizer gives every image one box; give a detector.keras")
+    return described.class_names
 
 
 def held_by(splits: Mapping[str, Sequence[str]], paths: Sequence[str]) -> dict[str, Duplicate]:
@@ -194,7 +205,7 @@ class LabelJob(ImagesJob):
 
     Attributes:
         labeled: tuple of `Record`, that people labeled.
-        format, threshold, mirror, keep_foreign: see `label`.
+        format, threshold, mirror, also, keep_foreign: see `label`.
         weights: `PseudoWeights`.
         held: int, the images that were left out as people have labeled them.
     """
@@ -203,6 +214,7 @@ class LabelJob(ImagesJob):
     format: str
     threshold: float | str
     mirror: bool
+    also: str | os.PathLike | keras.Model | None
     keep_foreign: bool
     weights: PseudoWeights
     held: int
@@ -218,6 +230,7 @@ class LabelJob(ImagesJob):
             "format": self.format,
             "threshold": self.threshold,
             "mirror": self.mirror,
+            "also": checksum(self.also) if isinstance(self.also, (str, os.PathLike)) else None,
             "keep_foreign": self.keep_foreign,
             "weights": dataclasses.asdict(self.weights),
         }
@@ -226,9 +239,7 @@ class LabelJob(ImagesJob):
         known = None if self.keep_foreign else _features(network, self.labeled)
         found = CardCounts(self.labeled, fixed(self._score, self.class_names))
         seen, start, checked = 0, time.monotonic(), False
-        for batch in detectors.predict_batches(
-            network, paths, first=first, mirror=self.mirror, features=known is not None
-        ):
+        for batch in self._predicted(network, paths, first, known is not None):
             rows = batch_rows(batch, names)
             foreign = [False] * len(rows) if known is None else known.distances(batch.features) > known.limit
             agreements = [None] * len(rows) if batch.agreements is None else batch.agreements
@@ -242,6 +253,18 @@ class LabelJob(ImagesJob):
                 checked, collapse = True, found.card().collapse()
                 if collapse is not None:
                     log.warning("%s", collapse)
+
+    def _predicted(self, network, paths, first, features):
+        """Yield the predictions of a batch after the other, merged where there are two detectors."""
+        given = {"first": first, "mirror": self.mirror}
+        batches = detectors.predict_batches(network, paths, features=features, **given)
+        if self.also is None:
+            yield from batches
+            return
+        for one, other in zip(batches, detectors.predict_batches(load(self.also), paths, **given)):
+            both = [merge(*pair) for pair in zip(one.detections, other.detections)]
+            merged, agreements = ([pair[place] for pair in both] for place in (0, 1))
+            yield one._replace(detections=merged, agreements=agreements)
 
     @property
     def _score(self):

@@ -172,7 +172,7 @@ def test_tuning_images_are_left_out_of_what_is_reported(tmp_path):
     ids = {}
     for split in ("report", "tuning"):
         plan = planned(tmp_path, text.replace("images: 2}", f"images: 2, split: {split}}}"))
-        data, _ = compare._split(plan.config, tmp_path)
+        data, _ = compare._split(plan.config, sources(plan.config, tmp_path))
         ids[split] = {record.image_id for record in data.test}
     assert (len(ids["report"]), len(ids["tuning"])) == (4, 2)
     assert not ids["report"] & ids["tuning"]

@@ -54,7 +54,7 @@ def test_teacher_has_its_own_network_or_file_when_it_is_named(tmp_path):
     plan = planned(tmp_path, **{"self_train.teacher": {"detector": "a.keras"}})
     assert [stage.name for stage in plan.stages] == ["labels", "student", "choice"]
     assert plan.stages[0].weights == "a.keras"
-    with pytest.raises(UserError, match="leave image_size, backbone and weights out"):
+    with pytest.raises(UserError, match="leave image_size, backbone, weights and merged out"):
         planned(tmp_path, **{"self_train.teacher": {"detector": "a.keras", **teacher}})
 
 

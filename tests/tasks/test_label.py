@@ -12,6 +12,7 @@ import kerassl
 from kerassl import UserError, detectors
 from kerassl.cli.main import main
 from kerassl.datasets import DetectionDataset, Record, write_coco
+from kerassl.detectors.self_training.merging import merge
 from kerassl.tasks.label import label
 
 pytestmark = pytest.mark.current_stack
@@ -141,6 +142,29 @@ def test_files_are_equal_to_the_byte_when_killed_labeling_is_resumed(tmp_path, m
     scores = [task["predictions"][0]["score"] for task in tasks]
     assert scores == sorted(scores, reverse=True)
     assert sum(len(task["predictions"][0]["result"]) for task in tasks) == done.objects
+
+
+def test_detections_of_two_detectors_are_merged_when_another_is_given(
+    tmp_path, model, photos, like, tiny_detector, noisy_heads
+):
+    keras.utils.set_random_seed(1)
+    other = noisy_heads(tiny_detector("YOLOV8", NAMES, 96))
+    other.save(tmp_path / "other.keras")
+    given = {"like": like, "threshold": 0.2, "keep_foreign": True, "least_agreement": 0.6}
+    label(model, photos, out=tmp_path / "out", also=tmp_path / "other.keras", **given)
+    read = DetectionDataset.open(tmp_path / "out", class_names=NAMES)
+    found = [detected(one, photos, False)[0] for one in (model, other)]
+    agreed = 0
+    for record in read:
+        pair = [one[content(record.path)][0] for one in found]
+        merged, agreement = merge(*pair)
+        kept = merged.scores >= 0.2
+        np.testing.assert_allclose(record.boxes, merged.boxes[kept], atol=1e-3)
+        np.testing.assert_array_equal(record.weights.box_weight, agreement[kept] >= 0.6)
+        agreed += (agreement[kept] >= 0.6).sum()
+    assert 0 < agreed < sum(len(record.boxes) for record in read)
+    with pytest.raises(UserError, match="other classes"):
+        label(model, photos, like=like, out=tmp_path / "new", also=tiny_detector("YOLOV8", class_names=NAMES[::-1]))
 
 
 def test_images_are_left_out_when_people_labeled_them_or_copies(tmp_path, model, photos, like, capsys, monkeypatch):

@@ -45,6 +45,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--mirror", action="store_true", help="also detect in the mirror images, and merge: twice the time"
     )
     parser.add_argument(
+        "--also", metavar="FILE", help="a second detector.keras of the same classes; the detections of both are merged"
+    )
+    parser.add_argument(
         "--keep-foreign", action="store_true", help="keep images that are unlike the labeled ones by their features"
     )
     parser.add_argument(
@@ -54,7 +57,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--least-agreement",
         type=flags.number(_numbers.SHARE),
         metavar="N",
-        help="with --mirror: boxes on which image and mirror image agree less train their class alone; 0.8 is usual",
+        help="with --mirror or --also: boxes on which both agree less (IoU) train their class alone; 0.8 is usual",
     )
     for flag, where in (("--background", ""), ("--empty-background", " in images without a label")):
         parser.add_argument(

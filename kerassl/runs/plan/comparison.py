@@ -5,14 +5,17 @@ Nothing here loads TensorFlow: a plan can be printed before anything is trained.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
 from kerassl._errors import UserError
-from kerassl.config.config import Config, axes, learned_section, parent, protocols, slug
+from kerassl.config.config import Config, axes, learned_section, parent, protocols, self_training, slug
 from kerassl.config.schema import Distill
+from kerassl.runs.plan.self_training import student_stages
 from kerassl.runs.plan.stages import (
     Distillation,
+    Matched,
     Network,
     Plan,
     Pretraining,
@@ -55,7 +58,8 @@ def plan_comparison(config: Config, folder: str | os.PathLike) -> Plan:
                 stages |= _reestimation(config, variants[name], stages)
             kept = (count, seed) == (most, seeds[0])
             stage = _trial(config, folder, variants, name, protocol, count, seed, kept)
-            stages[stage.name] = stage
+            for one in _self_trained(folder, variants, stage, stages):
+                stages[one.name] = one
     return Plan(config, folder, tuple(stages.values()), variants)
 
 
@@ -91,7 +95,10 @@ def _variants(config: Config, folder: pathlib.Path) -> dict[str, Variant]:
             for protocol in protocols(config)
             if name in axes(config, protocol)[0]
         }
-        found[name] = Variant(name, own.start, before, place, pretraining, weights, features, sections)
+        students = None if own.self_train is None else self_training(config, name)
+        found[name] = Variant(
+            name, own.start, before, place, pretraining, weights, features, sections, students, own.control_of
+        )
     return found
 
 
@@ -165,6 +172,7 @@ def _trial(config, folder, variants, name, protocol, labels, seed, kept):
         images=labeled_seen(config, section, labels),
         protocol=protocol,
         labels=labels,
+        labels_seed=seed,
         features=folder / "features" / first.folder.name,
         network_seed=config.seed,
         logs=folder if keeps_logs else folder / "trials",
@@ -172,6 +180,30 @@ def _trial(config, folder, variants, name, protocol, labels, seed, kept):
         keeps=kept,
         record=record,
     )
+
+
+def _self_trained(folder, variants, trial, stages):
+    """The stages of a trial: itself, after teachers, labels and students where its variant is self-trained."""
+    variant = variants[trial.variant]
+    if variant.self_train is None and variant.control_of is None:
+        return [trial]
+    fields = {field.name: getattr(trial, field.name) for field in dataclasses.fields(trial)}
+    trial_of, own = trial.record.stem, variant.self_train
+    if variant.control_of is not None:
+        student = stages[f"{trial_of} {variant.control_of}"]
+        return [Matched(**{**fields, "images": None, "after": (*trial.after, student.name)}, student=student)]
+
+    def named(part):
+        if part == ("student" if own.rounds == 1 else "student-2"):
+            return {name: fields[name] for name in ("name", "folder", "stage", "logs", "keeps", "record")}
+        home = folder / "self_training" / slug(variant.name) / trial_of / part
+        found = {"name": f"{part} of {trial.name}", "variant": variant.name, "folder": home, "optional": True}
+        if part.startswith("labels"):
+            return found
+        stage = f"detector:{variant.name}:{trial_of}:{part}"
+        return {**found, "stage": stage, "logs": folder / "trials", "keeps": True, "record": None}
+
+    return student_stages(own, fields, named, [stage for stage in stages.values() if stage.optional])
 
 
 def _needed(variant, features=True):

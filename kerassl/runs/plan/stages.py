@@ -57,11 +57,10 @@ class Stage:
         folder: `pathlib.Path`, where it leaves its files.
         after: Tuple of the names of stages that it needs.
         images: Int, how many images training sees, or None where only their reading tells.
+        optional: Bool. Whether it is left out where nothing that needs it is left.
     """
 
     kind: ClassVar[str]
-    optional: ClassVar[bool] = False
-    """Whether it is left out where nothing that needs it is left."""
 
     name: str
     variant: str = ""
@@ -72,6 +71,7 @@ class Stage:
     folder: pathlib.Path
     after: tuple[str, ...] = ()
     images: int | None = None
+    optional: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ class Reestimation(Stage):
     """Batch normalization for frozen features, re-estimated on whole images; `settings` is the section `frozen`."""
 
     kind = "batch norm"
-    optional = True
+    optional: bool = True
     settings: Frozen
 
     @property
@@ -188,6 +188,7 @@ class Training(Stage):
     Attributes:
         protocol: `"frozen"`, `"localizer"` or `"detector"`, whose section is `settings`.
         labels: Int, how many images' labels are used, or None for all.
+        labels_seed: Int, by which these are chosen; None where all are used.
         features: `pathlib.Path` of the folder that keeps frozen features until all that share them are done.
         network_seed: Int, of a random start under frozen features, and of a neck on them: one for all trials.
         logs: `pathlib.Path` of the folder of `metrics.jsonl`.
@@ -199,6 +200,7 @@ class Training(Stage):
     settings: Any
     protocol: str
     labels: int | None = None
+    labels_seed: int | None = None
     features: pathlib.Path | None = None
     network_seed: int = 0
     logs: pathlib.Path
@@ -232,10 +234,19 @@ class Training(Stage):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Labeling(Stage):
-    """Labels for the images without labels, by the detector in `weights`."""
+    """Labels for the images without labels, by the detector in `weights`.
+
+    Attributes:
+        settings: The section `self_train`, whose threshold is that of this round.
+        second: Str, the path of a second detector, whose detections are merged with those of the first, or None.
+        labels, labels_seed: As of `Training`, which images are labeled already.
+    """
 
     kind = "label"
     settings: SelfTrain
+    second: str | None = None
+    labels: int | None = None
+    labels_seed: int | None = None
 
     @property
     def outputs(self) -> tuple[pathlib.Path, ...]:
@@ -252,18 +263,26 @@ class Mixed(Training):
 
     Attributes:
         mix: The section `self_train`.
-        labeled_by: `pathlib.Path` of the folder of labels.
-        labeler: Str, the name of the detector that gives them.
+        labeling: `Labeling` of the other images.
+        labeler: Str, what the detector that gives their labels is called.
+        before: `Mixed` of the round before, or None.
     """
 
     mix: SelfTrain
-    labeled_by: pathlib.Path
+    labeling: Labeling
     labeler: str
+    before: Mixed | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Matched(Training):
-    """Training on labels alone, for as many images as the stages `after` which it comes."""
+    """Training on labels alone, for as many images as teachers, labelings and students together.
+
+    Attributes:
+        student: `Mixed` of the last round.
+    """
+
+    student: Mixed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -300,6 +319,8 @@ class Variant:
         weights: Weights that its backbone has when labels come.
         features: Weights by which its frozen features are computed.
         sections: Dict from the protocols that measure it to their sections.
+        self_train: The section `self_train` of a self-trained variant, or None.
+        control_of: Str, the self-trained variant that it is the control of, or None.
     """
 
     name: str
@@ -310,6 +331,8 @@ class Variant:
     weights: str
     features: str
     sections: Mapping[str, Any]
+    self_train: SelfTrain | None = None
+    control_of: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -329,9 +352,14 @@ class Plan:
     variants: Mapping[str, Variant] = dataclasses.field(default_factory=dict)
 
     @property
+    def trials(self) -> list[Training]:
+        """The trainings that are trials of a comparison, without those of teachers."""
+        return [stage for stage in self.of(Training) if stage.record is not None]
+
+    @property
     def protocols(self) -> list[str]:
         """The protocols that measure its variants, from the quickest to the slowest."""
-        return list(dict.fromkeys(stage.protocol for stage in self.of(Training)))
+        return list(dict.fromkeys(stage.protocol for stage in self.trials))
 
     def of(self, kind: type) -> list[Any]:
         """Return the stages of a class."""

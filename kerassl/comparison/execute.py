@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import logging
 import os
+import pathlib
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -185,6 +186,7 @@ class _Work:
     """State that the stages of a comparison share while they are done.
 
     Attributes:
+        folder: `pathlib.Path` of the run.
         data: `Sources`.
         held: The images to score on, also those that settings are chosen on.
         labeled: Function from number of labels and seed to the records to train on.
@@ -194,6 +196,7 @@ class _Work:
         found: Dict from the names of the stages that are done to their figures.
     """
 
+    folder: pathlib.Path
     data: Sources
     held: Sequence[Record]
     labeled: Callable
@@ -209,13 +212,13 @@ class _Work:
     @functools.cached_property
     def pool(self) -> list[str]:
         """The images without labels, but those to choose and to score on."""
-        paths = identified(self.data.images)[1]
-        return students.unlabeled(paths, {"val": self.data.val, "test": self.held})[0]
+        parts = {"val": self.data.val, "test": self.held}
+        return students.unlabeled(identified(self.data.images)[1], parts, self.folder)
 
 
 def _execute(plan, left, data, labeled, limit, held):
     """Do the stages that are left, and return what each found by its name."""
-    work = _Work(data, held, labeled, limit, left, frozen.FrozenTrials(plan, left, data, labeled, limit))
+    work = _Work(plan.folder, data, held, labeled, limit, left, frozen.FrozenTrials(plan, left, data, labeled, limit))
     for number, stage in enumerate(plan.stages):
         with _of_variant(stage.variant):
             work.found[stage.name] = _RUNNERS[type(stage)](stage, work)

@@ -512,6 +512,9 @@ class SelfTrain(Section):
         description="How often a labeled image is seen while one that the teacher labels is seen once; null makes them "
         "half of a batch in the mean.",
     )
+    student_start: Literal["start", "teacher"] = Field(
+        "start", description="Begin a student as its teacher began, or teacher to continue the training of that."
+    )
     length: Above0 = Field(
         2.5, description="Images that a student sees, as a multiple of those that detector.epochs are; 1 to 4."
     )

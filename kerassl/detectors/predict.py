@@ -13,7 +13,7 @@ from kerassl import backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, SHARE, SHARE_BELOW_1
-from kerassl.datasets.pipeline.letterboxed import identified, letterboxed_batches
+from kerassl.datasets.pipeline.letterboxed import arrays_of, identified, letterboxed_batches
 from kerassl.datasets.record import Record
 from kerassl.detectors.decoding import detect
 from kerassl.detectors.localizer.frozen_features import FrozenFeatures
@@ -110,7 +110,7 @@ class PredictedBatch(typing.NamedTuple):
 
 def predict_batches(
     model: keras.Model,
-    paths: Sequence[str],
+    paths: Sequence[str] | Sequence[np.ndarray],
     *,
     first: int = 0,
     score_threshold: float = 0.01,
@@ -119,11 +119,11 @@ def predict_batches(
     mirror: bool = False,
     features: bool = False,
 ) -> Iterator[PredictedBatch]:
-    """Detect objects in image files, a batch at a time, as `predict` does.
+    """Detect objects in images, a batch at a time, as `predict` does.
 
     Args:
         model: `Detector` or `Localizer`.
-        paths: sequence of str, of files or of images in shards.
+        paths: sequence of str, of files or of images in shards; or of `[H, W, 3]` arrays of values in [0, 255].
         first: int, 0 or the `end` of a batch of the same paths. The place to begin at.
         score_threshold, iou_threshold, max_detections: see `predict`.
         mirror: bool. Also detect in the mirror images, which takes twice as long, and merge; of a `Detector`.
@@ -145,9 +145,12 @@ def predict_batches(
         raise UserError("mirror and features are for a Detector; leave them out for a Localizer")
     find = _finder(model, score_threshold, iou_threshold, max_detections, features)
     names, size = tuple(model.class_names), _batch_size(model)
-    for places, images, scales, sizes in letterboxed_batches(
-        paths, model.image_size, size, mirrored=mirror, first=first, required=False
-    ):
+    arrays = arrays_of(paths)
+    if arrays is None:
+        read = letterboxed_batches(paths, model.image_size, size, mirrored=mirror, first=first, required=False)
+    else:
+        read = _letterboxed(arrays, model.image_size, size, mirror, first)
+    for places, images, scales, sizes in read:
         views = tf.unstack(images, axis=1) if mirror else [images]
         outputs = [find(model, view, scales, sizes) for view in views]
         pooled = [output.pop() for output in outputs] if features else [None]
@@ -188,32 +191,19 @@ def _one(names, boxes, scores, classes, count=None, logits=None):
 
 def _read(images, image_size, batch_size, strict):
     """Ids, and batches as `letterboxed_batches` yields them."""
-    arrays = _arrays(images)
+    arrays = arrays_of(images)
     if arrays is None:
         ids, paths = identified(images)
         return ids, letterboxed_batches(paths, image_size, batch_size, strict=strict)
     return [str(number) for number in range(len(arrays))], _letterboxed(arrays, image_size, batch_size)
 
 
-def _arrays(images):
-    """A list of `[H, W, 3]` arrays, or None for images that are named."""
-    if isinstance(images, (str, os.PathLike)):
-        return None
-    if hasattr(images, "shape") and len(images.shape) == 3:
-        images = [images]
-    images = list(images)
-    if not images or not all(hasattr(image, "shape") for image in images):
-        return None
-    odd = [tuple(image.shape) for image in images if len(image.shape) != 3 or image.shape[-1] != 3]
-    if odd:
-        raise UserError(f"an image is an array of shape {odd[0]}; give [H, W, 3], RGB in [0, 255]")
-    return images
-
-
-def _letterboxed(arrays, image_size, batch_size):
-    for first in range(0, len(arrays), batch_size):
+def _letterboxed(arrays, image_size, batch_size, mirrored=False, begin=0):
+    for first in range(begin, len(arrays), batch_size):
         some = arrays[first : first + batch_size]
         images, scales = zip(*(letterbox(image, image_size) for image in some))
+        if mirrored:
+            images = [tf.stack([one, letterbox(image[:, ::-1], image_size)[0]]) for one, image in zip(images, some)]
         sizes = tf.constant([image.shape[:2] for image in some], tf.float32)
         yield np.arange(first, first + len(some)), tf.stack(images), tf.stack(scales), sizes
 

@@ -263,15 +263,9 @@ class _Work:
     @functools.cached_property
     def pool(self) -> list[str]:
         """The images to label, without those that are labeled; these are listed in the run's folder."""
-        data, paths = self.data, identified(self.data.images)[1]
+        data = self.data
         parts = {"train": data.train, "val": data.val, "test": data.test if data.unseen else None}
-        left, held = students.unlabeled(paths, parts)
-        rows = [
-            {"image": path, "copy_of": each.original, "part": each.original_split, "kind": each.kind}
-            for path, each in held.items()
-        ]
-        write_json(self.plan.folder / "left_out.json", {"images": len(left) + len(held), "left_out": rows})
-        return left
+        return students.unlabeled(identified(data.images)[1], parts, self.plan.folder)
 
 
 def _label(stage: Labeling, work: _Work) -> dict:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kerassl._errors import UserError
+from kerassl._io.state import write_json
 from kerassl.config.config import read_config
 from kerassl.config.sources import Sources, labeled_parts
 from kerassl.datasets import DetectionDataset, Record
-from kerassl.datasets.duplicates import Duplicate
 from kerassl.detectors import model_files
 from kerassl.runs import finetune as finetuning
 from kerassl.runs.plan.stages import Labeling, Matched, Mixed
@@ -23,26 +23,30 @@ from kerassl.tasks.label import held_by, label
 log = logging.getLogger("kerassl")
 
 
-def unlabeled(
-    paths: Iterable[str], parts: Mapping[str, Iterable[Record] | None]
-) -> tuple[list[str], dict[str, Duplicate]]:
-    """Return those of some images that are not labeled, and for the others what they are copies of.
+def unlabeled(paths: Iterable[str], parts: Mapping[str, Iterable[Record] | None], folder: pathlib.Path) -> list[str]:
+    """Return those of some images that are not labeled; `left_out.json` lists the others.
 
     Args:
         paths: Iterable of str.
         parts: Dict from name to the records of labeled images, or None.
+        folder: `pathlib.Path` of the run.
 
     Raises:
         UserError: if none is left.
     """
     paths = list(dict.fromkeys(paths))
     held = held_by({name: [one.path for one in part] for name, part in parts.items() if part}, paths)
+    rows = [
+        {"image": path, "copy_of": each.original, "part": each.original_split, "kind": each.kind}
+        for path, each in held.items()
+    ]
+    write_json(folder / "left_out.json", {"images": len(paths), "left_out": rows})
     left = [path for path in paths if path not in held]
     if not left:
         raise UserError(f"all of {len(paths)} images are labeled, or copies of such; give others by --images")
     if held:
         log.info("%d of %d images left out that are labeled, or copies of such", len(held), len(paths))
-    return left, held
+    return left
 
 
 def label_pool(stage: Labeling, pool: Sequence[str], train: DetectionDataset) -> dict:

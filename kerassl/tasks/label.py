@@ -10,7 +10,7 @@ import os
 import pathlib
 import time
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ from kerassl.config.sources import open_labels
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.duplicates import Duplicate, find_duplicates
 from kerassl.datasets.images.reading import read_image
+from kerassl.datasets.pipeline.letterboxed import arrays_of
 from kerassl.datasets.record import Record
 from kerassl.datasets.writing.files import ImageFiles
 from kerassl.detectors.model_files import check_model, load
@@ -34,7 +35,7 @@ from kerassl.detectors.self_training.merging import merge
 from kerassl.detectors.self_training.pseudo_labels import Chosen, PseudoWeights, choose
 from kerassl.detectors.self_training.thresholds import Thresholds, count_matched, fixed
 from kerassl.metrics.prediction_formats import FORMATS, Predicted, Written, text_stems
-from kerassl.tasks.streamed import ImagesJob, Journal, batch_rows, named_images, predict_into
+from kerassl.tasks.streamed import ImagesJob, Journal, batch_rows, named_images, predict_into, row_arrays
 from kerassl.types import Detections
 
 if typing.TYPE_CHECKING:
@@ -81,7 +82,7 @@ def label(
     images: Images,
     *,
     like: DetectionDataset | str | os.PathLike,
-    out: str | os.PathLike,
+    out: str | os.PathLike | None = None,
     like_images: str | os.PathLike | None = None,
     split: str | None = None,
     allow_broken_labels: bool | None = None,
@@ -95,12 +96,12 @@ def label(
     background: float = 1.0,
     empty_background: float = 1.0,
     resume: bool = False,
-) -> WrittenLabels:
+) -> WrittenLabels | DetectionDataset:
     """Label images with a detector, for training or for people to correct.
 
-    Images that people have labeled are left out, by their path or as copies, also resized or re-encoded; so are images
-    unlike them. Results are kept on disk as they are made. The folder holds links to the images, except for
-    `labelstudio`, and
+    Without `out` the labels are returned, and nothing is written. Images that people have labeled are left out, by
+    their path or as copies, also resized or re-encoded; so are images unlike them. Results are kept on disk as they
+    are made. The folder holds links to the images, except for `labelstudio`, and
 
     - `coco`: `annotations.json`, whose annotations have a `score`, and the weights that `finetune` reads.
     - `voc`: `Annotations/` of XML with a `<score>` for each object.
@@ -113,9 +114,10 @@ def label(
 
     Args:
         model: Detector, or the path of its file.
-        images: A file, a folder, or a list of those.
+        images: A file, a folder, or a list of those or of records; without `out` also `[H, W, 3]` arrays of values in
+            [0, 255], of which none is left out as a copy.
         like: `DetectionDataset` of labeled images, or a path of labels as `DetectionDataset.open` takes it.
-        out: Str or path of a new folder.
+        out: Str or path of a new folder, or None.
         like_images: Str or path of the folder of the images that `like` names, or None to find it.
         split: Str, a split of `like`, or None for all of it.
         allow_broken_labels: Bool. Continue where more than a tenth of the labels of `like` cannot be read.
@@ -134,7 +136,8 @@ def label(
         resume: Bool. Continue what was stopped in the folder, with the same settings.
 
     Returns:
-        `WrittenLabels`.
+        `WrittenLabels`; without `out` a `DetectionDataset` of all images that can be read, with `weights`. The records
+        of arrays have their indices as `image_id`, and no path.
 
     Raises:
         UserError: if the detector, the images or the labels cannot be read, no image is left to label, or the folder
@@ -154,12 +157,23 @@ def label(
     weights = PseudoWeights(weight_by_score, least_agreement, background, empty_background)
     if least_agreement is not None and not mirror and also is None:
         raise UserError("least_agreement is for images that are also mirrored; give mirror, or leave it out")
-    outputs.check_folder(out, new=False)
-    files.check_outside(out, [each for each in (like, like_images) if isinstance(each, (str, os.PathLike))])
+    if out is None:
+        if format != "coco" or resume:
+            raise UserError("format and resume are for files; give out, a folder to write")
+    else:
+        outputs.check_folder(out, new=False)
+        files.check_outside(out, [each for each in (like, like_images) if isinstance(each, (str, os.PathLike))])
     labeled = open_labels(like, like_images, split, None, allow_broken_labels, known=names, whose="the model")
-    shown, paths = named_images(images, out)
-    held = held_by({"labeled": [record.path for record in labeled]}, paths)
-    left = [place for place, path in enumerate(paths) if path not in held]
+    arrays = arrays_of(images)
+    if arrays is not None:
+        if out is not None:
+            raise UserError("arrays have no files that labels could name; leave out out, or give paths of images")
+        paths: list = arrays
+        shown, held = [str(place) for place in range(len(paths))], {}
+    else:
+        shown, paths = named_images(images, out)
+        held = held_by({"labeled": [record.path for record in labeled]}, paths)
+    left = [place for place in range(len(paths)) if not (held and paths[place] in held)]
     if held:
         log.info("%d of %d images left out that are among the labeled ones", len(held), len(paths))
     if not left:
@@ -168,6 +182,8 @@ def label(
         model, names, [shown[each] for each in left], [paths[each] for each in left], None, tuple(labeled),
         format, threshold, mirror, also, keep_foreign, weights, len(held),
     )  # fmt: skip
+    if out is None:
+        return labeled.with_records(job.records())
     result = predict_into(pathlib.Path(out), job, resume)
     for line in result["alarms"]:
         log.warning("%s", line)
@@ -254,6 +270,22 @@ class LabelJob(ImagesJob):
                 if collapse is not None:
                     log.warning("%s", collapse)
 
+    def records(self) -> list[Record]:
+        """Return the labels of all images, without a folder."""
+        given = pathlib.Path(), load(self.model), self.names, self.paths, 0
+        made = [row_arrays(row) for rows, _ in self.rows(*given) for row in rows]
+        thresholds, _ = self._thresholds(lambda: iter(made))
+        paths = dict(zip(self.names, self.paths))
+        found = []
+        for one, chosen in self._chosen(made, thresholds):
+            boxes, classes = one.boxes[chosen.places].astype(np.float32), one.classes[chosen.places].astype(np.int32)
+            path = paths[one.name] if isinstance(paths[one.name], str) else ""
+            plain = np.zeros(len(boxes), bool)
+            found.append(
+                Record(path or one.name, path, one.height, one.width, boxes, classes, plain, weights=chosen.weights)
+            )
+        return found
+
     def _predicted(self, network, paths, first, features):
         """Yield the predictions of a batch after the other, merged where there are two detectors."""
         given = {"first": first, "mirror": self.mirror}
@@ -271,7 +303,7 @@ class LabelJob(ImagesJob):
         return _FLOOR if self.threshold == "count" else float(self.threshold)
 
     def write(self, journal: Journal) -> dict:
-        thresholds, foreign = self._thresholds(journal)
+        thresholds, foreign = self._thresholds(journal.rows)
         counts, ranks = CardCounts(self.labeled, thresholds), []
         for each, chosen in self._chosen(journal.rows(), thresholds):
             ignore = chosen.weights.ignore
@@ -317,11 +349,11 @@ class LabelJob(ImagesJob):
             "alarms": card.alarms(),
         }
 
-    def _thresholds(self, journal: Journal) -> tuple[Thresholds, int]:
+    def _thresholds(self, rows: Callable[[], Iterable[list]]) -> tuple[Thresholds, int]:
         """The thresholds, and the number of images that are foreign."""
         foreign = images = 0
         scores, classes = [np.zeros(0)], [np.zeros(0, int)]
-        for row in journal.rows():
+        for row in rows():
             foreign, images = foreign + row[-1], images + 1
             if not row[-1] and self.threshold == "count":
                 likely = row[4] >= _FLOOR

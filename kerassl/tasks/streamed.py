@@ -156,7 +156,7 @@ class Journal:
         """Yield the rows, with boxes, scores and classes as arrays."""
         with self._open() as file:
             for line in file:
-                yield from map(_arrays, json.loads(line)["images"])
+                yield from map(row_arrays, json.loads(line)["images"])
 
     def chosen(self, places: Iterable[int]) -> Iterator[list]:
         """Yield the rows of some places, in the order given."""
@@ -168,30 +168,32 @@ class Journal:
                 start += len(line)
             for place in places:
                 file.seek(starts[place][0])
-                yield _arrays(json.loads(file.readline())["images"][starts[place][1]])
+                yield row_arrays(json.loads(file.readline())["images"][starts[place][1]])
 
     def _open(self):
         return (self.folder / _JOURNAL).open("rb")
 
 
-def _arrays(row):
+def row_arrays(row: list) -> list:
+    """Return a row of `batch_rows` with boxes, scores and classes as arrays."""
     name, width, height, boxes, scores, classes, *more = row
     return [name, width, height, np.array(boxes).reshape(-1, 4), np.array(scores), np.array(classes, np.int64), *more]
 
 
-def named_images(images: typing.Any, out: str | os.PathLike) -> tuple[list[str], list[str]]:
+def named_images(images: typing.Any, out: str | os.PathLike | None) -> tuple[list[str], list[str]]:
     """Return the names and paths of images, each once.
 
     Args:
         images: a file, a folder, or a list of those or of records.
-        out: str or path of the output, which must be outside.
+        out: str or path of the output, which must be outside, or None.
 
     Raises:
         UserError: if there is no image, or a path does not exist.
     """
     listed: Iterable = [images] if isinstance(images, (str, os.PathLike)) else images
     given = [str(getattr(image, "path", image)) for image in listed]
-    files.check_outside(out, given)
+    if out is not None:
+        files.check_outside(out, given)
     paths = list(dict.fromkeys(identified(images)[1]))
     return relative_names(paths, given), paths
 

@@ -3,7 +3,12 @@
 import functools
 import importlib
 import json
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
@@ -224,3 +229,46 @@ def kill(patch, owner, name, count):
         return found
 
     patch.setattr(owner, name, counted)
+
+
+@pytest.mark.slow  # twenty processes that each load TensorFlow
+def test_files_and_weights_are_equal_to_the_bit_when_killed_at_random_moments(place):
+    command = [sys.executable, "-m", "kerassl", "self-train", "--data", "scenes", "--images", "pool"]
+    command += ["--backbone", "start.keras", "--config", "small.yaml", "--out"]
+    (place / "small.yaml").write_text(json.dumps(SMALL))
+    start = time.monotonic()
+    subprocess.run([*command, "whole"], check=True, capture_output=True)
+    draw, took, kills = random.Random(0), time.monotonic() - start, 0
+    while kills < 20:
+        begun = (place / "killed" / "config.yaml").exists()
+        if not begun:
+            shutil.rmtree(place / "killed", ignore_errors=True)
+        resume = ["--resume"] * begun
+        process = subprocess.Popen([*command, "killed", *resume], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            # Loading takes half of the time: later moments are as likely as earlier ones of what is left.
+            process.wait(draw.uniform(0.3, 1.1) * took)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        error = process.communicate()[1]
+        assert process.returncode in (0, -signal.SIGKILL), error
+        if process.returncode == 0:
+            check_equal(place / "whole", place / "killed")
+            shutil.rmtree(place / "killed")
+    if (place / "killed").exists():
+        subprocess.run([*command, "killed", "--resume"], check=True, capture_output=True)
+        check_equal(place / "whole", place / "killed")
+
+
+def check_equal(whole, killed):
+    """Whether two runs have the same weights, labels, predictions and choice."""
+    for name in ("teacher", "student"):
+        pair = [keras.saving.load_model(out / name / "detector.keras", compile=False) for out in (whole, killed)]
+        for first, second in zip(*(model.get_weights() for model in pair), strict=True):
+            np.testing.assert_array_equal(second, first)
+        assert (killed / name / "detector_predictions.json").read_bytes() == (
+            whole / name / "detector_predictions.json"
+        ).read_bytes()
+    for name in ("labels/annotations.json", "labels/card.json", "left_out.json", "choice.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()

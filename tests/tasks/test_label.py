@@ -144,25 +144,47 @@ def test_files_are_equal_to_the_byte_when_killed_labeling_is_resumed(tmp_path, m
     assert sum(len(task["predictions"][0]["result"]) for task in tasks) == done.objects
 
 
+@pytest.mark.parametrize("threshold", [0.2, "count"])
+def test_labels_are_those_of_the_files_when_they_are_not_written(tmp_path, model, photos, like, threshold):
+    weights = {"weight_by_score": True, "least_agreement": 0.8, "background": 0.5, "mirror": True}
+    given = {"like": like, "threshold": threshold, "keep_foreign": True, **weights}
+    label(model, photos, out=tmp_path / "out", **given)
+    expected = {content(one.path): one for one in DetectionDataset.open(tmp_path / "out", class_names=NAMES)}
+    found = label(model, photos, **given)
+    assert (len(found), found.class_names) == (len(expected), like.class_names)
+    arrays = label(model, [kerassl.datasets.read_image(one.path) for one in found], **given)
+    assert [one.image_id for one in arrays] == [str(place) for place in range(len(found))]
+    for one, other in zip(found, arrays):
+        for record in (one, other):
+            written = expected[content(one.path)]
+            np.testing.assert_allclose(record.boxes, written.boxes, atol=1e-2)
+            for name in ("weight", "box_weight", "ignore"):
+                np.testing.assert_allclose(getattr(record.weights, name), getattr(written.weights, name), atol=1e-5)
+            assert record.weights.background == written.weights.background
+    with pytest.raises(UserError, match="leave out out"):
+        label(model, [np.zeros([9, 9, 3])], out=tmp_path / "new", **given)
+
+
 def test_detections_of_two_detectors_are_merged_when_another_is_given(
     tmp_path, model, photos, like, tiny_detector, noisy_heads
 ):
+    photos = kerassl.datasets.image_files(photos)[:3]
     keras.utils.set_random_seed(1)
-    other = noisy_heads(tiny_detector("YOLOV8", NAMES, 96))
-    other.save(tmp_path / "other.keras")
-    given = {"like": like, "threshold": 0.2, "keep_foreign": True, "least_agreement": 0.6}
-    label(model, photos, out=tmp_path / "out", also=tmp_path / "other.keras", **given)
-    read = DetectionDataset.open(tmp_path / "out", class_names=NAMES)
-    found = [detected(one, photos, False)[0] for one in (model, other)]
-    agreed = 0
-    for record in read:
-        pair = [one[content(record.path)][0] for one in found]
-        merged, agreement = merge(*pair)
-        kept = merged.scores >= 0.2
+    noisy_heads(tiny_detector("YOLOV8", NAMES, 96)).save(tmp_path / "other.keras")
+    found = [detected(one, photos, False)[0] for one in (model, kerassl.load(tmp_path / "other.keras"))]
+    expected = {name: merge(found[0][name][0], found[1][name][0]) for name in found[0]}
+    middle = float(
+        np.median(np.concatenate([agreement[merged.scores >= 0.1] for merged, agreement in expected.values()]))
+    )
+    given = {"like": like, "threshold": 0.1, "keep_foreign": True, "least_agreement": middle}
+    labels = label(model, photos, also=tmp_path / "other.keras", **given)
+    assert len(labels) == len(expected) == 3
+    for record in labels:
+        merged, agreement = expected[content(record.path)]
+        kept = merged.scores >= 0.1
         np.testing.assert_allclose(record.boxes, merged.boxes[kept], atol=1e-3)
-        np.testing.assert_array_equal(record.weights.box_weight, agreement[kept] >= 0.6)
-        agreed += (agreement[kept] >= 0.6).sum()
-    assert 0 < agreed < sum(len(record.boxes) for record in read)
+        np.testing.assert_array_equal(record.weights.box_weight, agreement[kept] >= middle)
+    assert sum(record.weights.box_weight.sum() for record in labels) > 0
     with pytest.raises(UserError, match="other classes"):
         label(model, photos, like=like, out=tmp_path / "new", also=tiny_detector("YOLOV8", class_names=NAMES[::-1]))
 

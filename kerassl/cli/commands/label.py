@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import typing
 
 from kerassl import _numbers, tasks
 from kerassl.cli import flags
@@ -77,7 +78,7 @@ def _threshold(text):
 
 
 def run(arguments: argparse.Namespace) -> None:
-    done = tasks.label(**flags.given(arguments))
+    done: typing.Any = tasks.label(**flags.given(arguments))
     left = "".join(
         f", {count} {reason} left out"
         for count, reason in ((done.labeled, "labeled by people"), (done.foreign, "unlike the labeled ones"))

@@ -2,6 +2,8 @@
 
 import collections.abc
 import logging
+import os
+import typing
 
 import numpy as np
 
@@ -36,6 +38,25 @@ def identified(images):
         return [record.image_id for record in images], [str(record.path) for record in images]
     paths = image_names(images)
     return paths, paths
+
+
+def arrays_of(images: typing.Any) -> list[np.ndarray] | None:
+    """Return a list of `[H, W, 3]` arrays; None for images that are named.
+
+    Raises:
+        UserError: if an array is of another shape.
+    """
+    if isinstance(images, (str, os.PathLike)):
+        return None
+    if hasattr(images, "shape") and len(images.shape) == 3:
+        images = [images]
+    images = list(images)
+    if not images or not all(hasattr(image, "shape") for image in images):
+        return None
+    odd = [tuple(image.shape) for image in images if len(image.shape) != 3 or image.shape[-1] != 3]
+    if odd:
+        raise UserError(f"an image is an array of shape {odd[0]}; give [H, W, 3], RGB in [0, 255]")
+    return images
 
 
 def letterboxed_batches(paths, image_size, batch_size, mirrored=False, strict=False, first=0, required=True):

@@ -82,6 +82,8 @@ def student_stages(
         )  # fmt: skip
         stages.append(labels)
         fields = {**training, "images": None if seen is None else round(own.length * seen), **named(f"student{suffix}")}
+        if own.student_start == "teacher":
+            fields["weights"] = labelers[0]
         student = Mixed(
             **{**fields, "after": (*after, labels.name)}, mix=own, labeling=labels, before=student,
             labeler="student" if student else "teacher",

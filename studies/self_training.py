@@ -35,7 +35,7 @@ from kerassl.comparison import trials
 from kerassl.config import read_config
 from kerassl.config.config import slug
 from kerassl.config.sources import sources
-from kerassl.datasets import DetectionDataset, LabelWeights, write_coco
+from kerassl.datasets import DetectionDataset, LabelWeights, Record, write_coco
 from kerassl.metrics import coco_ap_of_images, load_predictions
 from kerassl.runs.plan.comparison import plan_comparison
 from kerassl.runs.plan.stages import Mixed
@@ -273,9 +273,9 @@ def with_boxes(record, *rows):
     boxes, classes, ignore = zip(*rows) if rows else ((), (), ())
     count = len(rows)
     weights = LabelWeights(np.ones(count), np.ones(count), np.array(ignore, bool).reshape(-1), 1.0)
-    return dataclasses.replace(
-        record, boxes=np.reshape(boxes, [-1, 4]).astype(np.float32), classes=np.array(classes, np.int32).reshape(-1),
-        difficult=np.zeros(count, bool), weights=weights,
+    return Record(
+        record.image_id, record.path, record.height, record.width, np.reshape(boxes, [-1, 4]).astype(np.float32),
+        np.array(classes, np.int32).reshape(-1), np.zeros(count, bool), weights=weights,
     )  # fmt: skip
 
 

@@ -1,7 +1,5 @@
 """What the study of self-training makes of a teacher's boxes, and which runs it has."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,9 @@ pytestmark = pytest.mark.current_stack
 
 def record(boxes, classes, difficult=()):
     count = len(boxes)
-    return Record("a", "a", 99, 99, np.float32(boxes), np.array(classes), np.isin(np.arange(count), difficult))
+    return Record(
+        "a", "a", 99, 99, np.float32(boxes).reshape(-1, 4), np.array(classes, int), np.isin(np.arange(count), difficult)
+    )
 
 
 TRUTH = record([[0, 0, 10, 10], [20, 20, 40, 40], [60, 60, 80, 80]], [0, 1, 2], difficult=[2])
@@ -33,7 +33,7 @@ def test_screens_use_the_true_labels_when_they_change_those_of_a_teacher():
     named = rows(study.true_names(FOUND, TRUTH))
     assert [kind for _, kind, _ in named] == [0, 0, 1, 1]
     assert [box for box, *_ in named] == boxes
-    empty = dataclasses.replace(FOUND, boxes=FOUND.boxes[:0], classes=FOUND.classes[:0], difficult=FOUND.difficult[:0])
+    empty = record([], [])
     assert rows(study.correct(empty, TRUTH)) == rows(study.true_names(empty, TRUTH)) == []
 
 

@@ -147,7 +147,7 @@ def do(run, options, limit):
     folder = options.out / run.name
     config = folder.with_suffix(".yaml")
     options.out.mkdir(parents=True, exist_ok=True)
-    config.write_text(yaml.safe_dump(settings(run, options)))
+    config.write_text(yaml.safe_dump(settings(run, options), sort_keys=False))
     resume = (folder / "config.yaml").is_file()
     try:
         limit.check()

@@ -170,7 +170,7 @@ def settings(run, options):
     """Return the configuration of a run."""
     data = options.data.resolve()
     voc = {"path": str(data / "VOCdevkit" / "VOC2007")}
-    pools = {"own": data / "voc_unlabelled", "foreign": data / "unlabelled", "noise": options.out / "noise"}
+    pools = {"own": data / "voc_unlabelled/", "foreign": data / "unlabelled/", "noise": options.out / "noise"}
     if run.pool == "noise":
         make_noise(pools["noise"])
     variants = {name: {"self_train": change} for name, change in run.variants.items()}

@@ -95,7 +95,7 @@ def labeled_images(stage: Labeling) -> int:
 
 
 def _mixed(stage, train):
-    """What a student is trained on, and for how many epochs.
+    """Return the images that a student is trained on, and for how many epochs.
 
     The list of an epoch holds every labeled image `repeat` times and every other one once. Training shuffles it by seed
     and epoch alone, and augments each place of it by draws of its own.

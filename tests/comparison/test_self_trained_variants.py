@@ -104,7 +104,7 @@ def protocols_of(variants):
 
 @pytest.fixture
 def trained(monkeypatch, tmp_path, tiny_backbone, tiny_detector):
-    """What `finetune.run` was given, which trains nothing; and labels of a box for every image but one."""
+    """The arguments of `finetune.run`, which trains nothing; labels are a box for every image but one."""
     found = []
 
     def run(stage, data, limit=None):

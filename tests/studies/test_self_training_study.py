@@ -1,4 +1,4 @@
-"""What the study of self-training makes of a teacher's boxes, and which runs it has."""
+"""Labels that the study of self-training changes by the true ones, and its runs."""
 
 import numpy as np
 import pytest

@@ -25,9 +25,9 @@ def records(devkit):
     return datasets.DetectionDataset.from_voc(devkit, 2007, "val", class_names=CLASSES)
 
 
-def localizer(tiny_backbone, seed):
+def localizer(tiny_backbone, seed, classes=CLASSES):
     keras.utils.set_random_seed(seed)
-    return Localizer(tiny_backbone(), CLASSES, 64, num_filters=8)
+    return Localizer(tiny_backbone(), classes, 64, num_filters=8)
 
 
 def test_targets_are_all_objects_of_the_class_of_the_largest(records):
@@ -61,7 +61,10 @@ def test_targets_are_left_out_when_there_is_no_object_and_lack_masks_when_there_
 
 def test_models_and_baselines_are_scored_on_images_outside_the_tuning_split(tiny_backbone, records):
     asked = explain.localization_targets(records, 64)
-    models = {"a": localizer(tiny_backbone, 0), "twin": localizer(tiny_backbone, 0), "bare": tiny_backbone()}
+    twin = localizer(tiny_backbone, 0, CLASSES[::-1])  # the same network with the classes in another order
+    layer = next(layer for layer in twin.layers if getattr(layer, "units", None) == len(CLASSES))
+    layer.set_weights([each[..., ::-1] for each in layer.get_weights()])
+    models = {"a": localizer(tiny_backbone, 0), "twin": twin, "bare": tiny_backbone()}
     found = explain.compare_models(models, asked, choose=4, steps=2, resamples=20)
     assert found.level in ("P3", "P4", "P5")
     assert len(found.scored) == len(asked) - 4

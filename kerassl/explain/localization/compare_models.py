@@ -11,7 +11,6 @@ import numpy as np
 from kerassl._errors import UserError
 from kerassl._lazy import keras
 from kerassl._numbers import check
-from kerassl.datasets.class_names import check_numbering
 from kerassl.explain.cam.cam import CAM, levels_of
 from kerassl.explain.cam.gradcam import GradCAM
 from kerassl.explain.cam.similarity_map import SimilarityMap
@@ -68,7 +67,8 @@ def compare_models(
 
     Args:
         models: Dict from name to a localizer, detector or classifier, or to a backbone, whose map is the
-            `SimilarityMap` of an image and its mirror image, centered on the tuning images.
+            `SimilarityMap` of an image and its mirror image, centered on the tuning images. Classes are matched by
+            name, in any order.
         asked: `LocalizationTargets`.
         choose: Int or None. The number of tuning images, drawn with `seed`; None is a quarter.
         level: `"P3"`, `"P4"`, `"P5"` or None to choose.
@@ -99,8 +99,7 @@ def compare_models(
             "model or more, and an image or more to choose on and to score"
         )
     for model in models.values():
-        if getattr(model, "class_names", None) is not None:
-            check_numbering(asked.records, model.class_names)
+        _class_ids(model, asked)  # refused before minutes of work
     order = np.random.default_rng(seed).permutation(len(asked))
     first, scored = asked.take(order[:choose]), asked.take(np.sort(order[choose:]))
     common = [
@@ -143,8 +142,14 @@ def _looks(models, level, method, images):
             looks[name] = lambda asked, verbose, look=look: look(asked.images, verbose=verbose)
         else:
             look = method(model, layer=level)
-            looks[name] = lambda asked, verbose, look=look: look(asked.images, asked.class_ids, verbose=verbose)
+            looks[name] = lambda asked, verbose, look=look, model=model: look(
+                asked.images, _class_ids(model, asked), verbose=verbose
+            )
     return looks
+
+
+def _class_ids(model, asked):
+    return asked.class_ids_of(getattr(model, "class_names", None))
 
 
 def _scores(looks, asked, verbose):
@@ -172,7 +177,7 @@ def _baselines(asked):
 
 def _perturbed(model, asked, heatmaps, gaussian, steps, verbose):
     own, plain = (
-        insertion_deletion(model, asked.images, maps, asked.class_ids, steps=steps, verbose=verbose)
+        insertion_deletion(model, asked.images, maps, _class_ids(model, asked), steps=steps, verbose=verbose)
         for maps in (heatmaps, gaussian)
     )
     return own | {f"{name}_gain": own[name] - plain[name] for name in own}

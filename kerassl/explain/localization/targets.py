@@ -13,8 +13,10 @@ import PIL.Image
 
 from kerassl._display import printable
 from kerassl._errors import UserError
+from kerassl._io.file_names import nfc
 from kerassl.boxes import box_iou
 from kerassl.datasets import Record
+from kerassl.datasets.class_names import check_known
 from kerassl.datasets.pipeline.letterboxed import letterboxed_batches
 from kerassl.explain.localization.saliency_metrics import SaliencyMetrics, around, saliency_metrics
 
@@ -59,6 +61,26 @@ class LocalizationTargets:
             values = getattr(self, field.name)
             chosen[field.name] = [values[i] for i in places] if isinstance(values, list) else values[list(places)]
         return LocalizationTargets(**chosen)
+
+    def class_ids_of(self, class_names: Sequence[str] | None) -> np.ndarray:
+        """Return `class_ids` as a model numbers its classes, matched by name where the records have names.
+
+        Args:
+            class_names: Those of the model, in its order, or None where it has none.
+
+        Raises:
+            UserError: if the model lacks a class.
+        """
+        if class_names is None:
+            return self.class_ids
+        places = {nfc(name): place for place, name in enumerate(class_names)}
+        found = list(self.class_ids)
+        for row, record in enumerate(self.records):
+            if record.named is not None:
+                name = nfc(record.named.names[found[row]])
+                check_known([name], class_names)
+                found[row] = places[name]
+        return np.array(found, self.class_ids.dtype)
 
     def score(self, heatmaps: np.ndarray, threshold: float = 0.5) -> SaliencyMetrics:
         """Return the `saliency_metrics` of maps `[N, S, S]` of these images."""

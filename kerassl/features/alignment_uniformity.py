@@ -6,6 +6,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import point_cloud, unit_rows
+from kerassl.models import embedding_statistics
 
 
 def alignment(first: np.ndarray, second: np.ndarray) -> float:
@@ -31,19 +32,17 @@ def alignment(first: np.ndarray, second: np.ndarray) -> float:
     first, second = point_cloud(first, 1), point_cloud(second, 1)
     if first.shape != second.shape:
         raise UserError(f"the views are {first.shape} and {second.shape}; give two of one shape, a row an image")
-    return float(np.square(unit_rows(first) - unit_rows(second)).sum(axis=1).mean())
+    return float(embedding_statistics.alignment(unit_rows(first), unit_rows(second)))
 
 
-def uniformity(features: np.ndarray, t: float = 2.0) -> float:
-    """Compute the logarithm of the mean of `exp(-t d²)` over all pairs of different rows, for their distance `d`.
+def uniformity(features: np.ndarray) -> float:
+    """Compute the logarithm of the mean of `exp(-2 d²)` over all pairs of different rows, for their distance `d`.
 
     Args:
         features: `[N, D]` array. Rows are brought to length 1.
-        t: float > 0.
 
     Returns:
-        float, at most 0: 0 if all are one point, with `t` 2 about -4 if they fill a large sphere evenly. Lower is
-        more even.
+        float, at most 0: 0 if all are one point, about -4 if they fill a large sphere evenly. Lower is more even.
 
     Raises:
         UserError: if there are fewer than two rows.
@@ -55,8 +54,4 @@ def uniformity(features: np.ndarray, t: float = 2.0) -> float:
     Reference:
         That of `alignment`.
     """
-    features = unit_rows(point_cloud(features, 2))
-    count = len(features)
-    closeness = np.exp(-t * np.maximum(2.0 - 2.0 * features @ features.T, 0.0))
-    np.fill_diagonal(closeness, 0.0)
-    return float(np.log(closeness.sum() / (count * (count - 1))))
+    return float(embedding_statistics.uniformity(unit_rows(point_cloud(features, 2))))

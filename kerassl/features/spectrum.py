@@ -6,6 +6,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.features.point_cloud import point_cloud
+from kerassl.models import embedding_statistics
 
 
 def effective_rank(features: np.ndarray) -> float:
@@ -30,11 +31,7 @@ def effective_rank(features: np.ndarray) -> float:
         Their Rank", 2023, eq. 1.
     """
     singular = np.linalg.svd(point_cloud(features, 1), compute_uv=False)
-    if not singular.any():
-        return 0.0
-    share = singular / singular.sum()
-    share = share[share > 0]
-    return float(np.exp(-np.sum(share * np.log(share))))
+    return float(embedding_statistics.effective_rank(singular)) if singular.any() else 0.0
 
 
 def covariance_spectrum(features: np.ndarray) -> np.ndarray:

@@ -65,11 +65,11 @@ def main(arguments=None):
         results = _measured(parts, options)
     results |= {
         "export_seconds": export_seconds,
-        "megabytes": report["megabytes"],
-        "cold_start_seconds": report["library_seconds"] + report["load_seconds"] + report["first_answer_seconds"],
-        "load_seconds": report["load_seconds"],
-        "conform": report["conform"],
-        "c_memory_mib": report["memory_mib"],
+        "megabytes": report.megabytes,
+        "cold_start_seconds": report.cold_start_seconds,
+        "load_seconds": report.load_seconds,
+        "conform": report.conform,
+        "c_memory_mib": report.memory_mib,
     }
     about = {"date": time.strftime("%Y-%m-%d"), **machine.about("benchmarks.serving"), "settings": vars(options)}
     about["versions"] = {"kerassl": kerassl.__version__, "keras": keras.__version__, "tensorflow": tf.__version__}

@@ -228,21 +228,33 @@ def _numbers(key, values):
     return array if array.dtype.kind in "iuf" else array.astype(np.float64)
 
 
-class _Metrics:
-    """Base class of metrics, which are written as dicts and as JSON."""
+class Figures:
+    """Base class of dataclasses that are written as dicts and as JSON."""
 
     def to_dict(self) -> dict:
-        """Return the metrics by name, without those that are None."""
+        """Return the fields by name, those within fields as dicts too, without those that are None."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
+
+    def to_json(self) -> str:
+        """Return the fields as JSON, with null for nan."""
+        return json.dumps(finite(self.to_dict()), indent=1)
+
+
+def _plain(value):
+    if isinstance(value, Figures):
+        return value.to_dict()
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return {key: _plain(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+class _Metrics(Figures):
+    """Base class of metrics."""
 
     def scalars(self) -> dict[str, float]:
         """Return the metrics that are one number, by name."""
         return {name: value for name, value in self.to_dict().items() if name in METRIC_NAMES}
-
-    def to_json(self) -> str:
-        """Return the metrics as JSON, with null for nan."""
-        return json.dumps(finite(self.to_dict()), indent=1)
 
 
 def finite(value: typing.Any) -> typing.Any:
@@ -431,11 +443,10 @@ class DetectionMetrics(_Metrics):
     def to_dict(self) -> dict:
         """Return the metrics by name; those of classes as `per_class_<metric>`, a dict from class name to value."""
         values = super().to_dict()
-        values["errors"] = self.errors.to_dict()
-        per_class = values.pop("per_class")
+        del values["per_class"]
         for field in dataclasses.fields(ClassMetrics):
             short_name = _PER_CLASS.get(field.name, field.name)
-            values[f"per_class_{short_name}"] = {name: getattr(one, field.name) for name, one in per_class.items()}
+            values[f"per_class_{short_name}"] = {name: getattr(one, field.name) for name, one in self.per_class.items()}
         return values
 
     def __str__(self) -> str:

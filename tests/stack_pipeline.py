@@ -120,10 +120,10 @@ def check(folder):
         assert difference <= 1e-5, key
         assert spread > 1e-3 * largest or key.startswith("servable"), f"{key} are the same for any weights"
     report = kerassl.serving.check(folder / "servable" / "1", seconds=0.0)
-    apart = [max(request["apart"].values()) for request in report["requests"]]
-    print(f"{'servable by the C library':25} {report['tensorflow']}, apart by up to {max(apart):.1e}")
+    apart = [max(request.apart.values()) for request in report.requests]
+    print(f"{'servable by the C library':25} {report.tensorflow}, apart by up to {max(apart):.1e}")
     assert len(apart) == 8
-    assert report["conform"], report["faults"]
+    assert report.conform, report.faults
 
 
 if __name__ == "__main__":

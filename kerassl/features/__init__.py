@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from kerassl.features.alignment_uniformity import uniformity as uniformity
     from kerassl.features.cka import cka_matrix as cka_matrix
     from kerassl.features.cka import linear_cka as linear_cka
+    from kerassl.features.geometry import FeatureGeometry as FeatureGeometry
+    from kerassl.features.geometry import LevelGeometry as LevelGeometry
+    from kerassl.features.geometry import ModelGeometry as ModelGeometry
     from kerassl.features.geometry import feature_geometry as feature_geometry
     from kerassl.features.intrinsic_dimension import intrinsic_dimension as intrinsic_dimension
     from kerassl.features.linear_readout import linear_readout as linear_readout
     from kerassl.features.neighbor_overlap import neighbor_overlap as neighbor_overlap
+    from kerassl.features.persistent_homology import Homology as Homology
     from kerassl.features.persistent_homology import persistent_homology as persistent_homology
     from kerassl.features.separability import knn_accuracy as knn_accuracy
     from kerassl.features.separability import scatter_ratio as scatter_ratio

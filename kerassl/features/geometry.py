@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,18 +19,142 @@ from kerassl.features.intrinsic_dimension import check_discard, intrinsic_dimens
 from kerassl.features.linear_readout import linear_readout
 from kerassl.features.model_features import model_features
 from kerassl.features.neighbor_overlap import shared
-from kerassl.features.persistent_homology import check_ripser, persistent_homology
+from kerassl.features.persistent_homology import Homology, check_ripser, persistent_homology
 from kerassl.features.point_cloud import nearest, unit_rows
 from kerassl.features.separability import knn_accuracy, scatter_ratio
 from kerassl.features.spectrum import covariance_spectrum, effective_rank, fitted_ranks, power_law_exponent
 from kerassl.features.view_invariance import view_invariance
 from kerassl.resizing import check_image_size
-from kerassl.types import LEVELS, finite
+from kerassl.types import LEVELS, Figures, finite
 
 _LEAST = 16  # images; below, neighbors and variances say nothing
 _LEAST_READ = 40  # objects whose place is read: twenty to fit to, twenty to judge on
 TARGETS = ("x", "y", "log_size")
 """Position of the largest object: its center, and the logarithm of the root of its area."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LevelGeometry(Figures):
+    """The features of one level of one network, the mean of its map over locations.
+
+    Attributes:
+        width: int, channels.
+        effective_rank: float, as pre-training logs it.
+        effective_rank_centered: float, with the mean over images taken off.
+        spectrum: list of float, shares of the variance by direction, falling.
+        spectrum_exponent: float, the power law of the spectrum, or None where too few images are there to fit one.
+        spectrum_ranks: tuple of int, the first and the last rank of the fit, or None.
+        intrinsic_dimension: float, or None of a degenerate cloud.
+        knn_accuracy, scatter_ratio: float, or None without enough labels.
+    """
+
+    width: int
+    effective_rank: float
+    effective_rank_centered: float
+    spectrum: list[float]
+    spectrum_exponent: float | None
+    spectrum_ranks: tuple[int, int] | None
+    intrinsic_dimension: float | None
+    knn_accuracy: float | None = None
+    scatter_ratio: float | None = None
+
+    def to_dict(self) -> dict:
+        """Return the figures by name; those that need labels only where there are any."""
+        fitted = ("spectrum_exponent", "spectrum_ranks", "intrinsic_dimension")
+        return {**dict.fromkeys(fitted), **super().to_dict()}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelGeometry(Figures):
+    """The feature space of one network.
+
+    Attributes:
+        network: str.
+        layers: dict from level to `LevelGeometry`.
+        alignment, uniformity: float, of the embedding.
+        invariance: dict from operation of the views to float.
+        position: dict of `"pooled"` and `"map"` to R² by target, or None where fewer than 40 images have an object.
+        homology: `Homology`, or None where it was not asked for.
+    """
+
+    network: str
+    layers: dict[str, LevelGeometry]
+    alignment: float
+    uniformity: float
+    invariance: dict[str, float]
+    position: dict[str, dict[str, float]] | None = None
+    homology: Homology | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Similarity(Figures):
+    """Linear CKA of all levels of all networks.
+
+    Attributes:
+        names: list of [model, level], of rows and columns.
+        linear, debiased: matrices as lists of rows.
+    """
+
+    names: list[list[str]]
+    linear: list[list[float]]
+    debiased: list[list[float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlap(Figures):
+    """Shares of the nearest neighbors that two networks have in common.
+
+    Attributes:
+        names: list of str, the models of rows and columns.
+        matrix: list of rows.
+        chance: float, the share by chance.
+    """
+
+    names: list[str]
+    matrix: list[list[float]]
+    chance: float
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCounts(Figures):
+    """The images with an object and the classes of their largest ones; `most_frequent` is a share."""
+
+    images: int
+    classes: int
+    most_frequent: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureGeometry(Figures):
+    """The feature spaces of several networks on the same images.
+
+    Attributes:
+        images, image_size, layers, neighbors, discard, views, seed: what was described and how; `views` are settings.
+        embedding: str, the level that is the embedding.
+        models: dict from name to `ModelGeometry`.
+        cka: `Similarity`.
+        overlap: `Overlap`.
+        labels: `LabelCounts`, or None without enough labels.
+        position_by_shape: dict from target to R², read from the image's height and width alone, or None.
+    """
+
+    images: int
+    image_size: int
+    layers: list[str]
+    embedding: str
+    neighbors: int
+    discard: float
+    views: dict
+    seed: int
+    models: dict[str, ModelGeometry]
+    cka: Similarity
+    overlap: Overlap
+    labels: LabelCounts | None = None
+    position_by_shape: dict[str, float] | None = None
+
+    def to_dict(self) -> dict:
+        """Return a dict that JSON can hold, with None for nan."""
+        return finite(super().to_dict())
 
 
 def feature_geometry(
@@ -46,7 +170,7 @@ def feature_geometry(
     batch_size: int = 16,
     seed: int = 0,
     verbose: int = 0,
-) -> dict[str, Any]:
+) -> FeatureGeometry:
     """Describe and compare the feature spaces of several networks on the same images.
 
     A feature vector is the mean of a level's map over its locations, of the letterboxed image. The last of `layers` is
@@ -69,18 +193,7 @@ def feature_geometry(
         verbose: 0 or 1. Whether to show a progress bar.
 
     Returns:
-        Dict that JSON can hold, None where a figure does not exist:
-
-        - `images`, `image_size`, `layers`, `embedding`, `neighbors`, `discard`, `views` (their settings), `seed`.
-        - `models`: by name `network`; `layers`, by level `width`, `effective_rank` (as pre-training logs it),
-          `effective_rank_centered`, `spectrum` (list, shares of the variance), `spectrum_exponent`, `spectrum_ranks`
-          (the range of the fit), `intrinsic_dimension`, `knn_accuracy`, `scatter_ratio`; `alignment` and `uniformity`;
-          `invariance` by operation; `position`, `{"pooled", "map"}` by target; with `homology` what
-          `persistent_homology` returns.
-        - `cka`: `names` ([model, level] each), `linear` and `debiased`, matrices.
-        - `overlap`: `names`, `matrix` and `chance`.
-        - `labels`: `images`, `classes` and `most_frequent`, the share of the most frequent class.
-        - `position_by_shape`: the targets, read from the image's height and width alone.
+        `FeatureGeometry`.
 
     Raises:
         UserError: if there is no model, a model lacks a level, sizes or numbers do not fit, or fewer than 16 images can
@@ -88,7 +201,7 @@ def feature_geometry(
 
     Example:
         >>> figures = kerassl.features.feature_geometry({"ours": ours, "random": random}, records, image_size=128)
-        >>> figures["models"]["ours"]["invariance"]["flip"]
+        >>> figures.models["ours"].invariance["flip"]
         0.87
     """
     check(seed=seed, batch_size=batch_size)
@@ -109,28 +222,29 @@ def feature_geometry(
     described, near = {}, {}
     for name, one in features.items():
         levels = {layer: _level(one.pooled[layer], truth, neighbors, discard) for layer in layers}
-        described[name] = {"network": one.network, "layers": levels, **_embedding(one), **truth.position(one, seed)}
-        near[name] = nearest(_embedded(one.pooled[layers[-1]]), neighbors)[1]
-        if homology:
-            described[name]["homology"] = persistent_homology(_embedded(one.pooled[layers[-1]]), seed=seed)
+        embedded = _embedded(one.pooled[layers[-1]])
+        near[name] = nearest(embedded, neighbors)[1]
+        loops = persistent_homology(embedded, seed=seed) if homology else None
+        described[name] = ModelGeometry(
+            one.network, levels, **_embedding(one), position=truth.position(one, seed), homology=loops
+        )
     pairs = [[name, layer] for name in features for layer in layers]
     linear, debiased = cka_matrix([features[name].pooled[layer] for name, layer in pairs])
     overlap = [[shared(one, other) for other in near.values()] for one in near.values()]
-    return finite(
-        {
-            "images": len(places),
-            "image_size": image_size,
-            "layers": layers,
-            "embedding": layers[-1],
-            "neighbors": neighbors,
-            "discard": discard,
-            "views": views.get_config(),
-            "seed": seed,
-            "models": described,
-            "cka": {"names": pairs, "linear": linear.tolist(), "debiased": debiased.tolist()},
-            "overlap": {"names": list(near), "matrix": overlap, "chance": neighbors / (len(places) - 1)},
-            **truth.figures(shapes, seed),
-        }
+    return FeatureGeometry(
+        images=len(places),
+        image_size=image_size,
+        layers=layers,
+        embedding=layers[-1],
+        neighbors=neighbors,
+        discard=discard,
+        views=views.get_config(),
+        seed=seed,
+        models=described,
+        cka=Similarity(pairs, linear.tolist(), debiased.tolist()),
+        overlap=Overlap(list(near), overlap, neighbors / (len(places) - 1)),
+        labels=truth.counts(),
+        position_by_shape=truth.read(shapes, seed),
     )
 
 
@@ -157,16 +271,16 @@ def _level(pooled, truth, neighbors, discard):
     embedded = _embedded(pooled)
     spectrum = covariance_spectrum(pooled)
     ranks = fitted_ranks(spectrum, len(pooled))
-    return {
-        "width": pooled.shape[1],
-        "effective_rank": effective_rank(unit_rows(pooled)),
-        "effective_rank_centered": effective_rank(embedded),
-        "spectrum": spectrum.tolist(),
-        "spectrum_exponent": None if ranks is None else power_law_exponent(spectrum, ranks),
-        "spectrum_ranks": ranks,
-        "intrinsic_dimension": _or_none(intrinsic_dimension, pooled, discard),
+    return LevelGeometry(
+        width=pooled.shape[1],
+        effective_rank=effective_rank(unit_rows(pooled)),
+        effective_rank_centered=effective_rank(embedded),
+        spectrum=spectrum.tolist(),
+        spectrum_exponent=None if ranks is None else power_law_exponent(spectrum, ranks),
+        spectrum_ranks=ranks,
+        intrinsic_dimension=_or_none(intrinsic_dimension, pooled, discard),
         **truth.separability(embedded, neighbors),
-    }
+    )
 
 
 def _embedding(one):
@@ -204,24 +318,17 @@ class _Truth:
         }
 
     def position(self, one, seed):
+        pooled = self.read(list(one.pooled.values())[-1], seed)
+        return None if pooled is None else {"pooled": pooled, "map": self.read(one.last_map, seed)}
+
+    def counts(self):
+        if not self._separable:
+            return None
+        return LabelCounts(len(self._rows), len(self._classes), float(self._classes.max() / self._classes.sum()))
+
+    def read(self, features, seed):
         if len(self._rows) < _LEAST_READ:
-            return {}
-        last = list(one.pooled.values())[-1]
-        return {"position": {"pooled": self._read(last, seed), "map": self._read(one.last_map, seed)}}
-
-    def figures(self, shapes, seed):
-        found = {}
-        if self._separable:
-            found["labels"] = {
-                "images": len(self._rows),
-                "classes": len(self._classes),
-                "most_frequent": float(self._classes.max() / self._classes.sum()),
-            }
-        if len(self._rows) >= _LEAST_READ:
-            found["position_by_shape"] = self._read(shapes, seed)
-        return found
-
-    def _read(self, features, seed):
+            return None
         return dict(zip(TARGETS, linear_readout(features[self._rows], self._targets, seed=seed).tolist()))
 
 

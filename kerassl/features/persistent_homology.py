@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
 
 import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._numbers import check
 from kerassl.features.point_cloud import point_cloud
+from kerassl.types import Figures
 
 LONG = 3.0
 """A loop counts if its death is at this many times the scale of its birth or more."""
 
 
-def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 0) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Homology(Figures):
+    """Components and loops by scale, in units of the median distance of two points.
+
+    Attributes:
+        points: int, in the sample.
+        loops: int, those that live to three times the scale of their birth or more.
+        longest_loop: float, the largest death over birth, 1 where there is no loop.
+        pieces: `[points - 1]` list of the scales at which pieces join, rising.
+        loop_births, loop_deaths: lists of scales.
+    """
+
+    points: int
+    loops: int
+    longest_loop: float
+    pieces: list[float]
+    loop_births: list[float]
+    loop_deaths: list[float]
+
+
+def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 0) -> Homology:
     """Compute components and loops of a sample of points, as balls around the points grow (Vietoris-Rips).
 
     A loop is born where balls close a ring and dies where they fill it. Accidents of the sample die soon after their
@@ -26,16 +47,14 @@ def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 
         seed: int, of the sample.
 
     Returns:
-        Dict of `points` (int, in the sample), `loops` (int), `longest_loop` (float, the largest death over birth, 1
-        where there is no loop), `pieces` (`[points - 1]` list of the scales at which pieces join), `loop_births` and
-        `loop_deaths` (lists). Scales are in units of the median distance of two points.
+        `Homology`.
 
     Raises:
         UserError: if ripser is not installed, or there are fewer than four points.
 
     Example:
         >>> angle = np.linspace(0, 2 * np.pi, 100, endpoint=False)
-        >>> kerassl.features.persistent_homology(np.stack([np.cos(angle), np.sin(angle)], axis=1))["loops"]
+        >>> kerassl.features.persistent_homology(np.stack([np.cos(angle), np.sin(angle)], axis=1)).loops
         1
 
     Reference:
@@ -57,14 +76,14 @@ def persistent_homology(features: np.ndarray, *, sample: int = 300, seed: int = 
     pieces, loops = ripser(squareform(pairs / (np.median(pairs) or 1.0)), maxdim=1, distance_matrix=True)["dgms"]
     births, deaths = loops[loops[:, 0] > 0].astype(float).T
     ratios = deaths / births
-    return {
-        "points": len(features),
-        "loops": int(np.sum(ratios >= LONG)),
-        "longest_loop": float(ratios.max(initial=1.0)),
-        "pieces": np.sort(pieces[np.isfinite(pieces[:, 1]), 1]).astype(float).tolist(),
-        "loop_births": births.tolist(),
-        "loop_deaths": deaths.tolist(),
-    }
+    return Homology(
+        points=len(features),
+        loops=int(np.sum(ratios >= LONG)),
+        longest_loop=float(ratios.max(initial=1.0)),
+        pieces=np.sort(pieces[np.isfinite(pieces[:, 1]), 1]).astype(float).tolist(),
+        loop_births=births.tolist(),
+        loop_deaths=deaths.tolist(),
+    )
 
 
 def check_ripser() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -9,14 +10,78 @@ import pathlib
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import kerassl
 from kerassl._display import printable
 from kerassl._errors import UserError
 from kerassl._io.manifest import checksum
+from kerassl.types import Figures
 
 TOLERANCE = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedRequest(Figures):
+    """A recorded request, sent again.
+
+    Attributes:
+        signature: str.
+        batch: int, its images.
+        apart: dict from output to its largest difference from what was recorded, or None where it failed.
+        failed: str, why it has no answer, or None.
+        detections: int of a detector, or None.
+        latency_ms: float, the median, or None where it failed.
+        runs: int, how often it was timed.
+    """
+
+    signature: str
+    batch: int
+    apart: dict[str, float] | None = None
+    failed: str | None = None
+    detections: int | None = None
+    latency_ms: float | None = None
+    runs: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedServable(Figures):
+    """The findings of `check` on a servable.
+
+    Attributes:
+        faults: list of str, in what it differs from what was recorded; empty where it conforms.
+        megabytes: float, the folder's size.
+        signatures: dict from name to what it takes and gives: dicts from tensor to its type and shape.
+        requests: list of `CheckedRequest`.
+        tensorflow: str, the version of the C library, or None where the process ended before.
+        python_tensorflow: bool, whether Python's TensorFlow was loaded.
+        xla_functions: list of str, the functions that only XLA can run.
+        library_seconds, load_seconds, first_answer_seconds: float, or None where it was not reached.
+        memory_mib: float, the largest, or None where the system does not tell.
+        crash: str, how the process ended that ran the servable, or None.
+    """
+
+    faults: list[str]
+    megabytes: float
+    signatures: dict[str, list]
+    requests: list[CheckedRequest]
+    tensorflow: str | None = None
+    python_tensorflow: bool | None = None
+    xla_functions: list[str] = dataclasses.field(default_factory=list)
+    library_seconds: float | None = None
+    load_seconds: float | None = None
+    first_answer_seconds: float | None = None
+    memory_mib: float | None = None
+    crash: str | None = None
+
+    @property
+    def conform(self) -> bool:
+        """Whether there are no faults."""
+        return not self.faults
+
+    @property
+    def cold_start_seconds(self) -> float:
+        """Seconds to the first answer, from before the library is loaded."""
+        return sum(each or 0.0 for each in (self.library_seconds, self.load_seconds, self.first_answer_seconds))
 
 
 def check(
@@ -25,7 +90,7 @@ def check(
     tolerance: float = TOLERANCE,
     library: str | os.PathLike | None = None,
     seconds: float = 1.0,
-) -> dict[str, Any]:
+) -> CheckedServable:
     """Replay a servable's recorded requests in a process without Python TensorFlow, and compare the answers.
 
     The process loads the SavedModel by TensorFlow's C library, as a server does: what only Python can run fails
@@ -40,15 +105,13 @@ def check(
         seconds: float, for the latency of each recorded request.
 
     Returns:
-        Dict: `conform` bool; `faults`, a list of str that is empty then; `megabytes`, the folder's size; and what the
-        process found: `tensorflow`, `signatures`, `requests` (each with `signature`, `batch`, `apart`, `latency_ms`),
-        `library_seconds`, `load_seconds`, `first_answer_seconds`, `memory_mib`.
+        `CheckedServable`.
 
     Raises:
         UserError: if there is no such folder, no SavedModel that opens in it, or nothing was recorded.
 
     Example:
-        >>> kerassl.serving.check("servables/voc/1")["conform"]
+        >>> kerassl.serving.check("servables/voc/1").conform
         True
     """
     path = pathlib.Path(path)
@@ -60,9 +123,10 @@ def check(
     if "refused" in report:
         raise UserError(report["refused"])
     files = [file for file in path.rglob("*") if file.is_file()]
-    faults = [*_damaged(path), *_faults(report, tolerance)]
+    requests = [CheckedRequest(**each) for each in report.pop("requests")]
+    faults = [*_damaged(path), *_faults(report, requests, tolerance)]
     size = sum(file.stat().st_size for file in files) / 1e6
-    return {"conform": not faults, "faults": faults, "megabytes": size, **report}
+    return CheckedServable(faults, size, requests=requests, **report)
 
 
 def _replayed(path, library, seconds):
@@ -100,15 +164,15 @@ def _damaged(path):
     return faults
 
 
-def _faults(report, tolerance):
+def _faults(report, requests, tolerance):
     faults = [report["crash"]] if "crash" in report else []
     if report.get("xla_functions"):
         faults.append(f"only XLA can run its functions {', '.join(report['xla_functions'])}")
-    for request in report["requests"]:
-        about = f"{request['signature']}, batch {request['batch']}"
-        if "failed" in request:
-            faults.append(f"{about}: {request['failed']}")
-        for name, apart in request.get("apart", {}).items():
+    for request in requests:
+        about = f"{request.signature}, batch {request.batch}"
+        if request.failed is not None:
+            faults.append(f"{about}: {request.failed}")
+        for name, apart in (request.apart or {}).items():
             if not apart <= tolerance:
                 how = f"are apart by {apart:.1e}" if math.isfinite(apart) else "are not the same"
                 faults.append(f"{about}: {name} {how}")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kerassl.tasks.evaluate import evaluate as evaluate
     from kerassl.tasks.explain import explain_models as explain_models
     from kerassl.tasks.export import export as export
+    from kerassl.tasks.features import DescribedFeatures as DescribedFeatures
     from kerassl.tasks.features import describe_features as describe_features
     from kerassl.tasks.inspect import Inspection as Inspection
     from kerassl.tasks.inspect import inspect as inspect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -23,6 +24,31 @@ from kerassl.datasets.subset import subset
 from kerassl.detectors.model_files import describe
 from kerassl.report.features import features_page
 from kerassl.tasks.explain import load_network, named, one_size
+from kerassl.types import Figures
+
+
+@dataclasses.dataclass(frozen=True)
+class DescribedFeatures(Figures):
+    """Feature spaces that were described on a page.
+
+    Attributes:
+        geometry: `features.FeatureGeometry`.
+        source: str, what the images are called.
+        seen: dict from the name of each network to what it was made from.
+        minutes: float.
+        machine: str.
+    """
+
+    geometry: feature_spaces.FeatureGeometry
+    source: str
+    seen: dict[str, str]
+    minutes: float
+    machine: str
+
+    def to_dict(self) -> dict:
+        """Return the figures of the geometry and these, as in the JSON file."""
+        values = super().to_dict()
+        return {**values.pop("geometry"), **values}
 
 
 def describe_features(
@@ -41,7 +67,7 @@ def describe_features(
     count: int = 500,
     homology: bool = False,
     seed: int | None = None,
-) -> dict:
+) -> DescribedFeatures:
     """Describe and compare the feature spaces of several models, on one page.
 
     Args:
@@ -59,7 +85,7 @@ def describe_features(
         seed: Int.
 
     Returns:
-        Dict of figures, as written.
+        `DescribedFeatures`.
 
     Raises:
         UserError: if images or models cannot be read, or the page cannot be written.
@@ -82,20 +108,16 @@ def describe_features(
     networks, seen = {}, {}
     for name, path in paths.items():
         networks[name], seen[name] = _network(path, read.seed, weights)
-    figures = feature_spaces.feature_geometry(
+    geometry = feature_spaces.feature_geometry(
         networks, chosen, image_size=size, homology=homology, seed=read.seed, verbose=int(verbosity() != 2)
     )
-    figures |= {
-        "source": source,
-        "seen": seen,
-        "minutes": (time.time() - begun) / 60,
-        "machine": machine(),
-    }
+    found = DescribedFeatures(geometry, source, seen, (time.time() - begun) / 60, machine())
+    figures = found.to_dict()
     with _files.whole(page.with_suffix(".json")) as part:
         part.write_text(json.dumps(figures, indent=1, default=float) + "\n", encoding="utf-8")
     with _files.whole(page) as part:
         part.write_text(features_page(figures), encoding="utf-8")
-    return figures
+    return found
 
 
 def _unlabeled(images, count, seed):

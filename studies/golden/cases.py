@@ -458,7 +458,7 @@ def geometry():
         neighbors=5,
         batch_size=16,
         layers=("P4", "P5"),
-    )
+    ).to_dict()
     found["arms"] = found.pop("models")
     for each in found["arms"].values():
         each["invariance"]["grey"] = each["invariance"].pop("grayscale")

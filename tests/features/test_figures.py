@@ -49,15 +49,13 @@ def test_alignment_and_uniformity_are_those_of_plain_loops(draw):
     assert spaces.uniformity(first) == pytest.approx(math.log(total / 72))
 
 
-def test_effective_rank_and_uniformity_are_those_of_pretraining(draw):
+def test_effective_rank_is_that_of_pretraining(draw):
     from kerassl.models.embedding_statistics import embedding_statistics
 
     views = draw.normal(size=[40, 16]) * np.linspace(1, 3, 16)
     views = (views / np.linalg.norm(views, axis=1, keepdims=True)).astype(np.float32)
     logged = {name: float(value) for name, value in embedding_statistics(views).items()}
     assert spaces.effective_rank(views) == pytest.approx(logged["effective_rank"], rel=1e-4)
-    assert spaces.uniformity(views) == pytest.approx(logged["uniformity"], rel=1e-4)
-    assert spaces.alignment(views[:20], views[20:]) == pytest.approx(logged["alignment"], rel=1e-4)
 
 
 @pytest.mark.parametrize("scale", [1.0, TINY])
@@ -239,23 +237,23 @@ def test_homology_counts_loops(draw):
     pytest.importorskip("ripser")
     turn = ortho_group.rvs(30, random_state=0)[:2]
     one = spaces.persistent_homology(TINY * circle(80, 0.03, draw) @ turn)
-    assert one["loops"] == 1
+    assert one.loops == 1
     two = np.concatenate([circle(80, 0.03, draw), circle(80, 0.03, draw, at=(4, 0))])
     found = spaces.persistent_homology(two)
-    assert found["loops"] == 2
-    assert len(found["pieces"]) == found["points"] - 1 == 159
-    assert found["pieces"][-1] > 3 * found["pieces"][-2]  # two pieces, far apart
+    assert found.loops == 2
+    assert len(found.pieces) == found.points - 1 == 159
+    assert found.pieces[-1] > 3 * found.pieces[-2]  # two pieces, far apart
     none = spaces.persistent_homology(draw.normal(size=[400, 10]), sample=100)
-    assert none["loops"] == 0
-    assert none["points"] == 100
+    assert none.loops == 0
+    assert none.points == 100
 
 
 def test_homology_of_a_circle_is_the_worked_one():
     """Of n points on a circle the loop is born at the side of the polygon and dies at that of a triangle (n = 3 m)."""
     pytest.importorskip("ripser")
     found = spaces.persistent_homology(circle(60))
-    assert found["loops"] == 1
-    assert found["longest_loop"] == pytest.approx(math.sqrt(3) / (2 * math.sin(math.pi / 60)), rel=1e-5)
+    assert found.loops == 1
+    assert found.longest_loop == pytest.approx(math.sqrt(3) / (2 * math.sin(math.pi / 60)), rel=1e-5)
 
 
 def test_homology_is_refused_in_one_line_when_ripser_is_missing(monkeypatch):

@@ -34,7 +34,7 @@ def models(tiny_backbone):
 
 @pytest.fixture(scope="module")
 def found(models, records):
-    return spaces.feature_geometry(models, records, image_size=SIZE, neighbors=5, batch_size=7)
+    return spaces.feature_geometry(models, records, image_size=SIZE, neighbors=5, batch_size=7).to_dict()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def alone(models, records):
     return spaces.feature_geometry(
         {"one": models["one"]}, [record.path for record in records], image_size=SIZE, layers=["P5"], batch_size=16,
         homology=importlib.util.find_spec("ripser") is not None,
-    )  # fmt: skip
+    ).to_dict()  # fmt: skip
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_invariance_is_that_of_a_network_that_cannot_see_the_change(records):
     """Channel sums see neither mirror nor turn of hue; one that sees the red channel alone sees the latter."""
     found = spaces.feature_geometry(
         {"luma": _sees(0.299, 0.587, 0.114), "red": _sees(1, 0, 0)}, records, image_size=SIZE, neighbors=5
-    )["models"]
+    ).to_dict()["models"]
     assert found["luma"]["invariance"]["grayscale"] == pytest.approx(1, abs=1e-3)
     assert found["luma"]["invariance"]["flip"] == pytest.approx(1, abs=1e-2)
     assert found["red"]["invariance"]["flip"] == pytest.approx(1, abs=1e-2)
@@ -207,7 +207,7 @@ def test_position_is_read_from_the_map_and_not_from_its_mean(tmp_path):
         records.append(datasets.Record(str(number), str(path), 64, 64, boxes, one, one.astype(bool)))
     found = spaces.feature_geometry(
         {"luma": _sees(0.299, 0.587, 0.114)}, records, image_size=SIZE, layers=("P4",), neighbors=3
-    )
+    ).to_dict()
     position = found["models"]["luma"]["position"]
     assert min(position["map"][name] for name in ("x", "y")) > 0.7
     assert max(position["pooled"][name] for name in ("x", "y")) < 0.2

@@ -34,17 +34,17 @@ def report(servable):
 
 
 def test_a_fresh_servable_conforms_without_python_tensorflow(report):
-    assert report["faults"] == []
-    assert report["conform"]
-    assert not report["python_tensorflow"]
-    assert report["tensorflow"] == tf.__version__
-    asked = [(request["signature"], request["batch"]) for request in report["requests"]]
+    assert report.faults == []
+    assert report.conform
+    assert not report.python_tensorflow
+    assert report.tensorflow == tf.__version__
+    asked = [(request.signature, request.batch) for request in report.requests]
     names = ("serving_default", "serving_uint8", "serve_bytes", "embed")
     assert asked == [(name, batch) for name in names for batch in (1, 8)]
-    assert all(request["detections"] > 5 for request in report["requests"] if request["signature"] != "embed")
-    assert all(request["latency_ms"] > 0 for request in report["requests"])
-    assert report["load_seconds"] > 0
-    assert report["first_answer_seconds"] > 0
+    assert all(request.detections > 5 for request in report.requests if request.signature != "embed")
+    assert all(request.latency_ms > 0 for request in report.requests)
+    assert report.load_seconds > 0
+    assert report.first_answer_seconds > 0
 
 
 @pytest.mark.current_stack
@@ -84,8 +84,8 @@ def test_check_reports_weights_of_another_model(vivid_localizer, tmp_path):
         prefix=file, tensor_names=list(weights), shape_and_slices=[""] * len(weights), tensors=list(weights.values())
     )
     report = serving.check(copy, seconds=0.0)
-    assert any(fault.startswith("serving_default, batch 1: ") for fault in report["faults"]), report["faults"]
-    apart = report["requests"][4]["apart"]
+    assert any(fault.startswith("serving_default, batch 1: ") for fault in report.faults), report.faults
+    apart = report.requests[4].apart
     assert {"box", "probabilities", "class", "valid"} <= set(apart)
     assert apart["box"] <= 1e-4 < 0.01 < apart["probabilities"]  # the weights of boxes are the same
 
@@ -233,7 +233,7 @@ def test_card_is_reported_and_leads_nowhere_when_hostile(tmp_path, monkeypatch):
     extra.mkdir(parents=True)
     (tmp_path / "1" / "saved_model.pb").touch()
     (tmp_path / "secret").touch()
-    monkeypatch.setattr(checking, "_replayed", lambda *_: {"requests": []})
+    monkeypatch.setattr(checking, "_replayed", lambda *_: {"signatures": {}, "requests": []})
     outside = "its model_card.json names {}, which is not in the folder"
     for files, message in (
         ({"../../secret": "0"}, outside.format("../../secret")),
@@ -245,7 +245,7 @@ def test_card_is_reported_and_leads_nowhere_when_hostile(tmp_path, monkeypatch):
         ([1], "its model_card.json is damaged: it lists no files"),
     ):
         (extra / "model_card.json").write_text(json.dumps({"files": files, "score_threshold": 1e999}))
-        assert serving.check(tmp_path / "1")["faults"] == [message]
+        assert serving.check(tmp_path / "1").faults == [message]
         assert c_check._threshold(extra / "model_card.json") == 0.0
 
 

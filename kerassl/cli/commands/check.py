@@ -28,30 +28,29 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     report = serving.check(**flags.given(arguments))
     print(_table(report))
-    return 0 if report["conform"] else 1
+    return 0 if report.conform else 1
 
 
 def _table(report):
     lines = []
-    if "load_seconds" in report:
-        cold = report["library_seconds"] + report["load_seconds"] + report.get("first_answer_seconds", 0.0)
-        memory = f"; {report['memory_mib']:.0f} MiB of memory" if report["memory_mib"] else ""
+    if report.load_seconds is not None:
+        memory = f"; {report.memory_mib:.0f} MiB of memory" if report.memory_mib else ""
         lines.append(
-            f"{report['megabytes']:.1f} MB; TensorFlow {report['tensorflow']}; {report['load_seconds']:.2f} s to load, "
-            f"{cold:.2f} s to the first answer from a cold start{memory}"
+            f"{report.megabytes:.1f} MB; TensorFlow {report.tensorflow}; {report.load_seconds:.2f} s to load, "
+            f"{report.cold_start_seconds:.2f} s to the first answer from a cold start{memory}"
         )
-    for name, (takes, _) in report["signatures"].items():
+    for name, (takes, _) in report.signatures.items():
         wants = ", ".join(f"{key} {kind} {_shape(shape)}" for key, (kind, shape) in takes.items())
         lines.append(f"{name}: {wants}")
-    if report["requests"]:
+    if report.requests:
         lines.append(f"{'signature':20}{'batch':>6}{'ms':>9}  furthest from what was recorded")
-    for request in report["requests"]:
-        apart = ", ".join(f"{name} {value:.0e}" for name, value in request.get("apart", {}).items() if value)
-        outcome = request.get("failed") or apart or "equal"
-        if "detections" in request:
-            outcome += f" ({request['detections']} detections)"
-        lines.append(f"{request['signature']:20}{request['batch']:6}{request.get('latency_ms', 0):9.1f}  {outcome}")
-    lines += [f"differs: {fault}" for fault in report["faults"]] or ["conform"]
+    for request in report.requests:
+        apart = ", ".join(f"{name} {value:.0e}" for name, value in (request.apart or {}).items() if value)
+        outcome = request.failed or apart or "equal"
+        if request.detections is not None:
+            outcome += f" ({request.detections} detections)"
+        lines.append(f"{request.signature:20}{request.batch:6}{request.latency_ms or 0:9.1f}  {outcome}")
+    lines += [f"differs: {fault}" for fault in report.faults] or ["conform"]
     return "\n".join(lines)
 
 

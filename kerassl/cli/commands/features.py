@@ -38,8 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from kerassl.report.features import features_text
 
-    figures = tasks.describe_features(**flags.given(arguments))
-    print(features_text(figures))
-    print(
-        f"{figures['images']} images, {len(arguments.models)} models, {figures['minutes']:.1f} minutes: {arguments.out}"
-    )
+    found = tasks.describe_features(**flags.given(arguments))
+    print(features_text(found.to_dict()))
+    images, models = found.geometry.images, len(arguments.models)
+    print(f"{images} images, {models} models, {found.minutes:.1f} minutes: {arguments.out}")

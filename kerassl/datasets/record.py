@@ -130,7 +130,7 @@ class Record:
         return dataclasses.replace(self, weights=None, **parts)
 
     def plot(self, width: int | None = None) -> np.ndarray:
-        """Draw the boxes as thin green frames over the image file, without crowd regions.
+        """Draw the boxes as dashed green frames over the image file, without crowd regions.
 
         Args:
             width: int or None; see `Detections.plot`.

@@ -22,26 +22,25 @@ _BASELINES = {
 }
 
 
-def gain_sentences(choice: Mapping, unlabeled: int) -> str:
-    """Return whether learning from so many unlabeled images helped, by how much, and against what."""
-    gain = choice["gain"]
+def gain_sentence(gain: Mapping, unlabeled: int) -> str:
+    """Return whether learning from so many unlabeled images helped, and by how much."""
     baseline, student = gain["baseline"], gain["student"]
     value, low, high = gain["differences"][student]["coco_ap"]
     before, after = (percent(gain["values"][name]["coco_ap"][0]) for name in (baseline, student))
-    change = f"from {before} % to {after} %"
-    change = (
-        f"raises {_AP} {change}"
-        if low > 0
-        else f"lowers {_AP} {change}"
-        if high < 0
-        else (f"does not significantly change {_AP} ({change})")
-    )
-    images = "test images" if gain["unseen"] else "validation images, which epochs were chosen on, too"
+    change = f"does not significantly change {_AP} ({before} % to {after} %)"
+    if low > 0 or high < 0:
+        change = f"{'raises' if low > 0 else 'lowers'} {_AP} from {before} % to {after} %"
     return (
-        f"Learning from {unlabeled:,} unlabeled images {change} on {gain['images']:,} {images}: "
-        f"{percent(value, '+.1f')} points (95 % interval {interval((low, high), '+.1f')}; one seed). "
-        f"Before: the {baseline}, {_BASELINES[baseline]}. After: the {student}."
+        f"Learning from {unlabeled:,} unlabeled images {change} on {gain['images']:,} "
+        f"{'test' if gain['unseen'] else 'validation'} images: {percent(value, '+.1f')} points "
+        f"(95 % interval {interval((low, high), '+.1f')}; one seed)."
     )
+
+
+def gain_details(gain: Mapping) -> str:
+    """Return which detectors are compared, and on what."""
+    text = f"Before: the {gain['baseline']}, {_BASELINES[gain['baseline']]}. After: the {gain['student']}."
+    return text if gain["unseen"] else f"{text} Epochs were chosen on the same images: new ones will score lower."
 
 
 def gain_plot(gain: Mapping) -> plots.Plot:

@@ -22,7 +22,7 @@ from kerassl.datasets import DetectionDataset, write_coco
 from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.detectors import model_files
 from kerassl.report.model_images import model_images
-from kerassl.report.self_training import gain_sentences
+from kerassl.report.self_training import gain_details, gain_sentence
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import students
 from kerassl.runs.folder import run_config, run_folder
@@ -232,15 +232,16 @@ def _execute(plan: Plan, folder: pathlib.Path) -> RunResult:
     return write_results(
         folder,
         "kerassl: self-training",
-        f"{gain_sentences(choice, unlabeled)} {_sentence(choice)} {data.describe()}, {unlabeled} without labels. "
-        f"{len(left)} others are labeled images, or copies of such, and were left out (left_out.json). "
-        + " ".join(f"{line[0].upper()}{line[1:]}." for result in labeled.values() for line in result["alarms"]),
+        gain_sentence(choice["gain"], unlabeled),
         begun,
         detectors[choice["recommended"]],
         generated=data.generated,
         variants=variants,
         choice=choice,
         labels=labeled,
+        details=f"{gain_details(choice['gain'])} {_sentence(choice)} {data.describe()}, {unlabeled} without labels. "
+        f"{len(left)} others are labeled images, or copies of such, and were left out (left_out.json). "
+        + " ".join(f"{line[0].upper()}{line[1:]}." for result in labeled.values() for line in result["alarms"]),
         images=model_images(
             {f"{when}: {name}": detectors[name] for when, name in pair.items()}, "detector", data.test,
             count=plan.config.explain.images, level=plan.config.explain.level, folder=folder,

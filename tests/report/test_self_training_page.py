@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kerassl.report.self_training import gain_plot, gain_sentences
+from kerassl.report.self_training import gain_plot, gain_sentence
 
 pytestmark = pytest.mark.current_stack
 
@@ -25,10 +25,10 @@ def choice(low, high, baseline="control"):
     ("low", "high", "verb"), [(0.05, 0.15, "raises"), (-0.15, -0.05, "lowers"), (-0.05, 0.15, "does not")]
 )
 def test_gain_is_stated_when_its_interval_excludes_zero(low, high, verb):
-    text = gain_sentences(choice(low, high), 800)
+    text = gain_sentence(choice(low, high)["gain"], 800)
     assert re.search(r"unlabeled images (\w+( not)?) ", text)[1] == verb
     assert re.search(r"interval (.*?);", text)[1] == f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−")
-    assert re.findall(r"from (\d+\.\d) % to (\d+\.\d)|\(from", text)
+    assert re.findall(r"\d+\.\d(?= %)", text) == ["20.0", "30.0"]
 
 
 @pytest.mark.parametrize("baseline", ["control", "teacher"])

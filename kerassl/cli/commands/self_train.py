@@ -39,6 +39,6 @@ def run(arguments: argparse.Namespace) -> None:
     found = flags.run(self_train, arguments)
     if found is None:
         return
-    print(found.results["summary"])
+    print(found.results["summary"], found.results["details"], sep="\n")
     print(f"detector: {found.model}")
     flags.print_next(found, "export", "--model", str(found.model), "--out", "servables/detector/1")

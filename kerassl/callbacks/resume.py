@@ -22,6 +22,7 @@ from kerassl.datasets import ResumableDataset
 
 log = logging.getLogger("kerassl")
 
+_SHORT = 100  # steps of an epoch
 _NAME = re.compile(r"checkpoint-(\d{6,})-(\d{8,})\.npz")
 
 
@@ -155,6 +156,9 @@ class Resume(keras.callbacks.Callback):
                 return before
         if self.data is not None:
             self.data.begin(epoch)
+            if self.data.steps <= _SHORT and arguments.get("steps_per_epoch") is None:
+                # One iterator for all epochs, which are the same: to make one takes a second, as long as such an epoch.
+                data, arguments = data.repeat(), {**arguments, "steps_per_epoch": self.data.steps}
         history = fit(data, epochs=epochs, initial_epoch=epoch, **arguments)
         if before is not None:
             history.epoch[:0] = before.epoch

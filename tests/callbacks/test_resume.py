@@ -100,6 +100,14 @@ def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_no
     assert len(list((tmp_path / "stopped").glob("checkpoint-*"))) == 3
 
 
+def test_epochs_are_those_without_checkpoints_when_one_iterator_gives_them_all(fit, uninterrupted, photos):
+    images = datasets.image_folder(photos, 32, 4, seed=2)
+    state, history = fit(images, epochs=3)
+    for value, before in zip(state, uninterrupted[0]):
+        np.testing.assert_array_equal(value, before)
+    assert history.keys() == uninterrupted[1].keys()
+
+
 @pytest.mark.current_stack
 def test_flipped_byte_anywhere_yields_the_checkpoint_before_or_the_same_bits(tmp_path, caplog):
     def write(path, epoch):

@@ -11,7 +11,8 @@ is ImageNet's MobileNet, which saw labels. Students begin with random weights, a
 and of VOC 2007 train without labels. All is done by commands of kerassl, in a folder of `FOLDER` each: stopped at any
 time, the same command continues. Results are files of `studies/results/distillation`, one a trial.
 
-Minutes become epochs by the pace of the first two (`FOLDER/pace`). Seeds of labels and heads begin with that of the
+The longest distilled backbone is also self-trained on, beside a control of as many images with labels alone. Minutes
+become epochs by the pace of the first two (`FOLDER/pace`). Seeds of labels and heads begin with that of the
 pre-training, so that all three vary between seeds. Without `--test` the 200 images of VOC 2007 val that settings are
 chosen on are scored (`compare.tuning_images`), with it the other 800, which nothing else reads.
 """
@@ -101,9 +102,15 @@ class Study:
                         variants[f"{name} {minutes}"] = file
                         if not self.small:
                             variants[f"{name} {minutes} + boxes"] = {"start": file, "neck": BOXES}
-                config = self._common(student, seed) | {"variants": {**variants, "random": "random"}}
                 longest = [f"{name} {self.minutes[-1]}" for name in WAYS]
-                config["detector"] |= {"variants": [*longest, "random"]}
+                detectors = [*longest, "random"]
+                if not self.small:
+                    start, taught = variants[longest[0]], f"{longest[0]}, self-trained"
+                    variants[taught] = {"start": start, "self_train": {}}
+                    variants[f"{longest[0]}, control"] = {"start": start, "control_of": taught}
+                    detectors += [taught, f"{longest[0]}, control"]
+                config = self._common(student, seed) | {"variants": {**variants, "random": "random"}}
+                config["detector"] |= {"variants": detectors}
                 config["compare"] |= {"baseline": longest[1]}
                 self._compare(f"{student}-{seed}", config)
         for seed in self.seeds:

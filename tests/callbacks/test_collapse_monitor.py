@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerassl import SimCLR, UserError
+from kerassl import SimCLR, UserError, _compat
 from kerassl.augment import SimCLRViews
 from kerassl.callbacks import CollapseMonitor
+from kerassl.callbacks.state import weights
 from kerassl.losses import InfoNCE
 
 
@@ -17,21 +18,39 @@ def photos(count=32):
     return tf.image.resize(tf.constant(coarse, tf.float32), (40, 40))
 
 
-def watched(tiny_backbone, images, learning_rate=1e-3, temperature=0.2, decoupled=False, steps=200, **settings):
-    """The callback and the history after a run of batches of 16."""
-    keras.utils.set_random_seed(0)
-    loss = InfoNCE(temperature, decoupled)
-    views = SimCLRViews.mild(32)
-    model = SimCLR(tiny_backbone(16), 32, hidden_dim=32, projection_dim=16, augmentation=views, loss=loss)
-    model.compile(keras.optimizers.Adam(learning_rate))
-    data = tf.data.Dataset.from_tensor_slices(images).shuffle(64, seed=0).batch(16, drop_remainder=True).repeat()
-    health = CollapseMonitor(16, **settings)
-    history = model.fit(data, steps_per_epoch=steps // 2, epochs=2, verbose=0, callbacks=[health]).history
-    return health, history
+@pytest.fixture(scope="module")
+def watched(tiny_backbone):
+    """`watched(images, …)`: the callback and the history after a run of batches of 16, from the same start each time.
+
+    Runs of one loss share a model, whose graph takes longer to build than the run.
+    """
+    made = {}
+
+    def build(*loss):
+        views = SimCLRViews.mild(32)
+        model = SimCLR(tiny_backbone(16), 32, hidden_dim=32, projection_dim=16, augmentation=views, loss=InfoNCE(*loss))
+        model.compile(keras.optimizers.Adam())
+        _compat.build_optimizer(model.optimizer, model.trainable_variables)
+        variables = [*weights(model), *_compat.optimizer_variables(model.optimizer)]
+        return model, variables, [np.array(variable.numpy()) for variable in variables]
+
+    def run(images, learning_rate=1e-3, temperature=0.2, decoupled=False, steps=200, **settings):
+        keras.utils.set_random_seed(0)
+        loss = temperature, decoupled
+        made[loss] = model, variables, start = made.get(loss) or build(*loss)
+        for variable, value in zip(variables, start):
+            variable.assign(value)
+        model.optimizer.learning_rate = learning_rate
+        data = tf.data.Dataset.from_tensor_slices(images).shuffle(64, seed=0).batch(16, drop_remainder=True).repeat()
+        health = CollapseMonitor(16, **settings)
+        history = model.fit(data, steps_per_epoch=steps // 2, epochs=2, verbose=0, callbacks=[health]).history
+        return health, history
+
+    return run
 
 
-def test_healthy_run_is_not_alarmed_and_logs_its_chance(tiny_backbone):
-    health, history = watched(tiny_backbone, photos())
+def test_healthy_run_is_not_alarmed_and_logs_its_chance(watched):
+    health, history = watched(photos())
     assert health.alarms == []
     assert history["chance_loss"] == pytest.approx([math.log(31)] * 2)
     assert history["loss"][-1] < history["chance_loss"][-1]
@@ -48,17 +67,17 @@ def test_healthy_run_is_not_alarmed_and_logs_its_chance(tiny_backbone):
         ({"learning_rate": 1e4}, "not learning", "lower the learning rate"),
     ],
 )
-def test_absurd_setting_is_flagged_with_advice_within_60_steps(settings, kind, advice, tiny_backbone, caplog):
-    health, _ = watched(tiny_backbone, photos(), patience=20, steps=60, **settings)
+def test_absurd_setting_is_flagged_with_advice_within_60_steps(settings, kind, advice, watched, caplog):
+    health, _ = watched(photos(), patience=20, steps=60, **settings)
     assert kind in [found for _, found, _ in health.alarms]
     assert all(step <= 60 for step, _, _ in health.alarms)
     assert advice in caplog.text
 
 
 @pytest.fixture(scope="module")
-def short_run(tiny_backbone):
+def short_run(watched):
     """The callback after four steps, with a decoupled loss, and the history."""
-    return watched(tiny_backbone, photos(), decoupled=True, steps=4)
+    return watched(photos(), decoupled=True, steps=4)
 
 
 @pytest.fixture
@@ -83,24 +102,24 @@ def test_no_alarm_is_given_when_the_rate_is_warming_up(health):
 
 
 @pytest.mark.current_stack
-def test_run_is_flagged_when_all_images_are_the_same(tiny_backbone):
+def test_run_is_flagged_when_all_images_are_the_same(watched):
     same = tf.repeat(photos(1), 32, axis=0)
-    health, _ = watched(tiny_backbone, same, patience=20, steps=60)
+    health, _ = watched(same, patience=20, steps=60)
     messages = {kind: message for _, kind, message in health.alarms}
     assert "check that the images differ" in messages["at chance"]
 
 
 @pytest.mark.current_stack
-def test_alarm_is_logged_once_and_stops_the_run_where_asked(tiny_backbone, caplog):
-    health, history = watched(tiny_backbone, photos(), temperature=1e-4, patience=10, stop=True)
+def test_alarm_is_logged_once_and_stops_the_run_where_asked(watched, caplog):
+    health, history = watched(photos(), temperature=1e-4, patience=10, stop=True)
     assert len(history["loss"]) == 1
     assert caplog.text.count("is far above chance") == 1
     assert health.alarms[0][0] == 10
 
 
 @pytest.mark.current_stack
-def test_run_is_judged_at_its_end_when_short(tiny_backbone):
-    health, history = watched(tiny_backbone, photos(), steps=24, learning_rate=1e4)
+def test_run_is_judged_at_its_end_when_short(watched):
+    health, history = watched(photos(), steps=24, learning_rate=1e4)
     assert history["loss"][-1] > 0.98 * math.log(31)
     assert health.learned is False
     assert set(health.at_end) & {"collapsed", "not learning"}
@@ -120,10 +139,10 @@ def test_collapse_is_flagged_at_the_end_when_the_rank_fell_and_the_loss_is_chanc
 
 
 @pytest.mark.current_stack  # the blur that TensorFlow 2.15 compiles turns pixels that are NaN into numbers
-def test_run_stops_when_the_loss_is_nan(tiny_backbone, caplog):
+def test_run_stops_when_the_loss_is_nan(watched, caplog):
     images = photos().numpy()
     images[3] = np.nan
-    health, history = watched(tiny_backbone, images)
+    health, history = watched(images)
     assert [kind for _, kind, _ in health.alarms] == ["broken"]
     assert len(history["loss"]) == 1
     assert "lower the learning rate" in caplog.text

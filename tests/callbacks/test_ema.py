@@ -92,8 +92,7 @@ class Worse(keras.callbacks.Callback):
         logs["val_worse"] = float(epoch)
 
 
-@pytest.mark.parametrize("validated", [True, False])
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize(("order", "validated"), [((0, 1, 2), True), ((2, 0, 1), False)])
 def test_best_weights_are_averages_in_any_order_of_callbacks(order, validated, classifier, classed, tmp_path):
     model, ema, steps = classifier(keras.optimizers.Adam(1e-2)), EMA(0.5), Steps()
     best = keras.callbacks.EarlyStopping("val_worse", patience=1, mode="min", restore_best_weights=True)

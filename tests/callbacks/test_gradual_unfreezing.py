@@ -55,13 +55,15 @@ def test_frozen_stages_keep_every_bit_until_they_unfreeze(optimizer, localizer, 
     rate = {"lars": 0.1}.get(optimizer, 1e-2)
     decay = {} if optimizer == "tfa/LAMB" else {"weight_decay": 0.1}
     model, recorder = localizer(optimizer=optimizer, learning_rate=rate, **decay), Recorder()
+    model.run_eagerly = optimizer == "adamw"  # the graphs of the others are enough
     unfreeze = GradualUnfreezing({"P5": 1, "P4": 1, "P3": 2, "stem": None})
-    model.fit(labeled(), epochs=4, verbose=0, callbacks=[recorder, unfreeze])
+    model.fit(labeled(4), epochs=4, verbose=0, callbacks=[recorder, unfreeze])
     assert recorder.moved("stem") == ["no"] * 4  # weights and moving statistics
     assert recorder.moved("P3") == ["no", "no", "all", "all"]
     assert recorder.moved("P4") == recorder.moved("P5") == ["no", "all", "all", "all"]
     assert "no" not in recorder.moved("neck") + recorder.moved("head")
-    assert recorder.traces[1:] == [1, 1, 0]  # once for each set of stages; Keras may trace its very first step twice
+    if not model.run_eagerly:  # once for each set of stages; Keras may trace its very first step twice
+        assert recorder.traces[1:] == [1, 1, 0]
     assert all(layer.trainable for layer in model.backbone.layers)
 
 
@@ -70,7 +72,8 @@ def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(lo
     model = localizer(optimizer=keras.optimizers.SGD(0.01, momentum=0.9))
     _compat.build_optimizer(model.optimizer, model.trainable_variables)
     names = [id(_compat.tf_variable(variable)) for variable in model.trainable_variables]
-    model.fit(labeled(), verbose=0)
+    model.run_eagerly = True
+    model.fit(labeled(4), verbose=0)
 
     def slots():
         found = [v.numpy() for v in _compat.optimizer_variables(model.optimizer) if len(v.shape)]
@@ -78,7 +81,7 @@ def test_slots_of_frozen_stages_stay_and_those_of_others_are_the_same_as_ever(lo
 
     before = slots()
     frozen = [id(_compat.tf_variable(v)) for v in model.backbone.trainable_variables]
-    model.fit(labeled(), epochs=1, verbose=0, callbacks=[GradualUnfreezing({"backbone": None})])
+    model.fit(labeled(4), epochs=1, verbose=0, callbacks=[GradualUnfreezing({"backbone": None})])
     after = slots()
     assert len(after) == len(names)
     for name in names:
@@ -91,7 +94,7 @@ def test_unfrozen_run_that_is_continued_ends_with_the_bits_of_an_uninterrupted_o
         model, resume = localizer(learning_rate=1e-2), Resume(folder)
         model.run_eagerly = True  # six graphs would take longer to build, and are in question above
         callbacks = [GradualUnfreezing({"P5": 1, "P4": 2, "P3": 2, "stem": 2}), resume]
-        model.fit(labeled(), epochs=epochs, verbose=0, callbacks=callbacks)
+        model.fit(labeled(4), epochs=epochs, verbose=0, callbacks=callbacks)
         return model
 
     whole = run(tmp_path / "whole", 3)
@@ -108,7 +111,7 @@ def test_batch_norm_that_is_frozen_by_itself_does_not_unfreeze(localizer, labele
     assert backbones.freeze_batch_norm(model.backbone) == 5
     before = [layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name]
     kernel = model.get_layer("conv4").get_weights()[0]
-    model.fit(labeled(), epochs=2, verbose=0, callbacks=[GradualUnfreezing({"backbone": 1})])
+    model.fit(labeled(4), epochs=2, verbose=0, callbacks=[GradualUnfreezing({"backbone": 1})])
     np.testing.assert_equal([layer.get_weights() for layer in model.backbone.layers if "bn" in layer.name], before)
     assert not np.array_equal(model.get_layer("conv4").get_weights()[0], kernel)
 
@@ -119,7 +122,7 @@ def test_pre_training_unfreezes_too(tiny_backbone):
     model.compile("lars", run_eagerly=True)
     images = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
     kernels = [model.backbone.get_layer(name).get_weights()[0] for name in ("conv2", "conv5")]
-    model.fit(images, batch_size=4, epochs=2, verbose=0, callbacks=[GradualUnfreezing({"stem": None, "P5": 1})])
+    model.fit(images, batch_size=8, epochs=2, verbose=0, callbacks=[GradualUnfreezing({"stem": None, "P5": 1})])
     same = [
         np.array_equal(model.backbone.get_layer(name).get_weights()[0], kernel)
         for name, kernel in zip(("conv2", "conv5"), kernels)

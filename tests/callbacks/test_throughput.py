@@ -177,8 +177,8 @@ def test_nothing_is_said_of_waiting_when_it_was_not_watched_or_steps_are_run_in_
 
 
 def test_speed_leaves_out_the_step_that_compiles_and_the_time_between_epochs():
-    pause = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: time.sleep(0.6))
-    history, logs = fit(images(6), Throughput(BATCH), seconds=0.03, first=1.0, epochs=3, callbacks=[pause])
+    pause = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: time.sleep(0.3))
+    history, logs = fit(images(6), Throughput(BATCH), seconds=0.03, first=0.5, epochs=3, callbacks=[pause])
     assert "pairs_per_second" not in logs[0]
     starts = [logs[0]["end"], logs[6]["begin"], logs[12]["begin"]]
     for epoch, (steps, start) in enumerate(zip((5, 6, 6), starts)):
@@ -187,7 +187,7 @@ def test_speed_leaves_out_the_step_that_compiles_and_the_time_between_epochs():
         assert last["pairs_per_second"] <= BATCH / 0.03
         assert history["pairs_per_second"][epoch] == last["pairs_per_second"]
     assert_left(logs, 18)  # which counts the pauses, once there was one
-    assert logs[6]["minutes_left"] * 60 > 11 * 0.6 / 6
+    assert logs[6]["minutes_left"] * 60 > 11 * 0.3 / 6
     assert logs[17]["minutes_left"] == 0
 
 

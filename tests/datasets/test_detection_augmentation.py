@@ -166,8 +166,10 @@ def test_jpegs_are_shrunk_as_far_as_their_long_side_allows():
     assert decode(file.getvalue(), longest=32).shape == (100, 257, 3)
 
 
-@pytest.mark.parametrize(("height", "width"), [(403, 601), (601, 403)])
-@pytest.mark.parametrize("augmentation", [None, BoxAugmentation(**{**NEVER, "flip": 0.5, "crop": 1.0})])
+@pytest.mark.parametrize(
+    ("height", "width", "augmentation"),
+    [(403, 601, None), (601, 403, BoxAugmentation(**{**NEVER, "flip": 0.5, "crop": 1.0}))],
+)
 def test_boxes_stay_on_objects_of_shrunk_jpegs(record, height, width, augmentation):
     made = record("a", height, width, (width - 171, 60, width - 20, height - 7), suffix="jpg")
     made = dataclasses.replace(made, height=1, width=1)  # the file's own size counts

@@ -67,8 +67,7 @@ def records(tmp_path):
 REGIONS = {"first": [[0.0, 0.5, 0.25, 1.0]]}
 
 
-@pytest.mark.parametrize("read", [single_object_batches, detection_batches])
-@pytest.mark.parametrize("augmentation", [None, "mirrored"])
+@pytest.mark.parametrize(("read", "augmentation"), [(single_object_batches, "mirrored"), (detection_batches, None)])
 def test_images_of_every_class_are_painted_before_they_are_mirrored(records, read, augmentation):
     mirrored = None
     if augmentation:

@@ -170,9 +170,6 @@ READERS = {
     "detection_batches": lambda folder: _files(
         batch["images"] for batch in datasets.detection_batches(_records(folder), 32, 1)
     ),
-    "single_object_batches": lambda folder: _files(
-        images for images, _ in datasets.single_object_batches(_records(folder), 32, 1)
-    ),
     "letterboxed_batches": lambda folder: sum(
         len(places) for places, *_ in letterboxed_batches(datasets.image_files(folder), 32, 4)
     ),

@@ -68,8 +68,9 @@ def test_fit_splits_its_batches_when_replicas_share_them(photos, mirrored):
         return batch / 255, tf.reduce_mean(batch, axis=[1, 2, 3])[:, None]
 
     def fit(replicas):
-        with mirrored(replicas).scope():
+        with mirrored(replicas, eagerly=True).scope():
             model = averaging()
+            model.run_eagerly = True  # its graph would take longer to build
         images = image_folder(photos, 32, 4, seed=1).map(pairs)
         return model.fit(images, shuffle=False, verbose=0).history["loss"]
 

@@ -45,7 +45,7 @@ def test_loss_equals_plain_loop(images, dtype, tolerance, decoupled):
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize("decoupled", [False, True])
-@pytest.mark.parametrize("tile_size", [1, 5, 12, 14, 100])  # of 14 views
+@pytest.mark.parametrize("tile_size", [1, 5, 14])  # of 14 views
 def test_tiles_give_the_loss_the_gradient_and_the_accuracy_of_the_whole(tile_size, decoupled):
     views = [tf.Variable(view) for view in embeddings(7)]
 
@@ -148,8 +148,7 @@ def on_one_replica():
 @pytest.mark.parametrize(
     ("sizes", "dtype", "loss_close", "close"),
     [
-        ((3, 3, 3, 3), "float64", 1e-12, 1e-10),
-        ((7, 5), "float64", 1e-12, 1e-10),
+        ((4, 3, 3, 2), "float64", 1e-12, 1e-10),
         ((7, 5), "float32", 1e-6, 1e-4),
     ],
 )

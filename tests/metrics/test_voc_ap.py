@@ -67,8 +67,8 @@ def _devkit(predictions, records, label):
 
 
 @pytest.mark.current_stack
-@pytest.mark.parametrize("count", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_ap_equals_the_devkits_loops_when_thousands_of_cases_are_random(case, count):
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_ap_equals_the_devkits_loops_when_cases_are_random(case, count):
     names = ["cat", "dog", "cow"]
     sizes = [{"images": 1, "objects": 2}, {"images": 2}, {"images": 3, "difficult": 0.6}, {"classes": 1}]
     seen = dict.fromkeys(["partial", "no detections", "no objects", "only difficult", "ties"], 0)

@@ -242,13 +242,13 @@ def test_statistics_are_those_of_the_teachers_maps_and_count_dead_channels_as_0(
     np.testing.assert_allclose(np.linalg.norm(targets, axis=-1), 1, rtol=1e-5)
 
 
-# Eagerly: to trace the step takes longer. Shares of 3 and 1 images, or of 2, 1, 1 and none.
+# Eagerly: to trace the step takes longer. Four images, or shares of 2, 1, 1 and none.
 @pytest.mark.current_stack
 @pytest.mark.parametrize("contrast", ["global", "dense"])
 def test_replicas_train_as_one_when_they_share_a_batch(contrast, policy, tiny_backbone, mirrored):
     policy("float64")
     found, start = {}, None
-    for shares in ((4,), (3, 1), (2, 1, 1, 0)):
+    for shares in ((4,), (2, 1, 1, 0)):
         strategy = mirrored(len(shares), eagerly=True)
         with strategy.scope():
             model = student_of(tiny_backbone(4), network((16, 5)), levels="P5", contrast=contrast)
@@ -280,9 +280,8 @@ def test_replicas_train_as_one_when_they_share_a_batch(contrast, policy, tiny_ba
         summed = [sum(map(np.asarray, strategy.experimental_local_results(each))) for each in gradients]
         moving = [np.asarray(each) for each in model.get_weights()]
         found[len(shares)] = [losses, *summed, *moving]
-    for replicas in (2, 4):
-        for one, other in zip(found[1], found[replicas]):
-            np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-12)
+    for one, other in zip(found[1], found[4]):
+        np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-12)
 
 
 # The whole step in a graph: shares of 2 and 1 and of 1 and 0 images.
@@ -373,10 +372,9 @@ def _folder(folder):
     return folder
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_loss_is_float32_when_the_policy_is_mixed(precision, policy, tiny_backbone):
+def test_loss_is_float32_when_the_policy_is_mixed(policy, tiny_backbone):
     teacher = network((16, 5))
-    policy(precision)
+    policy("mixed_float16")
     model = student_of(tiny_backbone(4), teacher)
     model.adapt(batches())
     model.compile(keras.optimizers.SGD(0.1))
@@ -409,9 +407,7 @@ def test_teacher_map_puts_tokens_where_their_patches_are(patch, size, prefix, ti
     assert np.unravel_index(found[0, ..., 0].argmax(), (side, side)) == (0, side - 1)
     standardized = np.sum((1 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]) * patch**2
     assert found.max() == pytest.approx(standardized, rel=1e-4)
-    model = student_of(tiny_backbone(4), teacher)
-    model.adapt(batches())
-    assert np.isfinite(fitted(model)["loss"]).all()
+    assert student_of(tiny_backbone(4), teacher)._teacher.shapes == [(side, side, 4)] * 2
 
 
 @pytest.mark.current_stack
@@ -548,11 +544,11 @@ def test_teacher_is_refused_when_it_was_trained_on_a_smaller_scale(scale, tiny_b
 
 
 @pytest.mark.current_stack
-@pytest.mark.parametrize("strides", [[(8, 3)], [(4, 3), (32, 20)], [(16, 3), (32, 3)], [(21, 3)]])
+@pytest.mark.parametrize("strides", [[(4, 3), (32, 20)], [(21, 3)]])
 def test_student_learns_from_maps_of_any_number_of_locations(strides, tiny_backbone):
     model = student_of(tiny_backbone(12 if strides == [(8, 3)] else 4), network(*strides))  # larger, or smaller
     model.adapt(batches())
-    first, last = fitted(model, epochs=4)["loss"][::3]
+    first, _, last = fitted(model, epochs=3)["loss"]
     assert last < first
 
 

@@ -69,8 +69,7 @@ def state_of(model):
 
 STEPS = [
     (2, "float32", 1e-5, 1e-4, {"decoupled": True, "tile_size": 3}, 4),  # four images and none
-    (4, "float64", 1e-6, 1e-10, {}, 6),  # the last replica has no image
-    (2, "float64", 1e-6, 1e-10, {"decoupled": True, "tile_size": 4}, 7),  # four images and three
+    (4, "float64", 1e-6, 1e-10, {}, 7),  # two images each, and one
 ]
 
 
@@ -125,7 +124,7 @@ def test_same_seed_gives_same_bits(tiny_backbone):
         keras.utils.set_random_seed(3)
         model = model_of(tiny_backbone(), seed=5)
         model.compile(LARS(0.1), run_eagerly=True)
-        model.fit(tf.data.Dataset.from_tensors(photos()).repeat(3), verbose=0)
+        model.fit(tf.data.Dataset.from_tensors(photos()).repeat(2), verbose=0)
         return model.get_weights()
 
     for first, second in zip(train(), train()):
@@ -145,8 +144,8 @@ def test_views_change_with_step_and_seed(tiny_backbone):
     recorder = Recorder()
     model = model_of(tiny_backbone(), augmentation=recorder, seed=7)
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
-    model.fit(tf.data.Dataset.from_tensors(photos(4)).repeat(3), verbose=0)
-    assert [tuple(seed) for seed in recorder.seeds] == [(7, 0), (7, 1), (7, 2)]
+    model.fit(tf.data.Dataset.from_tensors(photos(4)).repeat(2), verbose=0)
+    assert [tuple(seed) for seed in recorder.seeds] == [(7, 0), (7, 1)]
 
 
 def test_saved_model_loads_in_a_new_process_with_equal_outputs(tmp_path, tiny_backbone):
@@ -197,7 +196,7 @@ def test_embed_equals_mean_of_features_and_leaves_statistics_alone(tiny_backbone
 def test_trained_backbone_keeps_what_it_learned_when_saved(tmp_path, tiny_backbone):
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
-    model.fit(tf.data.Dataset.from_tensors(photos()).repeat(5), verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(photos()), verbose=0)
     backbones.save(model.backbone, tmp_path / "backbone.keras")
     images = photos(2, 64)
     loaded = backbones.load(tmp_path / "backbone.keras")

@@ -57,8 +57,8 @@ def test_parts_learn_as_with_an_optimizer_each(optimizer, tiny_backbone):
     model = model_of(tiny_backbone, optimizer, rates, decay=decay, rate=rate)
     model.run_eagerly = True  # its graph would take longer to build
     start = {layer.name: [np.array(v) for v in layer.trainable_variables] for layer in model.layers}
-    model.fit(examples().repeat(3), verbose=0)
-    hand = by_hand(tiny_backbone, optimizer, rate, decay, rates, 3)
+    model.fit(examples().repeat(2), verbose=0)
+    hand = by_hand(tiny_backbone, optimizer, rate, decay, rates, 2)
     for part, layers in parts(model).items():
         names = [layer.name for layer in layers if layer.trainable_variables]
         if not names:

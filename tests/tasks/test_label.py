@@ -12,6 +12,7 @@ import kerassl
 from kerassl import UserError, detectors
 from kerassl.cli.main import main
 from kerassl.datasets import DetectionDataset, Record, write_coco
+from kerassl.detectors.self_training.merging import merge
 from kerassl.tasks.label import label
 
 pytestmark = pytest.mark.current_stack
@@ -162,6 +163,30 @@ def test_labels_are_those_of_the_files_when_they_are_not_written(tmp_path, model
             assert record.weights.background == written.weights.background
     with pytest.raises(UserError, match="leave out out"):
         label(model, [np.zeros([9, 9, 3])], out=tmp_path / "new", **given)
+
+
+def test_detections_of_two_detectors_are_merged_when_another_is_given(
+    tmp_path, model, photos, like, tiny_detector, noisy_heads
+):
+    photos = kerassl.datasets.image_files(photos)[:6]
+    keras.utils.set_random_seed(1)
+    noisy_heads(tiny_detector("YOLOV8", NAMES, 96)).save(tmp_path / "other.keras")
+    found = [detected(one, photos, False)[0] for one in (model, kerassl.load(tmp_path / "other.keras"))]
+    expected = {name: merge(found[0][name][0], found[1][name][0]) for name in found[0]}
+    middle = float(
+        np.median(np.concatenate([agreement[merged.scores >= 0.1] for merged, agreement in expected.values()]))
+    )
+    given = {"like": like, "threshold": 0.1, "keep_foreign": True, "least_agreement": middle}
+    labels = label(model, photos, also=tmp_path / "other.keras", **given)
+    assert len(labels) == len(expected) == 5
+    for record in labels:
+        merged, agreement = expected[content(record.path)]
+        kept = merged.scores >= 0.1
+        np.testing.assert_allclose(record.boxes, merged.boxes[kept], atol=1e-3)
+        np.testing.assert_array_equal(record.weights.box_weight, agreement[kept] >= middle)
+    assert sum(record.weights.box_weight.sum() for record in labels) > 0
+    with pytest.raises(UserError, match="other classes"):
+        label(model, photos, like=like, out=tmp_path / "new", also=tiny_detector("YOLOV8", class_names=NAMES[::-1]))
 
 
 def test_images_are_left_out_when_people_labeled_them_or_copies(tmp_path, model, photos, like, capsys, monkeypatch):

@@ -147,6 +147,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
     _check_teachers(plan, whole)
     left = plan.left()
     fetch_weights(left)
+    _check_pool(left, data, whole)
     check_images(data)
     running.prepare(config)
     for stage in plan.of(Probing)[:1]:
@@ -332,6 +333,14 @@ def _check_teachers(plan, data):
     images = list(map(str, data.images))
     if any(stage.labels is None for stage in plan.of(Labeling)) and {*images} <= {one.path for one in data.train}:
         raise UserError("no images without labels are named; give data.unlabeled")
+
+
+def _check_pool(left, data, whole):
+    """Refuse images to label of which none is left beside the labeled ones, or none can be read."""
+    labelings = [stage for stage in left if isinstance(stage, Labeling)]
+    if labelings:
+        train = data.train if any(stage.labels is None for stage in labelings) else None
+        students.check_pool(data.images, {"train": train, "val": data.val, "test": whole.test})
 
 
 def _split(config, data: Sources) -> tuple[Sources, str]:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pydantic
 import yaml
@@ -54,6 +54,7 @@ def run_folder(
     replace: bool = False,
     grows: str | None = None,
     done: str | None = None,
+    free: Sequence[str] = (),
 ) -> Iterator[pathlib.Path]:
     """Claim a folder for a run, and write the resolved configuration and the log to it.
 
@@ -64,6 +65,7 @@ def run_folder(
         replace: Bool. Remove the run that is there first; refused where something is not as kerassl wrote it.
         grows: Str, the setting, with dots, that may be larger than it was when a run is resumed; or None.
         done: Str, the file of a finished run, whose setting may not grow any more; or None.
+        free: Settings, with dots, that may be others when a run is resumed.
 
     Yields:
         `pathlib.Path` of the folder, with `config.yaml` and a growing `log.txt` in it.
@@ -78,7 +80,7 @@ def run_folder(
     if replace:
         _files.check_not_removed(path, config.model_dump(mode="json"))
     with _files.claimed(path, "run", keep=("config.yaml", "log.txt")) as manifest:
-        _prepare(path, manifest, config, resume, replace, grows, done)
+        _prepare(path, manifest, config, resume, replace, grows, done, free)
         for name in ("log.txt", "metrics.jsonl", "trials/metrics.jsonl"):
             _files.open_log(path / name)
         for part in ("train", "validation"):
@@ -94,7 +96,7 @@ def run_folder(
             handler.close()
 
 
-def _prepare(path, manifest, config, resume, replace, grows, done):
+def _prepare(path, manifest, config, resume, replace, grows, done, free):
     settings = config.model_dump(mode="json")
     if manifest.is_new():
         if resume:
@@ -108,7 +110,7 @@ def _prepare(path, manifest, config, resume, replace, grows, done):
         raise UserError(f"{path} already holds a run; add --resume to continue it, --replace to remove it first")
     else:
         if (path / "config.yaml").exists():
-            _check_same(path, settings, grows, done)
+            _check_same(path, settings, grows, done, free)
         changed = manifest.changed()
         if changed is not None:
             raise UserError(f"{changed} was changed since kerassl wrote it; move it out of {path}, then resume")
@@ -117,7 +119,7 @@ def _prepare(path, manifest, config, resume, replace, grows, done):
         part.write_text(f"# As resolved by kerassl {__version__}\n{text}", encoding="utf-8")
 
 
-def _check_same(path, settings, grows, done):
+def _check_same(path, settings, grows, done, free):
     remedy = "restore it, or remove it and resume with the run's own --config and flags"
     before = read_yaml(path / "config.yaml", remedy)
     if not isinstance(before, dict):
@@ -127,6 +129,8 @@ def _check_same(path, settings, grows, done):
     with contextlib.suppress(pydantic.ValidationError):  # settings that came since then have their defaults
         before = Config.model_validate(before).model_dump(mode="json")
     held, before = _without_what_is_new(settings, before), _without_what_is_new(before, before)
+    for section, _, key in (name.partition(".") for name in free):
+        before[section] = {**(before.get(section) or {}), key: held[section][key]}
     if grows is not None:
         _let_grow(path, before, held, grows.split("."), done)
     found = _difference({key: before.get(key) for key in settings}, held)

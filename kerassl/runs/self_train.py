@@ -19,6 +19,7 @@ from kerassl._io.state import read_kept, write_json
 from kerassl.config.config import Config, as_flags, label_settings, read_config
 from kerassl.config.sources import Sources, check_images, check_paths, sources
 from kerassl.datasets import DetectionDataset, write_coco
+from kerassl.datasets.images.files import image_names
 from kerassl.datasets.pipeline.letterboxed import identified
 from kerassl.detectors import model_files
 from kerassl.report.model_images import model_images
@@ -148,11 +149,20 @@ def self_train(
         if not given:  # what is given is written by a run
             check_paths(read.data)
         return planned
-    with run_folder(out, read, resume, replace, grows="self_train.control") as folder:
+    if read.data.unlabeled and (not resume or _labels(planned)):
+        image_names(read.data.unlabeled)
+    labeled = any(stage.folder.exists() for stage in planned.of(Labeling))
+    free = () if labeled else ("data.unlabeled",)
+    with run_folder(out, read, resume, replace, grows="self_train.control", free=free) as folder:
         for name, dataset in given.items():
             if not paths[name].exists():
                 write_coco(dataset, paths[name], progress=False)
         return _execute(planned, folder)
+
+
+def _labels(plan):
+    """Whether images are to be labeled."""
+    return any(isinstance(stage, Labeling) for stage in plan.left())
 
 
 def _is_read(data):
@@ -207,10 +217,12 @@ def _execute(plan: Plan, folder: pathlib.Path) -> RunResult:
     for file in {teacher.detector, teacher.weights, plan.config.weights}:
         if file is not None and model_files.trained(file) is not None:
             students.check_unseen(file, data)
-    check_images(data)
     fetch_weights(plan.left())
-    prepare(plan.config)
     work = _Work(plan, data)
+    if _labels(plan):
+        students.check_pool(data.images, work.parts)
+    check_images(data)
+    prepare(plan.config)
     found = {}
     for stage in plan.stages:
         kept = stage.kept() if stage.done() else None
@@ -261,12 +273,16 @@ class _Work:
     plan: Plan
     data: Sources
 
+    @property
+    def parts(self) -> dict[str, DetectionDataset | None]:
+        """The labeled images, by their use."""
+        data = self.data
+        return {"train": data.train, "val": data.val, "test": data.test if data.unseen else None}
+
     @functools.cached_property
     def pool(self) -> list[str]:
         """The images to label, without those that are labeled; these are listed in the run's folder."""
-        data = self.data
-        parts = {"train": data.train, "val": data.val, "test": data.test if data.unseen else None}
-        return students.unlabeled(identified(data.images)[1], parts, self.plan.folder)
+        return students.unlabeled(identified(self.data.images)[1], self.parts, self.plan.folder)
 
 
 def _label(stage: Labeling, work: _Work) -> dict:

@@ -14,6 +14,8 @@ from kerassl._io.state import write_json
 from kerassl.config.config import read_config
 from kerassl.config.sources import Sources, labeled_parts
 from kerassl.datasets import DetectionDataset, Record
+from kerassl.datasets.pipeline.letterboxed import identified
+from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.detectors import model_files
 from kerassl.runs import finetune as finetuning
 from kerassl.runs.plan.stages import Labeling, Matched, Mixed
@@ -21,6 +23,34 @@ from kerassl.runs.running import TimeLimit
 from kerassl.tasks.label import held_by, label
 
 log = logging.getLogger("kerassl")
+
+_TRIED = 64  # images, among which one is usually found that can be labeled
+
+
+def check_pool(images: Sequence[str], parts: Mapping[str, Iterable[Record] | None]) -> None:
+    """Refuse images to label of which none is left or none can be read, before a teacher is trained.
+
+    Args:
+        images: Sequence of files and folders.
+        parts: As of `unlabeled`.
+
+    Raises:
+        UserError: in one line.
+    """
+    paths = list(dict.fromkeys(identified(images)[1]))
+    left, others = _left(paths[:_TRIED], parts), paths[_TRIED:]
+    if not left:
+        left, others = _left(others, parts), []
+    if not left:
+        raise UserError(
+            f"all of {len(paths)} images are labeled, or copies of such; give others by --images, or data.unlabeled"
+        )
+    check_readable([*left, *others])
+
+
+def _left(paths, parts):
+    held = _held(paths, parts) if paths else {}
+    return [path for path in paths if path not in held]
 
 
 def unlabeled(paths: Iterable[str], parts: Mapping[str, Iterable[Record] | None], folder: pathlib.Path) -> list[str]:
@@ -30,23 +60,22 @@ def unlabeled(paths: Iterable[str], parts: Mapping[str, Iterable[Record] | None]
         paths: Iterable of str.
         parts: Dict from name to the records of labeled images, or None.
         folder: `pathlib.Path` of the run.
-
-    Raises:
-        UserError: if none is left.
     """
     paths = list(dict.fromkeys(paths))
-    held = held_by({name: [one.path for one in part] for name, part in parts.items() if part}, paths)
+    held = _held(paths, parts)
     rows = [
         {"image": path, "copy_of": each.original, "part": each.original_split, "kind": each.kind}
         for path, each in held.items()
     ]
     write_json(folder / "left_out.json", {"images": len(paths), "left_out": rows})
     left = [path for path in paths if path not in held]
-    if not left:
-        raise UserError(f"all of {len(paths)} images are labeled, or copies of such; give others by --images")
     if held:
         log.info("%d of %d images left out that are labeled, or copies of such", len(held), len(paths))
     return left
+
+
+def _held(paths, parts):
+    return held_by({name: [one.path for one in part] for name, part in parts.items() if part}, paths)
 
 
 def label_pool(stage: Labeling, pool: Sequence[str], train: DetectionDataset) -> dict:

@@ -99,6 +99,11 @@ OTHERS = [
     (["pretrain", "--images", "nowhere", "--out", "new", "--plan"], "nowhere", "give a folder"),
     ([*COMPARE, "--data", "nowhere", "--plan"], "nowhere", "COCO json"),
     (["self-train", "--data", "voc", "--out", "new"], "no images without labels", "--images"),
+    ([*SELF_TRAIN, "--weights", "random", "--images", "nowhere"], "nowhere", "give a folder"),
+    ([*SELF_TRAIN, "--weights", "random", "--images", "empty"], "empty holds no images", ".jpg"),
+    ([*SELF_TRAIN, "--weights", "random", "--images", "voc/VOC2007/JPEGImages"], "all of 5 images are labeled", "--images"),
+    (["compare", "--config", "labeled.yaml", "--out", "new"], "all of 5 images are labeled", "data.unlabeled"),
+    (["compare", "--config", "gone.yaml", "--out", "new"], "nowhere", "give a folder"),
     ([*SELF_TRAIN, "--run", "photos"], "--run is photos", "kerassl finetune"),
     ([*SELF_TRAIN, "--teacher", "model.keras"], "model.keras", "detector.keras"),
     ([*SELF_TRAIN, "--split", "train", "--test-split", "0.4"], "validation images", "--val"),
@@ -177,11 +182,14 @@ OTHERS = [
     ([*PRETRAIN, "--batchsize", "3"], "--batchsize", "kerassl"),
 ]  # fmt: skip
 
+SELF_TRAINED = "train: voc}\ndetector: {image_size: 64}\nvariants: {a: {start: random, self_train: {}}}"
 CONFIGS = {
     "typo.yaml": "pretrain: {epoch: 3}",
     "text.yaml": "only words",
     "compare.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: random, b: random}",
     "few.yaml": "data: {train: voc}\nfrozen: {image_size: 64, labels: [50]}",
+    "labeled.yaml": f"data: {{unlabeled: [voc/VOC2007/JPEGImages], {SELF_TRAINED}",
+    "gone.yaml": f"data: {{unlabeled: [nowhere], {SELF_TRAINED}",
     "shared.yaml": "variants: {a b: random, a-b: imagenet}",
     "published.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: imagenet}",
     "start.yaml": "data: {train: voc}\nfrozen: {image_size: 64}\nvariants: {a: gone.npz}",

@@ -182,6 +182,23 @@ def test_teacher_is_a_file_of_more_classes_when_data_sets_are_given(place, netwo
     assert found.results["choice"]["values"]["teacher"]["coco_ap"][0] == pytest.approx(expected.coco_ap)
 
 
+def test_nothing_is_trained_when_no_image_is_left_to_label(place, trained):
+    for images, message in ((["pool/train.jpg", "pool/val.jpg"], "all of 2"), (["start.keras"], "none of 1")):
+        with pytest.raises(UserError, match=message):
+            self_train(**arguments("out", images=images))
+        assert not trained
+        assert not (place / "out").exists()
+
+
+def test_images_may_be_others_on_resume_when_none_was_labeled(place, monkeypatch):
+    monkeypatch.setattr(self_training, "_execute", lambda plan, folder: plan.config.data.unlabeled)
+    assert self_train(**arguments("out", images=["pool/val.jpg"])) == ["pool/val.jpg"]
+    assert self_train(images="pool", out="out", resume=True) == ["pool"]
+    (place / "out" / "labels").mkdir()
+    with pytest.raises(UserError, match=r"data\.unlabeled"):
+        self_train(images="scenes", out="out", resume=True)
+
+
 class Killed(BaseException):
     """A kill at some moment."""
 

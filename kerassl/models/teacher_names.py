@@ -24,9 +24,20 @@ def check_teacher(name: str, weights: str | None, cut_at: str | None, image_size
         raise UserError(
             f"the teacher {name} takes the student's views; leave its image size out, or give a {PREFIX} one"
         )
+    if name == PREFIX:
+        raise UserError(f"the teacher {name} names no preset of KerasHub; give one, as {PREFIX}dinov2_small")
     if hub:
         check_kerashub(name)
+    elif name.endswith((".npz", ".h5")):
+        raise UserError(
+            f"the teacher is {name}, a file of weights alone; give the name of its network, and the file as its "
+            "weights: --teacher NAME --teacher-weights FILE"
+        )
+    elif "/" in name or name.endswith((".json", ".yaml")):
+        raise UserError(f"the teacher is {name}; give a network by its name, a .keras file or {PREFIX}PRESET")
     elif not file:
+        if "_" in name:  # as no network of `find`
+            raise UserError(f"there is no network {name!r}; give a preset of KerasHub as {PREFIX}{name}")
         find(name)
         if weights not in (None, "imagenet", "random") and not pathlib.Path(weights).is_file():
             raise UserError(

@@ -12,6 +12,7 @@ from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.backbones.published import imagenet_file
 from kerassl.config.config import as_flags
+from kerassl.config.sources import check_paths
 from kerassl.models.kerashub import PREFIX
 from kerassl.models.teacher_names import check_teacher, seen_by_teacher
 from kerassl.runs.folder import run_config
@@ -99,6 +100,7 @@ def distill(
     check_start(read.weights or "random", "weights")
     planned = plan_distillation(read, out)
     if plan:
+        check_paths(read.data)
         return planned
 
     def do(stage, data):

@@ -77,7 +77,11 @@ def start_settings(
         return {"backbone": network or backbone, "weights": weights}
     if weights is not None:
         raise UserError(f"{flag} is {file}, a file with weights, but --weights is {weights}; leave one of them out")
-    check_start(file, flag)
+    if not pathlib.Path(file).is_file():
+        raise UserError(
+            f"{flag} is {file}, but there is no such file; give the name of a network, as EfficientNetV2B0, or a file "
+            "that has one, as backbone.keras"
+        )
     if not file.endswith(".keras") or read_description(file) is None:
         raise UserError(
             f"{flag} is {file}, which kerassl.backbones.save did not write; give --weights {file}, and the name of "

@@ -19,6 +19,7 @@ PHOTOS, MODEL = ["--images", "photos"], ["--model", "model.keras"]
 PRETRAIN = ["pretrain", *PHOTOS, "--image-size", "32", "--batch-size", "2", "--out", "new"]
 FINETUNE = ["finetune", "--data", "voc", "--out", "new"]
 SELF_TRAIN = ["self-train", "--data", "voc", "--images", "photos", "--out", "new"]
+DISTILL = ["distill", *PHOTOS, "--image-size", "32", "--batch-size", "2", "--out", "new"]
 PREDICT = ["predict", *MODEL, *PHOTOS, "--out", "new"]
 EVALUATE = ["evaluate", *MODEL, "--data", "voc"]
 EXPLAIN = ["explain", "--models", "a=model.keras", *PHOTOS, "--out", "new.png"]
@@ -101,13 +102,19 @@ OTHERS = [
     (["self-train", "--data", "voc", "--out", "new"], "no images without labels", "--images"),
     ([*SELF_TRAIN, "--weights", "random", "--images", "nowhere"], "nowhere", "give a folder"),
     ([*SELF_TRAIN, "--weights", "random", "--images", "empty"], "empty holds no images", ".jpg"),
-    ([*SELF_TRAIN, "--weights", "random", "--images", "voc/VOC2007/JPEGImages"], "all of 5 images are labeled", "--images"),
+    ([*SELF_TRAIN, "--weights", "random", "--images", "voc/VOC2007/JPEGImages"], "all of 5 images", "--images"),
     (["compare", "--config", "labeled.yaml", "--out", "new"], "all of 5 images are labeled", "data.unlabeled"),
     (["compare", "--config", "gone.yaml", "--out", "new"], "nowhere", "give a folder"),
     ([*SELF_TRAIN, "--run", "photos"], "--run is photos", "kerassl finetune"),
     ([*SELF_TRAIN, "--teacher", "model.keras"], "model.keras", "detector.keras"),
     ([*SELF_TRAIN, "--split", "train", "--test-split", "0.4"], "validation images", "--val"),
-    ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", ".keras"),
+    ([*FINETUNE, "--backbone", "gone.keras"], "--backbone is gone.keras", "name of a network", "backbone.keras"),
+    ([*DISTILL, "--teacher", "a.npz"], "a.npz", "--teacher NAME --teacher-weights FILE"),
+    ([*DISTILL, "--teacher", "bad.json"], "bad.json", "kerashub:PRESET"),
+    ([*DISTILL, "--teacher", "dinov2_small"], "'dinov2_small'", "kerashub:dinov2_small"),
+    ([*DISTILL, "--teacher", "kerashub:"], "no preset", "kerashub:dinov2_small"),
+    ([*DISTILL, "--teacher", "MobileNet", "--images", "nowhere", "--plan"], "nowhere", "give a folder"),
+    (["pretrain", "--images", "bad.json", "--out", "new"], "bad.json is no image", "--data"),
     ([*FINETUNE, "--backbone", "network.keras"], "--backbone is network.keras", "--weights network.keras"),
     ([*FINETUNE, "--backbone", "model.keras", "--weights", "random"], "model.keras", "leave one of them out"),
     ([*FINETUNE, "--weights", "gone.npz"], "--weights is gone.npz", "give random, imagenet, or a .keras"),

@@ -62,6 +62,8 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
             if not inside:
                 raise UserError(f"the folder {path} holds no images; files that end in {', '.join(SUFFIXES)} are read")
             found.update(dict.fromkeys(inside))
+        elif path.suffix.lower() == ".json":
+            raise UserError(f"{path} is no image; give a folder of images, and a file of labels as data (--data)")
         elif path.is_file():
             found[str(path)] = None
         elif (reason := never_read(path)) is not None:

@@ -116,7 +116,7 @@ def predictions_at(path: str | os.PathLike) -> tuple[dict[str, Detections], bool
 
 def _read_one(path):
     if path.suffix.lower() == ".csv" or (path / "predictions.csv").is_file():
-        return read_csv(path if path.is_file() else path / "predictions.csv"), False
+        return read_csv(path / "predictions.csv" if path.is_dir() else path), False
     for name, read in {"Annotations": read_voc, "labels": read_yolo}.items():
         if (path / name).is_dir():
             return read(path), read is read_yolo

@@ -24,7 +24,7 @@ from kerassl.metrics import plots as _plots
 from kerassl.metrics.coco_results import coco_results_of
 from kerassl.metrics.prediction_files import holds_predictions, predictions_at, predictions_of
 from kerassl.tasks.predict import score as score_model
-from kerassl.types import DetectionMetrics, LocalizationMetrics
+from kerassl.types import DetectionMetrics, Detections, LocalizationMetrics
 
 log = logging.getLogger("kerassl")
 
@@ -96,6 +96,7 @@ def evaluate(
         found = _in_pixels(found, labels) if shares else found
         _warn_of_missing(found, whose)
         labels = _without_broken(labels, found)
+        found = _with_missing(found, labels, whose) if shares else found
         result = metrics.evaluate_detections(found, labels, labels.class_names, sizes=True)
     errors = result.errors if isinstance(result, DetectionMetrics) else None
     if score is not None and isinstance(result, DetectionMetrics):
@@ -130,6 +131,12 @@ def _read(paths):
     if first.is_dir() or first.suffix.lower() == ".txt":
         if first.is_dir() and len(paths) > 1:
             raise UserError(f"{first} is a folder, and {paths[1]} is named too; give one folder, or files")
+        if first.is_dir() and not any(first.glob("comp*_det_*.txt")):
+            raise UserError(
+                f"{first} holds no predictions; give a folder with predictions.json, predictions.csv, labels (YOLO's "
+                "files) or Annotations (VOC's XML), as `kerassl predict` writes it, or with the VOC devkit's "
+                "comp4_det_<set>_<class>.txt"
+            )
         return None, False
     if len(paths) > 1:
         raise UserError(f"{first} and {paths[1]} are named; of json files give one")
@@ -179,6 +186,18 @@ def _in_pixels(predictions, labels):
         name: dataclasses.replace(one, boxes=one.boxes * sides[name]) if name in sides else one
         for name, one in predictions.items()
     }
+
+
+def _with_missing(predictions, labels, path):
+    """Add images without a file of YOLO's: other tools write none where nothing was detected."""
+    names = next((one.class_names for one in predictions.values()), None)
+    missing = [record.image_id for record in labels if record.image_id not in predictions]
+    if missing:
+        log.info(
+            "%d of %d images have no file in %s, first %s: nothing was detected in them",
+            len(missing), len(labels), printable(path), printable(missing[0]),
+        )  # fmt: skip
+    return {**predictions, **dict.fromkeys(missing, Detections([], [], [], names))}
 
 
 def _warn_of_missing(predictions, path):

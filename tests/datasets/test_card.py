@@ -63,7 +63,7 @@ def test_counts_boxes_images_and_relative_sizes_by_class(records):
 
 
 def test_lists_boxes_that_are_clipped_left_out_or_tiny(tmp_path, devkit, thing):
-    devkit.add("a", thing(box=(1, 1, 61, 20)) + thing(box=(5, 5, 4, 20)) + thing(box=(5, 5, 20, 20)))
+    devkit.add("a", thing(box=(1, 1, 61, 20)) + thing(box=(5, 5, 5, 20)) + thing(box=(5, 5, 20, 20)))
     devkit.add("b", thing(box=(11, 11, 15, 13)), width=600)
     with collected() as findings:
         records = DetectionDataset.from_voc(devkit.root, 2007)

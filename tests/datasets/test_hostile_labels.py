@@ -110,12 +110,12 @@ CASES = {
         "yolo": (b"0 nan 0.5 inf 0.2", "holds a number that is not finite"),
     },
     "negative sizes": {
-        "voc": (_xml(_thing(box=(30, 25, 11, 6))).encode(), "1 boxes without an area left out: .*hostile.xml"),
-        "coco": (_coco(box=[30, 25, -9, -9]).encode(), "1 boxes without an area left out: .*annotation 99"),
-        "yolo": (b"0 0.5 0.5 -0.2 -0.2", "1 boxes without an area left out: .*hostile.txt, line 1"),
+        "voc": (_xml(_thing(box=(30, 25, 11, 6))).encode(), "1 inverted boxes left out: .*hostile.xml"),
+        "coco": (_coco(box=[30, 25, -9, -9]).encode(), "1 inverted boxes left out: .*annotation 99"),
+        "yolo": (b"0 0.5 0.5 -0.2 -0.2", "1 inverted boxes left out: .*hostile.txt, line 1"),
     },
     "no area in float32": {
-        "voc": (_xml(_thing(box=(31, 26, "30.0000000001", "25.0000000001"))).encode(), "1 boxes without an area left"),
+        "voc": (_xml(_thing(box=(31, 26, "31.0000000001", "26"))).encode(), "1 boxes without an area left"),
         "coco": (_coco(box=[30, 25, 1e-9, 1e-9]).encode(), "1 boxes without an area left out"),
         "yolo": (b"0 0.5 0.5 1e-12 1e-12", "1 boxes without an area left out"),
     },

@@ -463,6 +463,20 @@ def test_every_shape_of_cvat_becomes_the_box_around_it(tmp_path, caplog):
     assert "1 rows that cannot be read left out" in caplog.text
 
 
+@pytest.mark.parametrize("number", [1, 2, 40])
+@pytest.mark.parametrize("broken", ["1,2,x,40,0", "1,2,30,40,0 1,2,x,40,0", "1,2,x,40,0 1,2,30,40,0", "1,2,40,0"])
+def test_a_line_of_boxes_is_named_and_left_out_when_it_is_broken(tmp_path, caplog, number, broken):
+    photos(tmp_path)
+    lines = ["a b.jpg 3,4,9,9,0"] * 40
+    lines[number - 1] = f"é.jpg {broken}"
+    save(tmp_path / "_annotations.txt", "\n".join(lines))
+    save(tmp_path / "_classes.txt", "dog")
+    data = DetectionDataset.open(tmp_path)
+    assert sum(len(record.boxes) for record in data) == 39 + broken.count("30")
+    (line,) = caplog.messages
+    assert f"_annotations.txt, line {number}: 'é.jpg {broken}' has a box that is no four numbers and a class" in line
+
+
 @pytest.mark.parametrize("name", [".", "..", "labels", "../images"])
 def test_relative_folders_are_read_like_whole_ones(tmp_path, monkeypatch, name):
     root = tmp_path / "pets"
@@ -653,6 +667,16 @@ REFUSALS = [
     (file("a.csv", "a b.jpg,,,,,\n"), {}, ["names no class", "class_names="]),
     (file("a.csv", "a b.jpg,1,2,3,4,cat\na b.jpg,1,2,x,4,cat\n"), {}, ["line 2: 'a b.jpg,1,2,x,4,cat' has no four"]),
     (
+        file("a.csv", "a b.jpg,9,2,3,4,cat\n"),
+        {},
+        ["1 of 1 objects cannot be read", "line 1, cat (9, 2, 3, 4) (inverted"],
+    ),
+    (
+        file("a.csv", "a b.jpg,3,2,3,4,cat\n"),
+        {},
+        ["none of 1 boxes has an area; the first: ", "line 1, cat (3, 2, 3, 4)"],
+    ),
+    (
         file("a.yaml", "names: [cat]\ntrain: ../gone/images\n"),
         {},
         ["has train: ../gone/images, which is not in"],
@@ -672,6 +696,7 @@ def test_refuses_in_one_line_what_is_no_labels_or_ambiguous(tmp_path, caplog, wr
     caplog.set_level("INFO", "kerassl")
     line = refused(write(tmp_path / "pets"), **options)
     assert " is read as " not in caplog.text
+    assert "cannot be read" not in line or line.split("; ")[1] not in caplog.text  # the reason is given once
     place = 0
     for word in words:
         assert word in line[place:], line

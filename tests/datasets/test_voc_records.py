@@ -93,7 +93,7 @@ def test_trusts_the_image_when_its_annotation_has_another_size(devkit, thing, ca
     ("box", "kept", "words"),
     [
         ((20, 5, 20, 25), None, "without an area"),
-        ((30, 5, 20, 25), None, "without an area"),
+        ((30, 5, 20, 25), None, "inverted boxes"),
         ((70, 5, 90, 25), None, "outside the image"),
         ((0, -3, 70, 25), (0, 0, 60, 25), "clipped"),
     ],
@@ -102,7 +102,7 @@ def test_fixes_and_counts_when_boxes_are_wrong(devkit, thing, caplog, box, kept,
     for number in range(5):
         devkit.add(f"image{number}", thing(box=box) + thing("cat", (2, 2, 9, 9)))
     with caplog.at_level(logging.WARNING, "kerassl"):
-        records = DetectionDataset.from_voc(devkit.root)
+        records = DetectionDataset.from_voc(devkit.root, allow_broken=True)
     expected = [[1, 1, 9, 9]] if kept is None else [kept, [1, 1, 9, 9]]
     for record in records:
         np.testing.assert_array_equal(record.boxes, expected)
@@ -114,6 +114,18 @@ def test_fixes_and_counts_when_boxes_are_wrong(devkit, thing, caplog, box, kept,
     assert "image4.xml" not in line
     assert "and 2 more" in line
     _refused("image0.xml.*strict", devkit.root, strict=True)
+    if "inverted" in words:
+        _refused("5 of 10 objects cannot be read, more than a tenth; .*image0.xml", devkit.root)
+
+
+def test_labels_are_refused_when_no_box_has_an_area(devkit, thing, caplog):
+    for number in range(5):
+        devkit.add(f"image{number}", thing(box=(20, 5, 20, 25)))
+    _refused("none of 5 boxes has an area; the first: .*image0.xml", devkit.root)
+    assert not caplog.messages
+    assert sum(len(record.boxes) for record in DetectionDataset.from_voc(devkit.root, allow_broken=True)) == 0
+    devkit.add("image5")
+    assert sum(len(record.boxes) for record in DetectionDataset.from_voc(devkit.root)) == 1
 
 
 def test_leaves_out_images_that_cannot_be_opened(devkit, caplog):

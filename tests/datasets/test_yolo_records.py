@@ -66,6 +66,7 @@ FAULTS = {
     "holds 6 numbers; 5 are a box": "0 0.5 0.5 0.5 0.25 1.9",
     "does not hold numbers alone": "dog 0.5 0.5 0.5 0.25",
     "holds a number that is not finite": "0 0.5 nan 0.5 0.25",
+    "inverted boxes left out": "0 0.5 0.5 -0.5 0.25",
     "boxes without an area left out": "0 0.5 0.5 0 0.25",
     "boxes outside the image left out": "0 0.5 1.5 0.5 0.25",
     "boxes clipped to the image": "0 0 0.5 0.5 0.25",
@@ -76,7 +77,7 @@ FAULTS = {
 def test_counts_bad_lines_and_logs_file_and_number(traffic, caplog, words):
     for number in range(5):
         traffic.add(f"{number}", f"1 0.5 0.5 0.5 0.25\n\n{FAULTS[words]}\n2 0.5 0.5 0.5 0.25\n")
-    if "boxes" not in words:
+    if "boxes" not in words or "inverted" in words:
         traffic.refused(r"5 of 15 objects cannot be read.*0\.txt, line 3.*allow_broken=True")
         caplog.clear()
     for record in DetectionDataset.from_yolo(traffic.images, allow_broken=True):

@@ -18,6 +18,7 @@ from kerassl.metrics import (
     save_voc_results,
     voc_ap,
 )
+from kerassl.metrics.prediction_files import predictions_at
 from kerassl.types import Detections
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
@@ -203,6 +204,80 @@ def test_coco_json_is_refused_in_one_line_when_it_is_malformed(tmp_path, part, c
         load_predictions(tmp_path / "p.json")
     assert "p.json" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+HEADER = "path,x1,y1,x2,y2,class,score\n"
+
+
+def _voc(score="<score>0.9</score>", name="cat", xmax="25"):
+    box = f"<bndbox><xmin>5</xmin><ymin>6</ymin><xmax>{xmax}</xmax><ymax>16</ymax></bndbox>"
+    return f"<annotation><object><name>{name}</name>{box}{score}</object></annotation>"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "predictions.csv",
+            "b.jpg,5,6,4,16,cat,0.9",
+            r"line 2, cat \(5, 6, 4, 16\) has the inverted box \(5, 6, 4, 16\)",
+        ),
+        (
+            "predictions.csv",
+            "b.jpg,5,6,x,16,cat,0.9",
+            "line 2: 'b.jpg,5,6,x,16,cat,0.9' has no four numbers as its box",
+        ),
+        ("predictions.csv", "b.jpg,5,6,nan,16,cat,0.9", "line 2: .* has no four numbers as its box"),
+        ("predictions.csv", "b.jpg,5,6,25,inf,cat,0.9", "line 2: .* has no four numbers as its box"),
+        ("predictions.csv", "b.jpg,5,6,25,16,cat,nan", "line 2: .* has the score nan"),
+        ("predictions.csv", "b.jpg,5,6,25,16,cat,x", "line 2: .* has the score x"),
+        ("predictions.csv", "b.jpg,5,6,25,16,cat,", "line 2, cat .* has no score"),
+        ("predictions.csv", "b.jpg,5,6,25,16,cta,0.9", "line 2, cta .* is of a class that is not in classes.txt"),
+        ("predictions.csv", "b.jpg,5,6,25,16,,0.9", "line 2: .* names no class"),
+        ("predictions.csv", ",5,6,25,16,cat,0.9", "line 2: .* names no image"),
+        ("Annotations/b.xml", _voc(xmax="4"), r"cat \(5, 6, 4, 16\) has the inverted box"),
+        ("Annotations/b.xml", _voc(xmax="x"), "has an object whose box is .'5', '6', 'x'"),
+        ("Annotations/b.xml", _voc(xmax="nan"), "has an object whose box is .'5', '6', 'nan'"),
+        ("Annotations/b.xml", _voc(""), "cat .* has no score"),
+        ("Annotations/b.xml", _voc("<score>inf</score>"), "cat .* has the score inf"),
+        ("Annotations/b.xml", _voc(name="cta"), "cta .* is of a class that is not in classes.txt"),
+        ("Annotations/b.xml", "<annotation>", "is no whole XML file"),
+        ("labels/b.txt", "0 0.5 0.5 -0.2 0.2 0.9", r"line 2: .* has the inverted box \(0.6, 0.4, 0.4, 0.6\)"),
+        ("labels/b.txt", "0 0.5 x 0.2 0.2 0.9", "line 2: .* does not hold numbers alone"),
+        ("labels/b.txt", "0 0.5 nan 0.2 0.2 0.9", "line 2: .* holds a number that is not finite"),
+        ("labels/b.txt", "0 0.5 0.5 0.2 0.2 inf", "line 2: .* holds a number that is not finite"),
+        ("labels/b.txt", "7 0.5 0.5 0.2 0.2 0.9", "line 2: .* names the class 7, but the classes are 0 to 2"),
+        ("labels/b.txt", "0 0.5 0.5 0.2 0.2", "line 2: .* has no score"),
+        ("labels/b.txt", "0 25 16 20 10 0.9", "line 2: .* is in pixels; YOLO holds shares of the image"),
+    ],
+)
+def test_one_bad_detection_is_refused_with_its_place_in_every_format(tmp_path, file, text, message):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    (tmp_path / "classes.txt").write_text("\n".join(NAMES))
+    whole = {".csv": HEADER, ".xml": "", ".txt": "0 0.5 0.5 0.2 0.2 0.9\n"}[path.suffix]
+    more = "" if path.suffix == ".xml" else 40 * f"\n{'c.jpg,5,6,25,16,cat,0.9' if whole == HEADER else whole}"
+    path.write_text(whole + text + more)
+    with pytest.raises(UserError, match=f"{path.name}.*{message}") as error:
+        load_predictions(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("predictions.csv", HEADER + "b.jpg,5,6,5,16,cat,0.9"),
+        ("Annotations/b.xml", _voc(xmax="5")),
+        ("labels/b.txt", "0 0.5 0.5 0 0.2 0.9"),
+    ],
+)
+def test_detection_is_kept_when_its_box_has_no_area(tmp_path, file, text):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text)
+    (tmp_path / "classes.txt").write_text("\n".join(NAMES))
+    ((one,), _) = (list(found.values()) if isinstance(found, dict) else found for found in predictions_at(tmp_path))
+    assert one.scores.tolist() == [0.9]
+    assert one.boxes[0, 0] == one.boxes[0, 2]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,32 @@ def test_every_format_that_predict_writes_is_scored_alike(tmp_path, caplog, save
     assert "scores less than 0.5: average precision" in caplog.text
 
 
+def test_image_without_a_file_of_yolo_has_no_detections(tmp_path, caplog, save_image):
+    caplog.set_level("INFO", "kerassl")
+    box, zero = np.array([[6, 4, 30, 20]], np.float32), np.zeros(1, int)
+    paths = [save_image(tmp_path / "photos" / f"{name}.jpg", seed=seed) for seed, name in enumerate("ab")]
+    records = [Record(path.stem, str(path), 40, 60, box, zero, zero.astype(bool)) for path in paths]
+    data, folder = DetectionDataset(records, ["cat"]), tmp_path / "out" / "labels"
+    folder.mkdir(parents=True)
+    with pytest.raises(kerassl.UserError, match=r"holds no \.txt files of predictions"):
+        kerassl.evaluate(predictions=[str(folder.parent)], data=data)
+    (folder / "a.txt").write_text("0 0.3 0.3 0.4 0.4 0.05\n")
+    figures = kerassl.evaluate(predictions=[str(folder.parent)], data=data)
+    assert figures.voc10_ap50 == 0.5
+    assert f"1 of 2 images have no file in {folder.parent}, first b: nothing was detected in them" in caplog.messages
+    (folder / "c.txt").write_text("")
+    with pytest.raises(kerassl.UserError, match=r"1 of 3 predicted images are not in the data set, 'c' first"):
+        kerassl.evaluate(predictions=[str(folder.parent)], data=data)
+
+
+@pytest.mark.parametrize("name", [None, "annotations.csv"])
+def test_folder_without_predictions_is_refused_with_what_is_accepted(tmp_path, name):
+    if name is not None:
+        (tmp_path / name).touch()
+    with pytest.raises(kerassl.UserError, match=r"holds no predictions; give a folder with .*predictions.csv"):
+        kerassl.evaluate(predictions=[str(tmp_path)], data="labels")
+
+
 def test_labels_in_place_of_predictions_are_refused(tmp_path, save_image):
     record = Record(
         "a", str(save_image(tmp_path / "a.jpg")), 40, 60, np.zeros([0, 4]), np.zeros(0, int), np.zeros(0, bool)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl.datasets.class_names import check_found, report_left_out
+from kerassl.datasets.formats.findings import EMPTY, INVERTED
 from kerassl.datasets.images.faults import fault
 from kerassl.datasets.images.orientation import turn_boxes
 from kerassl.datasets.images.reading import read_header
@@ -26,7 +27,7 @@ class AnnotatedObject(typing.NamedTuple):
 
     Attributes:
         label: int, its class.
-        box: xyxy in continuous pixels, or None if it has no area.
+        box: xyxy in continuous pixels, as it is: it may have no area, or be inverted.
         difficult: bool.
         where: str, for messages: file, class and box as they are written there.
         crowd: bool. Whether it is a region of many objects.
@@ -36,7 +37,7 @@ class AnnotatedObject(typing.NamedTuple):
     """
 
     label: int
-    box: tuple | None
+    box: tuple
     difficult: bool
     where: str
     crowd: bool = False
@@ -187,9 +188,13 @@ def make_record(image_id, path, size, objects, stated_size, findings, source, na
         if len(sides) == len(set(stated)) and sorted(float(each) for each in stated) != sorted((width, height)):
             findings.sizes.append(found)
     boxes, kept = [], []
+    findings.objects += len(objects)
     for each in objects:
-        if each.box is None or each.box[2] <= each.box[0] or each.box[3] <= each.box[1]:
-            findings.add("boxes without an area left out", each.where)
+        if is_inverted(each.box):
+            findings.add(INVERTED, each.where, unread=True)
+            continue
+        if each.box[2] == each.box[0] or each.box[3] == each.box[1]:
+            findings.add(EMPTY, each.where)
             continue
         box = tuple(turn_boxes([each.box], orientation, width, height)[0]) if turned else each.box
         clipped = tuple(min(max(corner, 0), side) for corner, side in zip(box, (width, height) * 2))
@@ -200,7 +205,7 @@ def make_record(image_id, path, size, objects, stated_size, findings, source, na
             findings.add("boxes clipped to the image", f"{each.where} in {width}x{height}")
         x0, y0, x1, y1 = np.array(clipped, np.float32)
         if x1 <= x0 or y1 <= y0:  # an area in float64 alone
-            findings.add("boxes without an area left out", each.where)
+            findings.add(EMPTY, each.where)
             continue
         boxes.append(clipped)
         kept.append(each)
@@ -277,6 +282,11 @@ def renumber(records, names, wanted):
             one = dataclasses.replace(one, coco=coco)
         made.append(one)
     return made, others
+
+
+def is_inverted(box):
+    """Return whether a box, xyxy, ends before it begins."""
+    return box[2] < box[0] or box[3] < box[1]
 
 
 def box_text(box):

@@ -45,8 +45,15 @@ def read_box_table(files, *given):
 
 
 def listed_in_table(file, numbers, findings):
-    """Return the images of one table; see `listed_images`."""
-    return listed_images(file, _table_rows(file, findings), _ACCEPTED, numbers, findings)
+    """Return the images of one table of detections; see `listed_images`."""
+    return listed_images(file, map(_scored, _table_rows(file, findings)), _ACCEPTED, numbers, findings)
+
+
+def _scored(row):
+    """A row with what is wrong with its score, if it has a box."""
+    if row.score and not _are_corners([row.score]) and (row.label or any(row.corners)):
+        return row._replace(problem=f"has the score {row.score[:20]}")
+    return row
 
 
 def _table_rows(file, findings):

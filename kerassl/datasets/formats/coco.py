@@ -200,7 +200,7 @@ def _objects(entries, images, doubled, categories, labels, names, path, findings
         if label is None:
             others[categories[category]] += 1
             continue
-        box = (x, y, x + width, y + height) if width > 0 and height > 0 else None
+        box = (x, y, x + width, y + height)
         named = f"{where}, {names[label]} {box_text((x, y, width, height))}"
         crowd, weights = _is_crowd(entry, where), _weights(entry, where, findings)
         difficult = bool(read_flag(entry.get("difficult")))  # a key of `write_coco`

@@ -13,6 +13,9 @@ log = logging.getLogger("kerassl")
 _COLLECTED: contextvars.ContextVar = contextvars.ContextVar("collected", default=None)
 _MOST = 0.1  # share of the labels that may be unreadable
 
+EMPTY = "boxes without an area left out"
+INVERTED = "inverted boxes left out"
+
 
 @contextlib.contextmanager
 def collected():
@@ -36,12 +39,13 @@ class Findings:
         files: list of str, the files that were left out, each with its reason.
         sizes: list of str, the images whose size is not the stated one, whichever side is the longer.
         found: dict of str to list of str, the places of each other kind of fault.
+        objects: int, the objects of the images that were read, with those that were left out.
     """
 
     def __init__(self, strict=False, allow_broken=False):
         self.strict = strict
         self.allow_broken = allow_broken
-        self.files, self.sizes = [], []
+        self.files, self.sizes, self.objects = [], [], 0
         self.found = collections.defaultdict(list)
         self._unread = {"annotation files": [], "images": [], "objects": []}
         if _COLLECTED.get() is not None:
@@ -97,19 +101,27 @@ class Findings:
             objects: int. Objects that were to be read.
 
         Raises:
-            UserError: if more than a tenth of either cannot be read, unless `allow_broken`.
+            UserError: if more than a tenth of either cannot be read, or no box has an area, unless `allow_broken`.
         """
+        if not self.allow_broken:
+            self._refuse(files, images, objects)
         for kind, places in self.found.items():
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             log.warning("%d %s: %s%s", len(places), kind, printable("; ".join(places[:3])), more)
+
+    def _refuse(self, files, images, objects):
+        fact, empty = None, self.found.get(EMPTY)
+        if empty and len(empty) + len(self.found.get(INVERTED, ())) == self.objects:
+            fact = f"none of {self.objects} boxes has an area; the first: {empty[0]}"
         for what, total in (("annotation files", files), ("images", images), ("objects", objects)):
             unread = self._unread[what]
-            if not self.allow_broken and len(unread) > _MOST * total and (total or what != "images"):
+            if fact is None and len(unread) > _MOST * total and (total or what != "images"):
                 fact = f"{len(unread)} of {total} {what} cannot be read, more than a tenth; the first: {unread[0]}"
-                raise UserError(
-                    f"{fact}; fix them, or leave them out with allow_broken=True",
-                    f"{fact}; fix them, or leave them out with --allow-broken-labels",
-                )
+        if fact is not None:
+            raise UserError(
+                f"{fact}; fix them, or leave them out with allow_broken=True",
+                f"{fact}; fix them, or leave them out with --allow-broken-labels",
+            )
 
 
 def _one_line(text):

@@ -116,10 +116,9 @@ def listed_images(file, rows, accepted, numbers, findings):
         largest = max(largest, *box)
         number = numbers.number(label)
         if number is not None:
-            area = box[2] > box[0] and box[3] > box[1]
             where = f"{row.place}, {label[:100]} {box_text(box)}"
             score = _numbers([row.score] * 4) or (None,)
-            image.objects.append(AnnotatedObject(number, box if area else None, False, where, score=score[0]))
+            image.objects.append(AnnotatedObject(number, box, False, where, score=score[0]))
     if not found:
         raise UserError(f"{file} holds no image that can be read; {accepted}")
     if 0 < largest <= 1:

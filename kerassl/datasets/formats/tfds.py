@@ -88,7 +88,7 @@ class TfdsLabels:
             found = self._read(_VALIDATION if each == "val" else each, findings)
             if split is not None or any(len(record.boxes) for record in found):
                 rows += found
-        findings.report()
+        findings.report(objects=findings.objects)
         return by_file_name(rows)
 
     def _read(self, split, findings):

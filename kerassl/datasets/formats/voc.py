@@ -84,7 +84,7 @@ def read_xml(files, root, images, split, parts, class_names, strict, allow_broke
         )
     if images is None:
         check_sizes(root, " and ".join(sorted(set(map(str, pairs.folders.values())))), findings.sizes, len(records))
-    findings.report(files=len(ids), images=len(ids))
+    findings.report(files=len(ids), images=len(ids), objects=findings.objects)
     chosen = set(ids)
     for each, file in pairs.files.items() if wanted is None else ():
         if each not in chosen:

@@ -116,7 +116,7 @@ def _object(element, path, number, findings):
     area = x1 > x0 and y1 > y0
     where = f"{path}, {name[:100]} {box_text(box)}"
     difficult = _is_difficult(element, where, findings)
-    box = (x0 - 1, y0 - 1, x1, y1) if area else None
+    box = (x0 - 1, y0 - 1, x1, y1) if area else tuple(box)
     return AnnotatedObject(label, box, difficult, where, score=_score(element))
 
 

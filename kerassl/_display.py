@@ -53,6 +53,11 @@ def shortened(text: Any, longest: int = 60) -> str:
     return f"{text[:head]}…{text[head + 1 - longest :]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as `"1 image"` or `"2 images"`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def plotted(text: Any, longest: int = 60) -> str:
     r"""Return text that matplotlib draws as it is: it takes what is between two dollars for mathematics.
 

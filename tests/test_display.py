@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from kerassl._display import fitting_dpi, plotted, printable, shortened
+from kerassl._display import counted, fitting_dpi, plotted, printable, shortened
 from kerassl._errors import UserError
 
 pytestmark = pytest.mark.current_stack
+
+
+def test_noun_is_singular_when_there_is_one():
+    assert [counted(number, "epoch") for number in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
+
 
 PRINTED = {
     "plain": "plain",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from pydantic_core import PydanticUndefined
 
+from kerassl._display import counted
 from kerassl._errors import UserError
 from kerassl.config.config import kind_of, setting_of
 from kerassl.resizing import check_image_size
@@ -236,7 +237,7 @@ def report_backbone(function: Callable, arguments: argparse.Namespace, kind: str
 
 def images_read(read: int, broken: int) -> str:
     """Return in words how many images were read."""
-    return f"{read} images" + (f" ({broken} more cannot be read)" if broken else "")
+    return counted(read, "image") + (f" ({broken} more cannot be read)" if broken else "")
 
 
 def print_figures(figures: dict) -> None:

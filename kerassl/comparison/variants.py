@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kerassl._display import counted
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.plan.stages import Distillation, Variant
 from kerassl.runs.start import seen
@@ -35,4 +36,4 @@ def seen_by(variant: Variant, figures: dict | None, generated: bool) -> str:
     else:
         how, times = "without labels", variant.pretraining.settings.epochs
     before = "weights random before that." if variant.start == "random" else f"before that {known}"
-    return f"about {figures['images']} {kind} {how}, {times} times each; {before}{after}"
+    return f"{counted(times, 'epoch')} of {figures['images']} {kind} {how}; {before}{after}"

@@ -33,7 +33,7 @@ def check_teacher(name: str, weights: str | None, cut_at: str | None, image_size
             f"the teacher is {name}, a file of weights alone; give the name of its network, and the file as its "
             "weights: --teacher NAME --teacher-weights FILE"
         )
-    elif "/" in name or name.endswith((".json", ".yaml")):
+    elif not file and ("/" in name or name.endswith((".json", ".yaml"))):
         raise UserError(f"the teacher is {name}; give a network by its name, a .keras file or {PREFIX}PRESET")
     elif not file:
         if "_" in name:  # as no network of `find`

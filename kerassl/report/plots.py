@@ -53,6 +53,7 @@ def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
         part = next((line[key] for key in ("global_loss", "distillation_loss") if key in line), line["loss"])
         losses.setdefault(line["stage"], {})[line["epoch"]] = part
     stages = {kind: {stage: one for stage, one in losses.items() if stage.split(":")[0] == kind} for kind in names}
+    text = "Loss by epoch."
     shown = {
         names[kind]: {stage.partition(":")[2]: one for stage, one in own.items()} for kind, own in stages.items() if own
     }
@@ -63,9 +64,10 @@ def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
             if stage == kind and f"val_{key}" in line:
                 curves.setdefault(name, {})[line["epoch"]] = 100 * line[f"val_{key}"]
         if curves:
+            text = "Loss and validation metric by epoch."
             shown[f"validation {METRIC_NAMES[key].name}, {PROTOCOLS[kind]}, %"] = curves
     chance = pretrain and math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
-    text = "Loss and validation metric by epoch." + (f" Dashed: {chance:.2f}, the loss of guessing." if chance else "")
+    text += f" Dashed: {chance:.2f}, the loss of guessing." if chance else ""
     found = [Plot("Training", text, _curves(shown, {names["pretrain"]: chance}))] if shown else []
     watched = [line for line in epochs if line["stage"] == "pretrain"]
     monitored = {title: own for title, keys in _MONITORS.items() if (own := _by_epoch(watched, keys))}
@@ -84,7 +86,13 @@ def _curves(shown, chance):
     figure, panels = subplots(len(shown))
     for axes, (title, curves) in zip(panels, shown.items()):
         for color, (name, values) in zip(itertools.cycle(COLORS), curves.items()):
-            axes.plot(*zip(*sorted(values.items())), "o-", ms=3, color=color, label=plotted(name, 30))
+            axes.plot(
+                *zip(*sorted(values.items())),
+                "o-",
+                ms=3 if len(values) > 1 else 9,
+                color=color,
+                label=plotted(name, 30),
+            )
         if chance.get(title):
             axes.axhline(chance[title], color=GRAY, ls="--", lw=1)
             axes.set_ylim(bottom=0)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from kerassl import callbacks, datasets, models
+from kerassl._display import counted
 from kerassl._io.keras_file import read_keras_file
 from kerassl._io.state import write_json
 from kerassl._lazy import keras
@@ -160,8 +161,8 @@ def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = No
         measured = model.adapt(batches, max(1, int(plan.measured_images) // plan.batch_size))
         log.info("the features of %s were measured on %d images", stage.teacher, measured)
     log.info(
-        "distilling %s into %s on about %d images, %d epochs of %d steps; a loss of 1 is chance",
-        stage.teacher, stage.network.backbone, steps * plan.batch_size, plan.epochs, steps,
+        "distilling %s into %s for %s of %s, %d images; a loss of 1 is chance", stage.teacher, stage.network.backbone,
+        counted(plan.epochs, "epoch"), counted(steps, "step"), steps * plan.batch_size,
     )  # fmt: skip
     history, minutes = fit_watched(model, batches, stage, plan.epochs, limit or TimeLimit())
     figures = {
@@ -214,6 +215,6 @@ def summary(student: str, figures: dict) -> str:
     # None where a run was stopped after its last epoch and only its files were left to write.
     loss = "unknown" if figures["loss"] is None else f"{figures['loss']:.3f}"
     return (
-        f"{student} learned features of {figures['teacher']} from about {figures['images']} images without labels: a "
-        f"loss of {loss} (1 is chance). The teacher has seen {figures['teacher_seen']}"
+        f"{student} learned features of {figures['teacher']} from {figures['images']} images an epoch, without labels: "
+        f"a loss of {loss} (1 is chance). The teacher has seen {figures['teacher_seen']}"
     )

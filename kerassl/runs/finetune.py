@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from kerassl import backbones, callbacks, detectors, metrics, optimizers, runs
-from kerassl._display import verbosity
+from kerassl._display import counted, verbosity
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.state import write_json
@@ -218,7 +218,7 @@ def run(stage: Training, data: Sources, limit: TimeLimit | None = None) -> dict:
     neck.check(plan, task, stage.weights)
     batches = training_batches(plan, task, data.train, stage.seed)  # what is wrong there is found before a network is
     keras.utils.set_random_seed(stage.seed)
-    log.info("training %s on %d labeled images, %d epochs", stage.stage, len(data.train), plan.epochs)
+    log.info("training %s on %d labeled images, %s", stage.stage, len(data.train), counted(plan.epochs, "epoch"))
     lines = callbacks.MetricsFile(stage.logs / "metrics.jsonl", stage.stage, plan.batch_size, rewind=True)
     checkpoints = out / f"{task}_checkpoints"
     clock = runs.Clock(checkpoints / "minutes.json")

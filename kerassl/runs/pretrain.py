@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
+from kerassl._display import counted
 from kerassl._errors import UserError
 from kerassl._io.state import write_json
 from kerassl._lazy import keras, tf
@@ -141,8 +142,8 @@ def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = Non
         model.compile(schedule_optimizer(plan, total, model.trainable_variables))
     chance = math.log(2 * plan.batch_size - (2 if plan.decoupled else 1))
     log.info(
-        "pre-training %s on about %d images, %d epochs of %d steps; a loss of %.2f nats is chance",
-        stage.network.backbone, steps * plan.batch_size, plan.epochs, steps, chance,
+        "pre-training %s for %s of %s, %d images; a loss of %.2f nats is chance",
+        stage.network.backbone, counted(plan.epochs, "epoch"), counted(steps, "step"), steps * plan.batch_size, chance,
     )  # fmt: skip
     health = callbacks.CollapseMonitor(plan.batch_size)
     history, minutes = fit_watched(model, batches, stage, plan.epochs, limit or TimeLimit(), [health])
@@ -208,8 +209,8 @@ def check_views(plan: ViewTraining, images: Sequence[str], section: str) -> None
     count = len(image_names(images))
     if count < plan.batch_size:
         raise UserError(
-            f"{count} images do not fill one batch of {plan.batch_size}; give {section}.batch_size (--batch-size) of "
-            f"at most {count}, or more images"
+            f"{counted(count, 'image')} cannot fill one batch of {plan.batch_size}; give {section}.batch_size "
+            f"(--batch-size) of at most {count}, or more images"
         )
 
 
@@ -222,7 +223,7 @@ def summary(backbone: str, figures: dict) -> str:
     """
     # None where a run was stopped after its last epoch and only its files were left to write.
     loss = "unknown" if figures["loss"] is None else f"{figures['loss']:.3f} nats"
-    what = f"about {figures['images']} images without labels: a loss of {loss} ({figures['chance']:.3f} is chance)"
+    what = f"{figures['images']} images an epoch, without labels: a loss of {loss} ({figures['chance']:.3f} is chance)"
     failed = failure(figures)
     if failed:
         return f"{backbone} did not learn from {what}. {failed}"

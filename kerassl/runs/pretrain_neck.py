@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kerassl import detectors, runs
-from kerassl._display import verbosity
+from kerassl._display import counted, verbosity
 from kerassl._errors import UserError
 from kerassl._io import file_names as _names
 from kerassl._io import files as _files
@@ -68,7 +68,7 @@ def pretrain_neck(section: Any, task: str, model, data: Sources, out: pathlib.Pa
         paths = without_labels(data, plan.images, seed)
         records = detectors.pseudo_records(model.backbone, paths, verbose=int(verbosity() == 1))
         _draw(records, out / "pseudo_boxes")
-        log.info("training the neck on %d images without labels, %d epochs", len(records), plan.epochs)
+        log.info("training the neck on %d images without labels, %s", len(records), counted(plan.epochs, "epoch"))
         settings = {"epochs": plan.epochs, "learning_rate": plan.learning_rate, "batch_size": section.batch_size}
         settings |= {"seed": seed, "verbose": 0, "callbacks": [runs.Progress("neck", section.batch_size)]}
         if task == "detector":

@@ -67,7 +67,15 @@ class Progress(keras.callbacks.Callback):
             self._begun = now
         rate = self._steps * self.batch_size / max(now - self._epoch_begun, 1e-9)
         place = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
-        line = "  ".join([shortened(self.title, 20), place, *figures, f"{rate:.0f} images/s", f"{_clock(left)} left"])
+        line = "  ".join(
+            [
+                shortened(self.title, 20),
+                place,
+                *figures,
+                f"{rate:{'.0f' if rate >= 10 else '.2g'}} images/s",
+                f"{_clock(left)} left",
+            ]
+        )
         print(line[:_COLUMNS], file=sys.stdout, flush=True)
 
     def on_train_end(self, logs: Any = None) -> None:

@@ -184,6 +184,8 @@ def _trained_on(detector):
     home = next((folder for folder in file.parents[:3] if (folder / "config.yaml").is_file()), None)
     if home is None:
         return None
+    level = log.level
+    log.setLevel(logging.WARNING)  # labels that are read for this alone are none of the run's
     try:
         config = read_config(home / "config.yaml", expand=False)
         if config.data.train is None:
@@ -193,5 +195,7 @@ def _trained_on(detector):
     except UserError as error:
         log.warning("%s", error)
         return None
+    finally:
+        log.setLevel(level)
     before = [] if model_files.trained(config.weights) is None else _trained_on(config.weights)
     return None if before is None else [*before, *(record.path for record in train)]

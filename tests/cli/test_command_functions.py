@@ -2,12 +2,14 @@
 
 import argparse
 import inspect
+import pathlib
 
 import pytest
 
 import kerassl
 from kerassl import tasks
-from kerassl.cli.main import COMMANDS, parser
+from kerassl.cli.main import COMMANDS, main, parser
+from kerassl.tasks.streamed import WrittenPredictions
 
 pytestmark = pytest.mark.current_stack
 
@@ -29,3 +31,10 @@ def test_function_takes_the_arguments_of_its_command(command):
         assert flag.required >= (default is inspect.Parameter.empty) or not flag.option_strings, name
         if not flag.required and flag.option_strings:
             assert flag.default == default, name
+
+
+@pytest.mark.parametrize("objects", [0, 1])
+def test_lower_score_is_advised_when_no_object_reaches_it(objects, monkeypatch, capsys):
+    monkeypatch.setattr(tasks, "predict", lambda **_: WrittenPredictions(pathlib.Path("new"), 1, objects, 0))
+    assert main(["predict", "--model", "a.keras", "--images", "photos", "--out", "new"]) == 0
+    assert ("--score" in capsys.readouterr().out) == (not objects)

@@ -112,6 +112,7 @@ OTHERS = [
     ([*DISTILL, "--teacher", "a.npz"], "a.npz", "--teacher NAME --teacher-weights FILE"),
     ([*DISTILL, "--teacher", "bad.json"], "bad.json", "kerashub:PRESET"),
     ([*DISTILL, "--teacher", "dinov2_small"], "'dinov2_small'", "kerashub:dinov2_small"),
+    ([*DISTILL, "--teacher", "./gone.keras"], "gone.keras", "feature maps"),
     ([*DISTILL, "--teacher", "kerashub:"], "no preset", "kerashub:dinov2_small"),
     ([*DISTILL, "--teacher", "MobileNet", "--images", "nowhere", "--plan"], "nowhere", "give a folder"),
     (["pretrain", "--images", "bad.json", "--out", "new"], "bad.json is no image", "--data"),

@@ -137,7 +137,7 @@ def test_pretraining_continues_from_that_of_another_variant(trained, tiny_backbo
     kept = backbones.load(plan.variants["same"].weights)
     np.testing.assert_allclose(kept.get_weights()[0], given.get_weights()[0] + 1.0, rtol=1e-6)
     seen = {name: seen_by(variant, figures[name], True) for name, variant in plan.variants.items()}
-    assert "24 generated images without labels, 2 times each; before that whatever" in seen["warm"]
+    assert "2 epochs of 24 generated images without labels; before that whatever" in seen["warm"]
     assert "before that what larger saw" in seen["largest"]
     assert seen["same"].startswith("what warm saw")
     assert "weights random before that" in seen["cold"]
@@ -238,7 +238,7 @@ def test_variant_is_distilled_once_and_its_teacher_is_reported(trained, run, tmp
     assert model.levels == ("P4", "P5")
     found = json.loads((tmp_path / "out" / "results.json").read_text())["variants"]
     assert found["one"]["distill"]["images"] == 24
-    assert found["one"]["seen"].startswith("about 24 generated images without labels, 2 times each; weights random")
+    assert found["one"]["seen"].startswith("2 epochs of 24 generated images without labels; weights random")
     assert f"Its teacher, {tmp_path}/teacher.keras, has seen whatever" in found["one"]["seen"]
     assert "distill" not in found["same"]
     np.testing.assert_array_equal(

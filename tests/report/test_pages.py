@@ -21,6 +21,14 @@ SHOWN = ("plain", "<b>{{0}}&\"'", r"two\nlines", r"caf\xe9$x$")  # once markup i
 VOID = ("img", "br", "meta")
 
 
+def test_training_plot_shows_what_there_is_when_it_is_short(monkeypatch):
+    monkeypatch.setattr(plots, "png", lambda figure: figure.axes[0].lines[0].get_markersize())
+    line = {"kind": "epoch", "stage": "distill", "epoch": 1, "loss": 0.5}
+    (one,), (two,) = (plots.training(lines, None) for lines in ([line], [line, {**line, "epoch": 2}]))
+    assert one.text == "Loss by epoch."
+    assert one.png >= 2 * two.png
+
+
 class Page(html.parser.HTMLParser):
     """Text, images and table cells of a page; fails at a tag that is not closed in its turn."""
 

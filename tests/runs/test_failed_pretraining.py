@@ -16,10 +16,10 @@ ALARMS = [
 @pytest.mark.parametrize(
     ("found", "start", "failed"),
     [
-        ({"learned": False, "alarms": ALARMS}, "B1 did not learn from about 448 images", True),
-        ({"learned": True, "alarms": ALARMS[:1]}, "B1 learned from about 448 images", False),
-        ({"learned": None, "alarms": []}, "B1 was trained for 70 steps on about 448 images", False),
-        ({}, "B1 was trained for 70 steps on about 448 images", False),  # of an older run
+        ({"learned": False, "alarms": ALARMS}, "B1 did not learn from 448 images an epoch", True),
+        ({"learned": True, "alarms": ALARMS[:1]}, "B1 learned from 448 images an epoch", False),
+        ({"learned": None, "alarms": []}, "B1 was trained for 70 steps on 448 images an epoch", False),
+        ({}, "B1 was trained for 70 steps on 448 images an epoch", False),  # of an older run
     ],
 )
 def test_summary_names_the_alarms_at_the_end_when_training_failed(found, start, failed):

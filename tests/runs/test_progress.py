@@ -1,5 +1,7 @@
 """Progress of a training: a line an epoch where there is no terminal, a bar where there is one."""
 
+import itertools
+
 import pytest
 
 from kerassl.runs import progress
@@ -29,6 +31,12 @@ def test_line_of_an_epoch_is_short_when_there_is_no_terminal(title, capsys):
     assert "epoch 2/3  loss 1  validation AP COCO 12.3 %" in lines[0]
     assert "AP COCO" not in lines[1]  # it was not scored again
     assert "0:00 left" in lines[-1]
+
+
+def test_rate_has_digits_when_an_epoch_takes_long(capsys, monkeypatch):
+    monkeypatch.setattr(progress.time, "perf_counter", itertools.count(0, 1000).__next__)
+    _fit()
+    assert "  0.04 images/s" in capsys.readouterr().out.splitlines()[0]
 
 
 def test_bar_counts_the_images_of_all_epochs_when_there_is_a_terminal(capsys, monkeypatch):

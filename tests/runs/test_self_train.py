@@ -155,13 +155,15 @@ def test_better_detector_is_recommended_when_all_stages_are_done(place, trained,
     assert "'self_train.threshold'" in capsys.readouterr().err
 
 
-def test_teacher_is_refused_when_it_saw_validation_images(place, trained, capsys):
+def test_teacher_is_refused_when_it_saw_validation_images(place, trained, capsys, caplog):
     finetune = ["finetune", "--data", "scenes", "--split", "val", "--val-split", "0.25", "--backbone", "start.keras"]
     assert main([*finetune, "--out", "before"]) == 0
     common = ["--images", "pool", "--out", "out"]
     given = ["--data", "scenes", "--backbone", "start.keras", "--teacher", "before/detector.keras"]
+    caplog.clear()
     assert main(["self-train", *given, *common]) == 2
     assert "before/detector.keras was trained on 3 of the 4 images" in capsys.readouterr().err.splitlines()[-1]
+    assert sum("is read as" in line for line in caplog.messages) == 2  # its parts, not again those of the teacher
     assert not (place / "out").exists()
     plan = self_train(None, "pool", run="before", out="out", plan=True)
     assert plan.config.self_train.teacher.detector == "before/detector.keras"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kerassl import _numbers, tasks
+from kerassl._display import counted
 from kerassl.cli import flags
 
 
@@ -19,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--format",
         choices=("coco", "yolo", "voc", "csv", "labelstudio"),
         default="coco",
-        help="coco is what evaluate reads, labelstudio pre-annotations to correct (default coco)",
+        help="evaluate reads all but labelstudio, which has pre-annotations to correct (default coco)",
     )
     parser.add_argument(
         "--score",
@@ -43,4 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     done = tasks.predict(**flags.given(arguments))
     read = flags.images_read(done.images, done.broken)
-    print(f"{done.objects} objects with a score of {arguments.score} or more in {read}: {done.folder}")
+    objects = counted(done.objects, "object")
+    print(f"{objects} with a score of {arguments.score} or more in {read}: {done.folder}")
+    if done.images and not done.objects:
+        print("give a lower --score and another --out for objects that are less sure, or train the model for longer")

@@ -601,6 +601,7 @@ data: {scenes: {train: 10, val: 6, unlabeled: 16, single_object: true}}
 pretrain: {image_size: 32, batch_size: 8, epochs: 1, optimizer: adamw, hidden_dim: 8, projection_dim: 8}
 frozen: {image_size: 64, batch_size: 4, epochs: 1, num_filters: 8, seeds: 2}
 detector: {kind: yolov8, image_size: 64, batch_size: 4, epochs: 1, num_filters: 8, augmentation: {mosaic: 0.5},
+  learning_rate: 0.001, lr_multipliers: {}, ema: null,
   variants: [given]}
 compare: {labels: [8]}
 variants:

@@ -250,6 +250,7 @@ def kill(patch, owner, name, count):
 
 
 @pytest.mark.slow  # twenty processes that each load TensorFlow
+@pytest.mark.timeout(1800)
 def test_files_and_weights_are_equal_to_the_bit_when_killed_at_random_moments(place):
     command = [sys.executable, "-m", "kerassl", "self-train", "--data", "scenes", "--images", "pool"]
     command += ["--backbone", "start.keras", "--config", "small.yaml", "--out"]

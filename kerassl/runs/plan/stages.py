@@ -56,7 +56,7 @@ class Stage:
         weights: Weights that the backbone starts with: `"random"`, `"imagenet"` or the path of a file.
         folder: `pathlib.Path`, where it leaves its files.
         after: Tuple of the names of stages that it needs.
-        images: Int, how many images training sees, or None where only their reading tells.
+        images: Int, how many images training sees, or None if unknown before they are read.
         optional: Bool. Whether it is left out where nothing that needs it is left.
     """
 

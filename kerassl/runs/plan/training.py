@@ -93,13 +93,13 @@ def _stage_of_views(kind, name, config, folder, start, section, variant, after, 
 
 
 def _views_seen(config: Config, section: ViewTraining) -> int | None:
-    """How many images a training on views sees, or None where only their reading tells."""
+    """How many images a training on views sees, or None if unknown before they are read."""
     count = _unlabeled(config)
     return None if count is None else count // section.batch_size * section.batch_size * section.epochs
 
 
 def labeled_seen(config, section, labels):
-    """How many labeled images a training sees, where the configuration tells."""
+    """How many labeled images a training sees, or None if the configuration does not say."""
     data = config.data
     if labels is None:
         labels = data.scenes.train if data.train is None and data.scenes is not None else data.count

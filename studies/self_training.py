@@ -46,16 +46,16 @@ RESULTS, RECIPE = HOME / "results" / "self_training", HOME / "self_training.yaml
 METRICS = ("coco_ap", "coco_ap50", "coco_ap75")
 FACTORS = {
     "self-trained": {},
-    "teacher 320 px": {"teacher": {"image_size": 320}},
-    "two teachers": {"teacher": {"merged": 2}},
     "count": {"threshold": "count"},
     "threshold 0.2": {"threshold": 0.2},
-    "threshold 0.5": {"threshold": 0.5},
-    "weights by score": {"weight_by_score": True},
-    "background 0.5": {"background": 0.5, "keep_empty": True, "empty_background": 0.05},
-    "mirrored": {"mirror": True, "least_agreement": 0.8},
     "two rounds": {"rounds": 2, "second_threshold": 0.4},
     "from the teacher": {"student_start": "teacher"},
+    "weights by score": {"weight_by_score": True},
+    "threshold 0.5": {"threshold": 0.5},
+    "background 0.5": {"background": 0.5, "keep_empty": True, "empty_background": 0.05},
+    "teacher 320 px": {"teacher": {"image_size": 320}},
+    "two teachers": {"teacher": {"merged": 2}},
+    "mirrored": {"mirror": True, "least_agreement": 0.8},
     "like the labels": {"keep_foreign": False},
 }
 """The changes of each variant in the section `self_train` of the recipe, one factor at a time."""
@@ -226,7 +226,7 @@ def record(run, folder, options):
         if target.is_file() or not own.is_file():
             continue
         trial = json.loads(own.read_text(encoding="utf-8"))
-        recipe = plan.config.detector.model_dump(exclude_defaults=True)
+        recipe = plan.config.detector.model_dump(mode="json")
         content = {
             "variant": name,
             **dataclasses.asdict(run),

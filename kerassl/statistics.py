@@ -149,26 +149,51 @@ def pigeonhole_interval(
     """
     scores = np.asarray(scores, np.float64)
     measures, count, tested = scores.shape
-    weights = 1 + (seeds - 1.0) * np.sqrt(count / max(count - 1, 1))
+    weights = _weights(seeds)
     flat = scores.reshape(-1, tested).T
     drawn = np.empty((len(images), measures))
     for start in range(0, len(images), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         by_seed = (images[part].astype(np.float64) @ flat).reshape(-1, measures, count)
         drawn[part] = np.einsum("rks,rs->rk", by_seed, weights[part]) / (count * tested)
-    value = scores.mean(axis=(1, 2))
-    stretch = _stretch(scores, confidence)
-    low, high = np.quantile(drawn - value, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return value, value + stretch * low, value + stretch * high
+    by_image = scores.mean(axis=1).var(axis=1, ddof=1) / tested
+    return _stretched(scores.mean(axis=(1, 2)), drawn, by_image, scores.mean(axis=2), tested, confidence)
 
 
-def _stretch(scores, confidence):
-    """`[K]`: Student's t over the normal quantile."""
-    _, seeds, images = scores.shape
-    by_image = scores.mean(axis=1).var(axis=1, ddof=1) / images
-    by_seed = scores.mean(axis=2).var(axis=1, ddof=1) / seeds if seeds > 1 else np.zeros(len(scores))
+def pigeonhole_interval_of(
+    values: np.ndarray, resampled: np.ndarray, seeds: np.ndarray, images: int, confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute what `pigeonhole_interval` does for metrics that are no means over images, as average precision.
+
+    Args:
+        values: `[K, S]` array: K metrics of all images, S seeds.
+        resampled: `[R, K, S]` array, the same on draws of images with replacement, one for all metrics and seeds.
+        seeds: `[R, S]` int array, as `seed_counts` returns.
+        images: int, how many there are.
+        confidence: float in (0, 1).
+
+    Returns:
+        Three `[K]` float64 arrays: value, low, high.
+    """
+    drawn = np.einsum("rks,rs->rk", resampled, _weights(seeds)) / values.shape[1]
+    by_image = resampled.mean(axis=2).var(axis=0, ddof=1)
+    return _stretched(values.mean(axis=1), drawn, by_image, values, images, confidence)
+
+
+def _weights(seeds):
+    """The weights of seeds, stretched by what draws of a few vary too little."""
+    count = seeds.shape[1]
+    return 1 + (seeds - 1.0) * np.sqrt(count / max(count - 1, 1))
+
+
+def _stretched(value, drawn, by_image, of_seeds, images, confidence):
+    """The intervals between quantiles of `drawn`, stretched by Student's t over the normal quantile."""
+    seeds = of_seeds.shape[1]
+    by_seed = of_seeds.var(axis=1, ddof=1) / seeds if seeds > 1 else np.zeros(len(value))
     known = by_image**2 / (images - 1) + by_seed**2 / max(seeds - 1, 1)
     total = (by_image + by_seed) ** 2
-    freedom = np.divide(total, known, out=np.full(len(scores), images - 1.0), where=known > 0)
+    freedom = np.divide(total, known, out=np.full(len(value), images - 1.0), where=known > 0)
     level = (1 + confidence) / 2
-    return scipy.stats.t.ppf(level, freedom) / scipy.stats.norm.ppf(level)
+    stretch = scipy.stats.t.ppf(level, freedom) / scipy.stats.norm.ppf(level)
+    low, high = np.quantile(drawn - value, [(1 - confidence) / 2, level], axis=0)
+    return value, value + stretch * low, value + stretch * high

@@ -71,7 +71,10 @@ METRIC_NAMES = {
 LOCALIZATION_METRICS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1", "top3")
 """Metrics that are means over images."""
 
-AP_METRICS = ("voc07_ap50", "voc10_ap50", "coco_ap", "coco_ap50", "coco_ap75")
+COCO_METRICS = ("coco_ap", "coco_ap50", "coco_ap75")
+"""Average precision by COCO's rules."""
+
+AP_METRICS = ("voc07_ap50", "voc10_ap50", *COCO_METRICS)
 """Metrics of a whole data set: none of its images has a value of its own."""
 
 

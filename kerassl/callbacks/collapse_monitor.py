@@ -90,7 +90,8 @@ class CollapseMonitor(keras.callbacks.Callback):
         self._window = self.patience or min(max(total // 5, 10), 100)
         # Before, a healthy run may be no better than guessing.
         self._slow = 1.5 * (self.patience or 100)
-        self._recent: collections.deque = collections.deque(maxlen=self._window)
+        if not self._steps:  # else this is the next `fit` of a run that was resumed within an epoch
+            self._recent: collections.deque = collections.deque(maxlen=self._window)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._sums = np.zeros(4)  # Keras empties the metrics now

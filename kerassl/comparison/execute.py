@@ -177,7 +177,7 @@ def compare(plan: Plan, limit: running.TimeLimit | None = None) -> RunResult:
         generated=data.generated,
         pretrain=plain,
         variants=variants,
-        significance=_significance(config, records, probed),
+        significance=_significance(plan, records, probed),
         images=variant_images(plan, data),
     )
 
@@ -361,10 +361,12 @@ def _split(config, data: Sources) -> tuple[Sources, str]:
     ), f" ({which} {common.tuning_images} that settings are chosen on)"
 
 
-def _significance(config, records, probed):
+def _significance(plan, records, probed):
     """Return the differences of the variants; None of a single one."""
+    config = plan.config
     if len(config.variants) == 1:
         return None
+    records = [trials.with_matches(stage, record) for stage, record in zip(plan.trials, records)]
     baseline = config.compare.baseline or list(config.variants)[-1]
     check = config.compare.sanity_check and config.compare.sanity_check.model_dump()
     return {**summarize(records, baseline=baseline, sanity_check=check, seed=config.seed), "probe": probed}

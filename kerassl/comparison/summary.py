@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 import typing
@@ -11,7 +12,7 @@ import numpy as np
 
 from kerassl import statistics as pigeonhole
 from kerassl._errors import UserError
-from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
+from kerassl.types import AP_METRICS, COCO_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
 
 def summarize(
@@ -28,20 +29,21 @@ def summarize(
 
     A difference is paired: the score of a variant on an image with a seed, minus that of the other variant on the same
     image with the same seed (one seed means one set of labeled images). It is significant if its interval excludes 0.
-    Average precision has means, spreads and differences by seed only. An unfinished comparison is summarized over the
-    seeds that both variants of a pair have.
+    Average precision has an interval where trials hold matches, and else differences by seed only. An unfinished
+    comparison is summarized over the seeds that both variants of a pair have.
 
     Args:
         trials: dicts, one for each variant, protocol, number of labels and seed, of `variant` (str), `protocol`
             ("frozen", "localizer" or "detector"), `labels` (int, or None for all), `seed` (int), `figures` (dict of
-            shares) and `per_image` (lists of one length: `ids`, `iou`, and 0 or 1 in `top1` and `top3`).
+            shares), `per_image` (lists of one length: `ids`, `iou`, and 0 or 1 in `top1` and `top3`) and, of a
+            detector, `matches` (`metrics.CocoMatches`, or None).
         baseline: the variant that the others are compared with.
         sanity_check: whether frozen features separate good features from random ones, or None for no check. `good` and
             `poor` name variants; other keys are of `LOCALIZATION_METRICS`, with the number of points by which the good
             variant must exceed the poor one at the largest number of labels.
         pairs: further pairs of variants to compare.
         resamples: number of bootstrap samples. With 2,000, the ends of an interval vary by about a twentieth of its
-            width.
+            width. Average precision, which takes longer, has the first quarter of them.
         confidence: level of the intervals, in (0, 1).
         seed: seed of the bootstrap.
 
@@ -80,6 +82,7 @@ def summarize(
     for protocol, counts in by_protocol.items():
         ids = _ids(protocol, counts)
         draws = _draws(len(ids), resamples, seed)
+        precision = _Precision(counts, max(1, resamples // 4), confidence, seed)
         found["protocols"][protocol] = {
             "images": len(ids),
             "counts": [
@@ -87,7 +90,7 @@ def summarize(
                     "labels": labels,
                     "variants": {variant: _figures(table[variant]) for variant in variants if variant in table},
                     "differences": [
-                        _difference(table, variant, other, ids, draws, confidence)
+                        _difference(table, variant, other, ids, draws, confidence, precision)
                         for variant, other in against
                         if variant in table and other in table
                     ],
@@ -202,7 +205,60 @@ def _finite(value):
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def _difference(table, variant, other, ids, draws, confidence):
+class _Precision:
+    """Differences in average precision, with intervals: each trial is scored once on every draw of images."""
+
+    def __init__(self, counts, resamples, confidence, seed):
+        matches = [
+            trial.get("matches") for table in counts.values() for seeds in table.values() for trial in seeds.values()
+        ]
+        self.ids = sorted(matches[0].ids) if matches[0] is not None else []
+        if any(each is None or sorted(each.ids) != self.ids for each in matches):
+            self.ids = []
+        self.resamples, self.confidence, self.seed, self._scored = resamples, confidence, seed, {}
+
+    def difference(self, ours, theirs):
+        """Return `measures` of trials by the same seeds; nothing where matches are missing."""
+        if len(self.ids) < 2:
+            return {}
+        # [1 + R, K, S]
+        scores = np.stack([self._scores(one) - self._scores(other) for one, other in zip(ours, theirs)], axis=2)
+        seeds = pigeonhole.seed_counts(len(ours), self.resamples, self.seed)
+        known = ~np.isnan(scores).any(axis=(1, 2))
+        if not known[0] or known.sum() < 2:
+            return {}
+        intervals = pigeonhole.pigeonhole_interval_of(
+            scores[0], scores[1:][known[1:]], seeds[known[1:]], len(self.ids), self.confidence
+        )
+        return {key: _measure(*each) for key, *each in zip(COCO_METRICS, *intervals, scores[0])}
+
+    def _scores(self, trial):
+        """`[1 + R, K]`: of all images, and of each draw."""
+        key = id(trial)
+        if key not in self._scored:
+            place = {each: row for row, each in enumerate(self.ids)}
+            order = [place[each] for each in trial["matches"].ids]
+            found = [trial["matches"].of_counts(counts[order]) for counts in self._counts]
+            self._scored[key] = np.array([[one[name] for name in COCO_METRICS] for one in found])
+        return self._scored[key]
+
+    @functools.cached_property
+    def _counts(self):
+        drawn = pigeonhole.image_counts(len(self.ids), self.resamples, self.seed)
+        return np.concatenate([np.ones([1, len(self.ids)], drawn.dtype), drawn])
+
+
+def _measure(value, low, high, by_seed):
+    return {
+        "value": float(value),
+        "low": float(low),
+        "high": float(high),
+        "significant": bool(low > 0 or high < 0),
+        "by_seed": by_seed.tolist(),
+    }
+
+
+def _difference(table, variant, other, ids, draws, confidence, precision=None):
     """Return the variant minus the other, over the seeds that both have."""
     ours, theirs = table.get(variant, {}), table.get(other, {})
     seeds = sorted(set(ours) & set(theirs))
@@ -212,17 +268,11 @@ def _difference(table, variant, other, ids, draws, confidence):
     # [K, S, N]
     scores = np.stack([_scores(ours[seed], ids) - _scores(theirs[seed], ids) for seed in seeds], axis=1)
     by_seed = scores.mean(axis=2)
-    for measure, value, low, high, single in zip(
-        LOCALIZATION_METRICS, *pigeonhole.pigeonhole_interval(scores, *draws(len(seeds)), confidence), by_seed
-    ):
-        found["measures"][measure] = {
-            "value": float(value),
-            "low": float(low),
-            "high": float(high),
-            "significant": bool(low > 0 or high < 0),
-            "by_seed": single.tolist(),
-        }
-    for key in AP_METRICS:
+    intervals = pigeonhole.pigeonhole_interval(scores, *draws(len(seeds)), confidence)
+    found["measures"] = {key: _measure(*each) for key, *each in zip(LOCALIZATION_METRICS, *intervals, by_seed)}
+    if precision is not None:
+        found["measures"] |= precision.difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
+    for key in (key for key in AP_METRICS if key not in found["measures"]):
         both = [[_finite(one[seed]["figures"].get(key)) for one in (ours, theirs)] for seed in seeds]
         if not any(None in pair for pair in both):
             single = [ours - theirs for ours, theirs in both]

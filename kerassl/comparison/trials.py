@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from kerassl import metrics
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.state import read_kept, write_json
@@ -48,6 +49,9 @@ def finetune(stage: Training, data: Sources, limit: running.TimeLimit) -> None:
     if more:
         steps = math.ceil(more["images_seen"] / stage.settings.batch_size)
     each = json.loads((stage.folder / f"{stage.protocol}_images.json").read_text(encoding="utf-8"))
+    predictions = stage.folder / "detector_predictions.json"
+    if predictions.is_file():
+        _keep_matches(stage, predictions, data.test)
     write_record(stage, figures, each, count, steps, **more)
     if not stage.keeps:
         _files.clear(stage.folder)
@@ -59,6 +63,27 @@ def _images_seen(student):
     if found is None:
         raise UserError(f"{student.record} has no images_seen, by which its control is trained; remove the file")
     return found["images_seen"]
+
+
+def _keep_matches(stage, predictions, test):
+    """Write how detections match the objects, by which intervals of average precision are computed."""
+    found = metrics.load_predictions(predictions)
+    records = [record for record in test if record.image_id in found]  # files that cannot be read are missing
+    matches = metrics.coco_ap_of_images(
+        {one.image_id: found[one.image_id] for one in records}, records, test.class_names
+    )
+    with _files.whole(_matches(stage), state=True) as part:
+        matches.save(part)
+
+
+def _matches(stage):
+    return stage.outputs[-1].with_suffix(".npz")
+
+
+def with_matches(stage: Training, record: dict) -> dict:
+    """Return the record of a trial with `matches`: `metrics.CocoMatches`, or None where it has none."""
+    file = _matches(stage)
+    return {**record, "matches": metrics.CocoMatches.load(file) if file.is_file() else None}
 
 
 def write_record(stage: Training, figures: dict, each: dict, images: int, steps: int, **more) -> None:

@@ -6,6 +6,7 @@ from kerassl._lazy import lazy_package
 
 if TYPE_CHECKING:
     from kerassl.metrics import plots as plots
+    from kerassl.metrics.coco import CocoMatches as CocoMatches
     from kerassl.metrics.coco import coco_ap as coco_ap
     from kerassl.metrics.coco import coco_ap_of_images as coco_ap_of_images
     from kerassl.metrics.coco_results import load_coco_results as load_coco_results

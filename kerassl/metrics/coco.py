@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
-import typing
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -19,6 +20,8 @@ from kerassl.types import COCOMetrics, Detections
 log = logging.getLogger("kerassl")
 
 _SIZES = ("small", "medium", "large")
+_THRESHOLDS = np.arange(50, 100, 5)  # of the IoU, in %
+_RECALLS = np.linspace(0, 1, 101)
 
 
 class _Evaluation(COCOeval):
@@ -102,18 +105,16 @@ def coco_scores(
 
 def coco_ap_of_images(
     predictions: Mapping[str, Detections], records: Sequence[Record], classes: Sequence[str]
-) -> Callable[[np.ndarray], dict[str, float]]:
+) -> CocoMatches:
     """Return COCO's average precision as a function of images, for intervals over images.
 
-    Detections are matched with objects once, so that a resample takes milliseconds. An image that is drawn twice counts
-    as two images with the same objects and detections.
+    Detections are matched with objects once, so that a resample takes milliseconds.
 
     Args:
         predictions, records, classes: see `coco_ap`.
 
     Returns:
-        Function from `[n]` int indices of `records` to a dict of `coco_ap`, `coco_ap50` and `coco_ap75`, as
-        `statistics.paired_bootstrap` takes it.
+        `CocoMatches`, whose images are `records`: a function as `statistics.paired_bootstrap` takes it.
 
     Raises:
         UserError: if the predictions are not of these records.
@@ -133,51 +134,83 @@ def coco_ap_of_images(
     by_class = [
         _of_class(matched[label * len(order) : (label + 1) * len(order)], order) for label in range(len(classes))
     ]
-    by_class = [each for each in by_class if len(each.objects)]
-    recalls, thresholds = evaluation.params.recThrs, np.round(evaluation.params.iouThrs * 100).astype(int)
-
-    def figures(rows: np.ndarray) -> dict[str, float]:
-        counts = np.bincount(rows, minlength=len(records))
-        found = [each.precision(counts, recalls) for each in by_class if counts[each.objects].any()]
-        each = np.mean(found, 0) if found else np.full(len(thresholds), np.nan)
-        return {
-            "coco_ap": float(each.mean()),
-            "coco_ap50": float(each[thresholds == 50].mean()),
-            "coco_ap75": float(each[thresholds == 75].mean()),
-        }
-
-    return figures
+    sizes = np.array([[len(objects), len(found)] for objects, found, _, _ in by_class], int)
+    return CocoMatches(np.array(list(place)), sizes, *(np.concatenate(each, axis=-1) for each in zip(*by_class)))
 
 
-class _Matches(typing.NamedTuple):
-    """The detections of a class by falling score, as they match at each IoU threshold.
+@dataclasses.dataclass(frozen=True, eq=False)
+class CocoMatches:
+    """Detections as they match objects at each IoU threshold of COCO's: average precision as a function of images.
 
     Attributes:
-        objects: `[G]` int, the image of each object that has to be found.
-        images: `[D]` int, the image of each detection.
-        right, wrong: `[T, D]` bool.
+        ids: `[N]` str array, the images.
+        sizes: `[C, 2]` int array, the objects and the detections of each class. The following arrays hold these of the
+            first class, then of the next one.
+        objects: `[G]` int array, the row of the image of each object that has to be found.
+        images: `[D]` int array, the row of the image of each detection, by falling score. Detections below the last
+            right one of their class, which change nothing, are left out.
+        right, wrong: `[10, D]` bool array.
     """
 
+    ids: np.ndarray
+    sizes: np.ndarray
     objects: np.ndarray
     images: np.ndarray
     right: np.ndarray
     wrong: np.ndarray
 
-    def precision(self, counts, recalls):
-        """`[T]`, the average precision where each image counts so often."""
-        weights, wanted = counts[self.images], counts[self.objects].sum()
-        right, wrong = (np.cumsum(each * weights, axis=1) for each in (self.right, self.wrong))
-        found = np.zeros(len(right))
-        precision = right / np.maximum(right + wrong, np.spacing(1))
-        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        for row, (recall, best) in enumerate(zip(right / wanted, precision)):
-            places = np.searchsorted(recall, recalls, side="left")
-            found[row] = best[places[places < len(best)]].sum() / len(recalls)
-        return found
+    def __call__(self, rows: np.ndarray) -> dict[str, float]:
+        """Return `coco_ap`, `coco_ap50` and `coco_ap75` of images, of which one may be drawn several times.
+
+        An image that is drawn twice counts as two images with the same objects and detections.
+
+        Args:
+            rows: `[n]` int array of indices of `ids`.
+        """
+        return self.of_counts(np.bincount(rows, minlength=len(self.ids)))
+
+    def of_counts(self, counts: np.ndarray) -> dict[str, float]:
+        """Return the same where each image counts so often: `counts` is a `[N]` int array."""
+        wanted, weights = counts[self.objects], counts[self.images].astype(np.int64)
+        found, start = [], np.zeros(2, int)
+        for stop in np.cumsum(self.sizes, axis=0):
+            objects, own = wanted[start[0] : stop[0]].sum(), slice(start[1], stop[1])
+            if objects:
+                found.append(_average_precision(self.right[:, own], self.wrong[:, own], weights[own], objects))
+            start = stop
+        each = np.mean(found, 0) if found else np.full(len(_THRESHOLDS), np.nan)
+        return {
+            "coco_ap": float(each.mean()),
+            "coco_ap50": float(each[_THRESHOLDS == 50].mean()),
+            "coco_ap75": float(each[_THRESHOLDS == 75].mean()),
+        }
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a `.npz` file, from which `load` reads the same."""
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **{each.name: getattr(self, each.name) for each in dataclasses.fields(self)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> CocoMatches:
+        """Read what `save` wrote."""
+        with np.load(path) as kept:
+            return cls(**{each.name: kept[each.name] for each in dataclasses.fields(cls)})
+
+
+def _average_precision(right, wrong, weights, objects):
+    """`[10]`, the average precision of a class whose detections and objects count so often."""
+    right, wrong = (np.cumsum(each * weights, axis=1) for each in (right, wrong))
+    found = np.zeros(len(right))
+    precision = right / np.maximum(right + wrong, np.spacing(1))
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    for row, (recall, best) in enumerate(zip(right / objects, precision)):
+        places = np.searchsorted(recall, _RECALLS, side="left")
+        found[row] = best[places[places < len(best)]].sum() / len(_RECALLS)
+    return found
 
 
 def _of_class(images, order):
-    """The `_Matches` of a class, from what pycocotools found in each image."""
+    """Objects, images, right and wrong of `CocoMatches` for a class, from what pycocotools found in each image."""
     shown = [(place, one) for place, one in zip(order, images) if one is not None]
     objects = [np.full(int(np.sum(np.equal(one["gtIgnore"], 0))), place, int) for place, one in shown]
     scores = [np.asarray(one["dtScores"], float) for _, one in shown]
@@ -187,8 +220,9 @@ def _of_class(images, order):
         np.concatenate([np.zeros([10, 0], bool), *(np.asarray(one[key]) != 0 for _, one in shown)], axis=1)[:, rank]
         for key in ("dtMatches", "dtIgnore")
     )
-    objects = np.concatenate([np.zeros(0, int), *objects])
-    return _Matches(objects, places[rank], matched & ~ignored, ~matched & ~ignored)
+    right, wrong = matched & ~ignored, ~matched & ~ignored
+    last = np.flatnonzero(right.any(0))[-1:].sum() + right.any()
+    return np.concatenate([np.zeros(0, int), *objects]), places[rank][:last], right[:, :last], wrong[:, :last]
 
 
 def _evaluation(checked_images, classes, predictions):

@@ -147,6 +147,11 @@ def comparison_values(summary: Mapping) -> dict:
     return {
         "sentences": sentences(summary),
         "curves": {key: plots.label_curves(summary, key) for key, table in tables.items() if len(table["counts"]) > 1},
+        "differences": {
+            key: plots.differences(summary, key)
+            for key, table in tables.items()
+            if any(each["measures"] for each in table["counts"][-1]["differences"])
+        },
         "tables": {key: protocol_table(summary, key) for key in tables},
         "names": {key: PROTOCOLS[key][0].upper() + PROTOCOLS[key][1:] for key in tables},
         "level": level(summary),

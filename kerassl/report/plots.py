@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kerassl._display import fitting_dpi, plotted
-from kerassl.types import METRIC_NAMES, PROTOCOLS
+from kerassl.types import COCO_METRICS, METRIC_NAMES, PROTOCOLS
 
 # Okabe and Ito's colors without the yellow, which readers with any color vision can tell apart, and two more.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7c3aed", "#8c564b")
 GRAY, INK = "#6b7280", "#1f2937"
 PANELS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1")
+_DETECTOR_PANELS = (*COCO_METRICS, "loc_acc_70")
 # What pre-training logs beside its loss: title, and the keys that are drawn together.
 _MONITORS = {
     "contrastive accuracy": ("contrast_accuracy",),
@@ -113,8 +114,9 @@ def label_curves(summary: Mapping, protocol: str) -> bytes:
     step = statistics.median(after / before for before, after in itertools.pairwise(known)) if len(known) > 1 else 2
     places = [known[-1] * step if each is None else each for each in labels]
     variants = [*(variant for variant in summary["variants"] if variant != baseline), baseline]
-    figure, panels = subplots(len(PANELS), columns=2, size=(5, 3.4))
-    for axes, key in zip(panels, PANELS):
+    keys = _panels(protocol)
+    figure, panels = subplots(len(keys), columns=2, size=(5, 3.4))
+    for axes, key in zip(panels, keys):
         for color, marker, variant in zip(itertools.cycle(COLORS), itertools.cycle("sD^vPX*h"), variants):
             style = (
                 {"color": color, "marker": marker} if variant != baseline else {"color": INK, "marker": "o", "ls": "--"}
@@ -132,6 +134,30 @@ def label_curves(summary: Mapping, protocol: str) -> bytes:
         axes.set_title(f"{METRIC_NAMES[key].name} (%)", fontsize=11)
         axes.grid(axis="y", color="#e5e7eb", lw=0.8)
     _legend(figure, panels[0])
+    return png(figure)
+
+
+def _panels(protocol):
+    return _DETECTOR_PANELS if protocol == "detector" else PANELS
+
+
+def differences(summary: Mapping, protocol: str) -> bytes:
+    """Plot the differences of the variants from the baseline, with intervals, at the largest number of labels."""
+    baseline, found = summary["baseline"], summary["protocols"][protocol]["counts"][-1]["differences"]
+    measures = {each["variant"]: each["measures"] for each in found if each["other"] == baseline and each["measures"]}
+    keys = [key for key in _panels(protocol) if any(key in each for each in measures.values())]
+    figure, panels = subplots(len(keys), columns=2, size=(5, 1.1 + 0.45 * len(measures)))
+    for column, (axes, key) in enumerate(zip(panels, keys)):
+        for row, each in enumerate(measures.values()):
+            if key in each:
+                value, low, high = (100 * each[key][part] for part in ("value", "low", "high"))
+                color = COLORS[0] if low > 0 else COLORS[1] if high < 0 else GRAY
+                axes.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4, lw=2)
+                axes.annotate(f"{value:+.1f}", (value, row), (0, 6), textcoords="offset points", ha="center")
+        axes.axvline(0, color=INK, lw=1, ls="--")
+        axes.set_yticks(range(len(measures)), [plotted(variant, 30) for variant in measures] if column % 2 == 0 else [])
+        axes.set_ylim(len(measures) - 0.4, -0.7)
+        axes.set_title(f"{METRIC_NAMES[key].name} − {plotted(baseline, 20)}'s (points)", fontsize=11)
     return png(figure)
 
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 
 from kerassl.report import plots
 from kerassl.report.render import Cell, Table, interval, percent
-from kerassl.types import METRIC_NAMES
+from kerassl.types import COCO_METRICS, METRIC_NAMES
 
-_KEYS = ("coco_ap", "coco_ap50", "coco_ap75")
 _AP = METRIC_NAMES["coco_ap"].name
 _BASELINES = {
     "control": "a detector that learned from the labels alone, for as many images and pixels as teacher, labeling and "
@@ -57,14 +56,14 @@ def gain_plot(gain: Mapping) -> plots.Plot:
     left.set_yticks(range(len(names)), [shown.get(name, name) for name in names])
     left.margins(x=0.2)
     left.set_title(f"{_AP} (%)", fontsize=11)
-    for row, key in enumerate(reversed(_KEYS)):
+    for row, key in enumerate(reversed(COCO_METRICS)):
         value, low, high = (100 * each for each in gain["differences"][student][key])
         right.errorbar(
             value, row, xerr=[[value - low], [high - value]], fmt="o", color=plots.COLORS[0], capsize=4, lw=2
         )
         right.annotate(f"{value:+.1f}", (value, row), (0, 7), textcoords="offset points", ha="center", weight="bold")
     right.axvline(0, color=plots.INK, lw=1, ls="--")
-    right.set_yticks(range(len(_KEYS)), [METRIC_NAMES[key].name for key in reversed(_KEYS)])
+    right.set_yticks(range(len(COCO_METRICS)), [METRIC_NAMES[key].name for key in reversed(COCO_METRICS)])
     right.margins(y=0.3)
     right.set_title("after − before (points)", fontsize=11)
     text = (
@@ -83,11 +82,11 @@ def choice_table(choice: Mapping) -> Table:
     for name, values in choice["values"].items():
         differences = choice["differences"].get(name)
         cells = [Cell(name, f"{choice['image_sizes'][name]} px")]
-        for key in _KEYS:
+        for key in COCO_METRICS:
             note = ""
             if differences:
                 value, *ends = differences[key]
                 note = f"{percent(value, '+.1f')} ({interval(ends, '+.1f')})"
             cells.append(Cell(percent(values[key][0]), note, strong=differences is None))
         rows.append(cells)
-    return Table({"": "", **{METRIC_NAMES[key].name: METRIC_NAMES[key].description for key in _KEYS}}, rows)
+    return Table({"": "", **{METRIC_NAMES[key].name: METRIC_NAMES[key].description for key in COCO_METRICS}}, rows)

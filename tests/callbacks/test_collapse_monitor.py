@@ -160,3 +160,10 @@ def test_other_model_and_batch_of_one_are_refused():
         model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[CollapseMonitor(8)])
     with pytest.raises(UserError, match="batch_size=1"):
         CollapseMonitor(1)
+
+
+def test_run_is_judged_when_its_last_fit_has_no_step_left(health):
+    """As after a run that was resumed within its last epoch."""
+    health.on_train_begin()
+    health.on_train_end()
+    assert health.at_end == []

@@ -9,6 +9,7 @@ from scipy import stats
 
 from kerassl import UserError
 from kerassl.comparison.summary import summarize
+from kerassl.metrics import CocoMatches
 from kerassl.report.comparison import is_conclusive, significant
 from kerassl.statistics import image_counts, pigeonhole_interval, seed_counts
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS
@@ -284,3 +285,52 @@ def test_summary_is_json_and_the_same_for_the_same_seed():
     first, second = (summarize(trials, baseline="base", resamples=100) for _ in range(2))
     assert json.dumps(first, allow_nan=False) == json.dumps(second)
     assert first != summarize(trials, baseline="base", resamples=100, seed=1)
+
+
+def test_average_precision_has_the_interval_of_plain_loops_over_the_same_draws():
+    trials = made_up({"base": 0.5, "ours": 0.55}, ("detector",), labels=(100,), seeds=(3, 5), images=23)
+    matches = {(trial["variant"], trial["seed"]): matched(number) for number, trial in enumerate(trials)}
+    trials = [{**trial, "matches": matches[trial["variant"], trial["seed"]]} for trial in trials]
+    found = only(summarize(trials, baseline="base", resamples=200, confidence=0.9, seed=7), "detector")
+    ids = sorted(matches["base", 3].ids)
+
+    def difference(seed, drawn):
+        rows = {name: [[*matches[name, seed].ids].index(ids[row]) for row in drawn] for name in ("ours", "base")}
+        ours, base = (matches[name, seed](np.array(rows[name])) for name in ("ours", "base"))
+        return ours["coco_ap75"] - base["coco_ap75"]
+
+    images, seeds, resampled = np.random.default_rng(7), np.random.default_rng([7, 2]), []
+    for _ in range(50):
+        rows, picked = images.integers(0, 12, 12), seeds.integers(0, 2, 2)
+        weights = [1 + (list(picked).count(seed) - 1) * 2**0.5 for seed in range(2)]
+        resampled.append([(difference(seed, rows), weight) for seed, weight in zip((3, 5), weights)])
+    values = [difference(seed, range(12)) for seed in (3, 5)]
+    of_images = np.var([np.mean([each for each, _ in one]) for one in resampled], ddof=1)
+    of_seeds = np.var(values, ddof=1) / 2
+    freedom = (of_images + of_seeds) ** 2 / (of_images**2 / 11 + of_seeds**2)
+    wider = stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95)
+    drawn = [np.mean([each * weight for each, weight in one]) for one in resampled]
+    low, high = (np.mean(values) + wider * (np.quantile(drawn, q) - np.mean(values)) for q in (0.05, 0.95))
+    each = found["measures"]["coco_ap75"]
+    assert [each[part] for part in ("value", "low", "high")] == pytest.approx([np.mean(values), low, high], abs=1e-12)
+    assert each["by_seed"] == pytest.approx(values, abs=1e-12)
+    assert set(found["ap"]) == {"voc07_ap50", "voc10_ap50"}
+
+
+def test_average_precision_has_differences_by_seed_alone_when_a_trial_has_no_matches():
+    trials = made_up({"base": 0.5, "ours": 0.55}, ("detector",), labels=(100,), seeds=(3,), images=23)
+    trials[0]["matches"] = matched(0)
+    found = only(summarize(trials, baseline="base", resamples=20), "detector")
+    assert set(found["ap"]) == set(AP_METRICS)
+    assert set(found["measures"]) == set(LOCALIZATION_METRICS)
+
+
+def matched(number, images=12, objects=20, detections=60):
+    """Made-up matches of three classes, the images in an order of their own."""
+    draw = np.random.default_rng(number)
+    right = draw.random([10, 3 * detections]) < np.linspace(0.5, 0.1, 10)[:, None]
+    rows = [draw.integers(0, images, 3 * count) for count in (objects, detections)]
+    return CocoMatches(
+        np.roll([f"{each:02}" for each in range(images)], number), np.array([[objects, detections]] * 3), *rows,
+        right, ~right & (draw.random(right.shape) < 0.9),
+    )  # fmt: skip

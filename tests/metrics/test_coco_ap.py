@@ -9,7 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kerassl.metrics import coco_ap, coco_ap_of_images
+from kerassl.metrics import CocoMatches, coco_ap, coco_ap_of_images
 
 
 def _pycocotools(predictions, records, classes):
@@ -109,13 +109,15 @@ def test_score_is_nan_when_there_is_nothing_to_find(record, prediction):
 
 
 @pytest.mark.current_stack
-def test_figures_of_images_are_those_of_their_copies_when_images_are_drawn_twice(case, prediction):
+def test_figures_of_images_are_those_of_their_copies_when_images_are_drawn_twice(case, prediction, tmp_path):
     predictions, records = case(3, images=12, detections=12, step=2)
     classes, rng = ["cat", "dog", "cow"], np.random.default_rng(1)
     predictions = {  # whose scores do not tie: those of copies would in another order
         name: prediction(one.boxes, rng.uniform(size=len(one.boxes)), one.classes) for name, one in predictions.items()
     }
     figures = coco_ap_of_images(predictions, records, classes)
+    figures.save(tmp_path / "matches.npz")
+    figures = CocoMatches.load(tmp_path / "matches.npz")
     for rows in (np.arange(len(records)), *(rng.integers(0, len(records), len(records)) for _ in range(3))):
         copies = [dataclasses.replace(records[row], image_id=str(place)) for place, row in enumerate(rows)]
         found = {str(place): predictions[records[row].image_id] for place, row in enumerate(rows)}

@@ -120,7 +120,7 @@ def test_page_of_a_comparison_has_every_mean_and_difference(png):
     assert "collapsed: 4.5 directions" in text
     assert "recovered" not in text
     assert "key: <i>\nother: 1" in text
-    assert len(page.images) == 4  # two of label counts, the losses, the given one
+    assert len(page.images) == 6  # two of label counts, two of differences, the losses, the given one
 
 
 def test_page_of_a_pretraining_has_its_figures():

@@ -23,7 +23,6 @@ import sys
 import time
 
 import numpy as np
-import scipy.stats
 import yaml
 from PIL import Image
 
@@ -32,18 +31,19 @@ from benchmarks import machine
 from kerassl._io.state import write_json
 from kerassl.boxes import box_iou
 from kerassl.comparison import trials
+from kerassl.comparison.summary import summarize
 from kerassl.config import read_config
 from kerassl.config.config import slug
 from kerassl.config.sources import sources
 from kerassl.datasets import DetectionDataset, LabelWeights, Record, write_coco
-from kerassl.metrics import coco_ap_of_images, load_predictions
+from kerassl.metrics import CocoMatches
+from kerassl.report.comparison import comparison_text
 from kerassl.runs.plan.comparison import plan_comparison
 from kerassl.runs.plan.stages import Mixed
 from kerassl.runs.running import OutOfTimeError, TimeLimit
 
 HOME = pathlib.Path(__file__).parent
 RESULTS, RECIPE = HOME / "results" / "self_training", HOME / "self_training.yaml"
-METRICS = ("coco_ap", "coco_ap50", "coco_ap75")
 FACTORS = {
     "self-trained": {},
     "count": {"threshold": "count"},
@@ -325,53 +325,19 @@ SCREENS = {
 
 
 def table(options):
-    """Print each variant beside its control, with intervals over images and seeds where predictions are kept."""
-    found = collections.defaultdict(dict)
+    """Print means, and differences from the control with intervals over images and seeds, of the runs that are kept."""
+    found = collections.defaultdict(list)
     for path in sorted(options.results.glob("*.json")):
         one = json.loads(path.read_text(encoding="utf-8"))
-        found[one["part"], one["pool"], one["labels"], one["variant"]][one["seed"]] = one
-    print("| part | pool | labels | variant | seeds | COCO AP | AP50 | AP75 | AP − control | AP50 − | AP75 − |")
-    print("|---" * 11 + "|")
-    for (*group, name), own in found.items():
-        cells = [*group, name, len(own)]
-        cells += [f"{100 * np.mean([one['figures'][key] for one in own.values()]):.1f}" for key in METRICS]
-        control = found.get((*group, "control"), {})
-        both = sorted(set(own) & set(control))
-        if name != "control" and both:
-            cells += [
-                f"{v:+.1f} ({low:+.1f} to {high:+.1f})" for v, low, high in differences(options, group, name, both)
-            ]
-        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-
-
-def differences(options, group, name, seeds, resamples=500):
-    """Differences from the control in points, with 95 % intervals over images and seeds.
-
-    The variance is that of the mean over seeds when images are drawn again, and that of the mean of so many seeds; the
-    degrees of freedom are those of Welch and Satterthwaite.
-    """
-    part, pool, labels = group
-    own = read_config(options.out / f"{part}-{pool}-{labels}-{seeds[0]}" / "config.yaml", expand=False)
-    test, count = sources(own, options.out).test, own.compare.tuning_images
-    chosen = {record.image_id for record in test.subset(count, seed=0)}
-    test = test.with_records([one for one in test if (one.image_id in chosen) == (own.compare.split == "tuning")])
-    pairs = []
-    for seed in seeds:
-        home = options.out / f"{part}-{pool}-{labels}-{seed}" / "variants"
-        files = [home / slug(one) / "detector_predictions.json" for one in (name, "control")]
-        pairs.append([coco_ap_of_images(load_predictions(file), test, test.class_names) for file in files])
-    draw = np.random.default_rng(0)
-    rows = [np.arange(len(test)), *(draw.integers(0, len(test), len(test)) for _ in range(resamples))]
-    gains = np.array([
-        [[ours[key] - theirs[key] for key in METRICS] for ours, theirs in ([f(each) for f in pair] for pair in pairs)]
-        for each in rows
-    ])  # fmt: skip
-    by_image = gains[1:].mean(1).var(0, ddof=1)
-    by_seed = gains[0].var(0, ddof=1) / len(seeds) if len(seeds) > 1 else np.zeros(len(METRICS))
-    known = by_image**2 / (len(test) - 1) + by_seed**2 / max(len(seeds) - 1, 1)
-    half = scipy.stats.t.ppf(0.975, (by_image + by_seed) ** 2 / known) * np.sqrt(by_image + by_seed)
-    value = gains[0].mean(0)
-    return [tuple(100 * each) for each in np.stack([value, value - half, value + half], 1)]
+        name = f"{one['part']}-{one['pool']}-{one['labels']}-{one['seed']}"
+        file = options.out / name / "trials" / slug(one["variant"]) / f"detector-{one['labels']}-{one['seed']}.json"
+        if file.with_suffix(".npz").is_file():
+            trial = json.loads(file.read_text(encoding="utf-8"))
+            matches = CocoMatches.load(file.with_suffix(".npz"))
+            found[one["part"], one["pool"], one["labels"]].append({**trial, "matches": matches})
+    for group, own in found.items():
+        if any(trial["variant"] == "control" for trial in own):
+            print(*group, comparison_text(summarize(own, baseline="control")), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,14 +42,20 @@ class MetricName(typing.NamedTuple):
 
 
 METRIC_NAMES = {
-    "mean_iou": MetricName("mean IoU", "%", "IoU of the best box with the image's largest object, mean over images"),
+    "mean_iou": MetricName(
+        "mean IoU", "%", "shared over covered area (IoU) of the best box and the largest object, mean over images"
+    ),
     "loc_acc_50": MetricName("LocAcc@0.5", "%", "share of images whose best box has an IoU of 0.5 or more"),
     "loc_acc_70": MetricName("LocAcc@0.7", "%", "share of images whose best box has an IoU of 0.7 or more"),
     "top1": MetricName("Top-1", "%", "share of images whose largest object is classified correctly"),
     "top3": MetricName("Top-3", "%", "share of images whose largest object is of one of the three best classes"),
-    "voc07_ap50": MetricName("AP VOC07", "%", "average precision at IoU 0.5, 11 points, by the rules of VOC 2007"),
+    "voc07_ap50": MetricName(
+        "AP VOC07", "%", "average precision (area under precision over recall) at IoU 0.5, 11 points, by VOC 2007"
+    ),
     "voc10_ap50": MetricName("AP VOC10", "%", "average precision at IoU 0.5, all points, by the rules of VOC 2010"),
-    "coco_ap": MetricName("AP COCO", "%", "average precision, mean over IoU 0.50 to 0.95, by the rules of COCO"),
+    "coco_ap": MetricName(
+        "AP COCO", "%", "average precision (area under precision over recall), mean over IoU 0.50 to 0.95, by COCO"
+    ),
     "coco_ap50": MetricName("AP50 COCO", "%", "average precision at IoU 0.5, by the rules of COCO"),
     "coco_ap75": MetricName("AP75 COCO", "%", "average precision at IoU 0.75, by the rules of COCO"),
     "coco_ar100": MetricName("AR100 COCO", "%", "average recall with 100 detections an image"),
@@ -63,7 +69,7 @@ METRIC_NAMES = {
     "coco_ar_large": MetricName("AR large", "%", "COCO's average recall on objects above 96² pixels"),
     "linear_top1": MetricName("linear Top-1", "%", "top-1 accuracy of a linear classifier on the features"),
     "linear_top3": MetricName("linear Top-3", "%", "top-3 accuracy of a linear classifier on the features"),
-    "knn_top1": MetricName("kNN Top-1", "%", "top-1 accuracy of the nearest neighbors; nothing is trained"),
+    "knn_top1": MetricName("kNN Top-1", "%", "top-1 accuracy of the nearest neighbors (kNN); nothing is trained"),
     "minutes": MetricName("minutes", "min", "training and scoring"),
 }
 """Display name, unit and description of every metric, in the order of tables."""

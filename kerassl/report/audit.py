@@ -47,8 +47,12 @@ def audit_page(content: Mapping, drawn: Mapping, patches: Mapping) -> str:
         regions=regions,
         drawn=drawn,
         examples=EXAMPLES,
-        by_class=Table(dict.fromkeys(["class", *(key.replace("_", " ") for key in _OF_CLASS)], ""), classes),
-        rows=Table({"image": "", **dict(_COLUMNS.values())}, rows),
+        by_class=Table(
+            {"class": "", "images": "", **{_COLUMNS[key][0]: _COLUMNS[key][1] for key in _OF_CLASS[1:]}}, classes
+        ),
+        rows=Table(
+            {"image": "", **{name: "" if key in _OF_CLASS else text for key, (name, text) in _COLUMNS.items()}}, rows
+        ),
     )
 
 

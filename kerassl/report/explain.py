@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from kerassl.report.render import Cell, Table, interval, percent, render
+from kerassl.types import LEVELS
 
 MEASURES = {
     "energy": ("energy", "share of the saliency inside the objects"),
@@ -50,4 +51,5 @@ def _cell(found, difference):
 def explain_page(figures: Mapping, heatmaps: bytes) -> str:
     """Return the page of what `table.json` holds and a PNG of images with their maps, as HTML."""
     shown = {"figures": figures, "method": _METHODS[figures["method"]], "scores": scores_table(figures)}
+    shown["stride"] = LEVELS.get(figures["level"])
     return render("explain", title="Class activation maps compared", heatmaps=heatmaps, **shown)

@@ -13,9 +13,11 @@ from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 _PRETRAINED = {
     "images": Column("images", form=",.0f"),
     "steps": Column("steps", form=",.0f"),
-    "loss": Column("loss, nats"),
-    "chance": Column("loss of guessing"),
-    "contrast_accuracy": Column("contrastive accuracy, %", form=".1f", factor=100),
+    "loss": Column("loss, nats", "lower is better"),
+    "chance": Column("loss of guessing", "that of a network that learned nothing"),
+    "contrast_accuracy": Column(
+        "contrastive accuracy, %", "how often the other view of an image is the most similar one", ".1f", 100
+    ),
     "accuracy": Column("class accuracy, %", form=".1f", factor=100),
     "minutes": Column("minutes", form=".1f"),
 }
@@ -30,7 +32,7 @@ _LABELED = {
 _DISTILLED = {
     "images": Column("images", form=",.0f"),
     "steps": Column("steps", form=",.0f"),
-    "loss": Column("loss (1 − cosine)"),
+    "loss": Column("loss (1 − cosine)", "1: the student learned nothing; 0: its features are the teacher's"),
     "minutes": Column("minutes", form=".1f"),
 }
 _KINDS = {"yolov8": " (YOLOV8)", "retinanet": " (RetinaNet)"}

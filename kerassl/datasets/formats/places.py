@@ -86,12 +86,12 @@ def images_folder(labels, score, enough, hints=()):
             if usual[folder] >= enough:
                 return folder
         if level == 0 and (best := _best_inside(here, labels, here, score, usual)) and score(best[0]) >= enough:
-            return _only(best, labels)
+            return _only(best)
     found = max(usual, key=usual.__getitem__)
     if usual[found]:
         return found
     insides = (_best_inside(base, labels, here, score, usual) for base in (here, here.parent))
-    return _only(next(filter(None, insides), []), labels)
+    return _only(next(filter(None, insides), []))
 
 
 def _best_inside(base, labels, here, score, usual):
@@ -102,10 +102,10 @@ def _best_inside(base, labels, here, score, usual):
     return [folder for folder in inside if most and score(folder) == most]
 
 
-def _only(folders, labels):
+def _only(folders):
     if len(folders) != 1:
         return None
-    log.info("the images of %s are those in %s", printable(str(labels)), printable(str(folders[0])))
+    log.info("images are read from the folder %s", printable(str(folders[0])))
     return folders[0]
 
 

@@ -387,7 +387,8 @@ class Plan:
         ]
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, f"{len(rows)} stages, {len(rows) - len(left)} done, {len(left)} left: {self.folder}"])
+        count = "1 stage" if len(rows) == 1 else f"{len(rows)} stages"
+        return "\n".join([*lines, f"{count}, {len(rows) - len(left)} done, {len(left)} left: {self.folder}"])
 
     def _short(self, path: str | os.PathLike) -> str:
         path = str(path)

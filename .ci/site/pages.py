@@ -241,7 +241,7 @@ def _section(section, path: tuple[str, ...]) -> Iterator[str]:
     for name, (kind, field) in inner.items():
         named = typing.get_origin(field.annotation) is dict
         where = (*path, name, "<name>") if named else (*path, name)
-        level = "#" * min(len(path) + 2, 4)
+        level = "#" * min(sum(part != "<name>" for part in path) + 2, 4)
         yield f"{level} `{'.'.join(where)}` {{ #{'.'.join((*path, name))} }}"
         yield _prose(field.description or "")
         yield from _section(kind, where)

@@ -44,6 +44,9 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         done = batch + 1 - self._steps  # above 1 with `steps_per_execution`
+        self._stepped = time.perf_counter()
+        if not self._steps:
+            self._traced, self._traced_steps = self._stepped, done
         self._steps = batch + 1
         if self._bar is not None:
             self._bar.update(done * self.batch_size)
@@ -62,10 +65,13 @@ class Progress(keras.callbacks.Callback):
             return
         epochs = self.params["epochs"]
         done = epoch - self._first  # without the first, which compiles
-        left = (now - self._begun) / (done or 1) * (epochs - epoch - 1)
+        seconds, steps = now - self._epoch_begun, self._steps
         if not done:
             self._begun = now
-        rate = self._steps * self.batch_size / max(now - self._epoch_begun, 1e-9)
+            if steps > self._traced_steps:  # so its first step, and what follows its last, do not count
+                seconds, steps = self._stepped - self._traced, steps - self._traced_steps
+        left = ((now - self._begun) / done if done else seconds / steps * self._steps) * (epochs - epoch - 1)
+        rate = steps * self.batch_size / max(seconds, 1e-9)
         place = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
         line = "  ".join(
             [

@@ -15,6 +15,7 @@ from kerassl._errors import UserError
 from kerassl.config.config import kind_of, setting_of
 from kerassl.resizing import check_image_size
 from kerassl.runs.plan.stages import Plan
+from kerassl.types import METRIC_NAMES
 
 if typing.TYPE_CHECKING:
     from kerassl.runs.results import RunResult
@@ -243,11 +244,11 @@ def images_read(read: int, broken: int) -> str:
     return counted(read, "image") + (f" ({broken} more cannot be read)" if broken else "")
 
 
-def print_figures(figures: dict) -> None:
-    """Print those figures that are numbers."""
-    for key, value in figures.items():
-        if isinstance(value, (int, float)):
-            print(f"{key:12} {value:8.2f}" if key == "minutes" else f"{key:12} {value:8.4f}")
+def print_metrics(figures: dict) -> None:
+    """Print the metrics among the figures by their names, shares in %."""
+    for key, (name, unit, _) in METRIC_NAMES.items():
+        if isinstance(value := figures.get(key), (int, float)):
+            print(f"{name:12} {100 * value if unit == '%' else value:6.1f} {unit}")
 
 
 def print_next(found: RunResult, *command: str) -> None:

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     task = found.model.stem
     ((_, variant),) = found.results["variants"].items()
     print(found.results["summary"])
-    flags.print_figures(variant[task])
+    flags.print_metrics(variant[task])
     print(f"{task}: {found.model}")
     advice: tuple[str, ...]
     if task == "detector":

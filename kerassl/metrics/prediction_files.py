@@ -94,32 +94,34 @@ def load_predictions(path: str | os.PathLike) -> dict[str, Detections]:
     return found
 
 
-def predictions_at(path: str | os.PathLike) -> tuple[dict[str, Detections], bool]:
+def predictions_at(path: str | os.PathLike, classes: int | None = None) -> tuple[dict[str, Detections], bool]:
     """Read detections as `load_predictions` does; with whether their boxes are shares of the images' sides, as YOLO's.
 
     Args:
         path: see `load_predictions`.
+        classes: int, how many there are, if known, to refuse the line of another one in files without class names.
     """
     path = pathlib.Path(path)
     parts = part_outputs(path)
     if not parts:
-        return _read_one(path)
+        return _read_one(path, classes)
     found: dict[str, Detections] = {}
     shares = False
     for part in parts:
-        some, shares = _read_one(part)
+        some, shares = _read_one(part, classes)
         if not found.keys().isdisjoint(some):
             raise UserError(f"{part} has images of another part; give the folder of the parts of one run")
         found.update(some)
     return found, shares
 
 
-def _read_one(path):
+def _read_one(path, classes):
     if path.suffix.lower() == ".csv" or (path / "predictions.csv").is_file():
         return read_csv(path / "predictions.csv" if path.is_dir() else path), False
-    for name, read in {"Annotations": read_voc, "labels": read_yolo}.items():
-        if (path / name).is_dir():
-            return read(path), read is read_yolo
+    if (path / "Annotations").is_dir():
+        return read_voc(path), False
+    if (path / "labels").is_dir():
+        return (read_yolo(path) if classes is None else read_yolo(path, classes)), True
     path = path / "predictions.json" if path.is_dir() else path
     if not path.exists():
         raise UserError(f"there is no file of predictions at {path}; `kerassl predict` writes one")

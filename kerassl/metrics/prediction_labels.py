@@ -35,24 +35,25 @@ class _Refusals(Findings):
             self.broken(where)
 
 
-def read_yolo(folder: pathlib.Path) -> dict[str, Detections]:
+def read_yolo(folder: pathlib.Path, classes: int = _ANY) -> dict[str, Detections]:
     """Read `labels` of lines `class cx cy w h score`, with the names in `classes.txt`.
 
     Args:
         folder: what holds `labels`.
+        classes: int, how many there are, where the folder does not name them.
 
     Returns:
         Dict from the path of each image below its folder, without suffix, to `Detections` whose boxes are shares of
         the image's sides. A file without class names gives class numbers.
 
     Raises:
-        UserError: with the file and line, if a detection cannot be read, has no score, or its box is inverted or in
-            pixels.
+        UserError: with the file and line, if a detection cannot be read, has no score or an unknown class, or its box
+            is inverted or in pixels.
     """
     names = names_beside(folder)
 
     def objects(path):
-        found = yolo_objects(path, ImageSize(1, 1, 1), names or [""] * _ANY, _Refusals())
+        found = yolo_objects(path, ImageSize(1, 1, 1), names or [""] * classes, _Refusals())
         far = next((each.where for each in found if max(each.box) > _FARTHEST), None)
         if far is not None:
             raise UserError(f"{far} is in pixels; YOLO holds shares of the image: divide by its width and height")

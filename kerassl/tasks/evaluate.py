@@ -90,6 +90,8 @@ def evaluate(
     if model is not None:
         result, found, _ = score_model(load(model), labels, labels.class_names, sizes=True)
     else:
+        if shares and not known:  # again: the line of a class that the labels do not have is refused
+            content, _ = predictions_at(whose, len(labels.class_names))
         if data is None and read.data.test is not None:
             split = split or read.data.test.split
         found = _of_labels(content, predictions, labels, split)

@@ -99,6 +99,10 @@ def test_image_without_a_file_of_yolo_has_no_detections(tmp_path, caplog, save_i
     figures = kerassl.evaluate(predictions=[str(folder.parent)], data=data)
     assert figures.voc10_ap50 == 0.5
     assert f"1 of 2 images have no file in {folder.parent}, first b: nothing was detected in them" in caplog.messages
+    (folder / "a.txt").write_text("0 0.3 0.3 0.4 0.4 0.05\n7 0.3 0.3 0.4 0.4 0.05\n")
+    with pytest.raises(kerassl.UserError, match=r"a\.txt, line 2.* names the class 7, but the classes are 0 to 0"):
+        kerassl.evaluate(predictions=[str(folder.parent)], data=data)
+    (folder / "a.txt").write_text("")
     (folder / "c.txt").write_text("")
     with pytest.raises(kerassl.UserError, match=r"1 of 3 predicted images are not in the data set, 'c' first"):
         kerassl.evaluate(predictions=[str(folder.parent)], data=data)

@@ -17,7 +17,7 @@ from kerassl.config.schema import Data, Finetune, HeldOut
 from kerassl.datasets import DetectionDataset
 from kerassl.datasets.class_names import check_known, read_class_names
 from kerassl.datasets.duplicates import warn_of_leakage
-from kerassl.datasets.images.files import image_names
+from kerassl.datasets.images.files import distinct_names, image_names
 from kerassl.datasets.images.shard_index import is_shards
 from kerassl.datasets.pipeline.stream import check_readable
 from kerassl.datasets.recognition import recognize
@@ -283,8 +283,22 @@ def without_labels(data: Sources, count: int, seed: int) -> list[str]:
         List of paths as str.
     """
     images = [source for source in data.images if not is_shards(source)]
-    paths = datasets.image_files(images or [record.path for record in data.train])
-    return subset(paths, count=min(count, len(paths)), seed=seed)
+    return some_files(datasets.image_files(images or [record.path for record in data.train]), count, seed)
+
+
+def some_files(paths: Sequence[str], count: int, seed: int) -> list[str]:
+    """Choose files by the seed and by their names, without folders where those differ, as `DetectionDataset.subset`.
+
+    Args:
+        paths: Sequence of different str.
+        count: Int, the largest number of files.
+        seed: Int.
+
+    Returns:
+        Sorted list of str.
+    """
+    named = dict(zip(distinct_names(paths, paths), paths))
+    return sorted(named[name] for name in subset(list(named), count=min(count, len(named)), seed=seed))
 
 
 def some_labels(data: Sources, count: int | None, seed: int) -> DetectionDataset:

@@ -467,7 +467,7 @@ class DetectionDataset(collections.abc.Sequence):
         if len(set(ids)) < len(ids):
             doubled = collections.Counter(ids).most_common(1)[0][0]
             raise UserError(f"the image id {doubled!r} is there more than once; give each record an id of its own")
-        return distinct_names(self)
+        return distinct_names([source_file(record) for record in self], ids)
 
     def _of(self, names, chosen):
         chosen = set(chosen)

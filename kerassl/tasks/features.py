@@ -19,8 +19,7 @@ from kerassl._io import outputs
 from kerassl._lazy import keras
 from kerassl.backbones.families import canonical
 from kerassl.config.config import as_flags, read_config
-from kerassl.config.sources import labels_title, open_labels
-from kerassl.datasets.subset import subset
+from kerassl.config.sources import labels_title, open_labels, some_files
 from kerassl.detectors.model_files import describe
 from kerassl.report.features import features_page
 from kerassl.tasks.explain import load_network, named, one_size
@@ -124,9 +123,8 @@ def _unlabeled(images, count, seed):
     """Return paths of images, and where they are from in words."""
     if not images:
         raise UserError("no images are named; give --data labels, or --images a folder")
-    paths = datasets.image_files(images)
     names = ", ".join(pathlib.Path(path).name for path in images[:3])
-    return subset(paths, count=min(count, len(paths)), seed=seed), names
+    return some_files(datasets.image_files(images), count, seed), names
 
 
 def _is_network(path):

@@ -1,5 +1,6 @@
 """The images and labels of a run."""
 
+import pathlib
 import re
 import shutil
 
@@ -7,7 +8,7 @@ import pytest
 
 from kerassl import UserError, datasets
 from kerassl.config import read_config
-from kerassl.config.sources import check_images, open_labels, sources
+from kerassl.config.sources import check_images, open_labels, some_files, sources
 
 pytestmark = pytest.mark.current_stack
 
@@ -116,3 +117,12 @@ def test_scenes_are_scored_on_the_test_images_where_there_are_some(tmp_path):
     assert found.classes == ("car", "face")
     alone = sources(read_config(None, {"data.scenes": made}), tmp_path / "b")
     assert (alone.val, len(alone.test)) == (None, 2)
+
+
+def test_files_are_chosen_by_their_names_when_folders_are_others():
+    names = [f"{number:03d}.jpg" for number in range(40)]
+    here, there = (some_files([f"{folder}/{name}" for name in names], 10, 3) for folder in ("/a/photos", "other"))
+    assert [pathlib.Path(path).name for path in here] == [pathlib.Path(path).name for path in there]
+    assert len(here) == 10
+    assert here != some_files([f"/a/photos/{name}" for name in names], 10, 4)
+    assert some_files(["x/1.jpg", "y/1.jpg"], 5, 0) == ["x/1.jpg", "y/1.jpg"]

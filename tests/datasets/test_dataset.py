@@ -14,7 +14,7 @@ import tensorflow as tf
 from kerassl import UserError
 from kerassl.augment import BoxAugmentation
 from kerassl.datasets import VOC_CLASSES, DetectionDataset, Record, ResumableDataset, write_shards
-from kerassl.datasets.images.files import distinct_names
+from kerassl.datasets.images.files import distinct_names, source_file
 
 NAMES = ("bird", "cat", "dog")
 
@@ -108,7 +108,7 @@ def test_files_of_one_name_are_distinguished_by_their_folders():
     paths = ["/p/x/1.jpg", "/p/y/1.jpg", "/q/y/1.jpg", "/p/y/1.png", "/p/y/2.png", "s/data.tfrecord#3", "same.jpg"]
     made = [dataclasses.replace(each, path=path) for each, path in zip(records_of(8), [*paths, "same.jpg"])]
     made[5] = dataclasses.replace(made[5], file="/p/x/e\u0301.v2.jpg")
-    names = distinct_names(made)
+    names = distinct_names([source_file(each) for each in made], [each.image_id for each in made])
     assert names[:6] == ["x/1.jpg", "p/y/1.jpg", "q/y/1.jpg", "1.png", "2", "\u00e9.v2"]
     assert names[6:] == ["same.jpg\x000006", "same.jpg\x000007"]
 

@@ -208,17 +208,18 @@ def without_suffix(name):
     return stem if suffix.lower() in (*SUFFIXES, ".gif") else name
 
 
-def distinct_names(records):
+def distinct_names(files, ids):
     """Return a name of each image that is the same in every format of labels.
 
     Args:
-        records: sequence of `Record` with different ids.
+        files: sequence of str, the file of each image; see `source_file`.
+        ids: sequence of different str.
 
     Returns:
         List of str: the names of the image files without suffix; of several files of one name, with suffix and as many
         of their folders as distinguish them; of images of one file, with their ids.
     """
-    parts = [nfc(source_file(record)).replace(os.sep, "/").split("/") for record in records]
+    parts = [nfc(file).replace(os.sep, "/").split("/") for file in files]
     names, alike, depth = [without_suffix(each[-1]) for each in parts], [range(len(parts))], 0
     while alike:
         found = collections.defaultdict(list)
@@ -228,7 +229,5 @@ def distinct_names(records):
         alike, depth = [places for places in found.values() if len(places) > 1], depth + 1
         for place in itertools.chain(*alike):
             whole = depth > len(parts[place]) + 1
-            names[place] = (
-                f"{parts[place][-1]}\0{records[place].image_id}" if whole else "/".join(parts[place][-depth:])
-            )
+            names[place] = f"{parts[place][-1]}\0{ids[place]}" if whole else "/".join(parts[place][-depth:])
     return names

@@ -155,7 +155,7 @@ def test_refuses_records_of_which_nothing_can_be_learnt(marked):
             read(records, 32, 1)
     with pytest.raises(UserError, match="multiple of 32"):
         detection_batches(empty, 31, 1)
-    with pytest.raises(UserError, match="do not fill one batch of 2"):
+    with pytest.raises(UserError, match="cannot fill one batch of 2"):
         detection_batches(empty, 32, 2, drop_remainder=True)
     (batch,) = detection_batches(empty, 32, 2)
     np.testing.assert_array_equal(batch["bounding_boxes"]["classes"], [[-1]])

@@ -57,7 +57,7 @@ def test_refuses_folders_that_are_missing_or_empty(tmp_path, save_image):
     _refused("empty holds no images; .*jpg", tmp_path / "empty", 32, 1)
     _refused("no image is named", [], 32, 1)
     save_image(tmp_path / "some" / "a.jpg")
-    _refused("1 images do not fill one batch of 2", tmp_path / "some", 32, 2)
+    _refused("1 image cannot fill one batch of 2; give a batch_size of at most 1, or more", tmp_path / "some", 32, 2)
     _refused("multiple of 32", tmp_path / "some", 33, 1)
     _refused("batch_size is 0", tmp_path / "some", 32, 0)
     assert len(list(image_folder(tmp_path / "some", 32, 2, drop_remainder=False))) == 1

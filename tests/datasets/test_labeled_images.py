@@ -35,5 +35,5 @@ def test_images_keep_their_labels_in_every_order_and_an_epoch_is_entered_within(
     assert orders[0] != orders[1]
     entered = [labels.numpy().tolist() for _, labels in batches.at(1, 2)]
     assert entered == [labels.tolist() for _, labels in epochs[1][2:]]
-    with pytest.raises(UserError, match="do not fill one batch"):
+    with pytest.raises(UserError, match="cannot fill one batch"):
         labeled_images(paths, list(range(9)), 32, 16)

@@ -241,7 +241,7 @@ def test_refuses_what_cannot_be(photos, tmp_path):
     write(photos, folder)
     refused("was written with image_size None, quality 90, per_shard 4, not image_size 64", write, photos, folder,
             image_size=64)  # fmt: skip
-    refused("do not fill one batch of 14", image_folder, folder, 32, 14)
+    refused("cannot fill one batch of 14", image_folder, folder, 32, 14)
     (folder / "index.json").write_text("{}")
     refused("is no index of kerassl's shards", image_folder, folder, 32, 4)
 

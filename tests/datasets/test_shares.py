@@ -106,7 +106,7 @@ def test_refuses_what_is_no_worker(photos, worker):
 def test_refuses_workers_with_unequal_batches(photos):
     with pytest.raises(UserError, match="drop_remainder"):
         image_folder(photos, 32, 2, worker=(0, 2), drop_remainder=False)
-    with pytest.raises(UserError, match="do not fill one batch of 12 on each of 2 workers"):
+    with pytest.raises(UserError, match="cannot fill one batch of 12 on each of 2 workers"):
         image_folder(photos, 32, 12, worker=(0, 2))
     assert image_folder(photos, 32, 11, worker=(0, 2)).steps == 1
 

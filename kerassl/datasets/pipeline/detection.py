@@ -15,7 +15,7 @@ from kerassl._numbers import check
 from kerassl.augment.box_weights import COLUMNS, BoxWeights
 from kerassl.datasets.images.image_bytes import image_bytes
 from kerassl.datasets.pipeline.erase import erased_regions, paint_over
-from kerassl.datasets.pipeline.stream import resumable
+from kerassl.datasets.pipeline.stream import number_of_steps, resumable
 from kerassl.datasets.record import Record
 from kerassl.resizing import check_image_size, letterbox
 
@@ -219,11 +219,7 @@ def _letterboxed(image, boxes, size, draw, flip):
 def _batches(records, load, longest, batch_size, shuffle, seed, drop_remainder, strict, initial_epoch, finish=None):
     if not records:
         raise UserError("there are no annotated images to make batches of; give a DetectionDataset")
-    steps = len(records) // batch_size if drop_remainder else -(-len(records) // batch_size)
-    if not steps:
-        raise UserError(
-            f"{len(records)} images do not fill one batch of {batch_size}; give a batch_size of at most {len(records)}"
-        )
+    steps = number_of_steps(len(records), batch_size, drop_remainder=drop_remainder)
     paths = [record.path for record in records]
 
     def batches(rows, step):

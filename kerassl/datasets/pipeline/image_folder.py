@@ -14,7 +14,7 @@ from kerassl._numbers import check
 from kerassl.datasets.images.files import files_identity, image_names
 from kerassl.datasets.images.shard_index import read_index, shard_place
 from kerassl.datasets.pipeline.row_cache import RowCache
-from kerassl.datasets.pipeline.stream import check_worker, resumable
+from kerassl.datasets.pipeline.stream import check_worker, number_of_steps, resumable
 from kerassl.resizing import center_crop, check_image_size
 
 if typing.TYPE_CHECKING:
@@ -84,15 +84,7 @@ def image_folder(
     index, workers = check_worker(worker)
     if workers > 1 and not drop_remainder:
         raise UserError("workers need equally many whole batches; leave drop_remainder=False out")
-    share = len(paths) // workers
-    steps = share // batch_size if drop_remainder else -(-share // batch_size)
-    if not steps:
-        of = f" on each of {workers} workers" if workers > 1 else ""
-        fact = f"{len(paths)} images do not fill one batch of {batch_size}{of}"
-        raise UserError(
-            f"{fact}; give a batch_size of at most {share}, or more images",
-            f"{fact}; give --batch-size {share} or less, or more images",
-        )
+    steps = number_of_steps(len(paths), batch_size, drop_remainder=drop_remainder, workers=workers)
     rows = None if cache is None else RowCache(cache, files_identity(paths), len(paths), size)
 
     def load(image, index, draw):
@@ -117,7 +109,7 @@ def image_folder(
         finish,
         steps,
         batch_size,
-        total=min(steps * batch_size, share),
+        total=min(steps * batch_size, len(paths) // workers),
         shuffle=shuffle,
         seed=seed,
         strict=strict,

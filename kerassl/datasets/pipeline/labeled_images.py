@@ -7,12 +7,11 @@ import pathlib
 import typing
 from collections.abc import Iterable, Sequence
 
-from kerassl._errors import UserError
 from kerassl._io.file_names import nfc
 from kerassl._lazy import tf
 from kerassl._numbers import check
 from kerassl.datasets.images.files import image_files
-from kerassl.datasets.pipeline.stream import resumable
+from kerassl.datasets.pipeline.stream import number_of_steps, resumable
 from kerassl.resizing import center_crop, check_image_size
 
 if typing.TYPE_CHECKING:
@@ -67,9 +66,7 @@ def labeled_images(
     """
     check(seed=seed)
     size, batch_size = check_image_size(image_size), check(batch_size=batch_size)
-    steps = len(paths) // batch_size
-    if not steps:
-        raise UserError(f"{len(paths)} images with a label do not fill one batch of {batch_size}; give more images")
+    steps = number_of_steps(len(paths), batch_size, kind=" with a label")
     labels = tf.constant(labels, tf.int32)
 
     def load(image, index, draw):

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 
-from kerassl._display import printable
+from kerassl._display import counted, printable
 from kerassl._errors import UserError
 from kerassl._lazy import tf
 from kerassl._numbers import check
@@ -114,6 +114,29 @@ def check_worker(worker):
     if not 0 <= index < count:
         raise UserError(f"worker is {worker!r}; give (index, count), as (0, 2) for the first of two")
     return index, count
+
+
+def number_of_steps(count, batch_size, *, drop_remainder=True, workers=1, kind=""):
+    """Return how many batches of `count` images an epoch has, and refuse images that do not fill one.
+
+    Args:
+        count: int, the images of all workers.
+        batch_size: int, of one worker.
+        drop_remainder: bool. Count whole batches alone.
+        workers: int.
+        kind: str, what images these are, for the message.
+
+    Raises:
+        UserError: if there is no batch.
+    """
+    share = count // workers
+    steps = share // batch_size if drop_remainder else -(-share // batch_size)
+    if not steps:
+        fact = f"{counted(count, 'image')}{kind} cannot fill one batch of {batch_size}"
+        fact += f" on each of {workers} workers" if workers > 1 else ""
+        flags = [f"{name} at most {share}, or " if share else "" for name in ("a batch_size of", "--batch-size")]
+        raise UserError(*(f"{fact}; give {flag}more images" for flag in flags))
+    return steps
 
 
 def stream(

@@ -9,9 +9,8 @@ import numpy as np
 
 from kerassl._errors import UserError
 from kerassl._numbers import FROM_0, SHARE
-from kerassl.datasets.record import LabelWeights, Record
+from kerassl.datasets.record import LabelWeights
 from kerassl.detectors.self_training.thresholds import Thresholds
-from kerassl.types import Detections
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,44 +94,4 @@ def choose(
             ignore=ignored[places],
             background=weights.background if labels.any() else weights.empty_background,
         ),
-    )
-
-
-def pseudo_label(
-    path: str,
-    height: int,
-    width: int,
-    found: Detections,
-    thresholds: Thresholds,
-    weights: PseudoWeights = PLAIN,
-    *,
-    agreement: np.ndarray | None = None,
-    image_id: str | None = None,
-) -> Record:
-    """Label an image with the detections of a teacher.
-
-    Args:
-        path: str, the image file.
-        height, width: int, in pixels.
-        found: `Detections`.
-        thresholds, weights, agreement: see `choose`.
-        image_id: str, or None for the path.
-
-    Returns:
-        `datasets.Record`, also of an image without a label, with `weights`.
-
-    Example:
-        >>> thresholds = fixed(0.3, detector.class_names)
-        >>> record = pseudo_label("photo.jpg", 480, 640, found, thresholds)
-    """
-    kept = choose(found.scores, found.classes, thresholds, weights, agreement)
-    return Record(
-        image_id=path if image_id is None else image_id,
-        path=path,
-        height=height,
-        width=width,
-        boxes=np.asarray(found.boxes, np.float32)[kept.places],
-        classes=np.asarray(found.classes, np.int32)[kept.places],
-        difficult=np.zeros(len(kept.places), bool),
-        weights=kept.weights,
     )

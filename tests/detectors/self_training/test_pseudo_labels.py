@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerassl import UserError
-from kerassl.detectors.self_training.pseudo_labels import PseudoWeights, pseudo_label
+from kerassl.detectors.self_training.pseudo_labels import PseudoWeights, choose
 from kerassl.detectors.self_training.thresholds import Thresholds, fixed
 from kerassl.types import Detections
 
@@ -14,31 +14,30 @@ FOUND = Detections(np.arange(16.0).reshape(4, 4), np.array([0.9, 0.6, 0.4, 0.2])
 AGREEMENT = np.array([0.9, 0.79, 0.8, 0.0])
 
 
-def rows(record):
-    weights = record.weights
-    return np.column_stack([record.classes, weights.weight, weights.box_weight, weights.ignore]).tolist()
+def rows(chosen):
+    weights = chosen.weights
+    return np.column_stack([FOUND.classes[chosen.places], weights.weight, weights.box_weight, weights.ignore]).tolist()
 
 
-def test_boxes_are_plain_labels_when_nothing_else_is_given():
-    record = pseudo_label("a.jpg", 30, 40, FOUND, fixed(0.4, "ab"))
-    assert (record.image_id, record.path, record.height, record.width) == ("a.jpg", "a.jpg", 30, 40)
-    np.testing.assert_array_equal(record.boxes, FOUND.boxes[:3])
-    assert rows(record) == [[0, 1, 1, 0], [1, 1, 1, 0], [0, 1, 1, 0]]
-    assert record.weights.background == 1
-    assert len(pseudo_label("a.jpg", 30, 40, FOUND, fixed(1, "ab")).boxes) == 0
+def test_detections_are_plain_labels_when_nothing_else_is_given():
+    chosen = choose(FOUND.scores, FOUND.classes, fixed(0.4, "ab"))
+    assert chosen.places.tolist() == [0, 1, 2]
+    assert rows(chosen) == [[0, 1, 1, 0], [1, 1, 1, 0], [0, 1, 1, 0]]
+    assert chosen.weights.background == 1
+    assert not len(choose(FOUND.scores, FOUND.classes, fixed(1, "ab")).places)
 
 
 def test_weights_depend_on_score_agreement_and_labels_when_asked():
     weights = PseudoWeights(by_score=True, least_agreement=0.8, background=0.5, empty_background=0.05)
     thresholds = Thresholds(("a", "b"), (0.5, 0.5), (0.3, 0.5))
-    record = pseudo_label("a.jpg", 30, 40, FOUND, thresholds, weights, agreement=AGREEMENT)
-    np.testing.assert_allclose(rows(record), [[0, 0.9, 1, 0], [1, 0.6, 0, 0], [0, 0.4, 1, 1]], rtol=1e-6)
-    assert record.weights.background == 0.5
+    chosen = choose(FOUND.scores, FOUND.classes, thresholds, weights, AGREEMENT)
+    np.testing.assert_allclose(rows(chosen), [[0, 0.9, 1, 0], [1, 0.6, 0, 0], [0, 0.4, 1, 1]], rtol=1e-6)
+    assert chosen.weights.background == 0.5
     low = Thresholds(("a", "b"), (0.95, 0.95), (0.3, 0.95))  # ignored regions alone are no labels
-    record = pseudo_label("a.jpg", 30, 40, FOUND, low, weights, agreement=AGREEMENT)
-    assert record.weights.ignore.tolist() == [True, True]
-    assert record.weights.background == 0.05
+    chosen = choose(FOUND.scores, FOUND.classes, low, weights, AGREEMENT)
+    assert chosen.weights.ignore.tolist() == [True, True]
+    assert chosen.weights.background == 0.05
     with pytest.raises(UserError, match="also mirrored"):
-        pseudo_label("a.jpg", 30, 40, FOUND, thresholds, weights)
+        choose(FOUND.scores, FOUND.classes, thresholds, weights)
     with pytest.raises(UserError, match="background -1"):
         PseudoWeights(background=-1)

@@ -1,5 +1,7 @@
 """Results as tables for the screen, which are Markdown too."""
 
+_RATE, _MS, _MEMORY = "pairs_per_second:.1f", "ms:.0f", "memory_mib:.0f"
+
 
 def comparison_table(results):
     """kerassl and others, side by side.
@@ -10,65 +12,34 @@ def comparison_table(results):
     Returns:
         str.
     """
-    return table(
-        ("whole training step", "pairs/s", "ms a step", "peak memory, MiB", "pairs/s over kerassl's"),
-        [
-            (
-                _named(result),
-                *_cells(result, "pairs_per_second:.1f", "ms:.0f", "memory_mib:.0f", "ratio_to_kerassl:.2f"),
-            )
-            for result in results
-        ],
-    )
+    columns = {"pairs/s": _RATE, "ms a step": _MS, "peak memory, MiB": _MEMORY}
+    return _table("whole training step", {**columns, "pairs/s over kerassl's": "ratio_to_kerassl:.2f"}, results)
 
 
 def stages_table(results):
-    """kerassl's parts, each measured alone.
-
-    Args:
-        results: list of dicts, of `measuring.measure` with `comparison.add_ratios`.
-
-    Returns:
-        str.
-    """
-    return table(
-        ("part of kerassl's step, alone", "ms", "share of the whole step"),
-        [(result["label"], *_cells(result, "ms:.1f", "share_of_step:.1%")) for result in results],
+    """kerassl's parts, each measured alone; `results` as of `comparison_table`."""
+    return _table(
+        "part of kerassl's step, alone", {"ms": "ms:.1f", "share of the whole step": "share_of_step:.1%"}, results
     )
 
 
 def detectors_table(results):
-    """Training of detectors, and of their networks alone.
-
-    Args:
-        results: list of dicts, of `measuring.measure` with `comparison.add_bare_ratios`.
-
-    Returns:
-        str.
-    """
-    return table(
-        ("training step of a detector", "images/s", "ms a step", "peak memory, MiB", "images/s over its network's"),
-        [
-            (result["label"], *_cells(result, "pairs_per_second:.1f", "ms:.0f", "memory_mib:.0f", "ratio_to_bare:.2f"))
-            for result in results
-        ],
+    """Training of detectors, and of their networks alone; `results` with `comparison.add_bare_ratios`."""
+    columns = {"images/s": _RATE, "ms a step": _MS, "peak memory, MiB": _MEMORY}
+    return _table(
+        "training step of a detector", {**columns, "images/s over its network's": "ratio_to_bare:.2f"}, results
     )
 
 
 def growth_table(title, results):
-    """How a cost grows.
+    """How a cost grows; `title` heads the first column."""
+    return _table(title, {"pairs/s": _RATE, "ms": _MS, "peak memory, MiB": _MEMORY}, results)
 
-    Args:
-        title: str, heads the first column.
-        results: list of dicts, of `measuring.measure`.
 
-    Returns:
-        str.
-    """
-    return table(
-        (title, "pairs/s", "ms", "peak memory, MiB"),
-        [(result["label"], *_cells(result, "pairs_per_second:.1f", "ms:.0f", "memory_mib:.0f")) for result in results],
-    )
+def _table(title, columns, results):
+    """A row a result, with cells by heading: a key and its format."""
+    rows = [(_named(result), *_cells(result, *columns.values())) for result in results]
+    return table((title, *columns), rows)
 
 
 def input_table(results, columns):

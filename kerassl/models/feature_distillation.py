@@ -206,6 +206,11 @@ class FeatureDistillation(ViewModel):
 
         Raises:
             UserError: as of the constructor; if its maps have other sizes than those of the teacher before.
+
+        Example:
+            >>> model = keras.saving.load_model("distillation.keras")
+            >>> model.set_teacher("MobileNet")
+            >>> model.fit(kerassl.datasets.image_folder("photos/", 96, 32))
         """
         found, before = self._checked(teacher), self._teacher.shapes
         if found.shapes != before:

@@ -12,12 +12,9 @@ from kerassl._io.keras_file import read_keras_file
 from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.backbones.published import imagenet_file
-from kerassl.config.config import as_flags
-from kerassl.config.sources import check_paths
 from kerassl.models.kerashub import PREFIX
 from kerassl.models.teacher_names import check_teacher, seen_by_teacher
-from kerassl.runs.folder import run_config
-from kerassl.runs.one_stage import run_stage
+from kerassl.runs.one_stage import run_on_views
 from kerassl.runs.plan.stages import Distillation, Plan
 from kerassl.runs.plan.training import plan_distillation
 from kerassl.runs.pretrain import (
@@ -32,7 +29,7 @@ from kerassl.runs.pretrain import (
 )  # fmt: skip
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import TimeLimit, scope
-from kerassl.runs.start import check_network, check_start, start_settings
+from kerassl.runs.start import start_settings
 
 log = logging.getLogger("kerassl")
 
@@ -84,7 +81,6 @@ def distill(
         >>> backbone = kerassl.backbones.load(found.model)
     """
     arguments = {
-        "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
         **start_settings(student, weights, "--student"),
         "distill.teacher": None if teacher is None else os.fspath(teacher),
         "distill.teacher_weights": None if teacher_weights is None else os.fspath(teacher_weights),
@@ -96,27 +92,15 @@ def distill(
         "distill.contrast_weight": contrast_weight,
         "seed": seed,
     }
-    read = run_config(out, config, {**(settings or {}), **as_flags(arguments)}, resume)
-    check_network(read)
-    check_start(read.weights or "random", "weights")
-    planned = plan_distillation(read, out)
-    if plan:
-        check_paths(read.data)
-        return planned
 
     def do(stage, data):
         figures = run(stage, data.images)
         return "kerassl: distillation", summary(stage.network.backbone, figures), {"distill": figures}
 
-    return run_stage(
-        planned,
-        lambda stage, data: check(stage, data.images),
-        do,
-        grows="distill.epochs",
-        labels=False,
-        resume=resume,
-        replace=replace,
-    )
+    return run_on_views(
+        plan_distillation, images, arguments, lambda stage, data: check(stage, data.images), do, out=out,
+        config=config, settings=settings, grows="distill.epochs", resume=resume, replace=replace, plan=plan,
+    )  # fmt: skip
 
 
 def run(stage: Distillation, images: Sequence[str], limit: TimeLimit | None = None) -> dict:

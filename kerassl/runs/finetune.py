@@ -17,7 +17,7 @@ from kerassl._io.state import write_json
 from kerassl._lazy import keras
 from kerassl.config import schema
 from kerassl.config.config import as_flags, label_settings, read_config
-from kerassl.config.sources import Sources, check_images, check_paths, training_batches
+from kerassl.config.sources import Sources, check_images, training_batches
 from kerassl.datasets.class_names import check_order
 from kerassl.detectors import model_files
 from kerassl.runs import pretrain_neck as neck
@@ -139,9 +139,6 @@ def finetune(
         if getattr(read, task).neck is not None:
             raise UserError(f"{read.weights} has a trained neck; leave {task}.neck out, which trains a new one")
     planned = plan_finetuning(_alone(read, task), out)
-    if plan:
-        check_paths(read.data)
-        return planned
 
     def check(stage, labeled):
         if before is not None:
@@ -157,7 +154,7 @@ def finetune(
         return f"kerassl: a {task} fine-tuned", summary, {"variants": {name: results}}
 
     grows, done = f"{task}.epochs", f"{task}.json"
-    return run_stage(planned, check, do, grows=grows, done=done, resume=resume, replace=replace)
+    return run_stage(planned, check, do, grows=grows, done=done, resume=resume, replace=replace, only_plan=plan)
 
 
 def _answer(figures, task, labeled):

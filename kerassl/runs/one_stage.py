@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kerassl.config.sources import Sources, sources
-from kerassl.runs.folder import run_folder
+from kerassl.config.config import Config, as_flags
+from kerassl.config.sources import Sources, check_paths, sources
+from kerassl.runs.folder import run_config, run_folder
 from kerassl.runs.plan.stages import Plan
 from kerassl.runs.results import RunResult, write_results
 from kerassl.runs.running import prepare
-from kerassl.runs.start import fetch_weights
+from kerassl.runs.start import check_network, check_start, fetch_weights
 
 
 def run_stage(
@@ -24,7 +26,8 @@ def run_stage(
     labels: bool = True,
     resume: bool = False,
     replace: bool = False,
-) -> RunResult:
+    only_plan: bool = False,
+) -> RunResult | Plan:
     """Claim the folder of a run, do its one stage and report it.
 
     Args:
@@ -33,10 +36,14 @@ def run_stage(
         do: Function of the same that returns title and summary of the page, and a dict of the results.
         grows, done, resume, replace: See `run_folder`.
         labels: Bool. Whether labels are needed.
+        only_plan: Bool. Return the plan, and do nothing.
 
     Raises:
         UserError: if the folder or what the configuration names cannot be used.
     """
+    if only_plan:
+        check_paths(plan.config.data)
+        return plan
     begun, (stage,) = time.time(), plan.stages
     with run_folder(plan.folder, plan.config, resume, replace, grows, done) as folder:
         data = sources(plan.config, folder, labels)
@@ -45,3 +52,38 @@ def run_stage(
         prepare(plan.config)
         title, summary, results = do(stage, data)
         return write_results(folder, title, summary, begun, stage.outputs[0], generated=data.generated, **results)
+
+
+def run_on_views(
+    planner: Callable[[Config, Any], Plan],
+    images: str | os.PathLike | Sequence[str] | None,
+    arguments: Mapping[str, object],
+    check: Callable[[Any, Sources], object],
+    do: Callable[[Any, Sources], tuple[str, str, dict[str, Any]]],
+    *,
+    out: str | os.PathLike,
+    config: str | os.PathLike | None,
+    settings: Mapping[str, object] | None,
+    grows: str,
+    resume: bool,
+    replace: bool,
+    plan: bool,
+) -> RunResult | Plan:
+    """Plan a run of one stage that learns a backbone from images without labels, and do it.
+
+    Args:
+        planner: Function of a configuration and the folder that returns a `Plan`.
+        images, out, config, settings, resume, replace, plan: As of `kerassl.pretrain`.
+        arguments: Dict from setting to value, None for those that were not given.
+        check, do, grows: As of `run_stage`.
+
+    Raises:
+        UserError: if a setting or an image cannot be used.
+    """
+    unlabeled = [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images
+    flags = as_flags({"data.unlabeled": unlabeled, **arguments})
+    read = run_config(out, config, {**(settings or {}), **flags}, resume)
+    check_network(read)
+    check_start(read.weights or "random", "weights")
+    planned = planner(read, out)
+    return run_stage(planned, check, do, grows=grows, labels=False, resume=resume, replace=replace, only_plan=plan)

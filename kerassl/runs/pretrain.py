@@ -13,19 +13,16 @@ from kerassl._display import counted
 from kerassl._errors import UserError
 from kerassl._io.state import write_json
 from kerassl._lazy import keras, tf
-from kerassl.config.config import as_flags
 from kerassl.config.schema import Pretrain, ViewTraining
-from kerassl.config.sources import check_paths
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
-from kerassl.runs.folder import run_config
-from kerassl.runs.one_stage import run_stage
+from kerassl.runs.one_stage import run_on_views
 from kerassl.runs.plan.stages import Distillation, Plan, Pretraining
 from kerassl.runs.plan.training import plan_pretraining
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
-from kerassl.runs.start import check_network, check_start, start, start_settings
+from kerassl.runs.start import start, start_settings
 
 log = logging.getLogger("kerassl")
 
@@ -81,7 +78,6 @@ def pretrain(
         >>> backbone = kerassl.backbones.load(found.model)
     """
     arguments = {
-        "data.unlabeled": [os.fspath(images)] if isinstance(images, (str, os.PathLike)) else images,
         **start_settings(backbone, weights),
         "pretrain.image_size": image_size,
         "pretrain.batch_size": batch_size,
@@ -89,27 +85,15 @@ def pretrain(
         "pretrain.temperature": temperature,
         "seed": seed,
     }
-    read = run_config(out, config, {**(settings or {}), **as_flags(arguments)}, resume)
-    check_network(read)
-    check_start(read.weights or "random", "weights")
-    planned = plan_pretraining(read, out)
-    if plan:
-        check_paths(read.data)
-        return planned
 
     def do(stage, data):
         figures = run(stage, data.images)
         return "kerassl: pre-training", summary(stage.network.backbone, figures), {"pretrain": figures}
 
-    return run_stage(
-        planned,
-        lambda stage, data: check(stage.settings, data.images),
-        do,
-        grows="pretrain.epochs",
-        labels=False,
-        resume=resume,
-        replace=replace,
-    )
+    return run_on_views(
+        plan_pretraining, images, arguments, lambda stage, data: check(stage.settings, data.images), do, out=out,
+        config=config, settings=settings, grows="pretrain.epochs", resume=resume, replace=replace, plan=plan,
+    )  # fmt: skip
 
 
 def run(stage: Pretraining, images: Sequence[str], limit: TimeLimit | None = None) -> dict:

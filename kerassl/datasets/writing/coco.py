@@ -44,7 +44,6 @@ def write_coco(
         given = labeled.values() if isinstance(labeled, Mapping) else [labeled]
         ids = _category_ids(next(iter(given)).categories, len(output.class_names))
         categories = [{"id": key, "name": name} for key, name in zip(ids, output.class_names)]
-        names = []
         for split, rows in output.splits.items():
             numbers = _image_ids([record.image_id for record, _ in rows])
             entries = [
@@ -53,10 +52,9 @@ def write_coco(
                 for number, (record, stem) in zip(numbers, rows)
             ]
             annotations = _annotations(numbers, rows, ids, output)
-            names.append(f"{split or 'annotations'}.json")
-            with (output.folder / names[-1]).open("w", encoding="utf-8", newline="\n") as file:
+            with output.annotations(split, ".json") as file:
                 file.writelines(coco_json({}, entries, annotations, categories))
-    return written(output, out, names)
+    return written(output, out, output.names)
 
 
 def _annotations(numbers, rows, ids, output):

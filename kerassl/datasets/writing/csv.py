@@ -41,10 +41,8 @@ def write_csv(
         UserError: see `write_voc`.
     """
     with writing(labeled, out, copy, progress) as output:
-        names = []
         for split, rows in output.splits.items():
-            names.append(f"{split or 'annotations'}.csv")
-            with (output.folder / names[-1]).open("w", encoding="utf-8", newline="") as file:
+            with output.annotations(split, ".csv") as file:
                 table = csv.writer(file, lineterminator="\n")
                 table.writerow(COLUMNS)
                 for record, stem in rows:
@@ -53,7 +51,7 @@ def write_csv(
                     labels = [output.class_names[label] for label in record.classes[kept]]
                     table.writerows(csv_rows(image, record.width, record.height, record.boxes[kept], labels))
         output.text("classes.txt", "".join(f"{name}\n" for name in output.class_names))
-    return written(output, out, names)
+    return written(output, out, output.names)
 
 
 def csv_rows(file: str, width: int, height: int, boxes: np.ndarray, labels: Iterable[str]) -> Iterator[list]:

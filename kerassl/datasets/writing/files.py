@@ -123,6 +123,7 @@ class Output:
         class_names: tuple of str.
         splits: dict from split (or None where there are none) to a list of pairs of `Record` and the stem that its
             files are to have. Stems differ, also in their case; an image that several splits have is one file.
+        names: list of str, the files of annotations, relative to the folder.
     """
 
     def __init__(self, folder, splits, copy, progress):
@@ -133,6 +134,7 @@ class Output:
             split: [(record, stems[key]) for key, record in zip(_keys(labeled), labeled)]
             for split, labeled in splits.items()
         }
+        self.names: list[str] = []
         self.counts: collections.Counter = collections.Counter()
         self.left_out: collections.Counter = collections.Counter()
         self._images = ImageFiles([record.path for labeled in splits.values() for record in labeled], copy)
@@ -163,6 +165,11 @@ class Output:
         if record.mask_path is not None:
             (self.folder / "SegmentationObject").mkdir(exist_ok=True)
             _link(record.mask_path, self.folder / "SegmentationObject" / f"{stem}.png", self._copy)
+
+    def annotations(self, split: str | None, suffix: str) -> typing.TextIO:
+        """Open the file of a split, `train.csv`, or `annotations.csv` where there are no splits."""
+        self.names.append(f"{split or 'annotations'}{suffix}")
+        return (self.folder / self.names[-1]).open("w", encoding="utf-8", newline="")
 
     def text(self, path: str, text: str) -> None:
         """Write a file.

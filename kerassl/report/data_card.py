@@ -28,9 +28,8 @@ def card_text(images: ImageCard, labels: LabelCard | None = None, duplicates: Du
     ]
     if len(images.broken) > 10:
         lines.append(f"  and {len(images.broken) - 10:,} more")
-    short = np.minimum(images.heights, images.widths)
-    shown = {"height, px": images.heights, "width, px": images.widths, "short side, px": short}
-    rows = [_quantiles(name, values, ",.0f") for name, values in shown.items()] if len(short) else []
+    sides = _sides(images) if len(images.heights) else {}
+    rows = [_quantiles(name, values, ",.0f") for name, values in sides.items()]
     classes = []
     if labels is not None:
         total, difficult = int(labels.boxes.sum()), int(labels.difficult.sum())
@@ -50,6 +49,11 @@ def card_text(images: ImageCard, labels: LabelCard | None = None, duplicates: Du
     tables = [Table(dict.fromkeys(["", *QUANTILES], ""), rows)] if rows else []
     tables += [Table(dict.fromkeys(["class", "boxes", "share", "images", "difficult"], ""), classes)] if classes else []
     return "\n\n".join(["\n".join(map(printable, lines)), *(table.to_text() for table in tables)])
+
+
+def _sides(images):
+    short = np.minimum(images.heights, images.widths)
+    return {"height, px": images.heights, "width, px": images.widths, "short side, px": short}
 
 
 def _quantiles(name, values, form):
@@ -90,8 +94,7 @@ def draw_card(
     overwrite: bool = False,
 ) -> None:
     """Draw the card of one readable image or more into an image file, whose suffix selects the format."""
-    short = np.minimum(images.heights, images.widths)
-    shown = {"height, px": images.heights, "width, px": images.widths, "short side, px": short}
+    shown = _sides(images)
     if labels is not None:
         shown |= {"boxes per image": labels.per_image, "box: side relative to image": labels.sizes}
     tall = 0 if labels is None else max(3.2, 0.2 * min(len(labels.classes), _CLASSES))

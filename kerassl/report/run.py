@@ -10,16 +10,20 @@ from kerassl.report.render import Column, figures_table, render
 from kerassl.report.self_training import choice_table, gain_plot
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
+_COUNTED = {key: Column(key, form=",.0f") for key in ("images", "steps")}
+_MINUTES = {"minutes": Column("minutes", form=".1f")}
 _PRETRAINED = {
-    "images": Column("images", form=",.0f"),
-    "steps": Column("steps", form=",.0f"),
     "loss": Column("loss, nats", "lower is better"),
     "chance": Column("loss of guessing", "that of a network that learned nothing"),
     "contrast_accuracy": Column(
         "contrastive accuracy, %", "how often the other view of an image is the most similar one", ".1f", 100
     ),
     "accuracy": Column("class accuracy, %", form=".1f", factor=100),
-    "minutes": Column("minutes", form=".1f"),
+}
+_DISTILLED = {"loss": Column("loss (1 − cosine)", "1: the student learned nothing; 0: its features are the teacher's")}
+_STAGES = {
+    "pretrain": ("Pre-training", _COUNTED | _PRETRAINED | _MINUTES),
+    "distill": ("Distillation", _COUNTED | _DISTILLED | _MINUTES),
 }
 _LABELED = {
     "images": Column("images", form=",.0f"),
@@ -28,12 +32,6 @@ _LABELED = {
     "empty": Column("without a label", "images", form=",.0f"),
     "foreign": Column("foreign", "images that were left out as unlike the labeled ones", form=",.0f"),
     "broken": Column("cannot be read", "images", form=",.0f"),
-}
-_DISTILLED = {
-    "images": Column("images", form=",.0f"),
-    "steps": Column("steps", form=",.0f"),
-    "loss": Column("loss (1 − cosine)", "1: the student learned nothing; 0: its features are the teacher's"),
-    "minutes": Column("minutes", form=".1f"),
 }
 _KINDS = {"yolov8": " (YOLOV8)", "retinanet": " (RetinaNet)"}
 
@@ -48,28 +46,20 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         images: detections and class activation maps.
     """
     variants, summary = results.get("variants") or {}, results.get("significance")
-    pretrained = {name: one["pretrain"] for name, one in variants.items() if one.get("pretrain")}
-    if results.get("pretrain") and not pretrained:
-        pretrained = {"Pre-training": results["pretrain"]}
+    stages = {stage: _figures(results, stage) for stage in _STAGES}
     tables = {} if summary else _results(variants)
-    if pretrained:
-        tables["Pre-training"] = figures_table(pretrained, _PRETRAINED)
+    tables |= {_STAGES[key][0]: figures_table(rows, _STAGES[key][1]) for key, rows in stages.items() if rows}
     choice = results.get("choice")
     if choice:
         title = f"Validation, {choice['images']} images, with the difference from the recommended detector (95 %)"
         tables[title] = choice_table(choice)
     if results.get("labels"):
         tables["Labels of the teacher"] = figures_table(results["labels"], _LABELED)
-    distilled = {name: one["distill"] for name, one in variants.items() if one.get("distill")}
-    if results.get("distill"):
-        distilled = {results["distill"]["teacher"]: results["distill"]}
-    if distilled:
-        tables["Distillation"] = figures_table(distilled, _DISTILLED)
     return render(
         "run",
         title=results["title"],
         results=results,
-        failures={name: reason for name, figures in pretrained.items() if (reason := failure(figures))},
+        failures={name: reason for name, figures in stages["pretrain"].items() if (reason := failure(figures))},
         summary=summary,
         comparison=summary and comparison_values(summary),
         answer=[gain_plot(choice["gain"])] if choice and "gain" in choice else [],
@@ -79,6 +69,13 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         images=images,
         config=config,
     )
+
+
+def _figures(results, stage):
+    """The figures of a stage of each variant, or of the run."""
+    rows = {name: one[stage] for name, one in (results.get("variants") or {}).items() if one.get(stage)}
+    own = results.get(stage)
+    return rows if rows or not own else {own.get("teacher", _STAGES[stage][0]): own}
 
 
 def failure(figures: Mapping) -> str | None:

@@ -59,7 +59,8 @@ def _holder(pixels, step, place, stride):
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_matches_are_those_of_loops_over_pixels_when_crops_and_flips_are_random(coordinates, stride):
     grid, compared, without, unsure = 64 // stride, 0, 0, 0
-    for views in coordinates:
+    batches = coordinates[: 1 + stride // 16]  # loops take long where locations are many
+    for views in batches:
         matches = match_locations(views, stride)
         assert matches.locations.dtype == tf.int32
         assert matches.locations.shape == matches.valid.shape == (250, grid * grid)
@@ -77,7 +78,7 @@ def test_matches_are_those_of_loops_over_pixels_when_crops_and_flips_are_random(
                 without += expected is None
                 unsure += bool(close or closer)
                 assert found == expected or close or closer, (pair, location)
-    assert compared == 1000 * grid * grid
+    assert compared == 250 * len(batches) * grid * grid
     assert unsure < 0.02 * compared
     assert 0.2 < without / compared < 0.8
 

@@ -67,6 +67,7 @@ def test_classifier_of_ones_own_is_left_out_when_its_backbone_is_a_model_in_it(t
     np.testing.assert_array_equal(found["conv_pw_13/kernel"], backbone_weights.table(inner)["conv_pw_13/kernel"])
 
 
+@pytest.mark.current_stack
 def test_layers_are_matched_in_order_when_their_names_are_others(tmp_path):
     backbone = backbones.build("MobileNet")
     table = {f"a_{name}": array for name, array in backbone_weights.table(backbone).items()}
@@ -110,6 +111,7 @@ def of_another_network(path):
         file["layers/mystery/vars/0"] = np.zeros((3, 3))
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize(
     ("write", "name", "message"),
     [

@@ -211,6 +211,7 @@ def test_probes_measure_every_given_number_of_epochs_and_the_last(colors):
     assert seen == [True, True]
 
 
+@pytest.mark.current_stack
 def test_probes_log_nan_and_continue_when_features_are_not_finite(colors):
     model = Color(nan_steps=3)  # an epoch has two
     model.compile(keras.optimizers.SGD(0.1))

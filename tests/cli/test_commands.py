@@ -150,6 +150,7 @@ def test_embeddings_are_named_and_follow_the_backbone(run, tmp_path):
         assert np.ptp(file["features"], axis=0).max() > 0
 
 
+@pytest.mark.current_stack
 def test_heatmaps_of_variants_are_drawn_and_servable_is_exported(run, tmp_path, capsys):
     out = run / "out"
     model = out / "variants" / "self-supervised" / "localizer.keras"

@@ -56,6 +56,7 @@ def test_iscrowd_is_refused_with_its_value_when_it_means_neither(crowded, word):
     assert str(word) in str(error.value)
 
 
+@pytest.mark.current_stack
 def test_crowds_are_no_objects_when_batches_are_made(crowded):
     records = crowded()
     assert [record.largest() for record in records] == [0, None]

@@ -67,6 +67,7 @@ def same_images(devkit, thing, tmp_path):
     }
 
 
+@pytest.mark.current_stack
 def test_records_are_in_the_order_of_file_names_when_formats_differ(same_images, tmp_path):
     voc = same_images["voc"]
     for name, each in list(same_images.items())[:3]:
@@ -270,6 +271,7 @@ def test_refuses_a_subset_or_split_that_cannot_be(call, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.current_stack
 def test_batches_shuffle_and_augment_as_asked(tmp_path):
     made = []
     for record in records_of(4):

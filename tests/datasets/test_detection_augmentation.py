@@ -65,12 +65,6 @@ def test_batches_are_the_same_for_a_seed_and_an_epoch_and_others_else(record):
     two = epochs(2)
     assert all(_same(first, second) for first, second in zip(two[2:], epochs(1, initial_epoch=1), strict=True))
     assert not _same(two[0], two[2])
-    # Without mosaics an image depends on nothing in its batch.
-    plain = {"shuffle": False, "mosaic": 0.0}
-    by_four = epochs(1, **plain)
-    (by_seven,) = _taken(detection_batches(records, 64, 7, augmentation=BoxAugmentation()))
-    for key in by_seven:
-        np.testing.assert_allclose(np.concatenate([each[key] for each in by_four]), by_seven[key], atol=1e-3)
 
 
 def test_shapes_are_known_and_rows_are_as_many_as_four_images_can_have(record):

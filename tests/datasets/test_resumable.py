@@ -32,6 +32,7 @@ def averaging():
     return made
 
 
+@pytest.mark.current_stack
 def test_starts_at_any_step_of_any_epoch(photos):
     images = image_folder(photos, 32, 2, seed=1)
     epochs = [shades(images) for _ in range(3)]

@@ -37,6 +37,7 @@ def photos(tmp_path_factory):
     return paths, np.array(boxes)
 
 
+@pytest.mark.current_stack
 def test_heatmaps_are_highest_on_the_thing_when_images_have_any_shape(backbone, photos):
     one, all_ = (Foreground(backbone, photos[0], 96, kind="component", level="P4", batch_size=size) for size in (1, 4))
     for (place, heatmap, scale, size), (_, alone, _, _) in zip(all_.heatmaps(photos[0]), one.heatmaps(photos[0])):

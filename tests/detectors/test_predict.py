@@ -63,6 +63,7 @@ def test_detections_are_the_same_in_any_batch(eager_detector, photos):
     same(alone, some, 1e-4)
 
 
+@pytest.mark.current_stack
 def test_detections_are_the_same_when_blank_images_fill_the_batch_or_two_replicas_share_it(
     eager_detector, tiny_detector, mirrored
 ):
@@ -113,6 +114,7 @@ def test_detections_are_those_of_decode_when_the_letterbox_is_undone_by_hand(eag
     np.testing.assert_allclose(found.boxes, boxes[0, :count] * 90 / 64, atol=1e-3)
 
 
+@pytest.mark.current_stack
 def test_batches_have_features_and_merged_detections_when_asked(eager_detector, photos):
     paths = [str(photos / f"{number}.png") for number in range(5)]
     (plain,) = detectors.predict_batches(eager_detector, paths)

@@ -49,6 +49,8 @@ def test_neck_and_box_head_learn_and_all_else_stays(tiny_backbone, records):
         np.testing.assert_array_equal(np.array(new), old)
 
 
+@pytest.mark.current_stack
+@pytest.mark.usefixtures("eagerly")
 def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_backbone, records, tmp_path):
     backbone = tiny_backbone()
     before = localizer_of(backbone)
@@ -73,6 +75,7 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
 
 
 @pytest.mark.current_stack
+@pytest.mark.usefixtures("eagerly")
 def test_the_neck_learns_at_the_levels_of_its_localizer(tiny_backbone, records):
     localizer = localizer_of(tiny_backbone(), levels=["P3", "P4", "P5"])
     before = localizer.get_layer("neck_p3").get_weights()[0]
@@ -82,6 +85,7 @@ def test_the_neck_learns_at_the_levels_of_its_localizer(tiny_backbone, records):
 
 
 @pytest.mark.current_stack
+@pytest.mark.usefixtures("eagerly")
 def test_the_same_twice_gives_the_same_bits(tiny_backbone, records):
     backbone, sums = tiny_backbone(), []
     for _ in range(2):
@@ -132,6 +136,7 @@ def test_localizer_is_unchanged_when_pretraining_is_refused(tiny_backbone, recor
 
 
 @pytest.mark.current_stack
+@pytest.mark.usefixtures("eagerly")
 def test_network_whose_features_are_all_but_0_is_refused_unless_it_stays_frozen(tiny_backbone, records):
     backbone = tiny_backbone()
     for layer in backbone.layers:

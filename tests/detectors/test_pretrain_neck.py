@@ -108,6 +108,7 @@ def test_few_pseudo_boxes_are_warned_of(records, caplog, monkeypatch):
     assert warned.startswith("only 1 of 11 images have a pseudo-box")
 
 
+@pytest.mark.current_stack
 @pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.slow)])
 def test_neck_learns_and_all_else_of_the_detector_stays(kind, tiny_detector, records, caplog, monkeypatch):
     traced = []
@@ -160,7 +161,7 @@ def clipped(records, classes):
     return [dataclasses.replace(record, classes=record.classes % classes) for record in records]
 
 
-@BOTH
+@pytest.mark.parametrize("kind", ["RetinaNet", pytest.param("YOLOV8", marks=pytest.mark.current_stack)])
 def test_neck_of_other_classes_fits_whole_or_not_at_all(kind, tiny_detector, tmp_path):
     one, other = tiny_detector(kind), tiny_detector(kind, class_names=["a", "b", "c"])
     checksum = detectors.save_neck(one, tmp_path / "neck.npz")

@@ -23,6 +23,7 @@ def test_every_anchor_says_one_percent_when_training_starts(tiny_detector, recta
     assert scores.max() < 0.2
 
 
+@pytest.mark.current_stack
 def test_there_is_an_output_for_each_anchor_when_levels_round_up(tiny_detector, rectangles):
     for size in (64, 96, 160):  # 96 / 64 and 96 / 128 are no whole numbers
         model = tiny_detector(image_size=size)
@@ -77,6 +78,7 @@ def test_predict_keeps_low_scores(tiny_detector, rectangles):
     assert 0 < found["confidence"][0, counts[0] - 1] < 0.5
 
 
+@pytest.mark.current_stack
 def test_decoding_equals_that_of_keras_cv_when_there_is_one_class(tiny_detector):
     model = tiny_detector(class_names=["thing"])
     rng = np.random.default_rng(0)

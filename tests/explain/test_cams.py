@@ -105,6 +105,7 @@ def test_heatmap_of_a_box_is_that_of_the_anchor_that_found_it(tiny_detector, ima
         assert heatmaps.max() == 1
 
 
+@pytest.mark.current_stack
 def test_boxes_are_refused_when_they_are_none_or_ask_a_model_without_boxes(classifier, tiny_backbone, images):
     with pytest.raises(UserError, match="'classifier' is no detector"):
         GradCAM(classifier)(images, 0, boxes=np.ones([3, 4]))

@@ -248,7 +248,7 @@ def test_statistics_are_those_of_the_teachers_maps_and_count_dead_channels_as_0(
 def test_replicas_train_as_one_when_they_share_a_batch(contrast, policy, tiny_backbone, mirrored):
     policy("float64")
     found, start = {}, None
-    for shares in ((4,), (2, 1, 1, 0)):
+    for shares in ((4,), (3, 1, 0)):
         strategy = mirrored(len(shares), eagerly=True)
         with strategy.scope():
             model = student_of(tiny_backbone(4), network((16, 5)), levels="P5", contrast=contrast)
@@ -280,7 +280,7 @@ def test_replicas_train_as_one_when_they_share_a_batch(contrast, policy, tiny_ba
         summed = [sum(map(np.asarray, strategy.experimental_local_results(each))) for each in gradients]
         moving = [np.asarray(each) for each in model.get_weights()]
         found[len(shares)] = [losses, *summed, *moving]
-    for one, other in zip(found[1], found[4]):
+    for one, other in zip(found[1], found[3]):
         np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-12)
 
 

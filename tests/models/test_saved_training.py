@@ -49,7 +49,7 @@ SETTINGS = {
 }
 ADDONS = [("SimCLR", "tfa/LAMB"), ("ViewClassifier", "tfa/AdamW"), ("Localizer", "tfa/LAMB")]
 CASES = [("SimCLR", "lars"), ("DenseSimCLR", "adamw"), ("ViewClassifier", "lars"), ("Localizer", "adamw")]
-CASES += [("RetinaNet", "adamw"), pytest.param("YOLOV8", "adamw", marks=pytest.mark.current_stack)]
+CASES += [pytest.param(kind, "adamw", marks=pytest.mark.current_stack) for kind in ("RetinaNet", "YOLOV8")]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ CASES += [("RetinaNet", "adamw"), pytest.param("YOLOV8", "adamw", marks=pytest.m
 def test_training_continues_to_the_same_bits_when_model_was_saved_and_loaded(kind, name, tiny_backbone, tmp_path):
     model, data = made(kind, name, tiny_backbone())
     model.run_eagerly = True  # tracing takes longer than a few steps
-    model.fit(data.repeat(2), verbose=0, shuffle=False)
+    model.fit(data, verbose=0, shuffle=False)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     loaded.run_eagerly = True
@@ -67,7 +67,7 @@ def test_training_continues_to_the_same_bits_when_model_was_saved_and_loaded(kin
     assert getattr(loaded, "lr_multipliers", None) == getattr(model, "lr_multipliers", None)
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
     assert len(loaded.backbone.variables) == len(tiny_backbone().variables)
-    assert int(loaded.optimizer.iterations) == 2
+    assert int(loaded.optimizer.iterations) == 1
     slots = [_compat.optimizer_variables(each.optimizer) for each in (model, loaded)]
     assert len(slots[0]) == len(slots[1]) > 2
     histories = [each.fit(data, verbose=0, shuffle=False).history["loss"] for each in (model, loaded)]

@@ -33,6 +33,7 @@ def trained(request, tiny_backbone, tiny_detector):
     return model
 
 
+@pytest.mark.current_stack
 def test_weights_but_those_of_the_class_head_are_kept_when_classes_differ(trained):
     before = backbone_weights.table(trained)
     for names in (["red", "light blue"], ["raccoon"]):

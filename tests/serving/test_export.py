@@ -206,6 +206,7 @@ def test_killed_export_leaves_the_version_before_and_none_of_its_own(tmp_path, m
     assert [path.read_text() for path in (killed / "1").iterdir()] == ["keep"]
 
 
+@pytest.mark.current_stack
 def test_request_without_images_has_an_answer_without_rows(servable, c_servable):
     servable = c_servable(servable)
     for name, (takes, gives) in servable.signatures.items():

@@ -37,7 +37,8 @@ def builtin_alone(path):
     interpreter.allocate_tensors()
 
 
-@pytest.mark.parametrize("kind", ["vivid_detector", pytest.param("vivid_yolov8", marks=pytest.mark.current_stack)])
+@pytest.mark.current_stack
+@pytest.mark.parametrize("kind", [pytest.param("vivid_detector", marks=pytest.mark.slow), "vivid_yolov8"])
 def test_file_of_a_detector_gives_its_detections(request, images, tmp_path, kind):
     model, _ = request.getfixturevalue(kind)
     path = serving.export_tflite(model, tmp_path / "detector.tflite", max_detections=20)

@@ -170,8 +170,9 @@ def test_detections_of_two_detectors_are_merged_when_another_is_given(
 ):
     photos = kerassl.datasets.image_files(photos)[:6]
     keras.utils.set_random_seed(1)
-    noisy_heads(tiny_detector("YOLOV8", NAMES, 96)).save(tmp_path / "other.keras")
-    found = [detected(one, photos, False)[0] for one in (model, kerassl.load(tmp_path / "other.keras"))]
+    other = noisy_heads(tiny_detector("YOLOV8", NAMES, 96))
+    other.save(tmp_path / "other.keras")
+    found = [detected(one, photos, False)[0] for one in (model, other)]
     expected = {name: merge(found[0][name][0], found[1][name][0]) for name in found[0]}
     middle = float(
         np.median(np.concatenate([agreement[merged.scores >= 0.1] for merged, agreement in expected.values()]))

@@ -60,7 +60,7 @@ def test_pyramid_is_refused_when_a_stride_is_missing(mobilenet):
         backbones.pyramid(backbones.build("MobileNet", cut_at="conv_pw_5_relu"))
 
 
-def test_saved_backbone_loads_with_equal_features(tmp_path, mobilenet):
+def test_features_are_equal_when_a_saved_backbone_is_loaded(tmp_path, mobilenet):
     path = tmp_path / "backbone.keras"
     digest = backbones.save(mobilenet, path)
     loaded = backbones.load(path)
@@ -69,13 +69,13 @@ def test_saved_backbone_loads_with_equal_features(tmp_path, mobilenet):
     assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in mobilenet.layers[1:]]
 
 
-def test_network_of_ones_own_is_saved_and_loaded(tmp_path, tiny_backbone):
+def test_features_are_equal_when_a_network_of_ones_own_is_loaded(tmp_path, tiny_backbone):
     backbone = tiny_backbone()
     backbones.save(backbone, tmp_path / "own.keras")
     np.testing.assert_array_equal(backbones.load(tmp_path / "own.keras")(images()), backbone(images()))
 
 
-def test_weights_of_npz_are_taken_by_name(tmp_path, mobilenet):
+def test_weights_are_taken_by_name_when_the_file_is_npz(tmp_path, mobilenet):
     table = backbone_weights.table(mobilenet)
     np.savez(tmp_path / "weights.npz", **dict(reversed(table.items())))
     twin = backbones.build("MobileNet", weights=tmp_path / "weights.npz", cut_at="conv_pw_12_relu")

@@ -82,7 +82,7 @@ def in_keras_2(name):
 
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", pytest.param("ResNet50", marks=pytest.mark.current_stack)])
-def test_built_network_gives_what_keras_gives_with_weights_of_its_published_form(name, tmp_path):
+def test_outputs_are_those_of_keras_when_a_file_of_published_form_is_read(name, tmp_path):
     network, preprocess = keras_network(name)
     randomize(network)
     write_published_form(backbone_weights.table(network), tmp_path / "notop.h5")
@@ -94,7 +94,7 @@ def test_built_network_gives_what_keras_gives_with_weights_of_its_published_form
 
 
 @pytest.mark.current_stack
-def test_names_of_keras_2_fit_mobilenet_v3(tmp_path, built):
+def test_mobilenet_v3_is_read_when_names_are_those_of_keras_2(tmp_path, built):
     _, backbone = built
     table = {}
     for key, array in backbone_weights.table(backbone).items():
@@ -139,14 +139,14 @@ def test_saved_network_holds_layers_of_plain_keras_alone(name, tmp_path, built):
     assert np.linalg.norm(got - expected) <= 1e-4 * np.linalg.norm(expected)
 
 
-def test_names_do_not_depend_on_what_was_built_before(built):
+def test_names_are_the_same_when_another_network_was_built_before(built):
     name, backbone = built
     again = backbones.build(name)
     assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in backbone.layers[1:]]
     assert list(backbone_weights.table(again)) == list(backbone_weights.table(backbone))
 
 
-def test_table_of_a_file_fits_on_the_other_stack(tmp_path, built):
+def test_features_are_equal_when_the_other_stack_loads_a_file(tmp_path, built):
     """The other Keras version rebuilds a network from its names, whatever the file's own config says."""
     _, backbone = built
     other = pathlib.Path(__file__).parents[2] / (".venv-addons" if _compat.KERAS_3 else ".venv")

@@ -169,7 +169,7 @@ def test_layers_beyond_the_levels_are_unchanged_when_all_others_are_trained(tiny
 
 
 @pytest.mark.current_stack
-def test_maps_are_enlarged_to_the_finest_and_added_up(tiny_backbone):
+def test_maps_are_enlarged_and_added_up_when_levels_are_several(tiny_backbone):
     model = detectors.Localizer(tiny_backbone(), CLASSES, SIZE, num_filters=4, levels=["P3", "P4", "P5"])
     outputs = [model.get_layer(name).output for name in ("neck_p3", "neck_p4", "neck_p5", "neck_add")]
     images = np.random.default_rng(0).uniform(0, 255, [2, SIZE, SIZE, 3]).astype("float32")
@@ -255,7 +255,7 @@ def test_cache_that_was_damaged_is_left_alone_and_computed_again_beside_it(tiny_
 
 
 @pytest.mark.current_stack
-def test_broken_file_is_left_out(tiny_backbone, records, tmp_path, caplog):
+def test_file_is_left_out_when_it_is_broken(tiny_backbone, records, tmp_path, caplog):
     broken = dataclasses.replace(records[1], image_id="broken", path=str(tmp_path / "broken.jpg"))
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     with caplog.at_level(logging.WARNING, "kerassl"):

@@ -55,7 +55,7 @@ def test_detections_are_in_pixels_of_the_original_image_by_falling_score(eager_d
 
 
 @pytest.mark.current_stack
-def test_detections_are_the_same_in_any_batch(eager_detector, photos):
+def test_detections_are_the_same_when_batches_have_other_sizes(eager_detector, photos):
     alone = detectors.predict(eager_detector, photos, batch_size=1, verbose=0)
     together = detectors.predict(eager_detector, photos, batch_size=5, verbose=0)
     some = detectors.predict(eager_detector, photos, batch_size=2, verbose=0)
@@ -94,7 +94,7 @@ def test_detections_are_the_same_when_blank_images_fill_the_batch_or_two_replica
             np.testing.assert_array_equal(found[2][row], classes)
 
 
-def test_images_of_another_size_are_refused_in_one_line(eager_detector):
+def test_decode_refuses_in_one_line_when_images_have_another_size(eager_detector):
     with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64") as caught:
         detectors.decode(eager_detector, tf.zeros([1, 96, 96, 3]))
     assert "\n" not in str(caught.value)
@@ -164,7 +164,7 @@ def test_suppression_equals_loops():
 
 
 @pytest.mark.current_stack
-def test_a_box_of_which_clipping_leaves_nothing_is_no_detection():
+def test_box_is_no_detection_when_clipping_leaves_nothing():
     boxes = np.array([[[10, 10, 30, 30], [60, 5, 80, 20], [-20, -9, -2, 40], [45, 10, 70, 30]]], "float32")
     scores = np.array([[[0.3], [0.9], [0.8], [0.6]]], "float32")
     found = detectors.decoding.select(boxes, scores, np.array([[60, 50]], "float32"), score_threshold=0.0)
@@ -174,14 +174,14 @@ def test_a_box_of_which_clipping_leaves_nothing_is_no_detection():
 
 
 @pytest.mark.current_stack
-def test_an_image_without_detections_has_empty_arrays(eager_detector, photos):
+def test_arrays_are_empty_when_nothing_is_detected(eager_detector, photos):
     found = detectors.predict(eager_detector, photos / "0.png", score_threshold=0.999, verbose=0)
     (detection,) = found.values()
     assert detection.boxes.shape == (0, 4)
     assert detection.scores.shape == detection.classes.shape == (0,)
 
 
-def test_a_broken_file_is_named_and_left_out(eager_detector, photos, tmp_path, caplog):
+def test_file_is_named_and_left_out_when_it_is_broken(eager_detector, photos, tmp_path, caplog):
     good, broken = photos / "2.png", tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no image")
     with caplog.at_level(logging.WARNING, "kerassl"):
@@ -193,7 +193,7 @@ def test_a_broken_file_is_named_and_left_out(eager_detector, photos, tmp_path, c
         detectors.predict(eager_detector, broken, verbose=0)
 
 
-def test_arrays_have_the_detections_of_their_files(eager_detector, photos):
+def test_detections_are_those_of_files_when_arrays_are_given(eager_detector, photos):
     paths = sorted(photos.iterdir())
     arrays = [np.asarray(Image.open(path)) for path in paths]
     named = detectors.predict(eager_detector, paths, verbose=0)
@@ -219,7 +219,7 @@ def test_predict_refuses_when_a_threshold_is_out_of_range(eager_detector, photos
         detectors.predict(eager_detector, photos, **arguments)
 
 
-def test_a_model_that_has_predicted_can_still_be_saved(eager_detector, photos, tmp_path):
+def test_model_can_be_saved_when_it_has_predicted(eager_detector, photos, tmp_path):
     detectors.predict(eager_detector, photos, verbose=0)
     eager_detector.save(tmp_path / "detector.keras")
     loaded, images = keras.saving.load_model(tmp_path / "detector.keras"), tf.random.uniform([2, 64, 64, 3], 0, 255)

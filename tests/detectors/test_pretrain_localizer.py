@@ -51,7 +51,7 @@ def test_neck_and_box_head_learn_and_all_else_stays(tiny_backbone, records):
 
 @pytest.mark.current_stack
 @pytest.mark.usefixtures("eagerly")
-def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_backbone, records, tmp_path):
+def test_head_on_frozen_features_continues_when_classes_differ(tiny_backbone, records, tmp_path):
     backbone = tiny_backbone()
     before = localizer_of(backbone)
     pretrain(before, records)
@@ -76,7 +76,7 @@ def test_head_on_frozen_features_goes_on_from_there_with_other_classes(tiny_back
 
 @pytest.mark.current_stack
 @pytest.mark.usefixtures("eagerly")
-def test_the_neck_learns_at_the_levels_of_its_localizer(tiny_backbone, records):
+def test_neck_learns_at_each_level_when_there_are_three(tiny_backbone, records):
     localizer = localizer_of(tiny_backbone(), levels=["P3", "P4", "P5"])
     before = localizer.get_layer("neck_p3").get_weights()[0]
     pretrain(localizer, records)
@@ -86,7 +86,7 @@ def test_the_neck_learns_at_the_levels_of_its_localizer(tiny_backbone, records):
 
 @pytest.mark.current_stack
 @pytest.mark.usefixtures("eagerly")
-def test_the_same_twice_gives_the_same_bits(tiny_backbone, records):
+def test_bits_are_the_same_when_trained_twice(tiny_backbone, records):
     backbone, sums = tiny_backbone(), []
     for _ in range(2):
         localizer = localizer_of(backbone)

@@ -158,7 +158,9 @@ STEPS = [
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize(("replicas", "settings", "images"), STEPS)
-def test_step_on_replicas_equals_step_on_one(replicas, settings, images, tiny_backbone, mirrored, policy):
+def test_step_equals_that_of_one_when_replicas_share_the_batch(
+    replicas, settings, images, tiny_backbone, mirrored, policy
+):
     policy("float64")
     start = []
 
@@ -183,7 +185,7 @@ def test_step_on_replicas_equals_step_on_one(replicas, settings, images, tiny_ba
         assert np.linalg.norm(change - of_many) <= 1e-10 * np.linalg.norm(change)
 
 
-def test_weight_of_0_is_simclr_to_the_bit(tiny_backbone):
+def test_bits_are_those_of_simclr_when_the_weight_is_0(tiny_backbone):
     def trained(cls, **settings):
         keras.utils.set_random_seed(1)
         model = model_of(tiny_backbone(), cls, **settings)

@@ -342,7 +342,7 @@ def test_teacher_is_untouched_and_neither_trained_nor_saved_when_model_trains(ti
 
 
 @pytest.mark.current_stack
-def test_stopped_run_comes_to_the_same_bits_without_a_second_pass(tiny_backbone, tmp_path):
+def test_bits_are_the_same_when_a_stopped_run_is_resumed(tiny_backbone, tmp_path):
     data = kerassl.datasets.image_folder(_folder(tmp_path / "images"), 64, 2, seed=1)
 
     def run(adapt):

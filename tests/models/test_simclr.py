@@ -74,7 +74,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("replicas", "policy", "loss_close", "gradient_close", "settings", "images"), STEPS)
-def test_step_on_replicas_equals_step_on_one(
+def test_step_equals_that_of_one_when_replicas_share_the_batch(
     replicas, policy, loss_close, gradient_close, settings, images, tiny_backbone, mirrored, request
 ):
     # Through `fit`: the logged figures, and the gradient and the moving statistics that one step of SGD leaves. The
@@ -109,7 +109,7 @@ def test_step_on_replicas_equals_step_on_one(
 
 
 @pytest.mark.current_stack
-def test_images_that_are_scaled_already_are_warned_of_once(tiny_backbone, capfd):
+def test_warning_is_given_once_when_images_are_scaled_already(tiny_backbone, capfd):
     model = model_of(tiny_backbone())
     model.compile(keras.optimizers.SGD(0.1))
     model.fit(tf.data.Dataset.from_tensors(photos()).repeat(2), verbose=0)

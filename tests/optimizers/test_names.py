@@ -42,13 +42,13 @@ def test_optimizer_is_returned_as_it_is():
 
 
 @pytest.mark.parametrize("name", ["sgdd", "tfa/", "tfa/LAMB/x"])
-def test_unknown_name_is_refused_with_the_known_ones(name):
+def test_known_names_are_listed_when_one_is_unknown(name):
     with pytest.raises(UserError, match=r"there is no optimizer .*lars, lamb, adamw"):
         optimizers.get(name)
 
 
 @pytest.mark.current_stack
-def test_name_of_addons_is_refused_with_what_to_install():
+def test_install_is_advised_when_addons_are_missing():
     with pytest.raises(UserError, match=r"tfa/LAMB needs tensorflow-addons.* pip install 'kerassl\[addons\]'"):
         optimizers.get("tfa/LAMB")
 
@@ -97,7 +97,7 @@ def test_bits_are_those_of_an_uninterrupted_run_when_an_optimizer_of_addons_resu
 
 
 @pytest.mark.addons_stack
-def test_optimizer_of_addons_resumes_on_two_replicas(tiny_backbone, mirrored, tmp_path):
+def test_optimizer_of_addons_resumes_when_two_replicas_share_it(tiny_backbone, mirrored, tmp_path):
     def model(strategy):
         with strategy.scope():
             made = SimCLR(tiny_backbone(), image_size=32, hidden_dim=8, projection_dim=4)

@@ -6,12 +6,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerassl import detectors
+from kerassl import _compat, detectors
 from kerassl._errors import UserError
 from kerassl.boxes import pairwise_iou
 from kerassl.datasets import Record
 from kerassl.detectors.self_training.merging import merge_mirrored
 from kerassl.resizing import letterbox
+
+# What does not depend on the kind of detector is found out with one, another on each stack.
+one_kind = pytest.mark.parametrize("eager_detector", ["YOLOV8" if _compat.KERAS_3 else "RetinaNet"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,7 @@ def test_detections_are_in_pixels_of_the_original_image_by_falling_score(eager_d
 
 
 @pytest.mark.current_stack
+@one_kind
 def test_detections_are_the_same_when_batches_have_other_sizes(eager_detector, photos):
     alone = detectors.predict(eager_detector, photos, batch_size=1, verbose=0)
     together = detectors.predict(eager_detector, photos, batch_size=5, verbose=0)
@@ -94,6 +98,7 @@ def test_detections_are_the_same_when_blank_images_fill_the_batch_or_two_replica
             np.testing.assert_array_equal(found[2][row], classes)
 
 
+@one_kind
 def test_decode_refuses_in_one_line_when_images_have_another_size(eager_detector):
     with pytest.raises(UserError, match="96 x 96 pixels, but the detector was built for 64 x 64") as caught:
         detectors.decode(eager_detector, tf.zeros([1, 96, 96, 3]))
@@ -174,6 +179,7 @@ def test_box_is_no_detection_when_clipping_leaves_nothing():
 
 
 @pytest.mark.current_stack
+@one_kind
 def test_arrays_are_empty_when_nothing_is_detected(eager_detector, photos):
     found = detectors.predict(eager_detector, photos / "0.png", score_threshold=0.999, verbose=0)
     (detection,) = found.values()
@@ -181,6 +187,7 @@ def test_arrays_are_empty_when_nothing_is_detected(eager_detector, photos):
     assert detection.scores.shape == detection.classes.shape == (0,)
 
 
+@one_kind
 def test_file_is_named_and_left_out_when_it_is_broken(eager_detector, photos, tmp_path, caplog):
     good, broken = photos / "2.png", tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no image")
@@ -193,6 +200,7 @@ def test_file_is_named_and_left_out_when_it_is_broken(eager_detector, photos, tm
         detectors.predict(eager_detector, broken, verbose=0)
 
 
+@one_kind
 def test_detections_are_those_of_files_when_arrays_are_given(eager_detector, photos):
     paths = sorted(photos.iterdir())
     arrays = [np.asarray(Image.open(path)) for path in paths]
@@ -214,11 +222,13 @@ def test_predict_refuses_when_the_model_is_no_detector(photos):
 
 @pytest.mark.current_stack
 @pytest.mark.parametrize("arguments", [{"score_threshold": 1.5}, {"iou_threshold": -1}, {"max_detections": 0}])
+@one_kind
 def test_predict_refuses_when_a_threshold_is_out_of_range(eager_detector, photos, arguments):
     with pytest.raises(UserError, match="thresholds"):
         detectors.predict(eager_detector, photos, **arguments)
 
 
+@one_kind
 def test_model_can_be_saved_when_it_has_predicted(eager_detector, photos, tmp_path):
     detectors.predict(eager_detector, photos, verbose=0)
     eager_detector.save(tmp_path / "detector.keras")

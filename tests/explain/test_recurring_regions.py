@@ -11,7 +11,7 @@ from kerassl.explain.audit.windows import Window, all_windows
 
 pytestmark = pytest.mark.current_stack  # NumPy alone: both stacks would find out the same
 
-CLASSES, EACH = 3, 14
+CLASSES, EACH = 3, 11
 
 
 def _image(rng, height=120, width=SIDE):

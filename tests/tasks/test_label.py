@@ -64,7 +64,7 @@ def detected(model, photos, mirror):
     return found, (best[3] + best[4]) / 2
 
 
-@pytest.mark.parametrize(("format", "mirror"), [("coco", False), ("voc", True), ("yolo", True)])
+@pytest.mark.parametrize(("format", "mirror"), [("coco", False), ("yolo", True)])
 def test_labels_are_read_as_they_were_detected_when_written(tmp_path, model, photos, like, format, mirror):
     expected, threshold = detected(model, photos, mirror)
     given = {"like": like, "threshold": threshold, "format": format, "mirror": mirror, "keep_foreign": True}

@@ -69,15 +69,13 @@ def stock_backbone():
 
 @pytest.fixture
 def mirrored():
-    """`mirrored(replicas, eagerly=False)`: a `MirroredStrategy` over that many CPU devices; none for one eager replica.
+    """`mirrored(replicas, eagerly=False)`: a `MirroredStrategy` over that many CPU devices.
 
     Strategies of one process number their collective calls alike, and TensorFlow takes those of the second for calls
     of the first; it has this base for tests. Collective calls need a graph: eager steps add up on one device.
     """
 
     def strategy(replicas, eagerly=False):
-        if replicas == 1 and eagerly:
-            return tf.distribute.get_strategy()
         tf.distribute.MirroredStrategy._collective_key_base += 1_000_000
         reduction = tf.distribute.ReductionToOneDevice() if eagerly else None
         return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)], cross_device_ops=reduction)

@@ -103,7 +103,6 @@ def test_statistics_equal_those_of_all_locations(features):
     assert silent[3] == pytest.approx(0.1 * np.sqrt(np.sum(rest.astype("float64") ** 2) / len(silent)), rel=1e-4)
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp_path):
     localizer = fitted(features)
     images = np.stack([letterbox(datasets.read_image(record.path), SIZE)[0] for record in records])
@@ -126,10 +125,8 @@ def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp
 
 
 @pytest.mark.current_stack
-@pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("levels", [("P3", "P4"), ("P5",)])
-def test_other_levels_are_read_learned_saved_and_predicted_with(tiny_backbone, records, tmp_path, levels):
-    backbone = tiny_backbone()
+def test_features_are_learned_saved_and_predicted_with_when_levels_are_others(tiny_backbone, records, tmp_path):
+    backbone, levels = tiny_backbone(), ("P3", "P4")
     features = features_of(backbone, records, levels=levels, cache=tmp_path / "features")
     square, _ = letterbox(datasets.read_image(records[2].path), SIZE)
     assert len(features.maps) == len(levels)
@@ -155,7 +152,6 @@ def test_layers_beyond_the_levels_are_unchanged_when_all_others_are_trained(tiny
     model = detectors.Localizer(backbone, CLASSES, SIZE, num_filters=4, levels=["P3", "P4"])
     flags = [layer.trainable for layer in backbone.layers]
     model.compile()
-    model.run_eagerly = True  # its graph would take longer to build
     before = backbone_weights.table(backbone)
     with caplog.at_level(logging.WARNING):
         model.fit(datasets.single_object_batches(records, SIZE, 8), epochs=1, verbose=0)
@@ -181,7 +177,6 @@ def test_maps_are_enlarged_and_added_up_when_levels_are_several(tiny_backbone):
 
 
 @pytest.mark.current_stack
-@pytest.mark.usefixtures("eagerly")
 def test_backbone_stays_as_it_is_and_the_head_learns(tiny_backbone, records):
     backbone = tiny_backbone()
     before = [np.array(weight) for weight in backbone.get_weights()]

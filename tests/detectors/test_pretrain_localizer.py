@@ -50,7 +50,6 @@ def test_neck_and_box_head_learn_and_all_else_stays(tiny_backbone, records):
 
 
 @pytest.mark.current_stack
-@pytest.mark.usefixtures("eagerly")
 def test_head_on_frozen_features_continues_when_classes_differ(tiny_backbone, records, tmp_path):
     backbone = tiny_backbone()
     before = localizer_of(backbone)
@@ -75,7 +74,6 @@ def test_head_on_frozen_features_continues_when_classes_differ(tiny_backbone, re
 
 
 @pytest.mark.current_stack
-@pytest.mark.usefixtures("eagerly")
 def test_neck_learns_at_each_level_when_there_are_three(tiny_backbone, records):
     localizer = localizer_of(tiny_backbone(), levels=["P3", "P4", "P5"])
     before = localizer.get_layer("neck_p3").get_weights()[0]
@@ -85,7 +83,6 @@ def test_neck_learns_at_each_level_when_there_are_three(tiny_backbone, records):
 
 
 @pytest.mark.current_stack
-@pytest.mark.usefixtures("eagerly")
 def test_bits_are_the_same_when_trained_twice(tiny_backbone, records):
     backbone, sums = tiny_backbone(), []
     for _ in range(2):
@@ -136,7 +133,6 @@ def test_localizer_is_unchanged_when_pretraining_is_refused(tiny_backbone, recor
 
 
 @pytest.mark.current_stack
-@pytest.mark.usefixtures("eagerly")
 def test_network_whose_features_are_all_but_0_is_refused_unless_it_stays_frozen(tiny_backbone, records):
     backbone = tiny_backbone()
     for layer in backbone.layers:

@@ -58,7 +58,8 @@ CASES += [pytest.param(kind, "adamw", marks=pytest.mark.current_stack) for kind 
 def test_training_continues_to_the_same_bits_when_model_was_saved_and_loaded(kind, name, tiny_backbone, tmp_path):
     model, data = made(kind, name, tiny_backbone())
     model.run_eagerly = True  # tracing takes longer than a few steps
-    model.fit(data, verbose=0, shuffle=False)
+    steps = 1 if kind in SETTINGS else 2  # the schedule of the others begins at 0
+    model.fit(data.repeat(steps), verbose=0, shuffle=False)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     loaded.run_eagerly = True
@@ -67,7 +68,7 @@ def test_training_continues_to_the_same_bits_when_model_was_saved_and_loaded(kin
     assert getattr(loaded, "lr_multipliers", None) == getattr(model, "lr_multipliers", None)
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
     assert len(loaded.backbone.variables) == len(tiny_backbone().variables)
-    assert int(loaded.optimizer.iterations) == 1
+    assert int(loaded.optimizer.iterations) == steps
     slots = [_compat.optimizer_variables(each.optimizer) for each in (model, loaded)]
     assert len(slots[0]) == len(slots[1]) > 2
     histories = [each.fit(data, verbose=0, shuffle=False).history["loss"] for each in (model, loaded)]

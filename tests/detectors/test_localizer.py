@@ -107,7 +107,7 @@ def test_localizer_finds_rectangles_that_it_has_not_seen(tiny_backbone):
     keras.utils.set_random_seed(0)
     model = detectors.Localizer(tiny_backbone(), ["red", "blue"], 64, num_filters=32)
     model.compile(learning_rate=3e-3)
-    model.fit(batches(*squares(256)), epochs=12, verbose=0)
+    model.fit(batches(*squares(256)), epochs=6, verbose=0)
     score = model.evaluate(batches(*squares(64, seed=1)), verbose=0, return_dict=True)
     assert score["box_loc_acc_50"] >= 0.8
     assert score["class_accuracy"] >= 0.95

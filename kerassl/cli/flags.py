@@ -248,7 +248,7 @@ def print_metrics(figures: dict) -> None:
     """Print the metrics among the figures by their names, shares in %."""
     for key, (name, unit, _) in METRIC_NAMES.items():
         if isinstance(value := figures.get(key), (int, float)):
-            print(f"{name:12} {100 * value if unit == '%' else value:6.1f} {unit}")
+            print(f"{name:12} {100 * value:6.1f} %" if unit == "%" else f"{name:12} {value:6.1f}")
 
 
 def print_next(found: RunResult, *command: str) -> None:

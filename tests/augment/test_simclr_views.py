@@ -226,7 +226,9 @@ def test_parts_of_a_batch_give_the_views_of_the_whole_when_given_their_place():
         np.testing.assert_allclose(joined, field, atol=1e-3, err_msg=name)
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
+@pytest.mark.parametrize(
+    "replicas", [pytest.param(2, marks=pytest.mark.addons_stack), pytest.param(4, marks=pytest.mark.current_stack)]
+)
 def test_replicas_give_the_views_of_the_whole_batch_when_they_share_it(mirrored, replicas):
     images = tf.constant(_photos(8))
     views = SimCLRViews(32)

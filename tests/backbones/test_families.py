@@ -81,7 +81,9 @@ def in_keras_2(name):
     return f"{block}/{part}{norm}"
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", pytest.param("ResNet50", marks=pytest.mark.current_stack)])
+@pytest.mark.parametrize(
+    "name", ["MobileNetV3Small", pytest.param("ResNet50", marks=[pytest.mark.current_stack, pytest.mark.slow])]
+)
 def test_outputs_are_those_of_keras_when_a_file_of_published_form_is_read(name, tmp_path):
     network, preprocess = keras_network(name)
     randomize(network)

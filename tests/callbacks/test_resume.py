@@ -85,7 +85,10 @@ def uninterrupted(run, tmp_path_factory):
 
 
 # Before the first checkpoint and in the last epoch; in an epoch that another follows.
-@pytest.mark.parametrize("stops", [pytest.param((2, 13), marks=pytest.mark.current_stack), (7,)])
+@pytest.mark.parametrize(
+    "stops",
+    [pytest.param((2, 13), marks=pytest.mark.current_stack), pytest.param((7,), marks=pytest.mark.addons_stack)],
+)
 def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_not(stops, run, uninterrupted, tmp_path):
     whole, expected = uninterrupted
     for step in stops:

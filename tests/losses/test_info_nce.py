@@ -58,6 +58,7 @@ def test_tiles_give_the_loss_the_gradient_and_the_accuracy_of_the_whole(tile_siz
         np.testing.assert_allclose(tiled, whole, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.slow  # a process of its own, which takes a gigabyte
 @pytest.mark.current_stack
 def test_tiles_hold_a_batch_of_4096_images_in_a_gigabyte():
     code = """

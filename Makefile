@@ -1,5 +1,5 @@
 # Everything a newcomer needs: each target sets up its own environment first.
-#   make demo         pre-train, fine-tune, score, explain and export on generated scenes; open runs/demo/report.html
+#   make demo         self-training on generated scenes, before and after; open runs/demo/report.html
 #   make demo-addons  the same beside tensorflow-addons; open runs/demo-addons/report.html
 #   make test         the tests, on TensorFlow 2.21 and Keras 3
 #   make test-slow    those that train for long, and the notebooks
@@ -17,10 +17,16 @@ PYTHON ?= $(call find_python,python3.13 python3.12 python3.11)
 PYTHON_ADDONS ?= $(call find_python,python3.11)
 
 demo: .venv/.ready
-	.venv/bin/kerassl compare --config configs/demo.yaml --out runs/demo --replace $(if $(BACKBONE),--backbone $(BACKBONE))
+	$(call run_demo,.venv/bin,runs/demo)
 
 demo-addons: .venv-addons/.ready
-	.venv-addons/bin/kerassl compare --config configs/demo.yaml --out runs/demo-addons --replace $(if $(BACKBONE),--backbone $(BACKBONE))
+	$(call run_demo,.venv-addons/bin,runs/demo-addons)
+
+define run_demo
+	mkdir -p runs && rm -f $(2)-backbone.keras
+	$(1)/python examples/small_backbone.py $(2)-backbone.keras
+	$(1)/kerassl self-train --config configs/demo.yaml --backbone $(2)-backbone.keras --out $(2) --replace
+endef
 
 test: .venv/.ready
 	.venv/bin/python -m pytest -m "not slow"

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from kerassl._display import counted
 from kerassl._errors import UserError
 from kerassl.config.config import kind_of, setting_of
+from kerassl.config.pretraining import VIEWS
 from kerassl.resizing import check_image_size
 from kerassl.runs.plan.stages import Plan
 from kerassl.types import METRIC_NAMES
@@ -175,6 +176,16 @@ def network(parser: argparse.ArgumentParser, default: str, flag: str = "backbone
         metavar="imagenet|random|FILE",
         help="what the network starts with: Keras's own, random ones, or a .keras, .weights.h5, .h5 or .npz file "
         f"(default {default})",
+    )
+
+
+def views(parser: argparse.ArgumentParser) -> None:
+    """Add the views of pre-training by name."""
+    parser.add_argument(
+        "--views",
+        choices=tuple(VIEWS),
+        help="mild: crops from a fifth of the image up and half of the color jitter, for small networks; strong: "
+        "SimCLR's own (default: those of the configuration, or strong)",
     )
 
 

@@ -7,12 +7,14 @@ import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from kerassl import augment, backbones, callbacks, datasets, losses, models, optimizers, runs
 from kerassl._display import counted
 from kerassl._errors import UserError
 from kerassl._io.state import write_json
 from kerassl._lazy import keras, tf
+from kerassl.config.pretraining import pretraining_advice, view_settings, with_method
 from kerassl.config.schema import Pretrain, ViewTraining
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
@@ -42,6 +44,9 @@ def pretrain(
     image_size: int | None = None,
     batch_size: int | None = None,
     epochs: int | None = None,
+    learning_rate: float | None = None,
+    views: Literal["mild", "strong"] | None = None,
+    method: Literal["simclr", "dense"] | None = None,
     temperature: float | None = None,
     seed: int | None = None,
     settings: Mapping[str, object] | None = None,
@@ -60,6 +65,9 @@ def pretrain(
         image_size: Int, side of the views in pixels, a multiple of 32.
         batch_size: Int.
         epochs: Int.
+        learning_rate: Float, the peak of the schedule.
+        views: `"mild"`, for small networks, or `"strong"`, SimCLR's own.
+        method: `"simclr"`, contrast of whole images, or `"dense"`, of locations, too.
         temperature: Float, 0.1 to 0.2.
         seed: Int.
         settings: Dict from setting to value, as `{"pretrain.decoupled": True}`, over those of the file.
@@ -82,17 +90,29 @@ def pretrain(
         "pretrain.image_size": image_size,
         "pretrain.batch_size": batch_size,
         "pretrain.epochs": epochs,
+        "pretrain.learning_rate": learning_rate,
         "pretrain.temperature": temperature,
         "seed": seed,
+        **view_settings(views),
     }
+
+    def planner(read, folder):
+        return plan_pretraining(with_method(read, method), folder)
+
+    def check_and_advise(stage, data):
+        check(stage.settings, data.images)
+        first, count = os.fspath(data.images[0]), len(image_names(data.images))
+        advice = pretraining_advice(stage.weights, stage.network.backbone, first, count, os.fspath(out))
+        if advice is not None and not data.generated:
+            log.info(advice)
 
     def do(stage, data):
         figures = run(stage, data.images)
         return "kerassl: pre-training", summary(stage.network.backbone, figures), {"pretrain": figures}
 
     return run_on_views(
-        plan_pretraining, images, arguments, lambda stage, data: check(stage.settings, data.images), do, out=out,
-        config=config, settings=settings, grows="pretrain.epochs", resume=resume, replace=replace, plan=plan,
+        planner, images, arguments, check_and_advise, do, out=out, config=config, settings=settings,
+        grows="pretrain.epochs", resume=resume, replace=replace, plan=plan,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from kerassl._errors import UserError
 from kerassl._io import files, outputs
 from kerassl._lazy import tf
 from kerassl.config.config import as_flags, read_config
+from kerassl.config.pretraining import view_settings
 from kerassl.config.sources import open_labels, training_batches
 from kerassl.resizing import center_crop, check_image_size
 from kerassl.types import LEVELS, Detections
@@ -40,7 +41,7 @@ def views(
     classes: Sequence[str] | None = None,
     allow_broken_labels: bool | None = None,
     task: str | None = None,
-    mild: bool = False,
+    views: str | None = None,
     level: str = "P5",
     seed: int | None = None,
 ) -> int:
@@ -55,7 +56,7 @@ def views(
         data, data_images, split, classes, allow_broken_labels: The labels of any format, see `DetectionDataset.open`;
             None takes those of `data.train` in the configuration.
         task: `"detector"` or `"localizer"`. Whose training images to draw of labeled ones.
-        mild: Bool. Crops from a fifth up and half the jitter, as small networks want them.
+        views: `"mild"`, for small networks, or `"strong"`, SimCLR's own; None takes those of the configuration.
         level: `"P3"`, `"P4"` or `"P5"`, whose matched locations are numbered.
         seed: Int.
 
@@ -79,8 +80,7 @@ def views(
         settings = {
             "data.unlabeled": list(images) or None,
             "pretrain.image_size": 128 if image_size is None and not config else image_size,
-            "pretrain.smallest_crop": 0.2 if mild else None,
-            "pretrain.strength": 0.5 if mild else None,
+            **view_settings(views),
             "seed": seed,
         }
         sheet, drawn = contact_sheet(read_config(config, as_flags(settings)), count, level)

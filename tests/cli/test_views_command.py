@@ -33,7 +33,7 @@ def test_sheet_is_the_same_when_the_seed_is_and_another_when_anything_else_chang
     few = (photos, "--count", 2, "--image-size", 64)
     first = _drawn(tmp_path / "a.png", *few)
     np.testing.assert_array_equal(first, _drawn(tmp_path / "b.png", *few))
-    for change in (("--seed", 1), ("--mild",), ("--level", "P4")):
+    for change in (("--seed", 1), ("--views", "mild"), ("--level", "P4")):
         other = _drawn(tmp_path / "c.png", *few, *change)
         assert other.shape == first.shape
         assert np.mean(other != first) > 0.01, change
@@ -46,7 +46,7 @@ def test_sheet_shows_the_views_of_a_run_when_given_its_configuration(photos, tmp
         f"data: {{unlabeled: ['{photos}']}}\npretrain: {{image_size: 64, smallest_crop: 0.2, strength: 0.5}}"
     )
     by_config = _drawn(tmp_path / "a.png", "--config", config, "--count", 2)
-    by_flags = _drawn(tmp_path / "b.png", photos, "--count", 2, "--image-size", 64, "--mild")
+    by_flags = _drawn(tmp_path / "b.png", photos, "--count", 2, "--image-size", 64, "--views", "mild")
     np.testing.assert_array_equal(by_config, by_flags)
 
 

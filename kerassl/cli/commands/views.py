@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--task", choices=("detector", "localizer"), help="whose training images to draw of --data (default detector)"
     )
-    parser.add_argument("--mild", action="store_true", help="crops from a fifth up and half the jitter: small networks")
+    flags.views(parser)
     flags.level(parser, "feature map whose matched locations are numbered (default P5)", default="P5")
     flags.setting(parser, "seed")
 

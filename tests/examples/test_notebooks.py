@@ -96,3 +96,10 @@ def test_comparison_does_each_trial_once_and_differs_as_by_hand():
         pairs = re.findall(r"differs by (-?[0-9.]+) points, by hand (-?[0-9.]+)", each)
         assert len(pairs) == 2
         assert all(reported == by_hand for reported, by_hand in pairs)
+
+
+def test_student_detects_better_than_its_teacher_and_the_control():
+    for each in _committed_and_run("self_training.ipynb", plots=2):
+        values = {name: float(value) for name, value in re.findall(r"^(\w+) +AP (\d+\.\d) %", each, re.MULTILINE)}
+        assert values["student"] > max(values["teacher"], values["control"]) > 0
+        assert float(each.split("student - control: ")[1].split()[0]) > 0

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 
 from kerassl import metrics
 from kerassl._errors import UserError
 from kerassl._io import files as _files
+from kerassl._io.arrays import DamagedError, reason
 from kerassl._io.state import read_kept, write_json
 from kerassl.config.sources import Sources
 from kerassl.runs import finetune as finetuning
 from kerassl.runs import running, students
 from kerassl.runs.plan.stages import Matched, Mixed, Plan, Training
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS
+
+log = logging.getLogger("kerassl")
 
 FIGURES = (*LOCALIZATION_METRICS, *AP_METRICS, "coco_ar100")
 """The metrics in a trial's file, where the protocol has them; all in [0, 1]."""
@@ -82,8 +86,12 @@ def _matches(stage):
 
 def with_matches(stage: Training, record: dict) -> dict:
     """Return the record of a trial with `matches`: `metrics.CocoMatches`, or None where it has none."""
-    file = _matches(stage)
-    return {**record, "matches": metrics.CocoMatches.load(file) if file.is_file() else None}
+    file, matches = _matches(stage), None
+    try:
+        matches = metrics.CocoMatches.load(file) if file.is_file() else None
+    except (DamagedError, KeyError) as error:
+        log.warning("%s is damaged (%s); average precision has no interval", file, reason(error))
+    return {**record, "matches": matches}
 
 
 def write_record(stage: Training, figures: dict, each: dict, images: int, steps: int, **more) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from kerassl._io.arrays import read_arrays
 from kerassl.datasets.record import Record
 from kerassl.metrics.checks import CheckedImage, checked
 from kerassl.types import COCOMetrics, Detections
@@ -193,8 +194,8 @@ class CocoMatches:
     @classmethod
     def load(cls, path: str | os.PathLike) -> CocoMatches:
         """Read what `save` wrote."""
-        with np.load(path) as kept:
-            return cls(**{each.name: kept[each.name] for each in dataclasses.fields(cls)})
+        kept = read_arrays(path)
+        return cls(**{each.name: kept[each.name] for each in dataclasses.fields(cls)})
 
 
 def _average_precision(right, wrong, weights, objects):

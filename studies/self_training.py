@@ -46,14 +46,12 @@ HOME = pathlib.Path(__file__).parent
 RESULTS, RECIPE = HOME / "results" / "self_training", HOME / "self_training.yaml"
 FACTORS = {
     "self-trained": {},
-    "count": {"threshold": "count"},
-    "threshold 0.2": {"threshold": 0.2},
-    "two rounds": {"rounds": 2, "second_threshold": 0.4},
+    "threshold 0.3": {"threshold": 0.3},
     "from the teacher": {"student_start": "teacher"},
-    "weights by score": {"weight_by_score": True},
-    "threshold 0.5": {"threshold": 0.5},
-    "background 0.5": {"background": 0.5, "keep_empty": True, "empty_background": 0.05},
     "teacher 320 px": {"teacher": {"image_size": 320}},
+    "weights by score": {"weight_by_score": True},
+    "two rounds": {"rounds": 2},
+    "background 0.5": {"background": 0.5, "keep_empty": True, "empty_background": 0.05},
     "two teachers": {"teacher": {"merged": 2}},
     "mirrored": {"mirror": True, "least_agreement": 0.8},
     "like the labels": {"keep_foreign": False},
@@ -188,7 +186,7 @@ def settings(run, options):
             "unlabeled": [str(pools[run.pool].resolve())] if run.pool in pools else [],
             "use_training_images": run.pool in ("own", "train"),
         },
-        "variants": {"supervised": {}, "self-trained": {}, "control": {"control_of": "self-trained"}} | variants,
+        "variants": {"supervised": {}, **variants, "control": {"control_of": "self-trained"}},
         "compare": {
             "labels": [run.labels],
             "baseline": "control",

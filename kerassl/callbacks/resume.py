@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ class Resume(keras.callbacks.Callback):
         every: int or None. Steps between checkpoints; None keeps one at the end of each epoch. Writing one of an
             EfficientNetB1 takes a fraction of a second.
         keep: int > 0. How many checkpoints are kept.
+        seconds: float. Least time between checkpoints: those that fall due sooner are left out, except the last one.
+            Epochs of a second are then not spent on writing.
         beside: callbacks whose `variables` belong to the run, as `EMA`.
 
     Attributes:
@@ -66,6 +69,7 @@ class Resume(keras.callbacks.Callback):
         data: Any = None,
         every: int | None = None,
         keep: int = 3,
+        seconds: float = 0,
         beside: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         super().__init__()
@@ -81,6 +85,7 @@ class Resume(keras.callbacks.Callback):
         self.data = data
         self.every = every
         self.keep = keep
+        self.seconds = seconds
         self.beside = list(beside)
         self._variables = None
         _files.sweep(self.directory)
@@ -89,6 +94,7 @@ class Resume(keras.callbacks.Callback):
         if self._saved is not None:
             self.epoch, self.step = int(self._saved["epoch"]), int(self._saved["step"])
         self._metrics = None
+        self._left_out = None
         self.offset = 0
 
     def restore(self, model: keras.Model) -> None:
@@ -169,9 +175,10 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         if self._variables is None or self._variables[0] is not self.model:
             self._remember(self.model)
+        self._written = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
+        self._epoch, self._left_out = epoch, None
         if ema_of(self.model) not in (None, *self.beside):
             raise UserError("Resume would lose what EMA has averaged; give it beside=[ema]")
         if self._metrics is not None:
@@ -180,7 +187,7 @@ class Resume(keras.callbacks.Callback):
             self._metrics = None
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.every and (self.offset + batch + 1) % self.every == 0:
+        if self.every and (self.offset + batch + 1) % self.every == 0 and self._due():
             self.save(batch, logs)
 
     def save(self, batch: int, logs: Any = None) -> bool:
@@ -199,7 +206,19 @@ class Resume(keras.callbacks.Callback):
         return True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._save(epoch + 1, 0, logs)
+        self._left_out = epoch + 1, dict(logs or {})
+        if self._due() or epoch + 1 == self.params["epochs"] or self.model.stop_training:
+            self.save_epoch()
+
+    def save_epoch(self) -> None:
+        """Keep the state at the end of an epoch, if that was left out, for a callback that is going to stop the run."""
+        if self._left_out is not None:
+            epoch, logs = self._left_out
+            self._left_out = None
+            self._save(epoch, 0, logs)
+
+    def _due(self):
+        return time.monotonic() - self._written >= self.seconds
 
     def _save(self, epoch, step, logs):
         if not np.all(np.isfinite([float(value) for value in (logs or {}).values()])):
@@ -219,6 +238,7 @@ class Resume(keras.callbacks.Callback):
                 f"the checkpoint {path} could not be written ({error.strerror or error}); make room or fix the folder "
                 f"and start again: the run continues from {_name(self._checkpoints())}"
             ) from error
+        self._written = time.monotonic()
         for old in list(filter(_files.owns, self._checkpoints()))[self.keep :]:
             _files.remove(old)
 

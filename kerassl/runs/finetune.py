@@ -26,7 +26,7 @@ from kerassl.runs.one_stage import run_stage
 from kerassl.runs.plan.stages import Plan, Training
 from kerassl.runs.plan.training import plan_finetuning
 from kerassl.runs.results import RunResult
-from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
+from kerassl.runs.running import CHECKPOINTS, TimeLimit, check_finite, scope
 from kerassl.runs.start import check_network, check_start, seen, short_name, start, start_settings
 from kerassl.tasks.predict import score
 from kerassl.types import METRIC_NAMES
@@ -269,7 +269,7 @@ def _tuned(stage, data, batches, watching, limit):
     if data.val is not None:
         evaluation = detectors.Evaluation(data.val, data.classes, every, ema=ema, keep_best=True)
     beside = [each for each in (ema, evaluation) if each is not None]
-    resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, every=EVERY, keep=2, beside=beside)
+    resume = callbacks.Resume(out / f"{task}_checkpoints", data=batches, keep=2, beside=beside, **CHECKPOINTS)
     nan = callbacks.StopAtNaN(out / f"{task}_nan", batches, resume)
     recipe = [nan, *beside]
     if plan.unfreeze:

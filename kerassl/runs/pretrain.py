@@ -23,7 +23,7 @@ from kerassl.runs.one_stage import run_on_views
 from kerassl.runs.plan.stages import Distillation, Plan, Pretraining
 from kerassl.runs.plan.training import plan_pretraining
 from kerassl.runs.results import RunResult
-from kerassl.runs.running import EVERY, TimeLimit, check_finite, scope
+from kerassl.runs.running import CHECKPOINTS, TimeLimit, check_finite, scope
 from kerassl.runs.start import start, start_settings
 
 log = logging.getLogger("kerassl")
@@ -264,7 +264,7 @@ def fit_watched(
     plan, folder = stage.settings, stage.folder
     throughput = callbacks.Throughput(plan.batch_size)
     batches = throughput.watch(batches)
-    resume = callbacks.Resume(folder / "checkpoints", data=batches, every=EVERY)
+    resume = callbacks.Resume(folder / "checkpoints", data=batches, **CHECKPOINTS)
     clock = runs.Clock(folder / "checkpoints" / "minutes.json")
     history = model.fit(
         batches,

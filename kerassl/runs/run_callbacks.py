@@ -56,5 +56,6 @@ class StopInTime(keras.callbacks.Callback):
             raise OutOfTimeError
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if epoch + 1 < self.params["epochs"]:  # whose end `Resume` has kept; after the last one little is left
-            self.limit.check()
+        if epoch + 1 < self.params["epochs"] and self.limit.over():  # after the last one little is left
+            self.resume.save_epoch()
+            raise OutOfTimeError

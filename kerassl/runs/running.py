@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kerassl")
 
-EVERY = 100
-"""Steps between checkpoints."""
+CHECKPOINTS = {"every": 100, "seconds": 10}
+"""How many steps, and seconds at least, there are between checkpoints: the arguments of `callbacks.Resume`."""
 
 
 def prepare(config: Config) -> None:

@@ -103,6 +103,19 @@ def test_run_that_was_stopped_ends_with_the_bits_and_the_logs_of_one_that_was_no
     assert len(list((tmp_path / "stopped").glob("checkpoint-*"))) == 3
 
 
+def test_last_epoch_is_kept_when_checkpoints_fall_due_sooner_than_seconds_allow(fit, uninterrupted, photos, tmp_path):
+    def run(*others):
+        images = datasets.image_folder(photos, 32, 4, seed=2)
+        return fit(images, Resume(tmp_path, data=images, every=3, seconds=3600), *others, epochs=3)[0]
+
+    with pytest.raises(InterruptedError):
+        run(StopAt(13))
+    assert not list(tmp_path.glob("checkpoint-*"))
+    for value, before in zip(run(), uninterrupted[0]):
+        np.testing.assert_array_equal(value, before)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-000003-00000000.npz"]
+
+
 def test_epochs_are_those_without_checkpoints_when_one_iterator_gives_them_all(fit, uninterrupted, photos):
     images = datasets.image_folder(photos, 32, 4, seed=2)
     state, history = fit(images, epochs=3)

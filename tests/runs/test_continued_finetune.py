@@ -11,7 +11,6 @@ from kerassl.backbones import weights as backbone_weights
 from kerassl.cli.main import main
 from kerassl.datasets import SCENE_CLASSES, write_scenes
 from kerassl.runs import finetune as finetuning
-from kerassl.runs.running import EVERY
 
 NAMES = list(SCENE_CLASSES)
 
@@ -67,7 +66,7 @@ def place(tiny_backbone, tiny_detector, tmp_path_factory):
 @pytest.fixture
 def finetune(place, tmp_path, monkeypatch):
     """`finetune(out, *flags)`: the exit status on 8 scenes."""
-    monkeypatch.setattr(finetuning, "EVERY", 1)
+    monkeypatch.setattr(finetuning, "CHECKPOINTS", {"every": 1})
 
     def run(out, *flags):
         small = ["--batch-size", "4", "--epochs", "2"]
@@ -90,7 +89,6 @@ def test_settings_are_those_of_the_model_when_its_training_continues(place, tmp_
 @pytest.mark.slow
 @pytest.mark.current_stack
 def test_model_is_trained_on_other_classes_and_resumed_to_the_same_bits(finetune, place, tmp_path, monkeypatch, caplog):
-    assert EVERY > 1
     model = ("--model", place / "localizer.keras")
     assert finetune("whole", *model) == 0
     figures = json.loads((tmp_path / "whole" / "localizer.json").read_text())

@@ -34,7 +34,7 @@ localizer:
 def finetune(tiny_backbone, tmp_path, monkeypatch):
     """`finetune(out, text, *flags)`: the command's exit status, on 10 scenes with the tiny backbone."""
     monkeypatch.setattr(finetuning.backbones, "build", lambda name, **_: tiny_backbone())
-    monkeypatch.setattr(finetuning, "EVERY", 1)
+    monkeypatch.setattr(finetuning, "CHECKPOINTS", {"every": 1})
     scenes = write_scenes(tmp_path / "scenes", train=10, val=4, unlabeled=2, single_object=True)
 
     def run(out, text, *flags):

@@ -67,7 +67,7 @@ def test_teacher_has_its_own_network_or_file_when_it_is_named(tmp_path):
 def place(tmp_path, monkeypatch, tiny_backbone):
     """Eight labeled scenes, four to validate, ten without labels, and copies of labeled ones among these."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(finetuning, "EVERY", 1)
+    monkeypatch.setattr(finetuning, "CHECKPOINTS", {"every": 1})
     scenes = write_scenes(tmp_path / "scenes", train=8, val=4, unlabeled=10)
     (tmp_path / "pool").mkdir()
     for path in (scenes / "unlabeled").iterdir():

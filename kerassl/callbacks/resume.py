@@ -94,7 +94,7 @@ class Resume(keras.callbacks.Callback):
         if self._saved is not None:
             self.epoch, self.step = int(self._saved["epoch"]), int(self._saved["step"])
         self._metrics = None
-        self._left_out = None
+        self._left_out: tuple[int, dict] | None = None
         self.offset = 0
 
     def restore(self, model: keras.Model) -> None:

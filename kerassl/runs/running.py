@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerassl._errors import UserError
 from kerassl._lazy import keras, tf
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kerassl")
 
-CHECKPOINTS = {"every": 100, "seconds": 10}
+CHECKPOINTS: dict[str, Any] = {"every": 100, "seconds": 10}
 """How many steps, and seconds at least, there are between checkpoints: the arguments of `callbacks.Resume`."""
 
 

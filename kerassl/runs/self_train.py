@@ -256,7 +256,7 @@ def _execute(plan: Plan, folder: pathlib.Path) -> RunResult:
         + " ".join(f"{line[0].upper()}{line[1:]}." for result in labeled.values() for line in result["alarms"]),
         images=model_images(
             {f"{when}: {name}": detectors[name] for when, name in pair.items()}, "detector", data.test,
-            count=plan.config.explain.images, level=plan.config.explain.level, folder=folder,
+            count=plan.config.explain.images, level=plan.config.explain.level, folder=folder, pair=True,
         ),
     )  # fmt: skip
 

@@ -204,3 +204,4 @@ def test_finetune_by_flags_keeps_the_best_epoch(run, eagerly, tmp_path):
         assert figures[key] == pytest.approx(figures["best"][key], abs=1e-6)
         assert figures["best"][key] == lines[figures["best"]["epoch"] - 1][f"val_{key}"]
     assert figures["mean_iou"] == max(line["val_mean_iou"] for line in lines) > 0
+    assert 'alt="Detections: localizer"' in (tmp_path / "b" / "report.html").read_text()

@@ -1,0 +1,30 @@
+"""Which images a page shows of two detectors."""
+
+import pytest
+
+from kerassl.datasets import Record
+from kerassl.report.model_images import _spread
+from kerassl.types import Detections
+
+BOX = [0.0, 0.0, 10.0, 10.0]
+
+
+def found(overlaps, name="car", score=0.9):
+    """Detections by image whose IoU with the object is as given."""
+    boxes = {str(number): [[0.0, 0.0, 10.0, 10.0 * share]] for number, share in enumerate(overlaps)}
+    return {key: Detections(box, [score], [1 if name == "car" else 0], ("face", "car")) for key, box in boxes.items()}
+
+
+@pytest.mark.parametrize(("count", "expected"), [(5, "31402"), (1, "4"), (3, "342"), (9, "31402")])
+def test_images_are_spread_from_the_greatest_loss_to_the_greatest_gain(count, expected):
+    records = [Record(str(number), "", 10, 10, [BOX], [0], [False]) for number in range(5)]
+    before, after = found([0.5, 0.6, 0.1, 0.9, 0.7]), found([0.8, 0.5, 0.9, 0.2, 0.8])
+    shown = _spread(records, [before, after], ["car", "face"], count)
+    assert "".join(record.image_id for record in shown) == expected
+
+
+def test_detections_of_another_class_or_with_low_scores_find_nothing():
+    records = [Record(str(number), "", 10, 10, [BOX], [0], [False]) for number in range(2)]
+    for bad in (found([1.0, 1.0], name="face"), found([1.0, 1.0], score=0.2)):
+        after = bad | {"1": found([1.0, 1.0])["1"]}
+        assert [one.image_id for one in _spread(records, [found([0.0, 0.0]), after], ["car", "face"], 2)] == ["0", "1"]

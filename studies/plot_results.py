@@ -7,7 +7,9 @@ import json
 import pathlib
 import statistics
 
+from kerassl.report import plots
 from kerassl.report.plots import COLORS, INK, PANELS, label_curves, subplots
+from kerassl.types import COCO_METRICS, METRIC_NAMES
 
 STUDIES_FOLDER = pathlib.Path(__file__).parent
 FIGURES = STUDIES_FOLDER.parent / "docs" / "results"
@@ -55,6 +57,43 @@ def gains():
     return figure
 
 
+def self_training(summary):
+    """Plot average precision over the number of labels, and what the student gains over its control.
+
+    Args:
+        summary: dict as of `summarize`, of the variants `supervised`, `control` and `self-trained`.
+    """
+    counts = summary["protocols"]["detector"]["counts"]
+    figure, (left, right) = subplots(2, size=(4.6, 3.2))
+    shown = {"supervised": ("supervised", plots.GRAY), "control": ("the same, trained as long as the student", INK)}
+    for name, (text, color) in {**shown, "self-trained": ("self-trained student", COLORS[0])}.items():
+        own = [(count["labels"], count["variants"][name]["figures"]["coco_ap"]) for count in counts]
+        labels, values = zip(*own)
+        low, high = ([100 * each(value["by_seed"]) for value in values] for each in (min, max))
+        left.fill_between(labels, low, high, color=color, alpha=0.12, lw=0)
+        left.plot(labels, [100 * value["mean"] for value in values], color=color, marker="o", ms=5, lw=2, label=text)
+    for place, key in enumerate(COCO_METRICS):
+        for row, count in enumerate(counts):
+            found = next(each for each in count["differences"] if each["variant"] == "self-trained")["measures"][key]
+            value, low, high = (100 * found[each] for each in ("value", "low", "high"))
+            right.errorbar(
+                row + 0.2 * (place - 1), value, yerr=[[value - low], [high - value]], fmt="o", color=COLORS[place],
+                capsize=3, lw=2, label=None if row else METRIC_NAMES[key].name,
+            )  # fmt: skip
+    left.set_xscale("log")
+    names = [f"{count['labels']:,}" for count in counts]
+    left.set_xticks([count["labels"] for count in counts], names)
+    left.set_xticks([], minor=True)
+    left.set(xlabel="labeled images", ylabel=f"{METRIC_NAMES['coco_ap'].name} (%)", ylim=(0, None))
+    right.axhline(0, color=INK, lw=1, ls="--")
+    right.set_xticks(range(len(counts)), names)
+    right.set(xlabel="labeled images", ylabel="student − control (points)")
+    right.margins(x=0.2)
+    for axes in (left, right):
+        axes.legend(loc="best", frameon=False)
+    return figure
+
+
 def _trials(study):
     return json.loads((STUDIES_FOLDER / "results" / f"compare_{study}.json").read_text())
 
@@ -98,3 +137,7 @@ if __name__ == "__main__":
         print(f"wrote {figure}")
     gains().savefig(FIGURES / "gain.png", dpi=130)
     print(f"wrote {FIGURES / 'gain.png'}")
+    tested = STUDIES_FOLDER / "results" / "self_training" / "summary-test-own.json"
+    if tested.is_file():
+        self_training(json.loads(tested.read_text())).savefig(FIGURES / "self_training.png", dpi=130)
+        print(f"wrote {FIGURES / 'self_training.png'}")

@@ -228,7 +228,10 @@ def record(run, folder, options):
         content = {
             "variant": name,
             **dataclasses.asdict(run),
-            "settings": {"detector": recipe, "self_train": run.variants.get(name, {})},
+            "settings": {
+                "detector": recipe,
+                "self_train": _changed(plan.config.self_train, run.variants.get(name, {})),
+            },
             "images_seen": trial.get("images_seen", trial["images"] * plan.config.detector.epochs),
             "minutes": round(trial["minutes"], 2),
             "figures": {key: round(value, 5) for key, value in trial["figures"].items()},
@@ -239,6 +242,11 @@ def record(run, folder, options):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         print(target.stem, content["figures"]["coco_ap"], flush=True)
+
+
+def _changed(section, changes):
+    """The settings of self-training that the recipe and a variant set."""
+    return {**(section.model_dump(mode="json", exclude_unset=True) if section else {}), **changes}
 
 
 def screen(name, change, folder, limit):
@@ -323,19 +331,25 @@ SCREENS = {
 
 
 def table(options):
-    """Print means, and differences from the control with intervals over images and seeds, of the runs that are kept."""
+    """Print and keep means, and differences from the control with intervals over images and seeds, of what is done."""
     found = collections.defaultdict(list)
     for path in sorted(options.results.glob("*.json")):
         one = json.loads(path.read_text(encoding="utf-8"))
+        if "variant" not in one:
+            continue
         name = f"{one['part']}-{one['pool']}-{one['labels']}-{one['seed']}"
         file = options.out / name / "trials" / slug(one["variant"]) / f"detector-{one['labels']}-{one['seed']}.json"
         if file.with_suffix(".npz").is_file():
             trial = json.loads(file.read_text(encoding="utf-8"))
             matches = CocoMatches.load(file.with_suffix(".npz"))
-            found[one["part"], one["pool"], one["labels"]].append({**trial, "matches": matches})
-    for group, own in found.items():
-        if any(trial["variant"] == "control" for trial in own):
-            print(*group, comparison_text(summarize(own, baseline="control")), sep="\n", flush=True)
+            found[one["part"], one["pool"]].append({**trial, "variant": one["variant"], "matches": matches})
+    for (part, pool), own in found.items():
+        names = {trial["variant"] for trial in own}
+        if {"control", "self-trained"} <= names:
+            pairs = [(name, "self-trained") for name in FACTORS if name in names - {"self-trained"}]
+            summary = summarize(own, baseline="control", pairs=pairs)
+            write_json(options.results / f"summary-{part}-{pool}.json", summary)
+            print(part, pool, comparison_text(summary), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -486,9 +486,9 @@ class SelfTrain(Section):
     """Training of a student on labeled images and on those that a teacher labels; both by the section detector."""
 
     threshold: Threshold = Field(
-        0.3,
-        description="Lowest score of a label; count takes one of each class that gives as many boxes an image as in "
-        "the labeled images.",
+        "count",
+        description="count expects as many boxes of each class an image as in the labeled images: the best quarter of "
+        "them are labels, the others ignored; or the lowest score of a label, as 0.3.",
     )
     mirror: bool = Field(False, description="Also detect in the mirror images, and merge: twice the time of labeling.")
     weight_by_score: bool = Field(False, description="Let a box count in training as much as it scores.")

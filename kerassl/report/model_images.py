@@ -100,7 +100,8 @@ def detection_images(model: pathlib.Path, task: str, dataset: datasets.Detection
         List of a dict of file, title and text, for the page; empty where there is nothing to draw.
     """
     found = _kept(model, task)
-    shown = _readable((record for record in dataset if record.largest() is not None), count) if found else []
+    objects = (record for record in dataset if record.largest() is not None and record.image_id in (found or ()))
+    shown = _readable(objects, count)
     return [_sheet({task: found}, task, shown, _FIRST, model.parent)] if shown else []
 
 
@@ -112,6 +113,7 @@ def _kept(model, task):
 
 def _spread(records, found, class_names, count):
     """Return records from where the second detections are worse than the first to where they are better."""
+    records = [record for record in records if all(record.image_id in each for each in found)]  # broken ones are not
     before, after = ([_overlap(each[record.image_id], record, class_names) for record in records] for each in found)
     order = np.argsort(np.subtract(after, before), kind="stable")
     count = min(count, len(records))

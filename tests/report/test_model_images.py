@@ -19,6 +19,7 @@ def found(overlaps, name="car", score=0.9):
 def test_images_are_spread_from_the_greatest_loss_to_the_greatest_gain(count, expected):
     records = [Record(str(number), "", 10, 10, [BOX], [0], [False]) for number in range(5)]
     before, after = found([0.5, 0.6, 0.1, 0.9, 0.7]), found([0.8, 0.5, 0.9, 0.2, 0.8])
+    records.append(Record("broken", "", 10, 10, [BOX], [0], [False]))
     shown = _spread(records, [before, after], ["car", "face"], count)
     assert "".join(record.image_id for record in shown) == expected
 

@@ -53,8 +53,7 @@ def model_images(
         List of dicts of file, title and text, for the page; empty where no image has an object.
     """
     kept = [_kept(path, task) for path in models.values()]
-    objects = [record for record in dataset if record.largest() is not None]
-    which = _FIRST
+    objects, which = _objects(dataset, kept), _FIRST
     if pair and None not in kept:
         objects, which = _spread(objects, kept, dataset.class_names, count), _SPREAD
     shown = _readable(objects, count)
@@ -100,8 +99,7 @@ def detection_images(model: pathlib.Path, task: str, dataset: datasets.Detection
         List of a dict of file, title and text, for the page; empty where there is nothing to draw.
     """
     found = _kept(model, task)
-    objects = (record for record in dataset if record.largest() is not None and record.image_id in (found or ()))
-    shown = _readable(objects, count)
+    shown = _readable(_objects(dataset, [found]), count) if found else []
     return [_sheet({task: found}, task, shown, _FIRST, model.parent)] if shown else []
 
 
@@ -111,9 +109,17 @@ def _kept(model, task):
     return load_predictions(path) if path.is_file() else None
 
 
+def _objects(dataset, kept):
+    """Return the records with an object that all kept detections are of: those of images that could be read."""
+    kept = [found for found in kept if found is not None]
+    return [
+        record for record in dataset
+        if record.largest() is not None and all(record.image_id in found for found in kept)
+    ]  # fmt: skip
+
+
 def _spread(records, found, class_names, count):
     """Return records from where the second detections are worse than the first to where they are better."""
-    records = [record for record in records if all(record.image_id in each for each in found)]  # broken ones are not
     before, after = ([_overlap(each[record.image_id], record, class_names) for record in records] for each in found)
     order = np.argsort(np.subtract(after, before), kind="stable")
     count = min(count, len(records))

@@ -1,12 +1,15 @@
 """Which images a page shows of two detectors."""
 
+import numpy as np
 import pytest
 
 from kerassl.datasets import Record
-from kerassl.report.model_images import _spread
+from kerassl.report.model_images import _objects, _spread
 from kerassl.types import Detections
 
-BOX = [0.0, 0.0, 10.0, 10.0]
+
+def labeled(image_id):
+    return Record(image_id, "", 10, 10, np.array([[0.0, 0.0, 10.0, 10.0]]), np.array([0]), np.array([False]))
 
 
 def found(overlaps, name="car", score=0.9):
@@ -17,15 +20,16 @@ def found(overlaps, name="car", score=0.9):
 
 @pytest.mark.parametrize(("count", "expected"), [(5, "31402"), (1, "4"), (3, "342"), (9, "31402")])
 def test_images_are_spread_from_the_greatest_loss_to_the_greatest_gain(count, expected):
-    records = [Record(str(number), "", 10, 10, [BOX], [0], [False]) for number in range(5)]
+    records = [labeled(str(number)) for number in range(5)]
     before, after = found([0.5, 0.6, 0.1, 0.9, 0.7]), found([0.8, 0.5, 0.9, 0.2, 0.8])
-    records.append(Record("broken", "", 10, 10, [BOX], [0], [False]))
-    shown = _spread(records, [before, after], ["car", "face"], count)
+    shown = _spread(
+        _objects([labeled("broken"), *records], [before, None, after]), [before, after], ["car", "face"], count
+    )
     assert "".join(record.image_id for record in shown) == expected
 
 
 def test_detections_of_another_class_or_with_low_scores_find_nothing():
-    records = [Record(str(number), "", 10, 10, [BOX], [0], [False]) for number in range(2)]
+    records = [labeled("0"), labeled("1")]
     for bad in (found([1.0, 1.0], name="face"), found([1.0, 1.0], score=0.2)):
         after = bad | {"1": found([1.0, 1.0])["1"]}
         assert [one.image_id for one in _spread(records, [found([0.0, 0.0]), after], ["car", "face"], 2)] == ["0", "1"]

@@ -151,6 +151,8 @@ def _sheet(detections, task, shown, which, folder):
     file = f"images/{task}s.png"
     draw_rows(drawn, folder / file)
     least = f", those of {_LEAST[task]:g} and more" if _LEAST[task] else ""
+    if not any(len(found[record.image_id].filter(_LEAST[task])) for found in detections.values() for record in shown):
+        least += ", of which there is none in these images"
     return {
         "file": file,
         "title": f"Detections: {PROTOCOLS[task]}",

@@ -1,10 +1,12 @@
 """Which images a page shows of two detectors."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from kerassl.datasets import Record
-from kerassl.report.model_images import _objects, _spread
+from kerassl.report.model_images import _objects, _sheet, _spread
 from kerassl.types import Detections
 
 
@@ -26,6 +28,14 @@ def test_images_are_spread_from_the_greatest_loss_to_the_greatest_gain(count, ex
         _objects([labeled("broken"), *records], [before, None, after]), [before, after], ["car", "face"], count
     )
     assert "".join(record.image_id for record in shown) == expected
+
+
+@pytest.mark.parametrize("score", [0.2, 0.3])
+def test_page_says_it_when_no_detection_is_drawn(score, save_image, tmp_path):
+    record = dataclasses.replace(labeled("0"), path=str(save_image(tmp_path / "0.jpg")))
+    text = _sheet({"detector": found([0.5], score=score)}, "detector", [record], "The first", tmp_path)["text"]
+    assert ("none in these images" in text) == (score < 0.3)
+    assert (tmp_path / "images" / "detectors.png").is_file()
 
 
 def test_detections_of_another_class_or_with_low_scores_find_nothing():

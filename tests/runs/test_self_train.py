@@ -250,7 +250,7 @@ def kill(patch, owner, name, count):
 
 
 @pytest.mark.slow  # twenty processes that each load TensorFlow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_files_and_weights_are_equal_to_the_bit_when_killed_at_random_moments(place):
     code = "import sys; from kerassl.cli.main import main; from kerassl.runs import finetune"
     code = f"{code}; finetune.CHECKPOINTS = {{'every': 1}}; sys.exit(main())"  # or no run is long enough for one

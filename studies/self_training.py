@@ -228,10 +228,7 @@ def record(run, folder, options):
         content = {
             "variant": name,
             **dataclasses.asdict(run),
-            "settings": {
-                "detector": recipe,
-                "self_train": _changed(plan.config.self_train, run.variants.get(name, {})),
-            },
+            "settings": {"detector": recipe, "self_train": _self_training(plan.config.self_train, name, run)},
             "images_seen": trial.get("images_seen", trial["images"] * plan.config.detector.epochs),
             "minutes": round(trial["minutes"], 2),
             "figures": {key: round(value, 5) for key, value in trial["figures"].items()},
@@ -244,9 +241,12 @@ def record(run, folder, options):
         print(target.stem, content["figures"]["coco_ap"], flush=True)
 
 
-def _changed(section, changes):
-    """The settings of self-training that the recipe and a variant set."""
-    return {**(section.model_dump(mode="json", exclude_unset=True) if section else {}), **changes}
+def _self_training(section, name, run):
+    """The settings of self-training of a variant; none of one that learns from labels alone."""
+    if name not in run.variants and name not in SCREENS:
+        return {}
+    own = {} if section is None else section.model_dump(mode="json", exclude_unset=True)
+    return {**own, **run.variants.get(name, {})}
 
 
 def screen(name, change, folder, limit):

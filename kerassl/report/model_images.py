@@ -156,7 +156,7 @@ def _sheet(detections, task, shown, which, folder):
     return {
         "file": file,
         "title": f"Detections: {PROTOCOLS[task]}",
-        "text": f"{which} {counted(len(shown), 'test image')} with an object. Dashed green: the "
+        "text": f"{which} {counted(len(shown), 'scored image')} with an object. Dashed green: the "
         f"ground truth. Solid: detections in the color of their class, with their score{least}.",
     }
 

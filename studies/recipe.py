@@ -60,13 +60,15 @@ CHANGES = {
     "no average": {"ema": None},
     "length 24,000": {"epochs": 80, "ema": 0.998},
     "224 px": {"image_size": 224},
+    "RetinaNet": {"kind": "retinanet", "num_filters": None},
+    "RetinaNet, rate 0.0005": {"kind": "retinanet", "num_filters": None, "learning_rate": 5e-4},
 }
 """The changes of each trial in the section `detector` of the base."""
 TRIALS = [
     *(("base", 100), ("rate 0.002", 100), ("backbone 0.3", 100), ("base", 101), ("rate 0.002", 101)),
     *(("mosaic", 100), ("width 128", 100), ("length 24,000", 100), ("no average", 100), ("224 px", 100)),
     *(("rate 0.004", 100), ("scale", 100), ("batch norm frozen", 100), ("batch 8", 100), ("backbone 1", 100)),
-    *(("rate 0.0005", 100), ("width 96", 100)),
+    *(("rate 0.0005", 100), ("width 96", 100), ("RetinaNet", 100), ("RetinaNet, rate 0.0005", 100)),
 ]
 """Name and seed of each trial, in the order in which they are done."""
 

@@ -20,7 +20,7 @@ from kerassl.config.config import as_flags, label_settings, read_config
 from kerassl.config.sources import Sources, check_images, training_batches
 from kerassl.datasets.class_names import check_order
 from kerassl.detectors import model_files
-from kerassl.report.model_images import detection_images
+from kerassl.report.model_images import model_images
 from kerassl.runs import pretrain_neck as neck
 from kerassl.runs.folder import run_config
 from kerassl.runs.one_stage import run_stage
@@ -152,7 +152,9 @@ def finetune(
         results = {"start": name, "seen": seen(name) + neck.seen(variant.sections), task: figures}
         name = short_name(name)
         summary = f"{_answer(figures, task, labeled)} {labeled.describe()}. {kept(figures)}".rstrip()
-        images = detection_images(stage.outputs[0], task, labeled.test, planned.config.explain.images)
+        images = model_images(
+            {task: stage.outputs[0]}, task, labeled.test, count=planned.config.explain.images, folder=planned.folder
+        )
         return f"kerassl: a {task} fine-tuned", summary, {"variants": {name: results}, "images": images}
 
     grows, done = f"{task}.epochs", f"{task}.json"

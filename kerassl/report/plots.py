@@ -19,7 +19,9 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7c
 GRAY, INK = "#6b7280", "#1f2937"
 PANELS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1")
 _DETECTOR_PANELS = (*COCO_METRICS, "loc_acc_70")
-# What pre-training logs beside its loss: title, and the keys that are drawn together.
+# Title of the loss of each stage, and what pre-training logs beside its loss: title, and keys that are drawn together.
+_LOSSES = {"pretrain": "pre-training loss, nats", "distill": "distillation loss, 1 − cosine"}
+_LOSSES |= {key: f"loss, {name}" for key, name in PROTOCOLS.items()}
 _MONITORS = {
     "contrastive accuracy": ("contrast_accuracy",),
     "probes, top-1 accuracy": ("knn_top1", "linear_top1"),
@@ -46,56 +48,46 @@ class Plot(typing.NamedTuple):
 def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
     """Plot the lines of `metrics.jsonl`: the loss of each stage, and how a pre-training with these figures went."""
     epochs = [line for line in lines if line["kind"] == "epoch"]
-    names = {"pretrain": "pre-training loss, nats", "distill": "distillation loss, 1 − cosine"}
-    names |= {key: f"loss, {name}" for key, name in PROTOCOLS.items()}
-    losses: dict[str, dict] = {}
-    for line in (line for line in epochs if "loss" in line):
-        # Of a weighted sum, the part that the loss of guessing, or the axis, is of.
-        part = next((line[key] for key in ("global_loss", "distillation_loss") if key in line), line["loss"])
-        losses.setdefault(line["stage"], {})[line["epoch"]] = part
-    stages = {kind: {stage: one for stage, one in losses.items() if stage.split(":")[0] == kind} for kind in names}
-    text = "Loss by epoch."
-    shown = {
-        names[kind]: {stage.partition(":")[2]: one for stage, one in own.items()} for kind, own in stages.items() if own
+    # Of a weighted sum, the part that the loss of guessing, or the axis, is of.
+    parts = ("global_loss", "distillation_loss", "loss")
+    losses = {title: _by_epoch(epochs, stage, *parts) for stage, title in _LOSSES.items()}
+    scores = {
+        f"validation {METRIC_NAMES[key].name}, {PROTOCOLS[stage]}, %": _by_epoch(
+            epochs, stage, f"val_{key}", factor=100
+        )
+        for stage, key in (("localizer", "mean_iou"), ("detector", "coco_ap"))
     }
-    for kind, key in (("localizer", "mean_iou"), ("detector", "coco_ap")):
-        curves: dict[str, dict] = {}
-        for line in epochs:
-            stage, _, name = line["stage"].partition(":")
-            if stage == kind and f"val_{key}" in line:
-                curves.setdefault(name, {})[line["epoch"]] = 100 * line[f"val_{key}"]
-        if curves:
-            text = "Loss and validation metric by epoch."
-            shown[f"validation {METRIC_NAMES[key].name}, {PROTOCOLS[kind]}, %"] = curves
     chance = pretrain and math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
+    text = f"Loss{' and validation metric' if any(scores.values()) else ''} by epoch."
     text += f" Dashed: {chance:.2f}, the loss of guessing." if chance else ""
-    found = [Plot("Training", text, _curves(shown, {names["pretrain"]: chance}))] if shown else []
-    watched = [line for line in epochs if line["stage"] == "pretrain"]
-    monitored = {title: own for title, keys in _MONITORS.items() if (own := _by_epoch(watched, keys))}
-    if pretrain and len(watched) > 1 and monitored:
-        found.append(Plot("Pre-training monitors", _MONITORED, _curves(monitored, {})))
+    found = [("Training", text, losses | scores)]
+    if pretrain and sum(line["stage"] == "pretrain" for line in epochs) > 1:
+        by_key = {key: _by_epoch(epochs, "pretrain", key).get("") for keys in _MONITORS.values() for key in keys}
+        monitors = {title: {key: by_key[key] for key in keys if by_key[key]} for title, keys in _MONITORS.items()}
+        found.append(("Pre-training monitors", _MONITORED, monitors))
+    return [Plot(title, text, _curves(shown, chance)) for title, text, shown in found if any(shown.values())]
+
+
+def _by_epoch(epochs, kind, *keys, factor=1):
+    """Return, by the name of each stage of a kind (`kind:name`), its values of the first key that a line has."""
+    found: dict[str, dict] = {}
+    for line in epochs:
+        stage, _, name = line["stage"].partition(":")
+        key = next((key for key in keys if key in line), None)
+        if stage == kind and key is not None:
+            found.setdefault(name, {})[line["epoch"]] = factor * line[key]
     return found
 
 
-def _by_epoch(lines, keys):
-    found = {key: {line["epoch"]: line[key] for line in lines if key in line} for key in keys}
-    return {key: values for key, values in found.items() if values}
-
-
 def _curves(shown, chance):
-    """Panels by title, each with curves by name: dicts from epoch to value."""
+    """Draw panels by title, each with curves by name: dicts from epoch to value."""
+    shown = {title: curves for title, curves in shown.items() if curves}
     figure, panels = subplots(len(shown))
     for axes, (title, curves) in zip(panels, shown.items()):
-        for color, (name, values) in zip(itertools.cycle(COLORS), curves.items()):
-            axes.plot(
-                *zip(*sorted(values.items())),
-                "o-",
-                ms=3 if len(values) > 1 else 9,
-                color=color,
-                label=plotted(name, 30),
-            )
-        if chance.get(title):
-            axes.axhline(chance[title], color=GRAY, ls="--", lw=1)
+        for name, values in curves.items():
+            axes.plot(*zip(*sorted(values.items())), "o-", ms=3 if len(values) > 1 else 9, label=plotted(name, 30))
+        if chance and title == _LOSSES["pretrain"]:
+            axes.axhline(chance, color=GRAY, ls="--", lw=1)
             axes.set_ylim(bottom=0)
         if len(curves) > 1:
             axes.legend(frameon=False, fontsize=8)
@@ -113,28 +105,31 @@ def label_curves(summary: Mapping, protocol: str) -> bytes:
     # "all", whose number is not known, is one step beyond the largest.
     step = statistics.median(after / before for before, after in itertools.pairwise(known)) if len(known) > 1 else 2
     places = [known[-1] * step if each is None else each for each in labels]
-    variants = [*(variant for variant in summary["variants"] if variant != baseline), baseline]
+    others = [variant for variant in summary["variants"] if variant != baseline]
+    looks = zip(others, itertools.cycle(COLORS), itertools.cycle("sD^vPX*h"))
+    styles = {variant: {"color": color, "marker": marker} for variant, color, marker in looks}
+    styles[baseline] = {"color": INK, "marker": "o", "ls": "--"}
     keys = _panels(protocol)
     figure, panels = subplots(len(keys), columns=2, size=(5, 3.4))
     for axes, key in zip(panels, keys):
-        for color, marker, variant in zip(itertools.cycle(COLORS), itertools.cycle("sD^vPX*h"), variants):
-            style = (
-                {"color": color, "marker": marker} if variant != baseline else {"color": INK, "marker": "o", "ls": "--"}
-            )
-            found = {place: _of_seeds(count, variant, key) for place, count in zip(places, counts)}
-            found = {place: values for place, values in found.items() if values}
+        for variant, style in styles.items():
+            found = {place: own for place, count in zip(places, counts) if (own := _of_seeds(count, variant, key))}
+            low, high, mean = (list(map(each, found.values())) for each in (min, max, statistics.fmean))
             if found:
-                low, high, mean = (list(map(each, found.values())) for each in (min, max, statistics.fmean))
                 axes.fill_between(list(found), low, high, color=style["color"], alpha=0.12, lw=0)
                 axes.plot(list(found), mean, ms=5, mec="white", mew=0.6, lw=2, label=plotted(variant, 30), **style)
-        axes.set_xscale("log")
+        axes.set(xscale="log", xlabel="labeled images")
         axes.set_xticks(places, ["all" if each is None else f"{each:,}" for each in labels])
         axes.set_xticks([], minor=True)
-        axes.set_xlabel("labeled images")
         axes.set_title(f"{METRIC_NAMES[key].name} (%)", fontsize=11)
         axes.grid(axis="y", color="#e5e7eb", lw=0.8)
     _legend(figure, panels[0])
     return png(figure)
+
+
+def _of_seeds(count, variant, key):
+    figures = count["variants"].get(variant, {"figures": {}})["figures"]
+    return [100 * value for value in figures.get(key, {"by_seed": []})["by_seed"] if value is not None]
 
 
 def _panels(protocol):
@@ -150,10 +145,8 @@ def differences(summary: Mapping, protocol: str) -> bytes:
     for column, (axes, key) in enumerate(zip(panels, keys)):
         for row, each in enumerate(measures.values()):
             if key in each:
-                value, low, high = (100 * each[key][part] for part in ("value", "low", "high"))
-                color = COLORS[0] if low > 0 else COLORS[1] if high < 0 else GRAY
-                axes.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4, lw=2)
-                axes.annotate(f"{value:+.1f}", (value, row), (0, 6), textcoords="offset points", ha="center")
+                value, low, high = (each[key][part] for part in ("value", "low", "high"))
+                interval(axes, row, (value, low, high), COLORS[0] if low > 0 else COLORS[1] if high < 0 else GRAY)
         axes.axvline(0, color=INK, lw=1, ls="--")
         axes.set_yticks(range(len(measures)), [plotted(variant, 30) for variant in measures] if column % 2 == 0 else [])
         axes.set_ylim(len(measures) - 0.4, -0.7)
@@ -161,9 +154,11 @@ def differences(summary: Mapping, protocol: str) -> bytes:
     return png(figure)
 
 
-def _of_seeds(count, variant, key):
-    figures = count["variants"].get(variant, {"figures": {}})["figures"]
-    return [100 * value for value in figures.get(key, {"by_seed": []})["by_seed"] if value is not None]
+def interval(axes: typing.Any, row: int, ends: Sequence[float], color: str, rise: int = 6, **text: typing.Any) -> None:
+    """Draw a difference of shares with its interval, (value, low, high), in points; the number is `rise` above it."""
+    value, low, high = (100 * each for each in ends)
+    axes.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4, lw=2)
+    axes.annotate(f"{value:+.1f}", (value, row), (0, rise), textcoords="offset points", ha="center", **text)
 
 
 def invariance(networks: Mapping[str, Mapping]) -> bytes:
@@ -171,10 +166,10 @@ def invariance(networks: Mapping[str, Mapping]) -> bytes:
     names = list(next(iter(networks.values()))["invariance"])
     figure, [axes] = subplots(1, size=(10, 3.4))
     width = 0.8 / len(networks)
-    for number, (color, (name, one)) in enumerate(zip(itertools.cycle(COLORS), networks.items())):
-        values = [np.nan if one["invariance"][each] is None else one["invariance"][each] for each in names]
+    for number, (name, one) in enumerate(networks.items()):
+        values = np.array([one["invariance"][each] for each in names], float)
         left = np.arange(len(names)) - 0.4 + width * (number + 0.5)
-        bars = axes.bar(left, values, 0.92 * width, color=color, label=plotted(name, 30))
+        bars = axes.bar(left, values, 0.92 * width, label=plotted(name, 30))
         if len(networks) <= 3:
             axes.bar_label(bars, fmt="%.2f", fontsize=8, color=GRAY, padding=1)
     axes.axhline(1, color=GRAY, ls="--", lw=0.8)
@@ -189,14 +184,14 @@ def spectra(networks: Mapping[str, Mapping], layers: Sequence[str]) -> bytes:
     """Plot each network's share of the variance by direction, a panel for each layer."""
     figure, panels = subplots(len(layers), size=(3.6, 3.4))
     for axes, layer in zip(panels, layers):
-        for color, (name, one) in zip(itertools.cycle(COLORS), networks.items()):
+        for name, one in networks.items():
             shares = np.array(one["layers"][layer]["spectrum"])
             shares = shares[shares > 1e-9]
-            axes.loglog(np.arange(1, len(shares) + 1), shares, color=color, lw=1, label=plotted(name, 30))
+            (line,) = axes.loglog(np.arange(1, len(shares) + 1), shares, lw=1, label=plotted(name, 30))
             if one["layers"][layer]["spectrum_ranks"]:
                 first, last = one["layers"][layer]["spectrum_ranks"]
                 ranks = np.arange(first, min(last, len(shares)) + 1)
-                axes.loglog(ranks, shares[ranks - 1], color=color, lw=3, alpha=0.5)
+                axes.loglog(ranks, shares[ranks - 1], color=line.get_color(), lw=3, alpha=0.5)
         axes.set_title(layer, fontsize=11)
         axes.set_xlabel("direction, by rank")
     panels[0].set_ylabel("share of the variance")
@@ -221,7 +216,7 @@ def cka(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> bytes:
 
 
 def subplots(count: int, columns: int = 3, size: tuple[float, float] = (4.2, 3.2)) -> tuple:
-    """Return a figure and its axes in a grid of `columns`, each of a size in inches."""
+    """Return a figure and its axes in a grid of `columns`, each of a size in inches, with the colors of all plots."""
     from matplotlib.figure import Figure  # here: it takes a third of a second, and many commands draw nothing
 
     columns = min(count, columns)
@@ -231,6 +226,7 @@ def subplots(count: int, columns: int = 3, size: tuple[float, float] = (4.2, 3.2
     for axes in panels[count:]:
         axes.remove()
     for axes in panels[:count]:
+        axes.set_prop_cycle(color=COLORS)
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels[:count]
 

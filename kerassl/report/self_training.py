@@ -57,11 +57,7 @@ def gain_plot(gain: Mapping) -> plots.Plot:
     left.margins(x=0.2)
     left.set_title(f"{_AP} (%)", fontsize=11)
     for row, key in enumerate(reversed(COCO_METRICS)):
-        value, low, high = (100 * each for each in gain["differences"][student][key])
-        right.errorbar(
-            value, row, xerr=[[value - low], [high - value]], fmt="o", color=plots.COLORS[0], capsize=4, lw=2
-        )
-        right.annotate(f"{value:+.1f}", (value, row), (0, 7), textcoords="offset points", ha="center", weight="bold")
+        plots.interval(right, row, gain["differences"][student][key], plots.COLORS[0], rise=7, weight="bold")
     right.axvline(0, color=plots.INK, lw=1, ls="--")
     right.set_yticks(range(len(COCO_METRICS)), [METRIC_NAMES[key].name for key in reversed(COCO_METRICS)])
     right.margins(y=0.3)

@@ -31,34 +31,26 @@ def audit_page(content: Mapping, drawn: Mapping, patches: Mapping) -> str:
         drawn: dict from (image, class) to the data URI of the image with its map.
         patches: dict from (class, region) to the data URI of the mean of the region.
     """
+    by_class = dict(_COLUMNS[key] for key in _OF_CLASS[1:])
+    by_image = {name: "" if key in _OF_CLASS else text for key, (name, text) in _COLUMNS.items()}
     classes = [[name, *(_cell(row[key]) for key in _OF_CLASS)] for name, row in content["classes"].items()]
-    rows = [
-        [Cell(row["image"], image=drawn.get((row["image"], row["class"]), "")), *(_cell(row[key]) for key in _COLUMNS)]
-        for row in content["rows"]
-    ]
-    regions = {
-        key: [each | {"patch": patches[each["class"], tuple(each["region"])]} for each in content[key]]
-        for key in ("findings", "unused")
-    }
+    images = [Cell(row["image"], image=drawn.get((row["image"], row["class"]), "")) for row in content["rows"]]
+    rows = [[image, *(_cell(row[key]) for key in _COLUMNS)] for image, row in zip(images, content["rows"])]
     return render(
         "audit",
         title="Audit of class activation maps",
         content=content,
-        regions=regions,
+        patches=patches,
         drawn=drawn,
         examples=EXAMPLES,
-        by_class=Table(
-            {"class": "", "images": "", **{_COLUMNS[key][0]: _COLUMNS[key][1] for key in _OF_CLASS[1:]}}, classes
-        ),
-        rows=Table(
-            {"image": "", **{name: "" if key in _OF_CLASS else text for key, (name, text) in _COLUMNS.items()}}, rows
-        ),
+        by_class=Table({"class": "", "images": "", **by_class}, classes),
+        rows=Table({"image": "", **by_image}, rows),
     )
 
 
 def _cell(value):
     if isinstance(value, bool):
         return Cell("yes" if value else "", value=int(value))
-    if isinstance(value, float):
-        return Cell(number(value), value=value)
-    return Cell("–", value="") if value is None else Cell(str(value), value=value)
+    if value is None or isinstance(value, float):
+        return Cell(number(value), value="" if value is None else value)
+    return str(value)

@@ -5,18 +5,13 @@ A `summary` is what `comparison.summary.summarize` returns.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
-from kerassl._display import printable
+from kerassl._display import counted, printable
 from kerassl.report import plots
-from kerassl.report.render import Cell, Column, Table, figures_table, interval, percent
+from kerassl.report.render import Cell, Column, Table, figures_table, headings, interval, percent
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
-
-BETTER = "{variant} is significantly better than {baseline} ({protocol}, {seeds}; {level} CI excludes 0): {where}."
-WORSE = "{variant} is significantly worse than {baseline} ({protocol}, {seeds}; {level} CI excludes 0): {where}."
-NO_DIFFERENCE = (
-    "No significant difference between {variant} and {baseline} ({protocol}, {seeds}; {level} CI includes 0)."
-)
 
 
 def is_conclusive(summary: Mapping, protocol: str) -> bool:
@@ -43,21 +38,19 @@ def _from_baseline(summary, count, variant):
 def sentences(summary: Mapping) -> list[str]:
     """Return the sanity check, then where each variant is significantly better or worse than the baseline."""
     found = [_sanity(summary)] if summary["sanity_check"] else []
-    for variant in summary["variants"]:
-        for protocol, table in summary["protocols"].items():
-            seeds = max(len(_from_baseline(summary, count, variant)["seeds"]) for count in table["counts"])
-            if not seeds or not is_conclusive(summary, protocol):
-                continue
-            signs = significant(summary, protocol, variant)
-            values = {"variant": variant, "baseline": summary["baseline"], "protocol": PROTOCOLS[protocol]}
-            values |= {"seeds": "1 seed" if seeds == 1 else f"{seeds} seeds", "level": level(summary)}
-            for template, sign in ((BETTER, 1), (WORSE, -1)):
-                at = {key: [labels for labels, each in one.items() if each == sign] for key, one in signs.items()}
-                where = [f"{METRIC_NAMES[key].name} ({labels_text(*labels)})" for key, labels in at.items() if labels]
-                if where:
-                    found.append(template.format(where=", ".join(where), **values))
-            if not signs:
-                found.append(NO_DIFFERENCE.format(**values))
+    for variant, (protocol, table) in itertools.product(summary["variants"], summary["protocols"].items()):
+        seeds = max(len(_from_baseline(summary, count, variant)["seeds"]) for count in table["counts"])
+        if not seeds or not is_conclusive(summary, protocol):
+            continue
+        signs = significant(summary, protocol, variant)
+        baseline = f"{summary['baseline']} ({PROTOCOLS[protocol]}, {counted(seeds, 'seed')}; {level(summary)} CI"
+        for word, sign in (("better", 1), ("worse", -1)):
+            at = {key: [labels for labels, each in one.items() if each == sign] for key, one in signs.items()}
+            where = [f"{METRIC_NAMES[key].name} ({labels_text(*labels)})" for key, labels in at.items() if labels]
+            if where:
+                found.append(f"{variant} is significantly {word} than {baseline} excludes 0): {', '.join(where)}.")
+        if not signs:
+            found.append(f"No significant difference between {variant} and {baseline} includes 0).")
     return found
 
 
@@ -104,11 +97,7 @@ def protocol_table(summary: Mapping, protocol: str) -> Table:
             if each["other"] != summary["baseline"]:
                 cells = [_change(each, key) or "–" for key in keys]
                 rows.append([f"{each['variant']} − {each['other']}, {labels}", *cells, str(len(each["seeds"]))])
-    return Table(_columns(keys) | {"seeds": ""}, rows)
-
-
-def _columns(keys):
-    return {"": "", **{METRIC_NAMES[key].name: METRIC_NAMES[key].description for key in keys}}
+    return Table(headings(METRIC_NAMES[key] for key in keys) | {"seeds": ""}, rows)
 
 
 def _mean(figure, change, sign):
@@ -153,7 +142,6 @@ def comparison_values(summary: Mapping) -> dict:
             if any(each["measures"] for each in table["counts"][-1]["differences"])
         },
         "tables": {key: protocol_table(summary, key) for key in tables},
-        "names": {key: PROTOCOLS[key][0].upper() + PROTOCOLS[key][1:] for key in tables},
         "level": level(summary),
         "intervals": intervals,
         "by_chance": round((1 - summary["confidence"]) * intervals),

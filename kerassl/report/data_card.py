@@ -24,12 +24,9 @@ def card_text(images: ImageCard, labels: LabelCard | None = None, duplicates: Du
         f"rotated by EXIF: {images.rotated:,}",
         *_duplicate_lines(duplicates),
         f"broken: {len(images.broken):,}",
-        *(f"  {path} {reason}" for path, reason in images.broken[:10]),
+        *_first(10, [f"  {path} {reason}" for path, reason in images.broken]),
     ]
-    if len(images.broken) > 10:
-        lines.append(f"  and {len(images.broken) - 10:,} more")
-    sides = _sides(images) if len(images.heights) else {}
-    rows = [_quantiles(name, values, ",.0f") for name, values in sides.items()]
+    sizes = [(name, values, ",.0f") for name, values in _sides(images).items() if len(values)]
     classes = []
     if labels is not None:
         total, difficult = int(labels.boxes.sum()), int(labels.difficult.sum())
@@ -37,27 +34,21 @@ def card_text(images: ImageCard, labels: LabelCard | None = None, duplicates: Du
         lines.append(f"annotated: {len(labels.per_image):,} images, {empty:,} of them without a box")
         lines.append(f"boxes: {total:,}, {difficult:,} of them difficult; {labels.crowds:,} crowd regions not counted")
         lines += [f"{kind}: {len(places):,}, as {places[0]}" for kind, places in labels.faults.items()]
-        if total:
-            rows.append(_quantiles("boxes per image", labels.per_image, ".0f"))
-            # The side of a square of the box's area, over that of its image's.
-            rows.append(_quantiles("relative size", labels.sizes, ".3f"))
-        classes = [
-            [name, f"{boxes:,}", f"{boxes / max(total, 1):.1%}", f"{own:,}", f"{hard:,}"]
-            for name, boxes, own, hard in zip(labels.classes, labels.boxes, labels.images, labels.difficult)
-        ]
-        classes = [classes[place] for place in np.argsort(-labels.boxes, kind="stable")]
-    tables = [Table(dict.fromkeys(["", *QUANTILES], ""), rows)] if rows else []
-    tables += [Table(dict.fromkeys(["class", "boxes", "share", "images", "difficult"], ""), classes)] if classes else []
-    return "\n\n".join(["\n".join(map(printable, lines)), *(table.to_text() for table in tables)])
+        # The side of a square of the box's area, over that of its image's.
+        sizes += [("boxes per image", labels.per_image, ".0f"), ("relative size", labels.sizes, ".3f")] if total else []
+        for place in np.argsort(-labels.boxes, kind="stable"):
+            boxes, own, hard = (each[place] for each in (labels.boxes, labels.images, labels.difficult))
+            row = [f"{boxes:,}", f"{boxes / max(total, 1):.1%}", f"{own:,}", f"{hard:,}"]
+            classes.append([labels.classes[place], *row])
+    rows = [[name, *(format(each, form) for each in quantiles(values).values())] for name, values, form in sizes]
+    tables = {("", *QUANTILES): rows, ("class", "boxes", "share", "images", "difficult"): classes}
+    texts = [Table(dict.fromkeys(columns, ""), rows).to_text() for columns, rows in tables.items() if rows]
+    return "\n\n".join(["\n".join(map(printable, lines)), *texts])
 
 
 def _sides(images):
     short = np.minimum(images.heights, images.widths)
     return {"height, px": images.heights, "width, px": images.widths, "short side, px": short}
-
-
-def _quantiles(name, values, form):
-    return [name, *(format(value, form) for value in quantiles(values).values())]
 
 
 def _duplicate_lines(duplicates):
@@ -67,21 +58,25 @@ def _duplicate_lines(duplicates):
     several = len(duplicates.images) > 1
     compared = f" (of {', '.join(duplicates.images)})" if several else ""
     lines = [f"duplicates{compared}: {_counted(duplicates.found)}"]
-    for number, split in enumerate(duplicates.images):
-        for earlier in list(duplicates.images)[: number + 1]:
+    for number, split in enumerate(duplicates.images, 1):
+        for earlier in list(duplicates.images)[:number]:
             found = duplicates.between(earlier, split)
             if found and several:
                 where = f"within {split}" if earlier == split else f"in {split} of {earlier}"
                 lines.append(f"  copies {where}: {_counted(found)}")
-            lines += [f"  {each.path} {'=' if each.kind == 'exact' else '~'} {each.original}" for each in found[:3]]
-            if len(found) > 3:
-                lines.append(f"  and {len(found) - 3:,} more")
+            lines += _first(
+                3, [f"  {each.path} {'=' if each.kind == 'exact' else '~'} {each.original}" for each in found]
+            )
     return lines
 
 
 def _counted(found):
     near = sum(each.kind == "near" for each in found)
     return f"{len(found):,}" + (f", {near:,} of them resized, re-encoded or turned" if near else "")
+
+
+def _first(most, lines):
+    return [*lines[:most], f"  and {len(lines) - most:,} more"] if len(lines) > most else lines
 
 
 def draw_card(
@@ -94,24 +89,21 @@ def draw_card(
     overwrite: bool = False,
 ) -> None:
     """Draw the card of one readable image or more into an image file, whose suffix selects the format."""
-    shown = _sides(images)
-    if labels is not None:
-        shown |= {"boxes per image": labels.per_image, "box: side relative to image": labels.sizes}
-    tall = 0 if labels is None else max(3.2, 0.2 * min(len(labels.classes), _CLASSES))
-    figure, panels = plots.subplots(len(shown) + (labels is not None), size=(3.8, 0.5 * tall + 1.6 if tall else 3.2))
+    shown, height = _sides(images), 3.2
     counts = {"images": images.count, "broken": len(images.broken)}
     if duplicates is not None:
         across = sum(each.split != each.original_split for each in duplicates.found)
         counts["duplicates"] = len(duplicates.found) - across
         counts |= {"duplicates across splits": across} if len(duplicates.images) > 1 else {}
     if labels is not None:
+        shown |= {"boxes per image": labels.per_image, "box: side relative to image": labels.sizes}
+        height = 1.6 + max(1.6, 0.1 * min(len(labels.classes), _CLASSES))
         faults = sum(map(len, labels.faults.values()))
         counts |= {"boxes": labels.boxes.sum(), "faults in labels": faults, "classes": len(labels.classes)}
+    figure, panels = plots.subplots(len(shown) + (labels is not None), size=(3.8, height))
     figure.suptitle(f"{plotted(title)}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
     for axes, (name, values) in zip(panels, shown.items()):
-        whole = name == "boxes per image"
-        bins = np.arange(np.max(values, initial=0) + 2) - 0.5 if whole else 40
-        axes.hist(values, bins=bins, color=plots.COLORS[0])
+        axes.hist(values, np.arange(np.max(values, initial=0) + 2) - 0.5 if name == "boxes per image" else 40)
         median = f"median {np.median(values):.3g}" if len(values) else "none"
         axes.set_title(f"{name} ({median})", fontsize=10)
         axes.set_ylabel("boxes" if name.startswith("box:") else "images", fontsize=9)

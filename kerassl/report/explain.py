@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from kerassl.report.render import Cell, Table, interval, percent, render
+from kerassl.report.render import Cell, Table, interval, number, percent, render
 from kerassl.types import LEVELS
 
 MEASURES = {
@@ -52,4 +52,8 @@ def explain_page(figures: Mapping, heatmaps: bytes) -> str:
     """Return the page of what `table.json` holds and a PNG of images with their maps, as HTML."""
     shown = {"figures": figures, "method": _METHODS[figures["method"]], "scores": scores_table(figures)}
     shown["stride"] = LEVELS.get(figures["level"])
+    shown["randomized"] = {
+        name: ", ".join(f"{number(similarity)} at {layer}" for layer, similarity in steps)
+        for name, steps in figures["randomized"].items()
+    }
     return render("explain", title="Class activation maps compared", heatmaps=heatmaps, **shown)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import functools
-import itertools
 import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import jinja2
 
 from kerassl._display import printable, shortened
+from kerassl.types import PROTOCOLS, MetricName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,43 +54,29 @@ class Column(typing.NamedTuple):
     """Display of a metric in `figures_table`: heading, description, format, factor, and whether the best is bold."""
 
     name: str
-    text: str = ""
+    description: str = ""
     form: str = ".2f"
     factor: float = 1
     best: bool = False
 
 
+def headings(columns: Iterable[Column | MetricName]) -> dict[str, str]:
+    """Return the columns of a `Table` whose rows have one of these each behind their name."""
+    return {"": "", **{column.name: column.description for column in columns}}
+
+
 def figures_table(rows: Mapping[str, Mapping], columns: Mapping[str, Column]) -> Table:
     """Return the figures that any row has, as a row for each name and a column for each key."""
-    columns = {key: each for key, each in columns.items() if any(row.get(key) is not None for row in rows.values())}
     known = {key: [row[key] for row in rows.values() if row.get(key) is not None] for key in columns}
-    cells: dict[str, list[Cell]] = {name: [] for name in rows}
-    for (name, row), (key, each) in itertools.product(rows.items(), columns.items()):
+    columns = {key: column for key, column in columns.items() if known[key]}
+
+    def cell(row, key, column):
         value = row.get(key)
-        strong = each.best and value == max(known[key]) > min(known[key])
-        cells[name].append(Cell(number(None if value is None else each.factor * value, each.form), strong=strong))
-    return Table(
-        {"": "", **{each.name: each.text for each in columns.values()}}, [[name, *row] for name, row in cells.items()]
-    )
+        best = column.best and value == max(known[key]) > min(known[key])
+        return Cell(number(None if value is None else column.factor * value, column.form), strong=best)
 
-
-def render(template: str, **values: object) -> str:
-    """Return the page of a template (its name without suffixes) as HTML; text in `values` is escaped."""
-    return _environment().get_template(f"{template}.html.j2").render(**values)
-
-
-@functools.cache
-def _environment():
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kerassl.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"data_uri": data_uri, "number": number, "percent": percent}
-    return environment
+    cells = [[name, *(cell(row, *each) for each in columns.items())] for name, row in rows.items()]
+    return Table(headings(columns.values()), cells)
 
 
 def data_uri(image: bytes) -> str:
@@ -116,3 +101,20 @@ def percent(share: float | None, form: str = ".1f") -> str:
 def interval(ends: Iterable[float], form: str = ".1f") -> str:
     """Return the ends of an interval of shares in percent or points: `1.1 to 5.4`."""
     return " to ".join(percent(end, form) for end in ends)
+
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.PackageLoader("kerassl.report"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    finalize=lambda value: printable(value) if type(value) is str else value,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.globals["protocols"] = PROTOCOLS
+_ENVIRONMENT.filters |= {"data_uri": data_uri, "number": number, "percent": percent}
+
+
+def render(template: str, **values: object) -> str:
+    """Return the page of a template (its name without suffixes) as HTML; text in `values` is escaped."""
+    return _ENVIRONMENT.get_template(f"{template}.html.j2").render(**values)

@@ -10,21 +10,18 @@ from kerassl.report.render import Column, figures_table, render
 from kerassl.report.self_training import choice_table, gain_plot
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
 
-_COUNTED = {key: Column(key, form=",.0f") for key in ("images", "steps")}
-_MINUTES = {"minutes": Column("minutes", form=".1f")}
 _PRETRAINED = {
+    **{key: Column(key, form=",.0f") for key in ("images", "steps")},
     "loss": Column("loss, nats", "lower is better"),
     "chance": Column("loss of guessing", "that of a network that learned nothing"),
     "contrast_accuracy": Column(
         "contrastive accuracy, %", "how often the other view of an image is the most similar one", ".1f", 100
     ),
     "accuracy": Column("class accuracy, %", form=".1f", factor=100),
+    "minutes": Column("minutes", form=".1f"),
 }
-_DISTILLED = {"loss": Column("loss (1 − cosine)", "1: the student learned nothing; 0: its features are the teacher's")}
-_STAGES = {
-    "pretrain": ("Pre-training", _COUNTED | _PRETRAINED | _MINUTES),
-    "distill": ("Distillation", _COUNTED | _DISTILLED | _MINUTES),
-}
+_COSINE = Column("loss (1 − cosine)", "1: the student learned nothing; 0: its features are the teacher's")
+_STAGES = {"pretrain": ("Pre-training", _PRETRAINED), "distill": ("Distillation", _PRETRAINED | {"loss": _COSINE})}
 _LABELED = {
     "images": Column("images", form=",.0f"),
     "objects": Column("labels", form=",.0f"),
@@ -62,7 +59,8 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         failures={name: reason for name, figures in stages["pretrain"].items() if (reason := failure(figures))},
         summary=summary,
         comparison=summary and comparison_values(summary),
-        answer=[gain_plot(choice["gain"])] if choice and "gain" in choice else [],
+        gain=choice and choice.get("gain"),
+        gain_plot=gain_plot,
         plots=plots.training(lines, results.get("pretrain")),
         tables=tables,
         seen={name: one["seen"] for name, one in variants.items() if one.get("seen")},
@@ -92,7 +90,7 @@ def _results(variants):
         rows = {variant: one[protocol] for variant, one in variants.items() if protocol in one}
         if rows:
             first = next(iter(rows.values()))
-            title = name[0].upper() + name[1:] + _KINDS.get(first.get("kind"), "")
+            title = name.capitalize() + _KINDS.get(first.get("kind"), "")
             title += "" if first.get("labels") is None else f", {labels_text(first['labels'])}"
             tables[title] = metrics_table(rows, (*LOCALIZATION_METRICS, *AP_METRICS, "minutes"))
     return tables

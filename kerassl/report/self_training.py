@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kerassl.report import plots
-from kerassl.report.render import Cell, Table, interval, percent
+from kerassl.report.render import Cell, Table, headings, interval, percent
 from kerassl.types import COCO_METRICS, METRIC_NAMES
 
 _AP = METRIC_NAMES["coco_ap"].name
@@ -42,7 +42,7 @@ def gain_details(gain: Mapping) -> str:
     return text if gain["unseen"] else f"{text} Epochs were chosen on the same images: new ones will score lower."
 
 
-def gain_plot(gain: Mapping) -> plots.Plot:
+def gain_plot(gain: Mapping) -> bytes:
     """Plot the average precision of each detector, and the differences of the student from the baseline."""
     baseline, student = gain["baseline"], gain["student"]
     figure, (left, right) = plots.subplots(2, size=(5, 2.6))
@@ -62,14 +62,7 @@ def gain_plot(gain: Mapping) -> plots.Plot:
     right.set_yticks(range(len(COCO_METRICS)), [METRIC_NAMES[key].name for key in reversed(COCO_METRICS)])
     right.margins(y=0.3)
     right.set_title("after − before (points)", fontsize=11)
-    text = (
-        "Average precision (AP) is the area under the curve of precision over recall, mean over classes; COCO's AP is "
-        "also the mean over ten thresholds of how well a box must overlap with its object (IoU 0.5 to 0.95), AP50 and "
-        f"AP75 are at 0.5 and 0.75. Lines: 95 % intervals over {gain['images']:,} images, drawn again with "
-        "replacement, the same for all detectors; right of the dashed line is a gain. One seed: they do not cover "
-        "another training."
-    )
-    return plots.Plot("Before and after", text, plots.png(figure))
+    return plots.png(figure)
 
 
 def choice_table(choice: Mapping) -> Table:
@@ -85,4 +78,4 @@ def choice_table(choice: Mapping) -> Table:
                 note = f"{percent(value, '+.1f')} ({interval(ends, '+.1f')})"
             cells.append(Cell(percent(values[key][0]), note, strong=differences is None))
         rows.append(cells)
-    return Table({"": "", **{METRIC_NAMES[key].name: METRIC_NAMES[key].description for key in COCO_METRICS}}, rows)
+    return Table(headings(METRIC_NAMES[key] for key in COCO_METRICS), rows)

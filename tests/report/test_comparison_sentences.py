@@ -1,8 +1,10 @@
 """The significance summary of a comparison, its table cells and their numbers."""
 
+import re
+
 import pytest
 
-from kerassl.report.comparison import NO_DIFFERENCE, is_conclusive, sentences, significant
+from kerassl.report.comparison import is_conclusive, sentences, significant
 from kerassl.report.render import Table, number, percent
 from kerassl.types import LOCALIZATION_METRICS
 
@@ -39,13 +41,9 @@ def test_finds_where_a_variant_is_significantly_better_and_worse():
     assert worse.endswith(": Top-1 (100 labels).")
 
 
-@pytest.mark.parametrize(("seeds", "said"), [((), []), ((7,), ["1 seed"]), ((0, 1), ["2 seeds"])])
-def test_no_difference_is_stated_only_with_a_common_seed(seeds, said):
-    expected = [
-        NO_DIFFERENCE.format(variant="ours", baseline="base", protocol="frozen features", seeds=each, level="90 %")
-        for each in said
-    ]
-    assert sentences(summary({}, seeds=seeds)) == expected
+@pytest.mark.parametrize(("seeds", "stated"), [((), []), ((7,), ["1 seed;"]), ((0, 1), ["2 seeds;"])])
+def test_no_difference_is_stated_only_with_a_common_seed(seeds, stated):
+    assert [re.search(r"\d+ seeds?;", each)[0] for each in sentences(summary({}, seeds=seeds))] == stated
 
 
 @pytest.mark.parametrize(("passed", "conclusive"), [(True, True), (False, False), (None, False)])

@@ -63,7 +63,10 @@ def self_training(summary):
     Args:
         summary: dict as of `summarize`, of the variants `supervised`, `control` and `self-trained`.
     """
-    counts = summary["protocols"]["detector"]["counts"]
+    counts = [
+        count for count in summary["protocols"]["detector"]["counts"]
+        if {"supervised", "control", "self-trained"} <= count["variants"].keys()
+    ]  # fmt: skip
     figure, (left, right) = subplots(2, size=(4.6, 3.2))
     shown = {"supervised": ("supervised", plots.GRAY), "control": ("the same, trained as long as the student", INK)}
     for name, (text, color) in {**shown, "self-trained": ("self-trained student", COLORS[0])}.items():

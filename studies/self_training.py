@@ -348,7 +348,8 @@ def table(options):
         if {"control", "self-trained"} <= names:
             pairs = [(name, "self-trained") for name in FACTORS if name in names - {"self-trained"}]
             summary = summarize(own, baseline="control", pairs=pairs)
-            write_json(options.results / f"summary-{part}-{pool}.json", summary)
+            target = options.results / f"summary-{part}-{pool}.json"
+            target.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
             print(part, pool, comparison_text(summary), sep="\n", flush=True)
 
 

@@ -17,7 +17,7 @@ from kerassl._compat import keras
 from kerassl._errors import UserError
 from kerassl._io import files as _files
 from kerassl._io.arrays import DamagedError, read_arrays
-from kerassl._numbers import COUNT
+from kerassl._numbers import COUNT, FROM_0
 from kerassl.callbacks.state import ema_of, metric_variables, set_more_steps, set_resumed, weights
 from kerassl.datasets import ResumableDataset
 
@@ -81,6 +81,8 @@ class Resume(keras.callbacks.Callback):
             raise UserError(
                 f"Resume with every={every} continues within an epoch; give it data=… and every of 1 or more"
             )
+        if not FROM_0.fits(seconds):
+            raise UserError(f"Resume has seconds={seconds}; give the least time between checkpoints, 0 or more")
         self.directory = pathlib.Path(directory)
         self.data = data
         self.every = every

@@ -487,7 +487,7 @@ class SelfTrain(Section):
 
     threshold: Threshold = Field(
         "count",
-        description="count expects as many boxes of each class an image as in the labeled images: the best quarter of "
+        description="count expects as many boxes of each class per image as in the labeled images: the best quarter of "
         "them are labels, the others ignored; or the lowest score of a label, as 0.3.",
     )
     mirror: bool = Field(False, description="Also detect in the mirror images, and merge: twice the time of labeling.")

@@ -24,7 +24,7 @@ from kerassl.types import PROTOCOLS, Detections
 
 _HEIGHT = 240  # pixels of an image on a sheet
 _LEAST = {"frozen": 0.0, "localizer": 0.0, "detector": 0.3}  # the lowest score that is drawn: a localizer has one box
-_SPREAD = "From where the second detector loses most against the first to where it gains most, in even steps:"
+_SPREAD = "From where the second detector is worse than the first to where it is better, in even steps:"
 
 
 def model_images(
@@ -52,7 +52,7 @@ def model_images(
     Returns:
         List of dicts of file, title and text, for the page; empty where no image has an object.
     """
-    kept = [_kept(path, task) for path in models.values()]
+    kept = [_kept(path, task, folder) for path in models.values()]
     records, which = _objects(dataset, kept), "The first"
     if pair and None not in kept:
         records, which = _spread(records, kept, dataset.class_names, count), _SPREAD
@@ -71,10 +71,10 @@ def model_images(
     return sheets
 
 
-def _kept(model, task):
-    """Return the detections that are kept beside a model, or None."""
+def _kept(model, task, folder):
+    """Return the detections that the run has kept beside a model, or None; beside others they are of other images."""
     path = model.with_name(f"{task}_predictions.json")
-    return load_predictions(path) if path.is_file() else None
+    return load_predictions(path) if path.is_file() and folder.resolve() in path.resolve().parents else None
 
 
 def _objects(dataset, kept):
@@ -115,7 +115,7 @@ def _readable(records):
 
 
 def _sheet(detections, task, shown, which, folder):
-    """Draw detections by name in some images, and return what the page says of it."""
+    """Draw detections by name in some images, and return its entry of the page."""
     least, file = _LEAST[task], f"images/{task}s.png"
     rows = {
         name: [
@@ -157,7 +157,7 @@ def _draw_rows(rows, path):
 
 
 def _maps(models, detections, task, shown, wanted, level, folder):
-    """Draw class activation maps of the wanted class of each image, and return what the page says of them."""
+    """Draw class activation maps of the wanted class of each image, and return their entry of the page."""
     heatmaps, best = {}, {}
     for name, path in models.items():
         model = load(path)

@@ -99,8 +99,8 @@ def self_train(
         detector: `"yolov8"` (default) or `"retinanet"`.
         image_size: Int, side in pixels of the student's images, a multiple of 32.
         epochs: Int, passes of the teacher over the labeled images. The student sees 2.5 times as many images.
-        threshold: `"count"` (default) for as many boxes of each class as in the labeled images, or Float, the lowest
-            score of a label; see `kerassl.label`.
+        threshold: `"count"` (default): each class is expected as often per image as in the labeled images, the best
+            quarter of that number are labels, the others ignored; or Float, the lowest score of a label.
         mirror: Bool. Also detect in the mirror images.
         rounds: 1, or 2 to label again by the student, for a second one.
         control: Bool. Also train on the labels alone, for as many images as all the rest together. It may be added

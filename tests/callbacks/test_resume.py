@@ -116,6 +116,36 @@ def test_last_epoch_is_kept_when_checkpoints_fall_due_sooner_than_seconds_allow(
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-000003-00000000.npz"]
 
 
+class Steps(keras.callbacks.Callback):
+    """A clock that advances by 10 s a step, and that ends the training after an epoch."""
+
+    def __init__(self, monkeypatch, last_epoch=None):
+        super().__init__()
+        self.seconds, self.last_epoch = 0, last_epoch
+        monkeypatch.setattr("kerassl.callbacks.resume.time.monotonic", lambda: self.seconds)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds += 10
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == self.last_epoch
+
+
+@pytest.mark.current_stack
+@pytest.mark.parametrize(
+    ("seconds", "last_epoch", "expected"),
+    [(25, None, ["1-3", "2-3", "3-0"]), (40, None, ["1-0", "2-0", "3-0"]), (1000, 0, ["1-0"])],
+)
+def test_checkpoints_are_written_when_seconds_have_passed(
+    seconds, last_epoch, expected, fit, photos, tmp_path, monkeypatch
+):
+    images = datasets.image_folder(photos, 32, 4, seed=2)
+    clock = Steps(monkeypatch, last_epoch)
+    fit(images, clock, Resume(tmp_path, data=images, every=3, seconds=seconds), epochs=3)
+    found = sorted(path.stem.split("-")[1:] for path in tmp_path.glob("checkpoint-*.npz"))
+    assert [f"{int(epoch)}-{int(step)}" for epoch, step in found] == expected
+
+
 def test_epochs_are_those_without_checkpoints_when_one_iterator_gives_them_all(fit, uninterrupted, photos):
     images = datasets.image_folder(photos, 32, 4, seed=2)
     state, history = fit(images, epochs=3)

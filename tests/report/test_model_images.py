@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kerassl.datasets import Record
-from kerassl.report.model_images import _objects, _sheet, _spread
+from kerassl.metrics import save_predictions
+from kerassl.report.model_images import _kept, _objects, _sheet, _spread
 from kerassl.types import Detections
 
 
@@ -29,11 +30,14 @@ def test_images_are_spread_from_the_greatest_loss_to_the_greatest_gain(count, ex
 
 
 @pytest.mark.parametrize("score", [0.2, 0.3])
-def test_page_says_it_when_no_detection_is_drawn(score, tmp_path):
+def test_text_is_another_when_no_detection_is_drawn(score, tmp_path):
     shown = [(labeled("0"), np.zeros([10, 10, 3], np.uint8))]
-    text = _sheet({"detector": found([0.5], score=score)}, "detector", shown, "The first", tmp_path)["text"]
-    assert ("none in these images" in text) == (score < 0.3)
-    assert (tmp_path / "images" / "detectors.png").is_file()
+    texts = [
+        _sheet({"detector": found([0.5], score=each)}, "detector", shown, "The first", tmp_path / str(each))["text"]
+        for each in (score, 0.9)
+    ]
+    assert (texts[0] == texts[1]) == (score >= 0.3)
+    assert (tmp_path / "0.9" / "images" / "detectors.png").is_file()
 
 
 def test_detections_of_another_class_or_with_low_scores_find_nothing():
@@ -41,3 +45,13 @@ def test_detections_of_another_class_or_with_low_scores_find_nothing():
     for bad in (found([1.0, 1.0], name="face"), found([1.0, 1.0], score=0.2)):
         after = bad | {"1": found([1.0, 1.0])["1"]}
         assert [one.image_id for one in _spread(records, [found([0.0, 0.0]), after], ["car", "face"], 2)] == ["0", "1"]
+
+
+def test_detections_beside_a_model_are_taken_when_it_is_of_the_run(tmp_path, monkeypatch):
+    for name in ("run", "teacher"):
+        (tmp_path / name).mkdir()
+        save_predictions(tmp_path / name / "detector_predictions.json", found([0.5]))
+    monkeypatch.chdir(tmp_path)
+    models = [tmp_path / name / "detector.keras" for name in ("run", "teacher", "other")]
+    assert [_kept(model, "detector", tmp_path / "run") is not None for model in models] == [True, False, False]
+    assert _kept(models[0].relative_to(tmp_path), "detector", tmp_path / "run") is not None

@@ -39,8 +39,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         type=_threshold,
         default=0.3,
         metavar="SCORE|count",
-        help="lowest score of a label; count: one of each class that gives as many boxes an image as in --like "
-        "(default 0.3)",
+        help="lowest score of a label; count: of as many boxes of each class per image as in --like, the best quarter "
+        "are labels, the others ignored (default 0.3)",
     )
     parser.add_argument(
         "--mirror", action="store_true", help="also detect in the mirror images, and merge: twice the time"

@@ -5,6 +5,7 @@
     python -m studies.self_training noise --data DATA --out FOLDER        # images without an object to label
     python -m studies.self_training test --score-test-images --data DATA --out FOLDER
     python -m studies.self_training table --data DATA --out FOLDER        # differences with intervals, of what is done
+    python -m studies.self_training labels --data DATA --out FOLDER       # how good the labels of choose are
     … --minutes 55, and again, does it in parts (exit status 3 while something is left)
 
 `DATA` holds VOCdevkit/VOC2007, voc_unlabelled/, unlabelled/ and mobilenet_v1_1.0_imagenet_minus_pw13.npz. A run is a
@@ -104,21 +105,22 @@ def runs(part, labels, seeds):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m studies.self_training", description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("screens", "choose", "noise", "test", "table"))
+    parser.add_argument("part", choices=("screens", "choose", "noise", "test", "table", "labels"))
     parser.add_argument("--data", required=True, type=pathlib.Path, help="the folder of images and weights")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the folder of the runs")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes")
     parser.add_argument("--score-test-images", action="store_true", help="test needs it: once, by a committed recipe")
     parser.add_argument("--labels", type=int, help="another number of labels")
     parser.add_argument("--seeds", type=int, nargs="+", help="other seeds")
+    parser.add_argument("--pools", nargs="+", choices=("own", "foreign"), help="of test: these pools alone")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="the variants of these names alone, and the controls")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the recipe, to try this"
     )
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args(arguments)
-    if options.part == "table":
-        table(options)
+    if options.part in ("table", "labels"):
+        (table if options.part == "table" else labels)(options)
         return 0
     if options.part == "test":
         if not options.score_test_images:
@@ -128,7 +130,8 @@ def main(arguments=None):
     limit, options.begun = TimeLimit(options.minutes), time.monotonic()
     try:
         for run in runs(options.part, options.labels, options.seeds):
-            do(run, options, limit)
+            if options.part != "test" or run.pool in (options.pools or [run.pool]):
+                do(run, options, limit)
     except OutOfTimeError:
         print("something is left; the same command again continues", flush=True)
         return 3
@@ -319,6 +322,51 @@ def true_names(record, truth):
     pairs = matched(record, truth, named=False)
     kinds = [truth.classes[pairs[row]] if row in pairs else kind for row, kind in enumerate(record.classes)]
     return with_boxes(record, *zip(record.boxes, kinds, record.ignored))
+
+
+def quality(found, truth):
+    """Count the labels of a teacher, and the objects that they are on.
+
+    Args:
+        found, truth: sequences of records of the same images.
+
+    Returns:
+        Dict of str to int: `images`, `objects` (without difficult ones), `labels`, `right` (on an object of their
+        class, each object once), `right_but_class` (on an object of another class), `found` (objects),
+        `ignored_regions`, and `found_or_ignored` (objects that a label or an ignored region of their class is on).
+    """
+    counts = collections.Counter(images=len(found))
+    for record, true in zip(found, truth, strict=True):
+        ignored = record.ignored | (False if record.weights is None else record.weights.ignore)
+        labels = with_boxes(record, *((*row, False) for row in zip(record.boxes[~ignored], record.classes[~ignored])))
+        own, on_any = matched(labels, true), matched(labels, true, named=False)
+        counted = set(np.flatnonzero(~true.ignored).tolist())
+        counts.update(
+            objects=len(counted), labels=len(labels.boxes), right=len(own), found=len(counted & {*own.values()}),
+            right_but_class=max(len(on_any) - len(own), 0), ignored_regions=int(ignored.sum()),
+            found_or_ignored=len(counted & {*matched(record, true).values()}),
+        )  # fmt: skip
+    return dict(counts)
+
+
+def labels(options):
+    """Count, and keep, how good the labels of teachers are on the images of train, whose true labels are known."""
+    train = DetectionDataset.from_voc(options.data / "VOCdevkit", 2007, "train")
+    truth = {pathlib.Path(record.path).stem: record for record in train}
+    for run in runs("choose", None, options.seeds):
+        content = {}
+        for name in run.variants:
+            folder = (
+                options.out / run.name / "self_training" / slug(name) / f"detector-{run.labels}-{run.seed}" / "labels"
+            )
+            if (folder / "annotations.json").is_file():
+                found = DetectionDataset.open(folder / "annotations.json", class_names=train.class_names)
+                known = [record for record in found if pathlib.Path(record.path).stem in truth]
+                content[name] = quality(known, [truth[pathlib.Path(record.path).stem] for record in known])
+                print(run.name, name, content[name], flush=True)
+        if content:
+            target = options.results / f"labels-{run.name}.json"
+            target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 SCREENS = {

@@ -42,6 +42,13 @@ def test_screens_use_the_true_labels_when_they_change_those_of_a_teacher():
     assert rows(study.correct(empty, TRUTH)) == rows(study.true_names(empty, TRUTH)) == []
 
 
+def test_quality_counts_each_object_once_when_labels_are_on_it_twice():
+    counts = {"images": 2, "objects": 4, "right_but_class": 1}
+    ignored = study.with_boxes(FOUND, ([0, 0, 10, 10], 0, False), ([20, 20, 40, 40], 1, True))
+    band = {"labels": 5, "right": 2, "found": 2, "ignored_regions": 1, "found_or_ignored": 3}
+    assert study.quality([FOUND, ignored], [TRUTH, TRUTH]) == {**counts, **band}
+
+
 def test_test_images_are_scored_when_the_flag_is_given_alone(tmp_path):
     given = ["test", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     for more in ([], ["--score-test-images", "--set", "detector.epochs=1"]):

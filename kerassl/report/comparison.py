@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from kerassl._display import counted, printable
-from kerassl.report import plots
 from kerassl.report.render import Cell, Column, Table, figures_table, headings, interval, percent
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, METRIC_NAMES, PROTOCOLS
 
@@ -128,29 +127,14 @@ def comparison_text(summary: Mapping) -> str:
     return "\n\n".join(blocks)
 
 
-def comparison_values(summary: Mapping) -> dict:
-    """Return what the template of a comparison shows, with the `probe` of the summary."""
-    tables = summary["protocols"]
-    differences = [each for table in tables.values() for count in table["counts"] for each in count["differences"]]
-    intervals = sum(len(each["measures"]) for each in differences)
-    return {
-        "sentences": sentences(summary),
-        "curves": {key: plots.label_curves(summary, key) for key, table in tables.items() if len(table["counts"]) > 1},
-        "differences": {
-            key: plots.differences(summary, key)
-            for key, table in tables.items()
-            if any(each["measures"] for each in table["counts"][-1]["differences"])
-        },
-        "tables": {key: protocol_table(summary, key) for key in tables},
-        "level": level(summary),
-        "intervals": intervals,
-        "by_chance": round((1 - summary["confidence"]) * intervals),
-        "probe": metrics_table(summary.get("probe") or {}, ("linear_top1", "linear_top3", "knn_top1")),
-    }
+def intervals_count(summary: Mapping) -> int:
+    """Return the number of intervals that a page of the summary has."""
+    counts = [count for own in summary["protocols"].values() for count in own["counts"]]
+    return sum(len(each["measures"]) for count in counts for each in count["differences"])
 
 
 def metrics_table(rows: Mapping[str, Mapping], keys: Sequence[str]) -> Table:
     """Return the metrics that the rows have, shares in %."""
-    names = {key: METRIC_NAMES[key] for key in keys}
     scale = {"%": (".1f", 100, True), "min": (".1f", 1, False)}
-    return figures_table(rows, {key: Column(one.name, one.description, *scale[one.unit]) for key, one in names.items()})
+    columns = {key: METRIC_NAMES[key] for key in keys}
+    return figures_table(rows, {key: Column(name, text, *scale[unit]) for key, (name, unit, text) in columns.items()})

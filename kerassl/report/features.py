@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kerassl.report import plots
 from kerassl.report.render import Cell, Column, Table, figures_table, number, render
 
 LEVEL_FIGURES = {
@@ -45,31 +44,24 @@ def levels_table(figures: Mapping) -> Table:
 
 def embedding_table(figures: Mapping) -> Table:
     """Return what is known of each network's embedding: views, neighbors, position and size of objects, topology."""
-    networks, rows = figures["models"], []
-
-    def add(heading, text, values, form=".2f"):
-        rows.append([Cell(heading, text), *(number(value, form) for value in values)])
-
-    for key, text in _EMBEDDING.items():
-        add(key, text, [one[key] for one in networks.values()])
-    for key in next(iter(networks.values()))["invariance"]:
-        add(f"invariance to {key}", "", [one["invariance"][key] for one in networks.values()])
-    chance = (
-        f"share of the {figures['neighbors']} nearest images in common; by chance {figures['overlap']['chance']:.1%}"
-    )
-    if len(networks) > 1:
-        for name, row in zip(figures["overlap"]["names"], figures["overlap"]["matrix"]):
-            add(f"neighbors shared with {name}", chance, row, ".1%")
+    networks, overlap = list(figures["models"].values()), figures["overlap"]
+    rows = [(key, text, [one[key] for one in networks], ".2f") for key, text in _EMBEDDING.items()]
+    for key in networks[0]["invariance"]:
+        rows.append((f"invariance to {key}", "", [one["invariance"][key] for one in networks], ".2f"))
+    for name, shares in zip(overlap["names"], overlap["matrix"]) if len(networks) > 1 else ():
+        chance = f"share of the {figures['neighbors']} nearest images in common; by chance {overlap['chance']:.1%}"
+        rows.append((f"neighbors shared with {name}", chance, shares, ".1%"))
     for key, target in _TARGETS.items() if "position_by_shape" in figures else ():
         shape = f"R² on images not fitted to; from the image's shape alone {number(figures['position_by_shape'][key])}"
         for source, text in _SOURCES.items():
-            add(f"object's {target} from {text}", shape, [one["position"][source][key] for one in networks.values()])
-    for key, text in _HOMOLOGY.items() if all("homology" in one for one in networks.values()) else ():
-        found = [
-            one["homology"] | {"last_join": max(one["homology"]["pieces"], default=0.0)} for one in networks.values()
-        ]
-        add(key.replace("_", " "), text, [one[key] for one in found], "d" if key == "loops" else ".2f")
-    return Table(dict.fromkeys(["", *networks], ""), rows)
+            known = [one["position"][source][key] for one in networks]
+            rows.append((f"object's {target} from {text}", shape, known, ".2f"))
+    found = [one["homology"] for one in networks if "homology" in one]
+    found = [{**one, "last_join": max(one["pieces"], default=0.0)} for one in found]
+    for key, text in _HOMOLOGY.items() if len(found) == len(networks) else ():
+        rows.append((key.replace("_", " "), text, [one[key] for one in found], "d" if key == "loops" else ".2f"))
+    columns = dict.fromkeys(["", *figures["models"]], "")
+    return Table(columns, [[Cell(name, text), *(number(one, form) for one in own)] for name, text, own, form in rows])
 
 
 def features_text(figures: Mapping) -> str:
@@ -79,15 +71,11 @@ def features_text(figures: Mapping) -> str:
 
 def features_page(figures: Mapping) -> str:
     """Return the page of the figures with `source`, `seen`, `minutes` and `machine`, as HTML."""
-    networks, cka = figures["models"], figures["cka"]
     return render(
         "features",
         title="Feature spaces compared",
         figures={"labels": None, **figures},
-        networks={name: f"{figures['seen'][name]} ({one['network']})" for name, one in networks.items()},
+        networks={name: f"{figures['seen'][name]} ({one['network']})" for name, one in figures["models"].items()},
         levels=levels_table(figures),
         embedding=embedding_table(figures),
-        invariance=plots.invariance(networks),
-        spectra=plots.spectra(networks, figures["layers"]),
-        cka=plots.cka([f"{name} {layer}" for name, layer in cka["names"]], cka["debiased"]),
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import jinja2
 
 from kerassl._display import printable, shortened
+from kerassl.report import plots
 from kerassl.types import PROTOCOLS, MetricName
 
 
@@ -111,7 +112,7 @@ _ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals["protocols"] = PROTOCOLS
+_ENVIRONMENT.globals |= {"plots": plots, "protocols": PROTOCOLS}
 _ENVIRONMENT.filters |= {"data_uri": data_uri, "number": number, "percent": percent}
 
 

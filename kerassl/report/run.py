@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kerassl.report import plots
-from kerassl.report.comparison import comparison_values, labels_text, metrics_table
+from kerassl.report import comparison
+from kerassl.report.plots import Plot
 from kerassl.report.render import Column, figures_table, render
 from kerassl.report.self_training import choice_table, gain_plot
 from kerassl.types import AP_METRICS, LOCALIZATION_METRICS, PROTOCOLS
@@ -33,7 +33,7 @@ _LABELED = {
 _KINDS = {"yolov8": " (YOLOV8)", "retinanet": " (RetinaNet)"}
 
 
-def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Sequence[plots.Plot]) -> str:
+def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: list[Plot]) -> str:
     """Return the page of a run as HTML.
 
     Args:
@@ -58,10 +58,10 @@ def run_page(results: Mapping, lines: Sequence[Mapping], config: str, images: Se
         results=results,
         failures={name: reason for name, figures in stages["pretrain"].items() if (reason := failure(figures))},
         summary=summary,
-        comparison=summary and comparison_values(summary),
+        comparison=comparison,
         gain=choice and choice.get("gain"),
         gain_plot=gain_plot,
-        plots=plots.training(lines, results.get("pretrain")),
+        lines=lines,
         tables=tables,
         seen={name: one["seen"] for name, one in variants.items() if one.get("seen")},
         images=images,
@@ -91,6 +91,6 @@ def _results(variants):
         if rows:
             first = next(iter(rows.values()))
             title = name.capitalize() + _KINDS.get(first.get("kind"), "")
-            title += "" if first.get("labels") is None else f", {labels_text(first['labels'])}"
-            tables[title] = metrics_table(rows, (*LOCALIZATION_METRICS, *AP_METRICS, "minutes"))
+            title += "" if first.get("labels") is None else f", {comparison.labels_text(first['labels'])}"
+            tables[title] = comparison.metrics_table(rows, (*LOCALIZATION_METRICS, *AP_METRICS, "minutes"))
     return tables

@@ -47,13 +47,13 @@ def gain_plot(gain: Mapping) -> bytes:
     baseline, student = gain["baseline"], gain["student"]
     figure, (left, right) = plots.subplots(2, size=(5, 2.6))
     names = [name for name in gain["values"] if name not in (baseline, student)] + [baseline, student]
-    shown = {baseline: f"before: {baseline}", student: f"after: {student}"}
-    for row, name in enumerate(names):
-        color = {baseline: plots.COLORS[1], student: plots.COLORS[0]}.get(name, plots.GRAY)
+    shown = {baseline: (f"before: {baseline}", plots.COLORS[1]), student: (f"after: {student}", plots.COLORS[0])}
+    labels, colors = zip(*(shown.get(name, (name, plots.GRAY)) for name in names))
+    for row, (name, color) in enumerate(zip(names, colors)):
         value, low, high = (100 * each for each in gain["values"][name]["coco_ap"])
         left.barh(row, value, 0.62, color=color, xerr=[[value - low], [high - value]], ecolor=plots.INK, capsize=3)
         left.text(high, row, f"  {value:.1f}", va="center", color=plots.INK, weight="bold")
-    left.set_yticks(range(len(names)), [shown.get(name, name) for name in names])
+    left.set_yticks(range(len(names)), labels)
     left.margins(x=0.2)
     left.set_title(f"{_AP} (%)", fontsize=11)
     for row, key in enumerate(reversed(COCO_METRICS)):
@@ -69,13 +69,10 @@ def choice_table(choice: Mapping) -> Table:
     """Return average precision on the validation images, with differences from the recommended detector."""
     rows = []
     for name, values in choice["values"].items():
-        differences = choice["differences"].get(name)
-        cells = [Cell(name, f"{choice['image_sizes'][name]} px")]
-        for key in COCO_METRICS:
-            note = ""
-            if differences:
-                value, *ends = differences[key]
-                note = f"{percent(value, '+.1f')} ({interval(ends, '+.1f')})"
-            cells.append(Cell(percent(values[key][0]), note, strong=differences is None))
-        rows.append(cells)
+        notes = {
+            key: f"{percent(value, '+.1f')} ({interval(ends, '+.1f')})"
+            for key, (value, *ends) in choice["differences"].get(name, {}).items()
+        }
+        cells = [Cell(percent(values[key][0]), notes.get(key, ""), strong=not notes) for key in COCO_METRICS]
+        rows.append([Cell(name, f"{choice['image_sizes'][name]} px"), *cells])
     return Table(headings(METRIC_NAMES[key] for key in COCO_METRICS), rows)

@@ -129,7 +129,7 @@ def found(trials, variants):
 
 
 def _drawn(trials):
-    by_seed = {key: {"by_seed": [trial["figures"][key] for trial in trials]} for key in PANELS}
+    by_seed = {key: {"by_seed": [trial["figures"][key] for trial in trials]} for key in PANELS["frozen"]}
     return {"seeds": [trial["seed"] for trial in trials], "figures": by_seed}
 
 

@@ -17,8 +17,8 @@ from kerassl.types import COCO_METRICS, METRIC_NAMES, PROTOCOLS
 # Okabe and Ito's colors without the yellow, which readers with any color vision can tell apart, and two more.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7c3aed", "#8c564b")
 GRAY, INK = "#6b7280", "#1f2937"
-PANELS = ("mean_iou", "loc_acc_50", "loc_acc_70", "top1")
-_DETECTOR_PANELS = (*COCO_METRICS, "loc_acc_70")
+PANELS = dict.fromkeys(PROTOCOLS, ("mean_iou", "loc_acc_50", "loc_acc_70", "top1"))
+PANELS["detector"] = (*COCO_METRICS, "loc_acc_70")
 # Title of the loss of each stage, and what pre-training logs beside its loss: title, and keys that are drawn together.
 _LOSSES = {"pretrain": "pre-training loss, nats", "distill": "distillation loss, 1 − cosine"}
 _LOSSES |= {key: f"loss, {name}" for key, name in PROTOCOLS.items()}
@@ -51,12 +51,10 @@ def training(lines: Sequence[Mapping], pretrain: Mapping | None) -> list[Plot]:
     # Of a weighted sum, the part that the loss of guessing, or the axis, is of.
     parts = ("global_loss", "distillation_loss", "loss")
     losses = {title: _by_epoch(epochs, stage, *parts) for stage, title in _LOSSES.items()}
-    scores = {
-        f"validation {METRIC_NAMES[key].name}, {PROTOCOLS[stage]}, %": _by_epoch(
-            epochs, stage, f"val_{key}", factor=100
-        )
-        for stage, key in (("localizer", "mean_iou"), ("detector", "coco_ap"))
-    }
+    scores = {}
+    for stage, key in (("localizer", "mean_iou"), ("detector", "coco_ap")):
+        title = f"validation {METRIC_NAMES[key].name}, {PROTOCOLS[stage]}, %"
+        scores[title] = _by_epoch(epochs, stage, f"val_{key}", factor=100)
     chance = pretrain and math.log(2 * pretrain["batch_size"] - (2 if pretrain["decoupled"] else 1))
     text = f"Loss{' and validation metric' if any(scores.values()) else ''} by epoch."
     text += f" Dashed: {chance:.2f}, the loss of guessing." if chance else ""
@@ -109,9 +107,8 @@ def label_curves(summary: Mapping, protocol: str) -> bytes:
     looks = zip(others, itertools.cycle(COLORS), itertools.cycle("sD^vPX*h"))
     styles = {variant: {"color": color, "marker": marker} for variant, color, marker in looks}
     styles[baseline] = {"color": INK, "marker": "o", "ls": "--"}
-    keys = _panels(protocol)
-    figure, panels = subplots(len(keys), columns=2, size=(5, 3.4))
-    for axes, key in zip(panels, keys):
+    figure, panels = subplots(len(PANELS[protocol]), columns=2, size=(5, 3.4))
+    for axes, key in zip(panels, PANELS[protocol]):
         for variant, style in styles.items():
             found = {place: own for place, count in zip(places, counts) if (own := _of_seeds(count, variant, key))}
             low, high, mean = (list(map(each, found.values())) for each in (min, max, statistics.fmean))
@@ -123,8 +120,7 @@ def label_curves(summary: Mapping, protocol: str) -> bytes:
         axes.set_xticks([], minor=True)
         axes.set_title(f"{METRIC_NAMES[key].name} (%)", fontsize=11)
         axes.grid(axis="y", color="#e5e7eb", lw=0.8)
-    _legend(figure, panels[0])
-    return png(figure)
+    return png(figure, panels[0])
 
 
 def _of_seeds(count, variant, key):
@@ -132,15 +128,11 @@ def _of_seeds(count, variant, key):
     return [100 * value for value in figures.get(key, {"by_seed": []})["by_seed"] if value is not None]
 
 
-def _panels(protocol):
-    return _DETECTOR_PANELS if protocol == "detector" else PANELS
-
-
 def differences(summary: Mapping, protocol: str) -> bytes:
     """Plot the differences of the variants from the baseline, with intervals, at the largest number of labels."""
     baseline, found = summary["baseline"], summary["protocols"][protocol]["counts"][-1]["differences"]
     measures = {each["variant"]: each["measures"] for each in found if each["other"] == baseline and each["measures"]}
-    keys = [key for key in _panels(protocol) if any(key in each for each in measures.values())]
+    keys = [key for key in PANELS[protocol] if any(key in each for each in measures.values())]
     figure, panels = subplots(len(keys), columns=2, size=(5, 1.1 + 0.45 * len(measures)))
     for column, (axes, key) in enumerate(zip(panels, keys)):
         for row, each in enumerate(measures.values()):
@@ -176,8 +168,7 @@ def invariance(networks: Mapping[str, Mapping]) -> bytes:
     axes.axhline(0, color=GRAY, lw=0.8)
     axes.set_xticks(range(len(names)), names)
     axes.set_ylim(top=1.1)
-    _legend(figure, axes)
-    return png(figure)
+    return png(figure, axes)
 
 
 def spectra(networks: Mapping[str, Mapping], layers: Sequence[str]) -> bytes:
@@ -195,8 +186,7 @@ def spectra(networks: Mapping[str, Mapping], layers: Sequence[str]) -> bytes:
         axes.set_title(layer, fontsize=11)
         axes.set_xlabel("direction, by rank")
     panels[0].set_ylabel("share of the variance")
-    _legend(figure, panels[0])
-    return png(figure)
+    return png(figure, panels[0])
 
 
 def cka(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> bytes:
@@ -231,14 +221,11 @@ def subplots(count: int, columns: int = 3, size: tuple[float, float] = (4.2, 3.2
     return figure, panels[:count]
 
 
-def _legend(figure, axes):
-    handles, names = axes.get_legend_handles_labels()
+def png(figure: typing.Any, named: typing.Any = None) -> bytes:
+    """Return a figure as a PNG, with a legend of what is in the axes `named` if that is several things."""
+    handles, names = ([], []) if named is None else named.get_legend_handles_labels()
     if len(names) > 1:
         figure.legend(handles, names, loc="outside upper left", ncols=min(len(names), 4), frameon=False)
-
-
-def png(figure: typing.Any) -> bytes:
-    """Return a figure as a PNG."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=fitting_dpi(figure, 130))
     return file.getvalue()

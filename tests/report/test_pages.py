@@ -22,7 +22,7 @@ VOID = ("img", "br", "meta")
 
 
 def test_training_plot_shows_what_there_is_when_it_is_short(monkeypatch):
-    monkeypatch.setattr(plots, "png", lambda figure: figure.axes[0].lines[0].get_markersize())
+    monkeypatch.setattr(plots, "png", lambda figure, *named: figure.axes[0].lines[0].get_markersize())
     line = {"kind": "epoch", "stage": "distill", "epoch": 1, "loss": 0.5}
     (one,), (two,) = (plots.training(lines, None) for lines in ([line], [line, {**line, "epoch": 2}]))
     assert one.text == "Loss by epoch."
@@ -68,7 +68,7 @@ def png():
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch, png):
     """Plots take a second each and have tests of their own."""
-    monkeypatch.setattr(plots, "png", lambda figure: png)
+    monkeypatch.setattr(plots, "png", lambda figure, *named: png)
 
 
 PRETRAIN = {

@@ -56,6 +56,7 @@ SETTINGS = {
     "mild, lars": SMALL,
     "mild, adamw": ADAMW,
     "mild, adamw, dense": {**ADAMW, "dense": {}},
+    "mild, lars, dense, 200 epochs": {**SMALL, "dense": {}, "epochs": 200},
 }
 CHOSEN = "mild, adamw"
 TRIALS = {

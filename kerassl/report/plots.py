@@ -6,8 +6,8 @@ import io
 import itertools
 import math
 import statistics
-import typing
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ _MONITORED = (
 )
 
 
-class Plot(typing.NamedTuple):
+class Plot(NamedTuple):
     """A plot with its heading and what it shows."""
 
     title: str
@@ -138,7 +138,7 @@ def differences(summary: Mapping, protocol: str) -> bytes:
         for row, each in enumerate(measures.values()):
             if key in each:
                 value, low, high = (each[key][part] for part in ("value", "low", "high"))
-                interval(axes, row, (value, low, high), COLORS[0] if low > 0 else COLORS[1] if high < 0 else GRAY)
+                draw_interval(axes, row, (value, low, high), COLORS[0] if low > 0 else COLORS[1] if high < 0 else GRAY)
         axes.axvline(0, color=INK, lw=1, ls="--")
         axes.set_yticks(range(len(measures)), [plotted(variant, 30) for variant in measures] if column % 2 == 0 else [])
         axes.set_ylim(len(measures) - 0.4, -0.7)
@@ -146,7 +146,7 @@ def differences(summary: Mapping, protocol: str) -> bytes:
     return png(figure)
 
 
-def interval(axes: typing.Any, row: int, ends: Sequence[float], color: str, rise: int = 6, **text: typing.Any) -> None:
+def draw_interval(axes: Any, row: int, ends: Sequence[float], color: str, rise: int = 6, **text: Any) -> None:
     """Draw a difference of shares with its interval, (value, low, high), in points; the number is `rise` above it."""
     value, low, high = (100 * each for each in ends)
     axes.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4, lw=2)
@@ -221,7 +221,7 @@ def subplots(count: int, columns: int = 3, size: tuple[float, float] = (4.2, 3.2
     return figure, panels[:count]
 
 
-def png(figure: typing.Any, named: typing.Any = None) -> bytes:
+def png(figure: Any, named: Any = None) -> bytes:
     """Return a figure as a PNG, with a legend of what is in the axes `named` if that is several things."""
     handles, names = ([], []) if named is None else named.get_legend_handles_labels()
     if len(names) > 1:

@@ -57,7 +57,7 @@ def gain_plot(gain: Mapping) -> bytes:
     left.margins(x=0.2)
     left.set_title(f"{_AP} (%)", fontsize=11)
     for row, key in enumerate(reversed(COCO_METRICS)):
-        plots.interval(right, row, gain["differences"][student][key], plots.COLORS[0], rise=7, weight="bold")
+        plots.draw_interval(right, row, gain["differences"][student][key], plots.COLORS[0], rise=7, weight="bold")
     right.axvline(0, color=plots.INK, lw=1, ls="--")
     right.set_yticks(range(len(COCO_METRICS)), [METRIC_NAMES[key].name for key in reversed(COCO_METRICS)])
     right.margins(y=0.3)

@@ -29,10 +29,11 @@ def gain_sentence(gain: Mapping, unlabeled: int) -> str:
     change = f"does not significantly change {_AP} ({before} % to {after} %)"
     if low > 0 or high < 0:
         change = f"{'raises' if low > 0 else 'lowers'} {_AP} from {before} % to {after} %"
+    form = "+.1f" if min(abs(low), abs(high)) >= 5e-4 else "+.2f"  # an end that is not 0 is not printed as 0
     return (
         f"Learning from {unlabeled:,} unlabeled images {change} on {gain['images']:,} "
-        f"{'test' if gain['unseen'] else 'validation'} images: {percent(value, '+.1f')} points "
-        f"(95 % interval {interval((low, high), '+.1f')}; one seed)."
+        f"{'test' if gain['unseen'] else 'validation'} images: {percent(value, form)} points "
+        f"(95 % interval {interval((low, high), form)}; one seed)."
     )
 
 

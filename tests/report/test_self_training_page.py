@@ -22,12 +22,17 @@ def choice(low, high, baseline="control"):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verb"), [(0.05, 0.15, "raises"), (-0.15, -0.05, "lowers"), (-0.05, 0.15, "does not")]
+    ("low", "high", "verb", "expected"),
+    [
+        (0.05, 0.15, "raises", "+5.0 to +15.0"),
+        (-0.15, -0.0004, "lowers", "−15.00 to −0.04"),
+        (-0.05, 0.15, "does not", "−5.0 to +15.0"),
+    ],
 )
-def test_gain_is_stated_when_its_interval_excludes_zero(low, high, verb):
+def test_gain_is_stated_when_its_interval_excludes_zero(low, high, verb, expected):
     text = gain_sentence(choice(low, high)["gain"], 800)
     assert re.search(r"unlabeled images (\w+( not)?) ", text)[1] == verb
-    assert re.search(r"interval (.*?);", text)[1] == f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−")
+    assert re.search(r"interval (.*?);", text)[1] == expected
     assert re.findall(r"\d+\.\d(?= %)", text) == ["20.0", "30.0"]
 
 

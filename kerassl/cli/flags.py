@@ -129,7 +129,7 @@ def setting(
     has_default = default and field.default not in (None, [], False, True, PydanticUndefined)
     advice = (field.description or "").rstrip(".").replace("null is", "default:")
     first = advice.partition(" ")[0]
-    if first[1:].islower():  # as the help of other flags, but SimCLR stays
+    if first == "A" or first[1:].islower():  # as the help of other flags, but SimCLR stays
         advice = first.lower() + advice[len(first) :]
     kwargs: dict[str, typing.Any] = {
         "help": (f"{advice} (default {field.default})" if has_default else advice).replace("%", "%%")

@@ -1,7 +1,8 @@
-"""Views of pre-training by name, and when something else is the better advice."""
+"""Views of pre-training by name, its length by the number of images, and when something else is the better advice."""
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,22 @@ METHODS = ("simclr", "dense")
 
 FEW = 10_000
 """Images below which other ways were measured to give more than contrast from random initialization."""
+
+LEARNS = 100_000
+"""Images that a pre-training sees: 25 epochs of 4,000 improved an EfficientNetB1, and 10 did harm to a MobileNet."""
+
+
+def with_epochs(config: Config, images: int | None) -> Config:
+    """Return a configuration whose pre-training sees 100,000 images, in 10 to 200 epochs, if it names no epochs.
+
+    Args:
+        config: `Config`.
+        images: Int, how many there are, or None, which leaves the default.
+    """
+    if not images or "epochs" in config.pretrain.model_fields_set:
+        return config
+    epochs = min(max(math.ceil(LEARNS / images), 10), 200)
+    return config.model_copy(update={"pretrain": config.pretrain.model_copy(update={"epochs": epochs})})
 
 
 def view_settings(views: str | None) -> dict[str, Any]:

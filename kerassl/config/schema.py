@@ -221,7 +221,11 @@ class ViewTraining(Section):
     batch_size: Count = Field(
         64, description="Images a step; 64 fits 24 GiB of memory on a CPU, more gives more negatives."
     )
-    epochs: Count = Field(10, description="Passes over the images; contrastive learning wants many, 100 and more.")
+    epochs: Count = Field(
+        10,
+        description="Passes over the images; contrastive learning wants many. If left out, kerassl pretrain takes as "
+        "many as see 100,000 images, 10 to 200.",
+    )
     optimizer: Optimizer = Field(
         "lars", description="lars, lamb, adamw or, with tensorflow-addons, tfa/NAME; adamw for small batches."
     )

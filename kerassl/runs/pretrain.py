@@ -14,14 +14,14 @@ from kerassl._display import counted
 from kerassl._errors import UserError
 from kerassl._io.state import write_json
 from kerassl._lazy import keras, tf
-from kerassl.config.pretraining import pretraining_advice, view_settings, with_method
+from kerassl.config.pretraining import pretraining_advice, view_settings, with_epochs, with_method
 from kerassl.config.schema import Pretrain, ViewTraining
 from kerassl.datasets.images.files import image_names
 from kerassl.report.run import failure
 from kerassl.resizing import check_image_size
 from kerassl.runs.one_stage import run_on_views
 from kerassl.runs.plan.stages import Distillation, Plan, Pretraining
-from kerassl.runs.plan.training import plan_pretraining
+from kerassl.runs.plan.training import count_unlabeled, plan_pretraining
 from kerassl.runs.results import RunResult
 from kerassl.runs.running import CHECKPOINTS, TimeLimit, check_finite, scope
 from kerassl.runs.start import start, start_settings
@@ -64,7 +64,7 @@ def pretrain(
         weights: `"random"` (default), `"imagenet"`, which Keras publishes, or str or path of a file of weights.
         image_size: Int, side of the views in pixels, a multiple of 32.
         batch_size: Int.
-        epochs: Int.
+        epochs: Int, passes over the images, or None for as many as see 100,000 images, 10 to 200.
         learning_rate: Float, the peak of the schedule.
         views: `"mild"`, for small networks, or `"strong"`, SimCLR's own.
         method: `"simclr"`, contrast of whole images, or `"dense"`, of locations, too.
@@ -97,7 +97,7 @@ def pretrain(
     }
 
     def planner(read, folder):
-        return plan_pretraining(with_method(read, method), folder)
+        return plan_pretraining(with_epochs(with_method(read, method), count_unlabeled(read)), folder)
 
     def check_and_advise(stage, data):
         check(stage.settings, data.images)

@@ -7,7 +7,8 @@ import pytest
 
 from kerassl import UserError, pretrain
 from kerassl.cli.main import parser
-from kerassl.config.pretraining import FEW, VIEWS, pretraining_advice
+from kerassl.config import read_config
+from kerassl.config.pretraining import FEW, VIEWS, pretraining_advice, with_epochs
 
 pytestmark = pytest.mark.current_stack
 
@@ -33,6 +34,17 @@ def test_arguments_become_settings_when_a_run_is_planned(planned):
     assert planned(method="dense", settings=dense).dense.levels == ["P5"]
     assert planned(method="simclr", settings=dense).dense is None
     assert planned(settings=dense).dense.levels == ["P5"]
+
+
+@pytest.mark.parametrize(("images", "expected"), [(100, 200), (4000, 25), (3999, 26), (60_000, 10), (None, 10)])
+def test_epochs_see_as_many_images_whatever_their_number_when_they_are_left_out(images, expected):
+    assert with_epochs(read_config(None), images).pretrain.epochs == expected
+    assert with_epochs(read_config(None, {"pretrain.epochs": 3}), images).pretrain.epochs == 3
+
+
+def test_run_has_epochs_by_the_number_of_its_images(planned):
+    assert planned().epochs == 200
+    assert planned(epochs=7).epochs == 7
 
 
 @pytest.mark.parametrize("given", [{"views": "wild"}, {"method": "moco"}])

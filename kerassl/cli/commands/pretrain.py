@@ -14,7 +14,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     flags.setting(parser, "data.unlabeled", "images", metavar="FOLDER")
     flags.network(parser, "random")
     for key in ("image_size", "batch_size", "epochs", "learning_rate"):
-        flags.setting(parser, f"pretrain.{key}")
+        flags.setting(parser, f"pretrain.{key}", default=key != "epochs")
     flags.views(parser)
     parser.add_argument(
         "--method",

@@ -94,7 +94,7 @@ def _stage_of_views(kind, name, config, folder, start, section, variant, after, 
 
 def _views_seen(config: Config, section: ViewTraining) -> int | None:
     """How many images a training on views sees, or None if unknown before they are read."""
-    count = _unlabeled(config)
+    count = count_unlabeled(config)
     return None if count is None else count // section.batch_size * section.batch_size * section.epochs
 
 
@@ -106,8 +106,8 @@ def labeled_seen(config, section, labels):
     return None if labels is None else labels * section.epochs
 
 
-def _unlabeled(config):
-    """How many images pre-training has, where the configuration and the folders that it names tell."""
+def count_unlabeled(config: Config) -> int | None:
+    """Return how many images pre-training has, or None if the configuration and the folders in it do not tell."""
     data = config.data
     count = 0
     if data.unlabeled:

@@ -227,7 +227,8 @@ def _function(model, settings):
     @tf.function(
         input_signature=[
             tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])
-        ]
+        ],
+        autograph=False,
     )  # fmt: skip
     def run(images, scales, sizes):
         if not features:

@@ -140,7 +140,7 @@ def _changer(config):
     image, side = tf.TensorSpec([None, size, size, 3]), tf.TensorSpec([None, 2])
     number = tf.TensorSpec([], tf.int32)
 
-    @tf.function(input_signature=[image, side, tf.TensorSpec([2], tf.int32), number, number])
+    @tf.function(input_signature=[image, side, tf.TensorSpec([2], tf.int32), number, number], autograph=False)
     def change(images, sides, seed, offset, total):
         squares = _middle_squares(images, sides)
         settings = {"seed": seed, "offset": offset, "total": total}

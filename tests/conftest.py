@@ -1,5 +1,6 @@
 """Common to all tests: four CPU devices for replica tests, and the smallest network with a pyramid."""
 
+import functools
 import gc
 import os
 import pathlib
@@ -11,6 +12,8 @@ import keras
 import pytest
 import tensorflow as tf
 
+from kerassl.backbones import fast_layers
+
 pytest_plugins = ["data_fixtures", "detector_fixtures", "servable_fixtures", "training_fixtures"]
 
 # Grappler takes a third of the first step of a detector, and tests run few steps of a graph.
@@ -19,9 +22,23 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
 
-# What is imported stays, and graphs are large: the collector need not look through all of it again and again.
-gc.freeze()
+# Otherwise Python looks for garbage among all objects of TensorFlow and Keras, and of large graphs, again and again.
 gc.set_threshold(20_000, 20, 20)
+
+
+def _compiled_in_graphs(kernel):
+    """A kernel as it is in a graph; eager steps, which are those of tests alone, would compile it for every shape."""
+
+    @functools.wraps(kernel.python_function)
+    def run(*tensors):
+        return (kernel.python_function if tf.executing_eagerly() else kernel)(*tensors)
+
+    return run
+
+
+_KERNELS = {name: getattr(fast_layers, name) for name in dir(fast_layers) if name.endswith(("_forward", "_backward"))}
+for _name, _kernel in _KERNELS.items():
+    setattr(fast_layers, _name, _compiled_in_graphs(_kernel))
 
 
 def _tiny_backbone(width=8, name="tiny", batch_norm=True):
@@ -37,10 +54,8 @@ def _tiny_backbone(width=8, name="tiny", batch_norm=True):
 
 
 def pytest_collection_finish():
-    # Otherwise Python looks for garbage among all objects of TensorFlow and Keras, again and again.
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.freeze()  # what is imported stays
 
 
 def pytest_collection_modifyitems(items):
@@ -59,6 +74,13 @@ def tiny_backbone():
         return backbones.with_fast_layers(_tiny_backbone(width, name, batch_norm))
 
     return build
+
+
+@pytest.fixture
+def compiled_kernels(monkeypatch):
+    """The compiled kernels in eager steps too."""
+    for name, kernel in _KERNELS.items():
+        monkeypatch.setattr(fast_layers, name, kernel)
 
 
 @pytest.fixture

@@ -274,8 +274,9 @@ def test_boxes_are_those_of_the_objects_pixels_when_colors_change():
         for image, region, box, label in zip(images, placed.region.numpy().astype(int), boxes, labels):
             assert label[0] >= 0
             image = image[region[1] : region[3], region[0] : region[2]]
-            values, counts = np.unique(image.round().reshape(-1, 3), axis=0, return_counts=True)
-            first, second = values[np.argsort(-counts)[:2]]  # object and ground, or ground and object
+            values, counts = np.unique(image.round().astype(int) @ [65536, 256, 1], return_counts=True)
+            colors = values[np.argsort(-counts)[:2], None] >> [16, 8, 0] & 255
+            first, second = colors.astype("float32")  # object and ground, or ground and object
             x, y = ((box[0][:2] + box[0][2:]) / 2 - region[:2]).astype(int)
             thing, ground = sorted((first, second), key=lambda color: np.abs(image[y, x] - color).sum())
             other = (image - ground) @ (thing - ground)
@@ -411,14 +412,17 @@ def test_draws_have_their_distributions_and_depend_on_nothing_but_seed_epoch_and
 @pytest.mark.current_stack
 def test_crops_have_their_areas_and_shapes():
     augmentation = BoxAugmentation(**{**NEVER, "crop": 1.0, "scale": (0.1, 0.4)})
-    place = _compiled(augmentation, 32)
-    sides = np.zeros([300, 300, 3], np.uint8)
-    corners = np.array([[0, 0, 300, 300]], np.float32)
+    image, corners = tf.zeros([300, 300, 3], tf.uint8), tf.constant([[0.0, 0, 300, 300]])
     augmentation.min_visibility = 0.0
+
+    def place(step):
+        placed = augmentation.place(image, corners, 32, tf.stack([0, step, 0]))
+        return placed.boxes[0], placed.region
+
+    draw = tf.function(lambda steps: tf.map_fn(place, steps, (tf.float32, tf.float32)))
     found = []
-    for step in range(1500):
-        placed = place(sides, corners, [0, step, 0])
-        (x0, y0, x1, y1), (_, _, right, bottom) = placed.boxes[0].numpy(), placed.region.numpy()
+    for box, region in zip(*(part.numpy() for part in draw(tf.range(1500)))):
+        (x0, y0, x1, y1), (_, _, right, bottom) = box, region
         width, height = right * 300 / (x1 - x0), bottom * 300 / (y1 - y0)
         found.append((width * height / 300**2, math.log(width / height), -x0 / (x1 - x0) / (1 - width / 300)))
     area, shape, left = np.array(found).T

@@ -94,7 +94,7 @@ def test_sizes_may_be_unknown_while_training():
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_hard_swish_from_the_gate_equals_that_from_its_input():
+def test_hard_swish_from_the_gate_equals_that_from_its_input(compiled_kernels):
     x = tf.linspace(-5.0, 5.0, 101) + 0.013
     gate = tf.nn.relu6(x + 3) / 6
     with tf.GradientTape(persistent=True) as tape:

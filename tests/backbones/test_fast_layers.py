@@ -11,7 +11,7 @@ def images(batch=4, size=32, dtype="float32", seed=0):
     return tf.constant(np.random.default_rng(seed).uniform(0, 255, (batch, size, size, 3)), dtype)
 
 
-def test_fast_layers_equal_stock_layers_in_output_gradient_and_statistics(stock_backbone):
+def test_fast_layers_equal_stock_layers_in_output_gradient_and_statistics(stock_backbone, compiled_kernels):
     stock = stock_backbone()
     fast = backbones.with_fast_layers(stock)
     assert sum(isinstance(layer, (FastBatchNormalization, FastSwish)) for layer in fast.layers) == 10
@@ -111,7 +111,7 @@ def test_graph_for_prediction_holds_no_compiled_function(tiny_backbone):
     assert "_XlaMustCompile" in str(trained.graph.as_graph_def())  # the test can see one
 
 
-def test_swish_gradient_equals_that_of_plain_swish():
+def test_swish_gradient_equals_that_of_plain_swish(compiled_kernels):
     x = tf.linspace(-8.0, 8.0, 101)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)

@@ -63,7 +63,7 @@ def test_healthy_run_is_not_alarmed_and_logs_its_chance(watched):
     ("settings", "kind", "advice"),
     [
         ({"temperature": 1e-4}, "above chance", "raise the temperature"),
-        ({"temperature": 100.0}, "flat", "lower the temperature"),
+        ({"temperature": 100.0, "decoupled": True}, "flat", "lower the temperature"),
         ({"learning_rate": 1e4}, "not learning", "lower the learning rate"),
     ],
 )
@@ -77,7 +77,7 @@ def test_absurd_setting_is_flagged_with_advice_within_60_steps(settings, kind, a
 @pytest.fixture(scope="module")
 def short_run(watched):
     """The callback after four steps, with a decoupled loss, and the history."""
-    return watched(photos(), decoupled=True, steps=4)
+    return watched(photos(), temperature=100.0, decoupled=True, steps=4)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_loss_is_finite_and_teaches_background_when_no_image_has_an_object(kind,
         loss = model.compute_loss(x=images, y=labels, y_pred=model(images, training=False))
         assert 0 < float(loss) < np.inf
     before = tf.sigmoid(model(images)["classification"]).numpy().mean()
-    history = model.fit(batches(images, np.full((4, 3, 4), -1.0), np.full((4, 3), -1.0)).repeat(6), verbose=0).history
+    history = model.fit(batches(images, np.full((4, 3, 4), -1.0), np.full((4, 3), -1.0)).repeat(2), verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
     assert tf.sigmoid(model(images)["classification"]).numpy().mean() < before

@@ -144,10 +144,9 @@ def test_files_are_equal_to_the_byte_when_killed_labeling_is_resumed(tmp_path, m
     assert sum(len(task["predictions"][0]["result"]) for task in tasks) == done.objects
 
 
-@pytest.mark.parametrize("threshold", [0.2, "count"])
-def test_labels_are_those_of_the_files_when_they_are_not_written(tmp_path, model, photos, like, threshold):
+def test_labels_are_those_of_the_files_when_they_are_not_written(tmp_path, model, photos, like):
     weights = {"weight_by_score": True, "least_agreement": 0.8, "background": 0.5, "mirror": True}
-    given = {"like": like, "threshold": threshold, "keep_foreign": True, **weights}
+    given = {"like": like, "threshold": "count", "keep_foreign": True, **weights}
     label(model, photos, out=tmp_path / "out", **given)
     expected = {content(one.path): one for one in DetectionDataset.open(tmp_path / "out", class_names=NAMES)}
     found = label(model, photos, **given)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 KERAS_VERSION = keras.__version__
 KERAS_3 = not KERAS_VERSION.startswith("2.")
 
+# Whether a graph of a user's model has to be traced with AutoGraph: Keras 2.15 converts the calls of layers, Keras 3
+# never does. To rewrite the source code of what is traced takes seconds.
+AUTOGRAPH = not KERAS_3
+
 
 def __getattr__(name: str) -> Any:
     """Import `keras_cv` at first use; beside Keras 2.15 it prints which backend it uses."""

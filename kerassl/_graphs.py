@@ -17,8 +17,7 @@ def graph_of(function: Callable, **options: Any) -> tf.types.experimental.Polymo
 
     Args:
         function: Function, closure or bound method of tensors.
-        **options: As of `tf.function`, but for `autograph`: what the package compiles needs no AutoGraph, which takes
-            seconds.
+        **options: As of `tf.function`.
 
     Returns:
         What `tf.function` returns.
@@ -26,4 +25,4 @@ def graph_of(function: Callable, **options: Any) -> tf.types.experimental.Polymo
     Example:
         >>> embed = graph_of(model.embed, input_signature=[tf.TensorSpec([None, 64, 64, 3])])
     """
-    return tf.function(functools.partial(function), autograph=False, **options)
+    return tf.function(functools.partial(function), **options)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tqdm
 
-from kerassl import backbones
+from kerassl import _compat, backbones
 from kerassl._compat import keras, tf
 from kerassl._errors import UserError
 from kerassl._numbers import COUNT, SHARE, SHARE_BELOW_1
@@ -228,7 +228,7 @@ def _function(model, settings):
         input_signature=[
             tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])
         ],
-        autograph=False,
+        autograph=_compat.AUTOGRAPH,
     )  # fmt: skip
     def run(images, scales, sizes):
         if not features:

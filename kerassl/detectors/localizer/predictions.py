@@ -48,7 +48,7 @@ def _on_maps(head, image_size):
         shapes = [tf.TensorSpec([None, *each.shape[1:]]) for each in head.inputs]
         signature = [tuple(shapes), tf.TensorSpec([None]), tf.TensorSpec([None, 2])]
 
-        @tf.function(input_signature=signature, autograph=False)
+        @tf.function(input_signature=signature)
         def run(maps, scales, sizes):
             return _in_pixels(image_size, head(list(maps)), scales, sizes)
 
@@ -83,8 +83,7 @@ def _function(model):
     side = model.image_size
 
     @tf.function(
-        input_signature=[tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])],
-        autograph=False,
+        input_signature=[tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None]), tf.TensorSpec([None, 2])]
     )
     def run(images, scales, sizes):
         return locate(model, images, scales, sizes)

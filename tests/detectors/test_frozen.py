@@ -125,7 +125,9 @@ def test_joined_localizer_answers_as_the_head_on_features(features, records, tmp
 
 
 @pytest.mark.current_stack
-def test_features_are_learned_saved_and_predicted_with_when_levels_are_others(tiny_backbone, records, tmp_path):
+def test_features_are_learned_saved_and_predicted_with_when_levels_are_others(
+    tiny_backbone, eagerly, records, tmp_path
+):
     backbone, levels = tiny_backbone(), ("P3", "P4")
     features = features_of(backbone, records, levels=levels, cache=tmp_path / "features")
     square, _ = letterbox(datasets.read_image(records[2].path), SIZE)
@@ -147,7 +149,7 @@ def test_features_are_learned_saved_and_predicted_with_when_levels_are_others(ti
         np.testing.assert_allclose(from_features[name].logits, found.logits, atol=1e-4)
 
 
-def test_layers_beyond_the_levels_are_unchanged_when_all_others_are_trained(tiny_backbone, records, caplog):
+def test_layers_beyond_the_levels_are_unchanged_when_all_others_are_trained(tiny_backbone, eagerly, records, caplog):
     backbone = tiny_backbone()
     model = detectors.Localizer(backbone, CLASSES, SIZE, num_filters=4, levels=["P3", "P4"])
     flags = [layer.trainable for layer in backbone.layers]

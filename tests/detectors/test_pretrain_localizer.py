@@ -50,7 +50,7 @@ def test_neck_and_box_head_learn_and_all_else_stays(tiny_backbone, records):
 
 
 @pytest.mark.current_stack
-def test_head_on_frozen_features_continues_when_classes_differ(tiny_backbone, records, tmp_path):
+def test_head_on_frozen_features_continues_when_classes_differ(tiny_backbone, eagerly, records, tmp_path):
     backbone = tiny_backbone()
     before = localizer_of(backbone)
     pretrain(before, records)
@@ -74,7 +74,7 @@ def test_head_on_frozen_features_continues_when_classes_differ(tiny_backbone, re
 
 
 @pytest.mark.current_stack
-def test_neck_learns_at_each_level_when_there_are_three(tiny_backbone, records):
+def test_neck_learns_at_each_level_when_there_are_three(tiny_backbone, eagerly, records):
     localizer = localizer_of(tiny_backbone(), levels=["P3", "P4", "P5"])
     before = localizer.get_layer("neck_p3").get_weights()[0]
     pretrain(localizer, records)

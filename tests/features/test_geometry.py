@@ -41,7 +41,7 @@ def found(models, records):
 def alone(models, records):
     """Of one model, of images without labels, in other batches, and with homology where ripser is installed."""
     return spaces.feature_geometry(
-        {"one": models["one"]}, [record.path for record in records], image_size=SIZE, layers=["P5"], batch_size=16,
+        {"one": models["one"]}, [record.path for record in records], image_size=SIZE, layers=["P5"], batch_size=20,
         homology=importlib.util.find_spec("ripser") is not None,
     ).to_dict()  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_middle_square_is_a_pixel_when_the_image_is_thin(sides):
 
 
 def test_features_are_those_of_each_image_by_itself(models, records):
-    models, records = {name: models[name] for name in ("one", "narrow")}, records[:10]
+    models, records = {name: models[name] for name in ("one", "narrow")}, records[:12]
     _, shares, features = model_features(models, records, SIZE, ("P3", "P5"), SimCLRViews(SIZE), batch_size=7)
     last = pooled(models["one"], records, "act5")
     np.testing.assert_allclose(features["one"].last_map.reshape(last.shape), last, atol=1e-4)
